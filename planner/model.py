@@ -1,0 +1,128 @@
+"""Model architecture: the numbers that decide weights, KV cache and work per token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """One kind of token-mixing layer and how many layers have it.
+
+    kind:
+        "gqa"     grouped-query attention (multi-head and multi-query are its ends)
+        "mla"     multi-head latent attention: the cache holds `kv_lora + rope_dim` per token
+        "linear"  gated delta net or Mamba-2: a state of fixed size instead of a cache
+        "none"    no token mixing in these layers
+    """
+
+    kind: str
+    layers: int
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    v_dim: int = 0  # value width per head; 0 means head_dim
+    window: int = 0  # tokens a query may look back at (sliding window or chunk); 0 means all
+    output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5)
+    shared_kv: bool = False  # keys serve as values: one projection, one cached vector (Gemma 4)
+    bias: bool = False
+    # multi-head latent attention
+    q_lora: int = 0  # 0 means the query projection is not factored
+    kv_lora: int = 0
+    nope_dim: int = 0
+    rope_dim: int = 0
+    # DeepSeek sparse attention: an indexer picks `index_topk` tokens; 0 means dense
+    index_topk: int = 0
+    index_heads: int = 0
+    index_dim: int = 0
+    # linear attention and state-space layers
+    k_heads: int = 0
+    k_dim: int = 0
+    v_heads: int = 0
+    conv_width: int = 0
+    in_width: int = 0  # output width of the joint input projection; 0 means q, k, v and gates of a delta net
+
+    @property
+    def value_dim(self) -> int:
+        """Width of one value head."""
+        return self.v_dim or self.head_dim
+
+    @property
+    def kv_elements(self) -> int:
+        """Cached elements per token and layer over all heads, before any duplication."""
+        if self.kind == "mla":
+            return self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
+        if self.kind == "gqa":
+            return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.value_dim))
+        return 0
+
+    @property
+    def state_elements(self) -> int:
+        """Elements of recurrent state per sequence and layer (linear kinds only)."""
+        if self.kind != "linear":
+            return 0
+        conv = (self.conv_width - 1) * (2 * self.k_heads * self.k_dim + self.v_heads * self.value_dim)
+        return self.v_heads * self.k_dim * self.value_dim + max(conv, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ffn:
+    """One kind of feed-forward layer and how many layers have it.
+
+    kind is "dense", "moe" or "none". `matrices` is 3 for gated units (SwiGLU, GeGLU), 2 otherwise.
+    """
+
+    kind: str
+    layers: int
+    width: int = 0  # intermediate width of the dense layer or of ONE expert
+    matrices: int = 3
+    experts: int = 0
+    topk: int = 0
+    shared_width: int = 0  # summed intermediate width of the experts every token visits
+    shared_matrices: int = 0  # 0 means as the experts
+    latent: int = 0  # experts work in a narrower space of this width (Nemotron-3); 0 means hidden
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A transformer as the simulator sees it. Layer order does not matter: times add."""
+
+    name: str
+    label: str
+    family: str  # groups models in validation and error bands: llama, qwen3, deepseek ...
+    hidden: int
+    vocab: int
+    layers: int
+    attention: tuple[Attention, ...]
+    ffn: tuple[Ffn, ...]
+    tied_embeddings: bool = False
+    max_context: int = 0  # tokens; 0 means unknown
+    mtp_layers: int = 0
+    checkpoint: str = "bf16"  # format of the published weights: bf16, fp8, fp8_block, mxfp4, int4_wo, nvfp4
+    published_params: float = 0.0  # total, for the check; 0 means none
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether any layer routes tokens to experts."""
+        return any(f.kind == "moe" for f in self.ffn)
+
+    @property
+    def kv_heads(self) -> int:
+        """Most KV heads of any caching layer: TP beyond it duplicates the cache (1 for MLA)."""
+        return max(
+            (1 if a.kind == "mla" else a.kv_heads for a in self.attention if a.kind in ("gqa", "mla")),
+            default=1,
+        )
+
+    @property
+    def heads(self) -> int:
+        """Most query heads of any attention layer: the widest attention TP."""
+        return max((a.heads or a.v_heads for a in self.attention), default=1)
+
+    @property
+    def experts(self) -> int:
+        """Most routed experts of any layer: the widest EP; 1 for a dense model."""
+        return max((f.experts for f in self.ffn if f.kind == "moe"), default=1)

@@ -1,0 +1,51 @@
+"""Everything the user set, as frozen values. What-if is `dataclasses.replace`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """The requests: constant lengths stand for the medians of real traffic."""
+
+    isl: int = 8192  # input tokens per request
+    osl: int = 1024  # output tokens per request
+    requests_per_s: float | None = None  # only the goals "fewest-gpus" and "cost" read it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Latency limits of one request, seconds."""
+
+    ftl_s: float = 10.0  # first token latency (TTFT)
+    ttl_s: float = 0.05  # token-to-token latency (TPOT, ITL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What may be deployed."""
+
+    gpus: int | None = 64  # budget over all pools; None: as many as the best ratio needs
+    instance_gpus: int | None = None  # largest instance; None: the system's sensible maximum
+    usd_per_gpu_hour: float | None = None  # None: the system preset's price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A question to the planner. Model, system and engine are names in the catalog."""
+
+    model: str = "llama-3.1-70b"
+    system: str = "h200"
+    engine: str = "trtllm"
+    weights: str = "auto"  # auto, bf16, fp8, fp4
+    kv: str = "auto"  # auto, bf16, fp8
+    traffic: Traffic = Traffic()
+    limits: Limits = Limits()
+    fleet: Fleet = Fleet()
+    goal: str = "throughput"  # throughput, fewest-gpus, cost
+    headroom: float = 0.0  # share of each pool's capacity kept free
+    mtp: int = 0  # speculative tokens per step from the model's own prediction heads
+    mla_cache: bool = False  # keep up-projected KV of earlier chunks (removes MLA's chunking penalty)
+    mix: bool = False  # several layouts per pool, co-located instances on idle GPUs
+    time_limit_s: float = 10.0  # for the integer program

@@ -1,0 +1,104 @@
+"""Numbers as people type and read them: 16k, 20ms, 1.5M, 85 %, 10s. SI inside, units at the edges."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s]*)\s*\Z", re.IGNORECASE)
+
+# K and M of token counts are binary in the field's speech (16k = 16384), of rates and money decimal.
+_TOKENS = {"": 1.0, "k": 1024.0, "m": 1024.0**2, "tok": 1.0, "tokens": 1.0}
+_SECONDS = {
+    "": 1.0,
+    "s": 1.0,
+    "sec": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "min": 60.0,
+    "m": 60.0,
+}
+_COUNT = {"": 1.0, "k": 1e3, "gpus": 1.0, "gpu": 1.0}
+_RATE = {"": 1.0, "/s": 1.0, "req/s": 1.0, "rps": 1.0, "/min": 1 / 60, "req/min": 1 / 60}
+_SHARE = {"": 1.0, "%": 0.01}
+_USD = {"": 1.0, "$": 1.0, "usd": 1.0, "$/h": 1.0}
+SUFFIXES = {
+    "tokens": _TOKENS,
+    "seconds": _SECONDS,
+    "count": _COUNT,
+    "rate": _RATE,
+    "share": _SHARE,
+    "usd": _USD,
+}
+
+
+def parse_quantity(text: str, kind: str) -> float:
+    """The SI value of what was typed.
+
+    Raises ValueError with the accepted spellings. `kind` is a key of `SUFFIXES`.
+
+    >>> parse_quantity("16k", "tokens"), parse_quantity("20ms", "seconds"), parse_quantity("5 %", "share")
+    (16384.0, 0.02, 0.05)
+    """
+    match = _NUMBER.match(text)
+    suffixes = SUFFIXES[kind]
+    if not match or match[2].lower() not in suffixes:
+        names = ", ".join(s for s in suffixes if s)
+        raise ValueError(f"a number, alone or with one of {names}")
+    value = float(match[1].replace(",", "").replace("_", ""))
+    return value * suffixes[match[2].lower()]
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits, thousands separated, no trailing noise.
+
+    >>> three_digits(1234.5), three_digits(0.012345), three_digits(12.0)
+    ('1,230', '0.0123', '12')
+    """
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else "-"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    text = f"{rounded:,.{max(digits, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_seconds(value: float) -> str:
+    """A duration in the unit that reads best.
+
+    >>> format_seconds(0.0241), format_seconds(10), format_seconds(3e-6), format_seconds(150)
+    ('24.1 ms', '10 s', '3 µs', '150 s')
+    """
+    if not math.isfinite(value):
+        return "-"
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if abs(value) >= 0.9995 * scale:
+            return f"{three_digits(value / scale)} {unit}"
+    return f"{three_digits(value / 1e-6)} µs"
+
+
+def format_tokens(value: float) -> str:
+    """Token counts: whole binary thousands as k or M, others in full.
+
+    >>> format_tokens(16384), format_tokens(1500), format_tokens(2**20)
+    ('16k', '1,500', '1M')
+    """
+    count = round(value)
+    if count >= 1024**2 and count % 1024**2 == 0:
+        return f"{count // 1024**2}M"
+    if count >= 1024 and count % 1024 == 0:
+        return f"{count // 1024}k"
+    return f"{count:,}"
+
+
+def format_si(value: float, unit: str) -> str:
+    """Large quantities with a decimal prefix.
+
+    >>> format_si(3.4e8, "B/s"), format_si(1.41e11, "B"), format_si(950, "W")
+    ('340 MB/s', '141 GB', '950 W')
+    """
+    for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= scale:
+            return f"{three_digits(value / scale)} {prefix}{unit}"
+    return f"{three_digits(value)} {unit}"
