@@ -1,0 +1,169 @@
+"""The two curves: best throughput per GPU at each interactivity, split and co-located."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.assemble import tokens_per_request
+from planner.match import frontier, rate_match
+from planner.question import Question
+from planner.result import Frontier
+from planner.simulate.points import Points
+from planner.simulate.roofline import FloatArray
+from planner.space import label
+from planner.sweep import Sweep
+
+IntArray = npt.NDArray[np.intp]
+CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Rows of points that can be part of some best plan within the FTL limit, whatever the TTL."""
+
+    prefill: IntArray
+    decode: IntArray
+    colocated: IntArray
+
+
+def candidates(question: Question, sweep: Sweep) -> Candidates:
+    """Drop what fails the FTL limit and what another point dominates in latency, size and rate."""
+    limit = question.scenario.limits.ftl_s
+    first = np.flatnonzero(sweep.split_ftl_s <= limit)
+    points = sweep.prefill
+    # with the FTL limit met only size and rate matter: one latency for all
+    same = np.zeros(len(first))
+    kept = frontier.prune(same, points.gpus[first], points.requests_per_s[first])
+    together = np.flatnonzero(sweep.colocated.ftl_s <= limit)
+    return Candidates(
+        prefill=first[kept],
+        decode=_prune_ttl(sweep.decode, np.arange(len(sweep.decode))),
+        colocated=together[_prune_ttl(sweep.colocated, together)],
+    )
+
+
+def _prune_ttl(points: Points, rows: IntArray) -> IntArray:
+    return np.asarray(frontier.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows]))
+
+
+def split(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
+    """The disaggregated frontier: under a budget exactly, without one at the ideal ratio."""
+    scenario, pre, dec = question.scenario, sweep.prefill, sweep.decode
+    osl, rows = scenario.traffic.osl, found.decode
+    if not len(found.prefill) or not len(rows):
+        return _empty()
+    prefill_gpus, prefill_rate = pre.gpus[found.prefill], pre.requests_per_s[found.prefill]
+    decode_gpus, decode_rate = dec.gpus[rows], dec.requests_per_s[rows]
+    user = 1.0 / dec.ttl_s[rows]
+    if scenario.fleet.gpus is None:
+        best = rate_match.best_prefill(np.zeros(len(prefill_gpus)), prefill_gpus, prefill_rate, 1.0)
+        matched = rate_match.match_unbounded(
+            int(prefill_gpus[best]),
+            float(prefill_rate[best]),
+            decode_gpus,
+            decode_rate,
+            osl=osl,
+            headroom=scenario.headroom,
+        )
+        per_gpu = matched.tokens_per_s_per_gpu
+        gpus, ratio = matched.gpus, matched.ctx_gen_ratio
+        chosen_prefill = np.full(len(rows), best)
+    else:
+        budgeted = rate_match.match_budget(
+            prefill_gpus,
+            prefill_rate,
+            decode_gpus,
+            decode_rate,
+            budget=scenario.fleet.gpus,
+            headroom=scenario.headroom,
+        )
+        gpus, chosen_prefill = budgeted.gpus, budgeted.prefill
+        with np.errstate(divide="ignore", invalid="ignore"):
+            per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / gpus
+            ratio = budgeted.n_prefill * prefill_gpus[chosen_prefill] / (budgeted.n_decode * decode_gpus)
+    useful = np.flatnonzero(np.isfinite(per_gpu) & (per_gpu > 0))
+    top = useful[frontier.pareto(user[useful], per_gpu[useful])]
+    # the faint dots: every decode point at its ideal ratio to the best prefill
+    best_rate = float(np.max(prefill_rate / prefill_gpus))
+    own = dec.requests_per_s / dec.gpus
+    cloud = _thin(1.0 / dec.ttl_s, tokens_per_request(osl) / (1.0 / own + 1.0 / best_rate))
+    return Frontier(
+        tokens_per_s_per_user=user[top],
+        tokens_per_s_per_gpu=per_gpu[top],
+        ctx_gen_ratio=np.asarray(ratio[top], dtype=float),
+        gpus=np.asarray(gpus[top], dtype=float),
+        prefill=_labels(pre, found.prefill[chosen_prefill[top]], True),
+        decode=_labels(dec, rows[top], False),
+        cloud_x=cloud[0],
+        cloud_y=cloud[1],
+    )
+
+
+def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
+    """The co-located frontier: as many copies of one instance as the budget holds."""
+    scenario, points, rows = question.scenario, sweep.colocated, found.colocated
+    if not len(rows):
+        return _empty()
+    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
+    gpus = points.gpus[rows]
+    per_gpu = points.requests_per_s[rows] * tokens / gpus
+    fleet = gpus if scenario.fleet.gpus is None else gpus * np.floor(scenario.fleet.gpus / gpus)
+    user = 1.0 / points.ttl_s[rows]
+    useful = np.flatnonzero(fleet > 0)
+    top = useful[frontier.pareto(user[useful], per_gpu[useful])]
+    within = points.ftl_s <= scenario.limits.ftl_s
+    cloud = _thin(
+        1.0 / points.ttl_s[within], points.requests_per_s[within] * tokens / points.gpus[within]
+    )
+    return Frontier(
+        tokens_per_s_per_user=user[top],
+        tokens_per_s_per_gpu=per_gpu[top],
+        ctx_gen_ratio=np.full(len(top), np.nan),
+        gpus=fleet[top],
+        prefill=("",) * len(top),
+        decode=_labels(points, rows[top], False),
+        cloud_x=cloud[0],
+        cloud_y=cloud[1],
+    )
+
+
+def _labels(points: Points, rows: IntArray, chunked: bool) -> tuple[str, ...]:
+    at = points.layouts.take(np.asarray(points.layout[rows], dtype=np.intp))
+    columns = (at.tp, at.pp, at.attention_dp, at.moe_tp, at.moe_ep)
+    return tuple(
+        label(*(int(v) for v in row), chunked=chunked)  # type: ignore[misc]
+        for row in zip(*columns, strict=True)
+    )
+
+
+def _thin(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """One point per cell of a grid that is logarithmic along x."""
+    good = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
+    x, y = x[good], y[good]
+    if not len(x):
+        return x, y
+    logs = np.log10(x)
+    span = max(float(logs.max() - logs.min()), 1e-9)
+    column = ((logs - logs.min()) / span * (CLOUD_COLUMNS - 1)).astype(np.int64)
+    row = (y / y.max() * (CLOUD_ROWS - 1)).astype(np.int64)
+    cell = np.full(CLOUD_COLUMNS * CLOUD_ROWS, -1, dtype=np.int64)
+    cell[column * CLOUD_ROWS + row] = np.arange(len(x))
+    kept = cell[cell >= 0]
+    return x[kept], y[kept]
+
+
+def _empty() -> Frontier:
+    none = np.empty(0)
+    return Frontier(
+        tokens_per_s_per_user=none,
+        tokens_per_s_per_gpu=none,
+        ctx_gen_ratio=none,
+        gpus=none,
+        prefill=(),
+        decode=(),
+        cloud_x=none,
+        cloud_y=none,
+    )

@@ -1,0 +1,276 @@
+"""A plan as a report: plain text for people and screen readers, Markdown for documents.
+
+Pure: a `Plan` in, a string out. `to_dict`, `to_json` and `to_csv` come from `planner.export`,
+the sentences from `planner.summary`; both are offered here too.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from planner.export import to_csv, to_dict, to_json
+from planner.summary import (
+    answer_sentence,
+    binding_pool,
+    comparison_rows,
+    count,
+    frontier_rows,
+    limit_rows,
+    scenario_line,
+)
+from planner.units import format_seconds, format_si, format_tokens, three_digits
+
+if TYPE_CHECKING:
+    from planner.result import Plan, PoolPlan, Serving
+    from planner.system import System
+
+__all__ = ["answer_sentence", "to_csv", "to_dict", "to_json", "to_markdown", "to_text"]
+
+_PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
+
+
+def to_text(plan: Plan, width: int = 80, *, ascii: bool = False, system: System | None = None) -> str:
+    """The whole plan as plain aligned text, the answer first.
+
+    Parameters
+    ----------
+    width
+        Columns to wrap sentences at; the tables take up to 80 whatever it is.
+    ascii
+        Only ASCII characters, for terminals and files that take no others.
+    system
+        Where known, KV traffic is set against its fabric.
+    """
+    blocks = [_wrap(answer_sentence(plan), width), _wrap(scenario_line(plan.scenario), width)]
+    chosen = plan.chosen
+    if chosen is None:
+        blocks += _why_not(plan, width)
+    else:
+        blocks += [
+            _section("Deploy", [line for pool in chosen.pools for line in _pool_lines(pool)]),
+            _section("Limits", _limits(plan, chosen)),
+            _section("The two ways", _table([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
+            _section("Between the pools", _wrapped(_transfer(chosen, system), width)),
+            _where_time_goes(chosen),
+            _section("Mixed layouts", _wrapped(_mixed(plan), width)),
+            _section("Frontier: the best throughput at each interactivity", _frontier(plan)),
+        ]
+    blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
+    blocks.append(_section("Notes", _wrapped(plan.notes, width)))
+    text = "\n\n".join(block for block in blocks if block) + "\n"
+    return text.translate(_PLAIN).encode("ascii", "replace").decode() if ascii else text
+
+
+def to_markdown(plan: Plan) -> str:
+    """The plan for a document or a ticket: the answer, the deployment, the comparison, the notes."""
+    out = [f"**{answer_sentence(plan)}**", "", scenario_line(plan.scenario)]
+    chosen = plan.chosen
+    if chosen is None and plan.infeasible is not None:
+        reasons = [(limit, f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
+        out += _markdown_table(("limit", "design points it stops first", "why"), reasons, "lrl")
+        out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
+    if chosen is not None:
+        head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory")
+        pools = [
+            (
+                pool.phase,
+                f"{pool.instances:,}",
+                pool.layout.label,
+                f"{pool.gpus:,}",
+                f"{pool.batch:,}",
+                format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",
+                _latency(pool),
+                _percent(pool.utilisation),
+                _percent(pool.memory.used_share),
+            )
+            for pool in chosen.pools
+        ]
+        out += _markdown_table(head, pools, "lrlrrrlrr")
+        out += _markdown_table(("limit", "value", "used", "state"), _limits_cells(plan, chosen), "lrrl")
+        out += _markdown_table(("", "split", "co-located"), comparison_rows(plan), "lrr")
+    if plan.notes:
+        out += ["", *(f"- {note}" for note in plan.notes)]
+    return "\n".join(out) + "\n"
+
+
+# The blocks of the text report, in the order of the page.
+
+
+def _pool_lines(pool: PoolPlan) -> list[str]:
+    memory, layout = pool.memory, pool.layout
+    parts = {
+        "weights": memory.weights_bytes,
+        "KV": memory.kv_bytes,
+        "other": memory.activation_bytes + memory.reserve_bytes,
+    }
+    used, held = _gb(sum(parts.values())), _gb(memory.capacity_bytes)
+    what = ", ".join(f"{name} {_gb(size)}" for name, size in parts.items())
+    chunks = f", chunks of {format_tokens(pool.chunk_tokens)} tokens" if pool.chunk_tokens else ""
+    gpus = count(pool.gpus, "GPU")
+    if pool.instances > 1:
+        gpus = f"{count(layout.gpus, 'GPU')} each, {gpus} together"
+    return [
+        f"{pool.phase}{f' ({pool.mode})' if pool.mode else ''}: {pool.instances:,} × {layout.label}, {gpus}",
+        f"  batch     {pool.batch:,} per instance{chunks}",
+        f"  latency   {_latency(pool)}",
+        f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {_percent(pool.utilisation)} used",
+        f"  memory    {used} of {held} GB per GPU, {_percent(memory.used_share)} ({what})",
+    ]
+
+
+def _limits(plan: Plan, serving: Serving) -> list[str]:
+    return _table(_limits_cells(plan, serving), "lrrl")
+
+
+def _limits_cells(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]]:
+    return [
+        (name, shown, f"{_percent(used)} used", state)
+        for name, shown, used, state in limit_rows(plan, serving)
+    ]
+
+
+def _transfer(serving: Serving, system: System | None) -> list[str]:
+    if not math.isfinite(serving.ctx_gen_ratio):
+        return []
+    lines = [f"Prefill to decode GPUs: {three_digits(serving.ctx_gen_ratio)} to 1."]
+    out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
+    if math.isfinite(out) and math.isfinite(into):
+        text = (
+            f"KV cache leaves each prefill GPU at {format_si(out, 'B/s')} and reaches each decode GPU "
+            f"at {format_si(into, 'B/s')}"
+        )
+        if system is not None:
+            link = system.fabric.scale_out_bytes_per_s
+            share = three_digits(100 * max(out, into) / link)
+            text += f": at most {share} % of the {format_si(link, 'B/s')} that one GPU's network link carries"
+        lines.append(text + ".")
+    if serving.kv_transfer_s > 0:
+        lines.append(f"Moving the cache adds {format_seconds(serving.kv_transfer_s)} to the first token.")
+    return lines
+
+
+def _where_time_goes(serving: Serving) -> str:
+    pool = binding_pool(serving)
+    total = sum(part.seconds for part in pool.breakdown)
+    if total <= 0:
+        return ""
+    rows = [("", "time", "share", "", "over light")]
+    for part in sorted(pool.breakdown, key=lambda part: -part.seconds):
+        bar = "#" * round(24 * part.seconds / total)
+        light = f"{three_digits(part.seconds / part.light_s)} ×" if part.light_s > 0 else "-"
+        rows.append((part.name, format_seconds(part.seconds), _percent(part.seconds / total), bar, light))
+    title = (
+        f"Where the time goes: one {pool.phase} pass of {format_seconds(total)}, against its speed of light"
+    )
+    return _section(title, _table(rows, "lrrlr"))
+
+
+def _mixed(plan: Plan) -> list[str]:
+    if plan.mix is None:
+        return []
+    pools = ", ".join(
+        f"{pool.phase} {pool.instances:,} × {pool.layout.label}" for pool in plan.mix.serving.pools
+    )
+    return [f"{pools}: {100 * plan.mix.gain:+.1f} % against one layout per pool."]
+
+
+def _frontier(plan: Plan) -> list[str]:
+    """One line per interactivity; the line of the TTL limit carries a mark."""
+    split, together = plan.frontier_disaggregated, plan.frontier_colocated
+    limit = 1 / plan.scenario.limits.ttl_s
+    rows = [
+        ("per user", "", "split", "ctx:gen", "prefill + decode", "together", "layout", "gain"),
+        ("tokens/s", "", "per GPU", "", "", "per GPU", "", ""),
+    ]
+    for x, a, b in frontier_rows(plan):
+        ours, theirs, more = ("-", "", ""), ("-", ""), ""
+        if a is not None:
+            layouts = f"{split.prefill[a]} + {split.decode[a]}"
+            ours = (_digits(split.tokens_per_s_per_gpu[a]), _digits(split.ctx_gen_ratio[a]), layouts)
+        if b is not None:
+            theirs = (_digits(together.tokens_per_s_per_gpu[b]), together.decode[b])
+        if a is not None and b is not None:
+            more = f"{100 * (split.tokens_per_s_per_gpu[a] / together.tokens_per_s_per_gpu[b] - 1):+.0f} %"
+        rows.append((_digits(x), "limit" if x == limit else "", *ours, *theirs, more))
+    return _table(rows, "rlrrlrlr") if len(rows) > 2 else []
+
+
+def _why_not(plan: Plan, width: int) -> list[str]:
+    if plan.infeasible is None:
+        return []
+    reasons = [(limit, f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
+    indent = " " * (max((len(limit) for limit, _, _ in reasons), default=0) + 2)
+    lines: list[str] = []
+    for limit, points, text in reasons:
+        sentence = textwrap.wrap(f"{points} stopped: {text}", max(width - len(indent) - 2, 20))
+        lines += [f"{limit:<{len(indent)}}{sentence[0]}", *(indent + rest for rest in sentence[1:])]
+    relax = [r.text for r in plan.infeasible.relax]
+    return [
+        _section("Design points by the first limit that stops them", lines),
+        _section("Change one of these, keep the rest", _wrapped(relax, width)),
+    ]
+
+
+def _found(plan: Plan) -> list[str]:
+    points = ", ".join(f"{number:,} {phase}" for phase, number in plan.design_points.items())
+    times = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in plan.seconds.items())
+    lines = [f"Design points: {points}.", f"Time: {times}."]
+    if plan.chosen is not None:
+        solver = plan.chosen.solver
+        if solver.status == "optimal":
+            lines.append("Instance counts: proven optimal by the integer program.")
+        else:
+            bound = f"{three_digits(100 * solver.gap)} %" if math.isfinite(solver.gap) else "an unknown share"
+            spent = format_seconds(solver.seconds)
+            lines.append(f"Instance counts: best found in {spent}, within {bound} of the optimum.")
+    return lines
+
+
+# Small helpers.
+
+
+def _latency(pool: PoolPlan) -> str:
+    named = (("FTL", pool.ftl_s), ("TTL", pool.ttl_s))
+    return ", ".join(f"{name} {format_seconds(s)}" for name, s in named if math.isfinite(s)) or "-"
+
+
+def _digits(value: float) -> str:
+    return three_digits(float(value))
+
+
+def _gb(size: float) -> str:
+    return three_digits(size / 1e9)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _wrap(text: str, width: int) -> str:
+    glued = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    filled = textwrap.fill(glued, width, break_long_words=False, break_on_hyphens=False)
+    return filled.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _wrapped(texts: Iterable[str], width: int) -> list[str]:
+    return [line for text in texts for line in _wrap(text, width - 2).splitlines()]
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, *(f"  {line}".rstrip() for line in lines)]) if lines else ""
+
+
+def _table(rows: Sequence[Sequence[str]], align: str) -> list[str]:
+    """Rows as aligned lines; `align` holds l or r for each column."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
+    sides = ["<" if side == "l" else ">" for side in align]
+    return ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows]
+
+
+def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:
+    rule = ["---" if side == "l" else "---:" for side in align]
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return ["", *(f"| {' | '.join(row)} |" for row in [head, rule, *cells])]

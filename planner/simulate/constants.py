@@ -1,0 +1,51 @@
+"""Fitted constants of an operator: a frozen dataclass whose fields state their legal range.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class GemmConstants:
+        compute: float = share(0.7)      # of the data-sheet peak
+        floor_s: float = seconds(4e-6)
+
+The range is what calibration may fit and what the tests draw from: within it no operator may
+beat light or fall when its work grows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Legal range and where a fit starts; all positive, for the fit works on logarithms."""
+
+    low: float
+    high: float
+    start: float
+
+
+def bounded(low: float, high: float, start: float) -> Any:
+    """A constant in [low, high]."""
+    return dataclasses.field(metadata={"bounds": Bounds(low, high, start)})
+
+
+def share(start: float, low: float = 0.02) -> Any:
+    """A share of a data-sheet peak, in (0, 1]."""
+    return bounded(low, 1.0, start)
+
+
+def serial(start: float = 0.2) -> Any:
+    """The share of the shorter of two times that does not hide behind the longer, in [0, 1]."""
+    return bounded(1e-4, 1.0, start)
+
+
+def seconds(start: float, high: float = 1e-3) -> Any:
+    """A fixed time."""
+    return bounded(1e-9, high, start)
+
+
+def bounds(kind: type) -> Mapping[str, Bounds]:
+    """Field name to legal range of a constants dataclass."""
+    return {f.name: f.metadata["bounds"] for f in dataclasses.fields(kind) if "bounds" in f.metadata}

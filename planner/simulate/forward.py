@@ -1,0 +1,277 @@
+"""One forward pass = the sum of its operators, with the breakdown.
+
+A pass has three parts that depend on different things, so that a sweep over layouts x batch x
+chunk computes each once: the `body` (all that sees only tokens), the `prefill_core` and the
+`decode_core` (attention over the cache). Arrays broadcast: layouts, batch and chunk on their own axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.model import Attention, Ffn, ModelSpec
+from planner.precision import BF16_BYTES, FORMATS, Format, Precision
+from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe
+from planner.simulate.linears import Linear
+from planner.simulate.machine import Machine
+from planner.simulate.memory import stage_share
+from planner.simulate.roofline import NOTHING, Cost, Real
+from planner.space import EXCHANGES, Layouts
+
+BF16 = FORMATS["bf16"]
+# Activations that small fused kernels read and write per token, in units of the hidden width:
+# two residual-and-norm pairs (read residual and input, write both), and the gated activation.
+SMALL_KERNEL_WIDTHS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A model in its formats on a machine: what a pass runs."""
+
+    machine: Machine
+    model: ModelSpec
+    precision: Precision
+    mla_cache: bool = False  # up-projected KV of earlier chunks is kept
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Times of all layers of one pass, by part; `head` comes once per pass, outside the layers."""
+
+    parts: dict[str, Cost]
+    head: Cost = NOTHING
+
+    def add(self, part: str, cost: Cost, times: float = 1.0) -> None:
+        """Enter `times` occurrences of an operator."""
+        entry = cost if times == 1.0 else cost * times
+        self.parts[part] = self.parts[part] + entry if part in self.parts else entry
+
+    def __add__(self, other: Ledger) -> Ledger:
+        joint = Ledger(dict(self.parts), self.head + other.head)
+        for part, cost in other.parts.items():
+            joint.add(part, cost)
+        return joint
+
+    def layers(self) -> Cost:
+        """All layers together."""
+        total = NOTHING
+        for cost in self.parts.values():
+            total = total + cost
+        return total
+
+
+def _multiply(
+    setup: Setup,
+    ledger: Ledger,
+    part: str,
+    found: Iterable[Linear],
+    tokens: Real,
+    times: float,
+    graph: bool,
+) -> None:
+    for lin in found:
+        fmt: Format = BF16 if lin.always_bf16 else setup.precision.gemm
+        ledger.add(part, gemm.gemm(setup.machine, fmt, tokens, lin.n, lin.k, graph=graph), times)
+
+
+def body(
+    setup: Setup, at: Layouts, exchange: str, tokens: Real, sequences: Real, *, graph: bool
+) -> Ledger:
+    """Everything but attention over the cache.
+
+    Parameters
+    ----------
+    at
+        Layouts of one exchange kind, spread over the axes of `tokens`.
+    exchange
+        One of `planner.space.EXCHANGES`.
+    tokens
+        Tokens in the pass per attention rank.
+    sequences
+        Sequences per attention rank that need a next token (rows of the output projection).
+    graph
+        The pass is replayed from a CUDA graph, as decode steps are: launches cost the host nothing.
+    """
+    model, machine = setup.model, setup.machine
+    ledger = Ledger({})
+    residual = BF16_BYTES * model.hidden * tokens  # bytes of the hidden states of one rank
+    for a in model.attention:
+        if a.kind == "none":
+            continue
+        _multiply(setup, ledger, "projections", linears.attention(a, model.hidden, at.tp), tokens, a.layers, graph)
+    mixing = sum(a.layers for a in model.attention if a.kind != "none")
+    sharded_dense = sum(f.layers for f in model.ffn if f.kind == "dense")
+    # attention ends in an all-reduce over its TP group, a dense layer in another
+    ledger.add("collectives", collectives.all_reduce(machine, residual, at.tp), mixing + sharded_dense)
+    for f in model.ffn:
+        if f.kind == "dense":
+            _multiply(setup, ledger, "feed-forward", linears.dense(f, model.hidden, at.tp), tokens, f.layers, graph)
+        elif f.kind == "moe":
+            _experts(setup, ledger, f, at, exchange, tokens, graph)
+    ledger.add(
+        "small kernels", gemm.elementwise(machine, SMALL_KERNEL_WIDTHS * residual), float(model.layers)
+    )
+    ledger.add("host", Cost(machine.engine.layer_s, 0.0), float(model.layers))
+    lin = linears.head(model, at.tp)
+    ledger.head = gemm.gemm(machine, BF16, sequences, lin.n, lin.k, graph=graph)
+    return ledger
+
+
+def _experts(
+    setup: Setup, ledger: Ledger, f: Ffn, at: Layouts, exchange: str, tokens: Real, graph: bool
+) -> None:
+    model, machine = setup.model, setup.machine
+    fmt = setup.precision.moe
+    width = f.latent or model.hidden
+    _multiply(setup, ledger, "feed-forward", linears.beside_experts(f, model.hidden, at.tp), tokens, f.layers, graph)
+    ledger.add(
+        "experts",
+        moe.grouped_gemm(
+            machine,
+            fmt,
+            tokens * at.attention_dp,
+            width,
+            f.width,
+            f.matrices,
+            f.topk,
+            f.experts,
+            at.moe_tp,
+            at.moe_ep,
+        ),
+        f.layers,
+    )
+    if exchange == EXCHANGES[0]:
+        moved = collectives.all_reduce(machine, BF16_BYTES * model.hidden * tokens, at.tp)
+    elif exchange == EXCHANGES[1]:
+        # the ranks of an attention TP group hold the same tokens: each sends its share
+        own = tokens / at.tp
+        moved = collectives.dispatch(
+            machine, own, width, f.topk, at.stage_gpus, fmt.activation_bytes
+        ) + collectives.combine(machine, own, width, f.topk, at.stage_gpus, BF16_BYTES)
+        moved = moved + collectives.all_gather(machine, BF16_BYTES * model.hidden * tokens, at.tp)
+    else:
+        group = tokens * at.attention_dp
+        moved = collectives.all_gather(
+            machine, fmt.activation_bytes * width * group, at.stage_gpus
+        ) + collectives.reduce_scatter(machine, BF16_BYTES * width * group, at.stage_gpus)
+    ledger.add("exchange", moved, f.layers)
+
+
+def prefill_core(setup: Setup, at: Layouts, sequences: Real, new: Real, past: Real) -> Ledger:
+    """Attention of `new` prompt tokens of each of `sequences` sequences on top of `past` cached ones."""
+    machine, kv = setup.machine, setup.precision.kv
+    ledger = Ledger({})
+    for a in setup.model.attention:
+        if a.kind == "mla":
+            heads = a.heads / at.tp
+            if a.index_topk:
+                mean = past + new / 2
+                ledger.add("attention", _sparse(setup, a, heads, sequences * new, mean), a.layers)
+                continue
+            cost = attention.mla_prefill(
+                machine, kv, sequences, new, past, heads, a.nope_dim + a.rope_dim, a.value_dim
+            )
+            ledger.add("attention", cost, a.layers)
+            if not setup.mla_cache:
+                up = heads * (a.nope_dim + a.value_dim)
+                again = gemm.gemm(machine, setup.precision.gemm, sequences * past, up, a.kv_lora)
+                ledger.add("re-projection", again, a.layers)
+        elif a.kind == "gqa":
+            cost = attention.prefill(
+                machine,
+                kv,
+                sequences,
+                new,
+                past,
+                a.heads / at.tp,
+                linears.kv_heads_per_gpu(a, at.tp),
+                a.head_dim,
+                a.value_dim,
+                a.window,
+            )
+            ledger.add("attention", cost, a.layers)
+        elif a.kind == "linear":
+            cost = linear_attention.prefill(
+                machine,
+                sequences,
+                new,
+                a.k_heads / at.tp,
+                a.k_dim,
+                a.v_heads / at.tp,
+                a.value_dim,
+                a.conv_width,
+            )
+            ledger.add("attention", cost, a.layers)
+    return ledger
+
+
+def decode_core(setup: Setup, at: Layouts, batch: Real, context: float, queries: int = 1) -> Ledger:
+    """Attention of one step: `queries` new tokens of each of `batch` sequences over `context` tokens."""
+    machine, kv = setup.machine, setup.precision.kv
+    ledger = Ledger({})
+    for a in setup.model.attention:
+        if a.kind == "mla":
+            heads = a.heads / at.tp
+            if a.index_topk:
+                cost = _sparse(setup, a, heads, batch * queries, context)
+            else:
+                cost = attention.mla_decode(
+                    machine, kv, batch, context, heads, a.kv_lora, a.rope_dim, queries
+                )
+            ledger.add("attention", cost, a.layers)
+        elif a.kind == "gqa":
+            cost = attention.decode(
+                machine,
+                kv,
+                batch,
+                context,
+                a.heads / at.tp,
+                linears.kv_heads_per_gpu(a, at.tp),
+                a.head_dim,
+                a.value_dim,
+                a.window,
+                queries,
+            )
+            ledger.add("attention", cost, a.layers)
+        elif a.kind == "linear":
+            cost = linear_attention.decode(
+                machine, batch, a.k_heads / at.tp, a.k_dim, a.v_heads / at.tp, a.value_dim, a.conv_width
+            )
+            ledger.add("attention", cost * queries if queries > 1 else cost, a.layers)
+    return ledger
+
+
+def _sparse(setup: Setup, a: Attention, heads: Real, tokens: Real, context: Real) -> Cost:
+    """DSA: the indexer scores the whole context, attention reads only what it picked."""
+    scored = attention.indexer(setup.machine, tokens, context, a.index_heads, a.index_dim, a.index_topk)
+    attended = np.minimum(context, float(a.index_topk))
+    return scored + attention.sparse_mla(
+        setup.machine, setup.precision.kv, tokens, attended, heads, a.kv_lora, a.rope_dim
+    )
+
+
+def pace(setup: Setup, at: Layouts, ledger: Ledger, tokens: Real, sequences: Real) -> Cost:
+    """Time that one batch occupies the slowest pipeline stage, which sets the rate of a full pipeline.
+
+    The fullest stage has ``ceil(layers / pp)`` layers; the head is one more load to balance. Each
+    stage hands its hidden states on, and each pass has its host overhead.
+    """
+    engine = setup.machine.engine
+    layers = ledger.layers()
+    share = stage_share(setup.model.layers, at.pp)
+    even = 1.0 / at.pp
+    return Cost(
+        np.maximum(layers.seconds * share, (layers.seconds + ledger.head.seconds) * even)
+        + _send(setup, at, tokens).seconds * (at.pp > 1.0)
+        + (engine.step_s + engine.request_s * sequences),
+        np.maximum(layers.light_s * share, (layers.light_s + ledger.head.light_s) * even),
+    )
+
+
+def _send(setup: Setup, at: Layouts, tokens: Real) -> Cost:
+    across = at.gpus > setup.machine.fabric.scale_up_gpus
+    # each rank of a stage hands its share of the hidden states to its peer in the next one
+    return collectives.send(setup.machine, BF16_BYTES * setup.model.hidden * tokens / at.tp, across)

@@ -1,0 +1,103 @@
+"""Matrix products of the linear layers, and the small memory-bound kernels between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.precision import BF16_BYTES, Format
+from planner.simulate.constants import bounded, seconds, serial, share
+from planner.simulate.machine import Machine
+from planner.simulate.roofline import Cost, Real, soft_max
+
+OPERATOR = "gemm"
+
+# Norms, rotary embedding, activations, residuals: device copies reach 79 to 92 % of HBM bandwidth
+# on the GPUs measured (Azure AI benchmarking guide: H100 87, H200 84, GB200 92, A100 79, MI300X 78 %).
+ELEMENTWISE_SHARE = 0.84
+# From one dependent kernel to the next inside a CUDA graph; the smallest kernels of the
+# measurements behind presets/kernels take 2.1 us launch included.
+ELEMENTWISE_FLOOR_S = 1.5e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GemmConstants:
+    """How near one GEMM kernel comes to the data sheet."""
+
+    compute: float = share(0.7)  # of the tensor-core peak, on large products
+    memory: float = share(0.8)  # of HBM bandwidth, streaming weights
+    serial: float = serial(0.2)  # share of the shorter of the two that is not hidden
+    floor_s: float = seconds(5e-6)  # launch, and the quantising kernel where there is one
+    depth_s: float = bounded(1e-13, 1e-8, 3e-10)  # per unit of k: one tile's own accumulation
+    activation: float = bounded(1e-3, 30.0, 0.5)  # passes over bf16 x[tokens, k]: quantising, scales
+    output: float = bounded(1e-3, 10.0, 0.5)  # passes over bf16 y[tokens, n] that are not overlapped
+    host_s: float = seconds(1e-6)  # host time of a launch outside a CUDA graph; hides the kernel below it
+
+
+def peak_flops(machine: Machine, rate: str) -> float:
+    """Dense peak at a tensor-core rate, FLOP/s; the bf16 one where the GPU lacks the rate."""
+    peaks = machine.gpu.peak_flops
+    return peaks.get(rate, peaks["bf16"])
+
+
+def gemm(
+    machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph: bool = False
+) -> Cost:
+    """``y[tokens, n] = x[tokens, k] @ w[k, n]``, weights streamed once.
+
+        t_c = 2 tokens n k / (compute peak) + depth k
+        t_m = (w_bytes n k + x_bytes tokens k + 2 tokens n) / (memory bandwidth)
+        t   = floor + soft_max(t_c, t_m) + 2 tokens (activation k + output n) / bandwidth
+
+    and at least `host_s`, unless the launch is replayed from a CUDA graph.
+
+    Parameters
+    ----------
+    machine, fmt
+        Where it runs; format of weights and activations.
+    tokens, n, k
+        Rows of x, columns and rows of w on this GPU; any broadcastable shapes.
+    graph
+        Launched from a CUDA graph: the host cost of a launch does not show.
+
+    Returns
+    -------
+    Cost
+        Seconds, of the broadcast shape.
+
+    >>> from planner.simulate.testing import machine
+    >>> from planner.precision import FORMATS
+    >>> cost = gemm(machine("gemm"), FORMATS["bf16"], 4096, 8192, 8192)
+    >>> round(cost.seconds * 1e6, 1), round(cost.light_s * 1e6, 1)
+    """
+    c = machine.kernels.constants(OPERATOR, fmt.name, GemmConstants)
+    peak = peak_flops(machine, fmt.rate)
+    bandwidth = machine.gpu.hbm_bytes_per_s
+    weights = n * k
+    light_compute = tokens * (weights * (2.0 / peak))
+    light_memory = (
+        weights * (fmt.weight_bytes / bandwidth)
+        + tokens * ((fmt.activation_bytes * k + BF16_BYTES * n) / bandwidth)
+    )
+    taken = (
+        c.floor_s
+        + soft_max(light_compute / c.compute + c.depth_s * k, light_memory / c.memory, c.serial)
+        + tokens * ((c.activation * k + c.output * n) * (BF16_BYTES / bandwidth))
+    )
+    if not graph:
+        taken = np.maximum(taken, c.host_s)
+    return Cost(taken, np.maximum(light_compute, light_memory))
+
+
+def elementwise(machine: Machine, bytes_: Real) -> Cost:
+    """A memory-bound kernel that moves `bytes_` (read and written together).
+
+    ``t = floor + bytes / (0.84 bandwidth)``
+
+    >>> from planner.simulate.testing import machine
+    >>> cost = elementwise(machine("gemm"), 100e6)
+    >>> round(cost.seconds * 1e6, 1), round(cost.light_s * 1e6, 1)
+    """
+    light_s = bytes_ / machine.gpu.hbm_bytes_per_s
+    return Cost(ELEMENTWISE_FLOOR_S + light_s / ELEMENTWISE_SHARE, light_s)

@@ -1,0 +1,144 @@
+"""What fits: bytes of weights, cache and activations on the fullest GPU of an instance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from planner.model import Attention, ModelSpec
+from planner.precision import BF16_BYTES, Precision
+from planner.simulate import linears
+from planner.simulate.machine import Machine
+from planner.simulate.roofline import FloatArray, Real
+from planner.space import Layouts
+
+STATE_BYTES = 4.0  # recurrent state is kept in float32 (mamba_ssm_dtype of the published configs)
+INDEX_BYTES = 1.0  # DSA's indexer keys are cached in fp8
+STAGGER_SIGMAS = 3.0  # capacity for the sum of output lengths so far, in standard deviations
+
+
+def stage_share(layers: int, pp: Real) -> Real:
+    """Share of the layers on the fullest pipeline stage.
+
+    >>> float(stage_share(61, 32.0) * 61)
+    2.0
+    """
+    return np.ceil(layers / pp) / layers
+
+
+def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts) -> FloatArray:
+    """Weights on the fullest GPU: the fullest stage's layers, and embedding or head.
+
+    Experts that do not divide the EP width leave one more on the fullest rank.
+    """
+    layers: Real = 0.0
+    for a in model.attention:
+        for lin in linears.attention(a, model.hidden, at.tp):
+            per = BF16_BYTES if lin.always_bf16 else precision.gemm.weight_bytes
+            layers = layers + a.layers * per * (lin.n * lin.k)
+    for f in model.ffn:
+        if f.kind == "dense":
+            found = linears.dense(f, model.hidden, at.tp)
+        elif f.kind == "moe":
+            found = linears.beside_experts(f, model.hidden, at.tp)
+            held = np.ceil(f.experts / at.moe_ep) / at.moe_tp
+            one = precision.moe.weight_bytes * linears.expert_elements(f, model.hidden)
+            layers = layers + f.layers * one * held
+        else:
+            continue
+        for lin in found:
+            per = BF16_BYTES if lin.always_bf16 else precision.gemm.weight_bytes
+            layers = layers + f.layers * per * (lin.n * lin.k)
+    table = BF16_BYTES * model.vocab * model.hidden / at.tp
+    ends = np.where((at.pp > 1) | model.tied_embeddings, 1.0, 2.0)
+    return np.asarray(layers * stage_share(model.layers, at.pp) + table * ends)
+
+
+def _kv_elements_per_gpu(a: Attention, tp: Real) -> Real:
+    if a.kind == "mla":
+        return float(a.kv_lora + a.rope_dim)
+    return linears.kv_heads_per_gpu(a, tp) * (a.head_dim + (0 if a.shared_kv else a.value_dim))
+
+
+def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) -> Real:
+    """Cache of ONE sequence of `tokens` tokens on each GPU of its rank (fullest stage).
+
+    Bytes; sliding windows stop growing, linear attention holds a state of fixed size.
+    """
+    total: Real = 0.0
+    for a in model.attention:
+        if a.kind in ("gqa", "mla"):
+            kept = np.minimum(tokens, a.window) if a.window else tokens
+            per = _kv_elements_per_gpu(a, at.tp) * precision.kv_bytes
+            if a.index_topk:
+                per = per + a.index_dim * INDEX_BYTES
+            total = total + a.layers * per * kept
+        elif a.kind == "linear":
+            total = total + a.layers * STATE_BYTES * a.state_elements / at.tp
+    return total * stage_share(model.layers, at.pp)
+
+
+def distinct_kv_bytes(model: ModelSpec, precision: Precision, tokens: float) -> float:
+    """Cache of one sequence counted once, however many GPUs hold copies: what a transfer moves."""
+    total = 0.0
+    for a in model.attention:
+        kept = min(tokens, a.window) if a.window else tokens
+        if a.kind == "mla":
+            per = (a.kv_lora + a.rope_dim) * precision.kv_bytes
+            total += a.layers * kept * (per + (a.index_dim * INDEX_BYTES if a.index_topk else 0.0))
+        elif a.kind == "gqa":
+            total += a.layers * kept * a.kv_elements * precision.kv_bytes
+        elif a.kind == "linear":
+            total += a.layers * STATE_BYTES * a.state_elements
+    return total
+
+
+def activation_bytes(model: ModelSpec, at: Layouts, tokens: Real) -> Real:
+    """Peak of live activations for a pass of `tokens` tokens per attention rank, bf16.
+
+    The residual, its normalised copy, and the widest intermediate of any layer. Tokens at the
+    experts are those routed to one GPU of the stage, in and out.
+    """
+    widest: Real = 0.0
+    for a in model.attention:
+        widest = np.maximum(widest, sum(lin.n for lin in linears.attention(a, model.hidden, at.tp)))
+    for f in model.ffn:
+        if f.kind == "dense":
+            widest = np.maximum(widest, f.matrices * f.width / at.tp)
+        elif f.kind == "moe":
+            # token-expert pairs at a GPU: those of its own stage, over the EP ranks
+            pairs = f.topk * at.attention_dp / at.moe_ep
+            inner = f.matrices * f.width / at.moe_tp + 2 * (f.latent or model.hidden)
+            widest = np.maximum(widest, pairs * inner)
+    return BF16_BYTES * tokens * (2.0 * model.hidden + widest)
+
+
+def budget_bytes(machine: Machine) -> float:
+    """Memory that weights, cache and activations may fill."""
+    return machine.gpu.memory_bytes * machine.engine.memory_fraction - machine.engine.reserve_bytes
+
+
+def decode_tokens(batch: Real, isl: float, osl: float) -> Real:
+    """Cached tokens of `batch` sequences at random points of their output.
+
+    Mean ``batch (isl + osl / 2)`` plus three standard deviations of a sum of uniforms, never more
+    than all of them at their full length.
+
+    >>> float(decode_tokens(1.0, 1000, 500)), round(float(decode_tokens(256.0, 1000, 500)) / 256)
+    (1500.0, 1277)
+    """
+    spread = STAGGER_SIGMAS * osl / math.sqrt(12.0) * np.sqrt(batch)
+    return np.minimum(batch * (isl + osl / 2) + spread, batch * (isl + osl))
+
+
+def largest_batch(
+    machine: Machine, model: ModelSpec, precision: Precision, at: Layouts, isl: int, osl: int
+) -> FloatArray:
+    """Sequences per attention rank and stage that surely do not fit any more: an upper bound.
+
+    Ignores activations and stagger, so the exact check still has to be made point by point.
+    """
+    free = budget_bytes(machine) - weight_bytes(model, precision, at)
+    one = np.maximum(np.asarray(kv_bytes(model, precision, at, isl + osl / 2)), 1.0)
+    return np.clip(np.floor(free / one), 0, machine.engine.max_batch)

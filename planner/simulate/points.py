@@ -1,0 +1,118 @@
+"""Design points: rows of a struct of arrays, and the blocks a sweep computes them in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.simulate.roofline import FloatArray, Real
+from planner.space import EXCHANGES, Layouts
+
+BLOCK_POINTS = 16384  # arrays of this length stay in the second-level cache
+MODES = ("", "inflight", "piggyback")
+
+
+class Stopped(Exception):
+    """The caller asked for the sweep to end: a newer question is waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """Simulated design points of one phase that fit in memory; arrays of shape ``(points,)``.
+
+    `layout` indexes `layouts`. Batches count sequences in flight per instance; requests_per_s is
+    of one instance. light_s is the speed of light of the latency that the phase is judged by:
+    of `ftl_s` for prefill, of `ttl_s` otherwise.
+    """
+
+    phase: str
+    layouts: Layouts
+    layout: npt.NDArray[np.int32]
+    mode: npt.NDArray[np.int8]  # index into MODES
+    batch: FloatArray
+    chunk_tokens: FloatArray  # 0 where no prompt is processed
+    ftl_s: FloatArray  # nan in decode
+    ttl_s: FloatArray  # nan in prefill
+    requests_per_s: FloatArray
+    light_s: FloatArray
+    out_of_memory: int = 0  # points of the grid that did not fit and were not simulated further
+
+    @property
+    def gpus(self) -> FloatArray:
+        """GPUs per instance, shape ``(points,)``."""
+        return self.layouts.gpus[self.layout]
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+
+_COLUMNS = ("layout", "mode", "batch", "chunk_tokens", "ftl_s", "ttl_s", "requests_per_s", "light_s")
+assert {f.name for f in fields(Points)} == {*_COLUMNS, "phase", "layouts", "out_of_memory"}
+
+
+def blocks(
+    at: Layouts,
+    largest: FloatArray,
+    grid: FloatArray,
+    inner: int,
+    should_stop: Callable[[], bool] | None,
+) -> Iterator[tuple[npt.NDArray[np.intp], Layouts, str, FloatArray]]:
+    """Cut the space layouts x batches x `inner` into blocks that fit the cache.
+
+    Layouts of one exchange kind come together, those with room for similar batches next to each
+    other, so that a block's grid ends where its largest batch does. Yields the layouts' rows, the
+    layouts spread over two axes, their exchange kind, and the batches as ``(1, batches, 1)``.
+
+    Raises Stopped between blocks when `should_stop()` turns true.
+    """
+    kinds = at.exchange()
+    for kind, name in enumerate(EXCHANGES):
+        rows = np.flatnonzero((kinds == kind) & (largest >= 1))
+        rows = rows[np.argsort(largest[rows], kind="stable")]
+        start = 0
+        while start < len(rows):
+            # rows ascend in room, so the last of a block sets its grid
+            step = max(1, BLOCK_POINTS // (inner * len(grid)))
+            block = rows[start : start + step]
+            start += step
+            if should_stop is not None and should_stop():
+                raise Stopped
+            fitting = grid[: max(1, int(np.searchsorted(grid, largest[block].max(), side="right")))]
+            yield block, at.take(block).spread(2), name, fitting.reshape(1, -1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Columns of one block, each broadcastable to the block's shape, and which points exist."""
+
+    rows: npt.NDArray[np.intp]
+    exists: npt.NDArray[np.bool_]
+    mode: int
+    batch: Real
+    chunk_tokens: Real
+    ftl_s: Real
+    ttl_s: Real
+    requests_per_s: Real
+    light_s: Real
+
+
+def gather(phase: str, at: Layouts, parts: Sequence[Collected], out_of_memory: int) -> Points:
+    """Flatten blocks into points."""
+    columns: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in _COLUMNS}
+    for part in parts:
+        shape = part.exists.shape
+        keep = np.flatnonzero(part.exists)
+        layout = np.broadcast_to(part.rows.reshape(-1, 1, 1), shape)
+        columns["layout"].append(layout.ravel()[keep].astype(np.int32))
+        columns["mode"].append(np.full(len(keep), part.mode, dtype=np.int8))
+        for name in _COLUMNS[2:]:
+            columns[name].append(np.broadcast_to(getattr(part, name), shape).ravel()[keep])
+    empty = {"layout": np.int32, "mode": np.int8}
+    joined = {
+        name: np.concatenate(found) if found else np.empty(0, dtype=empty.get(name, float))
+        for name, found in columns.items()
+    }
+    return Points(phase=phase, layouts=at, out_of_memory=out_of_memory, **joined)  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""TOML tables to frozen dataclasses and back. Every mistake is one line: file, key, what is accepted."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from planner.errors import InputError, unknown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+_PLAIN = {
+    int: "a whole number, 0 or more",
+    float: "a number, 0 or more",
+    str: "a text in quotes",
+    bool: "true or false",
+}
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises InputError naming `where` and the place of the mistake."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = str(error) or "tables nested too deeply"
+        raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises InputError if it cannot be read or is not TOML."""
+    return parse_toml(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """A file as UTF-8 text. Raises InputError with the reason if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError("file", str(path), "a text file in UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("file", str(path), f"cannot be read: {reason}") from None
+
+
+def decode(kind: type[T], table: object, where: str) -> T:
+    """A dataclass from a table whose keys are its field names.
+
+    Parameters
+    ----------
+    kind
+        A dataclass of int, float, str, bool, tuples and mappings of these, and other dataclasses.
+    table
+        The parsed TOML table.
+    where
+        Names the file (and the table in it) in errors.
+
+    Raises
+    ------
+    InputError
+        For an unknown key (with the nearest known one), a missing key, a wrong type, or a number
+        that is negative or not finite.
+    """
+    if not isinstance(table, Mapping):
+        raise InputError(where, _shorten(table), "a table of keys and values")
+    fields = {f.name: f for f in dataclasses.fields(cast(Any, kind))}
+    for key in table:
+        if key not in fields:
+            raise unknown(where, key, fields)
+    values: dict[str, Any] = {}
+    for name, hint in _hints(kind).items():
+        if name in table:
+            values[name] = _value(hint, table[name], f"{where}: {name}")
+        elif _required(fields[name]):
+            raise InputError(f"{where}: {name}", None, f"the key is missing; add {_accepted(hint)}")
+    return kind(**values)
+
+
+def encode(value: Any) -> dict[str, Any]:
+    """A dataclass as a table: fields in order, without those that hold their default."""
+    table = {}
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if _required(field) or item != field.default:
+            table[field.name] = _plain(item)
+    return table
+
+
+def _plain(item: Any) -> Any:
+    if dataclasses.is_dataclass(item):
+        return encode(item)
+    if isinstance(item, tuple):
+        return [_plain(i) for i in item]
+    if isinstance(item, Mapping):
+        return {k: _plain(v) for k, v in item.items()}
+    return item
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cast(Any, kind))}
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _accepted(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return "a list" if dataclasses.is_dataclass(typing.get_args(hint)[0]) is False else "a list of tables"
+    if origin is not None or dataclasses.is_dataclass(hint):
+        return "a table of keys and values"
+    return _PLAIN[hint]
+
+
+def _value(hint: Any, given: object, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return decode(cast(Any, hint), given, where)
+    if origin is tuple:
+        if not isinstance(given, list):
+            raise InputError(where, _shorten(given), _accepted(hint))
+        return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(given))
+    if origin is Mapping:
+        if not isinstance(given, Mapping):
+            raise InputError(where, _shorten(given), _accepted(hint))
+        found = {str(k): _value(arguments[1], v, f"{where}.{k}") for k, v in given.items()}
+        return types.MappingProxyType(found)
+    if hint is float and isinstance(given, int) and not isinstance(given, bool):
+        given = float(given) if abs(given) < 2**1000 else math.inf
+    if type(given) is not hint:
+        raise InputError(where, _shorten(given), _accepted(hint))
+    if isinstance(given, (int, float)) and not 0 <= given < math.inf:
+        raise InputError(where, given, _accepted(hint))
+    return given
+
+
+def _shorten(given: object) -> object:
+    if isinstance(given, str) and len(given) > 40:
+        return given[:37].split("\n")[0] + "..."
+    return type(given).__name__ if isinstance(given, (list, Mapping)) else given
