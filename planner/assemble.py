@@ -76,17 +76,17 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     mode = MODES[int(points.mode[row])]
     if points.phase == "prefill":
         chunks = np.round(traffic.isl / chunk)
-        _, _, ledger = prefill.passes(setup, at, exchange, per_rank, chunks, traffic.isl)
+        ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
         held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
         cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(traffic.isl))
         tokens = per_rank * traffic.isl / chunks
     else:
         batch = per_rank / layout.pp
         if mode == "piggyback":
-            _, ledger = colocated.mixed_pass(setup, at, exchange, batch, chunk, traffic.isl, traffic.osl)
+            ledger = colocated.mixed_pass(setup, at, exchange, batch, chunk, traffic.isl, traffic.osl)
         else:
             mtp = question.scenario.mtp if points.phase == "decode" else 0
-            _, ledger = decode.step(setup, at, exchange, batch, traffic.isl, traffic.osl, mtp)
+            ledger = decode.step(setup, at, exchange, batch, traffic.isl, traffic.osl, mtp)
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk
@@ -121,7 +121,9 @@ def _spend(question: Question, gpus: int, requests_per_s: float) -> tuple[float,
     return (tokens / gpus if gpus else math.nan), per_million, gpus * question.system.watts_per_gpu
 
 
-def colocated_serving(question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport) -> Serving:
+def colocated_serving(
+    question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport
+) -> Serving:
     """Co-located pools at a total request rate."""
     capacity = sum(p.requests_per_s for p in picks)
     pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
@@ -171,9 +173,7 @@ def split_serving(
     for pick in prefills:
         at, _, _ = _layout(pick)
         ftl = float(pick.points.ftl_s[pick.row])
-        extra = kv_transfer.added_ftl_s(
-            setup.model, setup.precision, at, isl, ftl, question.link_bytes_per_s
-        )
+        extra = kv_transfer.added_ftl_s(setup.model, setup.precision, at, isl, ftl, question.link_bytes_per_s)
         added = max(added, float(np.ravel(extra)[0]))
     prefill_gpus = sum(p.gpus for p in prefills)
     decode_gpus = sum(p.gpus for p in decodes)

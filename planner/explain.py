@@ -14,9 +14,6 @@ from planner.simulate.roofline import FloatArray
 from planner.sweep import Sweep
 
 
-
-
-
 def infeasible(question: Question, sweep: Sweep, wide: Callable[[], Sweep]) -> Infeasible:
     """Count points by the first limit that stops them, and relax one limit at a time.
 

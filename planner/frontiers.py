@@ -13,7 +13,6 @@ from planner.question import Question
 from planner.result import Frontier
 from planner.simulate.points import Points
 from planner.simulate.roofline import FloatArray
-from planner.space import label
 from planner.sweep import Sweep
 
 IntArray = npt.NDArray[np.intp]
@@ -115,9 +114,7 @@ def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
     useful = np.flatnonzero(fleet > 0)
     top = useful[frontier.pareto(user[useful], per_gpu[useful])]
     within = points.ftl_s <= scenario.limits.ftl_s
-    cloud = _thin(
-        1.0 / points.ttl_s[within], points.requests_per_s[within] * tokens / points.gpus[within]
-    )
+    cloud = _thin(1.0 / points.ttl_s[within], points.requests_per_s[within] * tokens / points.gpus[within])
     return Frontier(
         tokens_per_s_per_user=user[top],
         tokens_per_s_per_gpu=per_gpu[top],
@@ -131,12 +128,8 @@ def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
 
 
 def _labels(points: Points, rows: IntArray, chunked: bool) -> tuple[str, ...]:
-    at = points.layouts.take(np.asarray(points.layout[rows], dtype=np.intp))
-    columns = (at.tp, at.pp, at.attention_dp, at.moe_tp, at.moe_ep)
-    return tuple(
-        label(*(int(v) for v in row), chunked=chunked)  # type: ignore[misc]
-        for row in zip(*columns, strict=True)
-    )
+    at = points.layouts.take(points.layout[rows])
+    return tuple(at.choice(row, chunked).label for row in range(len(at)))
 
 
 def _thin(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:

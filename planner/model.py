@@ -24,7 +24,7 @@ class Attention:
     v_dim: int = 0  # value width per head; 0 means head_dim
     window: int = 0  # tokens a query may look back at (sliding window or chunk); 0 means all
     output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5)
-    shared_kv: bool = False  # keys serve as values: one projection, one cached vector (Gemma 4)
+    shared_kv: bool = False  # keys serve as values: one projection, one cached vector
     bias: bool = False
     # multi-head latent attention
     q_lora: int = 0  # 0 means the query projection is not factored

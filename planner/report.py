@@ -17,6 +17,7 @@ from planner.summary import (
     binding_pool,
     comparison_rows,
     count,
+    deployment,
     frontier_rows,
     limit_rows,
     scenario_line,
@@ -25,14 +26,15 @@ from planner.units import format_seconds, format_si, format_tokens, three_digits
 
 if TYPE_CHECKING:
     from planner.result import Plan, PoolPlan, Serving
-    from planner.system import System
 
 __all__ = ["answer_sentence", "to_csv", "to_dict", "to_json", "to_markdown", "to_text"]
 
 _PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
 
 
-def to_text(plan: Plan, width: int = 80, *, ascii: bool = False, system: System | None = None) -> str:
+def to_text(
+    plan: Plan, width: int = 80, *, ascii: bool = False, link_bytes_per_s: float | None = None
+) -> str:
     """The whole plan as plain aligned text, the answer first.
 
     Parameters
@@ -41,20 +43,20 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False, system: System 
         Columns to wrap sentences at; the tables take up to 80 whatever it is.
     ascii
         Only ASCII characters, for terminals and files that take no others.
-    system
-        Where known, KV traffic is set against its fabric.
+    link_bytes_per_s
+        Where known, KV traffic is set against the link of one GPU towards the other pool.
     """
     blocks = [_wrap(answer_sentence(plan), width), _wrap(scenario_line(plan.scenario), width)]
-    chosen = plan.chosen
-    if chosen is None:
+    deployed = deployment(plan)
+    if deployed is None:
         blocks += _why_not(plan, width)
     else:
         blocks += [
-            _section("Deploy", [line for pool in chosen.pools for line in _pool_lines(pool)]),
-            _section("Limits", _limits(plan, chosen)),
+            _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
+            _section("Limits", _table(_limit_cells(plan, deployed), "lrrl")),
             _section("The two ways", _table([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
-            _section("Between the pools", _wrapped(_transfer(chosen, system), width)),
-            _where_time_goes(chosen),
+            _section("Between the pools", _wrapped(_transfer(deployed, link_bytes_per_s), width)),
+            _where_time_goes(deployed),
             _section("Mixed layouts", _wrapped(_mixed(plan), width)),
             _section("Frontier: the best throughput at each interactivity", _frontier(plan)),
         ]
@@ -67,12 +69,12 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False, system: System 
 def to_markdown(plan: Plan) -> str:
     """The plan for a document or a ticket: the answer, the deployment, the comparison, the notes."""
     out = [f"**{answer_sentence(plan)}**", "", scenario_line(plan.scenario)]
-    chosen = plan.chosen
-    if chosen is None and plan.infeasible is not None:
+    deployed = deployment(plan)
+    if deployed is None and plan.infeasible is not None:
         reasons = [(limit, f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
         out += _markdown_table(("limit", "design points it stops first", "why"), reasons, "lrl")
         out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
-    if chosen is not None:
+    if deployed is not None:
         head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory")
         pools = [
             (
@@ -86,10 +88,10 @@ def to_markdown(plan: Plan) -> str:
                 _percent(pool.utilisation),
                 _percent(pool.memory.used_share),
             )
-            for pool in chosen.pools
+            for pool in deployed.pools
         ]
         out += _markdown_table(head, pools, "lrlrrrlrr")
-        out += _markdown_table(("limit", "value", "used", "state"), _limits_cells(plan, chosen), "lrrl")
+        out += _markdown_table(("limit", "value", "used", "state"), _limit_cells(plan, deployed), "lrrl")
         out += _markdown_table(("", "split", "co-located"), comparison_rows(plan), "lrr")
     if plan.notes:
         out += ["", *(f"- {note}" for note in plan.notes)]
@@ -121,18 +123,14 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
     ]
 
 
-def _limits(plan: Plan, serving: Serving) -> list[str]:
-    return _table(_limits_cells(plan, serving), "lrrl")
-
-
-def _limits_cells(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]]:
+def _limit_cells(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]]:
     return [
         (name, shown, f"{_percent(used)} used", state)
         for name, shown, used, state in limit_rows(plan, serving)
     ]
 
 
-def _transfer(serving: Serving, system: System | None) -> list[str]:
+def _transfer(serving: Serving, link: float | None) -> list[str]:
     if not math.isfinite(serving.ctx_gen_ratio):
         return []
     lines = [f"Prefill to decode GPUs: {three_digits(serving.ctx_gen_ratio)} to 1."]
@@ -142,10 +140,9 @@ def _transfer(serving: Serving, system: System | None) -> list[str]:
             f"KV cache leaves each prefill GPU at {format_si(out, 'B/s')} and reaches each decode GPU "
             f"at {format_si(into, 'B/s')}"
         )
-        if system is not None:
-            link = system.fabric.scale_out_bytes_per_s
+        if link is not None:
             share = three_digits(100 * max(out, into) / link)
-            text += f": at most {share} % of the {format_si(link, 'B/s')} that one GPU's network link carries"
+            text += f": at most {share} % of the {format_si(link, 'B/s')} of the link between them"
         lines.append(text + ".")
     if serving.kv_transfer_s > 0:
         lines.append(f"Moving the cache adds {format_seconds(serving.kv_transfer_s)} to the first token.")
@@ -169,12 +166,13 @@ def _where_time_goes(serving: Serving) -> str:
 
 
 def _mixed(plan: Plan) -> list[str]:
-    if plan.mix is None:
+    """What several layouts per pool would bring, where they were not asked for."""
+    if plan.mix is None or plan.scenario.mix or plan.mix.gain < 0.005:
         return []
     pools = ", ".join(
         f"{pool.phase} {pool.instances:,} × {pool.layout.label}" for pool in plan.mix.serving.pools
     )
-    return [f"{pools}: {100 * plan.mix.gain:+.1f} % against one layout per pool."]
+    return [f"{100 * plan.mix.gain:.1f} % more requests/s than one layout per pool: {pools} (--mix)."]
 
 
 def _frontier(plan: Plan) -> list[str]:
@@ -218,8 +216,9 @@ def _found(plan: Plan) -> list[str]:
     points = ", ".join(f"{number:,} {phase}" for phase, number in plan.design_points.items())
     times = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in plan.seconds.items())
     lines = [f"Design points: {points}.", f"Time: {times}."]
-    if plan.chosen is not None:
-        solver = plan.chosen.solver
+    deployed = deployment(plan)
+    if deployed is not None:
+        solver = deployed.solver
         if solver.status == "optimal":
             lines.append("Instance counts: proven optimal by the integer program.")
         else:

@@ -12,7 +12,9 @@ from planner.model import ModelSpec
 from planner.result import LayoutChoice
 from planner.simulate.roofline import FloatArray
 
-SMALL_DOMAIN_INSTANCE_GPUS = 64  # largest instance on systems with a smaller scale-up domain (paper.md: TP 64)
+SMALL_DOMAIN_INSTANCE_GPUS = (
+    64  # on smaller domains too: the study behind this reaches TP 64
+)
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
 MAX_STAGES = {"prefill": 32, "decode": 8, "colocated": 4}
 EXCHANGES = ("replicated", "all-to-all", "gathered")  # how tokens reach their experts
@@ -45,7 +47,7 @@ class Layouts:
     def __len__(self) -> int:
         return len(self.tp)
 
-    def take(self, rows: npt.NDArray[np.intp]) -> Layouts:
+    def take(self, rows: npt.NDArray[np.integer]) -> Layouts:
         """Some of the layouts."""
         return Layouts(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 

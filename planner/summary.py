@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 TIGHT = 0.9  # from this share of a limit on, a report calls it tight
 
 
+def deployment(plan: Plan) -> Serving | None:
+    """What to deploy: the mix where several layouts per pool were asked for, else the chosen way."""
+    return plan.mix.serving if plan.scenario.mix and plan.mix is not None else plan.chosen
+
+
 def answer_sentence(plan: Plan) -> str:
     """Split or not, what it brings, and by how much it beats the other way: one sentence.
 
@@ -29,7 +34,8 @@ def answer_sentence(plan: Plan) -> str:
         verdict, other, name = "Split prefill from decode", plan.colocated, "co-located serving"
     else:
         verdict, other, name = "Keep prefill and decode together", plan.disaggregated, "a split"
-    return f"{verdict}: {_yield(plan, chosen)}, {_versus(plan, chosen, other, name)}."
+    deployed = deployment(plan) or chosen
+    return f"{verdict}: {_yield(plan, deployed)}, {_versus(plan, deployed, other, name)}."
 
 
 def _yield(plan: Plan, serving: Serving) -> str:

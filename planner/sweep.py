@@ -31,9 +31,7 @@ class Sweep:
         return {p.phase: len(p) for p in (self.prefill, self.decode, self.colocated)}
 
 
-def run(
-    question: Question, budget: int | None, should_stop: Callable[[], bool] | None = None
-) -> Sweep:
+def run(question: Question, budget: int | None, should_stop: Callable[[], bool] | None = None) -> Sweep:
     """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
 
     Raises `planner.simulate.points.Stopped` when `should_stop()` turns true.

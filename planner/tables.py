@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 import sys
-import types
 import typing
 from collections.abc import Mapping
 from functools import cache
@@ -14,10 +14,8 @@ from typing import Any, TypeVar, cast
 
 from planner.errors import InputError, unknown
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+# the standard library reads TOML from 3.11 on; before, the package that became it
+tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 T = TypeVar("T")
 
@@ -32,7 +30,8 @@ _PLAIN = {
 def parse_toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text. Raises InputError naming `where` and the place of the mistake."""
     try:
-        return tomllib.loads(text)
+        table: dict[str, Any] = tomllib.loads(text)
+        return table
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = str(error) or "tables nested too deeply"
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
@@ -79,7 +78,7 @@ def decode(kind: type[T], table: object, where: str) -> T:
         if key not in fields:
             raise unknown(where, key, fields)
     values: dict[str, Any] = {}
-    for name, hint in _hints(kind).items():
+    for name, hint in _hints(cast(Any, kind)).items():
         if name in table:
             values[name] = _value(hint, table[name], f"{where}: {name}")
         elif _required(fields[name]):
@@ -120,7 +119,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def _accepted(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is tuple:
-        return "a list" if dataclasses.is_dataclass(typing.get_args(hint)[0]) is False else "a list of tables"
+        return "a list of tables" if dataclasses.is_dataclass(typing.get_args(hint)[0]) else "a list"
     if origin is not None or dataclasses.is_dataclass(hint):
         return "a table of keys and values"
     return _PLAIN[hint]
@@ -137,8 +136,7 @@ def _value(hint: Any, given: object, where: str) -> Any:
     if origin is Mapping:
         if not isinstance(given, Mapping):
             raise InputError(where, _shorten(given), _accepted(hint))
-        found = {str(k): _value(arguments[1], v, f"{where}.{k}") for k, v in given.items()}
-        return types.MappingProxyType(found)
+        return {str(k): _value(arguments[1], v, f"{where}.{k}") for k, v in given.items()}
     if hint is float and isinstance(given, int) and not isinstance(given, bool):
         given = float(given) if abs(given) < 2**1000 else math.inf
     if type(given) is not hint:

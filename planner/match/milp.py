@@ -214,8 +214,9 @@ class _Candidates:
         if copies.gpus.any():
             c = int(np.argmax(copies.requests_per_s))
             plans.append(self.of((2, c, int(copies.instances[c]))))
-        trimmed = [trim for plan in plans if (trim := self.first_for(plan.rate * (1 - TIE)))]
-        return min(trimmed, key=lambda plan: plan.gpus, default=None)
+        if not plans:
+            return None
+        return self.first_for(max(plan.rate for plan in plans) * (1 - TIE))
 
     def first_for(self, demand: float) -> _Plan | None:
         """Fewest GPUs for a demand: one layout per pool or one co-located layout."""
@@ -224,3 +225,186 @@ class _Candidates:
         plans = [self.of((0, p, n_p), (1, d, n_d))] if n_p and n_d else []
         plans += [self.of((2, c, n_c))] if n_c else []
         return min(plans, key=lambda plan: plan.gpus, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answer:
+    """What the solver returned."""
+
+    plan: _Plan | None
+    bound: float  # on the objective; nan when unknown
+    proven: bool
+
+
+class _Program:
+    """The model: columns are instances of prefill, decode and co-located candidates, (y), r."""
+
+    def __init__(self, candidates: _Candidates, budget: int, most_per_s: float, deadline: float) -> None:
+        """`most_per_s` is a rate beyond which no plan can or need go."""
+        self.candidates, self.budget, self.deadline = candidates, budget, deadline
+        self.unit = most_per_s / _SCALE
+        # An instance that alone exceeds the rate serves no purpose beyond it. Cut there, coefficients
+        # stay within the solver's range, and instances of one size that reach it become equal.
+        rates = [
+            np.minimum(r, most_per_s) * (g <= budget)
+            for g, r in zip(candidates.gpus, candidates.rate, strict=True)
+        ]
+        self.kept = [prune(np.zeros(len(r)), g, r) for g, r in zip(candidates.gpus, rates, strict=True)]
+        self.pool = np.repeat(np.arange(3), [len(kept) for kept in self.kept])
+        self.gpus = np.concatenate([g[k] for g, k in zip(candidates.gpus, self.kept, strict=True)])
+        self.rate = np.concatenate([r[k] for r, k in zip(rates, self.kept, strict=True)]) / self.unit
+        self.columns = len(self.gpus) * (1 if candidates.mix else 2) + 1
+        self.size = self.row(self.gpus)  # GPUs in use
+        self.total = self.row(np.where(self.pool == 2, self.rate, 0.0), split=1.0)  # rate, in units
+
+    def row(self, instances: FloatArray | IntArray, split: float = 0.0) -> FloatArray:
+        """A row from the coefficients of the instances and of r."""
+        row = np.zeros(self.columns)
+        row[: len(instances)] = instances
+        row[-1] = split
+        return row
+
+    def minimise(self, objective: FloatArray, *at_least: tuple[FloatArray, float]) -> _Answer:
+        """The plan with the least ``objective @ x`` under the model and ``row @ x >= low`` of each pair."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        n = len(self.gpus)
+        most = self.budget // self.gpus
+        rows = [self.row(np.where(self.pool == p, self.rate, 0.0), split=-1.0) for p in (0, 1)]
+        rows += [-self.size, *(row for row, _ in at_least)]
+        lows = [0.0, 0.0, -float(self.budget), *(low for _, low in at_least)]
+        upper = self.row(most, split=_SCALE)
+        if not self.candidates.mix:
+            upper[n:-1] = 1
+            layouts = np.zeros((2, self.columns))
+            layouts[:, n:-1] = [-(self.pool == p).astype(float) for p in (0, 1)]
+            linked = np.hstack((-np.eye(n), np.diag(most.astype(float)), np.zeros((n, 1))))
+            rows += [*layouts, *linked]
+            lows += [-1.0, -1.0, *np.zeros(n)]
+        result = milp(
+            objective,
+            integrality=np.r_[np.ones(self.columns - 1), 0],
+            bounds=Bounds(np.zeros(self.columns), upper),
+            constraints=LinearConstraint(np.array(rows), np.array(lows), np.inf),
+            options={"mip_rel_gap": 0.0, "time_limit": max(self.deadline - time.perf_counter(), 1e-3)},
+        )
+        bound = result.get("mip_dual_bound")
+        return _Answer(
+            plan=None if result.x is None else self._plan(np.rint(result.x[:n]).astype(np.int64)),
+            bound=np.nan if bound is None else float(bound),
+            proven=result.status in (0, 2),  # optimal, infeasible
+        )
+
+    def _plan(self, n: IntArray) -> _Plan:
+        counts = [np.zeros(len(gpus), dtype=np.int64) for gpus in self.candidates.gpus]
+        for p, kept in enumerate(self.kept):
+            counts[p][kept] = n[self.pool == p]
+        return self.candidates.plan(counts)
+
+
+def _most(candidates: _Candidates, budget: int, deadline: float) -> _Found:
+    """Most requests/s in the budget, then the fewest GPUs for them."""
+    plan = candidates.first_in(budget)
+    if not plan:
+        return _Found(plan=None)
+    most_per_s = candidates.ideal * budget
+    program = _Program(candidates, budget, most_per_s, deadline)
+    answer = program.minimise(-program.total)
+    bound = np.fmin(-answer.bound * program.unit, most_per_s)
+    if answer.plan and answer.plan.rate > plan.rate * (1 + TIE):
+        plan = answer.plan
+    enough = plan.rate * (1 - TIE)
+    if candidates.mix:
+        program = _Program(candidates, plan.gpus, plan.rate, deadline)
+        fewer = program.minimise(program.size, (program.total, enough / program.unit)).plan
+    else:
+        fewer = candidates.first_for(enough)
+    if fewer and fewer.rate >= enough and fewer.gpus < plan.gpus:
+        plan = fewer
+    return _Found(plan=plan, value=plan.rate, bound=float(bound), proven=answer.proven)
+
+
+def _fewest(candidates: _Candidates, demand: float, budget: int | None, deadline: float) -> _Found:
+    """Fewest GPUs that serve the demand."""
+    enough = demand * (1 - TIE)
+    plan = candidates.first_for(enough)
+    if plan and (budget is None or plan.gpus <= budget):
+        budget = plan.gpus  # no more are needed, and a tight budget makes a fast program
+    elif budget is None or not candidates.mix or candidates.ideal * budget < enough:
+        return _Found(plan=None)
+    else:
+        plan = None
+    program = _Program(candidates, budget, demand, deadline)
+    bound, proven = np.nan, True
+    for more in (1.0, 1.0 + 4e-6):  # the solver may take 2.999999 for a whole number of instances
+        answer = program.minimise(program.size, (program.total, more * enough / program.unit))
+        bound = answer.bound if more == 1.0 else bound
+        proven = proven and answer.proven
+        if not answer.plan or answer.plan.rate >= enough:
+            break
+    if answer.plan and answer.plan.rate >= enough and (not plan or answer.plan.gpus < plan.gpus):
+        plan = answer.plan
+    bound = np.ceil(np.fmax(bound, demand / candidates.ideal) - 1e-6)
+    return _Found(plan=plan, value=plan.gpus if plan else np.nan, bound=float(bound), proven=proven)
+
+
+def _cheapest(candidates: _Candidates, budget: int, deadline: float) -> _Found:
+    """Most requests/s per GPU in the budget, then as many copies of that as fit."""
+    plan = candidates.first_in(budget)
+    if not plan:
+        return _Found(plan=None)
+    program = _Program(candidates, budget, candidates.ideal * budget, deadline)
+    while True:
+        per_gpu = plan.rate / plan.gpus
+        answer = program.minimise(per_gpu / program.unit * program.size - program.total)
+        if not answer.plan or answer.plan.rate <= per_gpu * (1 + TIE) * answer.plan.gpus:
+            break
+        plan = answer.plan
+    # Some best plan fills more than half of the budget (copies of it do), which bounds its ratio.
+    excess = np.maximum(-answer.bound, 0.0) * program.unit / (budget / 2)
+    bound = np.fmin(per_gpu + excess, candidates.ideal)
+    plan = candidates.plan([n * (budget // plan.gpus) for n in plan.counts])
+    return _Found(plan=plan, value=per_gpu, bound=float(bound), proven=answer.proven)
+
+
+def _near_ideal(candidates: _Candidates, deadline: float) -> _Found:
+    """Fewest GPUs with a rate per GPU within 3 % of the ideal, then most requests/s on those."""
+    least = (1 - TOLERANCE) * candidates.ideal
+    # Algorithm 1 without a latency limit, for every pool; algorithm 2 for the first two.
+    p, d, c = (best_prefill(0 * r, g, r, 0.0) for g, r in zip(candidates.gpus, candidates.rate, strict=True))
+    plans = [candidates.of((2, c, 1))] if c >= 0 else []
+    if p >= 0 and d >= 0:
+        gpus, rate = candidates.gpus, candidates.rate
+        match = match_unbounded(int(gpus[0][p]), rate[0][p], gpus[1][[d]], rate[1][[d]], osl=2)
+        plans.append(candidates.of((0, p, match.n_prefill.item()), (1, d, match.n_decode.item())))
+    plans = [x for x in plans if x.gpus <= FREE_GPUS and x.rate >= least * x.gpus * (1 - TIE)]
+    if not plans:
+        return _cheapest(candidates, FREE_GPUS, deadline)
+    plan = min(plans, key=lambda x: x.gpus)
+    program = _Program(candidates, plan.gpus, candidates.ideal * plan.gpus, deadline)
+    near = program.total - least * (1 - TIE) / program.unit * program.size
+    answer = program.minimise(program.size, (near, 0.0), (program.size, 1.0))
+    if answer.plan and 0 < answer.plan.gpus < plan.gpus:
+        plan = answer.plan
+    best = _most(candidates, plan.gpus, deadline)
+    bound = np.ceil(np.fmax(answer.bound, 1.0) - 1e-6)
+    return _Found(plan=best.plan, value=plan.gpus, bound=float(bound), proven=answer.proven and best.proven)
+
+
+def _check(problem: Problem) -> None:
+    if problem.goal not in GOALS:
+        raise InputError("goal", problem.goal, f"one of {', '.join(GOALS)}")
+    if problem.budget is not None and problem.budget < 1:
+        raise InputError("gpus", problem.budget, "at least one GPU, or None for no limit")
+    if not 0 <= problem.headroom < 1:
+        raise InputError("headroom", problem.headroom, "a share from 0 to below 1, such as 0.1")
+    if problem.requests_per_s is None and problem.goal == "fewest-gpus":
+        raise InputError("rate", None, "the goal fewest-gpus needs a request rate")
+    if problem.requests_per_s is not None and not 0 < problem.requests_per_s < np.inf:
+        raise InputError("rate", problem.requests_per_s, "a positive request rate")
+    if not problem.time_limit_s > 0:
+        raise InputError("time-limit", problem.time_limit_s, "a positive time")
+    for pool in ("prefill", "decode", "colocated"):
+        gpus, rate = getattr(problem, f"{pool}_gpus"), getattr(problem, f"{pool}_rate")
+        if np.shape(gpus) != np.shape(rate) or np.any(np.asarray(gpus) < 1):
+            raise InputError(f"{pool}_gpus", np.shape(gpus), "one number of GPUs, at least 1, for each rate")

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.simulate import decode, forward, memory
-from planner.simulate.forward import Setup
-from planner.simulate.points import Collected, Points, blocks, gather
+from planner.simulate.forward import Ledger, Setup
+from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
 from planner.simulate.roofline import Cost, Real
 from planner.space import Layouts, batches
 
@@ -20,27 +20,31 @@ PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
 CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)
 
 
-def prompt_pass(setup: Setup, at: Layouts, exchange: str, prompts: Real, isl: int) -> Cost:
-    """One pass over whole prompts, as in-flight batching runs it."""
-    tokens = prompts * float(isl)
-    ledger = forward.body(setup, at, exchange, tokens, prompts, graph=False)
-    ledger = ledger + forward.prefill_core(setup, at, prompts, float(isl), 0.0)
-    return forward.pace(setup, at, ledger, tokens, prompts)
+def prompt_side(setup: Setup, tp: Real, prompts: Real, isl: int) -> Ledger:
+    """What a pass over whole prompts, as in-flight batching runs it, costs outside the experts."""
+    return forward.shared(setup, tp, prompts * float(isl), prompts, graph=False) + forward.prefill_core(
+        setup, tp, prompts, float(isl), 0.0
+    )
+
+
+def mixed_side(setup: Setup, tp: Real, batch: Real, chunk: Real, isl: int, osl: int) -> Ledger:
+    """What a pass with `batch` decode and `chunk` prompt tokens, at a prompt's mean prefix, costs there."""
+    prompts = np.maximum(chunk / isl, 1.0)
+    new = np.minimum(chunk, float(isl))
+    return (
+        forward.shared(setup, tp, batch + chunk, batch + prompts, graph=False)
+        + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl))
+        + forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
+    )
 
 
 def mixed_pass(
     setup: Setup, at: Layouts, exchange: str, batch: Real, chunk: Real, isl: int, osl: int
-) -> tuple[Cost, forward.Ledger]:
-    """One pass with `batch` decode tokens and `chunk` prompt tokens, at the mean prefix of a prompt."""
-    prompts = np.maximum(chunk / isl, 1.0)
-    new = np.minimum(chunk, float(isl))
-    tokens = batch + chunk
-    ledger = (
-        forward.body(setup, at, exchange, tokens, batch + prompts, graph=False)
-        + forward.decode_core(setup, at, batch, decode.mean_context(isl, osl))
-        + forward.prefill_core(setup, at, prompts, new, 0.5 * (isl - new))
+) -> Ledger:
+    """The mixed pass, by part, of given layouts."""
+    return mixed_side(setup, at.tp, batch, chunk, isl, osl) + forward.experts(
+        setup, at, exchange, batch + chunk
     )
-    return forward.pace(setup, at, ledger, tokens, batch), ledger
 
 
 def simulate(
@@ -67,22 +71,36 @@ def simulate(
     once = machine.engine.prefill_request_s
     parts: list[Collected] = []
     refused = int(np.sum(largest < 1)) * len(grid)
-    chunks = CHUNK_TOKENS[CHUNK_TOKENS <= max(isl, 64)].reshape(1, 1, -1)
-    for rows, spread, exchange, batch in blocks(at, largest, grid, chunks.size, should_stop):
-        alone, _ = decode.step(setup, spread, exchange, batch, isl, osl)
+    chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
+    tp, every = widths(at), grid.reshape(1, -1, 1)
+    alone_side = decode.attention_side(setup, tp, every, isl, osl)
+    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
+    both_side = mixed_side(setup, tp, every, chunks, isl, osl)
+    sides = [(side.layers(), side.head) for side in (alone_side, prompts_side, both_side)]
+    for block in blocks(at, largest, grid, chunks.size, should_stop):
+        batch, spread = block.batch, block.at
+
+        def pass_of(side: int, tokens: Real, sequences: Real, block: Block = block) -> Cost:
+            layers, head = sides[side]
+            many = block.batch.size
+            routed = forward.experts(setup, block.stage, block.exchange, tokens).layers()
+            joint = layers.take(block.of_tp, many) + routed.take(block.of_stage, many)
+            return forward.pace(setup, block.at, joint, head.take(block.of_tp, many), tokens, sequences)
+
+        alone = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
 
         exists = decode.fits(setup, spread, batch, isl, osl, batch + PROMPTS_PER_PASS * isl)
-        exists = exists & (PROMPTS_PER_PASS <= np.maximum(batch, 1.0))
+        exists = exists & (np.maximum(batch, 1.0) >= PROMPTS_PER_PASS)
         refused += int(exists.size - exists.sum())
         if exists.any():
-            prompts = prompt_pass(setup, spread, exchange, PROMPTS_PER_PASS, isl)
+            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
             ttl = spread.pp * (alone.seconds + waiting * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             parts.append(
                 Collected(
-                    rows=rows,
+                    rows=block.rows,
                     exists=exists,
                     mode=1,
                     batch=in_flight,
@@ -98,12 +116,12 @@ def simulate(
         exists = decode.fits(setup, spread, batch, isl, osl, batch + chunks) & (share <= 1.0)
         refused += int(exists.size - exists.sum())
         if exists.any():
-            mixed, _ = mixed_pass(setup, spread, exchange, batch, chunks, isl, osl)
+            mixed = pass_of(2, batch + chunks, batch)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * alone.seconds)
             turns = np.ceil(isl / chunks) + 0.5 + (spread.pp - 1)
             parts.append(
                 Collected(
-                    rows=rows,
+                    rows=block.rows,
                     exists=exists,
                     mode=2,
                     batch=in_flight,

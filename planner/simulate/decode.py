@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.simulate import forward, memory
-from planner.simulate.forward import Setup
-from planner.simulate.points import Collected, Points, blocks, gather
-from planner.simulate.roofline import Cost, FloatArray, Real
+from planner.simulate.forward import Ledger, Setup
+from planner.simulate.points import Collected, Points, blocks, gather, widths
+from planner.simulate.roofline import BoolArray, Real
 from planner.space import Layouts, batches
 
 # Tokens that a step yields with 0..3 drafted tokens from DeepSeek-style prediction heads: the
@@ -22,27 +22,38 @@ def mean_context(isl: float, osl: float) -> float:
     return isl + osl / 2
 
 
-def step(
-    setup: Setup, at: Layouts, exchange: str, batch: Real, isl: int, osl: int, mtp: int = 0
-) -> tuple[Cost, forward.Ledger]:
-    """One decode step of `batch` sequences per attention rank on the slowest stage, with its ledger.
+def attention_side(setup: Setup, tp: Real, batch: Real, isl: int, osl: int, mtp: int = 0) -> Ledger:
+    """What a step of `batch` sequences per attention rank costs outside the experts.
 
-    With `mtp` drafted tokens the step verifies ``mtp + 1`` tokens per sequence and the prediction
-    head, about one more layer and head, runs `mtp` times.
+    With `mtp` drafted tokens the step verifies ``mtp + 1`` tokens per sequence, and a prediction
+    head, about one more layer and output head, runs `mtp` times.
     """
     queries = mtp + 1
     tokens = batch * queries
-    ledger = forward.body(setup, at, exchange, tokens, tokens, graph=True) + forward.decode_core(
-        setup, at, batch, mean_context(isl, osl), queries
+    ledger = forward.shared(setup, tp, tokens, tokens, graph=True) + forward.decode_core(
+        setup, tp, batch, mean_context(isl, osl), queries
     )
     if mtp:
-        drafted = forward.body(setup, at, exchange, batch, batch, graph=True)
-        one = drafted.layers() * (1.0 / setup.model.layers) + drafted.head
-        ledger.add("drafting", one, float(mtp))
-    return forward.pace(setup, at, ledger, tokens, batch), ledger
+        one = forward.shared(setup, tp, batch, batch, graph=True)
+        ledger.add("drafting", one.layers() * (1.0 / setup.model.layers) + one.head, float(mtp))
+    return ledger
 
 
-def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real) -> FloatArray:
+def expert_side(setup: Setup, stage: Layouts, exchange: str, batch: Real, mtp: int = 0) -> Ledger:
+    """What the same step costs at the routed experts."""
+    ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1))
+    if mtp and ledger.parts:
+        one = forward.experts(setup, stage, exchange, batch).layers()
+        ledger.add("drafting", one * (1.0 / setup.model.layers), float(mtp))
+    return ledger
+
+
+def step(setup: Setup, at: Layouts, exchange: str, batch: Real, isl: int, osl: int, mtp: int = 0) -> Ledger:
+    """The whole step, by part, of given layouts."""
+    return attention_side(setup, at.tp, batch, isl, osl, mtp) + expert_side(setup, at, exchange, batch, mtp)
+
+
+def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real) -> BoolArray:
     """Whether `batch` sequences per rank and stage fit beside the weights, by pipeline depth."""
     cached = memory.decode_tokens(batch * at.pp, isl, osl)
     # windows and states make the cache of a sequence less than linear: price it per sequence
@@ -74,19 +85,25 @@ def simulate(
     largest = np.minimum(np.floor(largest / at.pp), setup.machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     gained = TOKENS_PER_STEP[mtp]
+    mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl, osl, mtp)
+    mixing_layers, head = mixing.layers(), mixing.head
     parts: list[Collected] = []
     refused = int(np.sum(largest < 1)) * len(grid)
-    for rows, spread, exchange, batch in blocks(at, largest, grid, 1, should_stop):
-        exists = fits(setup, spread, batch, isl, osl, batch * (mtp + 1))
+    for block in blocks(at, largest, grid, 1, should_stop):
+        batch, spread = block.batch, block.at
+        tokens = batch * (mtp + 1)
+        exists = fits(setup, spread, batch, isl, osl, tokens)
         refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
-        pace, _ = step(setup, spread, exchange, batch, isl, osl, mtp)
+        routed = expert_side(setup, block.stage, block.exchange, batch, mtp).layers()
+        layers = mixing_layers.take(block.of_tp, batch.size) + routed.take(block.of_stage, batch.size)
+        pace = forward.pace(setup, spread, layers, head.take(block.of_tp, batch.size), tokens, batch)
         ttl = spread.pp * pace.seconds / gained
         in_flight = batch * spread.pp * spread.attention_dp
         parts.append(
             Collected(
-                rows=rows,
+                rows=block.rows,
                 exists=exists,
                 mode=0,
                 batch=in_flight,

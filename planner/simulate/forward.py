@@ -1,8 +1,9 @@
 """One forward pass = the sum of its operators, with the breakdown.
 
-A pass has three parts that depend on different things, so that a sweep over layouts x batch x
-chunk computes each once: the `body` (all that sees only tokens), the `prefill_core` and the
-`decode_core` (attention over the cache). Arrays broadcast: layouts, batch and chunk on their own axes.
+A pass has parts that depend on different things, so that a sweep over layouts x batch x chunk
+computes each only where it differs. `shared`, `prefill_core` and `decode_core` know of a layout only
+its attention TP; `experts` its whole stage; `pace` the pipeline. Arrays broadcast: layouts, batch
+and chunk on their own axes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.model import Attention, Ffn, ModelSpec
+from planner.model import Attention, ModelSpec
 from planner.precision import BF16_BYTES, FORMATS, Format, Precision
 from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe
 from planner.simulate.linears import Linear
@@ -77,17 +78,13 @@ def _multiply(
         ledger.add(part, gemm.gemm(setup.machine, fmt, tokens, lin.n, lin.k, graph=graph), times)
 
 
-def body(
-    setup: Setup, at: Layouts, exchange: str, tokens: Real, sequences: Real, *, graph: bool
-) -> Ledger:
-    """Everything but attention over the cache.
+def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool) -> Ledger:
+    """All that sees only tokens and the attention TP width: everything but caches and experts.
 
     Parameters
     ----------
-    at
-        Layouts of one exchange kind, spread over the axes of `tokens`.
-    exchange
-        One of `planner.space.EXCHANGES`.
+    tp
+        Attention tensor-parallel width.
     tokens
         Tokens in the pass per attention rank.
     sequences
@@ -99,74 +96,85 @@ def body(
     ledger = Ledger({})
     residual = BF16_BYTES * model.hidden * tokens  # bytes of the hidden states of one rank
     for a in model.attention:
-        if a.kind == "none":
-            continue
-        _multiply(setup, ledger, "projections", linears.attention(a, model.hidden, at.tp), tokens, a.layers, graph)
-    mixing = sum(a.layers for a in model.attention if a.kind != "none")
-    sharded_dense = sum(f.layers for f in model.ffn if f.kind == "dense")
-    # attention ends in an all-reduce over its TP group, a dense layer in another
-    ledger.add("collectives", collectives.all_reduce(machine, residual, at.tp), mixing + sharded_dense)
+        found = linears.attention(a, model.hidden, tp)
+        _multiply(setup, ledger, "projections", found, tokens, a.layers, graph)
     for f in model.ffn:
         if f.kind == "dense":
-            _multiply(setup, ledger, "feed-forward", linears.dense(f, model.hidden, at.tp), tokens, f.layers, graph)
+            found = linears.dense(f, model.hidden, tp)
         elif f.kind == "moe":
-            _experts(setup, ledger, f, at, exchange, tokens, graph)
+            found = linears.beside_experts(f, model.hidden, tp)
+        else:
+            continue
+        _multiply(setup, ledger, "feed-forward", found, tokens, f.layers, graph)
+    # attention ends in an all-reduce over its TP group, a dense layer in another
+    reduced = sum(a.layers for a in model.attention if a.kind != "none")
+    reduced += sum(f.layers for f in model.ffn if f.kind == "dense")
+    ledger.add("collectives", collectives.all_reduce(machine, residual, tp), reduced)
     ledger.add(
         "small kernels", gemm.elementwise(machine, SMALL_KERNEL_WIDTHS * residual), float(model.layers)
     )
     ledger.add("host", Cost(machine.engine.layer_s, 0.0), float(model.layers))
-    lin = linears.head(model, at.tp)
+    lin = linears.head(model, tp)
     ledger.head = gemm.gemm(machine, BF16, sequences, lin.n, lin.k, graph=graph)
     return ledger
 
 
-def _experts(
-    setup: Setup, ledger: Ledger, f: Ffn, at: Layouts, exchange: str, tokens: Real, graph: bool
-) -> None:
-    model, machine = setup.model, setup.machine
-    fmt = setup.precision.moe
-    width = f.latent or model.hidden
-    _multiply(setup, ledger, "feed-forward", linears.beside_experts(f, model.hidden, at.tp), tokens, f.layers, graph)
-    ledger.add(
-        "experts",
-        moe.grouped_gemm(
+def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger:
+    """Routed experts of all layers and the traffic to them; nothing for a dense model.
+
+    Parameters
+    ----------
+    stage
+        Layouts of one exchange kind (pipeline depth does not matter here).
+    exchange
+        One of `planner.space.EXCHANGES`.
+    tokens
+        Tokens in the pass per attention rank.
+    """
+    model, machine, fmt = setup.model, setup.machine, setup.precision.moe
+    ledger = Ledger({})
+    for f in model.ffn:
+        if f.kind != "moe":
+            continue
+        width = f.latent or model.hidden
+        group = tokens * stage.attention_dp
+        routed = moe.grouped_gemm(
             machine,
             fmt,
-            tokens * at.attention_dp,
+            group,
             width,
             f.width,
             f.matrices,
             f.topk,
             f.experts,
-            at.moe_tp,
-            at.moe_ep,
-        ),
-        f.layers,
-    )
-    if exchange == EXCHANGES[0]:
-        moved = collectives.all_reduce(machine, BF16_BYTES * model.hidden * tokens, at.tp)
-    elif exchange == EXCHANGES[1]:
-        # the ranks of an attention TP group hold the same tokens: each sends its share
-        own = tokens / at.tp
-        moved = collectives.dispatch(
-            machine, own, width, f.topk, at.stage_gpus, fmt.activation_bytes
-        ) + collectives.combine(machine, own, width, f.topk, at.stage_gpus, BF16_BYTES)
-        moved = moved + collectives.all_gather(machine, BF16_BYTES * model.hidden * tokens, at.tp)
-    else:
-        group = tokens * at.attention_dp
-        moved = collectives.all_gather(
-            machine, fmt.activation_bytes * width * group, at.stage_gpus
-        ) + collectives.reduce_scatter(machine, BF16_BYTES * width * group, at.stage_gpus)
-    ledger.add("exchange", moved, f.layers)
+            stage.moe_tp,
+            stage.moe_ep,
+        )
+        ledger.add("experts", routed, f.layers)
+        if exchange == EXCHANGES[0]:
+            moved = collectives.all_reduce(machine, BF16_BYTES * width * tokens, stage.tp)
+        elif exchange == EXCHANGES[1]:
+            # the ranks of an attention TP group hold the same tokens: each sends its share
+            own = tokens / stage.tp
+            gpus = stage.stage_gpus
+            moved = collectives.dispatch(machine, own, width, f.topk, gpus, fmt.activation_bytes)
+            moved = moved + collectives.combine(machine, own, width, f.topk, gpus, BF16_BYTES)
+            moved = moved + collectives.all_gather(machine, BF16_BYTES * width * tokens, stage.tp)
+        else:
+            gathered = fmt.activation_bytes * width * group
+            moved = collectives.all_gather(machine, gathered, stage.stage_gpus)
+            moved = moved + collectives.reduce_scatter(machine, BF16_BYTES * width * group, stage.stage_gpus)
+        ledger.add("exchange", moved, f.layers)
+    return ledger
 
 
-def prefill_core(setup: Setup, at: Layouts, sequences: Real, new: Real, past: Real) -> Ledger:
+def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Ledger:
     """Attention of `new` prompt tokens of each of `sequences` sequences on top of `past` cached ones."""
     machine, kv = setup.machine, setup.precision.kv
     ledger = Ledger({})
     for a in setup.model.attention:
         if a.kind == "mla":
-            heads = a.heads / at.tp
+            heads = a.heads / tp
             if a.index_topk:
                 mean = past + new / 2
                 ledger.add("attention", _sparse(setup, a, heads, sequences * new, mean), a.layers)
@@ -186,8 +194,8 @@ def prefill_core(setup: Setup, at: Layouts, sequences: Real, new: Real, past: Re
                 sequences,
                 new,
                 past,
-                a.heads / at.tp,
-                linears.kv_heads_per_gpu(a, at.tp),
+                a.heads / tp,
+                linears.kv_heads_per_gpu(a, tp),
                 a.head_dim,
                 a.value_dim,
                 a.window,
@@ -198,9 +206,9 @@ def prefill_core(setup: Setup, at: Layouts, sequences: Real, new: Real, past: Re
                 machine,
                 sequences,
                 new,
-                a.k_heads / at.tp,
+                a.k_heads / tp,
                 a.k_dim,
-                a.v_heads / at.tp,
+                a.v_heads / tp,
                 a.value_dim,
                 a.conv_width,
             )
@@ -208,13 +216,13 @@ def prefill_core(setup: Setup, at: Layouts, sequences: Real, new: Real, past: Re
     return ledger
 
 
-def decode_core(setup: Setup, at: Layouts, batch: Real, context: float, queries: int = 1) -> Ledger:
+def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: int = 1) -> Ledger:
     """Attention of one step: `queries` new tokens of each of `batch` sequences over `context` tokens."""
     machine, kv = setup.machine, setup.precision.kv
     ledger = Ledger({})
     for a in setup.model.attention:
         if a.kind == "mla":
-            heads = a.heads / at.tp
+            heads = a.heads / tp
             if a.index_topk:
                 cost = _sparse(setup, a, heads, batch * queries, context)
             else:
@@ -228,8 +236,8 @@ def decode_core(setup: Setup, at: Layouts, batch: Real, context: float, queries:
                 kv,
                 batch,
                 context,
-                a.heads / at.tp,
-                linears.kv_heads_per_gpu(a, at.tp),
+                a.heads / tp,
+                linears.kv_heads_per_gpu(a, tp),
                 a.head_dim,
                 a.value_dim,
                 a.window,
@@ -238,7 +246,7 @@ def decode_core(setup: Setup, at: Layouts, batch: Real, context: float, queries:
             ledger.add("attention", cost, a.layers)
         elif a.kind == "linear":
             cost = linear_attention.decode(
-                machine, batch, a.k_heads / at.tp, a.k_dim, a.v_heads / at.tp, a.value_dim, a.conv_width
+                machine, batch, a.k_heads / tp, a.k_dim, a.v_heads / tp, a.value_dim, a.conv_width
             )
             ledger.add("attention", cost * queries if queries > 1 else cost, a.layers)
     return ledger
@@ -253,25 +261,22 @@ def _sparse(setup: Setup, a: Attention, heads: Real, tokens: Real, context: Real
     )
 
 
-def pace(setup: Setup, at: Layouts, ledger: Ledger, tokens: Real, sequences: Real) -> Cost:
+def pace(setup: Setup, at: Layouts, layers: Cost, head: Cost, tokens: Real, sequences: Real) -> Cost:
     """Time that one batch occupies the slowest pipeline stage, which sets the rate of a full pipeline.
 
     The fullest stage has ``ceil(layers / pp)`` layers; the head is one more load to balance. Each
     stage hands its hidden states on, and each pass has its host overhead.
     """
     engine = setup.machine.engine
-    layers = ledger.layers()
     share = stage_share(setup.model.layers, at.pp)
     even = 1.0 / at.pp
+    taken = np.maximum(layers.seconds * share, (layers.seconds + head.seconds) * even)
+    if np.any(at.pp > 1):
+        across = at.gpus > setup.machine.fabric.scale_up_gpus
+        # each rank of a stage hands its share of the hidden states to its peer in the next one
+        moved = BF16_BYTES * setup.model.hidden * tokens / at.tp
+        taken = taken + collectives.send(setup.machine, moved, across).seconds * (at.pp > 1)
     return Cost(
-        np.maximum(layers.seconds * share, (layers.seconds + ledger.head.seconds) * even)
-        + _send(setup, at, tokens).seconds * (at.pp > 1.0)
-        + (engine.step_s + engine.request_s * sequences),
-        np.maximum(layers.light_s * share, (layers.light_s + ledger.head.light_s) * even),
+        taken + (engine.step_s + engine.request_s * sequences),
+        np.maximum(layers.light_s * share, (layers.light_s + head.light_s) * even),
     )
-
-
-def _send(setup: Setup, at: Layouts, tokens: Real) -> Cost:
-    across = at.gpus > setup.machine.fabric.scale_up_gpus
-    # each rank of a stage hands its share of the hidden states to its peer in the next one
-    return collectives.send(setup.machine, BF16_BYTES * setup.model.hidden * tokens / at.tp, across)

@@ -13,11 +13,11 @@ from planner.simulate.roofline import Cost, Real, soft_max
 
 OPERATOR = "gemm"
 
-# Norms, rotary embedding, activations, residuals: device copies reach 79 to 92 % of HBM bandwidth
-# on the GPUs measured (Azure AI benchmarking guide: H100 87, H200 84, GB200 92, A100 79, MI300X 78 %).
+# Norms, rotary embedding, activations, residuals: device copies reach 79 to 92 % of HBM bandwidth on
+# the GPUs measured (Azure AI benchmarking guide: H100 87, H200 84, GB200 92, A100 79, MI300X 78 %).
 ELEMENTWISE_SHARE = 0.84
-# From one dependent kernel to the next inside a CUDA graph; the smallest kernels of the
-# measurements behind presets/kernels take 2.1 us launch included.
+# One dependent kernel after another inside a CUDA graph; the smallest kernels in the measurements
+# behind presets/kernels take 2.1 us, launch included.
 ELEMENTWISE_FLOOR_S = 1.5e-6
 
 
@@ -27,12 +27,12 @@ class GemmConstants:
 
     compute: float = share(0.7)  # of the tensor-core peak, on large products
     memory: float = share(0.8)  # of HBM bandwidth, streaming weights
-    serial: float = serial(0.2)  # share of the shorter of the two that is not hidden
+    serial: float = serial(0.2)  # share of the shorter of the two that does not hide
     floor_s: float = seconds(5e-6)  # launch, and the quantising kernel where there is one
     depth_s: float = bounded(1e-13, 1e-8, 3e-10)  # per unit of k: one tile's own accumulation
-    activation: float = bounded(1e-3, 30.0, 0.5)  # passes over bf16 x[tokens, k]: quantising, scales
-    output: float = bounded(1e-3, 10.0, 0.5)  # passes over bf16 y[tokens, n] that are not overlapped
-    host_s: float = seconds(1e-6)  # host time of a launch outside a CUDA graph; hides the kernel below it
+    input_s: float = bounded(1e-17, 1e-11, 1e-13)  # per element of x: quantising, scales
+    output_s: float = bounded(1e-17, 1e-11, 1e-13)  # per element of y: epilogue that does not hide
+    host_s: float = seconds(3e-6)  # host time of a launch outside a CUDA graph; shorter kernels hide in it
 
 
 def peak_flops(machine: Machine, rate: str) -> float:
@@ -41,16 +41,14 @@ def peak_flops(machine: Machine, rate: str) -> float:
     return peaks.get(rate, peaks["bf16"])
 
 
-def gemm(
-    machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph: bool = False
-) -> Cost:
+def gemm(machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph: bool = False) -> Cost:
     """``y[tokens, n] = x[tokens, k] @ w[k, n]``, weights streamed once.
 
-        t_c = 2 tokens n k / (compute peak) + depth k
+        t_c = 2 tokens n k / (compute peak) + depth_s k
         t_m = (w_bytes n k + x_bytes tokens k + 2 tokens n) / (memory bandwidth)
-        t   = floor + soft_max(t_c, t_m) + 2 tokens (activation k + output n) / bandwidth
+        t   = floor_s + soft_max(t_c, t_m) + tokens (input_s k + output_s n)
 
-    and at least `host_s`, unless the launch is replayed from a CUDA graph.
+    and at least `host_s`, unless a CUDA graph replays the launch.
 
     Parameters
     ----------
@@ -59,31 +57,35 @@ def gemm(
     tokens, n, k
         Rows of x, columns and rows of w on this GPU; any broadcastable shapes.
     graph
-        Launched from a CUDA graph: the host cost of a launch does not show.
+        Launched from a CUDA graph: the host's time for a launch does not show.
 
     Returns
     -------
     Cost
         Seconds, of the broadcast shape.
 
-    >>> from planner.simulate.testing import machine
+    Raises LookupError if no kernels file has a GEMM.
+
     >>> from planner.precision import FORMATS
-    >>> cost = gemm(machine("gemm"), FORMATS["bf16"], 4096, 8192, 8192)
-    >>> round(cost.seconds * 1e6, 1), round(cost.light_s * 1e6, 1)
+    >>> from planner.simulate.example import h200
+    >>> machine = h200(gemm=dict(compute=0.8, memory=0.8, serial=0.0, floor_s=3e-6, depth_s=0.0,
+    ...                          input_s=0.0, output_s=0.0, host_s=0.0))
+    >>> cost = gemm(machine, FORMATS["bf16"], 4096, 8192, 8192)
+    >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
+    (697.8, 555.9)
     """
     c = machine.kernels.constants(OPERATOR, fmt.name, GemmConstants)
     peak = peak_flops(machine, fmt.rate)
     bandwidth = machine.gpu.hbm_bytes_per_s
-    weights = n * k
+    weights = n * k  # scalars first: one pass over an array costs more than all of them
     light_compute = tokens * (weights * (2.0 / peak))
-    light_memory = (
-        weights * (fmt.weight_bytes / bandwidth)
-        + tokens * ((fmt.activation_bytes * k + BF16_BYTES * n) / bandwidth)
+    light_memory = weights * (fmt.weight_bytes / bandwidth) + tokens * (
+        (fmt.activation_bytes * k + BF16_BYTES * n) / bandwidth
     )
     taken = (
-        c.floor_s
-        + soft_max(light_compute / c.compute + c.depth_s * k, light_memory / c.memory, c.serial)
-        + tokens * ((c.activation * k + c.output * n) * (BF16_BYTES / bandwidth))
+        soft_max(light_compute / c.compute + c.depth_s * k, light_memory / c.memory, c.serial)
+        + tokens * (c.input_s * k + c.output_s * n)
+        + c.floor_s
     )
     if not graph:
         taken = np.maximum(taken, c.host_s)
@@ -91,13 +93,14 @@ def gemm(
 
 
 def elementwise(machine: Machine, bytes_: Real) -> Cost:
-    """A memory-bound kernel that moves `bytes_` (read and written together).
+    """A memory-bound kernel that moves `bytes_`, read and written together.
 
-    ``t = floor + bytes / (0.84 bandwidth)``
+    ``t = 1.5 us + bytes / (0.84 bandwidth)``
 
-    >>> from planner.simulate.testing import machine
-    >>> cost = elementwise(machine("gemm"), 100e6)
-    >>> round(cost.seconds * 1e6, 1), round(cost.light_s * 1e6, 1)
+    >>> from planner.simulate.example import h200
+    >>> cost = elementwise(h200(), 48e6)
+    >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
+    (13.4, 10.0)
     """
-    light_s = bytes_ / machine.gpu.hbm_bytes_per_s
-    return Cost(ELEMENTWISE_FLOOR_S + light_s / ELEMENTWISE_SHARE, light_s)
+    light_s = bytes_ * (1.0 / machine.gpu.hbm_bytes_per_s)
+    return Cost(light_s * (1.0 / ELEMENTWISE_SHARE) + ELEMENTWISE_FLOOR_S, light_s)

@@ -141,4 +141,4 @@ def largest_batch(
     """
     free = budget_bytes(machine) - weight_bytes(model, precision, at)
     one = np.maximum(np.asarray(kv_bytes(model, precision, at, isl + osl / 2)), 1.0)
-    return np.clip(np.floor(free / one), 0, machine.engine.max_batch)
+    return np.asarray(np.clip(np.floor(free / one), 0, machine.engine.max_batch))

@@ -53,35 +53,75 @@ _COLUMNS = ("layout", "mode", "batch", "chunk_tokens", "ftl_s", "ttl_s", "reques
 assert {f.name for f in fields(Points)} == {*_COLUMNS, "phase", "layouts", "out_of_memory"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Some layouts and the batches to try on them.
+
+    Layouts that differ only in pipeline depth share a stage, and all of one attention TP share what
+    depends on that alone: `of_stage` and `of_tp` say which row of those smaller tables is whose.
+    """
+
+    rows: npt.NDArray[np.intp]  # of all layouts, shape (layouts,)
+    at: Layouts  # (layouts, 1, 1)
+    stage: Layouts  # (stages, 1, 1)
+    of_stage: npt.NDArray[np.intp]
+    of_tp: npt.NDArray[np.intp]  # into `widths(at)`
+    exchange: str
+    batch: FloatArray  # (1, batches, 1)
+
+
+def widths(at: Layouts) -> FloatArray:
+    """The distinct attention TP widths, ascending, as ``(widths, 1, 1)``."""
+    return np.unique(at.tp).reshape(-1, 1, 1)
+
+
 def blocks(
     at: Layouts,
     largest: FloatArray,
     grid: FloatArray,
     inner: int,
     should_stop: Callable[[], bool] | None,
-) -> Iterator[tuple[npt.NDArray[np.intp], Layouts, str, FloatArray]]:
+) -> Iterator[Block]:
     """Cut the space layouts x batches x `inner` into blocks that fit the cache.
 
-    Layouts of one exchange kind come together, those with room for similar batches next to each
-    other, so that a block's grid ends where its largest batch does. Yields the layouts' rows, the
-    layouts spread over two axes, their exchange kind, and the batches as ``(1, batches, 1)``.
+    Stages of one exchange kind come together, those with room for similar batches next to each
+    other, so that a block's grid ends where its largest batch does.
 
     Raises Stopped between blocks when `should_stop()` turns true.
     """
+    keys = np.stack((at.tp, at.attention_dp, at.moe_tp, at.moe_ep), axis=1)
+    stages, of_stage = np.unique(keys, axis=0, return_inverse=True)
+    of_stage = of_stage.ravel()
+    of_tp = np.searchsorted(widths(at).ravel(), at.tp)
     kinds = at.exchange()
+    room = np.zeros(len(stages))
+    np.maximum.at(room, of_stage, largest)
+    stage_kind = np.zeros(len(stages), dtype=np.int8)
+    stage_kind[of_stage] = kinds
+    members = [np.flatnonzero((of_stage == s) & (largest >= 1)) for s in range(len(stages))]
     for kind, name in enumerate(EXCHANGES):
-        rows = np.flatnonzero((kinds == kind) & (largest >= 1))
-        rows = rows[np.argsort(largest[rows], kind="stable")]
-        start = 0
-        while start < len(rows):
-            # rows ascend in room, so the last of a block sets its grid
-            step = max(1, BLOCK_POINTS // (inner * len(grid)))
-            block = rows[start : start + step]
-            start += step
+        waiting = [s for s in np.argsort(room, kind="stable") if stage_kind[s] == kind and len(members[s])]
+        while waiting:
+            # stages ascend in room, so the last of a block sets its grid
+            taken, layouts = 0, 0
+            while taken < len(waiting) and (not taken or layouts * len(grid) * inner < BLOCK_POINTS):
+                layouts += len(members[waiting[taken]])
+                taken += 1
+            block, waiting = waiting[:taken], waiting[taken:]
             if should_stop is not None and should_stop():
                 raise Stopped
-            fitting = grid[: max(1, int(np.searchsorted(grid, largest[block].max(), side="right")))]
-            yield block, at.take(block).spread(2), name, fitting.reshape(1, -1, 1)
+            rows = np.concatenate([members[s] for s in block])
+            sizes = [len(members[s]) for s in block]
+            upto = max(1, int(np.searchsorted(grid, room[block].max(), side="right")))
+            yield Block(
+                rows=rows,
+                at=at.take(rows).spread(2),
+                stage=at.take(np.array([members[s][0] for s in block])).spread(2),
+                of_stage=np.repeat(np.arange(len(block)), sizes),
+                of_tp=of_tp[rows],
+                exchange=name,
+                batch=grid[:upto].reshape(1, -1, 1),
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,4 +155,4 @@ def gather(phase: str, at: Layouts, parts: Sequence[Collected], out_of_memory: i
         name: np.concatenate(found) if found else np.empty(0, dtype=empty.get(name, float))
         for name, found in columns.items()
     }
-    return Points(phase=phase, layouts=at, out_of_memory=out_of_memory, **joined)  # type: ignore[arg-type]
+    return Points(phase=phase, layouts=at, out_of_memory=out_of_memory, **joined)

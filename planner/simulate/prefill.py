@@ -7,37 +7,36 @@ from collections.abc import Callable
 import numpy as np
 
 from planner.simulate import forward, memory
-from planner.simulate.forward import Setup
-from planner.simulate.points import Collected, Points, blocks, gather
-from planner.simulate.roofline import Cost, FloatArray, Real
+from planner.simulate.forward import Ledger, Setup
+from planner.simulate.points import Collected, Points, blocks, gather, widths
+from planner.simulate.roofline import BoolArray, Real
 from planner.space import Layouts, batches, chunk_counts
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
 MAX_BATCH = 64  # prompts per attention rank and pass
 
 
-def passes(
-    setup: Setup, at: Layouts, exchange: str, batch: Real, chunks: Real, isl: int
-) -> tuple[Cost, Cost, forward.Ledger]:
-    """The mean and the last of the `chunks` passes over `batch` prompts, on the slowest stage.
+def attention_side(setup: Setup, tp: Real, batch: Real, chunks: Real, isl: int) -> tuple[Ledger, Ledger]:
+    """What the mean and the last of `chunks` passes over `batch` prompts cost outside the experts.
 
     Chunk j attends to the j - 1 before it, so its time grows along the prompt; attention is close
     to linear in the tokens before it, so the pass at the mean prefix is the mean pass.
     """
     new = isl / chunks
-    tokens = batch * new
     # logits are needed once per prompt, after its last chunk
-    rest = forward.body(setup, at, exchange, tokens, batch / chunks, graph=False)
-    mean = rest + forward.prefill_core(setup, at, batch, new, 0.5 * (isl - new))
-    last = rest + forward.prefill_core(setup, at, batch, new, isl - new)
-    return (
-        forward.pace(setup, at, mean, tokens, batch),
-        forward.pace(setup, at, last, tokens, batch),
-        mean,
-    )
+    rest = forward.shared(setup, tp, batch * new, batch / chunks, graph=False)
+    mean = rest + forward.prefill_core(setup, tp, batch, new, 0.5 * (isl - new))
+    last = rest + forward.prefill_core(setup, tp, batch, new, isl - new)
+    return mean, last
 
 
-def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> FloatArray:
+def mean_pass(setup: Setup, at: Layouts, exchange: str, batch: Real, chunks: Real, isl: int) -> Ledger:
+    """The mean pass, by part, of given layouts."""
+    mean, _ = attention_side(setup, at.tp, batch, chunks, isl)
+    return mean + forward.experts(setup, at, exchange, batch * isl / chunks)
+
+
+def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> BoolArray:
     """Whether the prompts in the pipeline fit: those being worked on and those still draining."""
     draining = np.ceil((at.pp - 1) / chunks)
     used = (
@@ -48,9 +47,7 @@ def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> Floa
     return np.asarray(used <= memory.budget_bytes(setup.machine))
 
 
-def simulate(
-    setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], bool] | None = None
-) -> Points:
+def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], bool] | None = None) -> Points:
     """Every layout at every batch and chunk that fits.
 
     m chunks through p stages (chunked pipeline parallelism) are a flow shop with equal stages and
@@ -60,27 +57,37 @@ def simulate(
     counts = chunk_counts(isl).reshape(1, 1, -1)
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
     most = np.full(len(at), float(MAX_BATCH))
+    mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, isl)
+    mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     parts: list[Collected] = []
     refused = 0
-    for rows, spread, exchange, batch in blocks(at, most, grid, counts.size, should_stop):
-        exists = fits(setup, spread, batch, counts, isl) & (batch * isl / counts <= MAX_PASS_TOKENS)
+    for block in blocks(at, most, grid, counts.size, should_stop):
+        batch, spread = block.batch, block.at
+        tokens = batch * isl / counts
+        exists = fits(setup, spread, batch, counts, isl) & (tokens <= MAX_PASS_TOKENS)
         refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
-        mean, last, _ = passes(setup, spread, exchange, batch, counts, isl)
-        busy = counts * mean.seconds
+        routed = forward.experts(setup, block.stage, block.exchange, tokens).layers()
+        routed = routed.take(block.of_stage, batch.size)
+        top = head.take(block.of_tp, batch.size)
+        usual, final = (
+            forward.pace(setup, spread, part.take(block.of_tp, batch.size) + routed, top, tokens, batch)
+            for part in (mean_layers, last_layers)
+        )
+        busy = counts * usual.seconds
         in_flight = batch * spread.attention_dp
         parts.append(
             Collected(
-                rows=rows,
+                rows=block.rows,
                 exists=exists,
                 mode=0,
                 batch=in_flight,
                 chunk_tokens=np.ceil(isl / counts),
-                ftl_s=busy + (spread.pp - 1) * last.seconds + setup.machine.engine.prefill_request_s,
+                ftl_s=busy + (spread.pp - 1) * final.seconds + setup.machine.engine.prefill_request_s,
                 ttl_s=np.nan,
                 requests_per_s=in_flight / busy,
-                light_s=counts * mean.light_s + (spread.pp - 1) * last.light_s,
+                light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
             )
         )
     return gather("prefill", at, parts, refused)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Real: TypeAlias = "float | FloatArray"  # every operator broadcasts: scalars and arrays mix freely
 
 
@@ -29,6 +30,14 @@ class Cost:
         return Cost(self.seconds * times, self.light_s * times)
 
     __rmul__ = __mul__
+
+    def take(self, rows: npt.NDArray[np.intp], batches: int) -> Cost:
+        """Rows along the first axis, and the first `batches` along the second, of a table."""
+
+        def part(values: Real) -> Real:
+            return values[rows, :batches] if isinstance(values, np.ndarray) and values.ndim else values
+
+        return Cost(part(self.seconds), part(self.light_s))
 
 
 NOTHING = Cost(0.0, 0.0)
