@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from planner import fields, units
+from planner import choose, fields, frontiers, units
 from planner.question import Question
-from planner.result import Infeasible, Relaxation
+from planner.result import Infeasible, Relaxation, Serving
 from planner.simulate.roofline import FloatArray
 from planner.sweep import Sweep
 
@@ -26,8 +27,18 @@ def infeasible(question: Question, sweep: Sweep, wide: Callable[[], Sweep]) -> I
     """
     scenario = question.scenario
     limits, budget = scenario.limits, scenario.fleet.gpus
-    reasons = _reasons(question, sweep)
     relax: list[Relaxation] = []
+    within = _best(question, sweep, goal="throughput")
+    if within is not None:
+        # the limits can be met: what fails is the demand on the fleet
+        demand = scenario.traffic.requests_per_s
+        most, served = (fields.BY_KEY["rate"].format(r) for r in (within.requests_per_s, demand))
+        reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
+        relax.append(_relaxation(question, "rate", within.requests_per_s))
+        more = _best(_unbounded(question), wide(), goal=scenario.goal)
+        if more is not None:
+            relax.append(_relaxation(question, "gpus", more.gpus))
+        return Infeasible(reasons=(("rate", 0, reason),), relax=tuple(relax))
     ftl = _least_ftl(sweep, limits.ttl_s, budget)
     ttl = _least_ttl(sweep, limits.ftl_s, budget)
     if math.isfinite(ttl) and ttl > limits.ttl_s:
@@ -38,30 +49,46 @@ def infeasible(question: Question, sweep: Sweep, wide: Callable[[], Sweep]) -> I
         gpus = _least_gpus(wide(), limits.ftl_s, limits.ttl_s)
         if math.isfinite(gpus) and gpus > budget:
             relax.append(_relaxation(question, "gpus", gpus))
-    return Infeasible(reasons=reasons, relax=tuple(relax))
+    return Infeasible(reasons=_reasons(question, sweep), relax=tuple(relax))
+
+
+def _unbounded(question: Question) -> Question:
+    fleet = replace(question.scenario.fleet, gpus=None)
+    return replace(question, scenario=replace(question.scenario, fleet=fleet))
+
+
+def _best(question: Question, sweep: Sweep, goal: str) -> Serving | None:
+    """The best plan for another goal on the same points."""
+    other = replace(question, scenario=replace(question.scenario, goal=goal))
+    found = choose.choose(other, sweep, frontiers.candidates(other, sweep))
+    return choose.better(other, found.disaggregated, found.colocated)
 
 
 def _relaxation(question: Question, key: str, value: float) -> Relaxation:
     field = fields.BY_KEY[key]
     now = field.get(question.scenario)
+    change = ""
     if field.kind == "seconds":
-        value = _round_up(value)
+        value = _round(value, math.ceil)
+        change = f" ({value / now - 1:+.0%})"
+    elif field.kind == "rate":
+        value = _round(value, math.floor)
         change = f" ({value / now - 1:+.0%})"
     else:
-        value, change = round(value), ""
+        value = round(value)
     text = f"{field.label} {field.format(now)} -> {field.format(value)}{change}"
     return Relaxation(field=key, value=value, text=text)
 
 
-def _round_up(value: float) -> float:
-    """To three digits, never below.
+def _round(value: float, whole: Callable[[float], int]) -> float:
+    """To three digits, up (math.ceil) or down (math.floor): the side on which the plan still holds.
 
-    >>> _round_up(0.0123401)
-    0.0124
+    >>> _round(0.0123401, math.ceil), _round(98.76, math.floor)
+    (0.0124, 98.7)
     """
-    digits = 2 - math.floor(math.log10(value))
-    scale = 10.0**digits
-    return math.ceil(value * scale * (1 - 1e-12)) / scale
+    scale = 10.0 ** (2 - math.floor(math.log10(value)))
+    hair = 1e-12 if whole is math.ceil else -1e-12
+    return whole(value * scale * (1 - hair)) / scale
 
 
 def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ...]:

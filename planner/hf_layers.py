@@ -46,7 +46,8 @@ def _layer_kinds(c: Config, layers: int) -> Sequence[str]:
         every = c.whole("no_rope_layer_interval", default=4, low=1)
         flags = rotated if rotated is not None else [(i + 1) % every for i in range(layers)]
         return ["sliding" if flag else "full" for flag in flags]
-    if not c.flag("use_sliding_window", True) or not c.get("sliding_window"):
+    window = c.get("sliding_window")
+    if not c.flag("use_sliding_window", True) or not window:
         return ["full"] * layers
     if not pattern and c.kind in hf_reader.ALTERNATING:
         pattern = hf_reader.ALTERNATING[c.kind]
@@ -205,14 +206,14 @@ def _ffn_layers(c: Config, hidden: int, layers: int) -> list[Ffn]:
 def _routed_layers(c: Config, layers: int) -> list[bool]:
     """Which layers have experts, by every convention in use."""
     kinds = c.series("mlp_layer_types", layers)
-    listed = c.get("moe_layers")  # Llama 4
+    listed = c.places("moe_layers")  # Llama 4
     first = c.whole("first_k_dense_replace", default=0)
     step = c.whole("decoder_sparse_step", "interleave_moe_layer_step", default=1, low=1)
-    skip = c.get("mlp_only_layers") or []
+    skip = c.places("mlp_only_layers")
     freq = c.get("moe_layer_freq")
     if kinds is not None:
         return [kind != "dense" for kind in kinds]
-    if isinstance(listed, list) and listed:
+    if listed:
         return [i in listed for i in range(layers)]
     if isinstance(freq, list):
         flags = c.series("moe_layer_freq", layers) or []
@@ -294,6 +295,7 @@ def _searched(c: Config, hidden: int, layers: int) -> tuple[list[Attention], lis
     """Nemotron-NAS: each layer has its own attention (or none) and its own width (or none)."""
     heads = c.whole("num_attention_heads", low=1)
     dense = Ffn(kind="dense", layers=1, matrices=_activation_matrices(c), bias=c.flag("mlp_bias"))
+    c.get("num_key_value_heads", "intermediate_size")  # each layer has its own
     attention, ffn = [], []
     for block in c.series("block_configs", layers) or []:
         mixing, unit = _part(block, "attention"), _part(block, "ffn")

@@ -156,6 +156,13 @@ class Config:
         found: Sequence[Any] = value[:layers]  # type: ignore[index]
         return found
 
+    def places(self, key: str) -> Sequence[int]:
+        """A list of layer numbers, empty if absent."""
+        value = self.get(key) or []
+        if not isinstance(value, list):
+            raise InputError(key, brief(value), "a config.json must give a list of layers here")
+        return value
+
     def miss(self, what: str) -> None:
         """Note something that was not understood, once."""
         if what not in self.missed:

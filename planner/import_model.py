@@ -63,8 +63,8 @@ def read_config(path: Path) -> dict[str, Any]:
     The formats in a file of quantisation beside it are added where the config is silent.
     """
     config = _read_object(path)
-    beside = path.with_name(QUANTISATION_FILE)
-    if "quantization_config" not in config and path.name != QUANTISATION_FILE and beside.is_file():
+    beside = path.with_name(path.name.replace("config.json", QUANTISATION_FILE))
+    if "quantization_config" not in config and beside != path and beside.is_file():
         config["quantization_config"] = _read_object(beside).get("quantization")
     return config
 

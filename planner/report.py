@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from planner.export import to_csv, to_dict, to_json
 from planner.summary import (
     answer_sentence,
+    ascii_only,
     binding_pool,
     comparison_rows,
     count,
     deployment,
     frontier_rows,
+    gib,
     limit_rows,
     scenario_line,
 )
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from planner.result import Plan, PoolPlan, Serving
 
 __all__ = ["answer_sentence", "to_csv", "to_dict", "to_json", "to_markdown", "to_text"]
-
-_PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
 
 
 def to_text(
@@ -63,7 +63,7 @@ def to_text(
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
     blocks.append(_section("Notes", _wrapped(plan.notes, width)))
     text = "\n\n".join(block for block in blocks if block) + "\n"
-    return text.translate(_PLAIN).encode("ascii", "replace").decode() if ascii else text
+    return ascii_only(text) if ascii else text
 
 
 def to_markdown(plan: Plan) -> str:
@@ -108,8 +108,8 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
         "KV": memory.kv_bytes,
         "other": memory.activation_bytes + memory.reserve_bytes,
     }
-    used, held = _gb(sum(parts.values())), _gb(memory.capacity_bytes)
-    what = ", ".join(f"{name} {_gb(size)}" for name, size in parts.items())
+    used, held = gib(sum(parts.values())), gib(memory.capacity_bytes)
+    what = ", ".join(f"{name} {gib(size)}" for name, size in parts.items())
     chunks = f", chunks of {format_tokens(pool.chunk_tokens)} tokens" if pool.chunk_tokens else ""
     gpus = count(pool.gpus, "GPU")
     if pool.instances > 1:
@@ -119,7 +119,7 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {_latency(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {_percent(pool.utilisation)} used",
-        f"  memory    {used} of {held} GB per GPU, {_percent(memory.used_share)} ({what})",
+        f"  memory    {used} of {held} GiB per GPU, {_percent(memory.used_share)} ({what})",
     ]
 
 
@@ -199,11 +199,10 @@ def _frontier(plan: Plan) -> list[str]:
 def _why_not(plan: Plan, width: int) -> list[str]:
     if plan.infeasible is None:
         return []
-    reasons = [(limit, f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
-    indent = " " * (max((len(limit) for limit, _, _ in reasons), default=0) + 2)
+    indent = " " * (max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0) + 2)
     lines: list[str] = []
-    for limit, points, text in reasons:
-        sentence = textwrap.wrap(f"{points} stopped: {text}", max(width - len(indent) - 2, 20))
+    for limit, _, text in plan.infeasible.reasons:
+        sentence = textwrap.wrap(text, max(width - len(indent) - 2, 20)) or ["-"]
         lines += [f"{limit:<{len(indent)}}{sentence[0]}", *(indent + rest for rest in sentence[1:])]
     relax = [r.text for r in plan.infeasible.relax]
     return [
@@ -238,10 +237,6 @@ def _latency(pool: PoolPlan) -> str:
 
 def _digits(value: float) -> str:
     return three_digits(float(value))
-
-
-def _gb(size: float) -> str:
-    return three_digits(size / 1e9)
 
 
 def _percent(share: float) -> str:

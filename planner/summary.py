@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from planner.scenario import Scenario
 
 TIGHT = 0.9  # from this share of a limit on, a report calls it tight
+_PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
 
 
 def deployment(plan: Plan) -> Serving | None:
@@ -186,3 +187,21 @@ def money(usd: float) -> str:
     ('0.50', '0.0123', '12,300')
     """
     return f"{usd:.2f}" if 0.1 <= usd < 1000 else three_digits(usd)
+
+
+def gib(size_bytes: float) -> str:
+    """Memory in the unit it is sold in: a GPU of "141 GB" has 141 x 2^30 bytes, less what is reserved.
+
+    >>> gib(150_754_820_096)
+    '140'
+    """
+    return three_digits(size_bytes / 2**30)
+
+
+def ascii_only(text: str) -> str:
+    """The text in ASCII, for terminals and files that take no more.
+
+    >>> ascii_only("2 × TP8, TTL ≤ 3 µs")
+    '2 x TP8, TTL <= 3 us'
+    """
+    return text.translate(_PLAIN).encode("ascii", "replace").decode()

@@ -39,14 +39,15 @@ import numpy as np
 
 from planner.errors import InputError
 from planner.match.frontier import IntArray, prune
+from planner.match.quiet import c_stdout_muted
 from planner.match.rate_match import (
     TIE,
     TOLERANCE,
     best_prefill,
-    colocated_budget,
     fewest_gpus,
-    match_budget,
     match_unbounded,
+    pool_table,
+    rate_steps,
 )
 from planner.simulate.roofline import FloatArray
 
@@ -86,8 +87,9 @@ class Solution:
 
     Rates follow from the whole instances; a number of the solver's is never reported as one. `status`
     is "optimal" only when the solver proved it (within 1e-7), "feasible" when time ran out, with the
-    gap that is left, and "infeasible" without instances and with gap nan. Of a mix, the tie-break to
-    fewer GPUs takes only the time that is left and does not change the status.
+    gap that is left, and "infeasible" without instances, with gap 0. (Infeasible with gap inf: a mix for
+    a demand that no single layout meets, and time ran out before any was found.) Of a mix, the tie-break
+    to fewer GPUs takes only the time that is left and does not change the status.
     """
 
     prefill: IntArray
@@ -132,7 +134,7 @@ def solve(problem: Problem) -> Solution:
     else:
         found = _cheapest(candidates, problem.budget, deadline)
     plan = found.plan or candidates.of()
-    gap = abs(found.bound - found.value) / found.value if found.plan else np.nan
+    gap = abs(found.bound - found.value) / found.value if found.plan else 0.0 if found.proven else np.inf
     optimal = found.proven and gap <= _GAP
     return Solution(
         prefill=plan.counts[0],
@@ -202,21 +204,19 @@ class _Candidates:
             counts[pool][index] = n
         return self.plan(counts)
 
-    def first_in(self, budget: int) -> _Plan | None:
-        """Most requests/s, ties to fewer GPUs: one layout per pool or one co-located layout."""
-        split = match_budget(self.gpus[0], self.rate[0], self.gpus[1], self.rate[1], budget=budget)
-        copies = colocated_budget(self.gpus[2], self.rate[2], budget=budget)
-        plans = []
-        if split.gpus.any():
-            d = int(np.argmax(split.requests_per_s))
-            p = int(split.prefill[d])
-            plans.append(self.of((0, p, int(split.n_prefill[d])), (1, d, int(split.n_decode[d]))))
-        if copies.gpus.any():
-            c = int(np.argmax(copies.requests_per_s))
-            plans.append(self.of((2, c, int(copies.instances[c]))))
-        if not plans:
+    def first_in(self, budget: int, *, per_gpu: bool) -> _Plan | None:
+        """Most requests/s (or per GPU) in a budget: one layout per pool or one co-located layout."""
+        rate, gpus = rate_steps(*self._of(0), *self._of(1), budget=budget)
+        copies, _ = pool_table(*self._of(2), budget)
+        rate = np.concatenate((rate, copies))
+        gpus = np.concatenate((gpus, np.arange(budget + 1)))
+        if not rate.any():
             return None
-        return self.first_for(max(plan.rate for plan in plans) * (1 - TIE))
+        worth = rate / np.maximum(gpus, 1) if per_gpu else rate
+        return self.first_for(float(rate[np.argmax(worth)]) * (1 - TIE))
+
+    def _of(self, pool: int) -> tuple[IntArray, FloatArray]:
+        return self.gpus[pool], self.rate[pool]
 
     def first_for(self, demand: float) -> _Plan | None:
         """Fewest GPUs for a demand: one layout per pool or one co-located layout."""
@@ -281,13 +281,15 @@ class _Program:
             linked = np.hstack((-np.eye(n), np.diag(most.astype(float)), np.zeros((n, 1))))
             rows += [*layouts, *linked]
             lows += [-1.0, -1.0, *np.zeros(n)]
-        result = milp(
-            objective,
-            integrality=np.r_[np.ones(self.columns - 1), 0],
-            bounds=Bounds(np.zeros(self.columns), upper),
-            constraints=LinearConstraint(np.array(rows), np.array(lows), np.inf),
-            options={"mip_rel_gap": 0.0, "time_limit": max(self.deadline - time.perf_counter(), 1e-3)},
-        )
+        left_s = max(self.deadline - time.perf_counter(), 1e-3)
+        with c_stdout_muted():
+            result = milp(
+                objective,
+                integrality=np.r_[np.ones(self.columns - 1), 0],
+                bounds=Bounds(np.zeros(self.columns), upper),
+                constraints=LinearConstraint(np.array(rows), np.array(lows), np.inf),
+                options={"mip_rel_gap": 0.0, "time_limit": left_s},
+            )
         bound = result.get("mip_dual_bound")
         return _Answer(
             plan=None if result.x is None else self._plan(np.rint(result.x[:n]).astype(np.int64)),
@@ -295,16 +297,19 @@ class _Program:
             proven=result.status in (0, 2),  # optimal, infeasible
         )
 
-    def _plan(self, n: IntArray) -> _Plan:
+    def _plan(self, n: IntArray) -> _Plan | None:
+        """The plan with these whole numbers of instances, None where rounding broke the model."""
         counts = [np.zeros(len(gpus), dtype=np.int64) for gpus in self.candidates.gpus]
         for p, kept in enumerate(self.kept):
             counts[p][kept] = n[self.pool == p]
-        return self.candidates.plan(counts)
+        plan = self.candidates.plan(counts)
+        single = self.candidates.mix or all(np.count_nonzero(c) <= 1 for c in counts)
+        return plan if single and plan.gpus <= self.budget and np.all(n >= 0) else None
 
 
 def _most(candidates: _Candidates, budget: int, deadline: float) -> _Found:
     """Most requests/s in the budget, then the fewest GPUs for them."""
-    plan = candidates.first_in(budget)
+    plan = candidates.first_in(budget, per_gpu=False)
     if not plan:
         return _Found(plan=None)
     most_per_s = candidates.ideal * budget
@@ -334,9 +339,9 @@ def _fewest(candidates: _Candidates, demand: float, budget: int | None, deadline
         return _Found(plan=None)
     else:
         plan = None
-    program = _Program(candidates, budget, demand, deadline)
+    program = _Program(candidates, budget, 1.001 * demand, deadline)
     bound, proven = np.nan, True
-    for more in (1.0, 1.0 + 4e-6):  # the solver may take 2.999999 for a whole number of instances
+    for more in (1.0, 1.0 + 4e-6):  # the solver may take 2.999999 instances for 3: then ask for more
         answer = program.minimise(program.size, (program.total, more * enough / program.unit))
         bound = answer.bound if more == 1.0 else bound
         proven = proven and answer.proven
@@ -350,7 +355,7 @@ def _fewest(candidates: _Candidates, demand: float, budget: int | None, deadline
 
 def _cheapest(candidates: _Candidates, budget: int, deadline: float) -> _Found:
     """Most requests/s per GPU in the budget, then as many copies of that as fit."""
-    plan = candidates.first_in(budget)
+    plan = candidates.first_in(budget, per_gpu=True)
     if not plan:
         return _Found(plan=None)
     program = _Program(candidates, budget, candidates.ideal * budget, deadline)

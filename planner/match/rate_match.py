@@ -332,6 +332,38 @@ def match_budget(
     return match
 
 
+def rate_steps(
+    prefill_gpus: npt.ArrayLike,
+    prefill_rate: npt.ArrayLike,
+    decode_gpus: npt.ArrayLike,
+    decode_rate: npt.ArrayLike,
+    *,
+    budget: int,
+) -> tuple[FloatArray, IntArray]:
+    """What more GPUs buy: every rate that one layout per pool can serve, and the fewest GPUs for it.
+
+    A best deployment serves exactly a whole number of instances of its slower pool, so the rates are
+    steps of one of the two `pool_table`s, and each pool alone takes the fewest GPUs that reach them.
+
+    Returns
+    -------
+    Requests/s strictly ascending, and GPUs ascending and within the budget; shape (k,). The last entry
+    is the most requests/s in the budget, the largest ``rate / gpus`` the cheapest request.
+
+    >>> rate, gpus = rate_steps([2], [1.0], [4], [3.0], budget=16)
+    >>> rate.tolist(), gpus.tolist()
+    ([1.0, 2.0, 3.0, 4.0], [6, 8, 10, 16])
+    """
+    _check_budget(budget)
+    prefill, _ = pool_table(prefill_gpus, prefill_rate, budget)
+    decode, _ = pool_table(decode_gpus, decode_rate, budget)
+    rate = np.unique(np.concatenate((prefill, decode)))[1:]
+    rate = rate[rate <= min(prefill[-1], decode[-1])]
+    enough = rate * (1 - TIE)
+    gpus = np.searchsorted(prefill, enough) + np.searchsorted(decode, enough)
+    return rate[gpus <= budget], gpus[gpus <= budget]
+
+
 def colocated_budget(
     gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike, *, budget: int, headroom: float = 0.0
 ) -> Copies:

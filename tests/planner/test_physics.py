@@ -152,7 +152,9 @@ def test_mla_reprojects_unless_cached() -> None:
         kept = replace(q.setup, mla_cache=True)
         plain, cached = (
             float(
-                np.ravel(colocated.mixed_pass(s, at, "replicated", 8.0, 512.0, 65536, 512).layers().seconds)[0]
+                np.ravel(colocated.mixed_pass(s, at, "replicated", 8.0, 512.0, 65536, 512).layers().seconds)[
+                    0
+                ]
             )
             for s in (q.setup, kept)
         )

@@ -1,0 +1,1 @@
+"""Calibration: fits the constants of the operators to measured kernel latencies."""

@@ -1,0 +1,102 @@
+"""Measured expert layers: ``moe.csv``.
+
+Columns: system, engine, moe_dtype, kernel_source (name of the kernel), num_tokens (over the whole
+expert-parallel group), hidden_size, inter_size, topk, num_experts, moe_tp_size, moe_ep_size,
+distribution ("balanced", or "power_law_" and its exponent), latency_us (of the busiest rank).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from planner.calibrate.fit import Calibration, Group, Rows, bind, column, row_keys, span, split_by
+from planner.calibrate.gemm import DTYPES
+from planner.precision import FORMATS
+from planner.simulate.moe import OPERATOR, MoeConstants, grouped_gemm
+from planner.simulate.roofline import FloatArray
+
+# Experts without a gate, by (hidden, width, topk, experts): those of Nemotron-3, whose kernels
+# TensorRT-LLM calls "nongated". The measurements do not say so in a column of their own.
+TWO_MATRICES = frozenset(
+    {
+        (1024, 2688, 22, 512),
+        (2048, 5120, 22, 512),
+        (2688, 1856, 6, 128),
+        (4096, 2688, 22, 512),
+        (8192, 5120, 22, 512),
+    }
+)
+# Kernels by a part of their names, the telling part first. A class that an engine has beside its
+# usual kernel is fitted apart too, as operator "moe_<class>".
+CLASSES = ("min_latency", "deepgemm", "marlin", "triton", "cutlass", "trtllm")
+MIN_CLASS_ROWS = 35
+
+
+def groups(rows: Rows) -> Iterator[Group]:
+    """One group per system, engine and format, and one per class of kernels where there are several."""
+    for (system, engine, dtype), part in split_by(rows, "system", "engine", "moe_dtype").items():
+        if dtype not in DTYPES:
+            continue
+        yield _group(system, OPERATOR, engine, dtype, part)
+        by_class: dict[str, list[Mapping[str, str]]] = {}
+        for row in part:
+            by_class.setdefault(kernel_class(row["kernel_source"]), []).append(row)
+        if len(by_class) > 1:
+            for name, some in by_class.items():
+                if len(some) >= MIN_CLASS_ROWS:
+                    yield _group(system, f"{OPERATOR}_{name}", engine, dtype, some)
+
+
+def kernel_class(source: str) -> str:
+    """The class of a kernel by its name.
+
+    >>> kernel_class("moe_torch_flow_min_latency"), kernel_class("vllm_fp8moe_triton_tritonexperts")
+    ('min_latency', 'triton')
+    """
+    return next((name for name in CLASSES if name in source), "cutlass")
+
+
+def matrices(rows: Rows) -> FloatArray:
+    """Matrices per expert of each row."""
+    shape = [column(rows, name) for name in ("hidden_size", "inter_size", "topk", "num_experts")]
+    return np.array([2.0 if key in TWO_MATRICES else 3.0 for key in zip(*shape, strict=True)])
+
+
+def skews(rows: Rows) -> FloatArray:
+    """Exponent of the routing of each row, 0 for balanced."""
+    return np.array(
+        [0.0 if r["distribution"] == "balanced" else float(r["distribution"].rsplit("_", 1)[1]) for r in rows]
+    )
+
+
+def _group(system: str, operator: str, engine: str, dtype: str, rows: Rows) -> Group:
+    fmt = FORMATS[DTYPES[dtype]]
+    predict = bind(
+        grouped_gemm,
+        fmt,
+        column(rows, "num_tokens"),
+        column(rows, "hidden_size"),
+        column(rows, "inter_size"),
+        matrices(rows),
+        column(rows, "topk"),
+        column(rows, "num_experts"),
+        column(rows, "moe_tp_size"),
+        column(rows, "moe_ep_size"),
+        skews(rows),
+    )
+    return Group(
+        system=system,
+        operator=operator,
+        engine=engine,
+        dtype=fmt.name,
+        kind=MoeConstants,
+        predict=predict,
+        measured_s=column(rows, "latency_us") * 1e-6,
+        keys=row_keys(rows),
+        range=span(rows, "num_tokens", "inter_size", "moe_tp_size", "moe_ep_size"),
+    )
+
+
+CALIBRATIONS = (Calibration(csv="moe.csv", groups=groups),)
