@@ -8,7 +8,7 @@ A file `presets/kernels/<system>.toml` holds one table per operator, engine and 
     mape = 0.081            # mean absolute error on points left out of the fit
     range = "m 1..16384, n 128..65536, k 128..65536"
 
-What was not measured is looked up, in this order, at another engine (trtllm, sglang, vllm), at
+What was not measured is looked up, in this order, at another engine (trtllm, sglang, vllm; nccl), at
 a related format of the same operator, then in the file of a relative named by `relative`.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-ENGINE_ORDER = ("trtllm", "sglang", "vllm")
+ENGINE_ORDER = ("trtllm", "sglang", "vllm", "nccl")
 # where to look when a format was not measured: nearest kernel first
 FORMAT_ORDER = {
     "bf16": (),

@@ -7,6 +7,7 @@ the sentences from `planner.summary`; both are offered here too.
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from planner.result import Plan, PoolPlan, Serving
 
 __all__ = ["answer_sentence", "to_csv", "to_dict", "to_json", "to_markdown", "to_text"]
+
+_PHASES = {"prefill": "prefill", "decode": "decode", "colocated": "co-located"}
 
 
 def to_text(
@@ -78,7 +81,7 @@ def to_markdown(plan: Plan) -> str:
         head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory")
         pools = [
             (
-                pool.phase,
+                _phase(pool),
                 f"{pool.instances:,}",
                 pool.layout.label,
                 f"{pool.gpus:,}",
@@ -115,7 +118,7 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
     if pool.instances > 1:
         gpus = f"{count(layout.gpus, 'GPU')} each, {gpus} together"
     return [
-        f"{pool.phase}{f' ({pool.mode})' if pool.mode else ''}: {pool.instances:,} × {layout.label}, {gpus}",
+        f"{_phase(pool)}{f' ({pool.mode})' if pool.mode else ''}: {pool.instances:,} × {layout.label}, {gpus}",
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {_latency(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {_percent(pool.utilisation)} used",
@@ -160,7 +163,7 @@ def _where_time_goes(serving: Serving) -> str:
         light = f"{three_digits(part.seconds / part.light_s)} ×" if part.light_s > 0 else "-"
         rows.append((part.name, format_seconds(part.seconds), _percent(part.seconds / total), bar, light))
     title = (
-        f"Where the time goes: one {pool.phase} pass of {format_seconds(total)}, against its speed of light"
+        f"Where the time goes: one {_phase(pool)} pass of {format_seconds(total)}, against its speed of light"
     )
     return _section(title, _table(rows, "lrrlr"))
 
@@ -170,7 +173,7 @@ def _mixed(plan: Plan) -> list[str]:
     if plan.mix is None or plan.scenario.mix or plan.mix.gain < 0.005:
         return []
     pools = ", ".join(
-        f"{pool.phase} {pool.instances:,} × {pool.layout.label}" for pool in plan.mix.serving.pools
+        f"{_phase(pool)} {pool.instances:,} × {pool.layout.label}" for pool in plan.mix.serving.pools
     )
     return [f"{100 * plan.mix.gain:.1f} % more requests/s than one layout per pool: {pools} (--mix)."]
 
@@ -212,7 +215,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
 
 
 def _found(plan: Plan) -> list[str]:
-    points = ", ".join(f"{number:,} {phase}" for phase, number in plan.design_points.items())
+    points = ", ".join(f"{number:,} {_PHASES[phase]}" for phase, number in plan.design_points.items())
     times = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in plan.seconds.items())
     lines = [f"Design points: {points}.", f"Time: {times}."]
     deployed = deployment(plan)
@@ -230,6 +233,10 @@ def _found(plan: Plan) -> list[str]:
 # Small helpers.
 
 
+def _phase(pool: PoolPlan) -> str:
+    return _PHASES[pool.phase]
+
+
 def _latency(pool: PoolPlan) -> str:
     named = (("FTL", pool.ftl_s), ("TTL", pool.ttl_s))
     return ", ".join(f"{name} {format_seconds(s)}" for name, s in named if math.isfinite(s)) or "-"
@@ -244,7 +251,7 @@ def _percent(share: float) -> str:
 
 
 def _wrap(text: str, width: int) -> str:
-    glued = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    glued = re.sub(" (?=%)|(?<=[≤×]) | (?=[≤×])", "\N{NO-BREAK SPACE}", text)
     filled = textwrap.fill(glued, width, break_long_words=False, break_on_hyphens=False)
     return filled.replace("\N{NO-BREAK SPACE}", " ")
 

@@ -5,11 +5,13 @@ Every row has `system` (a preset name), `engine` (trtllm, sglang or vllm) and `l
 
     gemm.csv                       planner.calibrate.gemm
     attention_*.csv, mla_*.csv ... planner.calibrate.attention
+    dsa_*_module.csv               planner.calibrate.sparse
     moe.csv                        planner.calibrate.moe
     allreduce.csv, nccl.csv ...    planner.calibrate.collectives
 
 Files that are missing are passed over. The constants go to presets/kernels/<system>.toml, or to
-the folder given with ``--out``; what such a file holds of other operators stays.
+the folder given with ``--out``; what such a file holds of other operators stays, and a group whose
+rows involve other operators (sparse attention: the GEMMs around it) takes them from there.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from planner import catalog
 from planner.calibrate.fit import Calibration, Fit, fit_group, read_rows, write_kernels
+from planner.tables import read_toml
 
 # where to look for what a system's own file lacks: the nearest architecture that was measured
 RELATIVES = {
@@ -32,7 +35,7 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
-MODULES = ("gemm", "attention", "moe", "collectives")
+MODULES = ("gemm", "attention", "sparse")
 
 
 def calibrations() -> tuple[Calibration, ...]:
@@ -53,29 +56,34 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
 
     presets = catalog.load()
-    fits: dict[str, list[Fit]] = {}
+    found = 0
     for calibration in calibrations():
         path = given.measurements / calibration.csv
         if not path.exists():
             continue
+        fits: dict[str, list[Fit]] = {}
         for group in calibration.groups(read_rows(path)):
             name = group.system.replace("_", "-")
-            if (given.system and name != given.system) or (
-                given.operator and group.operator != given.operator
-            ):
+            if given.system not in (None, name) or given.operator not in (None, group.operator):
                 continue
-            fit = fit_group(group, presets.system(name))
-            if fit is None:
-                continue
-            fits.setdefault(name, []).append(fit)
-            print(
-                f"{name:14} {group.operator:18} {group.engine:7} {group.dtype:10} n {fit.n:5}"
-                f"  left-out MAPE {fit.mape:6.1%}  median {fit.median_ape:6.1%}",
-                flush=True,
-            )
-    for name, system_fits in fits.items():
-        write_kernels(given.out / f"{name}.toml", system_fits, RELATIVES.get(name))
-    return 0 if fits else 1
+            file = given.out / f"{name}.toml"
+            fit = fit_group(group, presets.system(name), read_toml(file) if file.exists() else {})
+            if fit is not None:
+                fits.setdefault(name, []).append(fit)
+                print(line(fit), flush=True)
+        for name, some in fits.items():
+            write_kernels(given.out / f"{name}.toml", some, RELATIVES.get(name))
+        found += len(fits)
+    return 0 if found else 1
+
+
+def line(fit: Fit) -> str:
+    """One fit as a line of a table."""
+    g = fit.group
+    return (
+        f"{g.system:14} {g.operator:18} {g.engine:7} {g.dtype:10} n {fit.n:5}"
+        f"  left-out MAPE {fit.mape:6.1%}  median {fit.median_ape:6.1%}"
+    )
 
 
 if __name__ == "__main__":

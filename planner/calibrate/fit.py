@@ -26,6 +26,7 @@ from planner.simulate.constants import bounds
 from planner.simulate.machine import Machine
 from planner.simulate.roofline import Cost, FloatArray
 from planner.system import System
+from planner.tables import read_toml
 
 FOLDS = 5
 TOLERANCE = 0.1  # log error at which the robust loss turns from square to linear
@@ -229,13 +230,7 @@ def write_kernels(path: Path, fits: Iterable[Fit], relative: str | None = None) 
 
     `relative` is written only where the file does not name one.
     """
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    table: dict[str, Any] = tomllib.loads(path.read_text()) if path.exists() else {}
+    table: dict[str, Any] = read_toml(path) if path.exists() else {}
     if relative is not None:
         table.setdefault("relative", relative)
     for fit in fits:

@@ -8,6 +8,7 @@ distribution ("balanced", or "power_law_" and its exponent), latency_us (of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -39,14 +40,14 @@ def groups(rows: Rows) -> Iterator[Group]:
     for (system, engine, dtype), part in split_by(rows, "system", "engine", "moe_dtype").items():
         if dtype not in DTYPES:
             continue
-        yield _group(system, OPERATOR, engine, dtype, part)
+        yield _group(system, engine, dtype, part)
         by_class: dict[str, list[Mapping[str, str]]] = {}
         for row in part:
             by_class.setdefault(kernel_class(row["kernel_source"]), []).append(row)
         if len(by_class) > 1:
             for name, some in by_class.items():
                 if len(some) >= MIN_CLASS_ROWS:
-                    yield _group(system, f"{OPERATOR}_{name}", engine, dtype, some)
+                    yield _group(system, engine, dtype, some, name)
 
 
 def kernel_class(source: str) -> str:
@@ -71,11 +72,9 @@ def skews(rows: Rows) -> FloatArray:
     )
 
 
-def _group(system: str, operator: str, engine: str, dtype: str, rows: Rows) -> Group:
+def _group(system: str, engine: str, dtype: str, rows: Rows, kernel: str = "") -> Group:
     fmt = FORMATS[DTYPES[dtype]]
-    predict = bind(
-        grouped_gemm,
-        fmt,
+    where = (
         column(rows, "num_tokens"),
         column(rows, "hidden_size"),
         column(rows, "inter_size"),
@@ -86,9 +85,10 @@ def _group(system: str, operator: str, engine: str, dtype: str, rows: Rows) -> G
         column(rows, "moe_ep_size"),
         skews(rows),
     )
+    predict = bind(partial(grouped_gemm, kernel=kernel), fmt, *where)
     return Group(
         system=system,
-        operator=operator,
+        operator=f"{OPERATOR}_{kernel}" if kernel else OPERATOR,
         engine=engine,
         dtype=fmt.name,
         kind=MoeConstants,

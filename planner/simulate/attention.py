@@ -16,6 +16,9 @@ from planner.simulate.constants import bounded, seconds, serial, share
 from planner.simulate.gemm import peak_flops
 from planner.simulate.machine import Machine
 from planner.simulate.roofline import Cost, Real, soft_max
+from planner.simulate.sparse_attention import indexer, sparse_mla
+
+__all__ = ("decode", "indexer", "mla_decode", "mla_prefill", "prefill", "sparse_mla")
 
 PREFILL, DECODE = "attention_prefill", "attention_decode"
 MLA_PREFILL, MLA_DECODE = "mla_prefill", "mla_decode"

@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.model import Attention, ModelSpec
 from planner.precision import BF16_BYTES, FORMATS, Format, Precision
-from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe
+from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe, sparse_attention
 from planner.simulate.linears import Linear
 from planner.simulate.machine import Machine
 from planner.simulate.memory import stage_share
@@ -177,8 +177,8 @@ def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real)
         if a.kind == "mla":
             heads = a.heads / tp
             if a.index_topk:
-                mean = past + new / 2
-                ledger.add("attention", _sparse(setup, a, heads, sequences * new, mean), a.layers)
+                cost = _sparse(setup, a, heads, sequences, new, past + new / 2, "prefill")
+                ledger.add("attention", cost, a.layers)
                 continue
             cost = attention.mla_prefill(
                 machine, kv, sequences, new, past, heads, a.nope_dim + a.rope_dim, a.value_dim
@@ -225,7 +225,7 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
         if a.kind == "mla":
             heads = a.heads / tp
             if a.index_topk:
-                cost = _sparse(setup, a, heads, batch * queries, context)
+                cost = _sparse(setup, a, heads, batch, float(queries), context, "decode")
             else:
                 cost = attention.mla_decode(
                     machine, kv, batch, context, heads, a.kv_lora, a.rope_dim, queries
@@ -253,12 +253,33 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
     return ledger
 
 
-def _sparse(setup: Setup, a: Attention, heads: Real, tokens: Real, context: Real) -> Cost:
+def _sparse(
+    setup: Setup, a: Attention, heads: Real, sequences: Real, new: Real, context: Real, phase: str
+) -> Cost:
     """DSA: the indexer scores the whole context, attention reads only what it picked."""
-    scored = attention.indexer(setup.machine, tokens, context, a.index_heads, a.index_dim, a.index_topk)
-    attended = np.minimum(context, float(a.index_topk))
-    return scored + attention.sparse_mla(
-        setup.machine, setup.precision.kv, tokens, attended, heads, a.kv_lora, a.rope_dim
+    machine, kv, tokens = setup.machine, setup.precision.kv, sequences * new
+    scored = sparse_attention.indexer(
+        machine,
+        tokens,
+        context,
+        a.index_heads,
+        a.index_dim,
+        a.index_topk,
+        kv=kv,
+        phase=phase,
+        queries=new,
+    )
+    return scored + sparse_attention.sparse_mla(
+        machine,
+        kv,
+        tokens,
+        np.minimum(context, float(a.index_topk)),
+        heads,
+        a.kv_lora,
+        a.rope_dim,
+        slots=a.index_topk,
+        phase=phase,
+        queries=new,
     )
 
 

@@ -25,7 +25,10 @@ class SparseConstants:
     """Both kernels of one phase; they are measured together, inside a whole attention block."""
 
     index_compute: float = share(0.5)  # of the fp8 peak, scoring index keys
-    index_score_s: float = bounded(1e-16, 1e-10, 1e-13)  # per score: written, then scanned for the top k
+    index_score_s: float = bounded(1e-15, 1e-9, 1e-11)  # per score: written, then scanned for the top k
+    # per score and sequence: prefill clears a table of all its queries against all sequences' keys
+    index_clear_s: float = bounded(1e-16, 1e-10, 1e-13)
+    index_split_s: float = bounded(1e-10, 1e-5, 1e-7)  # per square root of context: split, then merged
     index_floor_s: float = seconds(3e-5)
     compute: float = share(0.5)  # of the peak at the cache's rate, attending the picked tokens
     memory: float = share(0.5)  # of HBM bandwidth, gathering them
@@ -51,7 +54,8 @@ def indexer(
     """Scores of `tokens` query tokens against the `context` each looks at, and the best `topk` of them.
 
         t_c = 2 tokens context heads dim / (index_compute fp8_peak)
-        t   = index_floor_s + max(t_c, t_m) + index_score_s tokens context
+        t   = index_floor_s + max(t_c, t_m) + index_split_s sqrt(context)
+              + tokens context (index_score_s + index_clear_s sequences)
 
     Parameters
     ----------
@@ -73,11 +77,12 @@ def indexer(
         Seconds, of the broadcast shape.
 
     >>> from planner.simulate.example import h200
-    >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_score_s=1e-13, index_floor_s=2e-5, compute=0.5,
-    ...     memory=0.5, floor_s=1e-5, pad_heads=0.0, host_s=0.0))
+    >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_score_s=1e-13, index_floor_s=2e-5,
+    ...     index_clear_s=0.0, index_split_s=0.0,
+    ...     compute=0.5, memory=0.5, floor_s=1e-5, pad_heads=0.0, host_s=0.0))
     >>> cost = indexer(machine, 64, 65536, 64, 128, 2048)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
-    (136.4, 115.3)
+    (135.8, 115.3)
     """
     c = machine.kernels.constants(OPERATORS[phase], kv, SparseConstants)
     scores = tokens * context
@@ -104,16 +109,18 @@ def sparse_mla(
 ) -> Cost:
     """Absorbed MLA of `tokens` query tokens, each over its own `attended` cached latents.
 
-    The kernel works through `slots` places (the indexer's top k), filled or not. In prefill the
-    latents of neighbouring queries overlap and come from cache: `queries` of them read one set.
+    The kernel computes on `slots` places (the indexer's top k), filled or not, and reads those
+    filled. In prefill the latents of neighbouring queries overlap and come from the GPU's own
+    cache: `queries` of them read one set.
 
         t_c = 2 tokens slots (heads + pad_heads) (2 latent + rope) / (compute peak)
-        t_m = tokens slots (latent + rope) kv_bytes / (memory bandwidth), in decode
+        t_m = tokens attended (latent + rope) kv_bytes / (queries memory bandwidth)
         t   = floor_s + max(t_c, t_m)
 
     >>> from planner.simulate.example import h200
-    >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_score_s=1e-13, index_floor_s=2e-5, compute=0.5,
-    ...     memory=0.5, floor_s=1e-5, pad_heads=0.0, host_s=0.0))
+    >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_score_s=1e-13, index_floor_s=2e-5,
+    ...     index_clear_s=0.0, index_split_s=0.0,
+    ...     compute=0.5, memory=0.5, floor_s=1e-5, pad_heads=0.0, host_s=0.0))
     >>> cost = sparse_mla(machine, "bf16", 64, 2048, 128, 512, 64)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (83.8, 36.9)
@@ -128,5 +135,5 @@ def sparse_mla(
     light_memory = (read / queries) * attended + tokens * vectors
     worked = np.maximum(attended, slots)
     computed = tokens * worked * ((heads + c.pad_heads) * (flops_s / c.compute))
-    gathered = (read / queries) * (worked / c.memory) + tokens * (vectors / c.memory)
-    return Cost(np.maximum(computed, gathered) + c.floor_s, np.maximum(light_compute, light_memory))
+    taken = np.maximum(computed, light_memory / c.memory) + c.floor_s
+    return Cost(taken, np.maximum(light_compute, light_memory))
