@@ -84,7 +84,7 @@ def split(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
             per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / gpus
             ratio = budgeted.n_prefill * prefill_gpus[chosen_prefill] / (budgeted.n_decode * decode_gpus)
     useful = np.flatnonzero(np.isfinite(per_gpu) & (per_gpu > 0))
-    top = useful[frontier.pareto(user[useful], per_gpu[useful])]
+    top = _top(question, useful, user, per_gpu, gpus)
     # the faint dots: every decode point at its ideal ratio to the best prefill
     best_rate = float(np.max(prefill_rate / prefill_gpus))
     own = dec.requests_per_s / dec.gpus
@@ -112,7 +112,7 @@ def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
     fleet = gpus if scenario.fleet.gpus is None else gpus * np.floor(scenario.fleet.gpus / gpus)
     user = 1.0 / points.ttl_s[rows]
     useful = np.flatnonzero(fleet > 0)
-    top = useful[frontier.pareto(user[useful], per_gpu[useful])]
+    top = _top(question, useful, user, per_gpu, fleet)
     within = points.ftl_s <= scenario.limits.ftl_s
     cloud = _thin(1.0 / points.ttl_s[within], points.requests_per_s[within] * tokens / points.gpus[within])
     return Frontier(
@@ -125,6 +125,14 @@ def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
         cloud_x=cloud[0],
         cloud_y=cloud[1],
     )
+
+
+def _top(
+    question: Question, useful: IntArray, user: FloatArray, per_gpu: FloatArray, gpus: FloatArray
+) -> IntArray:
+    """The staircase: under a budget by total throughput, which is what a fleet is for; else per GPU."""
+    worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * gpus
+    return useful[frontier.pareto(user[useful], worth[useful])]
 
 
 def _labels(points: Points, rows: IntArray, chunked: bool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ a related format of the same operator, then in the file of a relative named by `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 ENGINE_ORDER = ("trtllm", "sglang", "vllm", "nccl")
@@ -56,6 +56,8 @@ class Kernels:
 
     engine: str
     tables: tuple[tuple[str, Mapping[str, Any]], ...]  # (system, parsed file): own first, then relatives
+    # looked up once, asked for in every block of a sweep
+    known: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
         """Constants of `operator` in `dtype` and where they were measured.
@@ -83,5 +85,9 @@ class Kernels:
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
         """The same as a dataclass of the operator's module."""
-        values, _ = self.find(operator, dtype)
-        return kind(**values)
+        key = (operator, dtype)
+        if key not in self.known:
+            values, _ = self.find(operator, dtype)
+            self.known[key] = kind(**values)
+        found: T = self.known[key]
+        return found

@@ -117,8 +117,9 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
     gpus = count(pool.gpus, "GPU")
     if pool.instances > 1:
         gpus = f"{count(layout.gpus, 'GPU')} each, {gpus} together"
+    mode = f" ({pool.mode})" if pool.mode else ""
     return [
-        f"{_phase(pool)}{f' ({pool.mode})' if pool.mode else ''}: {pool.instances:,} × {layout.label}, {gpus}",
+        f"{_phase(pool)}{mode}: {pool.instances:,} × {layout.label}, {gpus}",
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {_latency(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {_percent(pool.utilisation)} used",
@@ -179,24 +180,26 @@ def _mixed(plan: Plan) -> list[str]:
 
 
 def _frontier(plan: Plan) -> list[str]:
-    """One line per interactivity; the line of the TTL limit carries a mark."""
+    """One line per interactivity; a star marks the one that the TTL limit asks for."""
     split, together = plan.frontier_disaggregated, plan.frontier_colocated
     limit = 1 / plan.scenario.limits.ttl_s
     rows = [
-        ("per user", "", "split", "ctx:gen", "prefill + decode", "together", "layout", "gain"),
-        ("tokens/s", "", "per GPU", "", "", "per GPU", "", ""),
+        ("per user", "split", "co-located", "gain", "ctx:gen", "prefill + decode"),
+        ("tokens/s", "per GPU", "per GPU", "", "", "of the split"),
     ]
     for x, a, b in frontier_rows(plan):
-        ours, theirs, more = ("-", "", ""), ("-", ""), ""
+        one, other, more, ratio, layouts = "-", "-", "", "", ""
         if a is not None:
+            one, ratio = _digits(split.tokens_per_s_per_gpu[a]), _digits(split.ctx_gen_ratio[a])
             layouts = f"{split.prefill[a]} + {split.decode[a]}"
-            ours = (_digits(split.tokens_per_s_per_gpu[a]), _digits(split.ctx_gen_ratio[a]), layouts)
         if b is not None:
-            theirs = (_digits(together.tokens_per_s_per_gpu[b]), together.decode[b])
+            other = _digits(together.tokens_per_s_per_gpu[b])
         if a is not None and b is not None:
             more = f"{100 * (split.tokens_per_s_per_gpu[a] / together.tokens_per_s_per_gpu[b] - 1):+.0f} %"
-        rows.append((_digits(x), "limit" if x == limit else "", *ours, *theirs, more))
-    return _table(rows, "rlrrlrlr") if len(rows) > 2 else []
+        rows.append((f"{'* ' if x == limit else ''}{_digits(x)}", one, other, more, ratio, layouts))
+    if len(rows) == 2:
+        return []
+    return [*_table(rows, "rrrrrl"), f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}"]
 
 
 def _why_not(plan: Plan, width: int) -> list[str]:

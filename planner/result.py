@@ -121,7 +121,10 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier:
-    """Best throughput per GPU at each interactivity: arrays of one length, x ascending, y descending."""
+    """Best throughput at each interactivity: arrays of one length, tokens_per_s_per_user ascending.
+
+    Under a GPU budget total throughput descends along it; without one, throughput per GPU.
+    """
 
     tokens_per_s_per_user: FloatArray
     tokens_per_s_per_gpu: FloatArray

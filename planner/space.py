@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -132,12 +133,13 @@ def _expert_splits(model: ModelSpec, stage: int) -> Iterator[tuple[int, int]]:
             yield moe_tp, ep
 
 
+@lru_cache(maxsize=64)
 def layouts(model: ModelSpec, phase: str, *, max_gpus: int, scale_up_gpus: int) -> Layouts:
     """Every layout of `phase` that divides the model over at most `max_gpus` GPUs.
 
     Attention TP divides the heads; experts may not divide the EP width (the fullest rank then
     holds one more, as with redundant experts). Attention DP needs experts to share: without
-    them, data parallelism is simply more instances.
+    them, data parallelism is simply more instances. Kept between calls: treat as read-only.
     """
     widths = _widths(max_gpus, scale_up_gpus)
     heads = [a.heads or a.v_heads for a in model.attention if a.kind != "none"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from planner.fields import BY_KEY
@@ -120,14 +121,19 @@ def limit_rows(plan: Plan, serving: Serving) -> list[tuple[str, str, float, str]
 
 def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     """The two ways side by side: name, split, co-located ("-" where there is none)."""
-    columns = [_facts(serving) if serving else {} for serving in (plan.disaggregated, plan.colocated)]
-    names = columns[0] or columns[1]
-    return [(name, columns[0].get(name, "-"), columns[1].get(name, "-")) for name in names]
+    both = (plan.disaggregated, plan.colocated)
+    instances = [
+        [f"{pool.instances:,} × {pool.layout.label}" for pool in serving.pools] if serving else []
+        for serving in both
+    ]
+    pools = [("", a, b) for a, b in zip_longest(*instances, fillvalue="")]
+    facts = [_facts(serving) if serving else {} for serving in both]
+    rows = [(name, facts[0].get(name, "-"), facts[1].get(name, "-")) for name in facts[0] or facts[1]]
+    return pools + rows
 
 
 def _facts(serving: Serving) -> dict[str, str]:
     return {
-        "layouts": " + ".join(f"{pool.instances} × {pool.layout.label}" for pool in serving.pools),
         "GPUs": f"{serving.gpus:,}",
         "requests/s": three_digits(serving.requests_per_s),
         "output tokens/s": three_digits(serving.tokens_per_s_per_gpu * serving.gpus),

@@ -83,16 +83,19 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
     >>> round(float(busy.pairs)), round(float(busy.experts), 2), float(busy.mean_pairs)
     (589, 7.91, 256.0)
     """
-    tokens = np.maximum(tokens, 1.0)
-    mean_pairs = tokens * (topk / ep)
+    # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     held = np.maximum(experts / ep, 1.0)
     uneven = np.minimum(skew, 1.0)
-    settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
-    spread = settled * (settled * (STEEPER * SPREAD * np.maximum(skew - 1.0, 0.0)) + SPREAD)
     ranks = np.log(ep) * (1.0 - 1.0 / ep)
-    # v times mean_pairs
-    variance = (mean_pairs * spread * (1.0 / held) + CHANCE) * ranks
-    excess = (np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL) * uneven
+    spread, steeper = SPREAD * ranks / held, STEEPER * np.maximum(skew - 1.0, 0.0)
+    chance = CHANCE * ranks
+    tokens = np.maximum(tokens, 1.0)
+    mean_pairs = tokens * (topk / ep)
+    settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
+    if np.any(steeper):
+        settled = settled * (settled * steeper + 1.0)
+    variance = mean_pairs * settled * spread + chance  # v times mean_pairs
+    excess = np.sqrt(variance * mean_pairs) * (NORMAL * uneven) + variance * (TAIL * uneven)
     # one token sends a rank at most as many pairs as the rank has experts
     most = mean_pairs * np.minimum(ep, experts / topk)
     pairs = np.maximum(np.minimum(mean_pairs + excess, most), 1.0)

@@ -93,12 +93,15 @@ def blocks(
     stages, of_stage = np.unique(keys, axis=0, return_inverse=True)
     of_stage = of_stage.ravel()
     of_tp = np.searchsorted(widths(at).ravel(), at.tp)
-    kinds = at.exchange()
     room = np.zeros(len(stages))
     np.maximum.at(room, of_stage, largest)
     stage_kind = np.zeros(len(stages), dtype=np.int8)
-    stage_kind[of_stage] = kinds
-    members = [np.flatnonzero((of_stage == s) & (largest >= 1)) for s in range(len(stages))]
+    stage_kind[of_stage] = at.exchange()
+    # layouts with room for anything, stage by stage
+    usable = np.flatnonzero(largest >= 1)
+    usable = usable[np.argsort(of_stage[usable], kind="stable")]
+    ends = np.searchsorted(of_stage[usable], np.arange(len(stages) + 1))
+    members = [usable[ends[s] : ends[s + 1]] for s in range(len(stages))]
     for kind, name in enumerate(EXCHANGES):
         waiting = [s for s in np.argsort(room, kind="stable") if stage_kind[s] == kind and len(members[s])]
         while waiting:

@@ -89,7 +89,10 @@ def indexer(
     light_compute = scores * (heads * dim * (2.0 / peak_flops(machine, "fp8")))
     light_memory = (scores / queries) * (dim * (INDEX_BYTES / machine.gpu.hbm_bytes_per_s))
     taken = (
-        np.maximum(light_compute / c.index_compute, light_memory) + scores * c.index_score_s + c.index_floor_s
+        np.maximum(light_compute / c.index_compute, light_memory)
+        + scores * (c.index_score_s + (tokens / queries) * c.index_clear_s)
+        + c.index_split_s * np.sqrt(context)
+        + c.index_floor_s
     )
     return Cost(taken, np.maximum(light_compute, light_memory))
 

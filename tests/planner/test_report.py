@@ -362,7 +362,8 @@ def test_markdown_has_the_pools_and_the_comparison(split_plan: Plan) -> None:
 
 def test_comparison_leaves_a_gap_where_a_way_is_missing(split_plan: Plan) -> None:
     rows = comparison_rows(dataclasses.replace(split_plan, colocated=None))
-    assert rows and all(together == "-" for _, _, together in rows)
+    assert rows and all(together in ("", "-") for _, _, together in rows)
+    assert comparison_rows(split_plan)[0] == ("", "3 × TP8", "3 × TP8")
 
 
 def test_scenario_line_names_what_differs_from_the_defaults() -> None:
