@@ -97,7 +97,8 @@ def to_text(result: dict[str, Any]) -> str:
             f"({result['design_points']:,} of {name})",
             f"whole plan        {format_seconds(plan_p50)} (95 % within {format_seconds(plan_p95)})",
             f"edit to frontier  {format_seconds(edit_p50)} (95 % within {format_seconds(edit_p95)})",
-            f"{result['n']} runs, {result['cores_used']:.2f} of {result['cores']} cores in use",
+            f"{result['n']} runs on one thread, which got {result['cores_used']:.2f} of a core "
+            "(below 1: the machine was busy)",
             f"{result['cpu']}, Python {result['python']}, numpy {result['numpy']}",
         ]
     )

@@ -61,13 +61,17 @@ def to_json(plan: Plan, *, indent: int | None = 2) -> str:
 
 
 def to_csv(plan: Plan) -> str:
-    """Both frontiers, one row per point, with a header; empty where a column has no meaning."""
+    """Both frontiers, one row per point, with a header; six digits, empty where a column has no meaning."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
     for kind in ("disaggregated", "colocated"):
         frontier = plan.frontier_disaggregated if kind == "disaggregated" else plan.frontier_colocated
-        writer.writerows({"kind": kind, **_clean(point)} for point in _points(frontier))
+        for point in _clean(_points(frontier)):
+            shown = {
+                key: f"{value:.6g}" if isinstance(value, float) else value for key, value in point.items()
+            }
+            writer.writerow({"kind": kind, **shown})
     return out.getvalue()
 
 

@@ -42,8 +42,9 @@ def answer_sentence(plan: Plan) -> str:
 
 def _yield(plan: Plan, serving: Serving) -> str:
     gpus = count(serving.gpus, "GPU")
-    if plan.scenario.goal == "fewest-gpus":
-        return f"{gpus} for {three_digits(serving.requests_per_s)} requests/s"
+    rate = plan.scenario.traffic.requests_per_s
+    if plan.scenario.goal == "fewest-gpus" and rate is not None:
+        return f"{gpus} for {three_digits(rate)} requests/s"
     if plan.scenario.goal == "cost":
         return f"${money(serving.usd_per_million_tokens)} per million output tokens"
     return (

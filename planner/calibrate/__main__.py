@@ -35,7 +35,7 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
-MODULES = ("gemm", "attention", "sparse")
+MODULES = ("gemm", "attention", "sparse", "moe", "collectives")
 
 
 def calibrations() -> tuple[Calibration, ...]:

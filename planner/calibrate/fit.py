@@ -184,6 +184,9 @@ def fit_group(
             bounds=(low, high),
             loss="soft_l1",
             f_scale=TOLERANCE,
+            ftol=1e-6,  # flat directions are not worth following: an error of 1e-4 of a log is none
+            xtol=1e-5,
+            max_nfev=80,
         )
         return np.asarray(solution.x)
 

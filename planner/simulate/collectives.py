@@ -288,7 +288,7 @@ def _exchange(
     per_nic = token_bytes / fabric.scale_out_bytes_per_s
     hops = _hops(fabric, gpus)
     least: Real | None = None
-    for name in (kernel,) if kernel else () if fabric.topology == "pcie" else EXCHANGE_KERNELS:
+    for name in (kernel,) if kernel else _exchange_kernels(fabric):
         try:
             c = machine.kernels.constants(f"{operator}_{name}", FORMAT, ExchangeConstants)
         except LookupError:
@@ -304,6 +304,13 @@ def _exchange(
     own = np.minimum(gpus, domain)
     inside = (own - 1.0) * hit * token_bytes / bandwidth
     return Cost(least, tokens * np.maximum(inside, domains * per_nic))
+
+
+def _exchange_kernels(fabric: Fabric) -> tuple[str, ...]:
+    """DeepEP needs NVLink (or XGMI); the kernels that write through it, a rack-scale domain."""
+    if fabric.topology == "pcie":
+        return ()
+    return EXCHANGE_KERNELS if fabric.scale_up_gpus > LARGEST_HOST_DOMAIN else EXCHANGE_KERNELS[:-1]
 
 
 def _bandwidth(fabric: Fabric, gpus: Real) -> Real:

@@ -217,8 +217,9 @@ def test_program_and_exact_search_agree_at_fleet_size() -> None:
         assert s.requests_per_s == pytest.approx(search.requests_per_s.max(), rel=SAME)
 
 
-def test_rates_of_nine_orders_of_magnitude() -> None:
-    p = problem([(1, 1e-3), (8, 2.5)], [(2, 1e6), (4, 3e6)], [(4, 0.1)], budget=64, mix=True)
+@pytest.mark.parametrize("fast", [1e6, 1e15])
+def test_rates_of_many_orders_of_magnitude(fast: float) -> None:
+    p = problem([(1, 1e-3), (8, 2.5)], [(2, fast), (4, 3 * fast)], [(4, 0.1)], budget=64, mix=True)
     s = solve(p)
     check_counts(p, s)
     assert s.status == "optimal"
@@ -232,6 +233,13 @@ def test_mix_uses_idle_gpus() -> None:
     assert (alone.requests_per_s, alone.gpus) == (4.0, 16)
     assert (mixed.requests_per_s, mixed.split_requests_per_s, mixed.gpus) == (5.2, 4.0, 22)
     assert mixed.colocated.item() == 2
+
+
+def test_a_mix_leaves_gpus_that_add_nothing_idle() -> None:
+    p = some_problem(np.random.default_rng(361), mix=True)  # a prefill instance alone would fill the 29th
+    s, best = solve(p), best_by_size(p, 29)
+    assert (p.budget, s.gpus) == (29, 28)
+    assert s.requests_per_s == pytest.approx(best[-1], rel=SAME)
 
 
 def test_headroom_is_kept_in_both_pools() -> None:
@@ -378,6 +386,23 @@ def test_a_real_time_limit_leaves_a_plan() -> None:
 
 
 # Around the solver
+
+
+def test_a_solver_that_prints_does_not_reach_the_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if quiet._pointers() is None:
+        pytest.skip("C stdout cannot be moved here")
+    real, library = scipy.optimize.milp, ctypes.CDLL(None)
+
+    def chatty(*arguments: Any, **named: Any) -> Any:
+        library.puts(b"stray line")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(scipy.optimize, "milp", chatty)
+    assert solve(problem([(1, 1.0)], [(1, 1.0)], budget=4)).status == "optimal"
+    library.fflush(None)
+    assert capfd.readouterr().out == ""
 
 
 def test_scipy_is_not_loaded_before_it_is_needed() -> None:

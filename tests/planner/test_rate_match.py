@@ -286,6 +286,9 @@ def test_equal_rates_take_fewer_gpus_though_rounding_tells_them_apart() -> None:
     plan = match_budget([1], [0.3], [10, 1], [0.3, 0.1], budget=100)
     assert plan.requests_per_s[1] == pytest.approx(0.3 * 25)
     assert plan.gpus[1] == 100
+    # 3 * 0.2 exceeds 2 * 0.3 as well, and a third prefill instance would fit into the budget.
+    plan = match_budget([1], [0.3], [1], [0.2], budget=6)
+    assert (plan.n_prefill.item(), plan.n_decode.item(), plan.gpus.item()) == (2, 3, 5)
     assert fewest_gpus([3], [0.1 + 0.2], 0.3 * (1 - TIE)) == (0, 1)
     assert fewest_gpus([1], [0.1], 0.3) == (0, 3)
 
@@ -307,6 +310,14 @@ def test_instances_for_is_the_least_number_that_serves(demand: float, values: li
     n = instances_for(demand, rate)
     assert np.all(n * rate >= demand)
     assert np.all((n - 1) * rate < demand)
+
+
+def test_instances_for_whole_multiples_are_those_multiples() -> None:
+    """Where the quotient of a product and its factor rounds, in either direction."""
+    rate = np.random.default_rng(8).uniform(0.1, 10.0, 20_000)
+    for n in (3, 7, 49, 1009):
+        assert np.all(instances_for(n * rate, rate) == n)
+        assert np.all(instances_for(np.nextafter(n * rate, np.inf), rate) == n + 1)
 
 
 @given(pools, st.floats(0.1, 200.0))

@@ -272,7 +272,7 @@ def test_answer_in_other_cases(split_plan: Plan, changes: dict, expected: str) -
 @pytest.mark.parametrize(
     ("goal", "other", "expected"),
     [
-        ("fewest-gpus", {"gpus": 80}, "64 GPUs for 8.9 requests/s, 20 % fewer than co-located serving."),
+        ("fewest-gpus", {"gpus": 80}, "64 GPUs for 8 requests/s, 20 % fewer than co-located serving."),
         (
             "cost",
             {"usd_per_million_tokens": 0.76},
@@ -281,7 +281,8 @@ def test_answer_in_other_cases(split_plan: Plan, changes: dict, expected: str) -
     ],
 )
 def test_answer_follows_the_goal(split_plan: Plan, goal: str, other: dict, expected: str) -> None:
-    scenario = dataclasses.replace(split_plan.scenario, goal=goal)
+    traffic = dataclasses.replace(split_plan.scenario.traffic, requests_per_s=8.0)
+    scenario = dataclasses.replace(split_plan.scenario, goal=goal, traffic=traffic)
     plan = dataclasses.replace(split_plan, scenario=scenario, colocated=serving(pool("colocated"), **other))
     assert answer_sentence(plan).endswith(expected)
 

@@ -1,0 +1,62 @@
+"""The 23 checkable findings of the study: what is expected, how far off may be, and what we get.
+
+Expected values, directions and tolerances were written down before the first result was looked at;
+`tolerance` says why each is what it is. A check is made of parts and passes when every part holds.
+"Open" is left to findings on measured hardware that a steady-state simulator cannot decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from planner.paper.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One condition of a claim."""
+
+    name: str
+    got: str
+    holds: bool | None  # None: cannot be decided here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One finding. `figure` is the figure it is read from, "" for the text."""
+
+    id: int
+    figure: str
+    kind: str  # direction or magnitude
+    text: str
+    expected: str
+    tolerance: str
+    check: Callable[[Study], tuple[Part, ...]]
+    differs: str = ""  # physics or unknown settings that explain a fail, or why a claim stays open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A claim with what this simulator gives."""
+
+    claim: Claim
+    parts: tuple[Part, ...]
+
+    @property
+    def verdict(self) -> str:
+        """pass, fail or open."""
+        if any(part.holds is False for part in self.parts):
+            return "fail"
+        return "open" if any(part.holds is None for part in self.parts) else "pass"
+
+    @property
+    def got(self) -> str:
+        """All parts in one line; those that do not hold are marked."""
+        marks: Mapping[bool | None, str] = {False: " (does not hold)", True: "", None: ""}
+        return "; ".join(f"{part.name}: {part.got}{marks[part.holds]}" for part in self.parts)
+
+
+def judge(claim: Claim, study: Study) -> Verdict:
+    """Run one check."""
+    return Verdict(claim=claim, parts=claim.check(study))

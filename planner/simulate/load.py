@@ -1,0 +1,96 @@
+"""Serving under load: TTFT and TPOT when a fixed number of requests is in flight (closed loop).
+
+One rule for co-located and disaggregated deployments, so that their comparison is fair. A rank
+that decodes holds `c` requests; each needs `W` seconds of some prefill rank and `S` decode steps.
+
+Decode. A step over B sequences takes ``t(B)``. Where prefill shares the GPUs it stops decode:
+while a request makes its S steps, each of the others is prefilled once, so
+
+    TPOT = t(B) + exposure B W / S,        B = c S TPOT / (TTFT + S TPOT)
+
+with B the requests that are decoding rather than waiting (Little's law), solved by iteration.
+
+First token. A run of `waves` waves starts with all requests at once: on average half of them are
+served before a request of the first wave. Later waves stay as bunched as the scheduler keeps them,
+less the spread that unequal output lengths bring:
+
+    wait = R W / 2 / waves + bunching (1 - 1 / waves) max(0, R W - spread S TPOT) / 2
+
+with R the requests per prefill rank. A batch that is full holds the rest in the queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.simulate.roofline import FloatArray
+
+ITERATIONS = 12  # the fixed point contracts by more than half each time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """How the requests come; arrays of shape ``(runs,)``."""
+
+    decode_requests: FloatArray  # in flight per decoding rank
+    prefill_requests: FloatArray  # in flight per prefill rank
+    steps: FloatArray  # decode steps per request, mean
+    waves: FloatArray  # requests of the run over requests in flight
+    spread: FloatArray  # spread of output lengths over their mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What the simulator says of the deployment; arrays ``(runs,)`` unless said otherwise."""
+
+    batch: FloatArray  # (runs, grid): sequences per rank, ascending
+    step_s: FloatArray  # (runs, grid): decode step at those batches
+    prompt_s: FloatArray  # one prompt alone, first pass to first token
+    marginal_s: FloatArray  # one more prompt when many wait
+    largest_batch: FloatArray  # sequences per rank that fit in memory
+    colocated: FloatArray  # 1 where prefill and decode share GPUs, else 0
+    transfer_s: FloatArray  # KV cache to the decode pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduler:
+    """How an engine schedules; scalars or arrays ``(runs,)``."""
+
+    exposure: FloatArray | float
+    bunching: FloatArray | float
+    request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
+
+
+def interpolate(at: FloatArray, batch: FloatArray, step_s: FloatArray) -> FloatArray:
+    """Step time of each run at its own batch: piecewise linear, shapes (runs,), (runs, grid) twice."""
+    upper = np.clip((batch < at[:, None]).sum(axis=1), 1, batch.shape[1] - 1)
+    rows = np.arange(len(at))
+    low, high = batch[rows, upper - 1], batch[rows, upper]
+    share = np.clip((at - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+    return np.asarray(step_s[rows, upper - 1] * (1 - share) + step_s[rows, upper] * share)
+
+
+def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatArray, FloatArray]:
+    """Mean (TTFT, TPOT) of each run, seconds, shape ``(runs,)``."""
+    admitted = np.minimum(client.decode_requests, server.largest_batch)
+    batch = admitted
+    ttft = server.prompt_s + scheduler.request_s
+    tpot = interpolate(batch, server.batch, server.step_s)
+    first = 1.0 / client.waves
+    for _ in range(ITERATIONS):
+        # a step happens each TPOT; between two, some of the prompts of the rank's other requests
+        stops = server.colocated * scheduler.exposure * batch * server.marginal_s / client.steps
+        tpot = interpolate(batch, server.batch, server.step_s) + stops
+        decoding = client.steps * tpot
+        work = client.prefill_requests * server.marginal_s
+        bunch = np.maximum(work - client.spread * decoding, 0.0)
+        wait = 0.5 * (first * work + scheduler.bunching * (1 - first) * bunch)
+        ttft = server.prompt_s + scheduler.request_s + server.transfer_s + wait
+        # requests beyond the batch wait for places: every place turns over once per stay
+        held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
+        next_batch = admitted * decoding / (ttft + decoding)
+        batch = 0.5 * (batch + np.maximum(next_batch, 1.0))
+        ttft = ttft + held
+    return ttft, tpot

@@ -1,0 +1,312 @@
+"""A planner that answers at once and always the same: smooth curves in the form of real results."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from textual.pilot import Pilot
+
+from planner.errors import InputError
+from planner.result import (
+    Frontier,
+    Infeasible,
+    LayoutChoice,
+    MemoryUse,
+    OperatorTime,
+    Plan,
+    PoolPlan,
+    Relaxation,
+    Serving,
+    SolverReport,
+)
+from planner.scenario import Fleet, Limits, Scenario, Traffic
+from tui.app import RatematchApp
+
+NAMES = {
+    "model": ("deepseek-r1", "llama-3.1-405b", "llama-3.1-70b", "llama-3.1-8b", "qwen3-235b-a22b"),
+    "system": ("b200", "gb200", "h100", "h200"),
+    "engine": ("sglang", "trtllm", "vllm"),
+    "scenario": ("chat", "agents"),
+}
+SCENARIO = Scenario(
+    model="deepseek-r1",
+    system="gb200",
+    engine="trtllm",
+    traffic=Traffic(isl=8192, osl=1024),
+    limits=Limits(ftl_s=2.0, ttl_s=0.02),
+    fleet=Fleet(gpus=72),
+)
+FASTEST_S = 0.003  # no deployment of the fake is faster than this
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """Names as the catalog gives them."""
+    return NAMES[kind]
+
+
+def frontiers(scenario: Scenario) -> tuple[Frontier, Frontier]:
+    """Two curves that fall from 2,500 to 50 tokens/s per GPU, the split's above in the middle."""
+    x = np.geomspace(10, 300, 28)
+    size = 8192 / scenario.traffic.isl
+    together = 2400 * size**0.5 / (1 + (x / 34) ** 1.9)
+    split = 2500 * size**0.5 / (1 + (x / 62) ** 2.3)
+    rng = np.random.default_rng(7)
+    cloud = rng.uniform(math.log10(10), math.log10(300), 400)
+    below = np.interp(10**cloud, x, split) * rng.uniform(0.03, 0.93, 400)
+    ratio = np.linspace(2.4, 0.25, 28)
+    empty = np.empty(0)
+    prefill = tuple(["CPP4xTP4", "TP8", "DEP8"][i % 3] for i in range(28))
+    decode = tuple(f"DEP{2 ** min(6, 1 + (27 - i) // 4)}" for i in range(28))
+    return (
+        Frontier(
+            tokens_per_s_per_user=x,
+            tokens_per_s_per_gpu=split,
+            ctx_gen_ratio=ratio,
+            gpus=np.full(28, 72.0),
+            prefill=prefill,
+            decode=decode,
+            cloud_x=10**cloud,
+            cloud_y=below,
+        ),
+        Frontier(
+            tokens_per_s_per_user=x[:24],
+            tokens_per_s_per_gpu=together[:24],
+            ctx_gen_ratio=np.full(24, np.nan),
+            gpus=np.full(24, 16.0),
+            prefill=("",) * 24,
+            decode=("TP16",) * 24,
+            cloud_x=empty,
+            cloud_y=empty,
+        ),
+    )
+
+
+def layout(label: str, tp: int, dp: int = 1, ep: int = 1, pp: int = 1) -> LayoutChoice:
+    """A layout with a label."""
+    return LayoutChoice(tp=tp, pp=pp, ep=ep, attention_dp=dp, moe_tp=1, label=label)
+
+
+def memory(weights: float, kv: float) -> MemoryUse:
+    """Bytes of a GPU with 186 GB, given in GB."""
+    return MemoryUse(
+        weights_bytes=weights * 1e9,
+        kv_bytes=kv * 1e9,
+        activation_bytes=6e9,
+        reserve_bytes=5e9,
+        capacity_bytes=186e9,
+    )
+
+
+def operators(step_s: float) -> tuple[OperatorTime, ...]:
+    """A step in six parts."""
+    parts = (
+        ("attention", 0.31, 0.74),
+        ("routed experts", 0.27, 0.62),
+        ("all-to-all", 0.18, 0.41),
+        ("dense GEMM", 0.14, 0.69),
+        ("sampling", 0.04, 0.2),
+        ("host", 0.06, 0.0),
+    )
+    return tuple(
+        OperatorTime(name=n, seconds=step_s * s, light_s=step_s * s * light) for n, s, light in parts
+    )
+
+
+def plan(
+    scenario: Scenario,
+    catalog: object = None,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    on_frontier: Callable[[Frontier, Frontier], None] | None = None,
+) -> Plan:
+    """What `planner.plan.plan` promises, from formulas: infeasible under 3 ms, co-located above 60 ms."""
+    if scenario.model not in NAMES["model"]:
+        raise InputError("model", scenario.model, "known: " + ", ".join(NAMES["model"]))
+    split, together = frontiers(scenario)
+    if on_frontier:
+        on_frontier(split, together)
+    common: dict[str, Any] = {
+        "scenario": scenario,
+        "mix": None,
+        "frontier_disaggregated": split,
+        "frontier_colocated": together,
+        "design_points": {"prefill": 20_480, "decode": 151_552, "colocated": 46_080},
+        "seconds": {"simulate": 0.061, "match": 0.023, "total": 0.084},
+        "notes": ("gb200: efficiencies inherited from b200", "KV cache in fp8"),
+    }
+    ttl = scenario.limits.ttl_s
+    if ttl < FASTEST_S:
+        relax = (
+            Relaxation(field="ttl", value=0.0038, text="TTL 2 ms -> 3.8 ms"),
+            Relaxation(field="gpus", value=144.0, text="GPUs 72 -> 144"),
+            Relaxation(field="system", value="b200", text="system gb200 -> b200"),
+        )
+        reasons = (
+            ("memory", 40_320, "do not fit; the smallest that does needs 8 GPUs"),
+            ("ttl", 170_112, "fit but are slower; the best reaches 3.8 ms"),
+            ("gpus", 7_680, "meet both limits but need 144 GPUs"),
+        )
+        return Plan(
+            status="infeasible",
+            choice="",
+            disaggregated=None,
+            colocated=None,
+            infeasible=Infeasible(reasons=reasons, relax=relax),
+            **common,
+        )
+    user = 1.04 / ttl
+    gpus = scenario.fleet.gpus or 72
+    gpu_split = float(np.interp(user, split.tokens_per_s_per_user, split.tokens_per_s_per_gpu))
+    gpu_together = float(np.interp(user, together.tokens_per_s_per_user, together.tokens_per_s_per_gpu))
+    osl = scenario.traffic.osl
+    prefill_gpus, decode_gpus = gpus // 3, gpus - gpus // 3
+    disaggregated = Serving(
+        pools=(
+            PoolPlan(
+                phase="prefill",
+                layout=layout("CPP4xTP4", 4, pp=4),
+                instances=max(prefill_gpus // 16, 1),
+                batch=4,
+                chunk_tokens=4096,
+                mode="",
+                ftl_s=1.24,
+                ttl_s=math.nan,
+                requests_per_s=gpus * gpu_split / osl * 1.08,
+                utilisation=0.93,
+                memory=memory(42, 30),
+                breakdown=operators(0.31),
+            ),
+            PoolPlan(
+                phase="decode",
+                layout=layout("DEP16", 1, dp=16, ep=16),
+                instances=max(decode_gpus // 16, 1),
+                batch=512,
+                chunk_tokens=0,
+                mode="",
+                ftl_s=math.nan,
+                ttl_s=ttl / 1.04,
+                requests_per_s=gpus * gpu_split / osl,
+                utilisation=1.0,
+                memory=memory(58, 97),
+                breakdown=operators(ttl / 1.04),
+            ),
+        ),
+        gpus=16 * max(prefill_gpus // 16, 1) + 16 * max(decode_gpus // 16, 1),
+        requests_per_s=gpus * gpu_split / osl,
+        tokens_per_s_per_gpu=gpu_split,
+        tokens_per_s_per_user=user,
+        ftl_s=1.24,
+        ttl_s=ttl / 1.04,
+        usd_per_million_tokens=4.1 / 3600 / gpu_split * 1e6,
+        watts=gpus * 1200.0,
+        solver=SolverReport(status="optimal", gap=0.0, seconds=0.023),
+        ctx_gen_ratio=prefill_gpus / decode_gpus,
+        kv_egress_bytes_per_s_per_gpu=3.4e8,
+        kv_ingress_bytes_per_s_per_gpu=1.7e8,
+        kv_transfer_s=0.0042,
+    )
+    colocated = dataclasses.replace(
+        disaggregated,
+        pools=(
+            PoolPlan(
+                phase="colocated",
+                layout=layout("TP16", 16),
+                instances=max(gpus // 16, 1),
+                batch=96,
+                chunk_tokens=2048,
+                mode="piggyback",
+                ftl_s=1.8,
+                ttl_s=ttl * 0.97,
+                requests_per_s=gpus * gpu_together / osl,
+                utilisation=1.0,
+                memory=memory(42, 61),
+                breakdown=operators(ttl * 0.97),
+            ),
+        ),
+        requests_per_s=gpus * gpu_together / osl,
+        tokens_per_s_per_gpu=gpu_together * (1.3 if ttl > 0.06 else 1.0),
+        tokens_per_s_per_user=1.03 / ttl,
+        usd_per_million_tokens=4.1 / 3600 / gpu_together * 1e6,
+        ctx_gen_ratio=math.nan,
+        kv_egress_bytes_per_s_per_gpu=math.nan,
+        kv_ingress_bytes_per_s_per_gpu=math.nan,
+        kv_transfer_s=0.0,
+    )
+    together_wins = colocated.tokens_per_s_per_gpu > disaggregated.tokens_per_s_per_gpu
+    return Plan(
+        status="optimal",
+        choice="colocated" if together_wins else "disaggregated",
+        disaggregated=disaggregated,
+        colocated=colocated,
+        **common,
+    )
+
+
+class Clock:
+    """A clock that stands still until moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Gate:
+    """A plan function that waits at a gate: each call needs one `open()`, or stops when told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Scenario] = []
+        self.stopped: list[Scenario] = []
+        self.started = threading.Semaphore(0)
+        self._go = threading.Semaphore(0)
+
+    def open(self) -> None:
+        """Let one call through."""
+        self._go.release()
+
+    def __call__(self, scenario: Scenario, *, should_stop: Callable[[], bool], **rest: Any) -> Plan:
+        self.asked.append(scenario)
+        self.started.release()
+        while not self._go.acquire(timeout=0.002):
+            if should_stop():
+                self.stopped.append(scenario)
+                raise RuntimeError("stopped")
+        return plan(scenario, should_stop=should_stop, **rest)
+
+
+def app(scenario: Scenario = SCENARIO, *, plan_fn: Any = plan, **options: Any) -> RatematchApp:
+    """The application with this planner, a clock that stands still, and no patience."""
+    options.setdefault("clock", Clock())
+    options.setdefault("debounce_s", 0.0)
+    options.setdefault("base", scenario)
+    made = RatematchApp(scenario, plan_fn=plan_fn, names_fn=names, **options)
+    made.animation_level = "none"
+    return made
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object], tries: int = 600) -> None:
+    """Let the application run until something holds."""
+    for _ in range(tries):
+        if condition():
+            await pilot.pause()
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("this never came to hold")
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Let the application run until the answer shown is that of the form."""
+    main = pilot.app.main  # type: ignore[attr-defined]
+    await until(pilot, lambda: main.view.current)
+
+
+def text(widget: Any) -> str:
+    """What a widget shows, as plain lines."""
+    lines = (widget.render_line(y).text for y in range(widget.size.height))
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,577 @@
+"""The flows of the application, with a planner that answers at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+from textual import events
+from textual.widgets import HelpPanel, Input
+
+from planner.fields import BY_KEY, FIELDS
+from planner.scenario import Scenario
+from tui import app as app_module
+from tui import palette, storage
+from tui.panes.inputs import InputsPane
+from tui.panes.plan_card import FixList, PlanCard
+from tui.screens.choose import ChooseScreen
+from tui.state import command_line
+from tui.widgets.hint_line import HintLine
+from tui.widgets.knob import Knob
+from tui.widgets.pareto_chart import ParetoChart
+
+ROOT = Path(__file__).parents[2]
+SIZE = (120, 36)
+
+
+class Driver:
+    """Short words for what a user does and sees."""
+
+    def __init__(self, pilot: Any) -> None:
+        self.pilot = pilot
+        self.main = pilot.app.main
+
+    def knob(self, key: str) -> Knob:
+        return self.main.query_one(InputsPane).knob(key)
+
+    async def focus(self, key: str) -> Knob:
+        knob = self.knob(key)
+        knob.focus()
+        await self.pilot.pause()
+        return knob
+
+    async def type(self, text: str) -> None:
+        await self.pilot.press(*text)
+
+    async def settled(self) -> None:
+        await fakes.settled(self.pilot)
+
+    @property
+    def scenario(self) -> Scenario:
+        return self.main.view.scenario
+
+    @property
+    def card(self) -> str:
+        return "\n".join(fakes.text(w) for w in self.main.query_one(PlanCard).children if w.display)
+
+    @property
+    def hint(self) -> str:
+        return fakes.text(self.main.query_one(HintLine))
+
+    @property
+    def title(self) -> str:
+        return fakes.text(self.main.query_one("#title"))
+
+
+@pytest.fixture
+async def driver():
+    async with fakes.app().run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        yield driver
+
+
+async def test_it_starts_with_the_plan_of_the_scenario(driver: Driver) -> None:
+    assert "Split: 2.02×" in driver.card
+    assert "3×DEP16" in driver.card and "1×CPP4xTP4" in driver.card and "co-located" in driver.card
+    assert "up to date" in driver.title and "84 ms" in driver.title and "deepseek-r1" in driver.title
+    assert driver.knob("model").has_focus and "What is served" in driver.hint
+    assert driver.knob("ttl").used == (pytest.approx(1 / 1.04), "tight")
+    shown = fakes.text(driver.knob("ttl"))
+    assert "20 ms" in shown and "96%" in shown and "▲" in shown
+
+
+async def test_every_field_is_a_row(driver: Driver) -> None:
+    keys = [knob.field.key for knob in driver.main.query(Knob)]
+    assert keys == [field.key for field in FIELDS]
+    for field in FIELDS:
+        assert field.label in fakes.text(driver.knob(field.key))
+
+
+async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        pane = driver.main.query_one(InputsPane)
+        for key in ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal"):
+            assert pane.content_region.contains_region(driver.knob(key).region), key
+            assert BY_KEY[key].format(BY_KEY[key].get(driver.scenario)) in fakes.text(driver.knob(key))
+        assert "co-located" in driver.card and "prefill" in driver.card
+
+
+async def test_typing_a_value(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.type("4k")
+    assert driver.knob("isl").editing
+    await driver.pilot.press("enter")
+    assert not driver.knob("isl").editing and driver.scenario.traffic.isl == 4096
+    await driver.settled()
+    assert driver.main.view.plan.scenario.traffic.isl == 4096
+    await driver.pilot.press("u")
+    assert driver.scenario == fakes.SCENARIO
+
+
+async def test_the_answer_comes_while_typing_and_escape_takes_it_back(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.type("409")
+    await driver.settled()
+    assert driver.main.view.plan.scenario.traffic.isl == 409
+    await driver.type("6")
+    await driver.pilot.press("left", "backspace", "escape")
+    assert driver.scenario == fakes.SCENARIO and not driver.main.history.can_undo
+    await driver.settled()
+    assert driver.main.view.plan.scenario == fakes.SCENARIO
+
+
+async def test_letters_are_text_while_typing_and_keys_otherwise(driver: Driver) -> None:
+    knob = await driver.focus("ttl")
+    await driver.type("30m")
+    theme = driver.pilot.app.theme
+    await driver.type("qut")
+    assert knob.line.text == "30mqut" and driver.pilot.app.theme == theme
+    await driver.pilot.press("escape", "t")
+    assert driver.pilot.app.theme != theme
+
+
+async def test_a_half_typed_unit_is_not_judged(driver: Driver) -> None:
+    await driver.focus("ttl")
+    await driver.type("30m")
+    assert driver.scenario == fakes.SCENARIO and not driver.main.view.invalid
+    await driver.type("s")
+    assert driver.scenario.limits.ttl_s == 0.03
+    await driver.pilot.press("enter")
+    await driver.type("25")
+    await driver.pilot.press("enter")
+    assert driver.scenario.limits.ttl_s == 25.0
+
+
+async def test_an_invalid_value_keeps_the_result_and_says_why(driver: Driver) -> None:
+    before = driver.main.view.plan
+    knob = await driver.focus("ttl")
+    await driver.type("7x")
+    assert "✗" in fakes.text(knob)
+    assert "'7x' is not accepted" in driver.hint and "20ms" in driver.hint
+    assert "edited, invalid: ttl" in driver.title and "shown:" in driver.title
+    assert driver.main.query_one("#answer").has_class("-stale")
+    await driver.pilot.press("enter")
+    assert knob.editing
+    assert driver.main.view.plan is before
+    await driver.pilot.press("tab")  # leaving keeps it in sight
+    assert "7x" in fakes.text(knob) and driver.main.query_one(ParetoChart).has_focus
+    await driver.focus("isl")
+    await driver.pilot.press("right")  # other rows still move, but nothing is asked
+    await driver.pilot.pause()
+    assert driver.main.view.plan is before and driver.main.view.invalid == "ttl"
+    await driver.focus("ttl")
+    await driver.pilot.press("escape")
+    await driver.settled()
+    assert driver.main.view.plan.scenario.traffic.isl > fakes.SCENARIO.traffic.isl
+    assert driver.scenario.limits == fakes.SCENARIO.limits and "Accepted" not in driver.hint
+
+
+async def test_undo_drops_an_invalid_text_first(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.pilot.press("right")
+    stepped = driver.scenario
+    await driver.type("9z")
+    await driver.pilot.press("tab", "u")
+    assert driver.scenario == stepped and not driver.main.view.invalid
+    await driver.pilot.press("u")
+    assert driver.scenario == fakes.SCENARIO
+
+
+async def test_steps_by_arrow_letter_shift_and_wheel(driver: Driver) -> None:
+    field = BY_KEY["osl"]
+    knob = await driver.focus("osl")
+    for key, by in (("right", 1), ("l", 1), ("left", -1), ("h", -1), ("shift+right", 4), ("shift+left", -4)):
+        before = field.get(driver.scenario)
+        await driver.pilot.press(key)
+        assert field.get(driver.scenario) == field.step(before, by), key
+    before = field.get(driver.scenario)
+    x, y = knob.region.offset
+    for event in (events.MouseScrollUp, events.MouseScrollDown, events.MouseScrollUp):
+        knob.post_message(event(knob, 1, 0, 0, 0, 0, False, False, False, screen_x=x + 1, screen_y=y))
+    await driver.pilot.pause()
+    assert field.get(driver.scenario) == field.step(before, 1)
+    await driver.settled()
+
+
+async def test_backspace_goes_back_to_the_base(driver: Driver) -> None:
+    await driver.focus("gpus")
+    await driver.pilot.press("right", "right")
+    assert driver.scenario.fleet.gpus == 128 and "•" in fakes.text(driver.knob("gpus"))
+    await driver.pilot.press("backspace")
+    assert driver.scenario == fakes.SCENARIO and "•" not in fakes.text(driver.knob("gpus"))
+
+
+async def test_choices_go_round_and_switches_flip(driver: Driver) -> None:
+    await driver.focus("system")
+    await driver.pilot.press("right")
+    assert driver.scenario.system == "h100"
+    await driver.pilot.press("left", "left")
+    assert driver.scenario.system == "b200"
+    await driver.focus("mix")
+    await driver.pilot.press("enter")
+    assert driver.scenario.mix is True
+    await driver.settled()
+
+
+async def test_choosing_from_a_filtered_list(driver: Driver) -> None:
+    await driver.focus("model")
+    await driver.pilot.press("enter")
+    assert isinstance(driver.pilot.app.screen, ChooseScreen)
+    await driver.type("70")
+    await driver.pilot.press("enter")
+    assert driver.scenario.model == "llama-3.1-70b" and driver.pilot.app.screen is driver.main
+    await driver.pilot.press("enter", "down", "escape")
+    assert driver.scenario.model == "llama-3.1-70b"
+    await driver.pilot.press("enter")
+    await driver.type("nothing like it")
+    await driver.pilot.press("enter")
+    assert driver.scenario.model == "llama-3.1-70b"
+    await driver.settled()
+
+
+async def test_the_list_takes_clicks_and_arrows(driver: Driver) -> None:
+    await driver.focus("engine")
+    await driver.pilot.press("enter", "down", "enter")
+    assert driver.scenario.engine == "vllm"
+    await driver.pilot.press("enter")
+    screen = driver.pilot.app.screen
+    assert screen.query_one(Input).has_focus
+    await driver.pilot.click("#choose-list", offset=(2, 0))
+    assert driver.scenario.engine == "sglang"
+
+
+async def test_a_click_focuses_and_the_marks_step(driver: Driver) -> None:
+    knob = driver.knob("isl")
+    await driver.pilot.click(knob, offset=(1, 0))
+    assert knob.has_focus and driver.scenario == fakes.SCENARIO
+    text = fakes.text(knob)
+    await driver.pilot.click(knob, offset=(text.index("›"), 0))
+    assert driver.scenario.traffic.isl == BY_KEY["isl"].step(8192, 1)
+
+
+async def test_rows_and_panes(driver: Driver) -> None:
+    await driver.pilot.press("j", "down", "j", "k")
+    assert driver.knob("kv").has_focus
+    await driver.pilot.press("tab")
+    assert driver.main.query_one(ParetoChart).has_focus
+    await driver.pilot.press("tab")
+    assert driver.knob("kv").has_focus
+    await driver.pilot.press("shift+tab")
+    assert driver.main.query_one(ParetoChart).has_focus
+
+
+async def test_undo_and_redo_are_instant_and_from_memory(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.pilot.press("right")
+    await driver.settled()
+    await driver.pilot.press("u")
+    await driver.settled()
+    assert driver.scenario == fakes.SCENARIO and "from memory" in driver.title
+    await driver.pilot.press("U")
+    await driver.settled()
+    assert driver.scenario.traffic.isl > 8192
+    await driver.pilot.press("u", "u", "u")
+    assert driver.scenario == fakes.SCENARIO
+
+
+async def test_infeasible_says_why_and_a_fix_applies_and_undoes(driver: Driver) -> None:
+    await driver.focus("ttl")
+    await driver.type("2ms")
+    await driver.pilot.press("enter")
+    await driver.settled()
+    assert "infeasible" in driver.title and "✗" in driver.title
+    assert "do not fit" in driver.card and "TTL 2 ms → 3.8 ms" in driver.card
+    assert "✗" in fakes.text(driver.knob("ttl"))
+    await driver.pilot.press("f")
+    assert driver.main.query_one(FixList).has_focus
+    await driver.pilot.press("enter")
+    await driver.settled()
+    assert driver.scenario.limits.ttl_s == 0.0038 and not driver.main.view.infeasible
+    assert driver.knob("ttl").has_focus
+    await driver.pilot.press("u")
+    await driver.settled()
+    assert driver.main.view.infeasible
+    await driver.pilot.press("f", "j", "enter")
+    await driver.settled()
+    assert driver.scenario.fleet.gpus == 144
+
+
+async def test_f_does_nothing_while_all_is_well(driver: Driver) -> None:
+    await driver.pilot.press("f")
+    assert driver.knob("model").has_focus
+
+
+async def test_fields_that_disagree_are_told_at_the_row(driver: Driver) -> None:
+    await driver.focus("goal")
+    await driver.pilot.press("right")
+    assert driver.main.view.invalid == "rate" and "request rate" in driver.hint
+    assert "✗" in fakes.text(driver.knob("rate"))
+    await driver.focus("rate")
+    await driver.type("20")
+    await driver.pilot.press("enter")
+    await driver.settled()
+    assert driver.main.view.plan.scenario.goal == "fewest-gpus" and "✗" not in fakes.text(driver.knob("rate"))
+    assert "GPUs, co-located needs" in driver.card
+
+
+async def test_a_planner_error_keeps_the_result() -> None:
+    def moody(scenario: Scenario, **options: Any):
+        if scenario.traffic.isl > 8192:
+            raise ZeroDivisionError("float division by zero")
+        return fakes.plan(scenario, **options)
+
+    async with fakes.app(plan_fn=moody).run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        card = driver.card
+        await driver.focus("isl")
+        await driver.pilot.press("right")
+        await fakes.until(pilot, lambda: driver.main.view.error)
+        assert "ZeroDivisionError: float division by zero" in driver.hint
+        assert "! error" in driver.title and driver.card == card
+        await driver.pilot.press("left")
+        await driver.settled()
+        assert "error" not in driver.title and "ISL" in driver.hint
+
+
+async def test_a_name_the_planner_refuses_marks_its_row() -> None:
+    stray = dataclasses.replace(fakes.SCENARIO, model="gpt-0")
+    async with fakes.app(stray).run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await fakes.until(pilot, lambda: driver.main.view.invalid)
+        assert driver.main.view.invalid == "model" and "gpt-0" in driver.hint
+        assert "gpt-0" in driver.card
+        await driver.pilot.press("right")
+        await driver.settled()
+        assert "Split" in driver.card
+
+
+async def test_never_blank_before_the_first_plan_and_the_picture_comes_first() -> None:
+    between = threading.Semaphore(0)
+    before = threading.Semaphore(0)
+
+    def slow(scenario: Scenario, *, on_frontier: Any, **options: Any):
+        assert before.acquire(timeout=10)
+        on_frontier(*fakes.frontiers(scenario))
+        assert between.acquire(timeout=10)
+        return fakes.plan(scenario)
+
+    async with fakes.app(plan_fn=slow).run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await pilot.pause()
+        chart = driver.main.query_one(ParetoChart)
+        assert "computing" in driver.card and "computing" in fakes.text(chart)
+        assert "◐ computing" in driver.title
+        before.release()
+        await fakes.until(pilot, lambda: driver.main.view.frontiers)
+        assert "●" in fakes.text(chart) and "computing" in driver.card
+        between.release()
+        await driver.settled()
+        assert "Split" in driver.card
+
+
+async def test_a_stale_answer_ages_and_is_not_taken_for_the_new_one() -> None:
+    gate, clock = fakes.Gate(), fakes.Clock()
+    async with fakes.app(plan_fn=gate, clock=clock).run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        gate.open()
+        await driver.settled()
+        await driver.focus("isl")
+        await pilot.press("right")
+        await pilot.press("right")
+        clock.now += 7
+        driver.main._tick()
+        await pilot.pause()
+        assert "computing" in driver.title and "shown: 7 s ago" in driver.title
+        assert driver.main.view.plan.scenario == fakes.SCENARIO
+        wanted = driver.scenario
+        gate.open()
+        await fakes.until(pilot, lambda: not driver.main.view.solving or gate._go.release())
+        assert driver.main.view.plan.scenario == wanted
+
+
+async def test_held_keys_are_asked_once() -> None:
+    asked: list[int] = []
+
+    def counting(scenario: Scenario, **options: Any):
+        asked.append(scenario.traffic.isl)
+        return fakes.plan(scenario, **options)
+
+    app = fakes.app(plan_fn=counting, debounce_s=3600)  # and the clock stands still: keys come at once
+    async with app.run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        await driver.focus("isl")
+        await pilot.press(*["right"] * 6)
+        await fakes.until(pilot, lambda: len(asked) == 2)  # the first step at once, the others wait
+        await pilot.press("r")
+        await driver.settled()
+        assert asked == [8192, 12288, driver.scenario.traffic.isl] and asked[-1] > 12288
+
+
+async def test_copy_gives_the_command(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.pilot.press("right", "y")
+    assert driver.pilot.app.clipboard == command_line(driver.scenario)
+    assert driver.pilot.app.clipboard.startswith("ratematch plan --model deepseek-r1")
+
+
+async def test_a_point_of_the_chart_becomes_the_limit(driver: Driver) -> None:
+    chart = driver.main.query_one(ParetoChart)
+    chart.focus()
+    await driver.pilot.press("home", "right", "right", "enter")
+    x = driver.main.view.frontiers[0].tokens_per_s_per_user[2]
+    assert 1 <= driver.scenario.limits.ttl_s * x < 1.002
+    await driver.settled()
+
+
+async def test_theme_and_help(driver: Driver) -> None:
+    app = driver.pilot.app
+    assert app.theme == palette.DARK.name
+    await driver.pilot.press("t")
+    assert app.theme == palette.LIGHT.name
+    app.theme = "nord"  # a theme that knows nothing of our hues
+    await driver.pilot.press("t", "t")
+    assert app.theme == palette.DARK.name
+    await driver.pilot.press("question_mark")
+    assert driver.main.query(HelpPanel)
+    await driver.pilot.press("question_mark")
+    await driver.pilot.pause()
+    assert not driver.main.query(HelpPanel)
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+@pytest.mark.parametrize("focused", ["isl", "model"])
+async def test_quit_leaves_no_thread(key: str, focused: str) -> None:
+    async with fakes.app().run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.focus(focused)
+        await pilot.press(key)
+        await pilot.pause()
+        assert pilot.app.return_code == 0
+    assert not driver.main.solver.alive
+    assert "ratematch-solver" not in {t.name for t in threading.enumerate()}
+
+
+async def test_ctrl_c_does_not_end_it(driver: Driver) -> None:
+    await driver.pilot.press("ctrl+c")
+    await driver.pilot.pause()
+    assert driver.pilot.app.is_running
+
+
+@pytest.mark.parametrize(
+    "size", [(60, 18), (80, 24), (100, 50), (120, 30), (150, 24), (160, 45), (200, 60), (20, 5)]
+)
+async def test_any_size_draws(size: tuple[int, int]) -> None:
+    async with fakes.app().run_test(size=size) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        await driver.focus("ttl")
+        await driver.type("2ms")
+        await pilot.press("enter")
+        await driver.settled()
+        assert driver.main.view.infeasible
+
+
+async def test_a_small_terminal_shows_plan_or_chart() -> None:
+    async with fakes.app().run_test(size=(60, 18)) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        chart, card = driver.main.query_one(ParetoChart), driver.main.query_one(PlanCard)
+        assert card.region and not chart.region
+        await pilot.press("v")
+        await pilot.pause()
+        assert chart.region and not card.region and "●" in fakes.text(chart)
+
+
+async def test_ascii_is_ascii_to_the_last_cell() -> None:
+    for ttl_s in (0.02, 0.002):
+        scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
+        async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
+            await fakes.settled(pilot)
+            await pilot.press("j")
+            drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
+            screen = html.unescape("".join(drawn)).replace("\xa0", " ")
+            assert "Inputs" in screen
+            strange = sorted({char for char in screen if not char.isascii()})
+            assert not strange, strange
+
+
+async def test_plans_with_holes_draw() -> None:
+    """Numbers that are not there, and pools that do nothing, must not take the screen down."""
+    nan = float("nan")
+    full = fakes.plan(fakes.SCENARIO)
+    memory = dataclasses.replace(fakes.memory(0, 0), capacity_bytes=1.0)
+    pools = tuple(
+        dataclasses.replace(p, ftl_s=nan, ttl_s=nan, breakdown=(), utilisation=0.0, memory=memory)
+        for p in full.disaggregated.pools
+    )
+    serving = dataclasses.replace(
+        full.disaggregated,
+        pools=pools,
+        requests_per_s=0.0,
+        tokens_per_s_per_user=nan,
+        tokens_per_s_per_gpu=1e-9,
+        usd_per_million_tokens=float("inf"),
+        watts=nan,
+        ctx_gen_ratio=nan,
+        ftl_s=nan,
+        ttl_s=nan,
+    )
+    bare = dataclasses.replace(full, disaggregated=serving, colocated=None, seconds={}, design_points={})
+
+    async with fakes.app(plan_fn=lambda scenario, **_: bare).run_test(size=(160, 45)) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        assert "co-located cannot meet these limits" in driver.card
+
+
+def test_importing_the_application_needs_neither_scipy_nor_plotext() -> None:
+    code = "import sys, tui.app; print(sorted({'scipy', 'plotext', 'numpy', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+class Ran:
+    """Stands in for a terminal: `run` is called and returns."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> None:
+        self.options: dict[str, Any] = {}
+
+        def run(app: Any, **options: Any) -> None:
+            self.options = options
+            app._return_code = code
+
+        monkeypatch.setattr(app_module.RatematchApp, "run", run)
+
+
+def test_run_keeps_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = Ran(monkeypatch)
+    assert app_module.run(fakes.SCENARIO, mouse=False, theme="ratematch-light") == 0
+    assert ran.options == {"mouse": False}
+    session = storage.load()
+    assert session is not None
+    assert session.scenario == fakes.SCENARIO and session.theme == "ratematch-light"
+
+
+def test_a_session_that_cannot_be_kept_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    Ran(monkeypatch)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "save", full)
+    assert app_module.run(fakes.SCENARIO) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and err == "ratematch: the session was not kept: No space left on device\n"

@@ -1,0 +1,201 @@
+"""The solver thread: the newest request wins, stale news is dropped, nothing stays behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+
+import fakes
+import pytest
+
+from planner.errors import InputError
+from planner.scenario import Scenario
+from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted
+from tui.solver import Solver, one_line
+
+
+class Inbox:
+    """Takes messages from the thread; `wait` returns the first of a kind."""
+
+    def __init__(self) -> None:
+        self.messages: list[SolverMessage] = []
+        self._news = threading.Condition()
+
+    def __call__(self, message: SolverMessage) -> None:
+        with self._news:
+            self.messages.append(message)
+            self._news.notify_all()
+
+    def wait(self, kind: type[SolverMessage], generation: int) -> SolverMessage:
+        """The message of this kind and generation; fails after ten seconds."""
+        with self._news:
+            assert self._news.wait_for(lambda: self.find(kind, generation), timeout=10), self.messages
+        return self.find(kind, generation)[0]
+
+    def find(self, kind: type[SolverMessage], generation: int) -> list[SolverMessage]:
+        """Messages of this kind and generation so far."""
+        return [m for m in self.messages if type(m) is kind and m.generation == generation]
+
+
+def variant(isl: int) -> Scenario:
+    """A scenario of its own."""
+    return dataclasses.replace(fakes.SCENARIO, traffic=dataclasses.replace(fakes.SCENARIO.traffic, isl=isl))
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+def start(inbox: Inbox, plan_fn=fakes.plan, **options) -> Solver:
+    solver = Solver(inbox, plan_fn, **options)
+    solver.start()
+    return solver
+
+
+def test_it_tells_of_start_frontier_and_answer_in_order(inbox: Inbox) -> None:
+    solver = start(inbox)
+    generation = solver.submit(fakes.SCENARIO)
+    done = inbox.wait(SolveDone, generation)
+    assert isinstance(done, SolveDone) and done.plan.scenario == fakes.SCENARIO
+    assert [type(m) for m in inbox.messages] == [SolveStarted, FrontierReady, SolveDone]
+    assert solver.close()
+
+
+def test_the_newest_request_wins_and_those_between_are_never_asked(inbox: Inbox) -> None:
+    gate = fakes.Gate()
+    solver = start(inbox, gate)
+    first = solver.submit(variant(1024))
+    assert gate.started.acquire(timeout=10)
+    between = [solver.submit(variant(isl)) for isl in (2048, 3072)]
+    last = solver.submit(variant(4096))
+    assert gate.started.acquire(timeout=10)  # the first has stopped, the newest is at the gate
+    gate.open()
+    inbox.wait(SolveDone, last)
+    assert [s.traffic.isl for s in gate.asked] == [1024, 4096]
+    assert gate.stopped == [variant(1024)]
+    for generation in (first, *between):
+        assert not inbox.find(SolveDone, generation)
+        assert not inbox.find(SolveFailed, generation)
+    assert solver.close()
+
+
+def test_an_answer_that_comes_too_late_is_remembered_but_not_told(inbox: Inbox) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def deaf(scenario: Scenario, **options):
+        if scenario == variant(1024):
+            entered.set()
+            assert go.wait(10)
+        return fakes.plan(scenario)  # never looks at should_stop
+
+    solver = start(inbox, deaf)
+    old = solver.submit(variant(1024))
+    assert entered.wait(10)
+    new = solver.submit(variant(2048))
+    go.set()
+    inbox.wait(SolveDone, new)
+    assert not inbox.find(SolveDone, old)
+    again = solver.submit(variant(1024))
+    done = inbox.wait(SolveDone, again)
+    assert isinstance(done, SolveDone) and done.cached
+    assert solver.close()
+
+
+def test_a_known_scenario_is_answered_from_memory_unless_fresh(inbox: Inbox) -> None:
+    asked = []
+
+    def counting(scenario: Scenario, **options):
+        asked.append(scenario)
+        return fakes.plan(scenario, **options)
+
+    solver = start(inbox, counting)
+    inbox.wait(SolveDone, solver.submit(fakes.SCENARIO))
+    known = inbox.wait(SolveDone, solver.submit(fakes.SCENARIO))
+    assert isinstance(known, SolveDone) and known.cached and len(asked) == 1
+    fresh = inbox.wait(SolveDone, solver.submit(fakes.SCENARIO, fresh=True))
+    assert isinstance(fresh, SolveDone) and not fresh.cached and len(asked) == 2
+    assert solver.close()
+
+
+def test_memory_is_bounded(inbox: Inbox) -> None:
+    asked = []
+
+    def counting(scenario: Scenario, **options):
+        asked.append(scenario.traffic.isl)
+        return fakes.plan(scenario, **options)
+
+    solver = start(inbox, counting, remembered=2)
+    for isl in (1, 2, 3, 1):
+        inbox.wait(SolveDone, solver.submit(variant(isl)))
+    assert asked == [1, 2, 3, 1]
+    assert solver.close()
+
+
+def test_bad_input_names_its_field(inbox: Inbox) -> None:
+    solver = start(inbox)
+    failed = inbox.wait(SolveFailed, solver.submit(dataclasses.replace(fakes.SCENARIO, model="gpt-0")))
+    assert isinstance(failed, SolveFailed)
+    assert failed.field == "model" and "gpt-0" in failed.line and "\n" not in failed.line
+    assert solver.close()
+
+
+def test_a_bug_in_the_planner_is_one_line_and_the_thread_lives_on(inbox: Inbox) -> None:
+    def broken(scenario: Scenario, **options):
+        if scenario.traffic.isl == 1024:
+            raise ZeroDivisionError("division\nby zero")
+        return fakes.plan(scenario, **options)
+
+    solver = start(inbox, broken)
+    failed = inbox.wait(SolveFailed, solver.submit(variant(1024)))
+    assert isinstance(failed, SolveFailed)
+    assert failed.line == "ZeroDivisionError: division by zero" and failed.field == ""
+    inbox.wait(SolveDone, solver.submit(variant(2048)))
+    assert solver.close()
+
+
+def test_a_failed_warm_up_is_told_and_does_not_stop_the_thread(inbox: Inbox) -> None:
+    def no_plots() -> None:
+        raise ImportError("no plotext")
+
+    solver = start(inbox, warm_up=no_plots)
+    inbox.wait(SolveDone, solver.submit(fakes.SCENARIO))
+    assert any(isinstance(m, SolveFailed) and "no plotext" in m.line for m in inbox.messages)
+    assert solver.close()
+
+
+def test_close_stops_a_running_solve_and_leaves_no_thread(inbox: Inbox) -> None:
+    gate = fakes.Gate()
+    solver = start(inbox, gate)
+    generation = solver.submit(fakes.SCENARIO)
+    assert gate.started.acquire(timeout=10)
+    assert solver.close()
+    assert not solver.alive
+    assert gate.stopped == [fakes.SCENARIO]
+    assert not inbox.find(SolveDone, generation) and not inbox.find(SolveFailed, generation)
+    assert "ratematch-solver" not in {t.name for t in threading.enumerate()}
+
+
+def test_close_without_start_and_twice(inbox: Inbox) -> None:
+    solver = Solver(inbox, fakes.plan)
+    assert solver.close() and solver.close()
+
+
+def test_a_closed_event_loop_ends_the_thread() -> None:
+    def closed(message: SolverMessage) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    solver = Solver(closed, fakes.plan)
+    solver.start()
+    solver.submit(fakes.SCENARIO)
+    for _ in range(1000):
+        if not solver.alive:
+            break
+        time.sleep(0.005)
+    assert not solver.alive
+
+
+def test_one_line_of_an_exception_without_words() -> None:
+    assert one_line(KeyError()) == "KeyError"
+    assert one_line(InputError("isl", "x", "a number")).startswith("InputError: isl")

@@ -1,0 +1,172 @@
+"""The terminal application.
+
+Only what the first paint needs is imported here: numpy, scipy and plotext come in on the solver's
+thread, after the screen is up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from planner.scenario import Scenario
+from tui import palette
+from tui.glyphs import ASCII, UNICODE
+from tui.screens.main import DEBOUNCE_S, MainScreen, NamesFn
+from tui.solver import PlanFn, real_plan
+
+
+def real_names(kind: str) -> Sequence[str]:
+    """The catalog's names of a kind ("model", "system", "engine", "scenario"), imported when asked."""
+    from planner import catalog
+
+    return tuple(catalog.load().names(kind))
+
+
+def warm_up() -> None:
+    """Imports that the first answer needs, done off the screen's thread."""
+    from tui import plotting
+
+    plotting.warm()
+
+
+class RatematchApp(App[None]):
+    """Plan disaggregated serving, live.
+
+    Parameters
+    ----------
+    scenario
+        What the form starts with.
+    base
+        What backspace in a row goes back to; `scenario` itself if not given.
+    name
+        Of the scenario, for the title.
+    plan_fn, names_fn, clock, debounce_s
+        The planner, the catalog's names, the time and the patience; tests bring their own.
+    ascii
+        Draw with ASCII only.
+    theme
+        Name of a theme; the dark one of `tui.palette` if empty or unknown.
+    """
+
+    TITLE = "ratematch"
+    CSS_PATH: ClassVar = ["app.tcss", "screens/main.tcss"]
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "toggle_theme", "theme", id="theme"),
+        Binding("question_mark", "toggle_help", "help", key_display="?", id="help"),
+        Binding("q", "quit", "quit", id="quit"),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, id="quit-always"),
+    ]
+
+    def __init__(
+        self,
+        scenario: Scenario | None = None,
+        *,
+        base: Scenario | None = None,
+        name: str = "",
+        plan_fn: PlanFn = real_plan,
+        names_fn: NamesFn = real_names,
+        clock: Callable[[], float] = time.monotonic,
+        debounce_s: float = DEBOUNCE_S,
+        ascii: bool = False,
+        theme: str = "",
+    ) -> None:
+        super().__init__()
+        self.glyphs = ASCII if ascii else UNICODE
+        self.register_theme(palette.DARK)
+        self.register_theme(palette.LIGHT)
+        self.theme = theme if theme in self.available_themes else palette.DARK.name
+        if os.environ.get("SSH_CONNECTION"):
+            self.animation_level = "none"
+        self._names: dict[str, Sequence[str]] = {}
+        self._names_fn = names_fn
+        self.main = MainScreen(
+            scenario or Scenario(),
+            base=base,
+            name=name,
+            plan_fn=plan_fn,
+            names_fn=self.names,
+            clock=clock,
+            glyphs=self.glyphs,
+            debounce_s=debounce_s,
+            warm_up=warm_up,
+        )
+
+    def get_default_screen(self) -> MainScreen:
+        """The main screen."""
+        return self.main
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our hues, for themes that do not bring them."""
+        return palette.hues(self.current_theme.dark)
+
+    def names(self, kind: str) -> Sequence[str]:
+        """The catalog's names of a kind, asked for once."""
+        if kind not in self._names:
+            self._names[kind] = tuple(self._names_fn(kind))
+        return self._names[kind]
+
+    @property
+    def scenario(self) -> Scenario:
+        """What the form says."""
+        return self.main.history.present
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys in the footer as this terminal can draw them."""
+        g = self.glyphs
+        named = {
+            "left_right": g.left_right,
+            "up_down": g.up_down,
+            "enter": g.enter,
+            "tab": g.tab,
+        }
+        if binding.key_display in named:
+            return named[binding.key_display]
+        return super().get_key_display(binding)
+
+    def action_toggle_theme(self) -> None:
+        """Dark to light and back."""
+        self.theme = palette.LIGHT.name if self.current_theme.dark else palette.DARK.name
+
+    def action_toggle_help(self) -> None:
+        """The panel of keys and meanings."""
+        if isinstance(self.screen, MainScreen):
+            self.screen.action_toggle_help()
+
+
+def run(
+    scenario: Scenario | None = None,
+    *,
+    base: Scenario | None = None,
+    name: str = "",
+    ascii: bool = False,
+    mouse: bool = True,
+    theme: str = "",
+    plan_fn: PlanFn = real_plan,
+    names_fn: NamesFn = real_names,
+    save_session: bool = True,
+) -> int:
+    """Run the application until the user leaves; the exit code.
+
+    On the way out the scenario is kept in the state folder (`tui.storage`); that it could not be
+    kept is one line on stderr.
+    """
+    app = RatematchApp(
+        scenario, base=base, name=name, plan_fn=plan_fn, names_fn=names_fn, ascii=ascii, theme=theme
+    )
+    app.run(mouse=mouse)
+    if save_session:
+        from tui import storage
+
+        try:
+            storage.save(storage.Session(scenario=app.scenario, theme=app.theme))
+        except OSError as error:
+            print(f"ratematch: the session was not kept: {error.strerror or error}", file=sys.stderr)
+    return app.return_code or 0

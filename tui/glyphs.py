@@ -1,0 +1,155 @@
+"""Every special character of the screen, twice: for terminals with Unicode and for those without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glyphs:
+    """One alphabet. All single cells except `ellipsis` in ASCII, `left_right` and the arrows."""
+
+    ascii: bool
+    # state
+    ready: str
+    busy: str
+    edited: str
+    error: str
+    ok: str
+    tight: str
+    bad: str
+    # form
+    open: str
+    close: str
+    menu: str
+    changed: str
+    pointer: str
+    # chart
+    split: str
+    colocated: str
+    chosen: str
+    other: str
+    cursor: str
+    limit: str
+    cloud: str
+    line: str
+    # text
+    dot: str
+    times: str
+    at_most: str
+    arrow: str
+    ellipsis: str
+    rule: str
+    # bars: full cell, the part above the speed of light, then the eighths
+    full: str
+    shade: str
+    eighths: str
+    # keys
+    left_right: str
+    enter: str
+    tab: str
+    backspace: str
+    up_down: str
+
+
+UNICODE = Glyphs(
+    ascii=False,
+    ready="●",
+    busy="◐",
+    edited="◌",
+    error="!",
+    ok="✓",
+    tight="▲",
+    bad="✗",
+    open="‹",
+    close="›",
+    menu="▾",
+    changed="•",
+    pointer="▸",
+    split="●",
+    colocated="○",
+    chosen="◆",
+    other="◇",
+    cursor="◎",
+    limit="┊",
+    cloud="·",
+    line="braille",
+    dot="·",
+    times="×",
+    at_most="≤",
+    arrow="→",
+    ellipsis="…",
+    rule="─",
+    full="█",
+    shade="░",
+    eighths="▏▎▍▌▋▊▉",
+    left_right="←→",
+    enter="⏎",
+    tab="⇥",
+    backspace="⌫",
+    up_down="↑↓",
+)
+
+ASCII = Glyphs(
+    ascii=True,
+    ready="*",
+    busy="~",
+    edited="-",
+    error="!",
+    ok="+",
+    tight="^",
+    bad="x",
+    open="<",
+    close=">",
+    menu="v",
+    changed="*",
+    pointer=">",
+    split="*",
+    colocated="o",
+    chosen="#",
+    other="%",
+    cursor="@",
+    limit="|",
+    cloud=".",
+    line="",
+    dot="-",
+    times="x",
+    at_most="<=",
+    arrow="->",
+    ellipsis="...",
+    rule="-",
+    full="#",
+    shade=".",
+    eighths="",
+    left_right="</>",
+    enter="enter",
+    tab="tab",
+    backspace="bksp",
+    up_down="up/dn",
+)
+
+
+def wants_ascii(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is known not to draw Unicode: the Linux console, or a locale without UTF-8.
+
+    >>> wants_ascii({"TERM": "linux"}), wants_ascii({"TERM": "xterm-256color", "LANG": "C.UTF-8"})
+    (True, False)
+    """
+    if environ.get("TERM", "") in ("linux", "dumb", "vt100", "vt220"):
+        return True
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    return bool(locale) and "utf" not in locale.lower()
+
+
+def bar(share: float, width: int, glyphs: Glyphs) -> str:
+    """A horizontal bar of `share` of `width` cells, to an eighth of a cell; at most `width` long.
+
+    >>> bar(0.5, 4, UNICODE), bar(0.375, 4, UNICODE), bar(0.5, 4, ASCII)
+    ('██', '█▌', '##')
+    """
+    share = min(max(share, 0.0), 1.0) if share == share else 0.0
+    if not glyphs.eighths:
+        return glyphs.full * round(share * width)
+    whole, eighth = divmod(round(share * width * 8), 8)
+    return glyphs.full * whole + (glyphs.eighths[eighth - 1] if eighth else "")

@@ -1,0 +1,1 @@
+"""Panes: the parts of a screen, each drawn from one immutable `tui.state.View`."""

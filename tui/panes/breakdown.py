@@ -1,0 +1,186 @@
+"""Where the time goes and where the memory goes, as bars."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import Static
+
+from planner.units import format_seconds, format_si, three_digits
+from tui.glyphs import UNICODE, Glyphs
+from tui.panes.plan_card import plainly, wrap
+from tui.state import View
+
+if TYPE_CHECKING:
+    from planner.result import MemoryUse, Plan, PoolPlan
+
+
+MOST = 10  # operators shown; the rest is summed up
+
+
+class PlanPane(Static):
+    """A pane that redraws when the plan or its own size changes."""
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._plan: Plan | None = None
+        self._count = -1
+
+    def show(self, view: View) -> None:
+        """Draw the plan of a view."""
+        if view.plan is not self._plan:
+            self._plan = view.plan
+            self._draw()
+
+    def on_resize(self) -> None:
+        """Bars fit the width."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width, height = self.content_size
+        if width > 0:
+            lines = self.lines(width, height)
+            self.update(Content("\n").join(lines), layout=len(lines) != self._count)
+            self._count = len(lines)
+
+    def lines(self, width: int, height: int) -> list[Content]:
+        """What to draw in this much room."""
+        raise NotImplementedError
+
+
+class BreakdownPane(PlanPane):
+    """One forward pass of the pool that holds the others back, operator by operator."""
+
+    HELP = """
+    ## Where the time goes
+
+    One forward pass of the binding pool. The solid part of each bar is what the work takes at the
+    **speed of light** (peak FLOP/s or bandwidth, whichever binds), the shaded part is what is lost
+    on top; the percentage is light over time.
+    """
+
+    def lines(self, width: int, height: int) -> list[Content]:
+        """A bar for each operator, the longest first."""
+        self.border_title, self.border_subtitle = "Where the time goes", ""
+        if self._plan is None or self._plan.chosen is None:
+            return [Content.styled(self.glyphs.dot, "$hue-muted")]
+        from planner.summary import binding_pool
+
+        pool = binding_pool(self._plan.chosen)
+        total = sum(part.seconds for part in pool.breakdown)
+        light = sum(part.light_s for part in pool.breakdown)
+        self.border_title = (
+            f"Where the time goes: {pool.phase} pass {plainly(format_seconds(total), self.glyphs)}"
+        )
+        if total > 0:
+            self.border_subtitle = (
+                f"{self.glyphs.full} light {100 * light / total:.0f} %  {self.glyphs.shade} lost"
+            )
+        return time_bars(pool, width, MOST, self.glyphs)
+
+
+def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]:
+    """Operators as bars, the longest first; what does not fit in `most` lines is summed up."""
+    parts = sorted(pool.breakdown, key=lambda part: -part.seconds)
+    rows = [(part.name, part.seconds, part.light_s) for part in parts]
+    if len(rows) > most:
+        rest = rows[most - 1 :]
+        rows = [*rows[: most - 1], ("other", sum(r[1] for r in rest), sum(r[2] for r in rest))]
+    if not rows:
+        return []
+    name_size = min(max(len(name) for name, _, _ in rows), max(width - 20, 8), 18)
+    room = max(width - name_size - 1 - 14, 4)
+    longest = max(seconds for _, seconds, _ in rows) or 1.0
+    lines = []
+    for name, seconds, light_s in rows:
+        share = min(light_s / seconds, 1.0) if seconds > 0 else 0.0
+        size = max(round(room * seconds / longest), 1) if seconds > 0 else 0
+        solid = g.full * round(share * size)
+        time = plainly(format_seconds(seconds), g)
+        lines.append(
+            Content.assemble(
+                (f"{name[:name_size]:<{name_size}} ", "$hue-muted"),
+                (solid, "$hue-split"),
+                (g.shade * (size - len(solid)), "$hue-cloud"),
+                " " * (room - size),
+                f" {time:>8}",
+                (f" {100 * share:>3.0f}%", "$hue-muted"),
+            )
+        )
+    return lines
+
+
+class DetailsPane(PlanPane):
+    """Memory of each pool, money and power, the optimiser's word, and the plan's assumptions."""
+
+    HELP = """
+    ## Memory and assumptions
+
+    Bytes on the fullest GPU of each pool against its capacity, and what the plan takes for granted.
+    """
+
+    def lines(self, width: int, height: int) -> list[Content]:
+        """Sections, each with a heading."""
+        self.border_title = "Memory and assumptions"
+        plan, g = self._plan, self.glyphs
+        if plan is None or plan.chosen is None:
+            return []
+        lines: list[Content] = []
+        for pool in plan.chosen.pools:
+            lines += memory_lines(pool.phase, pool.memory, width, g)
+            lines.append(Content(""))
+        serving = plan.chosen
+        facts = [
+            ("tokens/s", three_digits(serving.tokens_per_s_per_gpu * serving.gpus)),
+            ("GPUs", f"{serving.gpus:,}"),
+            ("power", format_si(serving.watts, "W")),
+        ]
+        if serving.kv_transfer_s > 0:
+            facts.append(("cache move", plainly(format_seconds(serving.kv_transfer_s), g)))
+        facts.append(
+            ("optimiser", f"{serving.solver.status}, {plainly(format_seconds(serving.solver.seconds), g)}")
+        )
+        facts += [(f"{phase} points", f"{number:,}") for phase, number in plan.design_points.items()]
+        lines += [
+            Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
+            for name, value in facts
+        ]
+        if plan.notes:
+            lines.append(Content(""))
+            for note in plan.notes:
+                lines += wrap(plainly(note, g), width, "$hue-muted")
+        return lines
+
+
+def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[Content]:
+    """Used over capacity, then a stacked bar and its key."""
+    parts = [
+        ("weights", memory.weights_bytes, "$hue-split"),
+        ("KV", memory.kv_bytes, "$hue-coloc"),
+        ("other", memory.activation_bytes + memory.reserve_bytes, "$hue-limit"),
+    ]
+    used = sum(size for _, size, _ in parts)
+    head = f"{three_digits(used / 1e9)} of {three_digits(memory.capacity_bytes / 1e9)} GB"
+    title = f"memory per {phase} GPU"
+    if len(title) + len(head) + 1 > width:
+        title = phase
+    lines = [Content.assemble((title, "$hue-muted"), f"{head:>{max(width - len(title), 1)}}")]
+    glyphs = ("#", "=", "-") if g.ascii else ("█", "▓", "▒")
+    cells: list[tuple[str, str]] = []
+    taken, total = 0, 0.0
+    for (_, size, hue), glyph in zip(parts, glyphs, strict=True):
+        total += size
+        upto = round(width * min(total / memory.capacity_bytes, 1.0)) if memory.capacity_bytes else 0
+        cells.append((glyph * max(upto - taken, 0), hue))
+        taken = max(taken, upto)
+    cells.append((("." if g.ascii else "░") * (width - taken), "$hue-cloud"))
+    lines.append(Content.assemble(*cells))
+    key: list[tuple[str, str]] = []
+    for (name, size, hue), glyph in zip(parts, glyphs, strict=True):
+        value = three_digits(size / 1e9) if math.isfinite(size) else "-"
+        key += [(f"{glyph} ", hue), (f"{name} {value}  ", "$hue-muted")]
+    lines.append(Content.assemble(*key))
+    return lines

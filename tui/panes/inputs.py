@@ -1,0 +1,97 @@
+"""The form: every field of the planner as a row, in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.widgets import Static
+
+from planner.fields import FIELDS, Field
+from tui.glyphs import UNICODE, Glyphs
+from tui.state import View
+from tui.widgets.knob import Knob
+
+if TYPE_CHECKING:
+    from planner.result import Plan
+
+LIMITS = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}  # field key to the name in planner.summary
+
+
+class InputsPane(Container):
+    """Rows driven by `planner.fields.FIELDS`; it shows a `View` and keeps nothing of its own."""
+
+    HELP = """
+    ## The inputs
+
+    What is served, what it must hold, and what it may run on. Values take units: `16k`, `20ms`,
+    `1.5s`, `10%`. Every change is planned at once; `u` takes it back.
+    """
+
+    def __init__(
+        self,
+        names: Callable[[str], Sequence[str]],
+        *,
+        fields: Iterable[Field] = FIELDS,
+        glyphs: Glyphs = UNICODE,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._fields = tuple(fields)
+        self._names = names
+        self.glyphs = glyphs
+        self.border_title = "Inputs"
+
+    def compose(self) -> ComposeResult:
+        """A heading (shown where there is room) and the rows of each group."""
+        for i, (group, fields) in enumerate(groupby(self._fields, key=lambda field: field.group)):
+            with Vertical(classes="group -band" if i % 2 else "group"):
+                yield Static(group, classes="heading")
+                for field in fields:
+                    knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
+                    knob.HELP = f"## {field.label}\n\n{field.help}\n\nAccepted: {field.accepted}."
+                    yield knob
+
+    def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
+        return lambda: self._names(field.catalog)
+
+    @property
+    def knobs(self) -> list[Knob]:
+        """The rows, from the top."""
+        return list(self.query(Knob))
+
+    def knob(self, key: str) -> Knob:
+        """The row of a field."""
+        return self.query_one(f"#knob-{key}", Knob)
+
+    def show(self, view: View) -> None:
+        """Draw the scenario, what differs from the base, and how much of each limit is used."""
+        used = limit_use(view.plan)
+        stale = view.late or bool(view.invalid or view.error)
+        for knob in self.knobs:
+            knob.value = knob.field.get(view.scenario)
+            knob.base = knob.field.get(view.base)
+            knob.used = used.get(knob.field.key)
+            knob.stale = stale and knob.used is not None
+            if knob.line is None:
+                knob.problem = view.problem if view.invalid == knob.field.key else ""
+        edited = view.scenario != view.base
+        if edited != self.has_class("-edited"):
+            self.border_subtitle = f"{self.glyphs.changed} edited" if edited else ""
+            self.set_class(edited, "-edited")
+
+
+def limit_use(plan: Plan | None) -> dict[str, tuple[float, str]]:
+    """Used share and state (ok, tight, over) by field key; of an infeasible plan, what stands in the way."""
+    if plan is None:
+        return {}
+    if plan.chosen is None:
+        relax = plan.infeasible.relax if plan.infeasible else ()
+        return {r.field: (float("nan"), "over") for r in relax if r.field in LIMITS}
+    from planner.summary import limit_rows
+
+    rows = {name: (share, state) for name, _, share, state in limit_rows(plan, plan.chosen)}
+    return {key: rows[name] for key, name in LIMITS.items() if name in rows}

@@ -1,0 +1,337 @@
+"""The answer: a sentence, the pools, the totals, the other way; or why nothing fits and what would."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from planner.units import format_seconds, format_si, format_tokens, three_digits
+from tui.glyphs import UNICODE, Glyphs
+from tui.state import View
+
+if TYPE_CHECKING:
+    from planner.result import Plan, PoolPlan, Relaxation, Serving
+
+
+class FixList(OptionList):
+    """What would make the scenario feasible; enter applies."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "apply", key_display="enter", id="fix-apply"),
+        Binding("down,j", "cursor_down", "next", show=False, id="fix-down"),
+        Binding("up,k", "cursor_up", "previous", show=False, id="fix-up"),
+    ]
+    HELP = """
+    ## What would do
+
+    Each line is the smallest change of one input that makes the scenario feasible while all others
+    stay. `enter` applies it, `u` takes it back.
+    """
+
+
+class PlanCard(Vertical):
+    """The plan in one pane."""
+
+    HELP = """
+    ## The plan
+
+    - **batch**: sequences in flight per instance; **chunk**: prompt tokens per step
+    - **latency**: first token (FTL) for prefill, token to token (TTL) for decode, with the state of the limit
+    - **busy**: share of the pool's capacity in use; **mem**: share of the fullest GPU's memory
+    - **tok/s/GPU**: output tokens per second over the GPUs of all pools
+    - **ctx:gen**: prefill GPUs over decode GPUs
+    - **KV**: cache leaving each prefill GPU and reaching each decode GPU
+    """
+
+    class Fix(Message):
+        """The user wants a relaxation applied."""
+
+        def __init__(self, relaxation: Relaxation) -> None:
+            super().__init__()
+            self.relaxation = relaxation
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._plan: Plan | None = None
+        self._waiting = ""
+        self._count = -1
+        self.border_title = "Plan"
+
+    def compose(self) -> ComposeResult:
+        """Text, and the list of fixes when there is one to offer."""
+        yield Static(id="card-text")
+        yield FixList(id="fixes", compact=True)
+
+    def on_mount(self) -> None:
+        """Nothing to fix yet."""
+        self.query_one(FixList).display = False
+
+    def on_resize(self) -> None:
+        """Text flows to the width."""
+        self._draw()
+
+    def show(self, view: View) -> None:
+        """Draw the plan of a view."""
+        waiting = ""
+        if view.plan is None:
+            waiting = view.error or (view.problem if view.invalid else f"computing{self.glyphs.ellipsis}")
+        if view.plan is self._plan and waiting == self._waiting:
+            return
+        self._plan, self._waiting = view.plan, waiting
+        fixes = self.query_one(FixList)
+        relax = view.plan.infeasible.relax if view.plan is not None and view.plan.infeasible else ()
+        if relax or fixes.option_count:
+            fixes.clear_options()
+            fixes.add_options(Option(f"{self.glyphs.pointer} {plainly(r.text, self.glyphs)}") for r in relax)
+            fixes.display = bool(relax)
+        if relax:
+            fixes.highlighted = 0
+        self._draw()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Apply the fix."""
+        event.stop()
+        if self._plan is not None and self._plan.infeasible is not None:
+            self.post_message(self.Fix(self._plan.infeasible.relax[event.option_index]))
+
+    def _frame(self, title: str, subtitle: str) -> None:
+        """Set the border's texts; only a change repaints."""
+        if (title, subtitle) != (self.border_title, self.border_subtitle):
+            self.border_title, self.border_subtitle = title, subtitle
+
+    def _draw(self) -> None:
+        width = self.content_size.width
+        if width <= 0:
+            return
+        text = self.query_one("#card-text", Static)
+        if self._plan is None:
+            text.update(Content.styled(self._waiting, "$hue-muted"))
+            self._count = -1
+            self._frame("Plan", "")
+            return
+        plan = self._plan
+        self._frame("No plan meets every limit" if plan.chosen is None else "Plan", found(plan, self.glyphs))
+        lines = card(plan, width, self.glyphs)
+        text.update(Content("\n").join(lines), layout=len(lines) != self._count)
+        self._count = len(lines)
+
+
+def found(plan: Plan, g: Glyphs) -> str:
+    """What the optimiser says of its answer, and what holds the plan back."""
+    if plan.chosen is None:
+        return ""
+    solver = plan.chosen.solver
+    if solver.status == "optimal":
+        text = "optimal"
+    else:
+        text = (
+            f"best so far, gap {three_digits(100 * solver.gap)} %"
+            if math.isfinite(solver.gap)
+            else "best so far"
+        )
+    from planner.summary import limit_rows
+
+    tight = [name for name, _, used, _ in limit_rows(plan, plan.chosen) if used >= 0.95]
+    return f"{text} {g.dot} binding: {', '.join(tight)}" if tight else text
+
+
+def plainly(text: str, g: Glyphs) -> str:
+    """The planner's sentence in this terminal's alphabet."""
+    pairs = (("->", g.arrow), ("→", g.arrow), ("×", g.times), ("≤", g.at_most), ("·", g.dot))
+    for written, shown in pairs:
+        text = text.replace(written, shown)
+    return text.replace("µ", "u") if g.ascii else text
+
+
+def headline(plan: Plan, width: int, g: Glyphs) -> str:
+    """The answer in a few words: split or not, and what it brings."""
+    from planner.summary import gain, money
+
+    chosen, limits = plan.chosen, plan.scenario.limits
+    assert chosen is not None
+    split = plan.choice == "disaggregated"
+    verdict = "Split" if split else "Do not split"
+    other, name = (plan.colocated, "co-located") if split else (plan.disaggregated, "a split")
+    if other is None:
+        return f"{verdict}: {name} cannot meet these limits"
+    goal = plan.scenario.goal
+    if goal == "fewest-gpus":
+        return f"{verdict}: {chosen.gpus:,} GPUs, {name} needs {other.gpus:,}"
+    if goal == "cost":
+        mine, theirs = money(chosen.usd_per_million_tokens), money(other.usd_per_million_tokens)
+        return f"{verdict}: ${mine} per million tokens, {name} ${theirs}"
+    ratio = gain(plan, chosen, other)
+    at = f" at TTL {g.at_most} {format_seconds(limits.ttl_s)}"
+    text = f"{verdict}: {ratio:.2f}{g.times} the throughput of {name}"
+    if abs(ratio - 1) < 0.005:
+        text = f"{verdict}: the same throughput as {name}"
+    return text + at if len(text + at) <= width else text
+
+
+def card(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    """The lines of the card."""
+    if plan.chosen is None:
+        return why_not(plan, width, g)
+    lines = wrap(headline(plan, width, g), width, "bold $foreground")
+    table, dropped = pool_table(plan, plan.chosen, width, g)
+    lines += table
+    lines += flow(totals(plan.chosen, g, dropped), width, g)
+    other = plan.colocated if plan.choice == "disaggregated" else plan.disaggregated
+    if other is not None:
+        lines += alternative(other, width, g)
+    if plan.mix is not None:
+        pools = " + ".join(deployment(plan.mix.serving, g))
+        lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * plan.mix.gain:+.1f} %)"))
+    return lines
+
+
+def wrap(text: str, width: int, style: str) -> list[Content]:
+    """Words over as many lines as they need."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [Content.styled(part, style) for part in (*lines, line) if part]
+
+
+def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
+    """One row of the table of pools."""
+    limits = plan.scenario.limits
+    latency, limit = (
+        (pool.ftl_s, limits.ftl_s) if not math.isfinite(pool.ttl_s) else (pool.ttl_s, limits.ttl_s)
+    )
+    used = latency / limit
+    mark = g.bad if used > 1 + 1e-6 else g.tight if used >= 0.9 else g.ok
+    return {
+        "": {"colocated": "co-loc."}.get(pool.phase, pool.phase),
+        "pool": f"{pool.instances}{g.times}{pool.layout.label}",
+        "GPUs": f"{pool.gpus:,}",
+        "batch": f"{pool.batch:,}",
+        "chunk": format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",
+        "latency": f"{plainly(format_seconds(latency), g)} {mark}",
+        "busy": f"{100 * pool.utilisation:.0f}%",
+        "mem": f"{100 * pool.memory.used_share:.0f}%",
+    }
+
+
+def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[list[Content], list[str]]:
+    """The pools as a table, and what found no place in it, as phrases."""
+    rows = [pool_cells(plan, pool, g) for pool in serving.pools]
+    columns = list(rows[0])
+    dropped: list[str] = []
+    sizes = {c: max(len(c), *(len(row[c]) for row in rows)) for c in columns}
+    for name in ("chunk", "busy", "mem", "batch"):
+        if sum(sizes[c] + 1 for c in columns) - 1 > width:
+            columns.remove(name)
+            values = [row[name] for row in rows if row[name] != "-"]
+            if values:
+                dropped.append(f"{name} {'/'.join(values)}")
+    spare = width - (sum(sizes[c] + 1 for c in columns) - 1)
+    gap = " " * (1 + min(2, max(spare, 0) // max(len(columns) - 1, 1)))
+
+    def line(row: dict[str, str]) -> str:
+        return gap.join(f"{row[c]:{'<' if c in ('', 'pool') else '>'}{sizes[c]}}" for c in columns)
+
+    header = line({c: c for c in columns})
+    body = []
+    for row, pool in zip(rows, serving.pools, strict=True):
+        text = Content(line(row)[:width])
+        hue = "$hue-coloc" if pool.phase == "colocated" else "$hue-split"
+        text = text.stylize(f"bold {hue}", 0, sizes[""])
+        text = text.stylize("bold", sizes[""], sizes[""] + len(gap) + sizes["pool"])
+        mark = row["latency"][-1]
+        at = text.plain.rfind(mark, 0, text.plain.rfind("%"))
+        mark_hue = {g.ok: "$hue-good", g.tight: "$hue-tight"}.get(mark, "$hue-bad")
+        body.append(text.stylize(mark_hue, at, at + 1) if at >= 0 else text)
+    return [Content.styled(header[:width], "$hue-muted"), *body], dropped
+
+
+def totals(serving: Serving, g: Glyphs, more: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """What the serving brings, as (number, unit) phrases in order of need."""
+    from planner.summary import money
+
+    phrases = [
+        (three_digits(serving.tokens_per_s_per_gpu), "tok/s/GPU"),
+        (three_digits(serving.tokens_per_s_per_user), "tok/s/user"),
+        (three_digits(serving.requests_per_s), "req/s"),
+        (f"${money(serving.usd_per_million_tokens)}", "/Mtok"),
+    ]
+    if math.isfinite(serving.ctx_gen_ratio):
+        phrases.append(("", f"ctx:gen {three_digits(serving.ctx_gen_ratio)}"))
+    phrases += [("", phrase) for phrase in more]
+    out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
+    if math.isfinite(out) and math.isfinite(into):
+        phrases.append(("", f"KV {format_si(out, 'B/s')} out, {format_si(into, 'B/s')} in per GPU"))
+    return phrases
+
+
+def flow(phrases: Sequence[tuple[str, str]], width: int, g: Glyphs) -> list[Content]:
+    """Phrases side by side with dots between, as many lines as they need."""
+    lines: list[Content] = []
+    line: list[tuple[str, str]] = []
+    length = 0
+    for number, unit in phrases:
+        joint = " " if number and not unit.startswith("/") else ""
+        size = len(number) + len(joint) + len(unit)
+        if line and length + 3 + size > width:
+            lines.append(Content.assemble(*line))
+            line, length = [], 0
+        if line:
+            line.append((f" {g.dot} ", "$hue-muted"))
+            length += 3
+        line += [(number, "bold"), (joint + unit, "$hue-muted" if number else "")]
+        length += size
+    return [*lines, Content.assemble(*line)] if line else lines
+
+
+def deployment(serving: Serving, g: Glyphs) -> list[str]:
+    """Its pools, instances times layout."""
+    return [f"{pool.instances}{g.times}{pool.layout.label}" for pool in serving.pools]
+
+
+def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
+    """The way not taken, on one line."""
+    colocated = all(pool.phase == "colocated" for pool in other.pools)
+    name, hue = ("co-located", "$hue-coloc") if colocated else ("split", "$hue-split")
+    glyph = g.colocated if colocated else g.split
+    rate = f"{three_digits(other.tokens_per_s_per_gpu)} tok/s/GPU"
+    text = f" {' + '.join(deployment(other, g))} {g.dot} {rate}"
+    more = f" {g.dot} {three_digits(other.tokens_per_s_per_user)} tok/s/user"
+    if len(glyph) + 1 + len(name) + len(text) + len(more) <= width:
+        text += more
+    line = Content.assemble((f"{glyph} {name}", hue), (text, "$hue-muted"))
+    return [line.truncate(width, ellipsis=not g.ascii)]
+
+
+def why_not(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    """What stops the design points, and the heading of the list of fixes."""
+    if plan.infeasible is None:
+        return [Content("No plan meets every limit.")]
+    total = sum(points for _, points, _ in plan.infeasible.reasons)
+    lines = []
+    size = max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0)
+    for limit, points, sentence in plan.infeasible.reasons:
+        share = f"{100 * points / total:>3.0f}%" if total else ""
+        head = f"{g.bad} {share} {limit:<{size}}  "
+        first, *rest = wrap(plainly(sentence, g), max(width - len(head), 16), "")
+        lines.append(Content.assemble((head, "$hue-bad"), first))
+        lines += [Content.assemble(" " * len(head), more) for more in rest]
+    lines.append(Content(""))
+    if plan.infeasible.relax:
+        lines += wrap("Change one of these, keep the rest:", width, "bold")
+    else:
+        lines += wrap("No change of a single input is enough.", width, "bold")
+    return lines

@@ -1,0 +1,305 @@
+"""The Pareto chart as cells. The only module that imports plotext, and only when a chart is drawn.
+
+plotext knows neither a usable log axis nor readable ticks: logarithms, limits and ticks are ours,
+and with those given the rectangle it draws into is exactly predictable (`Geometry`), so that the
+chart widget can lay its own marks over the cells and find the point under the mouse.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from planner.result import Frontier
+    from planner.simulate.roofline import FloatArray
+
+DECADES = 2.5  # of interactivity shown at most, down from the fastest point
+Cell = tuple[str, str]  # a character and its colour, "" for the axis
+Hue = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Where data lands: `cols` x `rows` cells from (`left`, `top`); x is log10 of tokens/s per user.
+
+    A cell holds `dots_x` x `dots_y` dots (2 x 4 in braille): a point belongs to the cell of its dot.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+    cols: int
+    rows: int
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    dots_x: int = 1
+    dots_y: int = 1
+
+    def column(self, x: float) -> int | None:
+        """The screen column of an interactivity in tokens/s per user; None outside the canvas.
+
+        >>> g = Geometry(width=21, height=9, left=1, top=0, cols=20, rows=7, x0=1, x1=2, y0=0, y1=100)
+        >>> g.column(10), g.column(100), g.column(1000)
+        (1, 20, None)
+        """
+        if not x > 0:
+            return None
+        place = (math.log10(x) - self.x0) / (self.x1 - self.x0)
+        col = _dot(place, self.cols * self.dots_x) // self.dots_x
+        return self.left + col if 0 <= col < self.cols else None
+
+    def row(self, y: float) -> int | None:
+        """The screen row of a throughput in tokens/s per GPU; None outside the canvas."""
+        place = (y - self.y0) / (self.y1 - self.y0)
+        row = _dot(place, self.rows * self.dots_y) // self.dots_y
+        return self.top + self.rows - 1 - row if 0 <= row < self.rows else None
+
+    def cell(self, x: float, y: float) -> tuple[int, int] | None:
+        """Column and row of a point; None outside the canvas."""
+        col, row = self.column(x), self.row(y)
+        return None if col is None or row is None else (col, row)
+
+    def nearest(self, col: int, row: int, x: FloatArray, y: FloatArray) -> tuple[int, float]:
+        """Index of the point nearest to a cell, and its distance in cells (a row counts as two columns).
+
+        (-1, inf) if there is no point. x, y: arrays of shape (n,).
+        """
+        if not len(x):
+            return -1, math.inf
+        with np.errstate(divide="ignore"):
+            cols = self.left + (self.cols - 1) * (np.log10(x) - self.x0) / (self.x1 - self.x0)
+        rows = self.top + (self.rows - 1) * (1 - (y - self.y0) / (self.y1 - self.y0))
+        far = np.hypot(cols - col, 2 * (rows - row))
+        at = int(np.argmin(far))
+        return at, float(far[at])
+
+
+def _dot(place: float, dots: int) -> int:
+    """The dot of a place between 0 and 1, rounded as plotext rounds."""
+    return math.floor(round(0.5 + (dots - 1) * place, 8))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """Limits and ticks of both axes, before they are fitted into a size."""
+
+    x0: float
+    x1: float
+    y1: float
+    xticks: tuple[float, ...]  # tokens/s per user
+    yticks: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hues:
+    """Colours of the series as `#rrggbb`."""
+
+    split: str
+    coloc: str
+    cloud: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawn chart: rows of cells, all as long as the chart is wide."""
+
+    geometry: Geometry
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+def warm() -> None:
+    """Import plotext, so that the first chart does not wait for it."""
+    import plotext  # noqa: F401
+
+
+def nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """At most `most` round numbers (1, 2, 5 times a power of ten apart) that cover [low, high].
+
+    >>> nice_ticks(0, 2300, 5)
+    (0.0, 500.0, 1000.0, 1500.0, 2000.0)
+    """
+    span = high - low
+    if not (span > 0 and math.isfinite(span)):
+        return (low,)
+    power = 10.0 ** math.floor(math.log10(span / max(most, 1)))
+    for step in (power * m for m in (1, 2, 5, 10, 20, 50)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first + 1 <= max(most, 1):
+            return tuple(i * step for i in range(first, last + 1))
+    return (low,)
+
+
+def log_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """Round numbers on a log axis: 1-2-5, or 1-3, or powers of ten, whichever still fits.
+
+    >>> log_ticks(8, 300, 6), log_ticks(8, 300, 3)
+    ((10.0, 20.0, 50.0, 100.0, 200.0), (10.0, 100.0))
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for marks in ((1, 2, 5), (1, 3), (1,)):
+        ticks = tuple(m * 10.0**e for e in decades for m in marks if low <= m * 10.0**e <= high)
+        if len(ticks) <= most:
+            return ticks
+    return ticks[:: math.ceil(len(ticks) / max(most, 1))]
+
+
+def tick_label(value: float) -> str:
+    """A tick in few characters.
+
+    >>> tick_label(0), tick_label(2500), tick_label(2000), tick_label(0.5), tick_label(12e6)
+    ('0', '2.5k', '2k', '0.5', '12M')
+    """
+    for scale, suffix in ((1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:g}{suffix}"
+    return f"{value:g}"
+
+
+def axes(
+    frontiers: Sequence[Frontier],
+    extra: Sequence[tuple[float, float]],
+    limit_x: float,
+    width: int,
+    height: int,
+) -> Axes | None:
+    """Limits that hold the frontiers, the extra points and (if near) the limit line.
+
+    None if there is nothing to hold.
+    """
+    xs = [f.tokens_per_s_per_user for f in frontiers] + [np.array([x for x, _ in extra])]
+    ys = [f.tokens_per_s_per_gpu for f in frontiers] + [np.array([y for _, y in extra])]
+    x, y = np.concatenate(xs), np.concatenate(ys)
+    good = np.isfinite(x) & np.isfinite(y) & (x > 0)
+    if not good.any():
+        return None
+    x, y = x[good], y[good]
+    high = float(x.max())
+    low = max(float(x.min()), high / 10**DECADES)
+    if low / 3 <= limit_x <= high * 1.5:
+        low, high = min(low, limit_x), max(high, limit_x)
+    x0, x1 = math.log10(low), math.log10(high)
+    pad = max(0.02 * (x1 - x0), 0.01)
+    y1 = float(y[x >= low * 0.999].max()) * 1.04 or 1.0
+    return Axes(
+        x0=x0 - pad,
+        x1=x1 + pad,
+        y1=y1,
+        xticks=log_ticks(10 ** (x0 - pad), 10 ** (x1 + pad), max(width // 9, 2)),
+        yticks=nice_ticks(0, y1, max(height // 4, 2)),
+    )
+
+
+def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False) -> Geometry:
+    """Where plotext will draw: y labels and the axis line on the left, the axis line and labels below."""
+    left = max(len(tick_label(t)) for t in axes.yticks) + 1
+    return Geometry(
+        width=width,
+        height=height,
+        left=left,
+        top=0,
+        cols=width - left,
+        rows=height - 2,
+        x0=axes.x0,
+        x1=axes.x1,
+        y0=0.0,
+        y1=axes.y1,
+        dots_x=1 if ascii else 2,
+        dots_y=1 if ascii else 4,
+    )
+
+
+def draw(
+    split: Frontier, coloc: Frontier, axes: Axes, width: int, height: int, hues: Hues, *, ascii: bool = False
+) -> Picture:
+    """Both frontiers and the cloud of other deployments, as cells.
+
+    Lines are braille dots in the colour of their series, or one character each in ASCII.
+    """
+    import plotext
+
+    place = geometry(axes, width, height, ascii=ascii)
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.limit_size(False, False)
+    plotext.plot_size(width, height)
+    plotext.xaxes(True, False)
+    plotext.yaxes(True, False)
+    plotext.xlim(axes.x0, axes.x1)
+    plotext.ylim(0, axes.y1)
+    plotext.xticks([math.log10(t) for t in axes.xticks], [tick_label(t) for t in axes.xticks])
+    plotext.yticks(list(axes.yticks), [tick_label(t) for t in axes.yticks])
+    cloud_x = np.concatenate([split.cloud_x, coloc.cloud_x])
+    cloud_y = np.concatenate([split.cloud_y, coloc.cloud_y])
+    cloud_x, cloud_y = binned(cloud_x, cloud_y, place)
+    if len(cloud_x):
+        marker = "." if ascii else "·"
+        plotext.scatter(cloud_x.tolist(), cloud_y.tolist(), marker=marker, color=_rgb(hues.cloud))
+    for frontier, hue, plain in ((coloc, hues.coloc, "o"), (split, hues.split, "*")):
+        x, y = frontier.tokens_per_s_per_user, frontier.tokens_per_s_per_gpu
+        shown = (x > 0) & (np.log10(np.where(x > 0, x, 1)) >= axes.x0) & np.isfinite(y)
+        if shown.any():
+            marker = plain if ascii else "braille"
+            line = plotext.plot if shown.sum() > 1 else plotext.scatter
+            line(np.log10(x[shown]).tolist(), y[shown].tolist(), marker=marker, color=_rgb(hue))
+    text = plotext.build()
+    return Picture(geometry=place, cells=decode(text, width, height, ascii=ascii))
+
+
+def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
+    """One point per cell of the canvas, in log10 x: what plotext need not draw twice."""
+    good = (x > 0) & np.isfinite(x) & np.isfinite(y)
+    log_x, y = np.log10(x[good]), y[good]
+    inside = (log_x >= place.x0) & (log_x <= place.x1) & (y >= place.y0) & (y <= place.y1)
+    log_x, y = log_x[inside], y[inside]
+    cols = np.floor(0.5 + (place.cols - 1) * (log_x - place.x0) / (place.x1 - place.x0))
+    rows = np.floor(0.5 + (place.rows - 1) * (y - place.y0) / (place.y1 - place.y0))
+    _, first = np.unique(cols * place.rows + rows, return_index=True)
+    return log_x[first], y[first]
+
+
+_SGR = re.compile("\x1b\\[([0-9;]*)m")
+_PLAIN = str.maketrans("│┤├└┘┌┐─┬┴┼", "|++++++-+++")
+
+
+def decode(text: str, width: int, height: int, *, ascii: bool = False) -> tuple[tuple[Cell, ...], ...]:
+    """Text with ANSI colours as rows of cells, each row exactly `width` long, `height` rows.
+
+    >>> decode("a\\x1b[38;2;255;0;0mb\\x1b[0m", 3, 1)
+    ((('a', ''), ('b', '#ff0000'), (' ', '')),)
+    """
+    if ascii:
+        text = text.translate(_PLAIN)
+    rows = []
+    for line in text.split("\n")[:height]:
+        cells: list[Cell] = []
+        hue = ""
+        parts = _SGR.split(line)
+        for i, part in enumerate(parts):
+            if i % 2 == 0:
+                cells += [(char, hue) for char in part]
+            else:
+                hue = _hue(part, hue)
+        cells += [(" ", "")] * (width - len(cells))
+        rows.append(tuple(cells[:width]))
+    rows += [((" ", ""),) * width] * (height - len(rows))
+    return tuple(rows)
+
+
+def _hue(code: str, before: str) -> str:
+    numbers = code.split(";")
+    if numbers[:2] == ["38", "2"] and len(numbers) == 5:
+        return "#" + "".join(f"{int(n):02x}" for n in numbers[2:])
+    return "" if code in ("", "0") else before
+
+
+def _rgb(hue: str) -> Hue:
+    return int(hue[1:3], 16), int(hue[3:5], 16), int(hue[5:7], 16)

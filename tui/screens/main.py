@@ -1,0 +1,414 @@
+"""The main screen: inputs left, picture in the middle, answer below or beside it.
+
+It owns every change of state. Widgets say what the user wants, the solver says what it found; both
+arrive here as messages, become a new `View`, and the panes are shown that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal
+from textual.reactive import Reactive
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import HelpPanel
+
+from planner import fields
+from planner.errors import InputError
+from planner.scenario import Scenario
+from tui.glyphs import UNICODE, Glyphs
+from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
+from tui.panes.breakdown import BreakdownPane, DetailsPane
+from tui.panes.inputs import InputsPane
+from tui.panes.plan_card import FixList, PlanCard
+from tui.screens.choose import ChooseScreen
+from tui.solver import PlanFn, Solver, real_plan
+from tui.state import History, View, changed, command_line, relaxed
+from tui.widgets.hint_line import HintLine
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.knob import Knob
+from tui.widgets.pareto_chart import ParetoChart
+from tui.widgets.title_bar import TitleBar
+
+if TYPE_CHECKING:
+    from planner.result import Frontier
+
+NamesFn = Callable[[str], Sequence[str]]
+DEBOUNCE_S = 0.12  # typing and held keys wait this long for the next one
+LATE_S = 0.4  # an answer is called old only if the new one takes longer: quick ones must not flicker
+
+
+class MainScreen(Screen[None]):
+    """Edit a scenario, see its plan."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "row(1)", "next row", show=False, id="row-down"),
+        Binding("up,k", "row(-1)", "previous row", show=False, id="row-up"),
+        Binding("tab", "pane(1)", "pane", key_display="tab", id="pane-next"),
+        Binding("shift+tab", "pane(-1)", "previous pane", show=False, id="pane-previous"),
+        Binding("f", "fixes", "fixes", id="fixes"),
+        Binding("u,ctrl+z", "undo", "undo", key_display="u", id="undo"),
+        Binding("U,ctrl+y", "redo", "redo", show=False, key_display="U", id="redo"),
+        Binding(
+            "y", "copy_command", "copy", tooltip="Copy the command that gives this plan", id="copy-command"
+        ),
+        Binding("v", "swap_view", "chart/plan", id="swap-view"),
+        Binding("r", "recompute", "recompute", show=False, id="recompute"),
+    ]
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (80, "-normal"), (110, "-wide"), (150, "-xwide")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (30, "-tall")]
+
+    # Textual paints the whole screen anew when the focus moves: 40 kB on the wire for one arrow key.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        base: Scenario | None = None,
+        name: str = "",
+        plan_fn: PlanFn = real_plan,
+        names_fn: NamesFn,
+        clock: Callable[[], float],
+        glyphs: Glyphs = UNICODE,
+        debounce_s: float = DEBOUNCE_S,
+        warm_up: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__()
+        self.glyphs = glyphs
+        self.history = History(scenario)
+        self.view = View(scenario=scenario, base=base or scenario, name=name)
+        self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up)
+        self._generation = 0
+        self._names_fn = names_fn
+        self._clock = clock
+        self._debounce_s = debounce_s
+        self._pending: Timer | None = None
+        self._last_edit = float("-inf")
+        self._last_knob: Knob | None = None
+        self._ageing: Timer | None = None
+        self._lateness: Timer | None = None
+        self._key_state: object = None
+
+    def compose(self) -> ComposeResult:
+        """Title, the panes, the hint, the keys."""
+        g = self.glyphs
+        yield TitleBar(glyphs=g, id="title")
+        with Horizontal(id="work"):
+            yield InputsPane(self._names_fn, glyphs=g, id="inputs")
+            with Container(id="answer"):
+                yield ParetoChart(glyphs=g, id="chart")
+                with Container(id="side"):
+                    yield PlanCard(glyphs=g, id="card")
+                    yield BreakdownPane(glyphs=g, id="breakdown")
+                    yield DetailsPane(glyphs=g, id="details")
+        yield HintLine(glyphs=g, id="hint")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Show the form, then start solving: the first paint waits for nothing."""
+        self.set_class(self.glyphs.ascii, "-ascii")
+        self._ageing = self.set_interval(1.0, self._tick, pause=True)
+        self._show()
+        self.query_one(InputsPane).knobs[0].focus()
+        self.solver.start()
+        self.call_after_refresh(self._submit)
+
+    def on_unmount(self) -> None:
+        """Leave no thread behind."""
+        self.solver.close()
+
+    # The one way of state: a new view, shown to every pane
+
+    def set_view(self, **values: Any) -> None:
+        """Replace parts of the view and draw it."""
+        self.view = changed(self.view, **values)
+        self._show()
+
+    def _show(self) -> None:
+        view = self.view
+        with self.app.batch_update():
+            title = self.query_one(TitleBar)
+            title.now = self._clock()
+            title.view = view
+            self.query_one(InputsPane).show(view)
+            self.query_one(ParetoChart).show(
+                view.frontiers, view.plan, view.scenario.limits.ttl_s, self._waiting_text()
+            )
+            self.query_one(PlanCard).show(view)
+            self.query_one(BreakdownPane).show(view)
+            self.query_one(DetailsPane).show(view)
+            self.query_one(HintLine).problem = view.problem or view.error
+            stale = view.late or bool(view.invalid or view.error)
+            self.query_one("#answer").set_class(stale and view.plan is not None, "-stale")
+            self.set_class(view.infeasible, "-infeasible")
+        if self._ageing is not None:
+            if view.plan is not None and not view.current:
+                self._ageing.resume()
+            else:
+                self._ageing.pause()
+        key_state = (self.history.can_undo, self.history.can_redo, view.infeasible, view.invalid)
+        if key_state != self._key_state:  # the footer is dear: only when its keys change
+            self._key_state = key_state
+            self.refresh_bindings()
+
+    def _waiting_text(self) -> str:
+        if self.view.error or self.view.invalid:
+            return "no answer yet"
+        return f"computing{self.glyphs.ellipsis}"
+
+    def _tick(self) -> None:
+        self.query_one(TitleBar).now = self._clock()
+
+    # Edits
+
+    @on(Knob.Changed)
+    def knob_changed(self, message: Knob.Changed) -> None:
+        """A row wants a value."""
+        message.stop()
+        field = message.knob.field
+        scenario = field.set(self.history.present, message.value)
+        self.history.edit(scenario, message.session)
+        self._edited(at_once=field.kind in ("choice", "switch"), keep=message.knob)
+
+    @on(Knob.Rejected)
+    def knob_rejected(self, message: Knob.Rejected) -> None:
+        """What was typed cannot be used: keep the last answer, say why."""
+        message.stop()
+        self._hold()
+        self.set_view(invalid=message.error.field, problem=str(message.error), solving=False, late=False)
+
+    @on(Knob.Cancelled)
+    def knob_cancelled(self, message: Knob.Cancelled) -> None:
+        """Typing was given up."""
+        message.stop()
+        self.history.cancel(message.session)
+        self._edited(at_once=True)
+
+    @on(Knob.Choose)
+    def knob_choose(self, message: Knob.Choose) -> None:
+        """Open the list of names."""
+        message.stop()
+        knob = message.knob
+
+        def chosen(name: str | None) -> None:
+            if name is not None and name != knob.value:
+                knob.post_message(Knob.Changed(knob, name))
+
+        self.app.push_screen(ChooseScreen(knob.field.label, knob.names, str(knob.value)), chosen)
+
+    @on(PlanCard.Fix)
+    def apply_fix(self, message: PlanCard.Fix) -> None:
+        """Relax a limit as the plan proposes."""
+        relaxation = message.relaxation
+        try:
+            field = fields.lookup(relaxation.field)
+            scenario = relaxed(field, self.history.present, relaxation.value)
+        except InputError as error:
+            self.notify(str(error), severity="warning")
+            return
+        self.history.edit(scenario)
+        self._edited(at_once=True)
+        self.query_one(InputsPane).knob(field.key).focus()
+
+    @on(ParetoChart.PointChosen)
+    def choose_point(self, message: ParetoChart.PointChosen) -> None:
+        """Take a point's token latency as the limit, rounded up a little so that the point meets it."""
+        field = fields.BY_KEY["ttl"]
+        ttl_s = float(f"{1.0005 / message.tokens_per_s_per_user:.4g}")
+        try:
+            self.history.edit(field.set(self.history.present, field.check(ttl_s)))
+        except InputError as error:
+            self.notify(str(error), severity="warning")
+            return
+        self._edited(at_once=True)
+
+    def _edited(self, *, at_once: bool = False, keep: Knob | None = None) -> None:
+        """The present scenario has changed: check it, show it, and ask for its plan in good time."""
+        for knob in self.query_one(InputsPane).knobs:
+            if knob is not keep and knob.problem and knob.line is not None:
+                self.set_view(scenario=self.history.present)  # another row still holds a bad value
+                return
+        scenario = self.history.present
+        try:
+            fields.check(scenario)
+        except InputError as error:
+            self._hold()
+            self.set_view(
+                scenario=scenario,
+                invalid=error.field,
+                problem=str(error),
+                solving=False,
+                late=False,
+                error="",
+            )
+            return
+        now = self._clock()
+        held = now - self._last_edit < self._debounce_s
+        self._last_edit = now
+        self._cancel_pending()
+        self.set_view(scenario=scenario, invalid="", problem="", error="", solving=True)
+        if at_once or not held or self._debounce_s <= 0:
+            self._submit()
+        else:
+            self._pending = self.set_timer(self._debounce_s, self._submit)
+
+    def _cancel_pending(self) -> None:
+        if self._pending is not None:
+            self._pending.stop()
+            self._pending = None
+
+    def _hold(self) -> None:
+        """Nothing may be asked now, and answers on their way are no longer wanted."""
+        self._cancel_pending()
+        self._in_time()
+        self._generation = -1
+
+    def _submit(self, *, fresh: bool = False) -> None:
+        self._cancel_pending()
+        self._generation = self.solver.submit(self.history.present, fresh=fresh)
+        if not self.view.solving or self.view.error:
+            self.set_view(solving=True, error="")
+        if self._lateness is None:
+            self._lateness = self.set_timer(LATE_S, self._call_late)
+
+    def _call_late(self) -> None:
+        self._lateness = None
+        if self.view.solving:
+            self.set_view(late=True)
+
+    def _in_time(self) -> None:
+        if self._lateness is not None:
+            self._lateness.stop()
+            self._lateness = None
+
+    # Answers
+
+    def _current(self, message: SolverMessage) -> bool:
+        message.stop()
+        return message.generation == self._generation
+
+    @on(FrontierReady)
+    def frontier_ready(self, message: FrontierReady) -> None:
+        """The sweep is done: the picture need not wait for the optimiser."""
+        if self._current(message):
+            frontiers: tuple[Frontier, Frontier] = (message.disaggregated, message.colocated)
+            self.set_view(frontiers=frontiers)
+
+    @on(SolveDone)
+    def solve_done(self, message: SolveDone) -> None:
+        """The answer."""
+        if self._current(message):
+            plan = message.plan
+            self._in_time()
+            self.set_view(
+                late=False,
+                plan=plan,
+                plan_at=self._clock(),
+                cached=message.cached,
+                frontiers=(plan.frontier_disaggregated, plan.frontier_colocated),
+                solving=False,
+                error="",
+            )
+
+    @on(SolveFailed)
+    def solve_failed(self, message: SolveFailed) -> None:
+        """No answer: say why, keep what is shown."""
+        if self._current(message):
+            self._in_time()
+            if message.field in fields.BY_KEY:
+                self.set_view(solving=False, late=False, invalid=message.field, problem=message.line)
+            else:
+                self.set_view(solving=False, late=False, error=message.line)
+
+    # Keys
+
+    def action_row(self, by: int) -> None:
+        """Move between the rows of the form."""
+        (self.focus_next if by > 0 else self.focus_previous)(Knob)
+
+    def action_pane(self, by: int) -> None:
+        """Move between the panes; the form remembers its row."""
+        stops: list[Widget] = [self._last_knob or self.query_one(InputsPane).knobs[0]]
+        stops += [w for w in (self.query_one(ParetoChart), self.query_one(FixList)) if _on_screen(w)]
+        at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
+        stops[(at + by) % len(stops)].focus()
+
+    def action_fixes(self) -> None:
+        """To the list of what would make the scenario feasible."""
+        self.query_one(FixList).focus()
+
+    def action_undo(self) -> None:
+        """Take back what was typed, or else the last change."""
+        typed = [knob for knob in self.query_one(InputsPane).knobs if knob.line is not None]
+        for knob in typed:
+            self.history.cancel(knob.session)
+            knob.discard()
+        if typed or self.history.undo():
+            self._edited(at_once=True)
+
+    def action_redo(self) -> None:
+        """Make the change again."""
+        if self.history.redo():
+            self._edited(at_once=True)
+
+    def action_recompute(self) -> None:
+        """Plan again, even what is remembered."""
+        if not self.view.invalid:
+            self._submit(fresh=True)
+
+    def action_copy_command(self) -> None:
+        """Copy the command line that gives this plan."""
+        command = command_line(self.view.scenario)
+        self.app.copy_to_clipboard(command)
+        self.notify(command, title="Copied", timeout=6, markup=False)
+
+    def action_swap_view(self) -> None:
+        """On a small terminal: the chart in place of the plan, or back."""
+        self.toggle_class("-chart")
+        if self.focused is not None and not _on_screen(self.focused):
+            self.query_one(InputsPane).knobs[0].focus()
+
+    def action_toggle_help(self) -> None:
+        """The panel with the keys and the meaning of the focused part."""
+        if self.query(HelpPanel):
+            self.app.action_hide_help_panel()
+        else:
+            self.app.action_show_help_panel()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are grey; those of another layout are gone."""
+        if action == "undo":
+            return True if self.history.can_undo or self.view.invalid else None
+        if action == "redo":
+            return True if self.history.can_redo else None
+        if action == "fixes":
+            return self.view.infeasible
+        if action == "swap_view":
+            return self.has_class("-narrow")
+        return True
+
+    # The hint
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Say what the focused part means."""
+        widget = event.widget
+        hint = ""
+        if isinstance(widget, Knob):
+            self._last_knob = widget
+            hint = f"{widget.field.label}: {widget.field.help}".replace("`", "")
+        elif isinstance(widget, ParetoChart):
+            hint = "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit."
+        elif isinstance(widget, FixList):
+            hint = "Each line alone makes the scenario feasible."
+        self.query_one(HintLine).hint = hint
+
+
+def _on_screen(widget: Widget) -> bool:
+    return all(node.display for node in widget.ancestors_with_self if isinstance(node, Widget))

@@ -1,0 +1,88 @@
+"""The bottom row: the keys that work now.
+
+Textual's own footer is a widget for each key and makes them all anew whenever the focus moves, which
+costs a layout and several kilobytes on the wire each time. This is one line of text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+
+KEPT = ("help", "quit")  # binding ids that stay when space is short
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry: the key to press, how it is written, what it does, whether it can do it now."""
+
+    key: str
+    shown: str
+    does: str
+    live: bool
+    id: str | None
+
+    @property
+    def size(self) -> int:
+        """Cells it takes."""
+        return cell_len(self.shown) + 1 + cell_len(self.does)
+
+
+class KeyBar(Widget):
+    """The live bindings in a row; a click presses the key; keys that can do nothing now are dim."""
+
+    keys: reactive[tuple[Key, ...]] = reactive(())
+
+    def on_mount(self) -> None:
+        """Follow the bindings."""
+        self.screen.bindings_updated_signal.subscribe(self, self._follow)
+        self._follow(self.screen)
+
+    def on_unmount(self) -> None:
+        """Let go of them."""
+        self.screen.bindings_updated_signal.unsubscribe(self)
+
+    def _follow(self, screen: Screen[object]) -> None:
+        seen: set[str] = set()
+        keys = []
+        for _, binding, enabled, _ in screen.active_bindings.values():
+            if binding.show and binding.action not in seen:
+                seen.add(binding.action)
+                shown = self.app.get_key_display(binding)
+                keys.append(Key(binding.key, shown, binding.description, enabled, binding.id))
+        self.keys = tuple(keys)
+
+    def fitting(self, width: int) -> list[Key]:
+        """The keys that fit, help and quit before all others."""
+        keys = list(self.keys)
+        while keys and sum(key.size + 2 for key in keys) > width:
+            spare = [key for key in keys if key.id not in KEPT]
+            keys.remove(spare[-1] if spare else keys[-1])
+        return keys
+
+    def render(self) -> RenderResult:
+        """` key does  key does `."""
+        parts: list[tuple[str, str]] = []
+        for key in self.fitting(self.size.width):
+            parts += [
+                (f" {key.shown}", "bold $footer-key-foreground" if key.live else "$hue-cloud"),
+                (f" {key.does} ", "$footer-description-foreground" if key.live else "$hue-cloud"),
+            ]
+        return Content.assemble(*parts)
+
+    async def on_click(self, event: events.Click) -> None:
+        """Press the key under the mouse."""
+        end = 0
+        for key in self.fitting(self.size.width):
+            end += key.size + 2
+            if event.x < end:
+                if key.live:
+                    self.app.simulate_key(key.key)
+                return

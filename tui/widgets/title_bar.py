@@ -1,0 +1,62 @@
+"""The top row: what is planned on the left, the state on the right."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from planner.fields import BY_KEY
+from tui.glyphs import UNICODE, Glyphs
+from tui.state import Status, View, status
+
+
+class TitleBar(Widget):
+    """Name, scenario and state in one row; the scenario gives way when space is short."""
+
+    view: reactive[View | None] = reactive(None)
+    now: reactive[float] = reactive(0.0)
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    @property
+    def status(self) -> Status | None:
+        """What the right side says."""
+        return None if self.view is None else status(self.view, self.now, self.glyphs)
+
+    def render(self) -> RenderResult:
+        """` ratematch  model · GPUs · lengths        ● up to date · 84 ms `."""
+        state, view, g = self.status, self.view, self.glyphs
+        if state is None or view is None:
+            return Content.styled(" ratematch", "bold $primary")
+        width = self.size.width
+        dot = f" {g.dot} "
+        word = Content.assemble((f"{state.glyph} {state.word}", f"bold {state.hue}"))
+        rest = Content.styled(dot + state.rest, "$hue-muted") if state.rest else Content("")
+        room = width - word.cell_length - 13
+        title = ""
+        for title in _titles(view, dot):
+            if len(title) <= room - rest.cell_length:
+                break
+        else:
+            if len(title) > room - rest.cell_length:
+                rest = Content("")
+        title = title[: max(room, 0)]
+        left = Content.assemble((" ratematch", "bold $primary"), "  ", title)
+        right = Content.assemble(word, rest, " ")
+        gap = max(width - left.cell_length - right.cell_length, 1)
+        return Content.assemble(left, " " * gap, right)
+
+
+def _titles(view: View, dot: str) -> list[str]:
+    """The scenario in a line, from the fullest to the shortest wording."""
+    s = view.scenario
+    gpus = f"{BY_KEY['gpus'].format(s.fleet.gpus)} {s.system}"
+    lengths = f"{BY_KEY['isl'].format(s.traffic.isl)}/{BY_KEY['osl'].format(s.traffic.osl)}"
+    short = dot.join((s.model, gpus, lengths))
+    changed = " *" if view.scenario != view.base else ""
+    named = f"{view.name}{changed}{dot}{short}" if view.name else short
+    return [f"{named}{dot}{s.engine}", named, short, dot.join((s.model, gpus)), s.model]
