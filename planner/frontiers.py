@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +129,7 @@ def together(question: Question, sweep: Sweep, found: Candidates) -> Frontier:
 
 
 def _top(
-    question: Question, useful: IntArray, user: FloatArray, per_gpu: FloatArray, gpus: FloatArray
+    question: Question, useful: IntArray, user: FloatArray, per_gpu: FloatArray, gpus: npt.NDArray[Any]
 ) -> IntArray:
     """The staircase: under a budget by total throughput, which is what a fleet is for; else per GPU."""
     worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * gpus

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner import space
+from planner.errors import InputError
 from planner.question import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill
 from planner.simulate.points import Points
@@ -34,7 +35,8 @@ class Sweep:
 def run(question: Question, budget: int | None, should_stop: Callable[[], bool] | None = None) -> Sweep:
     """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
 
-    Raises `planner.simulate.points.Stopped` when `should_stop()` turns true.
+    Raises `planner.simulate.points.Stopped` when `should_stop()` turns true, InputError for a
+    system without kernel constants that the model needs.
     """
     start = time.perf_counter()
     setup, scenario = question.setup, question.scenario
@@ -45,10 +47,13 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
-        tokens = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
-        both = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
+            tokens = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
+            both = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
+    except LookupError as missing:
+        raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
     layouts = first.layouts.take(first.layout)
     added = kv_transfer.added_ftl_s(
         setup.model, setup.precision, layouts, isl, first.ftl_s, question.link_bytes_per_s

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.simulate.roofline import FloatArray
 
 DECADES = 2.5  # of interactivity shown at most, down from the fastest point
+CLOUD_SHARE = 0.06  # of the canvas's dots that the cloud may take
 Cell = tuple[str, str]  # a character and its colour, "" for the axis
 Hue = tuple[int, int, int]
 
@@ -241,7 +242,7 @@ def draw(
     cloud_y = np.concatenate([split.cloud_y, coloc.cloud_y])
     cloud_x, cloud_y = binned(cloud_x, cloud_y, place)
     if len(cloud_x):
-        marker = "." if ascii else "·"
+        marker = "." if ascii else "braille"
         plotext.scatter(cloud_x.tolist(), cloud_y.tolist(), marker=marker, color=_rgb(hues.cloud))
     for frontier, hue, plain in ((coloc, hues.coloc, "o"), (split, hues.split, "*")):
         x, y = frontier.tokens_per_s_per_user, frontier.tokens_per_s_per_gpu
@@ -255,14 +256,23 @@ def draw(
 
 
 def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
-    """One point per cell of the canvas, in log10 x: what plotext need not draw twice."""
+    """One point per dot of the canvas, in log10 x, and no more than a thin cloud of them.
+
+    plotext need not draw a dot twice, and a cloud that fills the plane shows nothing: of too many dots
+    an even, always equal sample is kept.
+    """
     good = (x > 0) & np.isfinite(x) & np.isfinite(y)
     log_x, y = np.log10(x[good]), y[good]
     inside = (log_x >= place.x0) & (log_x <= place.x1) & (y >= place.y0) & (y <= place.y1)
     log_x, y = log_x[inside], y[inside]
-    cols = np.floor(0.5 + (place.cols - 1) * (log_x - place.x0) / (place.x1 - place.x0))
-    rows = np.floor(0.5 + (place.rows - 1) * (y - place.y0) / (place.y1 - place.y0))
-    _, first = np.unique(cols * place.rows + rows, return_index=True)
+    wide, high = place.cols * place.dots_x, place.rows * place.dots_y
+    cols = np.floor(0.5 + (wide - 1) * (log_x - place.x0) / (place.x1 - place.x0)).astype(np.int64)
+    rows = np.floor(0.5 + (high - 1) * (y - place.y0) / (place.y1 - place.y0)).astype(np.int64)
+    dots, first = np.unique(cols * high + rows, return_index=True)
+    most = int(CLOUD_SHARE * wide * high)
+    if len(dots) > most:
+        shuffled = np.argsort(dots * 2654435761 % 2**32, kind="stable")  # Knuth's multiplicative hash
+        first = first[np.sort(shuffled[:most])]
     return log_x[first], y[first]
 
 

@@ -22,6 +22,11 @@ class Part:
     holds: bool | None  # None: cannot be decided here
 
 
+def fact(name: str, got: str) -> Part:
+    """Something shown beside the conditions; it decides nothing."""
+    return Part(name=name, got=got, holds=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One finding. `figure` is the figure it is read from, "" for the text."""

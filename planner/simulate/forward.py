@@ -111,7 +111,8 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
     reduced += sum(f.layers for f in model.ffn if f.kind == "dense")
     ledger.add("collectives", collectives.all_reduce(machine, residual, tp), reduced)
     # a layer is a mixing and a feeding half; hybrids publish halves as layers of their own
-    halves = sum(x.layers for x in (*model.attention, *model.ffn) if x.kind != "none")
+    halves = sum(a.layers for a in model.attention if a.kind != "none")
+    halves += sum(f.layers for f in model.ffn if f.kind != "none")
     small = gemm.elementwise(machine, SMALL_KERNEL_WIDTHS * residual)
     ledger.add("small kernels", small, halves / 2)
     ledger.add("host", Cost(machine.engine.layer_s, 0.0), halves / 2)

@@ -72,7 +72,8 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
         Ranks that share the experts out.
     skew
         0: round robin; 1 and above: loads follow a truncated power law of that exponent; between:
-        the excess over round robin in proportion.
+        experts differ in proportion, and chance counts as the cube root, so that 0.3 is nearly
+        independent choice among experts a third as uneven.
 
     Returns
     -------
@@ -87,34 +88,36 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
     held = np.maximum(experts / ep, 1.0)
     uneven = np.minimum(skew, 1.0)
     ranks = np.log(ep) * (1.0 - 1.0 / ep)
-    spread, steeper = SPREAD * ranks / held, STEEPER * np.maximum(skew - 1.0, 0.0)
-    chance = CHANCE * ranks
+    crowd = np.cbrt(uneven)
+    spread, steeper = SPREAD * uneven**2 * ranks / held, STEEPER * np.maximum(skew - 1.0, 0.0)
+    chance = CHANCE * crowd * ranks
     tokens = np.maximum(tokens, 1.0)
     mean_pairs = tokens * (topk / ep)
     settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
     if np.any(steeper):
         settled = settled * (settled * steeper + 1.0)
     variance = mean_pairs * settled * spread + chance  # v times mean_pairs
-    excess = np.sqrt(variance * mean_pairs) * (NORMAL * uneven) + variance * (TAIL * uneven)
+    excess = np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL
     # one token sends a rank at most as many pairs as the rank has experts
     most = mean_pairs * np.minimum(ep, experts / topk)
     pairs = np.maximum(np.minimum(mean_pairs + excess, most), 1.0)
     return Routing(
         pairs=pairs,
-        experts=_touched(pairs, held, uneven, np.maximum(topk / ep, 1.0)),
+        experts=_touched(pairs, held, crowd, np.maximum(topk / ep, 1.0)),
         mean_pairs=mean_pairs,
-        mean_experts=_touched(mean_pairs, held, uneven, topk / ep),
+        mean_experts=_touched(mean_pairs, held, crowd, topk / ep),
     )
 
 
-def _touched(pairs: Real, held: Real, uneven: Real, first: Real) -> Real:
+def _touched(pairs: Real, held: Real, crowd: Real, first: Real) -> Real:
     """Distinct experts among `held` that `pairs` reach, `first` being those of one token.
 
-    Between ``pairs held / (pairs + held - first)`` under a power law and ``min(pairs, held)`` under
-    round robin; independent uniform choice, ``held (1 - (1 - 1/held)^pairs)``, lies in between.
+    ``min(held, pairs / (1 + crowd (pairs - first) / held))`` with crowd the cube root of the skew: the
+    lesser of the two at 0, round robin; ``pairs held / (pairs + held - first)`` at 1, a power law; and
+    at 0.3 within 6 % of ``held (1 - (1 - 1/held)^pairs)``, independent uniform choice.
     """
-    crowd = np.sqrt(uneven)
-    return np.minimum(pairs, held) * (1.0 - crowd) + pairs * (held * crowd) / (pairs + (held - first))
+    crowd = crowd / held
+    return np.minimum(pairs / (pairs * crowd + (1.0 - crowd * first)), held)
 
 
 def distinct_experts(tokens: Real, experts: Real, topk: Real, skew: Real = PLANNING_SKEW) -> Real:

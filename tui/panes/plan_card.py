@@ -189,7 +189,7 @@ def card(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     other = plan.colocated if plan.choice == "disaggregated" else plan.disaggregated
     if other is not None:
         lines += alternative(other, width, g)
-    if plan.mix is not None:
+    if plan.mix is not None and (plan.scenario.mix or plan.mix.gain >= 0.001):
         pools = " + ".join(deployment(plan.mix.serving, g))
         lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * plan.mix.gain:+.1f} %)"))
     return lines

@@ -284,15 +284,12 @@ class ParetoChart(Widget, can_focus=True):
         col = place.column(self._limit_x)
         if col is not None:
             for row in range(place.top, place.top + place.rows):
-                if picture.cells[row][col][0] in " .·":
+                if self._free(picture, col, row):
                     cells[col, row] = (g.limit, "limit")
             text = f"TTL {g.at_most} {format_seconds(self._ttl_s)}"
             start = col + 2 if col + 2 + len(text) < place.width // 2 else col - 1 - len(text)
             row = place.top + place.rows - 1
-            free = all(
-                0 <= c < place.width and picture.cells[row][c][0] in " .·"
-                for c in range(start, start + len(text))
-            )
+            free = all(self._free(picture, c, row) for c in range(start, start + len(text)))
             if free and start > place.left:
                 cells.update({(start + i, row): (char, "limit") for i, char in enumerate(text)})
         if self._frontiers is not None and not g.ascii:
@@ -303,6 +300,13 @@ class ParetoChart(Widget, can_focus=True):
             if at is not None:
                 cells[at] = (mark.glyph, mark.hue)
         return cells
+
+    def _free(self, picture: Picture, col: int, row: int) -> bool:
+        """Whether a cell holds no line: blank, or only a dot of the cloud."""
+        if not 0 <= col < picture.geometry.width:
+            return False
+        char, hue = picture.cells[row][col]
+        return char == " " or hue.lower() == self._hue("cloud").lower()
 
     def _sprinkle(self, cells: dict[tuple[int, int], tuple[str, str]], series: int, picture: Picture) -> None:
         """Put the glyph of a series on its line every few columns: told apart without colour."""
