@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 from planner import catalog
+from planner.calibrate.derive import write_derived
 from planner.calibrate.fit import Calibration, Fit, fit_group, read_rows, write_kernels
 from planner.tables import read_toml
 
@@ -74,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, some in fits.items():
             write_kernels(given.out / f"{name}.toml", some, RELATIVES.get(name))
         found += len(fits)
+    write_derived(given.out)
     return 0 if found else 1
 
 

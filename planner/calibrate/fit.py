@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tomli_w
 
 from planner.engine import EngineProfile
@@ -172,7 +173,7 @@ def fit_group(
         return None
     log_measured = np.log(group.measured_s)
 
-    def solve(rows: FloatArray, x0: FloatArray) -> FloatArray:
+    def solve(rows: npt.NDArray[np.bool_], x0: FloatArray) -> FloatArray:
         from scipy.optimize import least_squares
 
         def residuals(x: FloatArray) -> FloatArray:
@@ -239,6 +240,11 @@ def write_kernels(path: Path, fits: Iterable[Fit], relative: str | None = None) 
     for fit in fits:
         by_engine = table.setdefault(fit.group.operator, {}).setdefault(fit.group.engine, {})
         by_engine[fit.group.dtype] = entry(fit)
+    write_table(path, table)
+
+
+def write_table(path: Path, table: Mapping[str, Any]) -> None:
+    """Write a kernels file: plain keys first, operators in order; never half a file."""
     top = {key: value for key, value in table.items() if not isinstance(value, dict)}
     operators = {key: table[key] for key in sorted(table) if key not in top}
     path.parent.mkdir(parents=True, exist_ok=True)

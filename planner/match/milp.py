@@ -86,7 +86,7 @@ class Solution:
     """Instances of every candidate, in the order of the problem's arrays.
 
     Rates follow from the whole instances; a number of the solver's is never reported as one. `status`
-    is "optimal" only when the solver proved it (within 1e-7), "feasible" when time ran out, with the
+    is "optimal" only when a proven bound is met (within 1e-7), "feasible" when time ran out, with the
     gap that is left, and "infeasible" without instances, with gap 0. (Infeasible with gap inf: a mix for
     a demand that no single layout meets, and time ran out before any was found.) Of a mix, the tie-break
     to fewer GPUs takes only the time that is left and does not change the status.
@@ -118,8 +118,10 @@ def solve(problem: Problem) -> Solution:
     >>> plan.prefill.tolist(), plan.decode.tolist(), plan.requests_per_s, plan.status
     ([3], [1, 0], 6.0, 'optimal')
     """
-    started = time.perf_counter()
     _check(problem)
+    import scipy.optimize  # noqa: F401  the first time it takes half a second, which is not the solver's
+
+    started = time.perf_counter()
     candidates = _Candidates(problem)
     deadline = started + problem.time_limit_s
     demand = None if problem.goal == "throughput" else problem.requests_per_s
@@ -135,7 +137,7 @@ def solve(problem: Problem) -> Solution:
         found = _cheapest(candidates, problem.budget, deadline)
     plan = found.plan or candidates.of()
     gap = abs(found.bound - found.value) / found.value if found.plan else 0.0 if found.proven else np.inf
-    optimal = found.proven and gap <= _GAP
+    optimal = gap <= _GAP
     return Solution(
         prefill=plan.counts[0],
         decode=plan.counts[1],
@@ -166,7 +168,7 @@ class _Found:
     plan: _Plan | None
     value: float = np.nan
     bound: float = np.nan
-    proven: bool = True  # the solver ran to its end
+    proven: bool = True  # without a plan: that there is none
 
 
 class _Candidates:
@@ -326,7 +328,7 @@ def _most(candidates: _Candidates, budget: int, deadline: float) -> _Found:
         fewer = candidates.first_for(enough)
     if fewer and fewer.rate >= enough and fewer.gpus < plan.gpus:
         plan = fewer
-    return _Found(plan=plan, value=plan.rate, bound=float(bound), proven=answer.proven)
+    return _Found(plan=plan, value=plan.rate, bound=float(bound))
 
 
 def _fewest(candidates: _Candidates, demand: float, budget: int | None, deadline: float) -> _Found:
@@ -369,7 +371,7 @@ def _cheapest(candidates: _Candidates, budget: int, deadline: float) -> _Found:
     excess = np.maximum(-answer.bound, 0.0) * program.unit / (budget / 2)
     bound = np.fmin(per_gpu + excess, candidates.ideal)
     plan = candidates.plan([n * (budget // plan.gpus) for n in plan.counts])
-    return _Found(plan=plan, value=per_gpu, bound=float(bound), proven=answer.proven)
+    return _Found(plan=plan, value=per_gpu, bound=float(bound))
 
 
 def _near_ideal(candidates: _Candidates, deadline: float) -> _Found:
@@ -393,7 +395,7 @@ def _near_ideal(candidates: _Candidates, deadline: float) -> _Found:
         plan = answer.plan
     best = _most(candidates, plan.gpus, deadline)
     bound = np.ceil(np.fmax(answer.bound, 1.0) - 1e-6)
-    return _Found(plan=best.plan, value=plan.gpus, bound=float(bound), proven=answer.proven and best.proven)
+    return _Found(plan=best.plan, value=plan.gpus, bound=float(bound))
 
 
 def _check(problem: Problem) -> None:

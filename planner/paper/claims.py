@@ -7,7 +7,7 @@ Expected values, directions and tolerances were written down before the first re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.paper.study import Study
@@ -51,15 +51,17 @@ class Verdict:
     @property
     def verdict(self) -> str:
         """pass, fail or open."""
-        if any(part.holds is False for part in self.parts):
+        if any(part.holds is not None and not part.holds for part in self.parts):
             return "fail"
         return "open" if any(part.holds is None for part in self.parts) else "pass"
 
     @property
     def got(self) -> str:
         """All parts in one line; those that do not hold are marked."""
-        marks: Mapping[bool | None, str] = {False: " (does not hold)", True: "", None: ""}
-        return "; ".join(f"{part.name}: {part.got}{marks[part.holds]}" for part in self.parts)
+        def mark(part: Part) -> str:
+            return "" if part.holds is None or part.holds else " (does not hold)"
+
+        return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in self.parts)
 
 
 def judge(claim: Claim, study: Study) -> Verdict:

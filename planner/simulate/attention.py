@@ -165,7 +165,8 @@ def _prefill(
     tokens = sequences * new
     total = past + new
     if np.ndim(window) == 0 and not window:
-        seen, cut = total, 0.0
+        seen: Real = total
+        cut: Real = 0.0
         mean = past + 0.5 * new
     else:
         # the integral of min(x, window) over the positions past..total, and how many lie beyond it

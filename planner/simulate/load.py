@@ -10,13 +10,15 @@ while a request makes its S steps, each of the others is prefilled once, so
 
 with B the requests that are decoding rather than waiting (Little's law), solved by iteration.
 
-First token. A run of `waves` waves starts with all requests at once: on average half of them are
-served before a request of the first wave. Later waves stay as bunched as the scheduler keeps them,
-less the spread that unequal output lengths bring:
+First token. A request waits `turns` decode steps for its turn. A run of `waves` waves starts with
+all requests at once: on average half of them are served before a request of the first wave. In
+later waves it waits as behind a single server, or, where equal lengths keep requests in step and
+the scheduler does not pull them apart, behind those of its own bunch:
 
-    wait = R W / 2 / waves + bunching (1 - 1 / waves) max(0, R W - spread S TPOT) / 2
+    wait = R W / 2 / waves + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching (R W - spread S TPOT) / 2)
 
-with R the requests per prefill rank. A batch that is full holds the rest in the queue.
+with R the requests per prefill rank and ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal
+service times). A batch that is full holds the rest in the queue.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import numpy as np
 from planner.simulate.roofline import FloatArray
 
 ITERATIONS = 12  # the fixed point contracts by more than half each time
+MOST_BUSY = 0.98  # a closed loop cannot run away: beyond this the bunch is what limits the wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Scheduler:
 
     exposure: FloatArray | float
     bunching: FloatArray | float
+    turns: FloatArray | float
     request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
 
 
@@ -85,9 +89,12 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
         tpot = interpolate(batch, server.batch, server.step_s) + stops
         decoding = client.steps * tpot
         work = client.prefill_requests * server.marginal_s
-        bunch = np.maximum(work - client.spread * decoding, 0.0)
-        wait = 0.5 * (first * work + scheduler.bunching * (1 - first) * bunch)
-        ttft = server.prompt_s + scheduler.request_s + server.transfer_s + wait
+        busy = np.minimum(work / (ttft + decoding), MOST_BUSY)
+        queue = server.marginal_s * busy / (2 * (1 - busy))
+        bunch = scheduler.bunching * np.maximum(work - client.spread * decoding, 0.0) / 2
+        wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
+        turn = server.colocated * scheduler.turns * tpot
+        ttft = server.prompt_s + scheduler.request_s + server.transfer_s + turn + wait
         # requests beyond the batch wait for places: every place turns over once per stay
         held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
         next_batch = admitted * decoding / (ttft + decoding)

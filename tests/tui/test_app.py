@@ -20,11 +20,13 @@ from planner.fields import BY_KEY, FIELDS
 from planner.scenario import Scenario
 from tui import app as app_module
 from tui import palette, storage
+from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import FixList, PlanCard
 from tui.screens.choose import ChooseScreen
 from tui.state import command_line
 from tui.widgets.hint_line import HintLine
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
 from tui.widgets.pareto_chart import ParetoChart
 
@@ -266,9 +268,37 @@ async def test_rows_and_panes(driver: Driver) -> None:
     await driver.pilot.press("tab")
     assert driver.main.query_one(ParetoChart).has_focus
     await driver.pilot.press("tab")
+    assert driver.main.query_one(PlanCard).has_focus and "explains" in driver.hint
+    await driver.pilot.press("tab", "tab")
     assert driver.knob("kv").has_focus
     await driver.pilot.press("shift+tab")
-    assert driver.main.query_one(ParetoChart).has_focus
+    assert driver.main.query_one(BreakdownPane).has_focus
+
+
+async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Driver) -> None:
+    bar = driver.main.query_one(KeyBar)
+    line = fakes.text(bar)
+    assert "←→ step" in line and "⏎ edit" in line and "q quit" in line and "fixes" not in line
+    assert not next(key for key in bar.keys if key.id == "undo").live
+    theme = driver.pilot.app.theme
+    await driver.pilot.click(bar, offset=(line.index("t theme"), 0))
+    assert driver.pilot.app.theme != theme
+    await driver.focus("isl")
+    await driver.type("4")
+    assert "q quit" not in fakes.text(bar)  # it would be text
+    await driver.pilot.press("enter")
+    assert next(key for key in bar.keys if key.id == "undo").live
+    assert {key.id for key in bar.fitting(20)} == {"help", "quit"}
+
+
+async def test_moving_the_focus_repaints_two_rows_not_the_screen(driver: Driver) -> None:
+    painted: list[Any] = []
+    chart = driver.main.query_one(ParetoChart)
+    render = chart.render_line
+    chart.render_line = lambda y: painted.append(y) or render(y)  # type: ignore[method-assign]
+    await driver.pilot.press("j", "j", "k")
+    await driver.pilot.pause()
+    assert painted == []
 
 
 async def test_undo_and_redo_are_instant_and_from_memory(driver: Driver) -> None:

@@ -85,7 +85,7 @@ def test_cloud_points_lie_on_their_cells() -> None:
     frontier = points([10, 300], [2500, 50], x, y)
     axes = plotting.axes([frontier], [], 50.0, 60, 20)
     assert axes is not None
-    picture = plotting.draw(points([], [], x, y), NONE, axes, 60, 20, HUES, ascii=True)
+    picture = plotting.draw(points([], [], x, y), NONE, axes, 60, 20, HUES)
     drawn = {
         (col, row)
         for row, cells in enumerate(picture.cells)
@@ -93,6 +93,21 @@ def test_cloud_points_lie_on_their_cells() -> None:
         if hue == HUES.cloud
     }
     assert drawn == {picture.geometry.cell(a, b) for a, b in zip(x, y, strict=True)}
+
+
+def test_a_dense_cloud_is_thinned_evenly_and_always_alike() -> None:
+    rng = np.random.default_rng(1)
+    x, y = 10 ** rng.uniform(1, 2.4, 20_000), rng.uniform(0, 2000, 20_000)
+    axes = plotting.axes([points([10, 300], [2500, 50])], [], 50.0, 60, 20)
+    assert axes is not None
+    place = plotting.geometry(axes, 60, 20)
+    kept_x, kept_y = plotting.binned(x, y, place)
+    dots = place.cols * place.rows * 8
+    assert 0.9 * plotting.CLOUD_SHARE < len(kept_x) / dots <= plotting.CLOUD_SHARE
+    again = plotting.binned(x, y, place)
+    assert (again[0] == kept_x).all() and (again[1] == kept_y).all()
+    for half in (kept_x < 1.7, kept_y < 1000):
+        assert 0.35 < half.mean() < 0.65
 
 
 def test_axes_take_in_a_near_limit_and_leave_a_far_one_out() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST = 10  # operators shown; the rest is summed up
 
 
-class PlanPane(Static):
+class PlanPane(Static, can_focus=True):
     """A pane that redraws when the plan or its own size changes."""
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
@@ -72,14 +72,11 @@ class BreakdownPane(PlanPane):
         pool = binding_pool(self._plan.chosen)
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
-        self.border_title = (
-            f"Where the time goes: {pool.phase} pass {plainly(format_seconds(total), self.glyphs)}"
-        )
+        g = self.glyphs
+        self.border_title = f"Time of a {pool.phase} pass: {plainly(format_seconds(total), g)}"
         if total > 0:
-            self.border_subtitle = (
-                f"{self.glyphs.full} light {100 * light / total:.0f} %  {self.glyphs.shade} lost"
-            )
-        return time_bars(pool, width, MOST, self.glyphs)
+            self.border_subtitle = f"{g.full} light {100 * light / total:.0f} %  {g.shade} lost"
+        return time_bars(pool, width, MOST, g)
 
 
 def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]:
@@ -91,22 +88,23 @@ def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]
         rows = [*rows[: most - 1], ("other", sum(r[1] for r in rest), sum(r[2] for r in rest))]
     if not rows:
         return []
+    times = {seconds: plainly(format_seconds(seconds), g) for _, seconds, _ in rows}
+    time_size = max(len(time) for time in times.values())
     name_size = min(max(len(name) for name, _, _ in rows), max(width - 20, 8), 18)
-    room = max(width - name_size - 1 - 14, 4)
+    room = max(width - name_size - 1 - 1 - time_size - 5, 4)
     longest = max(seconds for _, seconds, _ in rows) or 1.0
     lines = []
     for name, seconds, light_s in rows:
         share = min(light_s / seconds, 1.0) if seconds > 0 else 0.0
         size = max(round(room * seconds / longest), 1) if seconds > 0 else 0
         solid = g.full * round(share * size)
-        time = plainly(format_seconds(seconds), g)
         lines.append(
             Content.assemble(
                 (f"{name[:name_size]:<{name_size}} ", "$hue-muted"),
                 (solid, "$hue-split"),
                 (g.shade * (size - len(solid)), "$hue-cloud"),
                 " " * (room - size),
-                f" {time:>8}",
+                f" {times[seconds]:>{time_size}}",
                 (f" {100 * share:>3.0f}%", "$hue-muted"),
             )
         )

@@ -38,7 +38,7 @@ class FixList(OptionList):
     """
 
 
-class PlanCard(Vertical):
+class PlanCard(Vertical, can_focus=True):
     """The plan in one pane."""
 
     HELP = """
@@ -242,21 +242,28 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     spare = width - (sum(sizes[c] + 1 for c in columns) - 1)
     gap = " " * (1 + min(2, max(spare, 0) // max(len(columns) - 1, 1)))
 
-    def line(row: dict[str, str]) -> str:
-        return gap.join(f"{row[c]:{'<' if c in ('', 'pool') else '>'}{sizes[c]}}" for c in columns)
+    def padded(column: str, text: str) -> str:
+        return f"{text:{'<' if column in ('', 'pool') else '>'}{sizes[column]}}"
 
-    header = line({c: c for c in columns})
+    header = gap.join(padded(column, column) for column in columns)
     body = []
     for row, pool in zip(rows, serving.pools, strict=True):
-        text = Content(line(row)[:width])
         hue = "$hue-coloc" if pool.phase == "colocated" else "$hue-split"
-        text = text.stylize(f"bold {hue}", 0, sizes[""])
-        text = text.stylize("bold", sizes[""], sizes[""] + len(gap) + sizes["pool"])
-        mark = row["latency"][-1]
-        at = text.plain.rfind(mark, 0, text.plain.rfind("%"))
-        mark_hue = {g.ok: "$hue-good", g.tight: "$hue-tight"}.get(mark, "$hue-bad")
-        body.append(text.stylize(mark_hue, at, at + 1) if at >= 0 else text)
-    return [Content.styled(header[:width], "$hue-muted"), *body], dropped
+        styles = {"": f"bold {hue}", "pool": "bold"}
+        parts: list[tuple[str, str]] = []
+        for column in columns:
+            text = padded(column, row[column])
+            if column == "latency":
+                parts += [(text[:-1], ""), (text[-1], mark_hues(g)[text[-1]]), (gap, "")]
+            else:
+                parts += [(text, styles.get(column, "")), (gap, "")]
+        body.append(Content.assemble(*parts[:-1]).truncate(width))
+    return [Content.styled(header, "$hue-muted").truncate(width), *body], dropped
+
+
+def mark_hues(g: Glyphs) -> dict[str, str]:
+    """The colour of each mark of a limit."""
+    return {g.ok: "$hue-good", g.tight: "$hue-tight", g.bad: "$hue-bad"}
 
 
 def totals(serving: Serving, g: Glyphs, more: Iterable[str] = ()) -> list[tuple[str, str]]:

@@ -44,6 +44,15 @@ DEBOUNCE_S = 0.12  # typing and held keys wait this long for the next one
 LATE_S = 0.4  # an answer is called old only if the new one takes longer: quick ones must not flicker
 
 
+HINTS: dict[type[Widget], str] = {
+    ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
+    FixList: "Each line alone makes the scenario feasible.",
+    PlanCard: "What to deploy, and what it gives; ? explains each number.",
+    BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
+    DetailsPane: "What fills the memory, and what the plan takes for granted.",
+}
+
+
 class MainScreen(Screen[None]):
     """Edit a scenario, see its plan."""
 
@@ -335,8 +344,10 @@ class MainScreen(Screen[None]):
 
     def action_pane(self, by: int) -> None:
         """Move between the panes; the form remembers its row."""
+        card = FixList if self.view.infeasible else PlanCard
+        panes: list[Widget] = [self.query_one(p) for p in (ParetoChart, card, BreakdownPane, DetailsPane)]
         stops: list[Widget] = [self._last_knob or self.query_one(InputsPane).knobs[0]]
-        stops += [w for w in (self.query_one(ParetoChart), self.query_one(FixList)) if _on_screen(w)]
+        stops += [pane for pane in panes if _on_screen(pane)]
         at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
         stops[(at + by) % len(stops)].focus()
 
@@ -403,10 +414,8 @@ class MainScreen(Screen[None]):
         if isinstance(widget, Knob):
             self._last_knob = widget
             hint = f"{widget.field.label}: {widget.field.help}".replace("`", "")
-        elif isinstance(widget, ParetoChart):
-            hint = "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit."
-        elif isinstance(widget, FixList):
-            hint = "Each line alone makes the scenario feasible."
+        else:
+            hint = next((text for kind, text in HINTS.items() if isinstance(widget, kind)), "")
         self.query_one(HintLine).hint = hint
 
 

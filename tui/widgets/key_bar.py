@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-KEPT = ("help", "quit")  # binding ids that stay when space is short
+KEPT = ("help", "quit", "swap-view")  # binding ids that stay when space is short
 
 
 @dataclass(frozen=True, slots=True)
