@@ -24,6 +24,7 @@ from pathlib import Path
 from planner import catalog
 from planner.calibrate.derive import write_derived
 from planner.calibrate.fit import Calibration, Fit, fit_group, read_rows, write_kernels
+from planner.errors import InputError
 from planner.tables import read_toml
 
 # where to look for what a system's own file lacks: the nearest architecture that was measured
@@ -48,7 +49,7 @@ def calibrations() -> tuple[Calibration, ...]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line of calibration; returns the exit status."""
+    """Command line: 0 when constants were written, 1 when nothing could be fitted, 2 for misuse."""
     parser = argparse.ArgumentParser(prog="python -m planner.calibrate", description=__doc__.splitlines()[0])
     parser.add_argument("measurements", type=Path, help="folder of CSV files")
     parser.add_argument("--system", help="fit this system only")
@@ -56,27 +57,40 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("presets/kernels"), help="folder of kernels files")
     given = parser.parse_args(argv)
 
+    try:
+        found = calibrate(given.measurements, given.out, given.system, given.operator)
+    except (InputError, OSError) as error:
+        print(f"calibrate: {error}", file=sys.stderr)
+        return 2
+    return 0 if found else 1
+
+
+def calibrate(measurements: Path, out: Path, system: str | None = None, operator: str | None = None) -> int:
+    """Fit everything measured in a folder and write it; returns the number of fits.
+
+    Raises InputError for a file that cannot be used or a system that is not known.
+    """
     presets = catalog.load()
     found = 0
     for calibration in calibrations():
-        path = given.measurements / calibration.csv
+        path = measurements / calibration.csv
         if not path.exists():
             continue
         fits: dict[str, list[Fit]] = {}
         for group in calibration.groups(read_rows(path)):
             name = group.system.replace("_", "-")
-            if given.system not in (None, name) or given.operator not in (None, group.operator):
+            if system not in (None, name) or operator not in (None, group.operator):
                 continue
-            file = given.out / f"{name}.toml"
+            file = out / f"{name}.toml"
             fit = fit_group(group, presets.system(name), read_toml(file) if file.exists() else {})
             if fit is not None:
                 fits.setdefault(name, []).append(fit)
                 print(line(fit), flush=True)
         for name, some in fits.items():
-            write_kernels(given.out / f"{name}.toml", some, RELATIVES.get(name))
-        found += len(fits)
-    write_derived(given.out)
-    return 0 if found else 1
+            write_kernels(out / f"{name}.toml", some, RELATIVES.get(name))
+            found += len(some)
+    write_derived(out)
+    return found
 
 
 def line(fit: Fit) -> str:

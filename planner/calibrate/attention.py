@@ -8,8 +8,8 @@
     gated_delta_net.csv    phase (context or generation), kernel_source, batch_size, seq_len,
                            num_k_heads, head_k_dim, num_v_heads, head_v_dim, d_conv
 
-Data types are bfloat16 or fp8. Kernels that compute in bf16 or in fp8 on an fp8 cache take nearly
-the same time and are fitted together.
+Rows of a kv_cache_dtype other than bfloat16 and fp8 are passed over. Kernels that compute in bf16
+or in fp8 on an fp8 cache take nearly the same time and are fitted together.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def _groups(
 ) -> Iterator[Group]:
     """One group per system, engine and cache format."""
     for (system, engine, dtype), part in split_by(rows, "system", "engine", "kv_cache_dtype").items():
-        kv = CACHE_FORMATS[dtype]
+        kv = CACHE_FORMATS.get(dtype)
+        if kv is None:
+            continue
         yield Group(
             system=system,
             operator=operator,

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tomli_w
 
 from planner.engine import EngineProfile
+from planner.errors import InputError
 from planner.kernels import Kernels
 from planner.simulate.constants import bounds
 from planner.simulate.machine import Machine
@@ -94,8 +95,14 @@ def read_rows(path: Path) -> Rows:
 
 
 def column(rows: Rows, name: str, blank: float = 0.0) -> FloatArray:
-    """One column as numbers; `blank` where a cell is empty or the column is missing."""
-    return np.array([float(row.get(name) or blank) for row in rows], dtype=np.float64)
+    """One column as numbers; `blank` where a cell is empty or the column is missing.
+
+    Raises InputError for what is no number.
+    """
+    try:
+        return np.array([float(row.get(name) or blank) for row in rows], dtype=np.float64)
+    except ValueError as error:
+        raise InputError(name, str(error), "a number in every row") from None
 
 
 def row_keys(rows: Rows) -> list[str]:
@@ -114,7 +121,11 @@ def span(rows: Rows, *names: str) -> str:
 
 
 def split_by(rows: Rows, *names: str) -> dict[tuple[str, ...], Rows]:
-    """Rows by the values of some columns."""
+    """Rows by the values of some columns. Raises InputError where a column is missing."""
+    if rows:
+        for name in names:
+            if name not in rows[0]:
+                raise InputError("column", name, f"needed beside {', '.join(rows[0])}")
     parts: dict[tuple[str, ...], list[Mapping[str, str]]] = {}
     for row in rows:
         parts.setdefault(tuple(row[n] for n in names), []).append(row)

@@ -115,8 +115,10 @@ def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machin
 def groups(rows: Rows, phase: str) -> Iterator[Group]:
     """One group per system, engine and cache format, over all models and GEMM formats."""
     for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
-        kv = CACHE_FORMATS[dtype]
-        part = [r for r in found if _usable(r, phase)]
+        kv = CACHE_FORMATS.get(dtype)
+        part = [row for row in found if row["gemm_type"] in DTYPES and _usable(row, phase)]
+        if kv is None or not part:
+            continue
         parts = []
         for (model, gemm_type), same in split_by(part, "model", "gemm_type").items():
             chosen = np.array([r["model"] == model and r["gemm_type"] == gemm_type for r in part])

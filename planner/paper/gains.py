@@ -104,7 +104,7 @@ def _four(study: Study) -> tuple[Part, ...]:
 
 def _effect(study: Study, case: Case) -> FloatArray:
     """Piggybacked over unchunked co-located serving."""
-    chunked, plain = (study.together(case, mode) for mode in (pool.PIGGYBACK, pool.INFLIGHT))
+    chunked, plain = (study.together(case, mode) for mode in (pool.STEADY, pool.INFLIGHT))
     end = pool.axis_end(study.split(case), chunked, plain)
     return chunked.at(STEPS * end) / plain.at(STEPS * end)
 
@@ -131,7 +131,7 @@ def _five(study: Study) -> tuple[Part, ...]:
 
 def _piggyback_share(study: Study, case: Case) -> FloatArray:
     """The piggybacked curve over the co-located envelope."""
-    chunked, envelope = study.together(case, pool.PIGGYBACK), study.together(case)
+    chunked, envelope = study.together(case, pool.STEADY), study.together(case)
     user = STEPS * pool.axis_end(study.split(case), chunked, envelope)
     return chunked.at(user) / envelope.at(user)
 
@@ -139,8 +139,8 @@ def _piggyback_share(study: Study, case: Case) -> FloatArray:
 def _six(study: Study) -> tuple[Part, ...]:
     plain = pool.mean(_piggyback_share(study, HEAVY), MEDIUM)
     llama = pool.mean(_piggyback_share(study, heavy(LLAMA_70B)), MEDIUM)
-    chunked = study.together(HEAVY, pool.PIGGYBACK)
-    cached = study.together(replace(HEAVY, mla_cache=True), pool.PIGGYBACK)
+    chunked = study.together(HEAVY, pool.STEADY)
+    cached = study.together(replace(HEAVY, mla_cache=True), pool.STEADY)
     user = STEPS * pool.axis_end(study.split(HEAVY), chunked, cached)
     lift = pool.mean(cached.at(user) / chunked.at(user), MEDIUM)
     return (

@@ -14,6 +14,7 @@ from planner.space import Layouts, label
 
 IntArray = npt.NDArray[np.intp]
 INFLIGHT, PIGGYBACK = MODES.index("inflight"), MODES.index("piggyback")
+STEADY = len(MODES)  # piggybacking as the study has it: the same chunk in every pass
 
 # The axis of the study ends where decode batches reach "single digits" (section 5.1 of the text).
 SINGLE_DIGITS = 9.0
@@ -130,6 +131,11 @@ class Curve:
             return np.full(np.shape(user), beyond)
         rows = self.rows(user)
         return np.where(rows < 0, beyond, values[rows])
+
+
+def join(*pools: Pool) -> Pool:
+    """One pool of all."""
+    return Pool(**{f.name: np.concatenate([getattr(p, f.name) for p in pools]) for f in fields(Pool)})
 
 
 def split_curve(prefill: Pool, decode: Pool, osl: int, ftl_limit_s: float) -> Curve:

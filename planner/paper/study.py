@@ -139,26 +139,28 @@ class Study:
         return pool.pool(points, _rows(frontier.prune(points.ttl_s, points.gpus, points.requests_per_s)))
 
     def colocated(self, case: Case) -> Pool:
-        """Co-located instances within the FTL limit worth having, each way of batching for itself."""
+        """Co-located instances within the FTL limit worth having, each way of batching for itself.
+
+        The planner's two ways, and as `pool.STEADY` the study's piggybacking: the same mix in every
+        pass (`balanced` in `planner.simulate.colocated`).
+        """
         return self.once(("colocated", case), lambda: self._colocated(case))
 
     def _colocated(self, case: Case) -> Pool:
         setup, at = self.setup(case), self.layouts(case, "colocated")
         with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(colocated.simulate(setup, at, case.isl, case.osl))
-        kept = []
-        for mode in (pool.INFLIGHT, pool.PIGGYBACK):
-            rows = np.flatnonzero((points.mode == mode) & (points.ftl_s <= case.ftl_s))
-            best = frontier.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])
-            kept.append(rows[best])
-        return pool.pool(points, _rows(np.concatenate(kept)))
+            steady = self.count(colocated.simulate(setup, at, case.isl, case.osl, balanced=True))
+        own = [_best(points, case.ftl_s, mode) for mode in (pool.INFLIGHT, pool.PIGGYBACK)]
+        same = _best(steady, case.ftl_s, pool.PIGGYBACK)
+        return pool.join(*own, replace(same, mode=np.full(len(same), pool.STEADY, dtype=np.int8)))
 
     def split(self, case: Case) -> Curve:
         """The frontier of prefill and decode apart, fleet without limit."""
         return pool.split_curve(self.prefill(case), self.decode(case), case.osl, case.ftl_s)
 
     def together(self, case: Case, mode: int | None = None) -> Curve:
-        """The co-located frontier: of one mode, or the envelope of both."""
+        """The co-located frontier: of one mode, or the envelope of all."""
         return pool.colocated_curve(self.colocated(case), case.osl, case.ftl_s, mode)
 
     def budget(self, case: Case, gpus: int) -> Curve:
@@ -178,6 +180,13 @@ class Study:
 
         assert curve.prefill is not None
         return float(per_gpu(curve.prefill)[0]), per_gpu(curve.points)
+
+
+def _best(points: Points, ftl_limit_s: float, mode: int) -> Pool:
+    """The instances of one mode within the limit that matching could not miss."""
+    rows = np.flatnonzero((points.mode == mode) & (points.ftl_s <= ftl_limit_s))
+    best = frontier.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])
+    return pool.pool(points, _rows(rows[best]))
 
 
 def _rows(found: Any) -> IntArray:

@@ -169,11 +169,12 @@ def _prefill(
         cut: Real = 0.0
         mean = past + 0.5 * new
     else:
-        # the integral of min(x, window) over the positions past..total, and how many lie beyond it
+        # a share `rising` of the queries sees more than the one before; the others see a full window
         reach = np.where(np.greater(window, 0), window, np.inf)
         seen, before = np.minimum(total, reach), np.minimum(past, reach)
-        mean = (seen * (total - 0.5 * seen) - before * (past - 0.5 * before)) / new
-        cut = c.window_pad * ((total - seen) - (past - before)) / new
+        rising = (seen - before) / new
+        mean = seen - 0.5 * rising * (seen - before)
+        cut = c.window_pad * (1.0 - rising)
     light_pair = heads * (dims * (2.0 / peak))
     light_compute = tokens * mean * light_pair
     light_memory = (tokens * heads * BF16_BYTES + sequences * seen * kv_heads * KV_BYTES[kv]) * (

@@ -53,6 +53,7 @@ def simulate(
     isl: int,
     osl: int,
     *,
+    balanced: bool = False,
     should_stop: Callable[[], bool] | None = None,
 ) -> Points:
     """Every layout at every batch, both ways.
@@ -63,6 +64,9 @@ def simulate(
     ``TTL = phi t_mixed + (1 - phi) t_dec``; beyond phi = 1 prefill cannot keep up and there is no
     such steady state. FTL counts the wait for the running pass, for companions of the same pass,
     and the passes themselves.
+
+    `balanced` leaves only piggybacking, and its one chunk that keeps phi at 1: every pass is the same
+    and no token waits longer than another, which bounds the worst token where the rest bound the mean.
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
     largest = memory.largest_batch(machine, model, precision, at, isl, osl)
@@ -73,6 +77,8 @@ def simulate(
     refused = int(np.sum(largest < 1)) * len(grid)
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
+    if balanced:
+        chunks = every * (isl / (osl - 1))
     alone_side = decode.attention_side(setup, tp, every, isl, osl)
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
     both_side = mixed_side(setup, tp, every, chunks, isl, osl)
@@ -92,8 +98,8 @@ def simulate(
 
         exists = decode.fits(setup, spread, batch, isl, osl, batch + PROMPTS_PER_PASS * isl)
         exists = exists & (np.maximum(batch, 1.0) >= PROMPTS_PER_PASS)
-        refused += int(exists.size - exists.sum())
-        if exists.any():
+        refused += 0 if balanced else int(exists.size - exists.sum())
+        if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
             ttl = spread.pp * (alone.seconds + waiting * prompts.seconds)
@@ -112,20 +118,21 @@ def simulate(
                 )
             )
 
-        share = batch * isl / ((osl - 1) * chunks)
-        exists = decode.fits(setup, spread, batch, isl, osl, batch + chunks) & (share <= 1.0)
+        chunk = chunks[:, : batch.size]
+        share = batch * isl / ((osl - 1) * chunk)
+        exists = decode.fits(setup, spread, batch, isl, osl, batch + chunk) & (share <= 1.0 + 1e-9)
         refused += int(exists.size - exists.sum())
         if exists.any():
-            mixed = pass_of(2, batch + chunks, batch)
+            mixed = pass_of(2, batch + chunk, batch)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * alone.seconds)
-            turns = np.ceil(isl / chunks) + 0.5 + (spread.pp - 1)
+            turns = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
             parts.append(
                 Collected(
                     rows=block.rows,
                     exists=exists,
                     mode=2,
                     batch=in_flight,
-                    chunk_tokens=chunks,
+                    chunk_tokens=chunk,
                     ftl_s=turns * mixed.seconds + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),

@@ -151,6 +151,7 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
             f.experts,
             stage.moe_tp,
             stage.moe_ep,
+            dispatched=exchange == EXCHANGES[1],
         )
         ledger.add("experts", routed, f.layers)
         if exchange == EXCHANGES[0]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from planner.simulate.roofline import FloatArray, Real
 from planner.space import EXCHANGES, Layouts
 
-BLOCK_POINTS = 16384  # arrays of this length stay in the second-level cache
+BLOCK_POINTS = 8192  # longer arrays leave the second-level cache and are paged in anew each time
 MODES = ("", "inflight", "piggyback")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner import catalog
+from planner.calibrate.__main__ import main
+from planner.calibrate.derive import Derived, derive
 from planner.calibrate.fit import (
     Fit,
     Group,
@@ -22,6 +25,7 @@ from planner.calibrate.fit import (
     write_kernels,
 )
 from planner.precision import FORMATS
+from planner.simulate.example import h200
 from planner.simulate.gemm import GemmConstants, gemm
 from planner.system import Fabric, Gpu, System
 from planner.tables import read_toml
@@ -55,10 +59,12 @@ TRUE = {
 }
 
 
-def synthetic(noise: float, rows: int = 250, seed: int = 1) -> Group:
-    random = np.random.default_rng(seed)
+def synthetic(noise: float, rows: int = 250, backwards: bool = False) -> Group:
+    random = np.random.default_rng(1)
     m, n, k = (2.0 ** random.integers(low, high, rows) for low, high in ((0, 15), (7, 16), (7, 16)))
-    predict = bind(gemm, FORMATS["fp8"], m, n, k)
+    noisy = np.exp(noise * random.standard_normal(rows))
+    order = slice(None, None, -1 if backwards else 1)
+    predict = bind(gemm, FORMATS["fp8"], m[order], n[order], k[order])
     group = Group(
         system="test",
         operator="gemm",
@@ -67,11 +73,11 @@ def synthetic(noise: float, rows: int = 250, seed: int = 1) -> Group:
         kind=GemmConstants,
         predict=predict,
         measured_s=np.ones(rows),
-        keys=[f"{i}" for i in range(rows)],
+        keys=[f"{i}" for i in range(rows)][order],
         range="",
     )
     exact = predict(trial_machine(SYSTEM, group, TRUE)).seconds
-    return dataclasses.replace(group, measured_s=exact * np.exp(noise * random.standard_normal(rows)))
+    return dataclasses.replace(group, measured_s=exact * noisy[order])
 
 
 @pytest.fixture(scope="module")
@@ -121,15 +127,7 @@ def test_rows_faster_than_light_are_dropped() -> None:
 
 
 def test_order_of_rows_does_not_matter(fitted: Fit) -> None:
-    group = synthetic(0.03)
-    shape = [v[::-1] for v in group.predict.__closure__[0].cell_contents[1:]]  # type: ignore[attr-defined]
-    again = dataclasses.replace(
-        group,
-        predict=bind(gemm, FORMATS["fp8"], *shape),
-        measured_s=group.measured_s[::-1],
-        keys=group.keys[::-1],
-    )
-    fit = fit_group(again, SYSTEM, folds=2)
+    fit = fit_group(synthetic(0.03, backwards=True), SYSTEM, folds=2)
     assert fit is not None
     assert fit.mape == pytest.approx(fitted.mape, rel=1e-3)
 
@@ -170,3 +168,69 @@ def test_rows_are_read_and_split() -> None:
     assert column(rows, "missing", blank=7.0).tolist() == [7.0, 7.0, 7.0]
     assert [len(part) for part in split_by(rows, "b").values()] == [2, 1]
     assert span(rows, "a") == "a 0..3"
+
+
+def test_derived_files_scale_one_format_and_keep_the_others() -> None:
+    def entry_of(share: float) -> dict[str, object]:
+        return {"constants": {"compute": share, "memory": 0.8}, "n": 9, "mape": 0.1}
+
+    found = {
+        "relative": "b200",
+        "gemm": {"vllm": {"nvfp4": entry_of(0.6), "fp8": entry_of(0.7)}},
+        "attention_decode": {"vllm": {"fp8": entry_of(0.5)}},
+    }
+    rule = Derived(system="x", base="gb200", dtype="nvfp4", factor=0.5, source="a test")
+    table = derive(found, rule)
+    assert table["relative"] == "gb200"
+    assert "attention_decode" not in table  # looked up in the relative's file
+    assert table["gemm"]["vllm"]["nvfp4"]["constants"] == {"compute": 0.3, "memory": 0.8}
+    assert "a test" in table["gemm"]["vllm"]["nvfp4"]["source"]
+    assert table["gemm"]["vllm"]["fp8"] == found["gemm"]["vllm"]["fp8"]
+
+
+def test_ultra_sustains_a_little_more_fp4_than_its_relative() -> None:
+    presets = catalog.load()
+    rates = {}
+    for name in ("gb200", "gb300"):
+        system = presets.system(name)
+        machine = dataclasses.replace(h200(), gpu=system.gpu, kernels=presets.kernels(system, "trtllm"))
+        rates[name] = 2 * 8192.0**3 / gemm(machine, FORMATS["nvfp4"], 8192, 8192, 8192).seconds
+    assert 1.0 < rates["gb300"] / rates["gb200"] < 1.15
+
+
+def csv_of_gemms(folder: Path, rows: int = 40) -> Path:
+    random = np.random.default_rng(3)
+    machine = h200(gemm=TRUE)
+    lines = ["system,engine,dtype,m,n,k,latency_us"]
+    for _ in range(rows):
+        m, n, k = (int(2 ** random.integers(low, 14)) for low in (0, 8, 8))
+        lines.append(
+            f"h200,vllm,fp8,{m},{n},{k},{1e6 * float(gemm(machine, FORMATS['fp8'], m, n, k).seconds)}"
+        )
+    (folder / "gemm.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_command_fits_a_folder_of_measurements(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(csv_of_gemms(tmp_path)), "--out", str(tmp_path)]) == 0
+    table = read_toml(tmp_path / "h200.toml")
+    assert table["relative"] == "h100"
+    assert table["gemm"]["vllm"]["fp8"]["n"] == 40
+    assert table["gemm"]["vllm"]["fp8"]["mape"] < 0.1
+    assert "h200" in capsys.readouterr().out
+    assert main([str(tmp_path), "--out", str(tmp_path), "--system", "b200"]) == 1
+
+
+def test_command_tells_misuse_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = csv_of_gemms(tmp_path, 20) / "gemm.csv"
+    good = file.read_text()
+    for spoilt, told in (
+        (good.replace("dtype", "type"), "dtype"),
+        (good.replace("h200", "h2000"), "h2000"),
+        (good.replace(",vllm,fp8,", ",vllm,fp8,x"), "number"),
+    ):
+        file.write_text(spoilt)
+        assert main([str(tmp_path), "--out", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 1

@@ -208,6 +208,11 @@ class Knob(Widget, can_focus=True):
 
     # The open line
 
+    def watch_line(self, before: LineEdit | None, after: LineEdit | None) -> None:
+        """While typing, letters are no keys: the bottom row must say so."""
+        if self.is_mounted and (before is None) != (after is None):
+            self.refresh_bindings()
+
     def discard(self) -> None:
         """Drop what was typed, without a word."""
         self._stop_pause()
