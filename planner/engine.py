@@ -1,21 +1,42 @@
-"""Serving engines: host overheads and the limits of their schedulers."""
+"""Serving engines: host overheads, how they schedule, and the limits of their schedulers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProfile:
-    """What the serving software adds to the kernels, in seconds, and what it allows."""
+    """What the serving software adds to the kernels, and what it allows.
+
+    Every constant has a physical meaning; `planner.calibrate.engines` fits those that end-to-end
+    measurements can tell apart.
+    """
 
     name: str
     label: str
+    kernels: str = ""  # whose kernel measurements apply; "" means its own name
+    versions: tuple[str, ...] = ()  # beginnings of the versions an older build's profile stands for
+    # host
     step_s: float  # host time per forward pass that does not hide behind the GPU
-    layer_s: float  # launch and small-kernel time per layer outside the modelled operators
+    layer_s: float  # gaps and small kernels per layer outside the modelled operators
     request_s: float  # host time per sequence in the batch and pass (sampling, detokenising)
     prefill_request_s: float  # once per request: tokenising, admission, first response
-    max_batch: int  # sequences per instance's attention rank
+    # kernels as deployed, against kernels as measured alone
+    floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
+    fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
+    borrows: Mapping[str, str] = field(default_factory=dict)  # operator to the engine whose kernel it runs
+    # scheduling
+    prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
+    exposure: float = 1.0  # share of prefill work that stops the decodes beside it
+    bunching: float = 0.0  # how much requests that start together stay together (prompts first)
+    turns: float = 1.0  # decode steps a new request waits for its turn
+    # limits
+    max_batch: int  # sequences per attention rank
     memory_fraction: float  # share of GPU memory that weights, activations and cache may fill
     reserve_bytes: float  # CUDA context, graphs, communication buffers
     sources: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash(self.name)

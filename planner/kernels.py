@@ -15,8 +15,10 @@ a related format of the same operator, then in the file of a relative named by `
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+from planner.engine import EngineProfile
 
 ENGINE_ORDER = ("trtllm", "sglang", "vllm", "nccl")
 # where to look when a format was not measured: nearest kernel first
@@ -30,7 +32,23 @@ FORMAT_ORDER = {
     "int4_wo": ("mxfp4_wo", "bf16"),
 }
 
+# constants that hold the kernel which quantises activations, and those that are fixed latencies
+QUANTISING = ("floor_s", "input_s")
+FLOORS = ("floor_s", "index_floor_s")
+
 T = TypeVar("T")
+
+
+def deployed(kernels: Kernels, engine: EngineProfile) -> Kernels:
+    """Kernels as an engine runs them: fused, launched back to back, some borrowed."""
+    return replace(
+        kernels,
+        engine=engine.kernels or engine.name,
+        floor_share=engine.floor_share,
+        fused_formats=engine.fused_formats,
+        borrows=engine.borrows,
+        known={},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +75,9 @@ class Kernels:
     engine: str
     tables: tuple[tuple[str, Mapping[str, Any]], ...]  # (system, parsed file): own first, then relatives
     # looked up once, asked for in every block of a sweep
+    floor_share: float = 1.0  # of each operator's fixed latency, where kernels follow each other
+    fused_formats: tuple[str, ...] = ()  # quantised by the kernel before: a GEMM starts like a bf16 one
+    borrows: Mapping[str, str] = field(default_factory=dict, hash=False)  # operator to another engine
     known: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
@@ -67,7 +88,8 @@ class Kernels:
         LookupError
             If neither this system nor any relative has the operator in any format.
         """
-        engines = (self.engine, *(e for e in ENGINE_ORDER if e != self.engine))
+        own = self.borrows.get(operator, self.engine)
+        engines = (own, *(e for e in ENGINE_ORDER if e != own))
         for system, table in self.tables:
             for wanted in (dtype, *FORMAT_ORDER.get(dtype, ())):
                 for engine in engines:
@@ -83,11 +105,20 @@ class Kernels:
                         )
         raise LookupError(f"no kernel constants for {operator} in {dtype}")
 
+    def _deployed(self, operator: str, dtype: str) -> dict[str, float]:
+        """The constants of a kernel among others, from those of the kernel measured alone."""
+        values = dict(self.find(operator, dtype)[0])
+        if operator == "gemm" and dtype in self.fused_formats:
+            plain, _ = self.find(operator, "bf16")
+            values |= {name: min(values[name], plain[name]) for name in QUANTISING if name in plain}
+        if self.floor_share != 1.0:
+            values |= {name: values[name] * self.floor_share for name in FLOORS if name in values}
+        return values
+
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
         """The same as a dataclass of the operator's module."""
         key = (operator, dtype)
         if key not in self.known:
-            values, _ = self.find(operator, dtype)
-            self.known[key] = kind(**values)
+            self.known[key] = kind(**self._deployed(operator, dtype))
         found: T = self.known[key]
         return found

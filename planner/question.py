@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from planner import fields, precision
 from planner.catalog import Catalog
 from planner.errors import InputError
+from planner.kernels import deployed
 from planner.scenario import Scenario
 from planner.simulate import kv_transfer
 from planner.simulate.forward import Setup
@@ -38,9 +39,8 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     if scenario.mtp and not model.mtp_layers:
         raise InputError("mtp", scenario.mtp, f"0: {model.name} has no multi-token prediction layers")
     formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu)
-    machine = Machine(
-        gpu=system.gpu, fabric=system.fabric, kernels=catalog.kernels(system, engine.name), engine=engine
-    )
+    kernels = deployed(catalog.kernels(system, engine.name), engine)
+    machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
     notes = [
         f"weights {formats.gemm.name}"
         + (f", experts {formats.moe.name}" if model.is_moe and formats.moe is not formats.gemm else "")

@@ -13,9 +13,7 @@ from planner.model import ModelSpec
 from planner.result import LayoutChoice
 from planner.simulate.roofline import FloatArray
 
-SMALL_DOMAIN_INSTANCE_GPUS = (
-    64  # on smaller domains too: the study behind this reaches TP 64
-)
+SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
 MAX_STAGES = {"prefill": 32, "decode": 8, "colocated": 4}
 EXCHANGES = ("replicated", "all-to-all", "gathered")  # how tokens reach their experts

@@ -58,6 +58,7 @@ class Verdict:
     @property
     def got(self) -> str:
         """All parts in one line; those that do not hold are marked."""
+
         def mark(part: Part) -> str:
             return "" if part.holds is None or part.holds else " (does not hold)"
 

@@ -297,5 +297,3 @@ CLAIMS = (
         check=_seventeen,
     ),
 )
-
-

@@ -196,9 +196,7 @@ def budget_curve(prefill: Pool, decode: Pool, osl: int, ftl_limit_s: float, budg
     used = found.prefill >= 0
     first = within.gpus[found.prefill] * found.n_prefill if len(within) else np.zeros(len(decode))
     ratio = np.where(used, first / np.maximum(found.n_decode * decode.gpus, 1.0), np.nan)
-    curve = _curve(
-        decode, found.requests_per_s * (osl - 1) / budget, ratio, found.gpus.astype(float)
-    )
+    curve = _curve(decode, found.requests_per_s * (osl - 1) / budget, ratio, found.gpus.astype(float))
     return curve
 
 

@@ -103,9 +103,7 @@ def _nine(study: Study) -> tuple[Part, ...]:
             tight_ftl.points.labels(), tight_ftl.points.batch, tight_ftl.points.rate, strict=True
         )
     ]
-    shared = len(
-        set(own) & set(zip(tight_ftl.points.labels(), tight_ftl.points.batch, strict=True))
-    )
+    shared = len(set(own) & set(zip(tight_ftl.points.labels(), tight_ftl.points.batch, strict=True)))
     assert split.prefill is not None and tight_ftl.prefill is not None
     changed = float(split.prefill.rate[0] / split.prefill.gpus[0]) >= float(
         tight_ftl.prefill.rate[0] / tight_ftl.prefill.gpus[0]
@@ -216,9 +214,7 @@ def _twenty_one(study: Study) -> tuple[Part, ...]:
 
 
 def _twenty_two(study: Study) -> tuple[Part, ...]:
-    case = Case(
-        model=LLAMA_8B, isl=3072, osl=300, system="h200", weights="bf16", kv="bf16", ftl_s=0.2
-    )
+    case = Case(model=LLAMA_8B, isl=3072, osl=300, system="h200", weights="bf16", kv="bf16", ftl_s=0.2)
     curve = study.split(case)
     row = probes.decode_row(curve, 100.0)
     if row < 0:

@@ -29,9 +29,7 @@ def swings(study: Study) -> dict[str, FloatArray]:
     """The matched ratio of the four models over the axis they share, from START on."""
     cases = tuple(heavy(m) for m in MODELS)
     end = probes.shared_end(study, cases)
-    return {
-        m: probes.ratios(study, case, end).ratio[PLOTTED] for m, case in zip(MODELS, cases, strict=True)
-    }
+    return {m: probes.ratios(study, case, end).ratio[PLOTTED] for m, case in zip(MODELS, cases, strict=True)}
 
 
 def _thirteen(study: Study) -> tuple[Part, ...]:
@@ -44,9 +42,7 @@ def _thirteen(study: Study) -> tuple[Part, ...]:
             Part(
                 name=f"{model} ratio, loose to tight",
                 got=f"{ratio[0]:.2f} to {ratio[-1]:.3g} (read: {loose} to {tight})",
-                holds=risen <= RISE
-                and 0.5 <= ratio[0] / loose <= 2.0
-                and 1 / 3 <= ratio[-1] / tight <= 3.0,
+                holds=risen <= RISE and 0.5 <= ratio[0] / loose <= 2.0 and 1 / 3 <= ratio[-1] / tight <= 3.0,
             )
         )
     swing = [float(found[m][0] / found[m][-1]) for m in MODELS]
@@ -78,7 +74,11 @@ def _fourteen(study: Study) -> tuple[Part, ...]:
     over = max(float(np.max(half / best)), float(np.max(most / best)))
     return (
         Part(name="closed form", got=f"off by {closed:.1e} at most", holds=closed < 1e-9),
-        Part(name="fixed 3.5, loose end over best", got=f"{most[0] / best[0]:.2f}", holds=most[0] / best[0] >= 0.9),
+        Part(
+            name="fixed 3.5, loose end over best",
+            got=f"{most[0] / best[0]:.2f}",
+            holds=most[0] / best[0] >= 0.9,
+        ),
         Part(
             name="fixed 3.5, tight end over the peak",
             got=f"{most[-1] / best[0]:.3f}",

@@ -285,16 +285,27 @@ def _sparse(
     )
 
 
-def pace(setup: Setup, at: Layouts, layers: Cost, head: Cost, tokens: Real, sequences: Real) -> Cost:
+def pace(
+    setup: Setup,
+    at: Layouts,
+    layers: Cost,
+    head: Cost,
+    tokens: Real,
+    sequences: Real,
+    stretch: float = 1.0,
+) -> Cost:
     """Time that one batch occupies the slowest pipeline stage, which sets the rate of a full pipeline.
 
     The fullest stage has ``ceil(layers / pp)`` layers; the head is one more load to balance. Each
-    stage hands its hidden states on, and each pass has its host overhead.
+    stage hands its hidden states on, and each pass has its host overhead. `stretch` is the engine's
+    time for a pass over the sum of its kernels.
     """
     engine = setup.machine.engine
     share = stage_share(setup.model.layers, at.pp)
     even = 1.0 / at.pp
     taken = np.maximum(layers.seconds * share, (layers.seconds + head.seconds) * even)
+    if stretch != 1.0:
+        taken = taken * stretch
     if np.any(at.pp > 1):
         across = at.gpus > setup.machine.fabric.scale_up_gpus
         # each rank of a stage hands its share of the hidden states to its peer in the next one

@@ -83,15 +83,19 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
     ttft = server.prompt_s + scheduler.request_s
     tpot = interpolate(batch, server.batch, server.step_s)
     first = 1.0 / client.waves
+    together = np.zeros_like(ttft)
     for _ in range(ITERATIONS):
         # a step happens each TPOT; between two, some of the prompts of the rank's other requests
         stops = server.colocated * scheduler.exposure * batch * server.marginal_s / client.steps
+        # in a bunch whose prompts go first a request waits for those behind it only: half of them
+        stops = stops * (1 - 0.5 * together)
         tpot = interpolate(batch, server.batch, server.step_s) + stops
         decoding = client.steps * tpot
         work = client.prefill_requests * server.marginal_s
         busy = np.minimum(work / (ttft + decoding), MOST_BUSY)
         queue = server.marginal_s * busy / (2 * (1 - busy))
-        bunch = scheduler.bunching * np.maximum(work - client.spread * decoding, 0.0) / 2
+        together = scheduler.bunching * np.maximum(1 - client.spread * decoding / work, 0.0)
+        bunch = together * work / 2
         wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
         turn = server.colocated * scheduler.turns * tpot
         ttft = server.prompt_s + scheduler.request_s + server.transfer_s + turn + wait

@@ -58,6 +58,7 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
     most = np.full(len(at), float(MAX_BATCH))
     mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, isl)
+    stretch = setup.machine.engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     parts: list[Collected] = []
     refused = 0
@@ -72,7 +73,9 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
         routed = routed.take(block.of_stage, batch.size)
         top = head.take(block.of_tp, batch.size)
         usual, final = (
-            forward.pace(setup, spread, part.take(block.of_tp, batch.size) + routed, top, tokens, batch)
+            forward.pace(
+                setup, spread, part.take(block.of_tp, batch.size) + routed, top, tokens, batch, stretch
+            )
             for part in (mean_layers, last_layers)
         )
         busy = counts * usual.seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from tui import palette
 from tui.glyphs import ASCII, UNICODE, wants_ascii
 
