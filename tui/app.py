@@ -156,11 +156,13 @@ def run(
     """Run the application until the user leaves; the exit code.
 
     On the way out the scenario is kept in the state folder (`tui.storage`); that it could not be
-    kept is one line on stderr.
+    kept is one line on stderr. An unexpected exception inside the application is raised here, after
+    the terminal has been given back: Textual would print a page of traceback.
     """
     app = RatematchApp(
         scenario, base=base, name=name, plan_fn=plan_fn, names_fn=names_fn, ascii=ascii, theme=theme
     )
+    app.error_console.quiet = not app.debug
     app.run(mouse=mouse)
     if save_session:
         from tui import storage
@@ -169,4 +171,7 @@ def run(
             storage.save(storage.Session(scenario=app.scenario, theme=app.theme))
         except OSError as error:
             print(f"ratematch: the session was not kept: {error.strerror or error}", file=sys.stderr)
+    error = getattr(app, "_exception", None)  # what App.run_test raises too; there is no public name
+    if error is not None:
+        raise error
     return app.return_code or 0

@@ -72,7 +72,8 @@ def simulate(
     largest = memory.largest_batch(machine, model, precision, at, isl, osl)
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
-    once = machine.engine.prefill_request_s
+    engine = machine.engine
+    once = engine.prefill_request_s
     parts: list[Collected] = []
     refused = int(np.sum(largest < 1)) * len(grid)
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
@@ -86,12 +87,15 @@ def simulate(
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
 
-        def pass_of(side: int, tokens: Real, sequences: Real, block: Block = block) -> Cost:
+        def pass_of(
+            side: int, tokens: Real, sequences: Real, stretch: float = 1.0, block: Block = block
+        ) -> Cost:
             layers, head = sides[side]
             many = block.batch.size
             routed = forward.experts(setup, block.stage, block.exchange, tokens).layers()
             joint = layers.take(block.of_tp, many) + routed.take(block.of_stage, many)
-            return forward.pace(setup, block.at, joint, head.take(block.of_tp, many), tokens, sequences)
+            top = head.take(block.of_tp, many)
+            return forward.pace(setup, block.at, joint, top, tokens, sequences, stretch)
 
         alone = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
@@ -100,9 +104,9 @@ def simulate(
         exists = exists & (np.maximum(batch, 1.0) >= PROMPTS_PER_PASS)
         refused += 0 if balanced else int(exists.size - exists.sum())
         if exists.any() and not balanced:
-            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS)
+            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
-            ttl = spread.pp * (alone.seconds + waiting * prompts.seconds)
+            ttl = spread.pp * (alone.seconds + waiting * engine.exposure * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             parts.append(
                 Collected(
@@ -114,7 +118,7 @@ def simulate(
                     ftl_s=spread.pp * prompts.seconds + alone.seconds + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (alone.light_s + waiting * prompts.light_s),
+                    light_s=spread.pp * alone.light_s,
                 )
             )
 
@@ -124,6 +128,9 @@ def simulate(
         refused += int(exists.size - exists.sum())
         if exists.any():
             mixed = pass_of(2, batch + chunk, batch)
+            # what the chunk adds to the pass is prefill work, as long as the engine makes it
+            added = engine.prefill_stretch * engine.exposure * (mixed.seconds - alone.seconds)
+            mixed = Cost(np.maximum(mixed.seconds, alone.seconds + added), mixed.light_s)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * alone.seconds)
             turns = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
             parts.append(

@@ -595,6 +595,24 @@ def test_run_keeps_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     assert session.scenario == fakes.SCENARIO and session.theme == "ratematch-light"
 
 
+def test_a_bug_in_the_application_is_raised_and_not_printed(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("in a widget")
+
+    class Headless(app_module.RatematchApp):
+        def run(self, **options: Any) -> None:
+            super().run(headless=True, **options)
+
+    monkeypatch.setattr(app_module, "RatematchApp", Headless)
+    monkeypatch.setattr(PlanCard, "show", broken)
+    with pytest.raises(ZeroDivisionError, match="in a widget"):
+        app_module.run(fakes.SCENARIO, plan_fn=fakes.plan, names_fn=fakes.names)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err and "in a widget" not in out + err
+    session = storage.load()
+    assert session is not None and session.scenario == fakes.SCENARIO
+
+
 def test_a_session_that_cannot_be_kept_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     Ran(monkeypatch)
 
