@@ -17,9 +17,10 @@ from textual.binding import Binding, BindingType
 
 from planner.scenario import Scenario
 from tui import palette
+from tui.asker import DEBOUNCE_S
 from tui.glyphs import ASCII, UNICODE
-from tui.screens.main import DEBOUNCE_S, MainScreen, NamesFn
-from tui.solver import PlanFn, real_plan
+from tui.screens.main import MainScreen, NamesFn
+from tui.solver import PlanFn, one_line, real_plan
 
 
 def real_names(kind: str) -> Sequence[str]:
@@ -108,9 +109,13 @@ class RatematchApp(App[None]):
         return palette.hues(self.current_theme.dark)
 
     def names(self, kind: str) -> Sequence[str]:
-        """The catalog's names of a kind, asked for once."""
+        """The catalog's names of a kind, asked for once; none, with a word, if they cannot be read."""
         if kind not in self._names:
-            self._names[kind] = tuple(self._names_fn(kind))
+            try:
+                self._names[kind] = tuple(self._names_fn(kind))
+            except Exception as error:  # a broken file of the user's must not end the session
+                self.notify(one_line(error), title=f"No {kind} names", severity="warning", markup=False)
+                return ()
         return self._names[kind]
 
     @property
@@ -171,7 +176,7 @@ def run(
             storage.save(storage.Session(scenario=app.scenario, theme=app.theme))
         except OSError as error:
             print(f"ratematch: the session was not kept: {error.strerror or error}", file=sys.stderr)
-    error = getattr(app, "_exception", None)  # what App.run_test raises too; there is no public name
-    if error is not None:
-        raise error
+    bug = getattr(app, "_exception", None)  # what App.run_test raises too; there is no public name
+    if bug is not None:
+        raise bug
     return app.return_code or 0

@@ -283,7 +283,8 @@ def _scattered(numbers: IntArray) -> IntArray:
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         x ^= x >> np.uint32(shift)
         x *= np.uint32(factor)
-    return x ^ (x >> np.uint32(16))
+    x ^= x >> np.uint32(16)
+    return x
 
 
 _SGR = re.compile("\x1b\\[([0-9;]*)m")

@@ -43,28 +43,46 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A claim with what this simulator gives."""
+    """A claim with what this simulator gives, and what it would give on perfect kernels."""
 
     claim: Claim
     parts: tuple[Part, ...]
+    on_perfect: tuple[Part, ...]
 
     @property
     def verdict(self) -> str:
         """pass, fail or open."""
-        if any(part.holds is not None and not part.holds for part in self.parts):
-            return "fail"
-        return "open" if any(part.holds is None for part in self.parts) else "pass"
+        return _verdict(self.parts)
+
+    @property
+    def perfect_verdict(self) -> str:
+        """The same on perfect kernels."""
+        return _verdict(self.on_perfect)
 
     @property
     def got(self) -> str:
         """All parts in one line; those that do not hold are marked."""
+        return _line(self.parts)
 
-        def mark(part: Part) -> str:
-            return "" if part.holds is None or part.holds else " (does not hold)"
+    @property
+    def perfect_got(self) -> str:
+        """The same on perfect kernels."""
+        return _line(self.on_perfect)
 
-        return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in self.parts)
+
+def _verdict(parts: tuple[Part, ...]) -> str:
+    if any(part.holds is not None and not part.holds for part in parts):
+        return "fail"
+    return "open" if any(part.holds is None for part in parts) else "pass"
 
 
-def judge(claim: Claim, study: Study) -> Verdict:
-    """Run one check."""
-    return Verdict(claim=claim, parts=claim.check(study))
+def _line(parts: tuple[Part, ...]) -> str:
+    def mark(part: Part) -> str:
+        return "" if part.holds is None or part.holds else " (does not hold)"
+
+    return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in parts)
+
+
+def judge(claim: Claim, study: Study, perfect: Study) -> Verdict:
+    """Run one check on measured and on perfect kernels."""
+    return Verdict(claim=claim, parts=claim.check(study), on_perfect=claim.check(perfect))

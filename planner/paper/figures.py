@@ -105,8 +105,8 @@ def five(study: Study) -> Figure:
         id="5",
         title="Chunked pipelines cut FTL at constant throughput: DeepSeek-R1, 256k in, 64 GPUs, EP x PP = 64",
         notes=(
-            "At each depth the chunk with the least FTL. Throughput: a full pipeline; beside it one batch over "
-            "its own FTL, as Algorithm 1 counts, which charges the pipeline's filling to every batch.",
+            "At each depth the chunk with the least FTL. Throughput: a full pipeline; beside it one batch "
+            "over its own FTL, as Algorithm 1 counts, which charges the pipeline's filling to every batch.",
             "Up-projections of earlier chunks are kept, as the study charges them only to piggybacking.",
         ),
         panels=(
@@ -300,7 +300,8 @@ def twelve(study: Study) -> Figure:
         id="12",
         title="Bandwidth that the KV transfer needs: DeepSeek-R1",
         notes=(
-            "FP8 cache; FTL up to 300 s and kept up-projections at 1M in, which no pool prefills within 10 s.",
+            "FP8 cache; FTL up to 300 s and kept up-projections at 1M in, which no pool prefills within 10 "
+            "s.",
         ),
         panels=tuple(panels),
         scenarios=("paper-fig1-prefill-heavy", "paper-fig12-million"),

@@ -62,7 +62,8 @@ class Pool:
     def labels(self, chunked: bool = False) -> tuple[str, ...]:
         """Short names of the layouts."""
         sharding = (self.tp, self.pp, self.attention_dp, self.moe_tp, self.moe_ep)
-        return tuple(label(*map(int, row), chunked) for row in zip(*sharding, strict=True))
+        rows = zip(*(column.astype(int).tolist() for column in sharding), strict=True)
+        return tuple(label(tp, pp, dp, moe_tp, ep, chunked) for tp, pp, dp, moe_tp, ep in rows)
 
 
 def pool(points: Points, rows: IntArray, ftl_s: FloatArray | None = None) -> Pool:

@@ -12,7 +12,7 @@ from planner.paper.cases import HEAVY, LONG, PIPELINE_GPUS
 from planner.paper.pool import STEPS, Curve
 from planner.paper.study import Case, Study
 from planner.simulate.points import Points
-from planner.simulate.roofline import FloatArray
+from planner.simulate.roofline import BoolArray, FloatArray
 from planner.space import Layouts
 
 BUDGETS = (8, 16, 32, 72, 144, 288, 576, 1152)  # GPUs; the last four are whole racks
@@ -96,9 +96,9 @@ def _pipelines(study: Study, case: Case) -> Pipelines:
     )
 
 
-def best_under(points: Points, limit_s: float, rows: FloatArray) -> float:
+def best_under(points: Points, limit_s: float, rows: BoolArray) -> float:
     """Most requests/s per GPU of some points within an FTL limit; 0 if none meets it."""
-    usable = rows.astype(bool) & (points.ftl_s <= limit_s)
+    usable = rows & (points.ftl_s <= limit_s)
     per_gpu = points.requests_per_s / points.gpus
     return float(np.max(per_gpu[usable], initial=0.0))
 

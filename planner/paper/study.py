@@ -11,7 +11,7 @@ import numpy as np
 from planner import space
 from planner.catalog import Catalog
 from planner.match import frontier
-from planner.paper import pool
+from planner.paper import ideal, pool
 from planner.paper.pool import Curve, IntArray, Pool
 from planner.question import Question, prepare
 from planner.scenario import Fleet, Limits, Scenario, Traffic
@@ -59,10 +59,16 @@ class Case:
 
 
 class Study:
-    """Sweeps on demand, kept. `design_points` counts every point simulated."""
+    """Sweeps on demand, kept. `design_points` counts every point simulated.
 
-    def __init__(self, catalog: Catalog, on_sweep: Callable[[int], None] | None = None) -> None:
+    With `perfect` everything runs on perfect kernels (`planner.paper.ideal`).
+    """
+
+    def __init__(
+        self, catalog: Catalog, on_sweep: Callable[[int], None] | None = None, *, perfect: bool = False
+    ) -> None:
         self.catalog = catalog
+        self.perfect = perfect
         self.design_points = 0
         self._on_sweep = on_sweep
         self._kept: dict[tuple[object, ...], Any] = {}
@@ -86,11 +92,12 @@ class Study:
 
     def _question(self, case: Case) -> Question:
         found = prepare(case.scenario, self.catalog)
-        if not case.domain:
-            return found
         machine = found.setup.machine
-        fabric = replace(machine.fabric, scale_up_gpus=case.domain)
-        return replace(found, setup=replace(found.setup, machine=replace(machine, fabric=fabric)))
+        if case.domain:
+            machine = replace(machine, fabric=replace(machine.fabric, scale_up_gpus=case.domain))
+        if self.perfect:
+            machine = ideal.machine(machine)
+        return replace(found, setup=replace(found.setup, machine=machine))
 
     def setup(self, case: Case) -> Setup:
         """Model, formats and machine of a case."""

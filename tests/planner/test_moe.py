@@ -124,8 +124,8 @@ def test_a_gate_is_a_third_matrix():
 
 def test_an_all_to_all_spares_a_rank_the_tokens_of_others():
     machine, tokens = h200(moe=PLAIN), np.array([1.0, 64.0, 4096.0])
-    held = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32)
-    sent = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32, dispatched=True)
+    held = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3)
+    sent = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3, dispatched=True)
     assert np.all(sent.seconds <= held.seconds) and sent.seconds[2] < 0.95 * held.seconds[2]
 
 
@@ -176,19 +176,21 @@ def test_skewed_routing_against_simulation(ep, exponent):
     assert np.mean(np.abs(found.experts / touched - 1)) < 0.15
 
 
-def test_planning_skew_touches_what_independent_choice_would():
+def test_skew_of_a_third_touches_what_independent_choice_would():
     tokens = np.array([1, 2, 4, 8, 16, 32, 64, 128, 512])
     for topk, experts in ((8, 256), (4, 32), (8, 128), (6, 384)):
         independent = experts * (1 - (1 - topk / experts) ** tokens)
-        assert np.allclose(distinct_experts(tokens, experts, topk), independent, rtol=0.06)
+        assert np.allclose(distinct_experts(tokens, experts, topk, 0.3), independent, rtol=0.06)
+        # real routing is less even: planning expects fewer experts
+        assert np.all(distinct_experts(tokens, experts, topk) <= independent * 1.06)
 
 
-def test_planning_skew_is_at_least_the_luck_of_independent_choice():
+def test_skew_of_a_third_is_at_least_the_luck_of_independent_choice():
     """Even where experts are equally popular, the busiest of 32 ranks has more than the mean."""
     rng = np.random.default_rng(3)
     for tokens in (32, 256, 2048):
         draws = rng.multinomial(tokens * 8, np.full(32, 1 / 32), size=200).max(axis=1).mean()
-        found = float(imbalance(tokens, 8, 256, 32)) * tokens * 8 / 32
+        found = float(imbalance(tokens, 8, 256, 32, 0.3)) * tokens * 8 / 32
         assert 0.9 * draws < found < 1.4 * draws
 
 

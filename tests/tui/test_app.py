@@ -14,6 +14,7 @@ from typing import Any
 import fakes
 import pytest
 from textual import events
+from textual.app import App
 from textual.widgets import HelpPanel, Input
 
 from planner.fields import BY_KEY, FIELDS
@@ -599,11 +600,10 @@ def test_a_bug_in_the_application_is_raised_and_not_printed(monkeypatch: pytest.
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("in a widget")
 
-    class Headless(app_module.RatematchApp):
-        def run(self, **options: Any) -> None:
-            super().run(headless=True, **options)
+    def headless(self: App[None], **options: Any) -> None:
+        App.run(self, headless=True, **options)
 
-    monkeypatch.setattr(app_module, "RatematchApp", Headless)
+    monkeypatch.setattr(app_module.RatematchApp, "run", headless)
     monkeypatch.setattr(PlanCard, "show", broken)
     with pytest.raises(ZeroDivisionError, match="in a widget"):
         app_module.run(fakes.SCENARIO, plan_fn=fakes.plan, names_fn=fakes.names)

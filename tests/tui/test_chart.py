@@ -308,3 +308,16 @@ async def test_moving_the_cursor_does_not_build_the_picture_again() -> None:
         await pilot.resize_terminal(90, 20)
         await pilot.pause()
         assert app.chart.picture() is not picture
+
+
+@pytest.mark.parametrize("x", [11.0, 120.0, 290.0])
+async def test_the_readout_never_hides_the_cursor(x: float) -> None:
+    app = ChartApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        flat = points([10.0, x, 300.0], [1000.0, 990.0, 980.0])
+        app.chart.show((flat, NONE), None, 0.02)
+        app.chart.focus()
+        await pilot.press("home", "right")
+        shown = fakes.text(app.chart)
+        assert UNICODE.cursor in shown.replace(f"{UNICODE.cursor} {x:g} tok/s/user", "")
+        assert f"{UNICODE.cursor} {x:g} tok/s/user" in shown and "TP8 + TP8" in shown

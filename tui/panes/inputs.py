@@ -52,7 +52,9 @@ class InputsPane(Container):
                 yield Static(group, classes="heading")
                 for field in fields:
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
-                    knob.HELP = f"## {field.label}\n\n{field.help}\n\nAccepted: {field.accepted}."
+                    knob.HELP = (  # type: ignore[misc]  # HelpPanel reads it from the instance
+                        f"## {field.label}\n\n{field.help}\n\nAccepted: {field.accepted}."
+                    )
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:

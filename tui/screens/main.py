@@ -22,6 +22,7 @@ from textual.widgets import HelpPanel
 from planner import fields
 from planner.errors import InputError
 from planner.scenario import Scenario
+from tui.asker import DEBOUNCE_S, Asker
 from tui.glyphs import UNICODE, Glyphs
 from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.panes.breakdown import BreakdownPane, DetailsPane
@@ -40,10 +41,6 @@ if TYPE_CHECKING:
     from planner.result import Frontier
 
 NamesFn = Callable[[str], Sequence[str]]
-DEBOUNCE_S = 0.12  # typing and held keys wait this long for the next one
-LATE_S = 0.4  # an answer is called old only if the new one takes longer: quick ones must not flicker
-
-
 HINTS: dict[type[Widget], str] = {
     ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
     FixList: "Each line alone makes the scenario feasible.",
@@ -70,8 +67,13 @@ class MainScreen(Screen[None]):
         Binding("v", "swap_view", "chart/plan", id="swap-view"),
         Binding("r", "recompute", "recompute", show=False, id="recompute"),
     ]
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (80, "-normal"), (110, "-wide"), (150, "-xwide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-short"), (30, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-narrow"),
+        (80, "-normal"),
+        (110, "-wide"),
+        (150, "-xwide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     # Textual paints the whole screen anew when the focus moves: 40 kB on the wire for one arrow key.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
@@ -94,15 +96,11 @@ class MainScreen(Screen[None]):
         self.history = History(scenario)
         self.view = View(scenario=scenario, base=base or scenario, name=name)
         self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up)
-        self._generation = 0
+        self._asker = Asker(self.solver, self.set_timer, clock, self._late, debounce_s)
         self._names_fn = names_fn
         self._clock = clock
-        self._debounce_s = debounce_s
-        self._pending: Timer | None = None
-        self._last_edit = float("-inf")
         self._last_knob: Knob | None = None
         self._ageing: Timer | None = None
-        self._lateness: Timer | None = None
         self._key_state: object = None
 
     def compose(self) -> ComposeResult:
@@ -127,7 +125,7 @@ class MainScreen(Screen[None]):
         self._show()
         self.query_one(InputsPane).knobs[0].focus()
         self.solver.start()
-        self.call_after_refresh(self._submit)
+        self.call_after_refresh(self._edited, at_once=True)
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -190,7 +188,7 @@ class MainScreen(Screen[None]):
     def knob_rejected(self, message: Knob.Rejected) -> None:
         """What was typed cannot be used: keep the last answer, say why."""
         message.stop()
-        self._hold()
+        self._asker.hold()
         self.set_view(invalid=message.error.field, problem=str(message.error), solving=False, late=False)
 
     @on(Knob.Cancelled)
@@ -248,7 +246,7 @@ class MainScreen(Screen[None]):
         try:
             fields.check(scenario)
         except InputError as error:
-            self._hold()
+            self._asker.hold()
             self.set_view(
                 scenario=scenario,
                 invalid=error.field,
@@ -258,50 +256,21 @@ class MainScreen(Screen[None]):
                 error="",
             )
             return
-        now = self._clock()
-        held = now - self._last_edit < self._debounce_s
-        self._last_edit = now
-        self._cancel_pending()
-        self.set_view(scenario=scenario, invalid="", problem="", error="", solving=True)
-        if at_once or not held or self._debounce_s <= 0:
-            self._submit()
-        else:
-            self._pending = self.set_timer(self._debounce_s, self._submit)
+        self._ask(at_once=at_once, scenario=scenario, invalid="", problem="")
 
-    def _cancel_pending(self) -> None:
-        if self._pending is not None:
-            self._pending.stop()
-            self._pending = None
+    def _ask(self, *, at_once: bool = True, fresh: bool = False, **values: Any) -> None:
+        self.set_view(solving=True, error="", **values)
+        self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)
 
-    def _hold(self) -> None:
-        """Nothing may be asked now, and answers on their way are no longer wanted."""
-        self._cancel_pending()
-        self._in_time()
-        self._generation = -1
-
-    def _submit(self, *, fresh: bool = False) -> None:
-        self._cancel_pending()
-        self._generation = self.solver.submit(self.history.present, fresh=fresh)
-        if not self.view.solving or self.view.error:
-            self.set_view(solving=True, error="")
-        if self._lateness is None:
-            self._lateness = self.set_timer(LATE_S, self._call_late)
-
-    def _call_late(self) -> None:
-        self._lateness = None
+    def _late(self) -> None:
         if self.view.solving:
             self.set_view(late=True)
-
-    def _in_time(self) -> None:
-        if self._lateness is not None:
-            self._lateness.stop()
-            self._lateness = None
 
     # Answers
 
     def _current(self, message: SolverMessage) -> bool:
         message.stop()
-        return message.generation == self._generation
+        return self._asker.wants(message)
 
     @on(FrontierReady)
     def frontier_ready(self, message: FrontierReady) -> None:
@@ -315,14 +284,14 @@ class MainScreen(Screen[None]):
         """The answer."""
         if self._current(message):
             plan = message.plan
-            self._in_time()
+            self._asker.settle()
             self.set_view(
                 late=False,
                 plan=plan,
                 plan_at=self._clock(),
                 cached=message.cached,
                 frontiers=(plan.frontier_disaggregated, plan.frontier_colocated),
-                solving=False,
+                solving=self._asker.waiting,
                 error="",
             )
 
@@ -330,7 +299,7 @@ class MainScreen(Screen[None]):
     def solve_failed(self, message: SolveFailed) -> None:
         """No answer: say why, keep what is shown."""
         if self._current(message):
-            self._in_time()
+            self._asker.settle()
             if message.field in fields.BY_KEY:
                 self.set_view(solving=False, late=False, invalid=message.field, problem=message.line)
             else:
@@ -372,7 +341,7 @@ class MainScreen(Screen[None]):
     def action_recompute(self) -> None:
         """Plan again, even what is remembered."""
         if not self.view.invalid:
-            self._submit(fresh=True)
+            self._ask(fresh=True)
 
     def action_copy_command(self) -> None:
         """Copy the command line that gives this plan."""

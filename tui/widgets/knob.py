@@ -113,6 +113,8 @@ class Knob(Widget, can_focus=True):
     def action_step(self, by: int) -> None:
         """Turn the knob."""
         self.discard()
+        if self.field.kind == "choice" and not self.names:
+            return
         value = self.field.step(self.value, by, self.names)
         if value != self.value:
             self.post_message(self.Changed(self, value))

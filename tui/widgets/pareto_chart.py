@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar
@@ -17,25 +16,14 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from planner.units import format_seconds, three_digits
 from tui.glyphs import UNICODE, Glyphs
+from tui.widgets.chart_marks import COLOC, SPLIT, Marks, lay, legend, plan_marks, readout
 
 if TYPE_CHECKING:
     from planner.result import Frontier, Plan
     from tui.plotting import Cell, Picture
 
 REACH = 6.0  # cells: a mouse farther than this from every point picks none
-SPLIT, COLOC = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A character of ours on the chart, at a point in data units."""
-
-    x: float
-    y: float
-    glyph: str
-    hue: str
 
 
 class ParetoChart(Widget, can_focus=True):
@@ -76,8 +64,7 @@ class ParetoChart(Widget, can_focus=True):
         self.glyphs = glyphs
         self._frontiers: tuple[Frontier, Frontier] | None = None
         self._plan: Plan | None = None
-        self._limit_x = 0.0
-        self._ttl_s = 0.0
+        self._ttl_s = 1.0
         self._cursor: tuple[int, int] | None = None  # series, index
         self._hover: tuple[int, int] | None = None
         self._picture: Picture | None = None
@@ -86,7 +73,7 @@ class ParetoChart(Widget, can_focus=True):
         self._checked = False  # whether it still holds
         self._look: object = None
         self._strips: dict[int, Strip] = {}  # rows without the cursor
-        self._marks: dict[tuple[int, int], tuple[str, str]] = {}
+        self._marks: Marks = {}
         self._waiting = "computing" + glyphs.ellipsis
         self.border_title = "tokens/s per GPU over tokens/s per user"
 
@@ -103,7 +90,7 @@ class ParetoChart(Widget, can_focus=True):
             return
         covered, cursor_x = self._cursor_rows(), self._point_x(self._cursor)
         self._frontiers, self._plan = frontiers, plan
-        self._ttl_s, self._limit_x = ttl_s, 1 / ttl_s
+        self._ttl_s = ttl_s
         self._hover = None
         if self._cursor is not None and cursor_x is not None:
             self._cursor = self._nearest_x(self._cursor[0], cursor_x)
@@ -182,7 +169,7 @@ class ParetoChart(Widget, can_focus=True):
         plan = self._plan
         chosen = plan.chosen if plan else None
         series = COLOC if plan is not None and plan.choice == "colocated" else SPLIT
-        return self._nearest_x(series, chosen.tokens_per_s_per_user if chosen else self._limit_x)
+        return self._nearest_x(series, chosen.tokens_per_s_per_user if chosen else 1 / self._ttl_s)
 
     def on_focus(self) -> None:
         """Show the cursor where the plan is."""
@@ -244,117 +231,39 @@ class ParetoChart(Widget, can_focus=True):
         self._checked, self._look = True, (width, height, theme)
         self._strips.clear()
         if self._frontiers is None or width < 16 or height < 5:
-            return self._forget()
+            self._forget()
+            return None
         from tui import plotting
 
-        points = [(mark.x, mark.y) for mark in self._plan_marks()]
-        limits = plotting.axes(self._frontiers, points, self._limit_x, width, height)
+        points = [(mark.x, mark.y) for mark in plan_marks(self._plan, self.glyphs)]
+        limits = plotting.axes(self._frontiers, points, 1 / self._ttl_s, width, height)
         if limits is None:
-            return self._forget()
+            self._forget()
+            return None
         split, coloc = self._frontiers
         key = (width, height, theme, limits)
         if self._picture is None or key != self._picture_key or not _same(self._frontiers, self._drawn):
             self._picture_key, self._drawn = key, self._frontiers
             hues = plotting.Hues(split=self._hue("split"), coloc=self._hue("coloc"), cloud=self._hue("cloud"))
             self._picture = plotting.draw(split, coloc, limits, width, height, hues, ascii=self.glyphs.ascii)
-        self._marks = self._static_marks(self._picture)
+        self._marks = lay(
+            self._picture, self._frontiers, self._plan, self._ttl_s, self.glyphs, self._hue("cloud")
+        )
         return self._picture
 
     def _forget(self) -> None:
         self._picture, self._picture_key, self._marks = None, None, {}
 
-    def _plan_marks(self) -> list[Mark]:
-        """The chosen serving and the one it was preferred to."""
-        if self._plan is None:
-            return []
-        g, marks = self.glyphs, []
-        servings = (("disaggregated", "split"), ("colocated", "coloc"))
-        for name, hue in sorted(servings, key=lambda item: item[0] == self._plan.choice):
-            serving = getattr(self._plan, name)
-            if serving is not None:
-                chosen = name == self._plan.choice
-                glyph, colour = (g.chosen, "chosen") if chosen else (g.other, hue)
-                marks.append(Mark(serving.tokens_per_s_per_user, serving.tokens_per_s_per_gpu, glyph, colour))
-        return marks
-
-    def _static_marks(self, picture: Picture) -> dict[tuple[int, int], tuple[str, str]]:
-        """What lies on the picture whatever the cursor does: cell to glyph and hue, the last one wins."""
-        g, place = self.glyphs, picture.geometry
-        cells: dict[tuple[int, int], tuple[str, str]] = {}
-        col = place.column(self._limit_x)
-        if col is not None:
-            for row in range(place.top, place.top + place.rows):
-                if self._free(picture, col, row):
-                    cells[col, row] = (g.limit, "limit")
-            text = f"TTL {g.at_most} {format_seconds(self._ttl_s)}"
-            start = col + 2 if col + 2 + len(text) < place.width // 2 else col - 1 - len(text)
-            row = place.top + place.rows - 1
-            free = all(self._free(picture, c, row) for c in range(start, start + len(text)))
-            if free and start > place.left:
-                cells.update({(start + i, row): (char, "limit") for i, char in enumerate(text)})
-        if self._frontiers is not None and not g.ascii:
-            for series in (COLOC, SPLIT):
-                self._sprinkle(cells, series, picture)
-        for mark in self._plan_marks():
-            at = place.cell(mark.x, mark.y)
-            if at is not None:
-                cells[at] = (mark.glyph, mark.hue)
-        return cells
-
-    def _free(self, picture: Picture, col: int, row: int) -> bool:
-        """Whether a cell holds no line: blank, or only a dot of the cloud."""
-        if not 0 <= col < picture.geometry.width:
-            return False
-        char, hue = picture.cells[row][col]
-        return char == " " or hue.lower() == self._hue("cloud").lower()
-
-    def _sprinkle(self, cells: dict[tuple[int, int], tuple[str, str]], series: int, picture: Picture) -> None:
-        """Put the glyph of a series on its line every few columns: told apart without colour."""
-        assert self._frontiers is not None
-        frontier = self._frontiers[series]
-        glyph, hue = ((self.glyphs.split, "split"), (self.glyphs.colocated, "coloc"))[series]
-        last = -100
-        points = zip(
-            frontier.tokens_per_s_per_user.tolist(), frontier.tokens_per_s_per_gpu.tolist(), strict=True
-        )
-        for x, y in points:
-            at = picture.geometry.cell(x, y)
-            if at is not None and at[0] - last >= 4:
-                cells[at] = (glyph, hue)
-                last = at[0]
-
     def _set_legend(self) -> None:
-        g = self.glyphs
-        if self._frontiers is None:
-            self.border_subtitle = ""
-            return
-        parts = [f"[$hue-split]{g.split}[/] split", f"[$hue-coloc]{g.colocated}[/] co-located"]
-        if self._plan is not None and self._plan.chosen is not None:
-            parts.append(f"[$hue-chosen]{g.chosen}[/] plan")
-        if self._picture is not None and self._picture.geometry.column(self._limit_x) is not None:
-            parts.append(f"[$hue-limit]{g.limit}[/] TTL limit")
-        else:
-            parts.append(f"TTL limit {format_seconds(self._ttl_s)} is off the chart")
-        self.border_subtitle = "  ".join(parts)
+        drawn = self._frontiers is not None
+        self.border_subtitle = legend(self._picture, self._plan, self._ttl_s, self.glyphs) if drawn else ""
 
     def readout(self) -> list[str]:
         """What the cursor's point is, a line each; empty without a cursor."""
         at = self.cursor
         if at is None or self._frontiers is None or at[1] >= len(self._frontiers[at[0]]):
             return []
-        series, i = at
-        f, g = self._frontiers[series], self.glyphs
-        x, y = float(f.tokens_per_s_per_user[i]), float(f.tokens_per_s_per_gpu[i])
-        lines = [
-            f"{g.cursor} {three_digits(x)} tok/s/user {g.dot} {three_digits(y)} tok/s/GPU",
-            f"TTL {format_seconds(1 / x)} {g.dot} {f.gpus[i]:,.0f} GPUs",
-        ]
-        if series == SPLIT:
-            lines[1] += f" {g.dot} ctx:gen {three_digits(float(f.ctx_gen_ratio[i]))}"
-            lines.append(f"{f.prefill[i]} + {f.decode[i]}")
-        else:
-            lines.append(f"co-located {f.decode[i]}")
-        return lines
+        return readout(self._frontiers[at[0]], at[1], at[0], self.glyphs)
 
     def render_line(self, y: int) -> Strip:
         """One row: the picture's cells, marks over them, cursor and readout on top."""
@@ -393,14 +302,33 @@ class ParetoChart(Widget, can_focus=True):
             segments.append(_segment("".join(char for _, (char, _) in run), look, base))
         return Strip(segments, len(cells))
 
-    def _cursor_rows(self) -> set[int]:
-        """The rows that cursor and readout lie on."""
+    def _cursor_cell(self) -> tuple[int, int] | None:
+        """Column and row of the cursor; None without one, or off the chart."""
         at, picture = self.cursor, self._picture
         if at is None or picture is None or self._frontiers is None or at[1] >= len(self._frontiers[at[0]]):
-            return set()
+            return None
         f = self._frontiers[at[0]]
-        row = picture.geometry.row(float(f.tokens_per_s_per_gpu[at[1]]))
-        return {*range(len(self.readout())), *(() if row is None else (row,))}
+        return picture.geometry.cell(
+            float(f.tokens_per_s_per_user[at[1]]), float(f.tokens_per_s_per_gpu[at[1]])
+        )
+
+    def _readout_place(self, lines: list[str]) -> tuple[int, int]:
+        """Column and row of the readout: top right, or bottom left where it would hide the cursor."""
+        assert self._picture is not None
+        place, cell = self._picture.geometry, self._cursor_cell()
+        size = max(len(line) for line in lines) + 2
+        left = max(place.width - size, place.left)
+        if cell is not None and cell[0] >= left - 1 and cell[1] < len(lines):
+            return place.left, place.top + place.rows - len(lines)
+        return left, place.top
+
+    def _cursor_rows(self) -> set[int]:
+        """The rows that cursor and readout lie on."""
+        lines = self.readout()
+        if self._picture is None or not lines:
+            return set()
+        top, cell = self._readout_place(lines)[1], self._cursor_cell()
+        return {*range(top, top + len(lines)), *(() if cell is None else (cell[1],))}
 
     def _moved(self, before: set[int]) -> None:
         """Repaint what the cursor left and what it came to."""
@@ -411,26 +339,20 @@ class ParetoChart(Widget, can_focus=True):
             self.refresh(*(Region(0, row, self.size.width, 1) for row in rows))
 
     def _overlay_cursor(self, cells: list[Cell], bold: set[int], y: int) -> None:
-        at = self.cursor
-        picture = self._picture
-        if at is None or picture is None or self._frontiers is None:
-            return
         lines = self.readout()
-        if y < len(lines):
-            text = f" {lines[y]} "
-            start = max(picture.geometry.width - max(len(line) for line in lines) - 2, picture.geometry.left)
-            for i, char in enumerate(text.ljust(picture.geometry.width - start)):
-                if start + i < len(cells):
-                    cells[start + i] = (char, self._hue("cursor") if y == 0 else self._hue("chosen"))
-        frontier = self._frontiers[at[0]]
-        if at[1] >= len(frontier):
+        if not lines:
             return
-        place = picture.geometry.cell(
-            float(frontier.tokens_per_s_per_user[at[1]]), float(frontier.tokens_per_s_per_gpu[at[1]])
-        )
-        if place is not None and place[1] == y:
-            cells[place[0]] = (self.glyphs.cursor, self._hue("cursor"))
-            bold.add(place[0])
+        left, top = self._readout_place(lines)
+        if top <= y < top + len(lines):
+            size = max(len(line) for line in lines) + 2
+            hue = self._hue("cursor" if y == top else "chosen")
+            for col, char in enumerate(f" {lines[y - top]} ".ljust(size), left):
+                if col < len(cells):
+                    cells[col] = (char, hue)
+        cell = self._cursor_cell()
+        if cell is not None and cell[1] == y:
+            cells[cell[0]] = (self.glyphs.cursor, self._hue("cursor"))
+            bold.add(cell[0])
 
     def _message_line(self, y: int) -> Strip:
         width = self.size.width
