@@ -32,6 +32,8 @@ class EngineProfile:
     exposure: float = 1.0  # share of prefill work that stops the decodes beside it
     bunching: float = 0.0  # how much requests that start together stay together (prompts first)
     turns: float = 1.0  # decode steps a new request waits for its turn
+    handover_s: float = 0.0  # handing a request from a prefill to a decode instance, beside its cache
+    arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
     # limits
     max_batch: int  # sequences per attention rank
     memory_fraction: float  # share of GPU memory that weights, activations and cache may fill

@@ -335,6 +335,8 @@ def predict(runs: Runs) -> tuple[FloatArray, FloatArray]:
         exposure=column("exposure"),
         bunching=column("bunching"),
         turns=column("turns"),
+        arrival_s=column("arrival_s"),
+        handover_s=column("handover_s"),
         request_s=column("prefill_request_s"),
     )
     return serve(runs.client, runs.server, scheduler)

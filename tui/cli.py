@@ -290,6 +290,12 @@ def _bench(arguments: Sequence[str]) -> int:
     return DONE
 
 
+def _paper(arguments: Sequence[str]) -> int:
+    from tui import paper_command
+
+    return paper_command.run(arguments, _catalog, _ascii())
+
+
 def _serve(arguments: Sequence[str]) -> int:
     import shlex
 
@@ -321,6 +327,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "plan": (_plan, "print the plan for a scenario: text, JSON, CSV or Markdown"),
     "presets": (_presets, "list models, systems, engines and scenarios, or show one"),
     "import-model": (_import_model, "add a model from its Hugging Face config.json"),
+    "paper": (_paper, "rebuild the study behind ratematch: its figures and findings"),
     "bench": (_bench, "measure the speed of ratematch on this machine"),
     "serve": (_serve, "the application in a browser, on localhost"),
     "paths": (_paths, "print the folders that ratematch reads and writes"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.summary import ascii_only
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
@@ -51,6 +53,14 @@ class Glyphs:
     tab: str
     backspace: str
     up_down: str
+
+    def plain(self, text: str) -> str:
+        """Text of the planner in this alphabet.
+
+        >>> ASCII.plain("500 µs → 2 ms"), UNICODE.plain("500 µs -> 2 ms")
+        ('500 us -> 2 ms', '500 µs → 2 ms')
+        """
+        return ascii_only(text) if self.ascii else text.replace("->", self.arrow)
 
 
 UNICODE = Glyphs(

@@ -196,8 +196,8 @@ def axes(
         x0=x0 - pad,
         x1=x1 + pad,
         y1=y1,
-        xticks=log_ticks(10 ** (x0 - pad), 10 ** (x1 + pad), max(width // 9, 2)),
-        yticks=nice_ticks(0, y1, max(height // 4, 2)),
+        xticks=log_ticks(10 ** (x0 - pad), 10 ** (x1 + pad), min(max(width // 9, 2), 12)),
+        yticks=nice_ticks(0, y1, min(max(height // 4, 2), 8)),
     )
 
 

@@ -133,7 +133,9 @@ def status(view: View, now: float, glyphs: Glyphs) -> Status:
         return Status(glyphs.error, "error", age, "$hue-bad")
     if view.plan is None or view.solving:
         return Status(glyphs.busy, "computing", age, "$hue-split")
-    took = "from memory" if view.cached else format_seconds(view.plan.seconds.get("total", math.nan))
+    took = "from memory"
+    if not view.cached:
+        took = glyphs.plain(format_seconds(view.plan.seconds.get("total", math.nan)))
     points = sum(view.plan.design_points.values())
     rest = f"{took} {glyphs.dot} {compact(points)} points"
     if view.infeasible:

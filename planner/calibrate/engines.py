@@ -44,6 +44,8 @@ CONSTANTS = (
     Constant("exposure", 0.4, 1.3, 0.95),
     Constant("bunching", 0.0, 1.0, 0.2),
     Constant("turns", 0.5, 4.0, 1.5),
+    Constant("arrival_s", 0.0, 2e-2, 2e-3),  # published fit: 15.6 ms of API time per request
+    Constant("handover_s", 0.0, 0.5, 0.05),
     Constant("prefill_request_s", 2e-3, 0.3, 0.03),  # published fit: 15.6 ms of API time
     Constant("prefill_stretch", 0.9, 1.5, 1.15),
 )
@@ -111,6 +113,8 @@ def _predict(trials: _Trials, values: FloatArray) -> tuple[FloatArray, FloatArra
         exposure=c["exposure"],
         bunching=c["bunching"],
         turns=c["turns"],
+        arrival_s=c["arrival_s"],
+        handover_s=c["handover_s"],
         request_s=c["prefill_request_s"],
     )
     return serve(trials.full.client, server, scheduler)

@@ -119,7 +119,7 @@ def _models(study: Study) -> Figure:
         title="Models that the study lacks, 16k/2k on GB200",
         notes=("Other traffic and systems: the table of where a split pays.",),
         panels=tuple(panels),
-        scenarios=tuple(f"paper-{model.split('-')[0].split('.')[0]}" for model in OTHER_MODELS),
+        scenarios=tuple(f"paper-models-{model}" for model in OTHER_MODELS),
     )
 
 

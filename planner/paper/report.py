@@ -128,7 +128,8 @@ def pays_csv(rows: Sequence[Row]) -> str:
 def summary(done: Reproduction) -> str:
     """How the claims came out, in one line."""
     counts = ", ".join(f"{done.count(v)} {v}" for v in ("pass", "fail", "open") if done.count(v))
-    judged = f"{len(done.verdicts)} claims: {counts}. " if done.verdicts else ""
+    total = len(done.verdicts)
+    judged = f"{total} claim{'s' * (total != 1)}: {counts}. " if total else ""
     return f"{judged}{done.design_points:,} design points in {done.seconds:.1f} s."
 
 
@@ -230,7 +231,7 @@ def _detail(verdict: Verdict) -> str:
 
 def _absolute(figure: Figure) -> str:
     """Ends of each line in absolute numbers."""
-    rows = [("panel", "line", "from", "to")]
+    rows: list[tuple[str, ...]] = [("panel", "line", "from", "to")]
     for panel in figure.panels:
         for series in panel.series:
             if series.dots or not len(series.x):
@@ -256,38 +257,41 @@ _INTRODUCTION = """# The study, reproduced in the open
 
     ratematch paper --out docs
 
-It draws the study's figures from ratematch's own simulator with absolute numbers, checks its findings, and adds
-what its readers asked for: fixed against dynamic matching, small fleets, other systems and models.
+It draws the study's figures from ratematch's own simulator with absolute numbers, checks its findings,
+and adds what its readers asked for: fixed against dynamic matching, small fleets, other systems and models.
 
 {summary}
 
-Checks and tolerances were written before the first result was seen; a fail stays visible. The simulator is
-fitted to measured kernels and judged on measured serving, not on these figures. "On perfect kernels" repeats a
-check with every operator at its data-sheet peak, without floors, latencies and host time: a finding that holds
-there and fails on measured kernels is undone by them; one that fails in both does not follow from the operators."""
+Checks and tolerances were written before the first result was seen; a fail stays visible. The simulator
+is fitted to measured kernels and judged on measured serving, not on these figures. "On perfect kernels"
+repeats a check with every operator at its data-sheet peak, without floors, latencies and host time: a
+finding that holds there and fails on measured kernels is undone by them; one that fails in both does not
+follow from the operators."""
 
-_READING = """GB200 NVL72, FP4 weights, FP8 KV cache, FTL within 10 s, a fleet as large as the best ratio needs,
-unless a figure says otherwise. Next to each figure its values as CSV: absolute, normalised (1 is the fastest user
-and the highest throughput of a panel, or the end of the axis), and what is deployed at each point.
+_READING = """GB200 NVL72, FP4 weights, FP8 KV cache, FTL within 10 s, a fleet as large as the best ratio
+needs, unless a figure says otherwise. The folder `paper` holds the values of each figure as CSV: absolute,
+normalised (1 is the fastest user and the highest throughput of a panel, or the end of the axis), and what
+is deployed at each point.
 
-Parts of the axis, as shares of its end (where decode batches reach single digits): loose 0.05 to 0.25, medium
-0.25 to 0.75, tight 0.75 to 1. Gains are geometric means over a part."""
+Parts of the axis, as shares of its end (where decode batches reach single digits): loose 0.05 to 0.25,
+medium 0.25 to 0.75, tight 0.75 to 1. Gains are geometric means over a part."""
 
-_WHERE = """Output tokens/s per GPU of a split over those of the best co-located serving, as geometric means over
-the parts of the axis; "pays at" lists the parts with at least 5 %. tok/s/GPU: the split at its loose end. ratio: prefill
-GPUs per decode GPU at the loose and the tight end. H200 runs FP8, or the published 4-bit checkpoint; the others FP4."""
+_WHERE = """Output tokens/s per GPU of a split over those of the best co-located serving, as geometric
+means over the parts of the axis; "pays at" lists the parts with at least 5 %. tok/s/GPU: the split at its
+loose end. ratio: prefill GPUs per decode GPU at the loose and the tight end. H200 runs FP8, or the
+published checkpoint where that is 4-bit; the others run FP4."""
 
-_DIFFERENCES = """- **Kernels.** Ours are fitted to measurements, with floors, launch gaps and latencies that grow
-  with the group; the study's simulator idealises to an unknown degree. Tight TTLs differ most.
-- **Chunked pipelines.** Real engines lose 18 to 30 % of ideal throughput, the study 0 to 3 %; ours lies between.
+_DIFFERENCES = """- **Kernels.** Ours are fitted to measurements, with floors, launch gaps and latencies
+  that grow with the group; the study's simulator idealises to an unknown degree. Tight TTLs differ most.
+- **Chunked pipelines.** Real engines lose 18 to 30 % of ideal throughput, the study 0 to 3 %.
 - **KV format.** Not stated; FP8 here. FP4 would halve every bandwidth and raise decode at long context.
 - **Transfer.** The study adds no latency for it; ours adds what the links cannot hide behind prefill.
-- **Piggybacking.** The piggybacked curve has the same mix of prompt and decode tokens in every pass, as the study
-  describes it. The co-located envelope also has the planner's own way, which bounds the mean token latency
-  and may put a whole prompt into one pass.
+- **Piggybacking.** The piggybacked curve has the same mix of prompt and decode tokens in every pass, as
+  the study describes it. The co-located envelope also has the planner's own way, which bounds the mean
+  token latency and may put a whole prompt into one pass.
 - **The axis.** The study normalises without saying by what; ours ends where batches reach single digits.
-- **Figure 11** has no stated traffic, **figures 13 and 14** no public trace.
+- **Traffic.** Figure 11 has none stated, figures 13 and 14 no public trace.
 - **Changed after the first look.** The first run took the planner's own piggybacking for the piggybacked
-  curve (claims 5 and 6, both failed then); it was replaced by the study's definition above, under which claim 5
-  passes. No tolerance and no other check was changed.
-- **Error bands** are not drawn: the accuracy of whole deployments is measured apart (`ratematch validate`)."""
+  curve (claims 5 and 6, which both failed then). The study's definition above replaced it. No tolerance
+  and no other check was changed; facts that decide nothing were added to claims 3 and 4.
+- **Error bands** are not drawn: `ratematch validate` measures the accuracy of whole deployments apart."""

@@ -126,9 +126,14 @@ def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
         wide = both_ways * per_byte * np.where(gpus > RACK_HOST_GPUS, 1.0 / MULTICAST_SHARE, 1e6)
         least = np.minimum(least, bytes_ * wide)
     outside = _outside(fabric, gpus)
+    seconds = least + bytes_ * (2.0 * outside / NIC_SHARE) + (fixed + _hops(fabric, gpus))
+    if np.any(gpus > fabric.scale_up_gpus):
+        # the custom kernels write into peers' memory; beyond the domain NCCL takes over
+        far = gpus > fabric.scale_up_gpus
+        seconds = np.maximum(seconds, far * nccl(machine, "nccl_all_reduce", bytes_, gpus).seconds)
     light = (gpus > 1.0) if fabric.topology == "switch" else both_ways
     return Cost(
-        least + bytes_ * (2.0 * outside / NIC_SHARE) + (fixed + _hops(fabric, gpus)),
+        seconds,
         bytes_ * np.maximum(light / _bandwidth(fabric, gpus), outside),
     )
 

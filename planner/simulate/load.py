@@ -15,9 +15,10 @@ all requests at once: on average half of them are served before a request of the
 later waves it waits as behind a single server, or, where equal lengths keep requests in step and
 the scheduler does not pull them apart, behind those of its own bunch:
 
-    wait = R W / 2 / waves + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching (R W - spread S TPOT) / 2)
+    wait = arrival (R - 1) / 2 + R W / 2 / waves
+         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching (R W - spread S TPOT) / 2)
 
-with R the requests per prefill rank and ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal
+with `arrival` the host's serial work per request beside it, R the requests per prefill rank and ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal
 service times). A batch that is full holds the rest in the queue.
 """
 
@@ -64,6 +65,8 @@ class Scheduler:
     exposure: FloatArray | float
     bunching: FloatArray | float
     turns: FloatArray | float
+    arrival_s: FloatArray | float  # serial host work per request beside it
+    handover_s: FloatArray | float  # from prefill to decode instance, where they are apart
     request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
 
 
@@ -97,8 +100,10 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
         together = scheduler.bunching * np.maximum(1 - client.spread * decoding / work, 0.0)
         bunch = together * work / 2
         wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
+        wait = wait + scheduler.arrival_s * (client.prefill_requests - 1) / 2
         turn = server.colocated * scheduler.turns * tpot
-        ttft = server.prompt_s + scheduler.request_s + server.transfer_s + turn + wait
+        apart = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
+        ttft = server.prompt_s + scheduler.request_s + apart + turn + wait
         # requests beyond the batch wait for places: every place turns over once per stay
         held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
         next_batch = admitted * decoding / (ttft + decoding)

@@ -21,6 +21,7 @@ ENGINES = ("trtllm", "sglang", "vllm")
 SYSTEMS = catalog.load().names("system")
 KINDS = {
     "all_reduce": AllReduceConstants,
+    "nccl_all_reduce": NcclConstants,
     "all_gather": NcclConstants,
     "reduce_scatter": NcclConstants,
     "all_to_all": NcclConstants,

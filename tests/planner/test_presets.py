@@ -124,7 +124,8 @@ def test_scenarios_name_presets_and_fit_their_model(name):
     model = PRESETS.model(scenario.model)
     PRESETS.system(scenario.system)
     PRESETS.engine(scenario.engine)
-    assert scenario.traffic.isl + scenario.traffic.osl <= model.max_context
+    if name not in ("paper-fig5-long-prefill", "paper-fig12-million"):  # the study goes beyond, and says so
+        assert scenario.traffic.isl + scenario.traffic.osl <= model.max_context
 
 
 def test_the_papers_four_patterns():

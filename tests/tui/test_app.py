@@ -527,11 +527,12 @@ async def test_a_small_terminal_shows_plan_or_chart() -> None:
 
 
 async def test_ascii_is_ascii_to_the_last_cell() -> None:
-    for ttl_s in (0.02, 0.002):
+    for ttl_s in (0.02, 0.002, 0.0005):
         scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
         async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
             await fakes.settled(pilot)
-            await pilot.press("j")
+            await pilot.press(*["j"] * 7, "7", "x")
+            assert pilot.app.main.view.invalid == "ftl"
             drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
             screen = html.unescape("".join(drawn)).replace("\xa0", " ")
             assert "Inputs" in screen

@@ -17,6 +17,7 @@ from planner.scenario import Scenario
 from tui import storage
 from tui.glyphs import ASCII, UNICODE
 from tui.state import History, View, command_line, relaxed, spelled, status
+from tui.widgets.title_bar import TitleBar
 
 
 def with_isl(isl: int) -> Scenario:
@@ -169,3 +170,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monke
         storage.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["session.json"]
+
+
+@pytest.mark.parametrize("width", range(40, 170, 3))
+@pytest.mark.parametrize("name", ["", "a-scenario-of-mine"])
+def test_the_title_bar_never_cuts_the_state(width: int, name: str) -> None:
+    bar = TitleBar()
+    view = dataclasses.replace(VIEW, plan=fakes.plan(fakes.SCENARIO), name=name)
+    line = bar.line(view, status(view, 0.0, UNICODE), width).plain
+    assert len(line) <= width and "● up to date" in line and line.endswith(" ")
+    assert width < 66 or "218k points" in line

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from planner.units import format_seconds, format_si, three_digits
 from tui.glyphs import UNICODE, Glyphs
-from tui.panes.plan_card import plainly, wrap
+from tui.panes.plan_card import wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BreakdownPane(PlanPane):
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
         g = self.glyphs
-        self.border_title = f"Time of a {pool.phase} pass: {plainly(format_seconds(total), g)}"
+        self.border_title = f"Time of a {pool.phase} pass: {g.plain(format_seconds(total))}"
         if total > 0:
             self.border_subtitle = f"{g.full} light {100 * light / total:.0f} %  {g.shade} lost"
         return time_bars(pool, width, MOST, g)
@@ -88,7 +88,7 @@ def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]
         rows = [*rows[: most - 1], ("other", sum(r[1] for r in rest), sum(r[2] for r in rest))]
     if not rows:
         return []
-    times = {seconds: plainly(format_seconds(seconds), g) for _, seconds, _ in rows}
+    times = {seconds: g.plain(format_seconds(seconds)) for _, seconds, _ in rows}
     time_size = max(len(time) for time in times.values())
     name_size = min(max(len(name) for name, _, _ in rows), max(width - 20, 8), 18)
     room = max(width - name_size - 1 - 1 - time_size - 5, 4)
@@ -137,9 +137,9 @@ class DetailsPane(PlanPane):
             ("power", format_si(serving.watts, "W")),
         ]
         if serving.kv_transfer_s > 0:
-            facts.append(("cache move", plainly(format_seconds(serving.kv_transfer_s), g)))
+            facts.append(("cache move", g.plain(format_seconds(serving.kv_transfer_s))))
         facts.append(
-            ("optimiser", f"{serving.solver.status}, {plainly(format_seconds(serving.solver.seconds), g)}")
+            ("optimiser", f"{serving.solver.status}, {g.plain(format_seconds(serving.solver.seconds))}")
         )
         facts += [(f"{phase} points", f"{number:,}") for phase, number in plan.design_points.items()]
         lines += [
@@ -149,7 +149,7 @@ class DetailsPane(PlanPane):
         if plan.notes:
             lines.append(Content(""))
             for note in plan.notes:
-                lines += wrap(plainly(note, g), width, "$hue-muted")
+                lines += wrap(g.plain(note), width, "$hue-muted")
         return lines
 
 

@@ -92,7 +92,7 @@ class PlanCard(Vertical, can_focus=True):
         relax = view.plan.infeasible.relax if view.plan is not None and view.plan.infeasible else ()
         if relax or fixes.option_count:
             fixes.clear_options()
-            fixes.add_options(Option(f"{self.glyphs.pointer} {plainly(r.text, self.glyphs)}") for r in relax)
+            fixes.add_options(Option(f"{self.glyphs.pointer} {self.glyphs.plain(r.text)}") for r in relax)
             fixes.display = bool(relax)
         if relax:
             fixes.highlighted = 0
@@ -143,14 +143,6 @@ def found(plan: Plan, g: Glyphs) -> str:
 
     tight = [name for name, _, used, _ in limit_rows(plan, plan.chosen) if used >= 0.95]
     return f"{text} {g.dot} binding: {', '.join(tight)}" if tight else text
-
-
-def plainly(text: str, g: Glyphs) -> str:
-    """The planner's sentence in this terminal's alphabet."""
-    pairs = (("->", g.arrow), ("→", g.arrow), ("×", g.times), ("≤", g.at_most), ("·", g.dot))
-    for written, shown in pairs:
-        text = text.replace(written, shown)
-    return text.replace("µ", "u") if g.ascii else text
 
 
 def headline(plan: Plan, width: int, g: Glyphs) -> str:
@@ -221,7 +213,7 @@ def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
         "GPUs": f"{pool.gpus:,}",
         "batch": f"{pool.batch:,}",
         "chunk": format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",
-        "latency": f"{plainly(format_seconds(latency), g)} {mark}",
+        "latency": f"{g.plain(format_seconds(latency))} {mark}",
         "busy": f"{100 * pool.utilisation:.0f}%",
         "mem": f"{100 * pool.memory.used_share:.0f}%",
     }
@@ -333,7 +325,7 @@ def why_not(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     for limit, points, sentence in plan.infeasible.reasons:
         share = f"{100 * points / total:>3.0f}%" if total else ""
         head = f"{g.bad} {share} {limit:<{size}}  "
-        first, *rest = wrap(plainly(sentence, g), max(width - len(head), 16), "")
+        first, *rest = wrap(g.plain(sentence), max(width - len(head), 16), "")
         lines.append(Content.assemble((head, "$hue-bad"), first))
         lines += [Content.assemble(" " * len(head), more) for more in rest]
     lines.append(Content(""))

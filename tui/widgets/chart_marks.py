@@ -80,7 +80,7 @@ def _limit(picture: Picture, ttl_s: float, g: Glyphs, cloud_hue: str) -> Marks:
 
     rows = range(place.top, place.top + place.rows)
     marks = {(col, row): (g.limit, "limit") for row in rows if free(col, row)}
-    text = f"TTL {g.at_most} {seconds(ttl_s, g)}"
+    text = f"TTL {g.at_most} {g.plain(format_seconds(ttl_s))}"
     start = col + 2 if col + 2 + len(text) < place.width // 2 else col - 1 - len(text)
     if all(free(c, rows[-1]) for c in range(start, start + len(text))):
         marks.update({(start + i, rows[-1]): (char, "limit") for i, char in enumerate(text)})
@@ -109,7 +109,7 @@ def legend(picture: Picture | None, plan: Plan | None, ttl_s: float, g: Glyphs) 
     if picture is not None and picture.geometry.column(1 / ttl_s) is not None:
         parts.append(f"[$hue-limit]{g.limit}[/] TTL limit")
     else:
-        parts.append(f"TTL limit {seconds(ttl_s, g)} is off the chart")
+        parts.append(f"TTL limit {g.plain(format_seconds(ttl_s))} is off the chart")
     return "  ".join(parts)
 
 
@@ -119,15 +119,9 @@ def readout(frontier: Frontier, index: int, series: int, g: Glyphs) -> list[str]
     y = float(frontier.tokens_per_s_per_gpu[index])
     lines = [
         f"{g.cursor} {three_digits(x)} tok/s/user {g.dot} {three_digits(y)} tok/s/GPU",
-        f"TTL {seconds(1 / x, g)} {g.dot} {frontier.gpus[index]:,.0f} GPUs",
+        f"TTL {g.plain(format_seconds(1 / x))} {g.dot} {frontier.gpus[index]:,.0f} GPUs",
     ]
     if series == COLOC:
         return [*lines, f"co-located {frontier.decode[index]}"]
     lines[1] += f" {g.dot} ctx:gen {three_digits(float(frontier.ctx_gen_ratio[index]))}"
     return [*lines, f"{frontier.prefill[index]} + {frontier.decode[index]}"]
-
-
-def seconds(value: float, g: Glyphs) -> str:
-    """A duration in this terminal's alphabet."""
-    text = format_seconds(value)
-    return text.replace("µ", "u") if g.ascii else text

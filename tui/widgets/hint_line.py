@@ -27,7 +27,9 @@ class HintLine(Widget):
     def render(self) -> RenderResult:
         """The line."""
         if self.problem:
-            line = Content.assemble((f" {self.glyphs.bad} ", "bold $hue-bad"), (self.problem, "$hue-bad"))
+            line = Content.assemble(
+                (f" {self.glyphs.bad} ", "bold $hue-bad"), (self.glyphs.plain(self.problem), "$hue-bad")
+            )
         else:
-            line = Content.styled(f" {self.hint}", "$hue-muted")
+            line = Content.styled(f" {self.glyphs.plain(self.hint)}", "$hue-muted")
         return line.truncate(self.size.width, ellipsis=not self.glyphs.ascii)

@@ -275,7 +275,7 @@ class Knob(Widget, can_focus=True):
     def _shown(self) -> str:
         if self.line is not None:
             return self.line.text
-        return self.field.format(self.value)
+        return self.glyphs.plain(self.field.format(self.value))
 
     @property
     def _value_span(self) -> tuple[int, int]:

@@ -29,14 +29,17 @@ class TitleBar(Widget):
 
     def render(self) -> RenderResult:
         """` ratematch  model · GPUs · lengths        ● up to date · 84 ms `."""
-        state, view, g = self.status, self.view, self.glyphs
-        if state is None or view is None:
+        if self.view is None or self.status is None:
             return Content.styled(" ratematch", "bold $primary")
-        width = self.size.width
+        return self.line(self.view, self.status, self.size.width)
+
+    def line(self, view: View, state: Status, width: int) -> Content:
+        """The row at a width: what is planned is shortened first, then the state's details."""
+        g = self.glyphs
         dot = f" {g.dot} "
         word = Content.assemble((f"{state.glyph} {state.word}", f"bold {state.hue}"))
         rest = Content.styled(dot + state.rest, "$hue-muted") if state.rest else Content("")
-        room = width - word.cell_length - 13
+        room = width - word.cell_length - 14
         title = ""
         for title in _titles(view, dot):
             if len(title) <= room - rest.cell_length:

@@ -1,0 +1,133 @@
+"""`ratematch paper`: the study's figures and findings, on the screen, as JSON, or as files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError
+from planner.summary import ascii_only
+from tui.flags import Parser
+
+if TYPE_CHECKING:
+    from planner.catalog import Catalog
+    from planner.paper.drawing import Figure
+    from planner.paper.reproduction import Reproduction
+
+FOLDER = "paper"  # in --out: one CSV per figure, SVG and PNG where matplotlib is installed
+PAGE = "paper.md"
+NARROW = 80
+
+
+def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> int:
+    """The command; `load` gives the catalog and `ascii` says what the output can take.
+
+    Raises InputError for an unknown figure or a folder that cannot be written.
+    """
+    parser = Parser(
+        "ratematch paper",
+        "[--figure N] [--json | --out DIR] [--ascii]",
+        "Rebuild the study that ratematch stands on, Beyond the Buzz (arXiv 2506.05508): its figures from\n"
+        "this simulator, its findings checked, and what it leaves out: fixed ratios, small fleets, other\n"
+        "systems and models. A finding that does not hold is shown as such; the exit code stays 0.",
+        "  ratematch paper\n  ratematch paper --figure 9\n  ratematch paper --json\n"
+        "  ratematch paper --out docs    # docs/paper.md, docs/paper/*.csv, and pictures with\n"
+        "                                # pip install 'ratematch[figures]'",
+    )
+    form = parser.add_mutually_exclusive_group()
+    parser.add_argument("--figure", metavar="N", help="only this figure, and the claims read from it")
+    form.add_argument("--json", action="store_true", help="claims, figures and counts as JSON")
+    form.add_argument("--out", metavar="DIR", help="write a page, CSV files and pictures")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    args = parser.read(arguments)
+    from planner.paper import report, reproduction
+
+    done = reproduction.run(args.figure, load(), on_sweep=_progress())
+    _clear_progress()
+    if args.json:
+        print(report.to_json(done))
+        return 0
+    if args.out is not None:
+        print("\n".join(str(path) for path in _write(done, Path(args.out))))
+        print(report.summary(done))
+        return 0
+    plain = ascii or args.ascii
+    text = _screen(done, plain)
+    print(ascii_only(text) if plain else text)
+    return 0
+
+
+def _screen(done: Reproduction, ascii: bool) -> str:
+    from planner.paper import report
+    from tui import paper_figures
+
+    width = shutil.get_terminal_size((NARROW, 24)).columns if sys.stdout.isatty() else NARROW
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    blocks = []
+    for figure in done.figures:
+        blocks.append(f"{_name(figure)}: {figure.title}")
+        blocks += [paper_figures.to_text(p, width, colour=colour, ascii=ascii) for p in figure.panels]
+        blocks += [textwrap.fill(note, min(width, NARROW)) for note in figure.notes]
+        if figure.scenarios:
+            names = ", ".join(f"ratematch {name}" for name in figure.scenarios)
+            blocks.append(textwrap.fill(f"Open it: {names}", min(width, NARROW)))
+    if done.pays:
+        blocks += [
+            "Where a split pays (gain over co-located by part of the axis)",
+            report.pays_text(done.pays),
+        ]
+    if done.verdicts:
+        blocks += [report.claims_text(done, min(width, NARROW))]
+    return "\n\n".join([*blocks, report.summary(done)])
+
+
+def _name(figure: Figure) -> str:
+    return f"Figure {figure.id}" if figure.id.isdigit() else figure.id.capitalize()
+
+
+def _write(done: Reproduction, out: Path) -> list[Path]:
+    from planner.paper import report
+    from tui import paper_figures
+
+    folder = out / FOLDER
+    written: list[Path] = []
+    pictures: dict[str, str] = {}
+
+    def save(path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for figure in done.figures:
+            save(folder / f"fig-{figure.id}.csv", report.to_csv(figure))
+            try:
+                paths = paper_figures.save(figure, folder)
+                written += paths
+                pictures[figure.id] = f"![{figure.title}]({FOLDER}/{paths[0].name})"
+            except paper_figures.NoDrawing:
+                panels = (paper_figures.to_text(panel, NARROW) for panel in figure.panels)
+                pictures[figure.id] = "```text\n" + "\n\n".join(panels) + "\n```"
+        if done.pays:
+            save(folder / "where-it-pays.csv", report.pays_csv(done.pays))
+        save(out / PAGE, report.to_markdown(done, pictures))
+    except OSError as error:
+        raise InputError("out", str(out), f"a folder to write to ({error.strerror or error})") from None
+    return written
+
+
+def _progress() -> Callable[[int], None] | None:
+    """Design points so far on standard error, where someone watches."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    return lambda points: print(f"\r{points:,} design points", end="", file=sys.stderr, flush=True)
+
+
+def _clear_progress() -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
