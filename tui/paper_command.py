@@ -70,7 +70,7 @@ def _screen(done: Reproduction, ascii: bool) -> str:
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     blocks = []
     for figure in done.figures:
-        blocks.append(f"{_name(figure)}: {figure.title}")
+        blocks.append(textwrap.fill(f"{_name(figure)}: {figure.title}", min(width, NARROW)))
         blocks += [paper_figures.to_text(p, width, colour=colour, ascii=ascii) for p in figure.panels]
         blocks += [textwrap.fill(note, min(width, NARROW)) for note in figure.notes]
         if figure.scenarios:

@@ -6,6 +6,7 @@ Every row has `system` (a preset name), `engine` (trtllm, sglang or vllm) and `l
     gemm.csv                       planner.calibrate.gemm
     attention_*.csv, mla_*.csv ... planner.calibrate.attention
     dsa_*_module.csv               planner.calibrate.sparse
+    mla_*_module.csv               planner.calibrate.blocks
     moe.csv                        planner.calibrate.moe
     allreduce.csv, nccl.csv ...    planner.calibrate.collectives
 
@@ -37,7 +38,7 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
-MODULES = ("gemm", "attention", "sparse", "moe", "collectives")
+MODULES = ("gemm", "attention", "sparse", "blocks", "moe", "collectives")
 
 
 def calibrations() -> tuple[Calibration, ...]:

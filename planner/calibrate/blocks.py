@@ -38,7 +38,7 @@ class BlockConstants:
     floor_s: float = seconds(3e-6)  # norms, rotary embedding, cache writes: their launches
     token_s: float = bounded(1e-13, 1e-6, 1e-10)  # per token: the same, their traffic
     row_s: float = bounded(1e-14, 1e-8, 1e-11)  # per token and head: copies of queries, keys and values
-    host_s: float = seconds(3e-5)  # host time of the whole block where no CUDA graph replays it
+    host_s: float = seconds(3e-5, high=1e-2)  # host time of the whole block where no CUDA graph replays it
     serial: float = serial(0.1)  # share of the host's time that does not hide
 
 
@@ -76,15 +76,25 @@ class _Part:
         )
 
 
+def around(c: BlockConstants, kernels: Cost, tokens: FloatArray, heads: FloatArray) -> Cost:
+    """A block of these kernels as an engine runs it.
+
+        t = soft_max(kernels + floor_s + tokens (token_s + row_s heads), host_s)
+
+    >>> c = BlockConstants(floor_s=1e-6, token_s=0.0, row_s=0.0, host_s=2e-5, serial=0.0)
+    >>> float(around(c, Cost(5e-6, 1e-6), np.float64(1), np.float64(1)).seconds)
+    2e-05
+    """
+    added = c.floor_s + tokens * (c.token_s + c.row_s * heads)
+    return Cost(soft_max(kernels.seconds + added, c.host_s, c.serial), kernels.light_s)
+
+
 def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
     c = machine.kernels.constants(OPERATORS[phase], kv, BlockConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
-        cost = part.cost(machine, kv, phase)
-        tokens = part.batch * part.new
-        around = c.floor_s + tokens * (c.token_s + c.row_s * part.heads)
-        taken[part.rows] = soft_max(cost.seconds + around, c.host_s, c.serial)
-        light[part.rows] = cost.light_s
+        cost = around(c, part.cost(machine, kv, phase), part.batch * part.new, part.heads)
+        taken[part.rows], light[part.rows] = cost.seconds, cost.light_s
     return Cost(taken, light)
 
 

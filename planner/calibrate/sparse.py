@@ -4,6 +4,10 @@ Columns beside system, engine and latency_us: model, kv_cache_dtype, gemm_type, 
 batch_size, isl (new tokens of each sequence) and step (tokens in its cache). A row times a whole
 block, projections included, so the GEMMs of the same system must be fitted first; what they leave
 is the indexer's and the sparse kernel's.
+
+Rows that ran something else (`variant`) are predicted as what they ran: layers that reuse another
+layer's indices without an indexer, SGLang's short prompts as plain MLA. What SGLang's host adds to
+them is fitted, as in `planner.calibrate.blocks`; no plan uses it.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from functools import partial
 import numpy as np
 
 from planner.calibrate.attention import CACHE_FORMATS
+from planner.calibrate.blocks import BlockConstants, around
 from planner.calibrate.fit import Calibration, Group, Rows, column, row_keys, span, split_by
 from planner.calibrate.gemm import DTYPES
 from planner.precision import FORMATS
-from planner.simulate import sparse_attention
+from planner.simulate import attention, sparse_attention
 from planner.simulate.gemm import gemm
 from planner.simulate.machine import Machine
 from planner.simulate.roofline import Cost, FloatArray
@@ -55,17 +60,28 @@ def _block(model: str) -> Block:
     return BLOCKS["glm" if "glm" in model.lower() else "deepseek"]
 
 
-def _projections(machine: Machine, b: Block, fmt: str, tokens: FloatArray, heads: FloatArray) -> Cost:
-    """The GEMMs of a block: down, up, absorption of keys and values (bf16), output, and the indexer's."""
-    f, plain = FORMATS[fmt], FORMATS["bf16"]
+def _outer(machine: Machine, b: Block, fmt: str, tokens: FloatArray, heads: FloatArray) -> Cost:
+    """The GEMMs that every block has: down, up of the queries, output."""
+    f = FORMATS[fmt]
     return (
         gemm(machine, f, tokens, b.q_lora + b.latent + b.rope, b.hidden, graph=True)
         + gemm(machine, f, tokens, heads * (b.nope + b.rope), b.q_lora, graph=True)
-        + gemm(machine, plain, tokens, heads * b.latent, b.nope, graph=True)
-        + gemm(machine, plain, tokens, heads * b.value, b.latent, graph=True)
         + gemm(machine, f, tokens, b.hidden, heads * b.value, graph=True)
-        + gemm(machine, f, tokens, b.index_heads * b.index_dim, b.q_lora, graph=True)
-        + gemm(machine, plain, tokens, b.index_dim + b.index_heads, b.hidden, graph=True)
+    )
+
+
+def _absorbed(machine: Machine, b: Block, tokens: FloatArray, heads: FloatArray) -> Cost:
+    """Absorption of keys and values (bf16)."""
+    plain = FORMATS["bf16"]
+    return gemm(machine, plain, tokens, heads * b.latent, b.nope, graph=True) + gemm(
+        machine, plain, tokens, heads * b.value, b.latent, graph=True
+    )
+
+
+def _indexing(machine: Machine, b: Block, fmt: str, tokens: FloatArray) -> Cost:
+    """The GEMMs of the indexer."""
+    return gemm(machine, FORMATS[fmt], tokens, b.index_heads * b.index_dim, b.q_lora, graph=True) + gemm(
+        machine, FORMATS["bf16"], tokens, b.index_dim + b.index_heads, b.hidden, graph=True
     )
 
 
@@ -81,14 +97,18 @@ class _Part:
     past: FloatArray
     heads: FloatArray
 
-    def cost(self, machine: Machine, kv: str, phase: str) -> Cost:
-        b, tokens = self.block, self.batch * self.new
+    def cost(self, machine: Machine, kv: str, phase: str, kind: str = "") -> Cost:
+        b, tokens, heads = self.block, self.batch * self.new, self.heads
+        outer = _outer(machine, b, self.fmt, tokens, heads)
+        if kind == "dense":
+            f, expanded = FORMATS[self.fmt], b.nope + b.value
+            up = gemm(machine, f, tokens, heads * expanded, b.latent, graph=True)
+            widths = b.nope + b.rope, b.value
+            plain = attention.mla_prefill(machine, kv, self.batch, self.new, self.past, heads, *widths)
+            return outer + up + plain
         mean = self.past + 0.5 * self.new
-        projections = _projections(machine, b, self.fmt, tokens, self.heads)
-        scored = sparse_attention.indexer(
-            machine, tokens, mean, b.index_heads, b.index_dim, b.topk, kv=kv, phase=phase, queries=self.new
-        )
-        attended = sparse_attention.sparse_mla(
+        attended = outer + _absorbed(machine, b, tokens, heads)
+        attended = attended + sparse_attention.sparse_mla(
             machine,
             kv,
             tokens,
@@ -100,7 +120,12 @@ class _Part:
             phase=phase,
             queries=self.new,
         )
-        return projections + scored + attended
+        if kind == "reuse":
+            return attended
+        scored = sparse_attention.indexer(
+            machine, tokens, mean, b.index_heads, b.index_dim, b.topk, kv=kv, phase=phase, queries=self.new
+        )
+        return attended + scored + _indexing(machine, b, self.fmt, tokens)
 
 
 def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
@@ -112,41 +137,91 @@ def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machin
     return Cost(np.maximum(taken, c.host_s), light)
 
 
+def _parts(rows: Rows) -> list[_Part]:
+    parts = []
+    for (model, gemm_type), same in split_by(rows, "model", "gemm_type").items():
+        parts.append(
+            _Part(
+                rows=np.array([r["model"] == model and r["gemm_type"] == gemm_type for r in rows]),
+                block=_block(model),
+                fmt=DTYPES[gemm_type],
+                batch=column(same, "batch_size"),
+                new=column(same, "isl"),
+                past=column(same, "step"),
+                heads=column(same, "num_heads"),
+            )
+        )
+    return parts
+
+
+def _known(rows: Rows) -> Iterator[tuple[tuple[str, str, str], Rows]]:
+    """Rows of formats that are known, by (system, engine, cache format)."""
+    for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
+        part = [row for row in found if row["gemm_type"] in DTYPES]
+        if dtype in CACHE_FORMATS and part:
+            yield (system, engine, CACHE_FORMATS[dtype]), part
+
+
 def groups(rows: Rows, phase: str) -> Iterator[Group]:
     """One group per system, engine and cache format, over all models and GEMM formats."""
-    for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
-        kv = CACHE_FORMATS.get(dtype)
-        part = [row for row in found if row["gemm_type"] in DTYPES and _usable(row, phase)]
-        if kv is None or not part:
-            continue
-        parts = []
-        for (model, gemm_type), same in split_by(part, "model", "gemm_type").items():
-            chosen = np.array([r["model"] == model and r["gemm_type"] == gemm_type for r in part])
-            parts.append(
-                _Part(
-                    rows=chosen,
-                    block=_block(model),
-                    fmt=DTYPES[gemm_type],
-                    batch=column(same, "batch_size"),
-                    new=column(same, "isl"),
-                    past=column(same, "step"),
-                    heads=column(same, "num_heads"),
-                )
+    for (system, engine, kv), found in _known(rows):
+        part = [row for row in found if _usable(row, phase)]
+        if part:
+            yield group(system, engine, kv, part, phase)
+
+
+def group(system: str, engine: str, kv: str, rows: Rows, phase: str) -> Group:
+    """Rows of one system, engine and cache format as the whole block."""
+    measured_s = column(rows, "latency_us") * 1e-6
+    return Group(
+        system=system,
+        operator=sparse_attention.OPERATORS[phase],
+        engine=engine,
+        dtype=kv,
+        kind=sparse_attention.SparseConstants,
+        predict=partial(_predict, _parts(rows), len(rows), kv, phase),
+        measured_s=measured_s,
+        keys=row_keys(rows),
+        range=span(rows, "batch_size", "isl", "step", "num_heads"),
+        fixed=_fixed(engine, phase),
+        start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
+    )
+
+
+def variant_groups(rows: Rows, phase: str) -> Iterator[Group]:
+    """One group per system, engine, cache format, GEMM format and variant."""
+    for (system, engine, kv), found in _known(rows):
+        odd: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        for row in found:
+            kind = variant(row, phase)
+            if kind:
+                odd.setdefault((kind, DTYPES[row["gemm_type"]]), []).append(row)
+        for (kind, fmt), part in odd.items():
+            operator = f"{sparse_attention.OPERATORS[phase]}_{kind}_{fmt}"
+            measured_s = column(part, "latency_us") * 1e-6
+            yield Group(
+                system=system,
+                operator=operator,
+                engine=engine,
+                dtype=kv,
+                kind=BlockConstants,
+                predict=partial(_predict_variant, operator, kind, _parts(part), len(part), kv, phase),
+                measured_s=measured_s,
+                keys=row_keys(part),
+                range=span(part, "batch_size", "isl", "step", "num_heads"),
+                start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
             )
-        measured_s = column(part, "latency_us") * 1e-6
-        yield Group(
-            system=system,
-            operator=sparse_attention.OPERATORS[phase],
-            engine=engine,
-            dtype=kv,
-            kind=sparse_attention.SparseConstants,
-            predict=partial(_predict, parts, len(part), kv, phase),
-            measured_s=measured_s,
-            keys=row_keys(part),
-            range=span(part, "batch_size", "isl", "step", "num_heads"),
-            fixed=_fixed(engine, phase),
-            start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
-        )
+
+
+def _predict_variant(
+    operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: str, machine: Machine
+) -> Cost:
+    c = machine.kernels.constants(operator, kv, BlockConstants)
+    taken, light = np.empty(size), np.empty(size)
+    for part in parts:
+        cost = around(c, part.cost(machine, kv, phase, kind), part.batch * part.new, part.heads)
+        taken[part.rows], light[part.rows] = cost.seconds, cost.light_s
+    return Cost(taken, light)
 
 
 def _fixed(engine: str, phase: str) -> dict[str, float]:
@@ -171,7 +246,19 @@ def _usable(row: Mapping[str, str], phase: str) -> bool:
     return float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
 
 
+def variant(row: Mapping[str, str], phase: str) -> str:
+    """What a row ran instead of the whole block: "dense", "reuse" or "" (the whole block).
+
+    NVIDIA's checkpoint of GLM-5.2 keeps the indexer in the layer that was measured.
+    """
+    short = phase == "prefill" and float(row["isl"]) + float(row["step"]) <= SGLANG_DENSE_TOKENS
+    if row["engine"] == "sglang" and short:
+        return "dense"
+    return "reuse" if "GLM-5.2" in row["model"] and "NVFP4" not in row["model"] else ""
+
+
 CALIBRATIONS = tuple(
-    Calibration(csv=f"dsa_{phase}_module.csv", groups=partial(groups, phase=phase))
+    Calibration(csv=f"dsa_{phase}_module.csv", groups=partial(how, phase=phase))
+    for how in (groups, variant_groups)  # variants are made of kernels that must be fitted before
     for phase in ("prefill", "decode")
 )

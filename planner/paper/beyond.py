@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.paper import pool, probes
-from planner.paper.cases import HEAVY, MODELS, PATTERNS, heavy
+from planner.paper.cases import HEAVY, MODELS, OTHER_MODELS, PATTERNS, heavy
 from planner.paper.drawing import PER_GPU, RATIO, USER, Figure, Panel, Series, frontier_panel, frontier_series
 from planner.paper.pool import LOOSE, MEDIUM, STEPS, TIGHT
 from planner.paper.study import Case, Study
 
 HELD = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # ctx:gen ratios of the view on fixed matching
-OTHER_MODELS = ("gpt-oss-120b", "qwen3-235b-a22b", "kimi-k2.5")
 SYSTEMS = ("gb200", "b200", "h200")
 PAYS = 1.05  # a gain below 5 % is within the error of any simulator
 
@@ -101,7 +100,6 @@ def _systems(study: Study) -> Figure:
         title="The study's models on HGX H200 (FP8) and HGX B200 (FP4), 16k/2k",
         notes=("Domains of 8; larger instances cross the network.",),
         panels=tuple(panels),
-        scenarios=("paper-fig11-domain-8",),
     )
 
 
@@ -119,7 +117,6 @@ def _models(study: Study) -> Figure:
         title="Models that the study lacks, 16k/2k on GB200",
         notes=("Other traffic and systems: the table of where a split pays.",),
         panels=tuple(panels),
-        scenarios=tuple(f"paper-models-{model}" for model in OTHER_MODELS),
     )
 
 
@@ -153,7 +150,6 @@ def _held(study: Study) -> Figure:
                 series=(Series(name="matched", x=user, y=curve.column(curve.ratio, user)),),
             ),
         ),
-        scenarios=("paper-fig10-fixed-ratios",),
     )
 
 
@@ -190,7 +186,6 @@ def _budget(study: Study) -> Figure:
                 series=(Series(name="loss", x=np.array(probes.BUDGETS, dtype=float), y=np.array(losses)),),
             ),
         ),
-        scenarios=("paper-fig10-fixed-ratios",),
     )
 
 

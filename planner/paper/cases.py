@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from planner.paper.study import Case
 
 R1, LLAMA_8B, LLAMA_70B, LLAMA_405B = "deepseek-r1", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"
@@ -33,3 +36,39 @@ def sized(model: str) -> Case:
 def pattern(isl: int, osl: int) -> Case:
     """DeepSeek-R1 under one of the four patterns of figure 8."""
     return Case(model=R1, isl=isl, osl=osl)
+
+
+OTHER_MODELS = ("gpt-oss-120b", "qwen3-235b-a22b", "kimi-k2.5")  # the study lacks them
+
+# Presets that open a figure in the application, with the case that each is.
+SCENARIOS: Mapping[str, Mapping[str, Case]] = {
+    "1": {"paper-fig1-prefill-heavy": HEAVY, "paper-fig1-generation-heavy": GENERATION},
+    "5": {"paper-fig5-long-prefill": LONG},
+    "6": {"paper-fig6-deepseek-r1": HEAVY, "paper-fig6-llama-70b": heavy(LLAMA_70B)},
+    "7": {
+        "paper-fig7-llama-8b": sized(LLAMA_8B),
+        "paper-fig7-llama-70b": sized(LLAMA_70B),
+        "paper-fig7-llama-405b": sized(LLAMA_405B),
+    },
+    "8": {
+        "paper-fig1-prefill-heavy": pattern(*PATTERNS[0]),
+        "paper-fig8-balanced-long": pattern(*PATTERNS[1]),
+        "paper-fig8-balanced": pattern(*PATTERNS[2]),
+        "paper-fig8-generation-heavy": pattern(*PATTERNS[3]),
+    },
+    "9": {
+        "paper-fig1-prefill-heavy": HEAVY,
+        "paper-fig9-llama-405b": heavy(LLAMA_405B),
+        "paper-fig6-llama-70b": heavy(LLAMA_70B),
+        "paper-fig9-llama-8b": heavy(LLAMA_8B),
+    },
+    "10": {"paper-fig10-fixed-ratios": HEAVY},
+    "11": {"paper-fig1-prefill-heavy": HEAVY, "paper-fig11-domain-8": replace(HEAVY, system="b200")},
+    "12": {"paper-fig1-prefill-heavy": HEAVY, "paper-fig12-million": MILLION},
+    "13": {"paper-fig14-medians": MEDIANS},
+    "14": {"paper-fig14-medians": MEDIANS},
+    "matching": {"paper-fig10-fixed-ratios": HEAVY},
+    "budget": {"paper-fig10-fixed-ratios": HEAVY},
+    "systems": {"paper-fig11-domain-8": replace(HEAVY, system="b200")},
+    "models": {f"paper-models-{model}": heavy(model) for model in OTHER_MODELS},
+}

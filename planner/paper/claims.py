@@ -20,11 +20,12 @@ class Part:
     name: str
     got: str
     holds: bool | None  # None: cannot be decided here
+    decides: bool = True  # False: shown beside the conditions
 
 
 def fact(name: str, got: str) -> Part:
     """Something shown beside the conditions; it decides nothing."""
-    return Part(name=name, got=got, holds=True)
+    return Part(name=name, got=got, holds=True, decides=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from planner.paper.cases import SCENARIOS
 from planner.paper.pool import Curve
 from planner.simulate.roofline import FloatArray
 
@@ -48,7 +49,11 @@ class Figure:
     title: str
     notes: tuple[str, ...]
     panels: tuple[Panel, ...]
-    scenarios: tuple[str, ...] = ()  # presets that open it in the application
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Presets that open it in the application."""
+        return tuple(SCENARIOS.get(self.id, ()))
 
 
 def frontier_series(name: str, curve: Curve) -> Series:

@@ -93,7 +93,6 @@ def one(study: Study) -> Figure:
             _frontiers(study, case, f"DeepSeek-R1 {traffic(case)}", cloud=True)
             for case in (HEAVY, GENERATION)
         ),
-        scenarios=("paper-fig1-prefill-heavy", "paper-fig1-generation-heavy"),
     )
 
 
@@ -130,7 +129,6 @@ def five(study: Study) -> Figure:
                 ),
             ),
         ),
-        scenarios=("paper-fig5-long-prefill",),
     )
 
 
@@ -148,7 +146,6 @@ def six(study: Study) -> Figure:
             replace(r1, series=(*r1.series, cached)),
             _frontiers(study, heavy(LLAMA_70B), "Llama-3.1-70B 16k/2k"),
         ),
-        scenarios=("paper-fig6-deepseek-r1", "paper-fig6-llama-70b"),
     )
 
 
@@ -161,7 +158,6 @@ def seven(study: Study) -> Figure:
         panels=tuple(
             _frontiers(study, sized(m), f"{_LABELS[m]} 4096/256") for m in (LLAMA_8B, LLAMA_70B, LLAMA_405B)
         ),
-        scenarios=("paper-fig7-llama-8b", "paper-fig7-llama-70b", "paper-fig7-llama-405b"),
     )
 
 
@@ -172,12 +168,6 @@ def eight(study: Study) -> Figure:
         title="The gain depends on the traffic: four patterns, DeepSeek-R1",
         notes=(),
         panels=tuple(_frontiers(study, pattern(*p), f"DeepSeek-R1 {traffic(pattern(*p))}") for p in PATTERNS),
-        scenarios=(
-            "paper-fig1-prefill-heavy",
-            "paper-fig8-balanced-long",
-            "paper-fig8-balanced",
-            "paper-fig8-generation-heavy",
-        ),
     )
 
 
@@ -210,12 +200,6 @@ def nine(study: Study) -> Figure:
                 series=tuple(line(m, shared) for m in MODELS),
             )
             for title, shared in (("shared axis", True), ("whole frontiers", False))
-        ),
-        scenarios=(
-            "paper-fig1-prefill-heavy",
-            "paper-fig9-llama-405b",
-            "paper-fig6-llama-70b",
-            "paper-fig9-llama-8b",
         ),
     )
 
@@ -251,7 +235,6 @@ def ten(study: Study) -> Figure:
                 y_one=float(np.max(series[0].y)),
             ),
         ),
-        scenarios=("paper-fig10-fixed-ratios",),
     )
 
 
@@ -269,7 +252,6 @@ def eleven(study: Study) -> Figure:
         title="NVLink domain of 8 against 72",
         notes=("The study does not state the traffic of this figure; 16k/2k as in figures 6, 9 and 10.",),
         panels=tuple(panels),
-        scenarios=("paper-fig1-prefill-heavy", "paper-fig11-domain-8"),
     )
 
 
@@ -304,7 +286,6 @@ def twelve(study: Study) -> Figure:
             "s.",
         ),
         panels=tuple(panels),
-        scenarios=("paper-fig1-prefill-heavy", "paper-fig12-million"),
     )
 
 
@@ -331,7 +312,6 @@ def thirteen(study: Study) -> Figure:
                 ),
             ),
         ),
-        scenarios=("paper-fig14-medians",),
     )
 
 
@@ -348,7 +328,6 @@ def fourteen(study: Study) -> Figure:
                 (frontier_series("varying", dynamic), frontier_series("medians", static)),
             ),
         ),
-        scenarios=("paper-fig14-medians",),
     )
 
 

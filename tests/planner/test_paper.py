@@ -14,20 +14,17 @@ from planner import frontiers, sweep
 from planner.catalog import load
 from planner.errors import InputError
 from planner.match import rate_match
-from planner.paper import beyond, pool, probes, ratios, report, reproduction, trace
+from planner.paper import beyond, cases, pool, probes, ratios, report, reproduction, trace
 from planner.paper.cases import (
-    GENERATION,
     HEAVY,
     LLAMA_8B,
     LLAMA_70B,
     LLAMA_405B,
-    LONG,
     MEDIANS,
     MILLION,
     MODELS,
     R1,
     heavy,
-    pattern,
     sized,
 )
 from planner.paper.claims import Claim, Part, Verdict, fact
@@ -301,7 +298,7 @@ def test_parts_that_do_not_hold_are_marked():
 
 
 def test_a_check_fails_on_a_study_where_the_finding_is_not_so(study):
-    """Claim 9 on a curve whose prefill is not the best one, and claim 15 where splits cost nothing."""
+    """Where co-located serving is a hundred times slower, it beats nothing."""
 
     class Twisted(Study):
         def together(self, case, mode=None):
@@ -361,26 +358,7 @@ def test_where_it_pays_needs_both_ways(study):
     assert beyond.row(study, replace(SMALL, ftl_s=1e-4)) is None
 
 
-SCENARIOS = {
-    "paper-fig1-prefill-heavy": HEAVY,
-    "paper-fig1-generation-heavy": GENERATION,
-    "paper-fig5-long-prefill": LONG,
-    "paper-fig6-deepseek-r1": HEAVY,
-    "paper-fig6-llama-70b": SMALL,
-    "paper-fig7-llama-8b": sized(LLAMA_8B),
-    "paper-fig7-llama-70b": sized(LLAMA_70B),
-    "paper-fig7-llama-405b": sized(LLAMA_405B),
-    "paper-fig8-balanced-long": pattern(16384, 16384),
-    "paper-fig8-balanced": pattern(2048, 2048),
-    "paper-fig8-generation-heavy": pattern(2048, 16384),
-    "paper-fig9-llama-405b": heavy(LLAMA_405B),
-    "paper-fig9-llama-8b": heavy(LLAMA_8B),
-    "paper-fig10-fixed-ratios": HEAVY,
-    "paper-fig11-domain-8": replace(HEAVY, system="b200"),
-    "paper-fig12-million": MILLION,
-    "paper-fig14-medians": MEDIANS,
-    **{f"paper-models-{model}": heavy(model) for model in beyond.OTHER_MODELS},
-}
+SCENARIOS = {name: case for found in cases.SCENARIOS.values() for name, case in found.items()}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -398,3 +376,4 @@ def test_the_scenarios_of_a_figure_are_its_cases(name):
 
 def test_every_scenario_of_the_study_belongs_to_a_figure():
     assert {name for name in PRESETS.names("scenario") if name.startswith("paper-")} == set(SCENARIOS)
+    assert cases.SCENARIOS.keys() == reproduction.FIGURES.keys()
