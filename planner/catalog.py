@@ -146,7 +146,7 @@ def load(user_dir: Path | None = None) -> Catalog:
         Folder with models/, systems/, engines/, scenarios/ and kernels/; `user_folder()` by default.
         It need not exist.
     """
-    folders = (_preset_folder(), user_folder() if user_dir is None else user_dir)
+    folders = (preset_folder(), user_folder() if user_dir is None else user_dir)
     files: dict[str, dict[str, Path]] = {}
     for kind in KINDS:
         found = files.setdefault(kind, {})
@@ -165,7 +165,7 @@ def user_folder() -> Path:
     return platformdirs.user_config_path("ratematch", appauthor=False)
 
 
-def _preset_folder() -> Path:
+def preset_folder() -> Path:
     """Inside the package where it was installed from a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "presets"

@@ -47,7 +47,7 @@ CONSTANTS = (
     Constant("arrival_s", 0.0, 2e-2, 2e-3),  # published fit: 15.6 ms of API time per request
     Constant("handover_s", 0.0, 0.5, 0.05),
     Constant("prefill_request_s", 2e-3, 0.3, 0.03),  # published fit: 15.6 ms of API time
-    Constant("prefill_stretch", 0.9, 1.5, 1.15),
+    Constant("prefill_stretch", 1.0, 1.5, 1.15),
 )
 
 

@@ -48,11 +48,11 @@ def groups(rows: Rows) -> Iterator[Group]:
         by_class: dict[str, list[Mapping[str, str]]] = {}
         for row in part:
             by_class.setdefault(kernel_class(row["kernel_source"]), []).append(row)
-        yield _group(system, engine, dtype, by_class.get(FASTER, part))
+        yield group(system, engine, dtype, by_class.get(FASTER, part))
         if len(by_class) > 1:
             for name, some in by_class.items():
                 if len(some) >= MIN_CLASS_ROWS:
-                    yield _group(system, engine, dtype, some, name)
+                    yield group(system, engine, dtype, some, name)
 
 
 def kernel_class(source: str) -> str:
@@ -85,7 +85,8 @@ def skews(rows: Rows) -> FloatArray:
     )
 
 
-def _group(system: str, engine: str, dtype: str, rows: Rows, kernel: str = "") -> Group:
+def group(system: str, engine: str, dtype: str, rows: Rows, kernel: str = "") -> Group:
+    """Rows of one system, engine and format, predicted as the engine's usual kernel or as `kernel`."""
     fmt = FORMATS[DTYPES[dtype]]
     where = (
         column(rows, "num_tokens"),

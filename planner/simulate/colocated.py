@@ -106,7 +106,7 @@ def simulate(
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
-            ttl = spread.pp * (alone.seconds + waiting * engine.exposure * prompts.seconds)
+            ttl = spread.pp * (alone.seconds + waiting * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             parts.append(
                 Collected(
@@ -118,7 +118,7 @@ def simulate(
                     ftl_s=spread.pp * prompts.seconds + alone.seconds + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * alone.light_s,
+                    light_s=spread.pp * (alone.light_s + waiting * prompts.light_s),
                 )
             )
 
@@ -128,8 +128,8 @@ def simulate(
         refused += int(exists.size - exists.sum())
         if exists.any():
             mixed = pass_of(2, batch + chunk, batch)
-            # what the chunk adds to the pass is prefill work, as long as the engine makes it
-            added = engine.prefill_stretch * engine.exposure * (mixed.seconds - alone.seconds)
+            # what the chunk adds to the pass is prefill work, and priced as in a prefill pool
+            added = engine.prefill_stretch * (mixed.seconds - alone.seconds)
             mixed = Cost(np.maximum(mixed.seconds, alone.seconds + added), mixed.light_s)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * alone.seconds)
             turns = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)

@@ -18,8 +18,9 @@ the scheduler does not pull them apart, behind those of its own bunch:
     wait = arrival (R - 1) / 2 + R W / 2 / waves
          + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching (R W - spread S TPOT) / 2)
 
-with `arrival` the host's serial work per request beside it, R the requests per prefill rank and ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal
-service times). A batch that is full holds the rest in the queue.
+with `arrival` the host's serial work per request beside it, R the requests per prefill rank, and
+``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal service times). A batch that is full
+holds the rest in the queue.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ OPERATOR = "moe"
 # exponent 1. Measured with routing of exponents 1.01 and 1.2, kernels on the busiest of 32 ranks
 # take 2 to 4 times as long as balanced ones; in production, redundant experts and their placement
 # (EPLB) pull that down. Independent choice is like 0.3; end-to-end decode times of ten models are met
-# best between 0.7 and 1, where few tokens touch fewer experts than by independent choice.
-PLANNING_SKEW = 0.7
+# best at 1, where few tokens touch fewer experts than by independent choice, with ranks as even as at 0.4.
+PLANNING_SKEW = 1.0  # decides how many experts are touched
+PLANNING_BALANCE = 0.4  # decides how unevenly ranks are loaded, redundant experts at work
 
 # Loads drawn from a truncated power law of exponent a >= 1: their squared coefficient of variation
 # is SPREAD * L * (1 + STEEPER * (a - 1) * L) with L = ln(1 + tokens / SETTLED). The busiest of ep ranks
@@ -61,7 +62,7 @@ class Routing(NamedTuple):
     mean_experts: Real
 
 
-def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNING_SKEW) -> Routing:
+def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None = None) -> Routing:
     """Loads of the ranks of an expert-parallel group.
 
     Parameters
@@ -73,7 +74,7 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
     skew
         0: round robin; 1 and above: loads follow a truncated power law of that exponent; between:
         experts differ in proportion, and chance counts as the cube root, so that 0.3 is nearly
-        independent choice among experts a third as uneven.
+        independent choice among experts a third as uneven. None: what planning expects.
 
     Returns
     -------
@@ -86,16 +87,18 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
     """
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     held = np.maximum(experts / ep, 1.0)
-    uneven = np.minimum(skew, 1.0)
+    touch, balance = (PLANNING_SKEW, PLANNING_BALANCE) if skew is None else (skew, skew)
+    uneven = np.minimum(balance, 1.0)
     ranks = np.log(ep) * (1.0 - 1.0 / ep)
     crowd = np.cbrt(uneven)
-    spread, steeper = SPREAD * uneven**2 * ranks / held, STEEPER * np.maximum(skew - 1.0, 0.0)
+    spread, steeper = SPREAD * uneven**2 * ranks / held, STEEPER * np.maximum(balance - 1.0, 0.0)
     chance = CHANCE * crowd * ranks
     tokens = np.maximum(tokens, 1.0)
     mean_pairs = tokens * (topk / ep)
     settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
     if np.any(steeper):
         settled = settled * (settled * steeper + 1.0)
+    crowding = np.cbrt(np.minimum(touch, 1.0))
     variance = mean_pairs * settled * spread + chance  # v times mean_pairs
     excess = np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL
     # one token sends a rank at most as many pairs as the rank has experts
@@ -103,9 +106,9 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNI
     pairs = np.maximum(np.minimum(mean_pairs + excess, most), 1.0)
     return Routing(
         pairs=pairs,
-        experts=_touched(pairs, held, crowd, np.maximum(topk / ep, 1.0)),
+        experts=_touched(pairs, held, crowding, np.maximum(topk / ep, 1.0)),
         mean_pairs=mean_pairs,
-        mean_experts=_touched(mean_pairs, held, crowd, topk / ep),
+        mean_experts=_touched(mean_pairs, held, crowding, topk / ep),
     )
 
 
@@ -120,7 +123,7 @@ def _touched(pairs: Real, held: Real, crowd: Real, first: Real) -> Real:
     return np.minimum(pairs / (pairs * crowd + (1.0 - crowd * first)), held)
 
 
-def distinct_experts(tokens: Real, experts: Real, topk: Real, skew: Real = PLANNING_SKEW) -> Real:
+def distinct_experts(tokens: Real, experts: Real, topk: Real, skew: Real | None = None) -> Real:
     """Experts, of all, that at least one of `tokens` chooses.
 
     >>> float(distinct_experts(16, 256, 8, 0.0)), round(float(distinct_experts(16, 256, 8, 1.0)), 1)
@@ -129,7 +132,7 @@ def distinct_experts(tokens: Real, experts: Real, topk: Real, skew: Real = PLANN
     return route(tokens, topk, experts, 1.0, skew).mean_experts
 
 
-def imbalance(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real = PLANNING_SKEW) -> Real:
+def imbalance(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None = None) -> Real:
     """Load of the busiest rank over the mean, at least 1.
 
     >>> float(imbalance(4096, 8, 256, 8, 0.0)), round(float(imbalance(4096, 8, 256, 8, 1.01)), 2)
@@ -150,7 +153,7 @@ def grouped_gemm(
     experts: Real,
     tp: Real,
     ep: Real,
-    skew: Real = PLANNING_SKEW,
+    skew: Real | None = None,
     *,
     dispatched: bool = False,
     kernel: str = "",

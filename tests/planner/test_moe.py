@@ -16,7 +16,7 @@ from planner.simulate.constants import bounds
 from planner.simulate.example import h200
 from planner.simulate.machine import Machine
 from planner.simulate.moe import (
-    PLANNING_SKEW,
+    PLANNING_BALANCE,
     MoeConstants,
     distinct_experts,
     grouped_gemm,
@@ -47,7 +47,7 @@ SHAPES = st.tuples(
     st.sampled_from([1, 2, 8, 32]),
     st.sampled_from([1, 2, 8, 32, 72, 256]),
 )
-SKEWS = st.sampled_from([0.0, 0.1, PLANNING_SKEW, 1.0, 1.01, 1.2])
+SKEWS = st.sampled_from([0.0, 0.1, PLANNING_BALANCE, 1.0, 1.01, 1.2])
 
 
 @functools.cache
@@ -209,7 +209,7 @@ def test_loads_stay_within_what_exists(shape, skew):
 
 def test_imbalance_grows_with_skew_and_ranks():
     assert imbalance(8192, 8, 256, 1) == 1.0
-    by_skew = [float(imbalance(8192, 8, 256, 32, s)) for s in (0.0, PLANNING_SKEW, 1.0, 1.2)]
+    by_skew = [float(imbalance(8192, 8, 256, 32, s)) for s in (0.0, PLANNING_BALANCE, 1.0, 1.2)]
     by_ranks = imbalance(8192, 8, 256, np.array([1.0, 8.0, 32.0, 64.0]), 1.01)
     assert by_skew == sorted(by_skew) and by_skew[0] == 1.0 and by_skew[-1] > 3.0
     assert np.all(np.diff(by_ranks) > 0)

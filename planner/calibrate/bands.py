@@ -1,0 +1,213 @@
+"""How far predictions are off where nothing was measured: engines fitted anew with groups of runs left out.
+
+Each row is predicted by profiles fitted without its own group: its model, its GPU, its pair of both, its
+engine. A GPU may be left out with its kernels: then its operators run with a relative's constants, as
+those of a GPU that was never measured do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from planner import silicon
+from planner.accuracy import LEVELS, MODES, SHARE
+from planner.calibrate import engines
+from planner.calibrate.fit import significant
+from planner.catalog import Catalog
+from planner.kernels import Kernels
+from planner.silicon import Row
+from planner.simulate.roofline import FloatArray
+from planner.system import System
+from planner.validate import spread
+
+MIN_ROWS = 20  # fewer left-out rows than this do not make a band
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A way of leaving runs out: a row's group, and which other rows must go with it."""
+
+    name: str
+    label: str
+    group: Callable[[Row], tuple[str, ...]]
+    related: Callable[[tuple[str, ...], Row], bool]
+    kernels: bool = False  # the GPU's own kernels go too
+
+
+def _of(*names: str) -> Callable[[Row], tuple[str, ...]]:
+    return lambda row: tuple(str(getattr(row, name)) for name in names)
+
+
+SPLITS = (
+    Split(
+        name="pair",
+        label="model on this GPU",
+        group=_of("model", "system"),
+        related=lambda group, row: (row.model, row.system) == group,
+    ),
+    Split(name="model", label="model", group=_of("model"), related=lambda group, row: row.model == group[0]),
+    Split(name="system", label="GPU", group=_of("system"), related=lambda group, row: row.system == group[0]),
+    Split(
+        name="system_kernels",
+        label="GPU and its kernels",
+        group=_of("system"),
+        related=lambda group, row: row.system == group[0],
+        kernels=True,
+    ),
+    Split(
+        name="engine", label="engine", group=_of("engine"), related=lambda group, row: row.engine == group[0]
+    ),
+    Split(
+        name="neither",
+        label="model and GPU with its kernels",
+        group=_of("model", "system"),
+        related=lambda group, row: row.model == group[0] or row.system == group[1],
+        kernels=True,
+    ),
+)
+# which splits stand for a level of `planner.accuracy`
+LEVEL_SPLITS: Mapping[str, tuple[str, ...]] = {
+    "both": ("pair",),
+    "one": ("model", "system_kernels"),
+    "neither": ("neither",),
+}
+
+
+class _Borrowed(Catalog):
+    """A catalog in which some systems have lost their own kernels."""
+
+    __slots__ = ("lost",)
+    lost: frozenset[str]
+
+    def kernels(self, system: System, engine: str) -> Kernels:
+        found = super().kernels(system, engine)
+        rest = tuple(item for item in found.tables if item[0] not in self.lost)
+        return replace(found, tables=rest or found.tables, known={})
+
+
+def without_kernels(catalog: Catalog, system: str) -> Catalog:
+    """The catalog of someone who never measured a system's kernels: its relative's stand in."""
+    found = _Borrowed(files=catalog.files)
+    object.__setattr__(found, "lost", frozenset((catalog.system(system).kernels,)))
+    return found
+
+
+def ratios(rows: Sequence[Row], catalog: Catalog, split: Split) -> tuple[FloatArray, FloatArray]:
+    """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
+
+    Profiles share no constant, so only those that ran a group are fitted anew for it.
+    """
+    name_of = functools.cache(lambda engine, version: silicon.profile(catalog, engine, version).name)
+    index = {id(row): i for i, row in enumerate(rows)}
+    ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    profiles: dict[str, list[Row]] = {}
+    for row in rows:
+        profiles.setdefault(name_of(row.engine, row.version), []).append(row)
+    start = {c.name: c.start for c in engines.CONSTANTS}
+    for name, own in profiles.items():
+        for group in sorted({split.group(row) for row in own}):
+            inside = [row for row in own if split.group(row) == group]
+            rest = [row for row in own if not split.related(group, row)]
+            fitted = {name: replace(catalog.engine(name), **start)}  # type: ignore[arg-type]
+            if rest:
+                fitted |= engines.fit(rest, catalog)
+            seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
+            runs = silicon.gather(inside, seen, fitted)
+            at = [index[id(row)] for row in runs.rows]
+            ttft[at], tpot[at] = silicon.predict(runs)
+    return (
+        ttft / np.array([row.ttft_s for row in rows], dtype=float),
+        tpot / np.array([row.tpot_s for row in rows], dtype=float),
+    )
+
+
+def measure(
+    rows: Sequence[Row], catalog: Catalog, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Everything that presets/accuracy.toml holds: left-out errors and bands, from measured runs.
+
+    Takes a few minutes for a thousand rows: about two seconds a group and engine. `tell` hears of each
+    way of leaving out as it is done.
+    """
+    usable = [row for row in rows if row.model and row.system]
+    colocated = np.array([row.colocated for row in usable])
+    found: dict[str, tuple[FloatArray, FloatArray]] = {}
+    left_out: dict[str, Any] = {}
+    for split in SPLITS:
+        found[split.name] = ttft, tpot = ratios(usable, catalog, split)
+        figures = {"ttft": spread(ttft), "tpot": spread(tpot)}
+        left_out[split.name] = {
+            "label": split.label,
+            **{f"{key}_{k}": _short(v) for key, part in figures.items() for k, v in part.items()},
+        }
+        tell(
+            f"left out by {split.label}: TPOT {figures['tpot']['median_ape']:.1%} median, "
+            f"TTFT {figures['ttft']['median_ape']:.1%} median"
+        )
+    bands: dict[str, Any] = {}
+    for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
+        before: dict[str, tuple[float, float]] = {}
+        for level in LEVELS:
+            entry: dict[str, Any] = {}
+            for i, key in enumerate(("ttft", "tpot")):
+                parts = [found[name][i][inside] for name in LEVEL_SPLITS[level]]
+                band, count = interval(parts, before.get(key))
+                before[key] = band
+                entry[key] = [significant(value, 3) for value in band]
+                entry["rows"] = count
+            bands.setdefault(mode, {})[level] = entry
+    return {
+        "share": SHARE,
+        "rows": len(usable),
+        "models": sorted({catalog.canonical("model", row.model) for row in usable}),
+        "systems": sorted({catalog.canonical("system", row.system) for row in usable}),
+        "engines": sorted({catalog.canonical("engine", row.engine) for row in usable}),
+        "left_out": left_out,
+        "bands": bands,
+    }
+
+
+def interval(
+    parts: Iterable[FloatArray], before: tuple[float, float] | None = None
+) -> tuple[tuple[float, float], int]:
+    """(lowest, highest) predicted over measured of the middle `SHARE` of rows, and how many rows.
+
+    Never inside `before`, the interval where more was measured: knowing less cannot make surer.
+
+    >>> interval([np.array([0.9, 1.0, 1.1] * 10)], (0.8, 1.05))
+    ((0.8, 1.1), 30)
+    """
+    ratio = np.concatenate([part[np.isfinite(part)] for part in parts])
+    wide = before or (1.0, 1.0)
+    if len(ratio) < MIN_ROWS:
+        return wide, len(ratio)
+    tail = (1.0 - SHARE) / 2.0
+    low, high = np.exp(np.quantile(np.log(ratio), [tail, 1.0 - tail]))
+    if before is None:
+        return (float(low), float(high)), len(ratio)
+    return (min(float(low), wide[0]), max(float(high), wide[1])), len(ratio)
+
+
+def write(table: Mapping[str, Any], path: Path, source: str) -> None:
+    """Write an accuracy file; `source` names the measurements in its head."""
+    head = (
+        "# Left-out errors and error bands, written by `ratematch calibrate --engines FILE --bands`.\n"
+        f"# Predicted over measured; measurements: {source}.\n\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(head + tomli_w.dumps(dict(table)), encoding="utf-8")
+    scratch.replace(path)
+
+
+def _short(value: float | int | None) -> float | int:
+    if value is None:
+        return float("nan")
+    return value if isinstance(value, int) else significant(value, 3)
