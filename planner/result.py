@@ -5,25 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planner.accuracy import Band
+from planner.kernels import Provenance
 from planner.scenario import Scenario
 from planner.simulate.roofline import FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutChoice:
-    """How one instance is sharded."""
-
-    tp: int
-    pp: int
-    ep: int
-    attention_dp: int
-    moe_tp: int
-    label: str
-
-    @property
-    def gpus(self) -> int:
-        """GPUs of one instance."""
-        return self.tp * self.pp * self.attention_dp
+from planner.space import LayoutChoice as LayoutChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +118,10 @@ class Frontier:
     gpus: FloatArray
     prefill: tuple[str, ...]  # layout labels ("" for co-located)
     decode: tuple[str, ...]  # layout labels (the co-located layout there)
-    cloud_x: FloatArray  # other deployments that meet the limits but one, thinned for drawing
-    cloud_y: FloatArray
+    cloud_x: FloatArray  # other deployments within the FTL limit, thinned for drawing
+    cloud_y: FloatArray  # tokens/s per GPU: of the budget where there is one, else of those in use
+    ftl_s: FloatArray  # first token, moving the cache included
+    usd_per_million_tokens: FloatArray  # of output tokens
 
     def __len__(self) -> int:
         return len(self.tokens_per_s_per_user)
@@ -180,6 +168,9 @@ class Plan:
     seconds: Mapping[str, float]  # simulate, match, total
     infeasible: Infeasible | None = None
     notes: tuple[str, ...] = field(default=())  # assumptions worth knowing: inherited constants, formats
+    bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
+    kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
+    link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
 
     @property
     def chosen(self) -> Serving | None:

@@ -10,13 +10,29 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.model import ModelSpec
-from planner.result import LayoutChoice
 from planner.simulate.roofline import FloatArray
 
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
 MAX_STAGES = {"prefill": 32, "decode": 8, "colocated": 4}
 EXCHANGES = ("replicated", "all-to-all", "gathered")  # how tokens reach their experts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutChoice:
+    """How one instance is sharded."""
+
+    tp: int
+    pp: int
+    ep: int
+    attention_dp: int
+    moe_tp: int
+    label: str
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one instance."""
+        return self.tp * self.pp * self.attention_dp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
