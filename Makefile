@@ -23,6 +23,7 @@ bench: $(STAMP)
 
 screenshots: $(STAMP)
 	$(BIN)/python screenshots/make.py
+	$(BIN)/python screenshots/record.py
 
 clean:
 	rm -rf $(VENV) dist build

@@ -27,9 +27,9 @@ LEVELS = ("both", "one", "neither")
 MODES = ("disaggregated", "colocated")
 FILE = "accuracy.toml"
 LEVEL_TEXT = {
-    "both": "model and GPU were measured, though not together",
-    "one": "the model, the GPU or the engine was never measured",
-    "neither": "neither the model nor the GPU was ever measured",
+    "both": "runs of this model and of this GPU are among them",
+    "one": "none of this model, or of this GPU, or of this engine is among them",
+    "neither": "none of this model on any GPU or of this GPU with any model is among them",
 }
 
 Range = tuple[float, float]

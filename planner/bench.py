@@ -73,9 +73,9 @@ def run(runs: int = 15) -> dict[str, Any]:
     return {
         "design_points_per_s": statistics.median(rates),
         "plan_ms_p50": 1e3 * statistics.median(whole),
-        "plan_ms_p95": 1e3 * _p95(whole),
+        "plan_ms_p95": 1e3 * p95(whole),
         "edit_to_frontier_ms_p50": 1e3 * statistics.median(edits),
-        "edit_to_frontier_ms_p95": 1e3 * _p95(edits),
+        "edit_to_frontier_ms_p95": 1e3 * p95(edits),
         "n": runs,
         "design_points": points,
         "cpu": _cpu(),
@@ -124,10 +124,10 @@ def _until_frontier(plan: Callable[..., Any], scenario: Scenario, catalog: Any) 
     return shown[0] - start
 
 
-def _p95(values: Sequence[float]) -> float:
+def p95(values: Sequence[float]) -> float:
     """The 95th percentile: the smallest value that 95 % of them do not exceed.
 
-    >>> _p95([3.0, 1.0, 2.0]), _p95(list(range(1, 101)))
+    >>> p95([3.0, 1.0, 2.0]), p95(list(range(1, 101)))
     (3.0, 95)
     """
     ordered = sorted(values)

@@ -9,9 +9,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from planner.accuracy import SHARE
 from planner.fields import FIELDS
 
 if TYPE_CHECKING:
+    from planner.accuracy import Band
     from planner.result import Frontier, Plan, PoolPlan, Serving
 
 CSV_COLUMNS = (
@@ -39,8 +41,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "status": plan.status,
         "choice": plan.choice or None,
         "scenario": {field.key: field.get(plan.scenario) for field in FIELDS},
-        "disaggregated": plan.disaggregated and _split(plan.disaggregated),
-        "colocated": plan.colocated and _colocated(plan.colocated),
+        "disaggregated": plan.disaggregated
+        and {**_split(plan.disaggregated), **_banded(plan.disaggregated, plan.bands.get("disaggregated"))},
+        "colocated": plan.colocated
+        and {**_colocated(plan.colocated), **_banded(plan.colocated, plan.bands.get("colocated"))},
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.mix.serving, pools=True)},
         "frontier": {
             "disaggregated": _points(plan.frontier_disaggregated),
@@ -50,6 +54,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "seconds": dict(plan.seconds),
         "infeasible": infeasible,
         "notes": list(plan.notes),
+        "bands": {
+            "share": SHARE,
+            **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
+        },
     }
     clean: dict[str, Any] = _clean(document)
     return clean
@@ -106,6 +114,21 @@ def _serving(serving: Serving, *, pools: bool = False) -> dict[str, Any]:
             "gap": serving.solver.gap,
             "seconds": serving.solver.seconds,
         },
+    }
+
+
+def _banded(serving: Serving, band: Band | None) -> dict[str, list[float]]:
+    """The ranges that hold 80 % of what was measured, beside the predictions; none without measurements."""
+    if band is None:
+        return {}
+    return {
+        f"{key}_band": [getattr(serving, key) * factor for factor in factors]
+        for key, factors in (
+            ("ftl_s", band.ftl),
+            ("ttl_s", band.ttl),
+            ("tokens_per_s_per_gpu", band.throughput),
+            ("tokens_per_s_per_user", band.throughput),
+        )
     }
 
 

@@ -160,6 +160,8 @@ class Field:
             return not value
         if self.kind == "choice":
             ring = list(names or self.choices)
+            if not ring:
+                return value
             at = ring.index(value) if value in ring else 0
             return ring[(at + by) % len(ring)]
         stops: list[Any] = list(self.steps)

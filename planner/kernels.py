@@ -122,3 +122,7 @@ class Kernels:
             self.known[key] = kind(**self._deployed(operator, dtype))
         found: T = self.known[key]
         return found
+
+    def used(self) -> tuple[Provenance, ...]:
+        """Where the constants asked for so far come from, by operator and format."""
+        return tuple(self.find(*key)[1] for key in sorted(self.known))

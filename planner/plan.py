@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from planner import accuracy, choose, explain, frontiers, sweep
 from planner import catalog as presets
-from planner import choose, explain, frontiers, sweep
 from planner.catalog import Catalog
 from planner.question import prepare
 from planner.result import Frontier, Plan
@@ -81,4 +81,8 @@ def plan(
         seconds={"simulate": points.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
         notes=question.notes,
+        bands=accuracy.bands(question),
+        kernels=question.setup.machine.kernels.used(),
+        link_bytes_per_s=question.link_bytes_per_s,
+        alternatives=frontiers.alternatives(question, points, found),
     )

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from planner.export import to_csv, to_dict, to_json
 from planner.summary import (
+    advantage,
     answer_sentence,
     ascii_only,
+    band_rows,
+    band_source,
     binding_pool,
     comparison_rows,
     count,
@@ -58,6 +61,7 @@ def to_text(
             _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
             _section("Limits", _table(_limit_cells(plan, deployed), "lrrl")),
             _section("The two ways", _table([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
+            _section("What to expect in 4 of 5 cases", _expected(plan, width)),
             _section("Between the pools", _wrapped(_transfer(deployed, link_bytes_per_s), width)),
             _where_time_goes(deployed),
             _section("Mixed layouts", _wrapped(_mixed(plan), width)),
@@ -132,6 +136,22 @@ def _limit_cells(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]
         (name, shown, f"{_percent(used)} used", state)
         for name, shown, used, state in limit_rows(plan, serving)
     ]
+
+
+def _expected(plan: Plan, width: int) -> list[str]:
+    """The error bands, whether the two ways differ by more, and what stands behind that."""
+    rows = band_rows(plan)
+    if not rows:
+        return []
+    lines = _table([("", "predicted", "range"), *rows], "lrr")
+    found = advantage(plan)
+    if found is not None:
+        low, high = (three_digits(value) for value in found)
+        each = " per GPU" if plan.scenario.goal in ("fewest-gpus", "cost") else ""
+        lines += _wrapped(
+            [f"The chosen way makes {low} to {high} times the other's throughput{each}."], width
+        )
+    return lines + _wrapped([f"From {band_source(plan)}."], width)
 
 
 def _transfer(serving: Serving, link: float | None) -> list[str]:

@@ -171,6 +171,8 @@ class Plan:
     bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
     kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
     link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
+    # the best deployment of each layout at the limits, split and co-located, the best first
+    alternatives: tuple[Frontier, Frontier] | None = None
 
     @property
     def chosen(self) -> Serving | None:

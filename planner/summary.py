@@ -6,6 +6,7 @@ import math
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from planner.accuracy import LEVEL_TEXT, Range, compare
 from planner.fields import BY_KEY
 from planner.units import format_seconds, format_si, three_digits
 
@@ -37,7 +38,64 @@ def answer_sentence(plan: Plan) -> str:
     else:
         verdict, other, name = "Keep prefill and decode together", plan.disaggregated, "a split"
     deployed = deployment(plan) or chosen
-    return f"{verdict}: {_yield(plan, deployed)}, {_versus(plan, deployed, other, name)}."
+    return f"{verdict}: {_yield(plan, deployed)}, {_versus(plan, deployed, other, name)}{_beyond(plan)}."
+
+
+def _beyond(plan: Plan) -> str:
+    """Whether the better way is better by more than the error of the predictions."""
+    found = advantage(plan)
+    if found is None:
+        return ""
+    return " (beyond the error)" if found[0] > 1 else " (within the error)"
+
+
+def advantage(plan: Plan) -> Range | None:
+    """Range that holds the chosen way's throughput over the other's in 80 % of cases.
+
+    Per GPU where GPUs or money are what counts. None where there is but one way, or nothing was
+    measured. Errors of the two count as independent.
+    """
+    one, two = plan.disaggregated, plan.colocated
+    if plan.choice == "colocated":
+        one, two = two, one
+    bands = [plan.bands.get(plan.choice), next((b for m, b in plan.bands.items() if m != plan.choice), None)]
+    if one is None or two is None or bands[0] is None or bands[1] is None:
+        return None
+    ratio = gain(plan, one, two)
+    if plan.scenario.goal in ("fewest-gpus", "cost"):
+        ratio = one.tokens_per_s_per_gpu / two.tokens_per_s_per_gpu
+    return compare(ratio, bands[0].throughput, bands[1].throughput)
+
+
+def band_rows(plan: Plan) -> list[tuple[str, str, str]]:
+    """What to expect of the deployment, 80 % of the time: name, prediction, "low to high"."""
+    serving, band = plan.chosen, plan.bands.get(plan.choice)
+    if serving is None or band is None:
+        return []
+    per_gpu = serving.tokens_per_s_per_gpu
+    return [
+        (name, form(value), f"{form(value * low)} to {form(value * high)}")
+        for name, value, (low, high), form in (
+            ("first token (FTL)", serving.ftl_s, band.ftl, format_seconds),
+            ("token to token (TTL)", serving.ttl_s, band.ttl, format_seconds),
+            ("tokens/s per GPU", per_gpu, band.throughput, three_digits),
+        )
+    ]
+
+
+def band_text(plan: Plan) -> str:
+    """The error bands in one line; "" where nothing was measured."""
+    short = ("FTL", "TTL", "tokens/s per GPU")
+    shown = [f"{name} {span}" for name, (_, _, span) in zip(short, band_rows(plan), strict=False)]
+    return f"80 % between: {', '.join(shown)}" if shown else ""
+
+
+def band_source(plan: Plan) -> str:
+    """What stands behind the bands, in a sentence."""
+    band = plan.bands.get(plan.choice)
+    if band is None:
+        return ""
+    return f"{band.rows:,} measured runs left out of the fit; {LEVEL_TEXT[band.level]}"
 
 
 def _yield(plan: Plan, serving: Serving) -> str:

@@ -314,7 +314,7 @@ def percent(share: float | None, *, sign: bool = False) -> str:
     >>> percent(0.0712), percent(0.05, sign=True), percent(None)
     ('7.1 %', '+5.0 %', '-')
     """
-    return "-" if share is None else f"{100 * share:{'+' if sign else ''}.1f} %"
+    return "-" if share is None or math.isnan(share) else f"{100 * share:{'+' if sign else ''}.1f} %"
 
 
 def table(rows: Sequence[Sequence[str]], align: str) -> str:

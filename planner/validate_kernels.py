@@ -26,6 +26,8 @@ from planner.simulate.gemm import GemmConstants, gemm
 from planner.simulate.machine import Machine
 from planner.simulate.moe import OPERATOR as MOE
 from planner.simulate.roofline import Cost, FloatArray
+from planner.units import format_seconds
+from planner.validate import percent, table
 
 LATENCY = "latency_us"
 NOT_FITTED = "its kernels were not measured on this system or a relative"
@@ -246,7 +248,13 @@ def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
                 text = f"{group.operator} {group.dtype}: {NOT_FITTED} ({group.system})"
                 missing.append({"file": file.name, "n": len(group.measured_s), "why": text})
                 continue
-            _add(found, group, machine, np.abs(predicted / group.measured_s - 1.0))
+            errors = np.abs(predicted / group.measured_s - 1.0)
+            sound = np.isfinite(errors)
+            if not sound.all():
+                text = f"{group.operator} {group.dtype}: sizes that no kernel has ({group.system})"
+                missing.append({"file": file.name, "n": int((~sound).sum()), "why": text})
+            if sound.any():
+                _add(found, group, machine, errors[sound])
     lost = sum(item["n"] for item in missing)
     return {
         "operators": [_line(key, errors) for key, errors in sorted(found.items())],
@@ -331,6 +339,40 @@ def _line(key: tuple[str, str, str, str], found: _Errors) -> dict[str, Any]:
         "left_out_mape": left_out if np.isfinite(left_out) and not found.inherited else None,
         "constants": ", ".join(sorted(found.inherited)) or "own",
     }
+
+
+def to_text(result: Mapping[str, Any]) -> str:
+    """A report as aligned tables: by operator, every line, what is missing."""
+    head = ("operator", "system", "engine", "format", "rows", "mean error", "median", "left out", "constants")
+    summed = [
+        (
+            line["operator"],
+            f"{line['n']:,}",
+            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
+        )
+        for line in by_operator(result["operators"])
+    ]
+    lines = [
+        (
+            *(line[key] for key in ("operator", "system", "engine", "dtype")),
+            f"{line['n']:,}",
+            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
+            line["constants"],
+        )
+        for line in result["operators"]
+    ]
+    blocks = [
+        f"{result['covered']:,} of {result['rows']:,} kernels predicted in "
+        f"{format_seconds(result['seconds'])}",
+        table([("operator", "rows", "mean error", "median", "left out"), *summed], "lrrrr"),
+        table([head, *lines], "llllrrrrl"),
+        '"left out" is the error that calibration found on points left out of the fit; the others may be of\n'
+        "the very points that were fitted.",
+    ]
+    if result["missing"]:
+        lost = [f"  {item['file']}: {item['n']:,} rows, {item['why']}" for item in result["missing"]]
+        blocks.append("\n".join(["Not predicted", *lost]))
+    return "\n\n".join(blocks) + "\n"
 
 
 def by_operator(lines: Iterable[Mapping[str, Any]], systems: Iterable[str] = ()) -> list[dict[str, Any]]:

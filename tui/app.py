@@ -6,21 +6,33 @@ thread, after the screen is up.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App
+from textual import events
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 
 from planner.scenario import Scenario
-from tui import palette
+from tui import palette, storage
+from tui.actions import FileActions
 from tui.asker import DEBOUNCE_S
 from tui.glyphs import ASCII, UNICODE
 from tui.screens.main import MainScreen, NamesFn
 from tui.solver import PlanFn, one_line, real_plan
+
+if TYPE_CHECKING:
+    from tui.demo import Tour
+
+
+HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
 
 
 def real_names(kind: str) -> Sequence[str]:
@@ -37,7 +49,13 @@ def warm_up() -> None:
     plotting.warm()
 
 
-class RatematchApp(App[None]):
+def _commands() -> type[Provider]:
+    from tui.commands import Commands
+
+    return Commands
+
+
+class RatematchApp(FileActions):
     """Plan disaggregated serving, live.
 
     Parameters
@@ -54,12 +72,24 @@ class RatematchApp(App[None]):
         Draw with ASCII only.
     theme
         Name of a theme; the dark one of `tui.palette` if empty or unknown.
+    recent
+        Names of the scenarios opened or saved last.
     """
 
     TITLE = "ratematch"
     CSS_PATH: ClassVar = ["app.tcss", "screens/main.tcss"]
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "y", "copy_command", "copy", tooltip="Copy the command that gives this plan", id="copy-command"
+        ),
+        Binding("Y", "copy_markdown", "copy as Markdown", show=False, key_display="Y", id="copy-markdown"),
+        Binding("e", "export", "export", tooltip="Write JSON, CSV, Markdown or SVG", id="export"),
+        Binding("o", "open_scenario", "open", tooltip="Open a scenario", id="open"),
+        Binding(
+            "w,ctrl+s", "save_scenario", "save", key_display="w", tooltip="Save as one of yours", id="save"
+        ),
         Binding("t", "toggle_theme", "theme", id="theme"),
         Binding("question_mark", "toggle_help", "help", key_display="?", id="help"),
         Binding("q", "quit", "quit", id="quit"),
@@ -78,8 +108,12 @@ class RatematchApp(App[None]):
         debounce_s: float = DEBOUNCE_S,
         ascii: bool = False,
         theme: str = "",
+        recent: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
+        self.recent = recent
+        self.tour: Tour | None = None
+        self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.register_theme(palette.DARK)
         self.register_theme(palette.LIGHT)
@@ -99,6 +133,39 @@ class RatematchApp(App[None]):
             debounce_s=debounce_s,
             warm_up=warm_up,
         )
+
+    def on_mount(self) -> None:
+        """Listen for a terminal that goes away, and begin the tour if there is to be one."""
+        if not self.is_headless and threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for name, code in HANG_UPS.items():
+                if (number := getattr(signal, name, None)) is not None:
+                    with contextlib.suppress(NotImplementedError, RuntimeError):
+                        loop.add_signal_handler(number, self.hang_up, code)
+        if self.tour is not None:
+            self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
+
+    def hang_up(self, code: int) -> None:
+        """The terminal is gone, or someone wants this to end: keep the session, then leave by all means.
+
+        What leaves in good order may wait for a terminal that reads no more; two seconds are enough.
+        """
+        if self.lost:
+            return
+        self.lost = code
+        with contextlib.suppress(OSError):
+            storage.save(self.session)
+        last = threading.Timer(2.0, os._exit, (code,))
+        last.daemon = True
+        last.start()
+        self.exit(return_code=code)
+
+    async def on_event(self, event: events.Event) -> None:
+        """During the tour, a key of the user's ends it."""
+        if self.tour is not None and self.tour.ended_by(event):
+            self.exit()
+            return
+        await super().on_event(event)
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
@@ -123,6 +190,13 @@ class RatematchApp(App[None]):
         """What the form says."""
         return self.main.history.present
 
+    @property
+    def session(self) -> storage.Session:
+        """What a later start may take up again."""
+        return storage.Session(
+            scenario=self.scenario, theme=self.theme, name=self.main.view.name, recent=self.recent
+        )
+
     def get_key_display(self, binding: Binding) -> str:
         """Keys in the footer as this terminal can draw them."""
         g = self.glyphs
@@ -140,6 +214,10 @@ class RatematchApp(App[None]):
         """Dark to light and back."""
         self.theme = palette.LIGHT.name if self.current_theme.dark else palette.DARK.name
 
+    def set_theme(self, name: str) -> None:
+        """Another theme."""
+        self.theme = name
+
     def action_toggle_help(self) -> None:
         """The panel of keys and meanings."""
         if isinstance(self.screen, MainScreen):
@@ -154,26 +232,41 @@ def run(
     ascii: bool = False,
     mouse: bool = True,
     theme: str = "",
+    recent: tuple[str, ...] = (),
     plan_fn: PlanFn = real_plan,
     names_fn: NamesFn = real_names,
     save_session: bool = True,
+    demo: bool = False,
 ) -> int:
     """Run the application until the user leaves; the exit code.
+
+    `demo` plays the tour of `tui.demo` instead, and keeps nothing.
 
     On the way out the scenario is kept in the state folder (`tui.storage`); that it could not be
     kept is one line on stderr. An unexpected exception inside the application is raised here, after
     the terminal has been given back: Textual would print a page of traceback.
     """
     app = RatematchApp(
-        scenario, base=base, name=name, plan_fn=plan_fn, names_fn=names_fn, ascii=ascii, theme=theme
+        scenario,
+        base=base,
+        name=name,
+        plan_fn=plan_fn,
+        names_fn=names_fn,
+        ascii=ascii,
+        theme=theme,
+        recent=recent,
     )
+    if demo:
+        from tui.demo import Tour
+
+        app.tour, save_session = Tour(app), False
     app.error_console.quiet = not app.debug
     app.run(mouse=mouse)
+    if app.lost:  # no one is left to talk to
+        os._exit(app.lost)
     if save_session:
-        from tui import storage
-
         try:
-            storage.save(storage.Session(scenario=app.scenario, theme=app.theme))
+            storage.save(app.session)
         except OSError as error:
             print(f"ratematch: the session was not kept: {error.strerror or error}", file=sys.stderr)
     bug = getattr(app, "_exception", None)  # what App.run_test raises too; there is no public name

@@ -9,7 +9,7 @@ from planner.scenario import Scenario
 from tui.messages import SolverMessage
 from tui.solver import Solver
 
-DEBOUNCE_S = 0.12  # typing and held keys wait this long for the next one
+DEBOUNCE_S = 0.05  # held keys wait this long for the next one; typing is slower, and asked key by key
 LATE_S = 0.4  # what is shown is called old only after this long: quick answers must not flicker
 
 

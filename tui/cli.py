@@ -6,11 +6,14 @@ bad input, 3 no plan meets the limits.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         try:
-            code = _dispatch(arguments)
+            with _interrupts(_leave):
+                code = _dispatch(arguments)
         except SystemExit as leave:  # argparse after --help and --version
             code = int(leave.code or 0)
         if sys.stdout is not None:
@@ -59,6 +63,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             _drop_output()
             return _complain("the output cannot be written: no space left", ERROR)
         return _complain(f"internal error: {type(error).__name__}: {error}{_log()}", ERROR)
+
+
+def _leave(*_: object) -> None:
+    """Ctrl+c: out, now. An exception instead could get lost in whatever library is at work."""
+    os._exit(INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _interrupts(handler: Callable[..., object]) -> Iterator[None]:
+    """What ctrl+c does meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _drop_output() -> None:
@@ -104,13 +126,29 @@ def _ascii(wanted: bool = False) -> bool:
     return wanted or not encoding.startswith("utf")
 
 
+def _draws_ascii() -> bool:
+    """Whether the terminal is one that draws no Unicode."""
+    from tui.glyphs import wants_ascii
+
+    coerced = bool(sys.flags.utf8_mode) and os.environ.get("LC_CTYPE") == "C.UTF-8"
+    return wants_ascii(os.environ, coerced=coerced)
+
+
+def _spare_the_line() -> None:
+    """Over SSH: no animation, fewer frames; before Textual is imported, which reads this once."""
+    if os.environ.get("SSH_CONNECTION"):
+        os.environ.setdefault("TEXTUAL_FPS", "15")
+        os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")
+
+
 # The commands. Each takes the arguments behind its name and returns an exit code.
 
 
 def _app(arguments: Sequence[str]) -> int:
     parser = Parser(
         "ratematch",
-        "[SCENARIO] [--field value ...] [--ascii] [--no-mouse]\n       ratematch COMMAND ...",
+        "[SCENARIO] [--field value ...] [--theme NAME] [--ascii] [--no-mouse] [--demo]\n"
+        "       ratematch COMMAND ...",
         "Plan disaggregated LLM serving: split prefill from decode or not, how to shard each pool, how\n"
         "many instances of each, and what that gives.\n\n"
         "Without a command: the terminal application; where there is no terminal, the plan as text.\n\n"
@@ -124,24 +162,51 @@ def _app(arguments: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=f"ratematch {__version__}")
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.add_argument(
+        "--theme", metavar="NAME", help="dark, light, or one that Textual knows (nord, ansi-dark)"
+    )
+    parser.add_argument("--demo", action="store_true", help="a guided tour; any key ends it")
     add_scenario(parser)
     args = parser.read(arguments)
     catalog = _catalog()
     scenario = read_scenario(args, catalog, COMMANDS)
     if not _on_terminal():
         return _report(_solve(scenario, catalog), catalog, "text", args.ascii)
-    from tui import app, storage
+    _spare_the_line()
+    from tui import app, palette, storage
 
+    theme = palette.theme_name(args.theme) if args.theme is not None else ""
     last = storage.load()
-    start = _usable(last.scenario, catalog) if last and not spelled_out(args) else scenario
-    return app.run(
-        start,
-        base=named_scenario(args.scenario, catalog),
-        name=Path(args.scenario).stem if args.scenario else "",
-        ascii=_ascii(args.ascii) or os.environ.get("TERM") in ("linux", "dumb"),
-        mouse=not args.no_mouse,
-        theme=last.theme if last else "",
-    )
+    start, base, name = scenario, named_scenario(args.scenario, catalog), ""
+    if args.scenario:
+        name = Path(args.scenario).stem
+    elif args.demo and not spelled_out(args):
+        from tui.demo import SCENARIO
+
+        start = base = catalog.scenario(SCENARIO)
+        name = SCENARIO
+    elif last and not spelled_out(args):
+        start = _usable(last.scenario, catalog)
+        base, name = _named(last.name, catalog)
+    with _interrupts(signal.default_int_handler):  # Textual puts the terminal back first
+        return app.run(
+            start,
+            base=base,
+            name=name,
+            ascii=_ascii(args.ascii) or _draws_ascii(),
+            mouse=not args.no_mouse,
+            theme=theme or (last.theme if last else ""),
+            recent=last.recent if last else (),
+            demo=args.demo,
+        )
+
+
+def _named(name: str, catalog: Catalog) -> tuple[Scenario, str]:
+    """The scenario that the last session began with; the defaults, without a name, if it is gone."""
+    try:
+        return named_scenario(name or None, catalog), name
+    except InputError:
+        return named_scenario(None, catalog), ""
 
 
 def _usable(scenario: Scenario, catalog: Catalog) -> Scenario:
@@ -275,7 +340,7 @@ def _bench(arguments: Sequence[str]) -> int:
     parser = Parser(
         "ratematch bench",
         "[--json] [--runs N]",
-        "Measure the speed of the sweep, of whole plans and of a live edit, on this machine.",
+        "Measure the speed of the sweep, of whole plans, of a live edit and of the screen, on this machine.",
         "  ratematch bench\n  ratematch bench --json",
     )
     parser.add_argument("--json", action="store_true", help="the measurements as JSON")
@@ -284,9 +349,13 @@ def _bench(arguments: Sequence[str]) -> int:
     if args.runs < 1:
         raise InputError("runs", args.runs, "a whole number of at least 1")
     from planner import bench
+    from tui import bench as screen
 
-    result = bench.run(args.runs)
-    print(json.dumps(result, indent=2) if args.json else bench.to_text(result))
+    result, more = bench.run(args.runs), screen.run(args.runs)
+    if args.json:
+        print(json.dumps(result | more, indent=2))
+    else:
+        print(f"{bench.to_text(result)}\n{screen.to_text(more)}")
     return DONE
 
 
@@ -294,6 +363,18 @@ def _paper(arguments: Sequence[str]) -> int:
     from tui import paper_command
 
     return paper_command.run(arguments, _catalog, _ascii())
+
+
+def _validate(arguments: Sequence[str]) -> int:
+    from tui import measured_commands
+
+    return measured_commands.validate(arguments, _catalog, _ascii())
+
+
+def _calibrate(arguments: Sequence[str]) -> int:
+    from tui import measured_commands
+
+    return measured_commands.calibrate(arguments, _catalog)
 
 
 def _serve(arguments: Sequence[str]) -> int:
@@ -317,7 +398,8 @@ def _serve(arguments: Sequence[str]) -> int:
         raise Failure("serve needs textual-serve: pip install 'ratematch[serve]'") from None
     command = [sys.executable, "-m", "tui.cli", *spelled_out(args)]
     try:
-        Server(shlex.join(command), host="localhost", port=args.port, title="ratematch").serve()
+        with _interrupts(signal.default_int_handler):
+            Server(shlex.join(command), host="localhost", port=args.port, title="ratematch").serve()
     except OSError as error:
         raise Failure(f"port {args.port}: {error.strerror or error}") from None
     return DONE
@@ -328,6 +410,8 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "presets": (_presets, "list models, systems, engines and scenarios, or show one"),
     "import-model": (_import_model, "add a model from its Hugging Face config.json"),
     "paper": (_paper, "rebuild the study behind ratematch: its figures and findings"),
+    "validate": (_validate, "predict measured runs or kernels and report the error"),
+    "calibrate": (_calibrate, "make presets of your own from measured kernels or runs"),
     "bench": (_bench, "measure the speed of ratematch on this machine"),
     "serve": (_serve, "the application in a browser, on localhost"),
     "paths": (_paths, "print the folders that ratematch reads and writes"),

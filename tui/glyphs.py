@@ -36,13 +36,18 @@ class Glyphs:
     limit: str
     cloud: str
     line: str
+    pins: str  # the curves of pinned plans
     # text
     dot: str
     times: str
     at_most: str
+    unequal: str
     arrow: str
     ellipsis: str
     rule: str
+    axis: str
+    up: str
+    down: str
     # bars: full cell, the part above the speed of light, then the eighths
     full: str
     shade: str
@@ -85,12 +90,17 @@ UNICODE = Glyphs(
     limit="┊",
     cloud="·",
     line="braille",
+    pins="●■▲◇",
     dot="·",
     times="×",
     at_most="≤",
+    unequal="≠",
     arrow="→",
     ellipsis="…",
     rule="─",
+    axis="│",
+    up="↑",
+    down="↓",
     full="█",
     shade="░",
     eighths="▏▎▍▌▋▊▉",
@@ -123,12 +133,17 @@ ASCII = Glyphs(
     limit="|",
     cloud=".",
     line="",
+    pins="*o+x",
     dot="-",
     times="x",
     at_most="<=",
+    unequal="!",
     arrow="->",
     ellipsis="...",
     rule="-",
+    axis="|",
+    up="^",
+    down="v",
     full="#",
     shade=".",
     eighths="",
@@ -140,15 +155,18 @@ ASCII = Glyphs(
 )
 
 
-def wants_ascii(environ: Mapping[str, str]) -> bool:
+def wants_ascii(environ: Mapping[str, str], *, coerced: bool = False) -> bool:
     """Whether the terminal is known not to draw Unicode: the Linux console, or a locale without UTF-8.
+
+    `coerced`: Python itself has put C.UTF-8 into LC_CTYPE, which says nothing of the terminal.
 
     >>> wants_ascii({"TERM": "linux"}), wants_ascii({"TERM": "xterm-256color", "LANG": "C.UTF-8"})
     (True, False)
     """
     if environ.get("TERM", "") in ("linux", "dumb", "vt100", "vt220"):
         return True
-    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    ctype = "" if coerced else environ.get("LC_CTYPE")
+    locale = environ.get("LC_ALL") or ctype or environ.get("LANG") or ""
     return bool(locale) and "utf" not in locale.lower()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -29,10 +29,13 @@ class SolveStarted(SolverMessage):
 class FrontierReady(SolverMessage):
     """The sweep is done; the integer program is not."""
 
-    def __init__(self, generation: int, disaggregated: Frontier, colocated: Frontier) -> None:
+    def __init__(
+        self, generation: int, disaggregated: Frontier, colocated: Frontier, budget: int | None
+    ) -> None:
         super().__init__(generation)
         self.disaggregated = disaggregated
         self.colocated = colocated
+        self.budget = budget  # of GPUs, that they were made under
 
 
 class SolveDone(SolverMessage):
@@ -51,3 +54,20 @@ class SolveFailed(SolverMessage):
         super().__init__(generation)
         self.line = line
         self.field = field
+
+
+class StudyNews(SolverMessage):
+    """What a study (see `Solver.study`) has found so far; the last has `done`."""
+
+    def __init__(
+        self, generation: int, name: str, found: tuple[Any, ...], *, done: bool, line: str = ""
+    ) -> None:
+        super().__init__(generation)
+        self.name = name
+        self.found = found
+        self.done = done
+        self.line = line  # why it ended early, in one line
+
+    def can_replace(self, message: Message) -> bool:
+        """Each holds all that the one before held."""
+        return isinstance(message, StudyNews) and message.name == self.name

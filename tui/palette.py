@@ -6,7 +6,11 @@ on its background (tests hold that). No meaning rests on hue alone: each has its
 
 from __future__ import annotations
 
-from textual.theme import Theme
+from collections.abc import Iterable
+
+from textual.theme import BUILTIN_THEMES, Theme
+
+from planner.errors import unknown
 
 DARK_HUES = {
     "hue-split": "#56B4E9",  # sky blue
@@ -92,3 +96,24 @@ LIGHT = Theme(
 def hues(dark: bool) -> dict[str, str]:
     """The hues for a dark or a light background; other themes than ours take these."""
     return DARK_HUES if dark else LIGHT_HUES
+
+
+OURS = (DARK.name, LIGHT.name)
+
+
+def theme_name(word: str, known: Iterable[str] = (*OURS, *BUILTIN_THEMES)) -> str:
+    """The theme a user means by a word: dark, light, or a theme's own name.
+
+    >>> theme_name("light"), theme_name("nord")
+    ('ratematch-light', 'nord')
+
+    Raises InputError for any other.
+    """
+    name = word.strip().lower()
+    ours = {"dark": DARK.name, "light": LIGHT.name}
+    if name in ours:
+        return ours[name]
+    known = tuple(known)
+    if name not in known:
+        raise unknown("theme", word, (*ours, *known))
+    return name

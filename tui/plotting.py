@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from planner.result import Frontier
     from planner.simulate.roofline import FloatArray
 
     IntArray = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
 
-DECADES = 2.5  # of interactivity shown at most, down from the fastest point
+DECADES = 2.5  # of a log axis shown at most, down from the largest value
 CLOUD_SHARE = 0.06  # of the canvas's dots that the cloud may take
 Cell = tuple[str, str]  # a character and its colour, "" for the axis
 Hue = tuple[int, int, int]
@@ -29,7 +28,7 @@ Hue = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where data lands: `cols` x `rows` cells from (`left`, `top`); x is log10 of tokens/s per user.
+    """Where data lands: `cols` x `rows` cells from (`left`, `top`); x0 and x1 are log10 on a log axis.
 
     A cell holds `dots_x` x `dots_y` dots (2 x 4 in braille): a point belongs to the cell of its dot.
     """
@@ -46,22 +45,25 @@ class Geometry:
     y1: float
     dots_x: int = 1
     dots_y: int = 1
+    log: bool = True
 
     def column(self, x: float) -> int | None:
-        """The screen column of an interactivity in tokens/s per user; None outside the canvas.
+        """The screen column of a value on the x axis; None outside the canvas.
 
         >>> g = Geometry(width=21, height=9, left=1, top=0, cols=20, rows=7, x0=1, x1=2, y0=0, y1=100)
         >>> g.column(10), g.column(100), g.column(1000)
         (1, 20, None)
         """
-        if not x > 0:
+        if not math.isfinite(x) or (self.log and x <= 0):
             return None
-        place = (math.log10(x) - self.x0) / (self.x1 - self.x0)
+        place = ((math.log10(x) if self.log else x) - self.x0) / (self.x1 - self.x0)
         col = _dot(place, self.cols * self.dots_x) // self.dots_x
         return self.left + col if 0 <= col < self.cols else None
 
     def row(self, y: float) -> int | None:
-        """The screen row of a throughput in tokens/s per GPU; None outside the canvas."""
+        """The screen row of a value on the y axis; None outside the canvas."""
+        if not math.isfinite(y):
+            return None
         place = (y - self.y0) / (self.y1 - self.y0)
         row = _dot(place, self.rows * self.dots_y) // self.dots_y
         return self.top + self.rows - 1 - row if 0 <= row < self.rows else None
@@ -78,12 +80,19 @@ class Geometry:
         """
         if not len(x):
             return -1, math.inf
-        with np.errstate(divide="ignore"):
-            cols = self.left + (self.cols - 1) * (np.log10(x) - self.x0) / (self.x1 - self.x0)
+        cols = self.left + (self.cols - 1) * (_scaled(x, self.log) - self.x0) / (self.x1 - self.x0)
         rows = self.top + (self.rows - 1) * (1 - (y - self.y0) / (self.y1 - self.y0))
-        far = np.hypot(cols - col, 2 * (rows - row))
+        far = np.nan_to_num(np.hypot(cols - col, 2 * (rows - row)), nan=math.inf)
         at = int(np.argmin(far))
         return at, float(far[at])
+
+
+def _scaled(x: FloatArray, log: bool) -> FloatArray:
+    """Values along the axis: their log10 on a log axis, nan where there is none."""
+    if not log:
+        return np.asarray(x, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(x > 0, np.log10(x), np.nan))
 
 
 def _dot(place: float, dots: int) -> int:
@@ -95,20 +104,23 @@ def _dot(place: float, dots: int) -> int:
 class Axes:
     """Limits and ticks of both axes, before they are fitted into a size."""
 
-    x0: float
+    x0: float  # log10 on a log axis
     x1: float
     y1: float
-    xticks: tuple[float, ...]  # tokens/s per user
+    xticks: tuple[float, ...]
     yticks: tuple[float, ...]
+    log: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hues:
-    """Colours of the series as `#rrggbb`."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Line:
+    """Points to draw, in the order of the line that joins them."""
 
-    split: str
-    coloc: str
-    cloud: str
+    x: FloatArray
+    y: FloatArray
+    hue: str  # as `#rrggbb`
+    plain: str = "*"  # its character in ASCII
+    joined: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,42 +180,75 @@ def tick_label(value: float) -> str:
 
 
 def axes(
-    frontiers: Sequence[Frontier],
+    series: Sequence[tuple[FloatArray, FloatArray]],
     extra: Sequence[tuple[float, float]],
     limit_x: float,
     width: int,
     height: int,
+    *,
+    log: bool = True,
+    zoom: float = 1.0,
+    centre: float = math.nan,
 ) -> Axes | None:
-    """Limits that hold the frontiers, the extra points and (if near) the limit line.
+    """Limits that hold the series, the extra points and (if near) the limit line.
 
-    None if there is nothing to hold.
+    With a `zoom` over 1, only that share of the x axis around `centre`, and the y axis that the points
+    there need. None if there is nothing to hold.
     """
-    xs = [f.tokens_per_s_per_user for f in frontiers] + [np.array([x for x, _ in extra])]
-    ys = [f.tokens_per_s_per_gpu for f in frontiers] + [np.array([y for _, y in extra])]
-    x, y = np.concatenate(xs), np.concatenate(ys)
+    x = np.concatenate([*(x for x, _ in series), np.array([x for x, _ in extra])])
+    y = np.concatenate([*(y for _, y in series), np.array([y for _, y in extra])])
     good = np.isfinite(x) & np.isfinite(y) & (x > 0)
     if not good.any():
         return None
     x, y = x[good], y[good]
     high = float(x.max())
-    low = max(float(x.min()), high / 10**DECADES)
+    low = max(float(x.min()), high / 10**DECADES) if log else float(x.min())
     if low / 3 <= limit_x <= high * 1.5:
         low, high = min(low, limit_x), max(high, limit_x)
-    x0, x1 = math.log10(low), math.log10(high)
-    pad = max(0.02 * (x1 - x0), 0.01)
-    y1 = float(y[x >= low * 0.999].max()) * 1.04 or 1.0
+    x0, x1 = (math.log10(low), math.log10(high)) if log else (low, high)
+    pad = max(0.02 * (x1 - x0), 0.01 if log else 0.01 * high)
+    x0, x1 = x0 - pad, x1 + pad
+    if not log:
+        x0 = max(x0, 0.0)
+    if zoom > 1 and centre > 0:
+        middle, half = (math.log10(centre) if log else centre), (x1 - x0) / zoom / 2
+        middle = min(max(middle, x0 + half), x1 - half)
+        x0, x1 = middle - half, middle + half
+    along = _scaled(x, log)
+    seen = y[(along >= x0) & (along <= x1)]
+    y1 = float(seen.max() if len(seen) else y.max()) * 1.04 or 1.0
+    most = min(max(width // 9, 2), 12)
     return Axes(
-        x0=x0 - pad,
-        x1=x1 + pad,
+        x0=x0,
+        x1=x1,
         y1=y1,
-        xticks=log_ticks(10 ** (x0 - pad), 10 ** (x1 + pad), min(max(width // 9, 2), 12)),
+        xticks=log_or_nice_ticks(10**x0, 10**x1, most) if log else nice_ticks(x0, x1, most),
         yticks=nice_ticks(0, y1, min(max(height // 4, 2), 8)),
+        log=log,
     )
 
 
-def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False) -> Geometry:
-    """Where plotext will draw: y labels and the axis line on the left, the axis line and labels below."""
-    left = max(len(tick_label(t)) for t in axes.yticks) + 1
+def log_or_nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """Ticks of a log axis, evenly spaced values where it spans too little for round powers.
+
+    >>> log_or_nice_ticks(8, 300, 3), log_or_nice_ticks(21, 29, 5)
+    ((10.0, 100.0), (22.0, 24.0, 26.0, 28.0))
+    """
+    ticks = log_ticks(low, high, most)
+    return ticks if len(ticks) >= 2 else nice_ticks(low, high, most)
+
+
+def label_size(axes: Axes) -> int:
+    """Columns of the longest label of the y axis."""
+    return max(len(tick_label(t)) for t in axes.yticks)
+
+
+def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False, labels: int = 0) -> Geometry:
+    """Where plotext will draw: y labels and the axis line on the left, the axis line and labels below.
+
+    `labels`: columns for the y labels, where the longest needs fewer.
+    """
+    left = max(labels, label_size(axes)) + 1
     return Geometry(
         width=width,
         height=height,
@@ -217,19 +262,27 @@ def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False) -> Geo
         y1=axes.y1,
         dots_x=1 if ascii else 2,
         dots_y=1 if ascii else 4,
+        log=axes.log,
     )
 
 
 def draw(
-    split: Frontier, coloc: Frontier, axes: Axes, width: int, height: int, hues: Hues, *, ascii: bool = False
+    lines: Sequence[Line],
+    cloud: Sequence[Line],
+    axes: Axes,
+    width: int,
+    height: int,
+    *,
+    ascii: bool = False,
+    labels: int = 0,
 ) -> Picture:
-    """Both frontiers and the cloud of other deployments, as cells.
+    """Lines, later ones over earlier ones, and under them clouds of points, as cells.
 
     Lines are braille dots in the colour of their series, or one character each in ASCII.
     """
     import plotext
 
-    place = geometry(axes, width, height, ascii=ascii)
+    place = geometry(axes, width, height, ascii=ascii, labels=labels)
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.limit_size(False, False)
@@ -238,43 +291,58 @@ def draw(
     plotext.yaxes(True, False)
     plotext.xlim(axes.x0, axes.x1)
     plotext.ylim(0, axes.y1)
-    plotext.xticks([math.log10(t) for t in axes.xticks], [tick_label(t) for t in axes.xticks])
-    plotext.yticks(list(axes.yticks), [tick_label(t) for t in axes.yticks])
-    cloud_x = np.concatenate([split.cloud_x, coloc.cloud_x])
-    cloud_y = np.concatenate([split.cloud_y, coloc.cloud_y])
-    cloud_x, cloud_y = binned(cloud_x, cloud_y, place)
-    if len(cloud_x):
-        marker = "." if ascii else "braille"
-        plotext.scatter(cloud_x.tolist(), cloud_y.tolist(), marker=marker, color=_rgb(hues.cloud))
-    for frontier, hue, plain in ((coloc, hues.coloc, "o"), (split, hues.split, "*")):
-        x, y = frontier.tokens_per_s_per_user, frontier.tokens_per_s_per_gpu
-        shown = (x > 0) & (np.log10(np.where(x > 0, x, 1)) >= axes.x0) & np.isfinite(y)
-        if shown.any():
-            marker = plain if ascii else "braille"
-            line = plotext.plot if shown.sum() > 1 else plotext.scatter
-            line(np.log10(x[shown]).tolist(), y[shown].tolist(), marker=marker, color=_rgb(hue))
+    along = [math.log10(t) if axes.log else t for t in axes.xticks]
+    plotext.xticks(along, [tick_label(t) for t in axes.xticks])
+    plotext.yticks(list(axes.yticks), [tick_label(t).rjust(place.left - 1) for t in axes.yticks])
+    if cloud:
+        far_x = np.concatenate([part.x for part in cloud])
+        far_y = np.concatenate([part.y for part in cloud])
+        far_x, far_y = binned(far_x, far_y, place)
+        if len(far_x):
+            marker = "." if ascii else "braille"
+            plotext.scatter(far_x.tolist(), far_y.tolist(), marker=marker, color=_rgb(cloud[0].hue))
+    for part in lines:
+        x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
+        if len(x):
+            marker = part.plain if ascii else "braille"
+            put = plotext.plot if part.joined and len(x) > 1 else plotext.scatter
+            put(x.tolist(), y.tolist(), marker=marker, color=_rgb(part.hue))
     text = plotext.build()
     return Picture(geometry=place, cells=decode(text, width, height, ascii=ascii))
 
 
+def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[FloatArray, FloatArray]:
+    """The points in sight; a line that leaves is cut at the edge, where it would be drawn askew."""
+    good = np.isfinite(x) & np.isfinite(y)
+    x, y = x[good], y[good]
+    inside = (x >= axes.x0) & (x <= axes.x1)
+    if not joined or len(x) < 2 or inside.all():
+        return x[inside], y[inside]
+    edges = np.array([edge for edge in (axes.x0, axes.x1) if x.min() < edge < x.max()])
+    at = np.concatenate([x[inside], edges])
+    height = np.concatenate([y[inside], np.interp(edges, x, y)])
+    order = np.argsort(at, kind="stable")
+    return at[order], height[order]
+
+
 def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
-    """One point per dot of the canvas, in log10 x, and no more than a thin cloud of them.
+    """One point per dot of the canvas, x as along the axis, and no more than a thin cloud of them.
 
     plotext need not draw a dot twice, and a cloud that fills the plane shows nothing: of too many dots
     an even, always equal sample is kept.
     """
-    good = (x > 0) & np.isfinite(x) & np.isfinite(y)
-    log_x, y = np.log10(x[good]), y[good]
-    inside = (log_x >= place.x0) & (log_x <= place.x1) & (y >= place.y0) & (y <= place.y1)
-    log_x, y = log_x[inside], y[inside]
+    along = _scaled(x, place.log)
+    with np.errstate(invalid="ignore"):
+        inside = (along >= place.x0) & (along <= place.x1) & (y >= place.y0) & (y <= place.y1)
+    along, y = along[inside], y[inside]
     wide, high = place.cols * place.dots_x, place.rows * place.dots_y
-    cols = np.floor(0.5 + (wide - 1) * (log_x - place.x0) / (place.x1 - place.x0)).astype(np.int64)
+    cols = np.floor(0.5 + (wide - 1) * (along - place.x0) / (place.x1 - place.x0)).astype(np.int64)
     rows = np.floor(0.5 + (high - 1) * (y - place.y0) / (place.y1 - place.y0)).astype(np.int64)
     dots, first = np.unique(cols * high + rows, return_index=True)
     most = int(CLOUD_SHARE * wide * high)
     if len(dots) > most:
         first = first[np.sort(np.argsort(_scattered(dots), kind="stable")[:most])]
-    return log_x[first], y[first]
+    return along[first], y[first]
 
 
 def _scattered(numbers: IntArray) -> IntArray:

@@ -7,19 +7,22 @@ with a one-slot mailbox cannot. A request that is overtaken stops at the planner
 
 from __future__ import annotations
 
+import functools
+import gc
 import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.scenario import Scenario
-from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted
+from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
 
 if TYPE_CHECKING:
     from planner.result import Frontier, Plan
 
 PlanFn = Callable[..., "Plan"]
+StudyFn = Callable[[Callable[[Scenario], "Plan"]], Iterator[Any]]  # yields one finding after another
 REMEMBERED = 64  # results kept: undo and stepping back are instant
 
 
@@ -27,7 +30,15 @@ def real_plan(scenario: Scenario, **options: Any) -> Plan:
     """`planner.plan.plan`, imported when first called: the first paint never waits for it."""
     from planner.plan import plan
 
-    return plan(scenario, **options)
+    answer = plan(scenario, **options)
+    _settle()
+    return answer
+
+
+@functools.cache
+def _settle() -> None:
+    """All is imported: let the garbage collector walk past it, which takes 70 ms each time else."""
+    gc.freeze()
 
 
 class Solver:
@@ -41,6 +52,9 @@ class Solver:
         Called as `plan_fn(scenario, should_stop=..., on_frontier=...)`.
     warm_up
         Run once on the thread before the first request: imports that would hold up the screen.
+    courtesy_s
+        How long to wait after a frontier for the screen to draw it (`drawn`): the integer program and
+        the drawing would take turns at the interpreter, and both be late.
     """
 
     def __init__(
@@ -50,14 +64,18 @@ class Solver:
         *,
         warm_up: Callable[[], object] | None = None,
         remembered: int = REMEMBERED,
+        courtesy_s: float = 0.0,
     ) -> None:
         self._post = post
         self._plan_fn = plan_fn
         self._warm_up = warm_up
         self._remembered = remembered
+        self._courtesy_s = courtesy_s
+        self._drawn = threading.Event()
         self._results: OrderedDict[Scenario, Plan] = OrderedDict()
         self._wake = threading.Condition()
         self._waiting: tuple[int, Scenario] | None = None
+        self._studies: deque[tuple[int, str, StudyFn]] = deque()
         self._generation = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ratematch-solver", daemon=True)
@@ -83,7 +101,9 @@ class Solver:
         """
         with self._wake:
             self._generation += 1
+            self._drawn.set()
             generation = self._generation
+            self._studies.clear()
             if fresh:
                 self._results.pop(scenario, None)
             plan = self._results.get(scenario)
@@ -97,6 +117,21 @@ class Solver:
             self._post(SolveDone(generation, plan, cached=True))
         return generation
 
+    def study(self, name: str, study: StudyFn) -> None:
+        """Run a study when nothing is waiting: `study(plan)` may ask for any number of plans.
+
+        What it has found is told after every finding (`StudyNews`). Studies run in the order asked; one
+        asked for again under the same name takes the old one's place. The next `submit` ends them all.
+        """
+        with self._wake:
+            kept = [item for item in self._studies if item[1] != name]
+            self._studies = deque((*kept, (self._generation, name, study)))
+            self._wake.notify()
+
+    def drawn(self) -> None:
+        """The frontier is on the screen."""
+        self._drawn.set()
+
     def close(self, timeout: float = 2.0) -> bool:
         """Stop at the next look at `should_stop` and join; True when the thread is gone.
 
@@ -106,7 +141,9 @@ class Solver:
         with self._wake:
             self._closed = True
             self._generation += 1
+            self._drawn.set()
             self._waiting = None
+            self._studies.clear()
             self._wake.notify()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
@@ -120,14 +157,36 @@ class Solver:
                 self._tell(SolveFailed(self._generation, one_line(error)))
         while True:
             with self._wake:
-                while self._waiting is None and not self._closed:
+                while self._waiting is None and not self._studies and not self._closed:
                     self._wake.wait()
                 if self._closed:
                     return
-                assert self._waiting is not None
-                generation, scenario = self._waiting
-                self._waiting = None
-            self._solve(generation, scenario)
+                waiting, self._waiting = self._waiting, None
+                study = self._studies.popleft() if waiting is None else None
+            if waiting is not None:
+                self._solve(*waiting)
+            elif study is not None:
+                self._study(*study)
+
+    def _study(self, generation: int, name: str, study: StudyFn) -> None:
+        def overtaken() -> bool:
+            return self._generation != generation
+
+        def plan(scenario: Scenario) -> Plan:
+            return self._results.get(scenario) or self._plan_fn(scenario, should_stop=overtaken)
+
+        found: list[Any] = []
+        line = ""
+        try:
+            for item in study(plan):
+                found.append(item)
+                if overtaken():
+                    return
+                self._tell(StudyNews(generation, name, tuple(found), done=False))
+        except Exception as error:  # stopped, or a bug: either way the answer itself stands
+            line = one_line(error)
+        if not overtaken():
+            self._tell(StudyNews(generation, name, tuple(found), done=True, line=line))
 
     def _solve(self, generation: int, scenario: Scenario) -> None:
         def overtaken() -> bool:
@@ -135,7 +194,10 @@ class Solver:
 
         def on_frontier(disaggregated: Frontier, colocated: Frontier) -> None:
             if not overtaken():
-                self._tell(FrontierReady(generation, disaggregated, colocated))
+                self._drawn.clear()
+                self._tell(FrontierReady(generation, disaggregated, colocated, scenario.fleet.gpus))
+                if self._courtesy_s and not overtaken():
+                    self._drawn.wait(self._courtesy_s)
 
         self._tell(SolveStarted(generation))
         try:

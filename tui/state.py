@@ -15,9 +15,34 @@ from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
     from planner.result import Frontier, Plan
+    from planner.sensitivity import CurvePoint, Effect, Miss
 
 DEPTH = 500  # steps that undo goes back
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus")  # spelled out in a command line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pin:
+    """A plan kept for comparison, under a letter."""
+
+    letter: str
+    scenario: Scenario
+    plan: Plan | None = None  # None until it is computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Findings:
+    """What studies have found, each with the plan it is about."""
+
+    base: Plan | None = None  # of the effects
+    effects: tuple[Effect, ...] = ()
+    wanted: int = 0  # how many effects there will be
+    curve_of: Plan | None = None
+    curve_key: str = ""  # the input it runs over
+    curve: tuple[CurvePoint, ...] = ()
+    curve_done: bool = False
+    miss_of: Plan | None = None  # an infeasible plan
+    miss: Miss | None = None  # the feasible plan nearest to it; None if there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,6 +59,10 @@ class View:
     plan_at: float = 0.0  # when it came, seconds of the clock
     cached: bool = False
     frontiers: tuple[Frontier, Frontier] | None = None  # split, co-located; may be newer than the plan
+    budget: int | None = None  # of GPUs, that the frontiers were made under
+    pins: tuple[Pin, ...] = ()
+    baseline: str = ""  # letter of the pin that others are compared with
+    findings: Findings = Findings()  # of studies; may be of an older plan
     solving: bool = False
     late: bool = False  # solving takes long enough to say that what is shown is old
     invalid: str = ""  # key of the field that cannot be used

@@ -1,11 +1,10 @@
-"""The last session, kept in the user's state folder: what was planned, and which theme."""
+"""What is kept on disk: the last session in the user's state folder, and files the user asks for."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from planner.fields import BY_KEY, FIELDS
 from planner.scenario import Scenario
 
 SCHEMA = 1
+RECENT = 8  # scenarios remembered as opened or saved last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +23,42 @@ class Session:
 
     scenario: Scenario
     theme: str = ""
+    name: str = ""  # of the scenario it began with, where it had one
+    recent: tuple[str, ...] = ()  # names of scenarios, the last first
+
+
+def state_folder() -> Path:
+    """Where ratematch keeps what it may lose: `$XDG_STATE_HOME/ratematch` on Linux."""
+    import platformdirs
+
+    return platformdirs.user_state_path("ratematch", appauthor=False)
 
 
 def session_path() -> Path:
-    """Where the session lies: `$XDG_STATE_HOME/ratematch/session.json` on Linux."""
-    import platformdirs
+    """Where the session lies."""
+    return state_folder() / "session.json"
 
-    return Path(platformdirs.user_state_dir("ratematch", appauthor=False)) / "session.json"
+
+def recently(name: str, recent: tuple[str, ...]) -> tuple[str, ...]:
+    """The list with a name at its head.
+
+    >>> recently("b", ("a", "b", "c"))
+    ('b', 'a', 'c')
+    """
+    return (name, *(other for other in recent if other != name))[:RECENT]
 
 
 def save(session: Session, path: Path | None = None) -> None:
     """Write the session, whole or not at all. Raises OSError."""
     path = path or session_path()
     values = {field.key: field.get(session.scenario) for field in FIELDS}
-    data = {"schema": SCHEMA, "scenario": values, "theme": session.theme}
+    data = {
+        "schema": SCHEMA,
+        "scenario": values,
+        "theme": session.theme,
+        "name": session.name,
+        "recent": list(session.recent),
+    }
     write_atomically(path, json.dumps(data, indent=1) + "\n")
 
 
@@ -60,8 +82,17 @@ def load(path: Path | None = None) -> Session | None:
     scenario = Scenario()
     for key, value in data["scenario"].items():
         scenario = _with_value(scenario, key, value)
-    theme = data.get("theme")
-    return Session(scenario=scenario, theme=theme if isinstance(theme, str) else "")
+    recent = data.get("recent")
+    return Session(
+        scenario=scenario,
+        theme=_text(data.get("theme")),
+        name=_text(data.get("name")),
+        recent=tuple(_text(name) for name in recent if _text(name)) if isinstance(recent, list) else (),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _with_value(scenario: Scenario, key: str, value: Any) -> Scenario:
@@ -73,15 +104,36 @@ def _with_value(scenario: Scenario, key: str, value: Any) -> Scenario:
     return scenario
 
 
+def write_file(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file the user asked for, whole or not at all.
+
+    Raises FileExistsError where one lies already and `replace` is not said, OSError for the rest.
+    """
+    if not replace and path.exists():
+        raise FileExistsError(17, "exists already", str(path))
+    write_atomically(path, text)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file beside its place and move it there, so that a reader sees old or new. Raises OSError."""
+    path = path.resolve()  # the file a link leads to, not the link
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8") as file:
             file.write(text)
-        Path(name).replace(path)
+        beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(name).unlink()
+            beside.unlink()
         raise
+
+
+def why(error: OSError) -> str:
+    """A failed write in a few words.
+
+    >>> why(OSError(28, "No space left on device"))
+    'no space left on device'
+    """
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]

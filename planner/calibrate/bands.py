@@ -7,7 +7,6 @@ those of a GPU that was never measured do.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,8 @@ from planner.accuracy import LEVELS, MODES, SHARE
 from planner.calibrate import engines
 from planner.calibrate.fit import significant
 from planner.catalog import Catalog
+from planner.engine import EngineProfile
+from planner.errors import InputError
 from planner.kernels import Kernels
 from planner.silicon import Row
 from planner.simulate.roofline import FloatArray
@@ -39,6 +40,7 @@ class Split:
     group: Callable[[Row], tuple[str, ...]]
     related: Callable[[tuple[str, ...], Row], bool]
     kernels: bool = False  # the GPU's own kernels go too
+    listed: bool = False  # figures of each group are kept
 
 
 def _of(*names: str) -> Callable[[Row], tuple[str, ...]]:
@@ -52,7 +54,13 @@ SPLITS = (
         group=_of("model", "system"),
         related=lambda group, row: (row.model, row.system) == group,
     ),
-    Split(name="model", label="model", group=_of("model"), related=lambda group, row: row.model == group[0]),
+    Split(
+        name="model",
+        label="model",
+        group=_of("model"),
+        related=lambda group, row: row.model == group[0],
+        listed=True,
+    ),
     Split(name="system", label="GPU", group=_of("system"), related=lambda group, row: row.system == group[0]),
     Split(
         name="system_kernels",
@@ -60,9 +68,14 @@ SPLITS = (
         group=_of("system"),
         related=lambda group, row: row.system == group[0],
         kernels=True,
+        listed=True,
     ),
     Split(
-        name="engine", label="engine", group=_of("engine"), related=lambda group, row: row.engine == group[0]
+        name="engine",
+        label="engine",
+        group=_of("engine"),
+        related=lambda group, row: row.engine == group[0],
+        listed=True,
     ),
     Split(
         name="neither",
@@ -102,29 +115,47 @@ def without_kernels(catalog: Catalog, system: str) -> Catalog:
 def ratios(rows: Sequence[Row], catalog: Catalog, split: Split) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
 
-    Profiles share no constant, so only those that ran a group are fitted anew for it.
+    Profiles share no constant, so only those that ran a group are fitted anew for it. One whose runs are
+    all left out takes the constants of the engine's other profile, or those where the search starts.
     """
-    name_of = functools.cache(lambda engine, version: silicon.profile(catalog, engine, version).name)
     index = {id(row): i for i, row in enumerate(rows)}
     ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     profiles: dict[str, list[Row]] = {}
     for row in rows:
-        profiles.setdefault(name_of(row.engine, row.version), []).append(row)
-    start = {c.name: c.start for c in engines.CONSTANTS}
+        try:
+            name = silicon.profile(catalog, row.engine, row.version).name
+        except InputError:  # an engine that is not known: the row cannot be predicted
+            continue
+        profiles.setdefault(name, []).append(row)
     for name, own in profiles.items():
         for group in sorted({split.group(row) for row in own}):
             inside = [row for row in own if split.group(row) == group]
-            rest = [row for row in own if not split.related(group, row)]
-            fitted = {name: replace(catalog.engine(name), **start)}  # type: ignore[arg-type]
-            if rest:
-                fitted |= engines.fit(rest, catalog)
+            fitted = _without(group, name, own, rows, catalog, split)
             seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
-            runs = silicon.gather(inside, seen, fitted)
+            runs = silicon.gather(inside, seen, {name: fitted})
             at = [index[id(row)] for row in runs.rows]
             ttft[at], tpot[at] = silicon.predict(runs)
     return (
         ttft / np.array([row.ttft_s for row in rows], dtype=float),
         tpot / np.array([row.tpot_s for row in rows], dtype=float),
+    )
+
+
+def _without(
+    group: tuple[str, ...], name: str, own: Sequence[Row], rows: Sequence[Row], catalog: Catalog, split: Split
+) -> EngineProfile:
+    """A profile fitted without a group of runs."""
+    profile = catalog.engine(name)
+    rest = [row for row in own if not split.related(group, row)]
+    if not rest:
+        rest = [row for row in rows if row.engine == own[0].engine and not split.related(group, row)]
+    found = engines.fit(rest, catalog) if rest else {}
+    if name in found:
+        return found[name]
+    nearest = found.get(profile.kernels) or next(iter(found.values()), None)
+    return replace(
+        profile,
+        **{c.name: getattr(nearest, c.name, c.start) for c in engines.CONSTANTS},  # type: ignore[arg-type]
     )
 
 
@@ -143,10 +174,13 @@ def measure(
     for split in SPLITS:
         found[split.name] = ttft, tpot = ratios(usable, catalog, split)
         figures = {"ttft": spread(ttft), "tpot": spread(tpot)}
-        left_out[split.name] = {
-            "label": split.label,
-            **{f"{key}_{k}": _short(v) for key, part in figures.items() for k, v in part.items()},
-        }
+        left_out[split.name] = {"label": split.label, **_flat(figures)}
+        if split.listed:
+            names = np.array([split.group(row)[0] for row in usable])
+            left_out[split.name]["groups"] = {
+                str(name): _flat({"ttft": spread(ttft[names == name]), "tpot": spread(tpot[names == name])})
+                for name in sorted(set(names))
+            }
         tell(
             f"left out by {split.label}: TPOT {figures['tpot']['median_ape']:.1%} median, "
             f"TTFT {figures['ttft']['median_ape']:.1%} median"
@@ -205,6 +239,10 @@ def write(table: Mapping[str, Any], path: Path, source: str) -> None:
     scratch = path.with_suffix(".tmp")
     scratch.write_text(head + tomli_w.dumps(dict(table)), encoding="utf-8")
     scratch.replace(path)
+
+
+def _flat(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{key}_{k}": _short(v) for key, part in figures.items() for k, v in part.items()}
 
 
 def _short(value: float | int | None) -> float | int:

@@ -308,8 +308,8 @@ def test_every_system_has_kernels_for_a_matrix_product(name):
     for engine in PRESETS.names("engine"):
         constants, origin = PRESETS.kernels(system, engine).find("gemm", "bf16")
         assert constants
-        # AMD's are made by hand from published peaks: they name a source instead of counting points
-        assert origin.measurements > 0 or origin.system.startswith("mi3")
+        # AMD's are made by hand from published peaks and H20's from H200's: they name a source instead
+        assert origin.measurements > 0 or origin.system.startswith(("mi3", "h20"))
 
 
 def test_a_table_comes_back_from_its_own_encoding():

@@ -105,6 +105,8 @@ def frontier(x: list[float], y: list[float], *, split: bool) -> Frontier:
         decode=("DEP16",) * n,
         cloud_x=np.array([]),
         cloud_y=np.array([]),
+        ftl_s=np.full(len(x), 1.0),
+        usd_per_million_tokens=np.full(len(x), 1.0),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from textual.pilot import Pilot
 
 from planner.errors import InputError
+from planner.kernels import Provenance
 from planner.result import (
     Frontier,
     Infeasible,
@@ -41,12 +42,26 @@ SCENARIO = Scenario(
     limits=Limits(ftl_s=2.0, ttl_s=0.02),
     fleet=Fleet(gpus=72),
 )
+KERNELS = tuple(
+    Provenance(operator=operator, engine="trtllm", dtype=dtype, system=system, measurements=n, mape=0.07)
+    for operator, dtype, system, n in (
+        ("gemm", "nvfp4", "gb200", 220),
+        ("mla_decode", "fp8", "b200", 96),
+        ("moe", "nvfp4", "gb200", 310),
+    )
+)
 FASTEST_S = 0.003  # no deployment of the fake is faster than this
 
 
 def names(kind: str) -> tuple[str, ...]:
     """Names as the catalog gives them."""
     return NAMES[kind]
+
+
+def pools(gpus: int | None) -> tuple[int, int]:
+    """Instances of 16 GPUs for prefill and for decode within a budget."""
+    gpus = gpus or 72
+    return max(gpus // 3 // 16, 1), max((gpus - gpus // 3) // 16, 1)
 
 
 def frontiers(scenario: Scenario) -> tuple[Frontier, Frontier]:
@@ -60,6 +75,7 @@ def frontiers(scenario: Scenario) -> tuple[Frontier, Frontier]:
     below = np.interp(10**cloud, x, split) * rng.uniform(0.03, 0.93, 400)
     ratio = np.linspace(2.4, 0.25, 28)
     empty = np.empty(0)
+    gpus = 16.0 * sum(pools(scenario.fleet.gpus))
     prefill = tuple(["CPP4xTP4", "TP8", "DEP8"][i % 3] for i in range(28))
     decode = tuple(f"DEP{2 ** min(6, 1 + (27 - i) // 4)}" for i in range(28))
     return (
@@ -67,21 +83,25 @@ def frontiers(scenario: Scenario) -> tuple[Frontier, Frontier]:
             tokens_per_s_per_user=x,
             tokens_per_s_per_gpu=split,
             ctx_gen_ratio=ratio,
-            gpus=np.full(28, 72.0),
+            gpus=np.full(28, gpus),
             prefill=prefill,
             decode=decode,
             cloud_x=10**cloud,
-            cloud_y=below,
+            cloud_y=below * gpus / (scenario.fleet.gpus or gpus),
+            ftl_s=np.linspace(1.9, 1.2, 28),
+            usd_per_million_tokens=4.1 / 3600 / split * 1e6,
         ),
         Frontier(
             tokens_per_s_per_user=x[:24],
             tokens_per_s_per_gpu=together[:24],
             ctx_gen_ratio=np.full(24, np.nan),
-            gpus=np.full(24, 16.0),
+            gpus=np.full(24, gpus),
             prefill=("",) * 24,
             decode=("TP16",) * 24,
             cloud_x=empty,
             cloud_y=empty,
+            ftl_s=np.linspace(1.95, 0.6, 24),
+            usd_per_million_tokens=4.1 / 3600 / together[:24] * 1e6,
         ),
     )
 
@@ -138,6 +158,8 @@ def plan(
         "design_points": {"prefill": 20_480, "decode": 151_552, "colocated": 46_080},
         "seconds": {"simulate": 0.061, "match": 0.023, "total": 0.084},
         "notes": ("gb200: efficiencies inherited from b200", "KV cache in fp8"),
+        "kernels": KERNELS,
+        "link_bytes_per_s": 9e11,
     }
     ttl = scenario.limits.ttl_s
     if ttl < FASTEST_S:
@@ -165,12 +187,13 @@ def plan(
     gpu_together = float(np.interp(user, together.tokens_per_s_per_user, together.tokens_per_s_per_gpu))
     osl = scenario.traffic.osl
     prefill_gpus, decode_gpus = gpus // 3, gpus - gpus // 3
+    prefills, decodes = pools(scenario.fleet.gpus)
     disaggregated = Serving(
         pools=(
             PoolPlan(
                 phase="prefill",
                 layout=layout("CPP4xTP4", 4, pp=4),
-                instances=max(prefill_gpus // 16, 1),
+                instances=prefills,
                 batch=4,
                 chunk_tokens=4096,
                 mode="",
@@ -184,7 +207,7 @@ def plan(
             PoolPlan(
                 phase="decode",
                 layout=layout("DEP16", 1, dp=16, ep=16),
-                instances=max(decode_gpus // 16, 1),
+                instances=decodes,
                 batch=512,
                 chunk_tokens=0,
                 mode="",
@@ -196,7 +219,7 @@ def plan(
                 breakdown=operators(ttl / 1.04),
             ),
         ),
-        gpus=16 * max(prefill_gpus // 16, 1) + 16 * max(decode_gpus // 16, 1),
+        gpus=16 * (prefills + decodes),
         requests_per_s=gpus * gpu_split / osl,
         tokens_per_s_per_gpu=gpu_split,
         tokens_per_s_per_user=user,

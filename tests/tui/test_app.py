@@ -163,7 +163,7 @@ async def test_an_invalid_value_keeps_the_result_and_says_why(driver: Driver) ->
     assert "✗" in fakes.text(knob)
     assert "'7x' is not accepted" in driver.hint and "20ms" in driver.hint
     assert "edited, invalid: ttl" in driver.title and "shown:" in driver.title
-    assert driver.main.query_one("#answer").has_class("-stale")
+    assert driver.main.query_one(PlanCard).has_class("-stale")
     await driver.pilot.press("enter")
     assert knob.editing
     assert driver.main.view.plan is before

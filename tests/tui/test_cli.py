@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import planner
+from planner.catalog import load as load_catalog
 from planner.fields import FIELDS
 from planner.scenario import Scenario
 from tui import cli, state, storage
@@ -355,6 +356,73 @@ class TestOpening:
         assert (asked.model, asked.traffic.isl) == (Scenario().model, 4096)
         assert (others["ascii"], others["mouse"], others["base"]) == (True, False, Scenario())
 
+    def test_the_session_comes_back_with_its_name_and_what_it_began_with(
+        self, opened: list[tuple[Scenario, dict]]
+    ) -> None:
+        storage.save(storage.Session(scenario=Scenario(mix=True), name="chat", recent=("chat",)))
+        assert cli.main([]) == 0
+        storage.save(storage.Session(scenario=Scenario(mix=True), name="gone"))
+        assert cli.main([]) == 0
+        (last, options), (_, others) = opened
+        assert last.mix and (options["name"], options["recent"]) == ("chat", ("chat",))
+        assert options["base"] == load_catalog().scenario("chat")
+        assert (others["name"], others["base"]) == ("", Scenario())
+
+    def test_a_theme_by_word_and_an_unknown_one(
+        self, opened: list[tuple[Scenario, dict]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["--theme", "light"]) == 0
+        assert cli.main(["--theme", "nord"]) == 0
+        assert [options["theme"] for _, options in opened] == ["ratematch-light", "nord"]
+        assert cli.main(["--theme", "ligth"]) == 2
+        assert "did you mean light" in one_line(capsys)
+
+    def test_the_tour_has_a_scenario_of_its_own(self, opened: list[tuple[Scenario, dict]]) -> None:
+        storage.save(storage.Session(scenario=Scenario(model="llama-3.1-8b")))
+        assert cli.main(["--demo"]) == 0
+        assert cli.main(["--demo", "--isl", "4k"]) == 0
+        (scenario, options), (asked, _) = opened
+        assert options["demo"] and (options["name"], scenario.traffic.isl) == ("prefill-heavy", 16384)
+        assert asked.traffic.isl == 4096
+
+    def test_over_ssh_it_spares_the_line(
+        self, opened: list[tuple[Scenario, dict]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("TEXTUAL_FPS", "TEXTUAL_ANIMATIONS"):
+            monkeypatch.setenv(name, "")  # so that it is put back
+            monkeypatch.delenv(name)
+        assert cli.main([]) == 0
+        assert "TEXTUAL_FPS" not in os.environ
+        monkeypatch.setenv("SSH_CONNECTION", "10.0.0.1 50000 10.0.0.2 22")
+        assert cli.main([]) == 0
+        assert (os.environ["TEXTUAL_FPS"], os.environ["TEXTUAL_ANIMATIONS"]) == ("15", "none")
+        monkeypatch.setenv("TEXTUAL_FPS", "30")  # the user's word counts
+        assert cli.main([]) == 0
+        assert os.environ["TEXTUAL_FPS"] == "30"
+
+    @pytest.mark.parametrize(
+        ("environ", "plain"),
+        [
+            ({"TERM": "linux", "LANG": "C.UTF-8"}, True),
+            ({"TERM": "xterm", "LANG": "C.UTF-8"}, False),
+            ({"TERM": "xterm", "LC_ALL": "C"}, True),
+        ],
+    )
+    def test_ascii_where_the_terminal_draws_no_more(
+        self,
+        opened: list[tuple[Scenario, dict]],
+        monkeypatch: pytest.MonkeyPatch,
+        environ: dict[str, str],
+        plain: bool,
+    ) -> None:
+        for name in ("TERM", "LANG", "LC_ALL", "LC_CTYPE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(cli, "_ascii", lambda wanted=False: wanted)  # whatever pytest's output is
+        assert cli.main([]) == 0
+        assert opened[0][1]["ascii"] is plain
+
     def test_a_session_whose_preset_is_gone_does_not_stop_it(
         self, opened: list[tuple[Scenario, dict]]
     ) -> None:
@@ -412,6 +480,24 @@ def test_serve_without_its_extra_says_how_to_get_it(
 
 
 # Processes of their own.
+
+
+def test_an_interrupt_is_not_lost_in_a_library_that_swallows_it() -> None:
+    code = """
+import os, signal, sys
+from tui import cli
+
+def greedy(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(1000): pass
+    except BaseException: pass
+
+cli._solve, cli._report = greedy, lambda *_: 0
+sys.exit(cli.main(['plan']))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -74,3 +74,8 @@ def test_what_can_stand_side_by_side_looks_different(glyphs) -> None:
 )
 def test_terminals_without_unicode_are_known(environ: dict[str, str], plain: bool) -> None:
     assert wants_ascii(environ) is plain
+
+
+def test_a_locale_that_python_made_up_is_not_the_terminals() -> None:
+    environ = {"TERM": "xterm", "LANG": "C", "LC_CTYPE": "C.UTF-8"}
+    assert wants_ascii(environ, coerced=True) and not wants_ascii(environ)

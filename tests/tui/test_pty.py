@@ -2,95 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import select
-import struct
-import subprocess
-import sys
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyte
 import pytest
+from terminals import Terminal
 
 from planner.fields import FIELDS
-
-ROOT = Path(__file__).parents[2]
-COLUMNS, ROWS = 120, 36
-PATIENCE_S = 60.0  # a bound for a stuck program, not a measurement
-# queries and modes that pyte does not know and would print in part
-_UNKNOWN_TO_PYTE = re.compile(
-    rb"\x1b\[[<=>][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p|\x1b\[[0-9;]*\$p|\x1bP.*?\x1b\\", re.S
-)
-
-
-class Terminal:
-    """A program on a pseudo-terminal, and what its screen shows."""
-
-    def __init__(self, arguments: list[str], home: Path, rows: int = ROWS, columns: int = COLUMNS) -> None:
-        self.master, self.slave = os.openpty()
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.before = termios.tcgetattr(self.slave)
-        self.sent = b""
-        self.screen = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
-        folders = {
-            f"XDG_{name}_HOME": str(home / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")
-        }
-        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TEXTUAL_DRIVER")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tui.cli", *arguments],
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            cwd=ROOT,
-            env={**environment, **folders, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
-            start_new_session=True,
-        )
-
-    def read(self, seconds: float) -> None:
-        """Take in what the program sends within this time."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if not select.select([self.master], [], [], min(left, 0.05))[0]:
-                continue
-            data = os.read(self.master, 65536)
-            self.sent += data
-            self.stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
-
-    def wait_for(self, *patterns: str) -> str:
-        """The screen's text once all these are on it."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            self.read(0.1)
-            text = "\n".join(self.screen.display)
-            if all(re.search(pattern, text) for pattern in patterns):
-                return text
-            assert self.process.poll() is None, f"left with {self.process.returncode}:\n{text}"
-        raise AssertionError(f"not on the screen: {patterns}\n{text}")
-
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self.master, keys.encode())
-
-    def leave(self) -> int:
-        """The exit code, once the program has ended."""
-        end = time.monotonic() + PATIENCE_S
-        while self.process.poll() is None and time.monotonic() < end:
-            self.read(0.05)
-        self.read(0.1)
-        return self.process.wait(timeout=1)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture

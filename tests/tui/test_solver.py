@@ -11,7 +11,7 @@ import pytest
 
 from planner.errors import InputError
 from planner.scenario import Scenario
-from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted
+from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
 from tui.solver import Solver, one_line
 
 
@@ -199,3 +199,95 @@ def test_a_closed_event_loop_ends_the_thread() -> None:
 def test_one_line_of_an_exception_without_words() -> None:
     assert one_line(KeyError()) == "KeyError"
     assert one_line(InputError("isl", "x", "a number")).startswith("InputError: isl")
+
+
+def test_a_study_runs_after_the_answer_and_tells_each_finding(inbox: Inbox) -> None:
+    solver = start(inbox)
+    generation = solver.submit(fakes.SCENARIO)
+
+    def study(plan):
+        for isl in (1024, 2048):
+            yield plan(variant(isl)).scenario.traffic.isl
+
+    solver.study("isl", study)
+    last = wait_done(inbox, generation, "isl")
+    assert last.found == (1024, 2048) and last.line == ""
+    kinds = [type(m) for m in inbox.messages]
+    assert kinds.index(SolveDone) < kinds.index(StudyNews)
+    assert [m.found for m in inbox.find(StudyNews, generation)] == [(1024,), (1024, 2048), (1024, 2048)]
+    assert solver.close()
+
+
+def wait_done(inbox: Inbox, generation: int, name: str) -> StudyNews:
+    """The last news of a study."""
+    with inbox._news:
+        assert inbox._news.wait_for(
+            lambda: any(m.done and m.name == name for m in inbox.find(StudyNews, generation)), timeout=10
+        )
+    return next(m for m in inbox.find(StudyNews, generation) if m.done and m.name == name)
+
+
+def test_a_submit_ends_the_studies(inbox: Inbox) -> None:
+    gate = fakes.Gate()
+    solver = start(inbox, gate)
+    first = solver.submit(variant(1024))
+    gate.open()
+    inbox.wait(SolveDone, first)
+    assert gate.started.acquire(timeout=10)
+    solver.study("long", lambda plan: (plan(variant(isl)) for isl in (1, 2, 3)))
+    solver.study("never", lambda plan: (plan(variant(isl)) for isl in (4, 5)))
+    assert gate.started.acquire(timeout=10)  # the study's first plan is at the gate
+    second = solver.submit(variant(2048))
+    assert gate.started.acquire(timeout=10)
+    gate.open()
+    inbox.wait(SolveDone, second)
+    assert [s.traffic.isl for s in gate.asked] == [1024, 1, 2048]
+    assert not inbox.find(StudyNews, first)
+    assert solver.close()
+
+
+def test_a_study_that_fails_ends_with_what_it_has(inbox: Inbox) -> None:
+    solver = start(inbox)
+    generation = solver.submit(fakes.SCENARIO)
+
+    def study(plan):
+        yield 1
+        raise ZeroDivisionError("in a study")
+
+    solver.study("bad", study)
+    last = wait_done(inbox, generation, "bad")
+    assert last.found == (1,) and "in a study" in last.line
+    again = solver.submit(variant(1024))
+    inbox.wait(SolveDone, again)
+    assert solver.close()
+
+
+def test_a_study_asked_for_again_takes_the_old_ones_place(inbox: Inbox) -> None:
+    gate = fakes.Gate()
+    solver = start(inbox, gate)
+    generation = solver.submit(fakes.SCENARIO)
+    assert gate.started.acquire(timeout=10)
+    solver.study("curve", lambda plan: iter(("old",)))
+    solver.study("curve", lambda plan: iter(("new",)))
+    gate.open()
+    assert wait_done(inbox, generation, "curve").found == ("new",)
+    assert solver.close()
+
+
+def test_the_optimiser_waits_for_the_frontier_to_be_drawn_and_no_longer() -> None:
+    """Either the screen says that it has drawn, or a newer request comes: both let it go on."""
+    inbox = Inbox()
+    solver = Solver(inbox, fakes.plan, courtesy_s=3600.0)
+    solver.start()
+    try:
+        first = solver.submit(fakes.SCENARIO)
+        inbox.wait(FrontierReady, first)
+        assert not inbox.find(SolveDone, first)
+        solver.drawn()
+        inbox.wait(SolveDone, first)
+        second = solver.submit(dataclasses.replace(fakes.SCENARIO, headroom=0.1))
+        inbox.wait(FrontierReady, second)
+        third = solver.submit(dataclasses.replace(fakes.SCENARIO, headroom=0.2))
+        inbox.wait(FrontierReady, third)  # the thread did not wait for the second to be drawn
+    finally:
+        assert solver.close()

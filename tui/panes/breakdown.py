@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from planner.units import format_seconds, format_si, three_digits
 from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import page
 from tui.panes.plan_card import wrap
 from tui.state import View
 
@@ -54,13 +55,16 @@ class PlanPane(Static, can_focus=True):
 class BreakdownPane(PlanPane):
     """One forward pass of the pool that holds the others back, operator by operator."""
 
-    HELP = """
+    HELP = page(
+        """
     ## Where the time goes
 
     One forward pass of the binding pool. The solid part of each bar is what the work takes at the
     **speed of light** (peak FLOP/s or bandwidth, whichever binds), the shaded part is what is lost
     on top; the percentage is light over time.
-    """
+    """,
+        "time",
+    )
 
     def lines(self, width: int, height: int) -> list[Content]:
         """A bar for each operator, the longest first."""
@@ -73,7 +77,10 @@ class BreakdownPane(PlanPane):
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
         g = self.glyphs
-        self.border_title = f"Time of a {pool.phase} pass: {g.plain(format_seconds(total))}"
+        title = f"Time of a {pool.phase} pass: {g.plain(format_seconds(total))}"
+        self.border_title = (
+            title if len(title) <= width - 4 else title.removeprefix("Time of a ").capitalize()
+        )
         if total > 0:
             self.border_subtitle = f"{g.full} light {100 * light / total:.0f} %  {g.shade} lost"
         return time_bars(pool, width, MOST, g)
@@ -114,11 +121,14 @@ def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]
 class DetailsPane(PlanPane):
     """Memory of each pool, money and power, the optimiser's word, and the plan's assumptions."""
 
-    HELP = """
+    HELP = page(
+        """
     ## Memory and assumptions
 
     Bytes on the fullest GPU of each pool against its capacity, and what the plan takes for granted.
-    """
+    """,
+        "details",
+    )
 
     def lines(self, width: int, height: int) -> list[Content]:
         """Sections, each with a heading."""

@@ -11,6 +11,7 @@ from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from planner.fields import FIELDS, Field
+from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import View
 from tui.widgets.knob import Knob
@@ -52,9 +53,7 @@ class InputsPane(Container):
                 yield Static(group, classes="heading")
                 for field in fields:
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
-                    knob.HELP = (  # type: ignore[misc]  # HelpPanel reads it from the instance
-                        f"## {field.label}\n\n{field.help}\n\nAccepted: {field.accepted}."
-                    )
+                    knob.HELP = help_texts.field(field)  # HelpPanel reads it from the instance
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:

@@ -15,11 +15,14 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from planner.units import format_seconds, format_si, format_tokens, three_digits
-from tui.glyphs import UNICODE, Glyphs
+from tui.glyphs import UNICODE, Glyphs, bar
+from tui.help_texts import page
+from tui.panes.limits import limit_lines
 from tui.state import View
 
 if TYPE_CHECKING:
     from planner.result import Plan, PoolPlan, Relaxation, Serving
+    from planner.sensitivity import Miss
 
 
 class FixList(OptionList):
@@ -41,29 +44,29 @@ class FixList(OptionList):
 class PlanCard(Vertical, can_focus=True):
     """The plan in one pane."""
 
-    HELP = """
+    HELP = page(
+        """
     ## The plan
 
-    - **batch**: sequences in flight per instance; **chunk**: prompt tokens per step
-    - **latency**: first token (FTL) for prefill, token to token (TTL) for decode, with the state of the limit
-    - **busy**: share of the pool's capacity in use; **mem**: share of the fullest GPU's memory
-    - **tok/s/GPU**: output tokens per second over the GPUs of all pools
-    - **ctx:gen**: prefill GPUs over decode GPUs
-    - **KV**: cache leaving each prefill GPU and reaching each decode GPU
-    """
+    What to deploy: a row for each pool, what they give together, and the way not taken below.
+    """,
+        "plan",
+    )
 
     class Fix(Message):
-        """The user wants a relaxation applied."""
+        """The user wants a relaxation applied, or two at once."""
 
-        def __init__(self, relaxation: Relaxation) -> None:
+        def __init__(self, *relaxations: Relaxation) -> None:
             super().__init__()
-            self.relaxation = relaxation
+            self.relaxations = relaxations
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self._plan: Plan | None = None
         self._waiting = ""
+        self._miss: Miss | None = None  # the feasible plan nearest to an infeasible one
+        self._fixes: list[tuple[Relaxation, ...]] = []  # what the list offers
         self._count = -1
         self.border_title = "Plan"
 
@@ -71,10 +74,12 @@ class PlanCard(Vertical, can_focus=True):
         """Text, and the list of fixes when there is one to offer."""
         yield Static(id="card-text")
         yield FixList(id="fixes", compact=True)
+        yield Static(id="card-miss")
 
     def on_mount(self) -> None:
         """Nothing to fix yet."""
         self.query_one(FixList).display = False
+        self.query_one("#card-miss").display = False
 
     def on_resize(self) -> None:
         """Text flows to the width."""
@@ -85,24 +90,34 @@ class PlanCard(Vertical, can_focus=True):
         waiting = ""
         if view.plan is None:
             waiting = view.error or (view.problem if view.invalid else f"computing{self.glyphs.ellipsis}")
-        if view.plan is self._plan and waiting == self._waiting:
+        miss = view.findings.miss if view.findings.miss_of is view.plan else None
+        if view.plan is self._plan and waiting == self._waiting and miss is self._miss:
             return
-        self._plan, self._waiting = view.plan, waiting
-        fixes = self.query_one(FixList)
-        relax = view.plan.infeasible.relax if view.plan is not None and view.plan.infeasible else ()
-        if relax or fixes.option_count:
-            fixes.clear_options()
-            fixes.add_options(Option(f"{self.glyphs.pointer} {self.glyphs.plain(r.text)}") for r in relax)
-            fixes.display = bool(relax)
-        if relax:
-            fixes.highlighted = 0
+        self._plan, self._waiting, self._miss = view.plan, waiting, miss
         self._draw()
+        self._offer()
+
+    def _offer(self) -> None:
+        """List the single changes that would do, or the pair where there is none."""
+        relax = self._plan.infeasible.relax if self._plan is not None and self._plan.infeasible else ()
+        offered = [(r,) for r in relax] or ([self._miss.relax] if self._miss is not None else [])
+        if offered == self._fixes:
+            return
+        self._fixes = offered
+        fixes, g = self.query_one(FixList), self.glyphs
+        fixes.clear_options()
+        fixes.add_options(
+            Option(f"{g.pointer} {g.plain(' and '.join(r.text for r in each))}") for each in offered
+        )
+        fixes.display = bool(offered)
+        if offered:
+            fixes.highlighted = 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Apply the fix."""
         event.stop()
-        if self._plan is not None and self._plan.infeasible is not None:
-            self.post_message(self.Fix(self._plan.infeasible.relax[event.option_index]))
+        if event.option_index < len(self._fixes):
+            self.post_message(self.Fix(*self._fixes[event.option_index]))
 
     def _frame(self, title: str, subtitle: str) -> None:
         """Set the border's texts; only a change repaints."""
@@ -114,6 +129,10 @@ class PlanCard(Vertical, can_focus=True):
         if width <= 0:
             return
         text = self.query_one("#card-text", Static)
+        nearest = closest_miss(self._plan, self._miss, width, self.glyphs)
+        below = self.query_one("#card-miss", Static)
+        below.display = bool(nearest)
+        below.update(Content("\n").join(nearest))
         if self._plan is None:
             text.update(Content.styled(self._waiting, "$hue-muted"))
             self._count = -1
@@ -121,7 +140,7 @@ class PlanCard(Vertical, can_focus=True):
             return
         plan = self._plan
         self._frame("No plan meets every limit" if plan.chosen is None else "Plan", found(plan, self.glyphs))
-        lines = card(plan, width, self.glyphs)
+        lines = card(plan, width, self.glyphs, self._miss)
         text.update(Content("\n").join(lines), layout=len(lines) != self._count)
         self._count = len(lines)
 
@@ -147,7 +166,7 @@ def found(plan: Plan, g: Glyphs) -> str:
 
 def headline(plan: Plan, width: int, g: Glyphs) -> str:
     """The answer in a few words: split or not, and what it brings."""
-    from planner.summary import gain, money
+    from planner.summary import advantage, gain, money
 
     chosen, limits = plan.chosen, plan.scenario.limits
     assert chosen is not None
@@ -162,18 +181,20 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
     if goal == "cost":
         mine, theirs = money(chosen.usd_per_million_tokens), money(other.usd_per_million_tokens)
         return f"{verdict}: ${mine} per million tokens, {name} ${theirs}"
-    ratio = gain(plan, chosen, other)
-    at = f" at TTL {g.at_most} {format_seconds(limits.ttl_s)}"
-    text = f"{verdict}: {ratio:.2f}{g.times} the throughput of {name}"
+    ratio, sure = gain(plan, chosen, other), ""
+    if (found := advantage(plan)) is not None:
+        sure = ", beyond the error" if found[0] > 1 else ", within the error"
+    at = g.plain(f" at TTL {g.at_most} {format_seconds(limits.ttl_s)}")
     if abs(ratio - 1) < 0.005:
-        text = f"{verdict}: the same throughput as {name}"
-    return text + at if len(text + at) <= width else text
+        return f"{verdict}: the same throughput as {name}"
+    texts = [f"{verdict}: {ratio:.2f}{g.times} {the}{name}{sure}" for the in ("the throughput of ", "")]
+    return next((text for text in (texts[0] + at, *texts) if len(text) <= width), texts[1])
 
 
-def card(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+def card(plan: Plan, width: int, g: Glyphs, miss: Miss | None = None) -> list[Content]:
     """The lines of the card."""
     if plan.chosen is None:
-        return why_not(plan, width, g)
+        return why_not(plan, width, g, miss)
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
     table, dropped = pool_table(plan, plan.chosen, width, g)
     lines += table
@@ -184,7 +205,25 @@ def card(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     if plan.mix is not None and (plan.scenario.mix or plan.mix.gain >= 0.001):
         pools = " + ".join(deployment(plan.mix.serving, g))
         lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * plan.mix.gain:+.1f} %)"))
+    lines += wrap(g.plain(expected(plan)), width, "$hue-muted")
     return lines
+
+
+def expected(plan: Plan) -> str:
+    """What measurements make of the numbers; "" where nothing was measured."""
+    from planner.summary import band_rows
+
+    spans = [f"{short(name)} {span}" for name, _, span in reversed(band_rows(plan))]
+    return f"80 % between: {', '.join(spans)}" if spans else ""
+
+
+def short(name: str) -> str:
+    """The name of a number in a report, in its shortest form.
+
+    >>> short("token to token (TTL)"), short("tokens/s per GPU")
+    ('TTL', 'tok/s/GPU')
+    """
+    return name.partition("(")[2].rstrip(")") or name.replace("tokens/s per ", "tok/s/")
 
 
 def wrap(text: str, width: int, style: str) -> list[Content]:
@@ -315,22 +354,45 @@ def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
     return [line.truncate(width, ellipsis=not g.ascii)]
 
 
-def why_not(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+def why_not(plan: Plan, width: int, g: Glyphs, miss: Miss | None = None) -> list[Content]:
     """What stops the design points, and the heading of the list of fixes."""
     if plan.infeasible is None:
         return [Content("No plan meets every limit.")]
     total = sum(points for _, points, _ in plan.infeasible.reasons)
     lines = []
     size = max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0)
+    room = 8 if width < 70 else 16
     for limit, points, sentence in plan.infeasible.reasons:
+        filled = bar(points / total, room, g) if total else ""
         share = f"{100 * points / total:>3.0f}%" if total else ""
-        head = f"{g.bad} {share} {limit:<{size}}  "
-        first, *rest = wrap(g.plain(sentence), max(width - len(head), 16), "")
-        lines.append(Content.assemble((head, "$hue-bad"), first))
-        lines += [Content.assemble(" " * len(head), more) for more in rest]
+        head = f"{g.bad} {limit:<{size}} "
+        gap = " " * (room - len(filled)) if total else ""
+        first, *rest = wrap(g.plain(sentence), max(width - len(head) - room - 6, 16), "")
+        lines.append(
+            Content.assemble(
+                (head, "$hue-bad"), (filled, "$hue-bad"), (f"{gap} {share} ", "$hue-muted"), first
+            )
+        )
+        indent = len(head) + (room + 6 if total else 2)
+        lines += [Content.assemble(" " * indent, more) for more in rest]
     lines.append(Content(""))
     if plan.infeasible.relax:
         lines += wrap("Change one of these, keep the rest:", width, "bold")
     else:
-        lines += wrap("No change of a single input is enough.", width, "bold")
+        more = " These two together are:" if miss is not None else ""
+        lines += wrap(f"No change of a single input is enough.{more}", width, "bold")
+    return lines
+
+
+def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) -> list[Content]:
+    """The feasible plan nearest to an infeasible scenario, against the limits that it misses."""
+    near = miss.plan.chosen if miss is not None else None
+    if plan is None or plan.infeasible is None or near is None:
+        return []
+    head = Content.assemble(("Closest miss: ", "bold"), " + ".join(deployment(near, g)))
+    lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
+    wanted = plan.scenario.traffic.requests_per_s
+    if plan.scenario.goal != "throughput" and wanted and near.requests_per_s < wanted * (1 - 1e-9):
+        served = f"{three_digits(near.requests_per_s)} of {three_digits(wanted)} req/s"
+        lines.append(Content.assemble(("rate ", "$hue-muted"), f"{served} ", (g.bad, "$hue-bad")))
     return lines

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -25,16 +26,20 @@ class ChooseScreen(ModalScreen[str | None]):
         Binding("pageup", "move(-8)", "previous page", show=False, priority=True, id="choose-page-up"),
     ]
 
-    def __init__(self, title: str, names: Sequence[str], current: str) -> None:
+    def __init__(
+        self, title: str, names: Sequence[str], current: str, *, labels: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self._title = title
         self._names = list(names)
+        self._labels = labels or {}  # what stands in the list, where it is more than the name
         self._shown: list[str] = []
         self._current = current
 
     def compose(self) -> ComposeResult:
         """A filter and the names it leaves."""
         with Vertical(id="choose") as box:
+            box.set_class(bool(self._labels), "-labels")
             box.border_title = self._title
             box.border_subtitle = "type to filter"
             yield Input(compact=True, placeholder="filter", id="choose-filter")
@@ -54,10 +59,11 @@ class ChooseScreen(ModalScreen[str | None]):
 
     def _fill(self, text: str) -> None:
         words = text.lower().split()
-        self._shown = [name for name in self._names if all(word in name.lower() for word in words)]
+        texts = {name: self._labels.get(name, name) for name in self._names}
+        self._shown = [name for name in self._names if all(word in texts[name].lower() for word in words)]
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options(Option(name) for name in self._shown)
+        options.add_options(Option(Content(texts[name])) for name in self._shown)
         if self._shown:
             options.highlighted = self._shown.index(self._current) if self._current in self._shown else 0
 

@@ -14,43 +14,43 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal
 from textual.reactive import Reactive
-from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import HelpPanel
 
 from planner import fields
 from planner.errors import InputError
 from planner.scenario import Scenario
 from tui.asker import DEBOUNCE_S, Asker
+from tui.curves import plan_scene
 from tui.glyphs import UNICODE, Glyphs
 from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import FixList, PlanCard
+from tui.panes.table import TablePage
 from tui.screens.choose import ChooseScreen
+from tui.screens.hints import HINTS, PlainScrollBar
+from tui.screens.pages import PagedScreen
 from tui.solver import PlanFn, Solver, real_plan
-from tui.state import History, View, changed, command_line, relaxed
+from tui.state import History, View, changed, relaxed
+from tui.studies import Studies
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
 from tui.widgets.pareto_chart import ParetoChart
+from tui.widgets.tab_bar import TabBar
 from tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
     from planner.result import Frontier
 
+AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
+COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 NamesFn = Callable[[str], Sequence[str]]
-HINTS: dict[type[Widget], str] = {
-    ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
-    FixList: "Each line alone makes the scenario feasible.",
-    PlanCard: "What to deploy, and what it gives; ? explains each number.",
-    BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
-    DetailsPane: "What fills the memory, and what the plan takes for granted.",
-}
 
 
-class MainScreen(Screen[None]):
+class MainScreen(PagedScreen):
     """Edit a scenario, see its plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,9 +61,6 @@ class MainScreen(Screen[None]):
         Binding("f", "fixes", "fixes", id="fixes"),
         Binding("u,ctrl+z", "undo", "undo", key_display="u", id="undo"),
         Binding("U,ctrl+y", "redo", "redo", show=False, key_display="U", id="redo"),
-        Binding(
-            "y", "copy_command", "copy", tooltip="Copy the command that gives this plan", id="copy-command"
-        ),
         Binding("v", "swap_view", "chart/plan", id="swap-view"),
         Binding("r", "recompute", "recompute", show=False, id="recompute"),
     ]
@@ -92,21 +89,25 @@ class MainScreen(Screen[None]):
         warm_up: Callable[[], object] | None = None,
     ) -> None:
         super().__init__()
+        ScrollBar.renderer = PlainScrollBar if glyphs.ascii else ScrollBarRender  # Textual has no other way
         self.glyphs = glyphs
         self.history = History(scenario)
         self.view = View(scenario=scenario, base=base or scenario, name=name)
-        self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up)
+        self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up, courtesy_s=COURTESY_S)
         self._asker = Asker(self.solver, self.set_timer, clock, self._late, debounce_s)
+        self.studies = Studies(self.solver, names_fn)
         self._names_fn = names_fn
         self._clock = clock
         self._last_knob: Knob | None = None
         self._ageing: Timer | None = None
         self._key_state: object = None
+        self._stale = False
 
     def compose(self) -> ComposeResult:
         """Title, the panes, the hint, the keys."""
         g = self.glyphs
         yield TitleBar(glyphs=g, id="title")
+        yield TabBar(glyphs=g, id="tabs")
         with Horizontal(id="work"):
             yield InputsPane(self._names_fn, glyphs=g, id="inputs")
             with Container(id="answer"):
@@ -121,11 +122,15 @@ class MainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
         self.set_class(self.glyphs.ascii, "-ascii")
+        self.add_class(f"-on-{self.tab}")
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
         self._show()
         self.query_one(InputsPane).knobs[0].focus()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
         self.solver.start()
-        self.call_after_refresh(self._edited, at_once=True)
+        self._edited(at_once=True)
 
     def on_unmount(self) -> None:
         """Leave no thread behind."""
@@ -145,16 +150,12 @@ class MainScreen(Screen[None]):
             title.now = self._clock()
             title.view = view
             self.query_one(InputsPane).show(view)
-            self.query_one(ParetoChart).show(
-                view.frontiers, view.plan, view.scenario.limits.ttl_s, self._waiting_text()
-            )
-            self.query_one(PlanCard).show(view)
-            self.query_one(BreakdownPane).show(view)
-            self.query_one(DetailsPane).show(view)
+            if self.tab == "plan":
+                self._show_plan()
             self.query_one(HintLine).problem = view.problem or view.error
-            stale = view.late or bool(view.invalid or view.error)
-            self.query_one("#answer").set_class(stale and view.plan is not None, "-stale")
+            self._mark_stale(view.plan is not None and (view.late or bool(view.invalid or view.error)))
             self.set_class(view.infeasible, "-infeasible")
+            self.show_page()
         if self._ageing is not None:
             if view.plan is not None and not view.current:
                 self._ageing.resume()
@@ -164,6 +165,29 @@ class MainScreen(Screen[None]):
         if key_state != self._key_state:  # the footer is dear: only when its keys change
             self._key_state = key_state
             self.refresh_bindings()
+
+    def _mark_stale(self, stale: bool) -> None:
+        """Say at each pane that it is old: a class on what holds them all would restyle every widget."""
+        if stale != self._stale:
+            self._stale = stale
+            self.query(AGEING).set_class(stale, "-stale")
+
+    def _show_plan(self) -> None:
+        view = self.view
+        self.query_one("#chart", ParetoChart).show(plan_scene(view, self.glyphs), self._waiting_text())
+        self.query_one(PlanCard).show(view)
+        self.query_one(BreakdownPane).show(view)
+        self.query_one(DetailsPane).show(view)
+
+    async def action_tab(self, tab: str) -> None:
+        """Open a page; what the plan's panes missed meanwhile is drawn when they come back."""
+        if tab == "plan" != self.tab:
+            self._show_plan()
+        await super().action_tab(tab)
+
+    def focus_form(self) -> None:
+        """Put the focus on the form's last row."""
+        (self._last_knob or self.query_one(InputsPane).knobs[0]).focus()
 
     def _waiting_text(self) -> str:
         if self.view.error or self.view.invalid:
@@ -213,10 +237,11 @@ class MainScreen(Screen[None]):
     @on(PlanCard.Fix)
     def apply_fix(self, message: PlanCard.Fix) -> None:
         """Relax a limit as the plan proposes."""
-        relaxation = message.relaxation
+        scenario = self.history.present
         try:
-            field = fields.lookup(relaxation.field)
-            scenario = relaxed(field, self.history.present, relaxation.value)
+            for relaxation in message.relaxations:
+                field = fields.lookup(relaxation.field)
+                scenario = relaxed(field, scenario, relaxation.value)
         except InputError as error:
             self.notify(str(error), severity="warning")
             return
@@ -224,8 +249,9 @@ class MainScreen(Screen[None]):
         self._edited(at_once=True)
         self.query_one(InputsPane).knob(field.key).focus()
 
+    @on(TablePage.PointChosen)
     @on(ParetoChart.PointChosen)
-    def choose_point(self, message: ParetoChart.PointChosen) -> None:
+    def choose_point(self, message: ParetoChart.PointChosen | TablePage.PointChosen) -> None:
         """Take a point's token latency as the limit, rounded up a little so that the point meets it."""
         field = fields.BY_KEY["ttl"]
         ttl_s = float(f"{1.0005 / message.tokens_per_s_per_user:.4g}")
@@ -234,6 +260,15 @@ class MainScreen(Screen[None]):
         except InputError as error:
             self.notify(str(error), severity="warning")
             return
+        self._edited(at_once=True)
+
+    def take(self, scenario: Scenario, name: str | None = None) -> None:
+        """Make a scenario the present one, opened by `name` if given; undo leads back."""
+        for knob in self.query_one(InputsPane).knobs:
+            knob.discard()
+        self.history.edit(scenario)
+        if name is not None:
+            self.set_view(base=scenario, name=name)
         self._edited(at_once=True)
 
     def _edited(self, *, at_once: bool = False, keep: Knob | None = None) -> None:
@@ -259,6 +294,7 @@ class MainScreen(Screen[None]):
         self._ask(at_once=at_once, scenario=scenario, invalid="", problem="")
 
     def _ask(self, *, at_once: bool = True, fresh: bool = False, **values: Any) -> None:
+        self.studies.forget()
         self.set_view(solving=True, error="", **values)
         self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)
 
@@ -277,7 +313,8 @@ class MainScreen(Screen[None]):
         """The sweep is done: the picture need not wait for the optimiser."""
         if self._current(message):
             frontiers: tuple[Frontier, Frontier] = (message.disaggregated, message.colocated)
-            self.set_view(frontiers=frontiers)
+            self.set_view(frontiers=frontiers, budget=message.budget)
+        self.call_after_refresh(self.solver.drawn)
 
     @on(SolveDone)
     def solve_done(self, message: SolveDone) -> None:
@@ -291,6 +328,7 @@ class MainScreen(Screen[None]):
                 plan_at=self._clock(),
                 cached=message.cached,
                 frontiers=(plan.frontier_disaggregated, plan.frontier_colocated),
+                budget=plan.scenario.fleet.gpus,
                 solving=self._asker.waiting,
                 error="",
             )
@@ -313,10 +351,14 @@ class MainScreen(Screen[None]):
 
     def action_pane(self, by: int) -> None:
         """Move between the panes; the form remembers its row."""
-        card = FixList if self.view.infeasible else PlanCard
-        panes: list[Widget] = [self.query_one(p) for p in (ParetoChart, card, BreakdownPane, DetailsPane)]
-        stops: list[Widget] = [self._last_knob or self.query_one(InputsPane).knobs[0]]
-        stops += [pane for pane in panes if _on_screen(pane)]
+        form = self._last_knob or self.query_one(InputsPane).knobs[0]
+        if self.page is not None:
+            panes: list[Widget] = self.page.stops()
+        else:
+            card = FixList if self.view.infeasible else PlanCard
+            chart = self.query_one("#chart")
+            panes = [chart, *(self.query_one(kind) for kind in (card, BreakdownPane, DetailsPane))]
+        stops = [stop for stop in (form, *panes) if _on_screen(stop)]
         at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
         stops[(at + by) % len(stops)].focus()
 
@@ -343,12 +385,6 @@ class MainScreen(Screen[None]):
         if not self.view.invalid:
             self._ask(fresh=True)
 
-    def action_copy_command(self) -> None:
-        """Copy the command line that gives this plan."""
-        command = command_line(self.view.scenario)
-        self.app.copy_to_clipboard(command)
-        self.notify(command, title="Copied", timeout=6, markup=False)
-
     def action_swap_view(self) -> None:
         """On a small terminal: the chart in place of the plan, or back."""
         self.toggle_class("-chart")
@@ -357,7 +393,7 @@ class MainScreen(Screen[None]):
 
     def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""
-        if self.query(HelpPanel):
+        if self.query("HelpPanel"):  # by name: its import would hold up the start
             self.app.action_hide_help_panel()
         else:
             self.app.action_show_help_panel()

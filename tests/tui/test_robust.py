@@ -1,0 +1,248 @@
+"""What a real terminal does to the application: fast typing, resizing, hang-ups, strange names."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from terminals import Terminal
+
+from planner.fields import BY_KEY, FIELDS
+from planner.scenario import Fleet, Limits, Scenario, Traffic
+from planner.units import three_digits
+
+SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
+SMALL += ["--engine", "sglang", "--ftl", "1s", "--ttl", "30ms"]
+PLANNED = r"tok/s/GPU"
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def open_terminal(tmp_path: Path) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def start(*arguments: str, **options) -> Terminal:
+        terminal = Terminal([*SMALL, *arguments], tmp_path, **options)
+        opened.append(terminal)
+        return terminal
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+def session(tmp_path: Path) -> dict:
+    """The scenario that was kept."""
+    path = tmp_path / "state" / "ratematch" / "session.json"
+    return json.loads(path.read_text(encoding="utf-8"))["scenario"]
+
+
+def row(text: str, label: str) -> str:
+    """What stands in a row of the form."""
+    found = re.search(rf"│ ?{label} ?[≤•]*•?[ ‹]+([^ │›]*)", text)
+    return found[1] if found else ""
+
+
+def answer(isl: int) -> str:
+    """Tokens/s per GPU of the plan, as the card writes it."""
+    from planner.plan import plan
+
+    scenario = Scenario(
+        model="llama-3.1-8b",
+        system="h100",
+        engine="sglang",
+        traffic=Traffic(isl=isl, osl=256),
+        limits=Limits(ftl_s=1.0, ttl_s=0.03),
+        fleet=Fleet(gpus=8),
+    )
+    chosen = plan(scenario).chosen
+    assert chosen is not None
+    return three_digits(chosen.tokens_per_s_per_gpu)
+
+
+def test_sixteen_keys_in_a_second_are_all_echoed_and_no_answer_is_ever_stale(open_terminal: Open) -> None:
+    """Typed 60 ms apart while plans are being made; what is shown as up to date is that scenario's plan."""
+    terminal = open_terminal()
+    terminal.wait_for("up to date", PLANNED)
+    terminal.type("j" * [field.key for field in FIELDS].index("isl"))
+    terminal.bracket_frames()
+    terminal.read(1.0)
+    threads = terminal.threads
+    keys = [*"4096", "\x7f", "\x7f", "\x7f", "\x7f", *"1024", "\x7f", *"48"]
+    assert len(keys) == 15
+    keys.append("\r")
+    wanted, text = [], ""
+    for key in keys[:-1]:
+        text = text[:-1] if key == "\x7f" else text + key
+        wanted.append(text)
+    echoed: list[str] = []
+    claims: set[tuple[str, str]] = set()
+
+    def look() -> None:
+        if not terminal.whole:
+            return
+        shown = row(terminal.text, "ISL")
+        if shown and (not echoed or echoed[-1] != shown):
+            echoed.append(shown)
+        done = re.search(r"h100 · ([\d.,k]+)/256.*● up to date", terminal.text)
+        rate = re.search(r"(?:^|[ │])([\d.,k]+) tok/s/GPU", terminal.text.split("Plan ─")[-1])
+        if done and rate:
+            claims.add((done[1], rate[1]))
+
+    for key in keys:
+        terminal.type(key)
+        terminal.read(0.06)
+        look()
+    last = BY_KEY["isl"].format(10248)
+    for _ in range(600):
+        terminal.read(0.1)
+        look()
+        if terminal.whole and re.search(rf"{re.escape(last)}/256.*● up to date", terminal.text):
+            break
+    else:
+        raise AssertionError(terminal.text)
+    look()
+    # every key: nothing was lost or came in another order (two may share one frame)
+    steps = iter(wanted)
+    typed = [shown for shown in echoed if shown.isdigit()]
+    assert typed and all(any(shown == step for step in steps) for shown in typed), (echoed, wanted)
+    assert wanted[-1] == "10248"
+    # no stale answer: whatever was called up to date is the plan of the lengths in the title
+    isl = BY_KEY["isl"]
+    claimed = dict(claims)
+    assert last in claimed and len(claims) == len(claimed), claims
+    for length, rate in claims:
+        assert rate == answer(isl.parse(length)), (length, rate)
+    assert terminal.threads <= threads + 1
+    terminal.type("q")
+    assert terminal.leave() == 0  # a thread left behind would keep it
+
+
+def test_a_storm_of_sizes_leaves_it_drawing(open_terminal: Open) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    sizes = random.Random(7)
+    for _ in range(30):
+        terminal.size(sizes.randint(10, 60), sizes.randint(40, 200))
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.read(0.02)
+    for rows, columns in ((10, 40), (60, 200), (36, 120)):
+        terminal.read(0.3)
+        terminal.size(rows, columns)
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+    terminal.wait_for("ratematch", "up to date", "Inputs", PLANNED, "q quit")
+    assert b"Traceback" not in terminal.sent
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+def test_a_terminal_that_vanishes_ends_it_and_the_session_is_kept(
+    open_terminal: Open, tmp_path: Path
+) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    terminal.type("j" * [field.key for field in FIELDS].index("gpus") + "\x1b[D")
+    terminal.wait_for(" 4 h100")
+    terminal.hang_up()
+    assert terminal.leave() in (129, -signal.SIGHUP)
+    assert session(tmp_path)["gpus"] == 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+def test_told_to_go_it_puts_the_terminal_back(
+    open_terminal: Open, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    terminal.process.send_signal(number)
+    assert terminal.leave() == code
+    assert terminal.sent.rindex(b"\x1b[?1049l") > terminal.sent.rindex(b"\x1b[?1049h")
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert b"Traceback" not in terminal.sent and session(tmp_path)["gpus"] == 8
+
+
+def test_an_interrupt_from_outside_puts_the_terminal_back(open_terminal: Open) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.leave() == 130
+    assert terminal.sent.rindex(b"\x1b[?1049l") > terminal.sent.rindex(b"\x1b[?1049h")
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert b"Traceback" not in terminal.sent
+
+
+def test_ctrl_c_says_how_to_leave(open_terminal: Open) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    terminal.type("\x03")
+    terminal.wait_for("(?i)to quit|ctrl\\+q")
+    assert terminal.process.poll() is None
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+@pytest.mark.parametrize("term", ["nonsense-9000", "", None])
+def test_a_terminal_of_unknown_name_still_draws(open_terminal: Open, term: str | None) -> None:
+    terminal = open_terminal(environ={"TERM": term})
+    terminal.wait_for("Inputs", "up to date")
+    terminal.type("q")
+    assert terminal.leave() == 0
+    assert b"Traceback" not in terminal.sent
+
+
+@pytest.mark.parametrize("environ", [{"TERM": "linux"}, {"LANG": "C"}, {"LC_ALL": "POSIX"}])
+def test_where_no_unicode_can_be_drawn_all_is_ascii(open_terminal: Open, environ: dict[str, str]) -> None:
+    terminal = open_terminal(environ=environ)
+    text = terminal.wait_for("Inputs", "up to date")
+    assert text.isascii(), sorted({char for char in text if not char.isascii()})
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+def test_no_mouse_leaves_the_mouse_alone(open_terminal: Open) -> None:
+    terminal = open_terminal("--no-mouse")
+    terminal.wait_for("up to date")
+    assert b"\x1b[?1000h" not in terminal.sent and b"\x1b[?1003h" not in terminal.sent
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+def test_no_color_sends_no_hue(open_terminal: Open) -> None:
+    terminal = open_terminal(environ={"NO_COLOR": "1"})
+    terminal.wait_for("up to date")
+    hues = set(re.findall(rb"[34]8;2;(\d+);(\d+);(\d+)", terminal.sent))
+    assert all(max(map(int, hue)) - min(map(int, hue)) <= 1 for hue in hues), hues
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+def test_the_first_paint_waits_for_neither_scipy_nor_plotext(open_terminal: Open, tmp_path: Path) -> None:
+    """What is loaded when the first frame is handed to the terminal, in a run like any other."""
+    found = tmp_path / "loaded.json"
+    code = f"""
+import json, pathlib, sys
+from textual.drivers.linux_driver import LinuxDriver
+from tui import cli
+plain, path = LinuxDriver.write, pathlib.Path({str(found)!r})
+
+def spy(self, data):
+    if "Inputs" in data and not path.exists():
+        heavy = {{"numpy", "scipy", "plotext", "pandas", "markdown_it"}} & set(sys.modules)
+        path.write_text(json.dumps(sorted(heavy)))
+    plain(self, data)
+
+LinuxDriver.write = spy
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    terminal = open_terminal(program=("-c", code))
+    terminal.wait_for("up to date", PLANNED)
+    assert json.loads(found.read_text(encoding="utf-8")) == []
+    terminal.type("q")
+    assert terminal.leave() == 0

@@ -1,0 +1,171 @@
+"""What each number on the screen means: name, unit, meaning, formula. Every pane's help is made of these."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.fields import Field
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number: how it is called, its unit, what it means, and the formula where there is one."""
+
+    name: str
+    unit: str
+    meaning: str
+    formula: str = ""
+
+    def line(self) -> str:
+        """One item of a Markdown list."""
+        unit = f" [{self.unit}]" if self.unit else ""
+        formula = f" `{self.formula}`" if self.formula else ""
+        return f"- **{self.name}**{unit}: {self.meaning}.{formula}"
+
+
+NUMBERS = {
+    "batch": Number("batch", "sequences", "in flight on one instance at a time"),
+    "chunk": Number("chunk", "tokens", "of prompts in one prefill step; `-` where no prompt is worked on"),
+    "busy": Number("busy", "%", "of the pool's capacity that the plan uses", "requests/s / capacity"),
+    "memory": Number(
+        "mem",
+        "% or GB",
+        "of the fullest GPU's memory",
+        "(weights + KV + activations + reserve) / capacity",
+    ),
+    "ftl": Number("FTL", "s", "first token latency (TTFT): waiting, prefill, and what moving the cache adds"),
+    "ttl": Number(
+        "TTL", "s", "token to token latency (TPOT, ITL): the time between two output tokens of one user"
+    ),
+    "user": Number("tok/s/user", "tokens/s", "interactivity: the speed one user sees", "1 / TTL"),
+    "gpu": Number(
+        "tok/s/GPU",
+        "tokens/s",
+        "output tokens over the GPUs of all pools; in the chart, over the budget where there is one",
+        "requests/s * (OSL - 1) / GPUs",
+    ),
+    "rate": Number(
+        "req/s",
+        "requests/s",
+        "that prefill and decode both sustain",
+        "min(prefill capacity, decode capacity)",
+    ),
+    "prefill-rate": Number(
+        "prefill capacity",
+        "requests/s",
+        "of all prefill instances",
+        "instances * requests in flight / time of their passes",
+    ),
+    "decode-rate": Number(
+        "decode capacity",
+        "requests/s",
+        "of all decode instances; the first token comes from prefill",
+        "instances * sequences in flight / (TTL * (OSL - 1))",
+    ),
+    "gpus": Number("GPUs", "", "in use, both pools together", "sum of instances * GPUs per instance"),
+    "ratio": Number(
+        "ctx:gen", "", "prefill GPUs to decode GPUs; none when co-located", "prefill GPUs / decode GPUs"
+    ),
+    "usd": Number(
+        "$/Mtok",
+        "$ per million output tokens",
+        "rent of the GPUs in use",
+        "1e6 * GPUs * price / 3600 / tokens/s",
+    ),
+    "watts": Number("power", "W", "at the rated power of each GPU in use", "GPUs * W per GPU"),
+    "kv": Number(
+        "KV out, in",
+        "bytes/s per GPU",
+        "cache leaving each prefill GPU and reaching each decode GPU that holds some of it",
+        "requests/s * cache of one prompt / GPUs with distinct cache",
+    ),
+    "kv-time": Number(
+        "cache move",
+        "s",
+        "what handing the cache over adds to the first token; the rest hides behind prefill",
+    ),
+    "gain": Number(
+        "gain",
+        "times",
+        "of the better way over the other, in what the goal counts",
+        "throughput of one / throughput of the other",
+    ),
+    "used": Number("used", "%", "of a limit; tight from 95 %, over when it is missed", "value / limit"),
+    "gap": Number("gap", "%", "how far the answer can be from the optimum at most; optimal means proven"),
+    "band": Number("80 % between", "", "where four of five measurements of such a deployment have lain"),
+    "time": Number("time", "s", "of one forward pass spent in an operator"),
+    "light": Number(
+        "light",
+        "%",
+        "share of that time that peak FLOP/s or bandwidth alone would take: its speed of light",
+        "max(FLOPs / peak, bytes / bandwidth) / time",
+    ),
+    "points": Number("points", "", "design points simulated: layout, batch and chunk of a phase"),
+    "swing": Number("change", "%", "of the yardstick against the plan as it is", "new / present - 1"),
+}
+
+PANES = {  # which numbers a pane shows
+    "chart": ("user", "gpu", "ratio", "gpus", "ftl", "usd"),
+    "plan": (
+        "gain",
+        "batch",
+        "chunk",
+        "ftl",
+        "ttl",
+        "busy",
+        "memory",
+        "used",
+        "gpu",
+        "user",
+        "rate",
+        "prefill-rate",
+        "decode-rate",
+        "usd",
+        "ratio",
+        "kv",
+        "gap",
+        "band",
+    ),
+    "time": ("time", "light"),
+    "details": ("memory", "watts", "kv-time", "points"),
+    "breakdown": ("time", "light", "memory", "kv"),
+    "table": ("gpu", "user", "ftl", "ttl", "gpus", "ratio", "usd"),
+    "compare": ("gpu", "user", "ftl", "ttl", "gpus", "usd", "swing"),
+    "what-if": ("swing", "gpu", "usd"),
+    "curve": ("gpu", "usd", "ratio"),
+}
+
+
+def page(text: str, pane: str) -> str:
+    """A pane's help: its own words, then its numbers.
+
+    >>> print(page("## Bars", "time").splitlines()[0])
+    ## Bars
+    """
+    numbers = [NUMBERS[name].line() for name in PANES[pane]]
+    return "\n".join([inspect.cleandoc(text), "", "### The numbers", "", *numbers, ""])
+
+
+def field(field: Field) -> str:
+    """A row's help: what it means, what may be typed, where the arrows lead, its flag."""
+    flags = ", ".join(f"`--{name}`" for name in (field.key, *field.aliases))
+    unit = f" [{field.unit}]" if field.unit else ""
+    lines = [f"## {field.label}{unit}", "", field.help, "", f"Accepted: {field.accepted}."]
+    if field.steps:
+        lines += ["", f"Arrows go from {field.format(field.steps[0])} to {field.format(field.steps[-1])}."]
+    lines += ["", f"On the command line {flags}; in a scenario file `{field.key}`."]
+    numbers = [NUMBERS[name].line() for name in _FIELDS.get(field.key, ())]
+    return "\n".join([*lines, "", *numbers, ""])
+
+
+_FIELDS = {
+    "ftl": ("ftl",),
+    "ttl": ("ttl", "user"),
+    "gpus": ("gpus", "gpu"),
+    "price": ("usd",),
+    "rate": ("rate",),
+    "headroom": ("busy",),
+}

@@ -1,0 +1,236 @@
+"""The reasons in full: both pools, operator by operator; memory; the cache's way; assumptions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from planner.units import format_seconds, format_si, format_tokens, three_digits
+from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import page
+from tui.panes.breakdown import memory_lines, time_bars
+from tui.panes.limits import limit_lines
+from tui.panes.page import Page
+from tui.panes.plan_card import short, wrap
+from tui.state import View
+
+if TYPE_CHECKING:
+    from planner.kernels import Provenance
+    from planner.result import Plan, PoolPlan, Serving
+
+WIDE = 100  # columns from which the two halves stand side by side
+
+
+class Scrolled(VerticalScroll, can_focus=True):
+    """A part of the page that scrolls."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "scroll_down", "scroll", key_display="up_down", id="reasons-down"),
+        Binding("up,k", "scroll_up", "up", show=False, id="reasons-up"),
+    ]
+    HELP = page(
+        """
+    ## Breakdown
+
+    **Time**: one forward pass of each pool. The solid part of a bar is what the work takes at the
+    speed of light (peak FLOP/s or bandwidth, whichever binds), the shaded part is what is lost; the
+    percentage is light over time. **Memory** is of the fullest GPU. **Cache**: what each prefill GPU
+    sends and each decode GPU receives, against one GPU's link to the other pool. **Kernels**: where
+    the constants of each operator were measured, and the mean error of the fit.
+    """,
+        "breakdown",
+    )
+
+
+class BreakdownPage(Page):
+    """Page 5."""
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._plan: Plan | None = None
+
+    def compose(self) -> ComposeResult:
+        """Two parts: the pools, and all else."""
+        with Scrolled(id="pools") as pools:
+            pools.border_title = "Pools"
+            yield Static(id="pools-text")
+        with Scrolled(id="reasons") as reasons:
+            reasons.border_title = "Cache, cost and assumptions"
+            yield Static(id="reasons-text")
+
+    def show(self, view: View) -> None:
+        """Draw the plan of a view."""
+        if view.plan is not self._plan:
+            self._plan = view.plan
+            self._draw()
+
+    def stops(self) -> list[Widget]:
+        """Both parts."""
+        return list(self.query(Scrolled))
+
+    def on_resize(self) -> None:
+        """Bars fit the width."""
+        self._draw()
+
+    def on_mount(self) -> None:
+        """The parts get their size after the page does."""
+        for part in self.query(Scrolled):
+            self.watch(part, "size", self._draw, init=False)
+
+    def _draw(self) -> None:
+        for name, write in (("pools", pool_lines), ("reasons", reason_lines)):
+            width = self.query_one(f"#{name}").scrollable_content_region.width
+            if width > 0:
+                lines = write(self._plan, width, self.glyphs)
+                self.query_one(f"#{name}-text", Static).update(Content("\n").join(lines))
+
+
+def _heading(text: str, right: str, width: int) -> Content:
+    gap = " " * max(width - len(text) - len(right), 1)
+    return Content.assemble((text, "bold"), (gap + right, "$hue-muted")).truncate(width)
+
+
+def pool_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
+    """Each pool: what it is, where a pass spends its time, what fills the memory."""
+    if plan is None:
+        return [Content.styled(f"computing{g.ellipsis}", "$hue-muted")]
+    if plan.chosen is None:
+        return wrap("Nothing meets the limits: page 1 says why, and what would.", width, "$hue-bad")
+    lines: list[Content] = []
+    for pool in plan.chosen.pools:
+        lines += [*_pool(pool, width, g), Content("")]
+    return lines[:-1]
+
+
+def _pool(pool: PoolPlan, width: int, g: Glyphs) -> list[Content]:
+    name = f"{pool.phase} {pool.instances}{g.times}{pool.layout.label}"
+    facts = [f"{pool.gpus:,} GPUs", f"batch {pool.batch:,}"]
+    if pool.chunk_tokens:
+        facts.append(f"chunk {format_tokens(pool.chunk_tokens)}")
+    facts += [pool.mode] if pool.mode else []
+    facts.append(f"{100 * pool.utilisation:.0f} % busy")
+    while len(facts) > 1 and len(name) + 1 + len(f" {g.dot} ".join(facts)) > width:
+        facts.pop()
+    lines = [_heading(name, f" {g.dot} ".join(facts), width)]
+    total = sum(part.seconds for part in pool.breakdown)
+    light = sum(part.light_s for part in pool.breakdown)
+    if total > 0:
+        head = f"one pass {g.plain(format_seconds(total))}, {100 * light / total:.0f} % of it light"
+        lines.append(Content.styled(head, "$hue-muted").truncate(width))
+        lines += time_bars(pool, width, len(pool.breakdown), g)
+    return [*lines, *memory_lines(pool.phase, pool.memory, width, g)]
+
+
+def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
+    """The cache's way, limits, cost, search, notes and kernels."""
+    if plan is None:
+        return []
+    lines: list[Content] = []
+    if plan.chosen is not None:
+        bars = limit_lines(plan, plan.chosen, width, g)
+        lines += [_heading("Limits", "used", width), *bars, Content("")]
+        lines += _cache(plan, plan.chosen, width, g)
+        lines += [*_expected(plan, width, g), *_cost(plan, plan.chosen, width, g)]
+    lines += _search(plan, width, g)
+    if plan.notes:
+        lines.append(_heading("Assumptions", "", width))
+        for note in plan.notes:
+            lines += wrap(g.plain(note), width, "")
+        lines.append(Content(""))
+    return [*lines, *_kernels(plan, width, g)]
+
+
+def _facts(rows: list[tuple[str, str]], width: int) -> list[Content]:
+    return [
+        Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}").truncate(width)
+        for name, value in rows
+    ]
+
+
+def _cache(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    """KV bandwidth of a split against the link."""
+    out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
+    link = plan.link_bytes_per_s
+    if not (math.isfinite(out) and math.isfinite(into)):
+        return []
+    rows = [
+        ("out of each prefill GPU", format_si(out, "B/s")),
+        ("into each decode GPU", format_si(into, "B/s")),
+    ]
+    if math.isfinite(link):
+        share = max(out, into) / link
+        rows.append(("link of one GPU", f"{format_si(link, 'B/s')}, {100 * share:.2g} % used"))
+    rows.append(("added to the first token", g.plain(format_seconds(serving.kv_transfer_s))))
+    return [_heading("Cache between the pools", "", width), *_facts(rows, width), Content("")]
+
+
+def _expected(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    """How far measurements lie from such predictions."""
+    from planner.summary import advantage, band_rows, band_source
+
+    rows = [(short(name), g.plain(f"{value}, {span}")) for name, value, span in band_rows(plan)]
+    if not rows:
+        return []
+    lines = [_heading("To be expected in 4 of 5 cases", "", width), *_facts(rows, width)]
+    found = advantage(plan)
+    if found is not None:
+        low, high = (three_digits(value) for value in found)
+        lines += wrap(f"The chosen way makes {low} to {high} times the other's throughput.", width, "")
+    return [*lines, *wrap(f"From {band_source(plan)}.", width, "$hue-muted"), Content("")]
+
+
+def _cost(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    from planner.summary import money
+
+    tokens = serving.tokens_per_s_per_gpu * serving.gpus
+    per_hour = serving.usd_per_million_tokens * tokens * 3600 / 1e6
+    rows = [
+        ("output tokens/s", three_digits(tokens)),
+        ("requests/s", three_digits(serving.requests_per_s)),
+        ("$ per million output tokens", money(serving.usd_per_million_tokens)),
+        ("$ per hour", money(per_hour)),
+        ("power", format_si(serving.watts, "W")),
+    ]
+    return [_heading("Yield and cost", "", width), *_facts(rows, width), Content("")]
+
+
+def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    rows = [(f"{phase} points", f"{number:,}") for phase, number in plan.design_points.items()]
+    if plan.chosen is not None:
+        solver = plan.chosen.solver
+        rows.append(("optimiser", f"{solver.status}, {g.plain(format_seconds(solver.seconds))}"))
+    rows += [(name, g.plain(format_seconds(value))) for name, value in plan.seconds.items()]
+    return [_heading("Search", "", width), *_facts(rows, width), Content("")]
+
+
+def _kernels(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    """Where each operator's constants come from: measured on this system, or inherited."""
+    if not plan.kernels:
+        return []
+    measured = sum(kernel.system == plan.scenario.system for kernel in plan.kernels)
+    lines = [_heading("Kernels", f"{measured} of {len(plan.kernels)} measured here", width)]
+    size = max(len(f"{k.operator} {k.dtype}") for k in plan.kernels) + 1
+    for kernel in plan.kernels:
+        own = kernel.system == plan.scenario.system
+        mark, hue = (g.ok, "$hue-good") if own else (g.arrow[-1:], "$hue-tight")
+        line = Content.assemble(
+            (f"{mark} ", hue),
+            f"{kernel.operator} {kernel.dtype}".ljust(size),
+            (_source(kernel, own), "$hue-muted"),
+        )
+        lines.append(line.truncate(width, ellipsis=not g.ascii))
+    return lines
+
+
+def _source(kernel: Provenance, own: bool) -> str:
+    error = f", error {100 * kernel.mape:.0f} %" if math.isfinite(kernel.mape) else ""
+    where = "measured" if own else f"inherited from {kernel.system}"
+    return f"{where} ({kernel.engine}), {kernel.measurements:,} points{error}"

@@ -1,0 +1,36 @@
+"""Each limit as a bar of how much of it a serving uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from tui.glyphs import Glyphs, bar
+
+if TYPE_CHECKING:
+    from planner.result import Plan, Serving
+
+
+def limit_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    """`TTL  3.8 ms of 2 ms  ████████  190% ✗`: a serving against the limits of a plan's scenario."""
+    from planner.summary import limit_rows
+
+    marks = {"ok": (g.ok, "$hue-good"), "tight": (g.tight, "$hue-tight"), "over": (g.bad, "$hue-bad")}
+    rows = [(name, g.plain(shown), used, state) for name, shown, used, state in limit_rows(plan, serving)]
+    size = max((len(shown) for _, shown, _, _ in rows), default=0)
+    room = max(width - 5 - size - 1 - 8, 1)
+    lines = []
+    for name, shown, used, state in rows:
+        mark, hue = marks[state]
+        filled = bar(used, room, g)
+        lines.append(
+            Content.assemble(
+                (f"{name:<5}", "$hue-muted"),
+                f"{shown:<{size}} ",
+                (filled, hue),
+                (" " * (room - len(filled)) + f"{min(100 * used, 9999):>5.0f}% ", "$hue-muted"),
+                (mark, hue),
+            ).truncate(width)
+        )
+    return lines

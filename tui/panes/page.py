@@ -1,0 +1,20 @@
+"""A page of the main screen: filled when it is opened, and after that while it is open."""
+
+from __future__ import annotations
+
+from textual.containers import Container
+from textual.widget import Widget
+
+from tui.state import View
+
+
+class Page(Container):
+    """What every page can do."""
+
+    def show(self, view: View) -> None:
+        """Draw a view."""
+        raise NotImplementedError
+
+    def stops(self) -> list[Widget]:
+        """Where the focus can go, the first one first."""
+        raise NotImplementedError

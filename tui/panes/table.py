@@ -1,0 +1,170 @@
+"""Every deployment along both frontiers and of other layouts, as a table to sort and search."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.widget import Widget
+
+from planner.units import format_seconds, three_digits
+from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import page
+from tui.panes.page import Page
+from tui.state import View
+from tui.widgets.grid import Column, Grid, Row
+
+if TYPE_CHECKING:
+    from planner.result import Frontier, Plan
+
+COLUMNS = (
+    Column(title="kind", right=False, need=6),
+    Column(title="prefill", right=False, need=7),
+    Column(title="decode", right=False, need=8),
+    Column(title="GPUs", need=4),
+    Column(title="tok/s/GPU", need=10, down=True),
+    Column(title="tok/s/user", need=5, down=True),
+    Column(title="FTL", need=3),
+    Column(title="TTL", need=9),
+    Column(title="$/Mtok", need=2),
+    Column(title="ctx:gen", need=1),
+)
+
+
+class PlanGrid(Grid):
+    """The table of candidate plans."""
+
+    HELP = page(
+        """
+    ## All candidate plans
+
+    The best deployment at each interactivity, split or co-located, and the best of each layout at the
+    limits. `✓` meets the TTL limit,
+    the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
+    pools; **ctx:gen** is prefill GPUs over decode GPUs.
+
+    `s` and a letter sorts (again: the other way), `/` filters, `c` and a letter hides or shows a
+    column, `enter` takes the row's TTL as the limit.
+    """,
+        "table",
+    )
+
+
+class TablePage(Page):
+    """Page 2."""
+
+    class PointChosen(Message):
+        """The user wants the interactivity of a row as the TTL limit."""
+
+        def __init__(self, tokens_per_s_per_user: float) -> None:
+            super().__init__()
+            self.tokens_per_s_per_user = tokens_per_s_per_user
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._key: object = None
+
+    def compose(self) -> ComposeResult:
+        """Only the table."""
+        grid = PlanGrid(COLUMNS, glyphs=self.glyphs, id="plans")
+        grid.border_title = "Candidate plans"
+        yield grid
+
+    def show(self, view: View) -> None:
+        """Fill the table where the frontiers, the limit or the plan have changed."""
+        key = (view.frontiers, view.plan, view.scenario.limits, view.current)
+        if self._key is not None and _same(key, self._key):
+            return
+        self._key = key
+        none = "no deployment fits" if view.frontiers else f"computing{self.glyphs.ellipsis}"
+        self.query_one(Grid).fill(plan_rows(view, self.glyphs), none)
+
+    def stops(self) -> list[Widget]:
+        """The table."""
+        return [self.query_one(Grid)]
+
+    @on(Grid.Chosen)
+    def choose(self, message: Grid.Chosen) -> None:
+        """The row's interactivity."""
+        message.stop()
+        self.post_message(self.PointChosen(message.item))
+
+
+def _same(a: object, b: object) -> bool:
+    """Whether two keys hold the very same things (frontiers hold arrays: they cannot be compared)."""
+    assert isinstance(a, tuple) and isinstance(b, tuple)
+    return a[0] is b[0] and a[1] is b[1] and a[2:] == b[2:]
+
+
+def plan_rows(view: View, g: Glyphs) -> list[Row]:
+    """The points of both frontiers and the best of each layout at the limits.
+
+    The plan first, then what meets the TTL limit by throughput, then the rest.
+    """
+    if view.frontiers is None:
+        return []
+    limit = 1 / view.scenario.limits.ttl_s
+    rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
+    for kind, source in _sources(view):
+        chosen = _chosen(view.plan, kind, source)
+        for at in range(len(source)):
+            user = float(source.tokens_per_s_per_user[at])
+            meets = user >= limit * (1 - 1e-9)
+            row = _row(kind, source, at, g, meets=meets, chosen=at == chosen)
+            rate = float(source.tokens_per_s_per_gpu[at])
+            worth = rate if view.budget is None else rate * float(source.gpus[at])
+            rows.setdefault(row.cells, ((at != chosen, not meets, -worth), row))
+    return [row for _, row in sorted(rows.values(), key=lambda item: item[0])]
+
+
+def _sources(view: View) -> list[tuple[str, Frontier]]:
+    """Both frontiers, and what the plan knows beside them where it is the plan of these frontiers."""
+    assert view.frontiers is not None
+    kinds = ("split", "co-loc.")
+    found = list(zip(kinds, view.frontiers, strict=True))
+    plan = view.plan
+    if plan is not None and plan.alternatives and view.frontiers[0] is plan.frontier_disaggregated:
+        found += zip(kinds, plan.alternatives, strict=True)
+    return found
+
+
+def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
+    """Which point of a frontier the plan is; -1 if it is none of them."""
+    if plan is None or plan.chosen is None or (plan.choice == "disaggregated") != (kind == "split"):
+        return -1
+    far = abs(frontier.tokens_per_s_per_user / plan.chosen.tokens_per_s_per_user - 1)
+    return int(far.argmin()) if len(far) and float(far.min()) < 1e-6 else -1
+
+
+def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
+    user, ratio = float(f.tokens_per_s_per_user[at]), float(f.ctx_gen_ratio[at])
+    values = (
+        kind,
+        f.prefill[at],
+        f.decode[at],
+        float(f.gpus[at]),
+        float(f.tokens_per_s_per_gpu[at]),
+        user,
+        float(f.ftl_s[at]),
+        1 / user,
+        float(f.usd_per_million_tokens[at]),
+        ratio,
+    )
+    cells = (
+        kind,
+        f.prefill[at] or "-",
+        f.decode[at],
+        f"{f.gpus[at]:,.0f}",
+        three_digits(values[4]),
+        three_digits(user),
+        g.plain(format_seconds(values[6])),
+        g.plain(format_seconds(1 / user)),
+        three_digits(values[8]),
+        three_digits(ratio) if math.isfinite(ratio) else "-",
+    )
+    mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")
+    return Row(cells=cells, values=values, item=user, mark=mark, hue=hue, faint=not meets)

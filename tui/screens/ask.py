@@ -1,0 +1,114 @@
+"""One line to type: a name or a path. What exists already is replaced only when asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from planner.errors import InputError
+from tui.glyphs import UNICODE, Glyphs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was typed, where it leads, and whether what lies there may go."""
+
+    text: str
+    path: Path
+    replace: bool = False
+
+
+class AskScreen(ModalScreen[Answer | None]):
+    """Type, enter to take, escape to leave.
+
+    `find` turns the text into the file it stands for, or raises InputError, which is shown.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave", id="ask-leave")]
+
+    def __init__(
+        self, title: str, text: str, find: Callable[[str], Path], *, hint: str = "", glyphs: Glyphs = UNICODE
+    ) -> None:
+        super().__init__()
+        self.glyphs = glyphs
+        self._title, self._text, self._hint = title, text, hint
+        self._find = find
+        self._confirmed: Path | None = None  # the file that the user has been told of
+
+    def compose(self) -> ComposeResult:
+        """The line, and a word on it."""
+        with Vertical(id="ask") as box:
+            box.border_title = self._title
+            box.border_subtitle = f"{self.glyphs.enter} save {self.glyphs.dot} esc leave"
+            yield from self.above()
+            yield Input(self._text, compact=True, select_on_focus=False, id="ask-line")
+            yield Static(id="ask-word")
+
+    def above(self) -> ComposeResult:
+        """What stands over the line."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        """The cursor at the end of what is proposed."""
+        self.set_class(self.glyphs.ascii, "-ascii")
+        line = self.query_one("#ask-line", Input)
+        line.focus()
+        line.cursor_position = len(line.value)
+        self._look()
+
+    @on(Input.Changed)
+    def changed(self, event: Input.Changed) -> None:
+        """Another name: what was agreed to holds no more."""
+        event.stop()
+        self._confirmed = None
+        self._look()
+
+    def _look(self) -> Path | None:
+        """Say where the text leads, or why nowhere."""
+        try:
+            path = self._find(self.query_one("#ask-line", Input).value)
+        except InputError as error:
+            self._say(str(error), "$hue-bad")
+            return None
+        if path.exists():
+            self._say(f"{path} exists", "$hue-tight")
+        else:
+            self._say(f"{self._hint}{path}", "$hue-muted")
+        return path
+
+    def _say(self, text: str, style: str) -> None:
+        self.query_one("#ask-word", Static).update(Content.styled(self.glyphs.plain(text), style))
+
+    @on(Input.Submitted)
+    def take(self, event: Input.Submitted) -> None:
+        """Take it; ask once more where something would be lost."""
+        event.stop()
+        path = self._look()
+        if path is None:
+            return
+        if path.is_dir():
+            self._say(f"{path} is a folder", "$hue-bad")
+            return
+        if path.exists() and path != self._confirmed:
+            self._confirmed = path
+            self._say(f"{path} exists; {self.glyphs.enter} again replaces it", "bold $hue-tight")
+            return
+        self.dismiss(self.answer(event.value, path))
+
+    def answer(self, text: str, path: Path) -> Answer:
+        """What the screen gives back."""
+        return Answer(text=text, path=path, replace=path == self._confirmed)
+
+    def action_leave(self) -> None:
+        """Save nothing."""
+        self.dismiss(None)

@@ -1,0 +1,75 @@
+"""The export dialog: a format, a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from tui import export
+from tui.glyphs import UNICODE, Glyphs
+from tui.screens.ask import AskScreen
+
+
+class ExportScreen(AskScreen):
+    """Up and down choose the format, the path follows it until one is typed; enter writes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,tab", "format(1)", "format", show=False, priority=True, id="export-next"),
+        Binding("up,shift+tab", "format(-1)", "format", show=False, priority=True, id="export-previous"),
+    ]
+
+    def __init__(self, suggested: str, ending: str = "json", *, glyphs: Glyphs = UNICODE) -> None:
+        self.ending = ending
+        self._suggested = suggested
+        super().__init__("Export", f"{suggested}.{ending}", self._target, glyphs=glyphs)
+
+    def _target(self, text: str) -> Path:
+        return export.target(text, self.ending, self._suggested).absolute()
+
+    def above(self) -> ComposeResult:
+        """The formats."""
+        yield Static(id="export-formats")
+
+    def on_mount(self) -> None:
+        """The first format."""
+        self._draw()
+
+    def _draw(self) -> None:
+        lines = []
+        for ending, holds in export.FORMATS.items():
+            at = ending == self.ending
+            mark = self.glyphs.pointer if at else " "
+            lines.append(
+                Content.assemble(
+                    (f"{mark} {ending:<6}", "bold $hue-split" if at else ""), (holds, "$hue-muted")
+                )
+            )
+        self.query_one("#export-formats", Static).update(Content("\n").join(lines))
+
+    def action_format(self, by: int) -> None:
+        """Another format; a path that ends in the old one's name goes along."""
+        endings = list(export.FORMATS)
+        self._to(endings[(endings.index(self.ending) + by) % len(endings)])
+
+    def _to(self, ending: str) -> None:
+        line = self.query_one("#ask-line", Input)
+        before, self.ending = self.ending, ending
+        if line.value.endswith(f".{before}"):
+            line.value = f"{line.value.removesuffix(before)}{ending}"
+            line.cursor_position = len(line.value)
+        self._draw()
+        self._look()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a format takes it."""
+        formats = self.query_one("#export-formats", Static)
+        if event.widget is formats:
+            offset = event.get_content_offset(formats)
+            if offset is not None and offset.y < len(export.FORMATS):
+                self._to(list(export.FORMATS)[offset.y])

@@ -1,0 +1,37 @@
+"""What the row above the keys says of each part, and a scrollbar for terminals without block characters."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.scrollbar import ScrollBarRender
+from textual.widget import Widget
+
+from tui.panes.breakdown import BreakdownPane, DetailsPane
+from tui.panes.breakdown_page import Scrolled
+from tui.panes.compare import CompareTable
+from tui.panes.plan_card import FixList, PlanCard
+from tui.panes.table import PlanGrid
+from tui.panes.what_if import Tornado
+from tui.widgets.curve_chart import CurveChart
+from tui.widgets.pareto_chart import ParetoChart
+
+HINTS: dict[type[Widget], str] = {
+    ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
+    FixList: "Each line alone makes the scenario feasible.",
+    PlanCard: "What to deploy, and what it gives; ? explains each number.",
+    BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
+    DetailsPane: "What fills the memory, and what the plan takes for granted.",
+    PlanGrid: "Every deployment along both frontiers; s sorts, / finds, enter takes the row's TTL.",
+    CompareTable: "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
+    Tornado: "What each change alone would bring; enter makes it, u takes it back.",
+    CurveChart: "The answer over one input: x takes another, enter sets the value under the cursor.",
+    Scrolled: "All reasons behind the plan; ? explains the numbers.",
+}
+
+
+class PlainScrollBar(ScrollBarRender):
+    """A scrollbar that moves by whole cells: no block characters."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "]
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "]

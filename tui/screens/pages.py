@@ -1,0 +1,243 @@
+"""The pages of the main screen: which one is open, the pins, and the studies they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from planner import fields
+from planner.errors import InputError
+from planner.scenario import Scenario
+from tui.glyphs import Glyphs
+from tui.messages import StudyNews
+from tui.panes.breakdown_page import BreakdownPage
+from tui.panes.compare import ComparePage, CompareTable
+from tui.panes.page import Page
+from tui.panes.table import TablePage
+from tui.panes.what_if import Tornado, WhatIfPage
+from tui.solver import Solver
+from tui.state import History, Pin, View
+from tui.studies import Studies
+from tui.widgets.curve_chart import CurveChart
+from tui.widgets.knob import Knob
+from tui.widgets.pareto_chart import ParetoChart
+from tui.widgets.tab_bar import TABS, TabBar
+
+LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
+PAGES: dict[str, Callable[..., Page]] = {
+    "table": TablePage,
+    "compare": ComparePage,
+    "what-if": WhatIfPage,
+    "breakdown": BreakdownPage,
+}
+
+
+class PagedScreen(Screen[None]):
+    """What the main screen does beside editing: pages, pins, what-if.
+
+    A page is made when it is opened first, and only the open one is drawn.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(tab.key, f"tab('{tab.id}')", tab.title, show=False, id=f"tab-{tab.id}") for tab in TABS),
+        Binding(
+            "right_square_bracket", "next_tab(1)", "next page", show=False, key_display="]", id="tab-next"
+        ),
+        Binding(
+            "left_square_bracket",
+            "next_tab(-1)",
+            "previous page",
+            show=False,
+            key_display="[",
+            id="tab-previous",
+        ),
+        Binding("escape", "leave", "leave", show=False, id="leave"),
+        Binding("p", "pin", "pin", tooltip="Keep this plan for comparison", id="pin"),
+        Binding("x", "chart('swap_axis')", "axis", show=False, id="axis"),
+        Binding("L", "chart('toggle_log')", "log axis", show=False, id="log-axis"),
+        Binding("a", "chart('toggle_faint')", "all points", show=False, id="all-points"),
+    ]
+
+    view: View
+    history: History
+    solver: Solver
+    glyphs: Glyphs
+    studies: Studies
+    tab = "plan"
+
+    # What the main screen brings
+
+    def set_view(self, **values: Any) -> None:
+        """Replace parts of the view and draw it."""
+        raise NotImplementedError
+
+    def take(self, scenario: Scenario, name: str | None = None) -> None:
+        """Make a scenario the present one."""
+        raise NotImplementedError
+
+    def focus_form(self) -> None:
+        """Put the focus on the form's last row."""
+        raise NotImplementedError
+
+    # Pages
+
+    @property
+    def page(self) -> Page | None:
+        """The open page; None for the plan, which is no page of its own."""
+        found = self.query(f"#page-{self.tab}").results(Page)
+        return next(iter(found), None)
+
+    async def action_tab(self, tab: str) -> None:
+        """Open a page."""
+        if tab == self.tab:
+            return
+        self.set_focus(None)  # or hiding the focused row would move the focus to the next one
+        self.remove_class(f"-on-{self.tab}")
+        self.tab = tab
+        self.add_class(f"-on-{tab}")
+        self.query_one(TabBar).active = tab
+        if tab in PAGES and self.page is None:
+            await self.query_one("#work").mount(PAGES[tab](glyphs=self.glyphs, id=f"page-{tab}"))
+        self.query_one("#answer").display = tab == "plan"
+        for page in self.query(Page):
+            page.display = page is self.page
+        self.show_page()
+        self.call_after_refresh(self._focus_page)
+
+    async def action_next_tab(self, by: int) -> None:
+        """The page beside this one."""
+        at = next(i for i, tab in enumerate(TABS) if tab.id == self.tab)
+        await self.action_tab(TABS[(at + by) % len(TABS)].id)
+
+    async def action_leave(self) -> None:
+        """From the form to what it changes; from a page back to the plan."""
+        if isinstance(self.focused, Knob):
+            (self.page.stops()[0] if self.page is not None else self.query_one("#chart")).focus()
+        else:
+            await self.action_tab("plan")
+
+    @on(TabBar.Picked)
+    async def tab_picked(self, message: TabBar.Picked) -> None:
+        """A click on a name."""
+        message.stop()
+        await self.action_tab(message.tab)
+
+    def _focus_page(self) -> None:
+        if self.page is not None:
+            self.page.stops()[0].focus()
+        else:
+            self.focus_form()
+
+    def show_page(self) -> None:
+        """Draw the open page, and ask for what it needs."""
+        self.query_one(TabBar).pins = len(self.view.pins)
+        page = self.page
+        key = page.curve_key if isinstance(page, WhatIfPage) else ""
+        findings = self.studies.want(self.view, self.tab, key)
+        if findings is not self.view.findings:
+            self.set_view(findings=findings)  # comes back here, with nothing new to find
+        elif page is not None:
+            page.show(self.view)
+
+    def action_chart(self, name: str) -> None:
+        """A key of the chart that is shown, whatever has the focus."""
+        for chart in self.query(ParetoChart):
+            if all(node.display for node in chart.ancestors_with_self if isinstance(node, Widget)):
+                getattr(chart, f"action_{name}")()
+        if name == "swap_axis" and self.tab == "what-if":
+            self.query_one(CurveChart).action_swap()
+
+    # Findings
+
+    @on(StudyNews)
+    def study_news(self, message: StudyNews) -> None:
+        """A study has found something."""
+        message.stop()
+        if message.generation != self.solver.generation:
+            return
+        if message.name == "pins":
+            plans = dict(message.found)
+            pins = (
+                Pin(letter=p.letter, scenario=p.scenario, plan=p.plan or plans.get(p.letter))
+                for p in self.view.pins
+            )
+            self.set_view(pins=tuple(pins))
+            return
+        findings = self.studies.news(message, self.view.findings)
+        if findings is not self.view.findings:
+            self.set_view(findings=findings)
+
+    @on(CurveChart.Swapped)
+    def curve_swapped(self, message: CurveChart.Swapped) -> None:
+        """Another input: ask for its curve."""
+        message.stop()
+        self.show_page()
+
+    @on(Tornado.Take)
+    def take_change(self, message: Tornado.Take) -> None:
+        """Make a change of the what-if."""
+        message.stop()
+        self._change(message.effect.change.field, message.effect.change.value)
+
+    @on(CurveChart.Chosen)
+    def take_value(self, message: CurveChart.Chosen) -> None:
+        """Set the value under the curve's cursor."""
+        message.stop()
+        field = fields.BY_KEY[message.field]
+        self._change(field.key, round(message.value) if field.integer else message.value)
+
+    def _change(self, key: str, value: object) -> None:
+        field = fields.BY_KEY[key]
+        try:
+            self.take(field.set(self.history.present, field.check(value)))
+        except InputError as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    # Pins
+
+    def action_pin(self) -> None:
+        """Keep the plan that is shown."""
+        view = self.view
+        if view.plan is None or not view.current:
+            self.notify("There is no answer to pin yet.", severity="warning")
+            return
+        known = next((pin for pin in view.pins if pin.scenario == view.plan.scenario), None)
+        if known is not None:
+            self.notify(f"This plan is pinned as {known.letter}.")
+            return
+        free = [letter for letter in LETTERS if all(pin.letter != letter for pin in view.pins)]
+        if not free:
+            self.notify("Four plans are pinned: drop one on page 3 first.", severity="warning")
+            return
+        pin = Pin(letter=free[0], scenario=view.plan.scenario, plan=view.plan)
+        pins = tuple(sorted((*view.pins, pin), key=lambda p: p.letter))
+        self.set_view(pins=pins, baseline=view.baseline or pin.letter)
+        self.notify(f"Pinned as {pin.letter}. Page 3 compares.", timeout=3)
+
+    def pin_scenarios(self, scenarios: Sequence[Scenario]) -> None:
+        """Pins of an earlier session: their plans are computed when nothing else is."""
+        pins = tuple(Pin(letter=letter, scenario=s) for letter, s in zip(LETTERS, scenarios, strict=False))
+        self.set_view(pins=pins, baseline=pins[0].letter if pins else "")
+
+    @on(CompareTable.Wanted)
+    async def pin_wanted(self, message: CompareTable.Wanted) -> None:
+        """Open a pin, compare with it, or drop it."""
+        message.stop()
+        view = self.view
+        pin = next((p for p in view.pins if p.letter == message.letter), None)
+        if pin is None:
+            return
+        if message.what == "open":
+            self.take(pin.scenario)
+            await self.action_tab("plan")
+        elif message.what == "baseline":
+            self.set_view(baseline=pin.letter)
+        else:
+            pins = tuple(p for p in view.pins if p is not pin)
+            kept = any(p.letter == view.baseline for p in pins)
+            self.set_view(pins=pins, baseline=view.baseline if kept else pins[0].letter if pins else "")

@@ -1,0 +1,83 @@
+"""One row with the names of the pages; a click opens one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.app import RenderResult
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.glyphs import UNICODE, Glyphs
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A page: its key, its name for the program and for the user."""
+
+    key: str
+    id: str
+    title: str
+
+
+TABS = (
+    Tab("1", "plan", "Plan"),
+    Tab("2", "table", "Table"),
+    Tab("3", "compare", "Compare"),
+    Tab("4", "what-if", "What-if"),
+    Tab("5", "breakdown", "Breakdown"),
+)
+
+
+class TabBar(Widget):
+    """The pages, the open one emphasised; behind Compare, how many plans are pinned."""
+
+    active: reactive[str] = reactive("plan")
+    pins: reactive[int] = reactive(0)
+
+    class Picked(Message):
+        """The user wants a page."""
+
+        def __init__(self, tab: str) -> None:
+            super().__init__()
+            self.tab = tab
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    def _parts(self) -> list[tuple[Tab, str, str]]:
+        """Each page with the texts of its key and its name."""
+        parts = []
+        for tab in TABS:
+            count = f" {self.glyphs.tight}{self.pins}" if tab.id == "compare" and self.pins else ""
+            parts.append((tab, f" {tab.key}", f" {tab.title}{count} "))
+        return parts
+
+    def render(self) -> RenderResult:
+        """` 1 Plan  2 Table  3 Compare  4 What-if  5 Breakdown`."""
+        pieces: list[tuple[str, str]] = []
+        for tab, key, name in self._parts():
+            if tab.id == self.active:
+                pieces.append((f"{key}{name}", "bold underline $foreground on $panel"))
+            else:
+                pieces += [(key, "$primary"), (name, "$hue-muted")]
+        line = Content.assemble(*pieces)
+        more = "[ ] pages "  # digits type a value while a number of the form has the focus
+        gap = self.size.width - line.cell_length - len(more)
+        if gap >= 2:
+            line = Content.assemble(line, " " * gap, (more, "$hue-muted"))
+        return line.truncate(self.size.width)
+
+    def on_click(self, event: events.Click) -> None:
+        """Open the page under the mouse."""
+        end = 0
+        for tab, key, name in self._parts():
+            end += cell_len(key) + cell_len(name)
+            if event.x < end:
+                self.post_message(self.Picked(tab.id))
+                return
