@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,19 @@ class EngineProfile:
     memory_fraction: float  # share of GPU memory that weights, activations and cache may fill
     reserve_bytes: float  # CUDA context, graphs, communication buffers
     sources: tuple[str, ...] = ()
+
+    def bare(self) -> EngineProfile:
+        """The same engine adding nothing to its kernels: no host time, every pass as long as their sum."""
+        return replace(
+            self,
+            step_s=0.0,
+            layer_s=0.0,
+            request_s=0.0,
+            prefill_request_s=0.0,
+            floor_share=1.0,
+            prefill_stretch=1.0,
+            exposure=1.0,
+        )
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -12,19 +12,23 @@ from planner import choose, fields, frontiers, units
 from planner.question import Question
 from planner.result import Infeasible, Relaxation, Serving
 from planner.simulate.roofline import FloatArray
-from planner.sweep import Sweep
+from planner.sweep import Sweep, run
 
 
-def infeasible(question: Question, sweep: Sweep, wide: Callable[[], Sweep]) -> Infeasible:
+def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool] | None = None) -> Infeasible:
     """Count points by the first limit that stops them, and relax one limit at a time.
 
     Parameters
     ----------
     sweep
         The points within the GPU budget.
-    wide
-        Sweeps the same question with no budget: called only to see what more GPUs would bring.
+    should_stop
+        Ends the sweep without a budget that shows what more GPUs would bring.
     """
+
+    def wide() -> Sweep:
+        return run(_unbounded(question), None, should_stop)
+
     scenario = question.scenario
     limits, budget = scenario.limits, scenario.fleet.gpus
     relax: list[Relaxation] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from planner import accuracy, choose, explain, frontiers, sweep
 from planner import catalog as presets
@@ -61,12 +60,7 @@ def plan(
         chosen = choose.better(question, best, choice.mix.serving)
     reasons = None
     if chosen is None:
-
-        def wide() -> sweep.Sweep:
-            unbounded = replace(scenario, fleet=replace(scenario.fleet, gpus=None))
-            return sweep.run(replace(question, scenario=unbounded), None, should_stop)
-
-        reasons = explain.infeasible(question, points, wide)
+        reasons = explain.infeasible(question, points, should_stop)
     end = time.perf_counter()
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,

@@ -65,12 +65,7 @@ class _Trials:
 
 
 def _prepare(rows: Sequence[Row], catalog: Catalog) -> _Trials:
-    plain = {
-        name: replace(
-            catalog.engine(name), step_s=0.0, layer_s=0.0, request_s=0.0, prefill_stretch=1.0, floor_share=1.0
-        )
-        for name in catalog.names("engine")
-    }
+    plain = {name: catalog.engine(name).bare() for name in catalog.names("engine")}
     full = silicon.gather(rows, catalog, plain)
     bare = silicon.gather(rows, catalog, {k: replace(v, floor_share=0.0) for k, v in plain.items()})
     names = tuple(sorted({e.name for e in full.engines}))

@@ -37,14 +37,5 @@ def _best(found: Bounds) -> float:
 
 def machine(real: Machine) -> Machine:
     """A machine with perfect kernels and an engine that costs nothing."""
-    engine = replace(
-        real.engine,
-        step_s=0.0,
-        layer_s=0.0,
-        request_s=0.0,
-        prefill_request_s=0.0,
-        floor_share=1.0,
-        prefill_stretch=1.0,
-        exposure=1.0,
-    )
+    engine = real.engine.bare()
     return replace(real, engine=engine, kernels=Perfect(engine=engine.name, tables=()))
