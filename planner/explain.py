@@ -40,7 +40,7 @@ def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool]
         reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
         relax.append(_relaxation(question, "rate", within.requests_per_s))
         more = _best(_unbounded(question), wide(), goal=scenario.goal)
-        if more is not None:
+        if more is not None and more.gpus <= fields.BY_KEY["gpus"].high:
             relax.append(_relaxation(question, "gpus", more.gpus))
         return Infeasible(reasons=(("rate", 0, reason),), relax=tuple(relax))
     ftl = _least_ftl(sweep, limits.ttl_s, budget)
@@ -51,7 +51,7 @@ def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool]
         relax.append(_relaxation(question, "ftl", ftl))
     if budget is not None:
         gpus = _least_gpus(wide(), limits.ftl_s, limits.ttl_s)
-        if math.isfinite(gpus) and gpus > budget:
+        if budget < gpus <= fields.BY_KEY["gpus"].high:
             relax.append(_relaxation(question, "gpus", gpus))
     return Infeasible(reasons=_reasons(question, sweep), relax=tuple(relax))
 
@@ -74,14 +74,25 @@ def _relaxation(question: Question, key: str, value: float) -> Relaxation:
     change = ""
     if field.kind == "seconds":
         value = _round(value, math.ceil)
-        change = f" ({value / now - 1:+.0%})"
+        change = f" ({_times(value / now)})"
     elif field.kind == "rate":
         value = _round(value, math.floor)
-        change = f" ({value / now - 1:+.0%})"
+        change = f" ({_times(value / now)})"
     else:
         value = round(value)
     text = f"{field.label} {field.format(now)} -> {field.format(value)}{change}"
     return Relaxation(field=key, value=value, text=text)
+
+
+def _times(ratio: float) -> str:
+    """A ratio as a percentage, a large one as a factor.
+
+    >>> _times(1.12), _times(0.8), _times(12.4), _times(0.01)
+    ('+12%', '-20%', '12.4×', '1/100')
+    """
+    if 0.1 <= ratio < 3:
+        return f"{ratio - 1:+.0%}"
+    return f"{units.three_digits(ratio)}×" if ratio > 1 else f"1/{units.three_digits(1 / ratio)}"
 
 
 def _round(value: float, whole: Callable[[float], int]) -> float:

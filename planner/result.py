@@ -132,7 +132,7 @@ class Relaxation:
     """The smallest change of one input that makes the scenario feasible."""
 
     field: str  # key of planner.fields, e.g. "ttl"
-    value: float | str  # the value that would do, SI units
+    value: float | str | None  # the value that would do, SI units; None lifts the limit
     text: str  # "ttl 5 ms -> 7.3 ms"
 
 

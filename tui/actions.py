@@ -162,7 +162,7 @@ def _reason(error: OSError | InputError) -> str:
 
 def _label(entry: library.Entry, g: Glyphs) -> str:
     marks = ", ".join(word for word, holds in (("recent", entry.recent), ("yours", entry.own)) if holds)
-    text = f"{entry.name:<30}" + (f" [{marks}]" if marks else "")
+    text = f"{entry.name:<28}" + (f" [{marks}]" if marks else "")
     if entry.problem:
         return g.plain(f"{text} {g.bad} damaged")
     return g.plain(f"{text} {entry.note}".rstrip())

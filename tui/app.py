@@ -13,12 +13,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.command import Provider
+from textual.command import CommandPalette, Provider
 
 from planner.scenario import Scenario
 from tui import palette, storage
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tui.demo import Tour
 
 
+KEY_WORDS = {"←": "left", "→": "right", "↑": "up", "↓": "down", "⌫": "bksp", "⏎": "enter", "⇥": "tab"}
 HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
 
 
@@ -74,6 +75,10 @@ class RatematchApp(FileActions):
         Name of a theme; the dark one of `tui.palette` if empty or unknown.
     recent
         Names of the scenarios opened or saved last.
+    pins, baseline
+        Scenarios pinned in an earlier session, by letter; the letter that others are compared with.
+    word
+        One line to begin with: what could not be taken up from the last session.
     """
 
     TITLE = "ratematch"
@@ -109,12 +114,17 @@ class RatematchApp(FileActions):
         ascii: bool = False,
         theme: str = "",
         recent: tuple[str, ...] = (),
+        pins: Mapping[str, Scenario] | None = None,
+        baseline: str = "",
+        word: str = "",
     ) -> None:
         super().__init__()
         self.recent = recent
+        self._word = word
         self.tour: Tour | None = None
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
+        self.set_class(ascii, "-ascii")
         self.register_theme(palette.DARK)
         self.register_theme(palette.LIGHT)
         self.theme = theme if theme in self.available_themes else palette.DARK.name
@@ -126,6 +136,8 @@ class RatematchApp(FileActions):
             scenario or Scenario(),
             base=base,
             name=name,
+            pins=pins or {},
+            baseline=baseline,
             plan_fn=plan_fn,
             names_fn=self.names,
             clock=clock,
@@ -142,6 +154,10 @@ class RatematchApp(FileActions):
                 if (number := getattr(signal, name, None)) is not None:
                     with contextlib.suppress(NotImplementedError, RuntimeError):
                         loop.add_signal_handler(number, self.hang_up, code)
+        if self._word:
+            self.notify(
+                self._word, title="The last session is damaged", severity="warning", timeout=15, markup=False
+            )
         if self.tour is not None:
             self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
 
@@ -193,8 +209,14 @@ class RatematchApp(FileActions):
     @property
     def session(self) -> storage.Session:
         """What a later start may take up again."""
+        view = self.main.view
         return storage.Session(
-            scenario=self.scenario, theme=self.theme, name=self.main.view.name, recent=self.recent
+            scenario=self.scenario,
+            theme=self.theme,
+            name=view.name,
+            recent=self.recent,
+            pins={pin.letter: pin.scenario for pin in view.pins},
+            baseline=view.baseline,
         )
 
     def get_key_display(self, binding: Binding) -> str:
@@ -208,15 +230,18 @@ class RatematchApp(FileActions):
         }
         if binding.key_display in named:
             return named[binding.key_display]
-        return super().get_key_display(binding)
+        text = super().get_key_display(binding)
+        return "".join(KEY_WORDS.get(char, char) for char in text) if g.ascii else text
+
+    def action_command_palette(self) -> None:
+        """Everything that can be done now, in the screen's alphabet."""
+        if not CommandPalette.is_open(self):
+            words = f"Search for commands{self.glyphs.ellipsis}"
+            self.push_screen(CommandPalette(id="--command-palette", placeholder=words))
 
     def action_toggle_theme(self) -> None:
         """Dark to light and back."""
         self.theme = palette.LIGHT.name if self.current_theme.dark else palette.DARK.name
-
-    def set_theme(self, name: str) -> None:
-        """Another theme."""
-        self.theme = name
 
     def action_toggle_help(self) -> None:
         """The panel of keys and meanings."""
@@ -233,6 +258,9 @@ def run(
     mouse: bool = True,
     theme: str = "",
     recent: tuple[str, ...] = (),
+    pins: Mapping[str, Scenario] | None = None,
+    baseline: str = "",
+    word: str = "",
     plan_fn: PlanFn = real_plan,
     names_fn: NamesFn = real_names,
     save_session: bool = True,
@@ -255,6 +283,9 @@ def run(
         ascii=ascii,
         theme=theme,
         recent=recent,
+        pins=pins,
+        baseline=baseline,
+        word=word,
     )
     if demo:
         from tui.demo import Tour
@@ -272,4 +303,8 @@ def run(
     bug = getattr(app, "_exception", None)  # what App.run_test raises too; there is no public name
     if bug is not None:
         raise bug
+    if app.main.solver.alive:  # in the integer program, which hears nothing; it must not outlive its memory
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(app.return_code or 0)
     return app.return_code or 0

@@ -9,7 +9,7 @@ from planner.scenario import Scenario
 from tui.messages import SolverMessage
 from tui.solver import Solver
 
-DEBOUNCE_S = 0.05  # held keys wait this long for the next one; typing is slower, and asked key by key
+DEBOUNCE_S = 0.02  # a wheel and a paste come in bursts; held keys repeat every 30 ms and are asked one by one
 LATE_S = 0.4  # what is shown is called old only after this long: quick answers must not flicker
 
 

@@ -16,8 +16,7 @@ from tui.panes.plan_card import PlanCard
 from tui.screens.main import MainScreen
 
 if TYPE_CHECKING:
-    from planner.result import Relaxation
-    from tui.app import RatematchApp
+    from tui.actions import FileActions
 
 AREAS = {  # binding id to area, for keys that the palette names; those not here are views
     "undo": "plan",
@@ -26,6 +25,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "fixes": "plan",
     "copy-command": "plan",
     "copy-markdown": "plan",
+    "pin": "plan",
     "quit": "view",
     "open": "scenario",
     "save": "scenario",
@@ -49,8 +49,8 @@ class Commands(Provider):
     """What the present screen allows."""
 
     @property
-    def _app(self) -> RatematchApp:
-        return cast("RatematchApp", self.app)
+    def _app(self) -> FileActions:
+        return cast("FileActions", self.app)
 
     async def discover(self) -> Hits:
         """Before a word is typed."""
@@ -69,13 +69,16 @@ class Commands(Provider):
     def _commands(self) -> Iterator[Command]:
         if not isinstance(self.screen, MainScreen):
             return
-        yield from self._keys(self.screen)
+        keys = list(self._keys(self.screen))
+        yield from (key for key in keys if key.text.startswith("plan:"))
         yield from self._limits(self.screen)
+        yield from (key for key in keys if key.text.startswith("scenario:"))
         yield from self._scenarios()
-        yield from self._themes()
         if self.screen.view.plan is not None:
             for ending, holds in export.FORMATS.items():
                 yield Command(f"export: {ending}, {holds}", partial(self._app.action_export, ending))
+        yield from (key for key in keys if key.text.startswith("view:"))
+        yield from self._themes()
 
     def _keys(self, screen: MainScreen) -> Iterator[Command]:
         """Every key that works now, except those that only move."""
@@ -84,20 +87,28 @@ class Commands(Provider):
             name = binding.id or ""
             if not enabled or not binding.description or binding.action in seen:
                 continue
+            if binding.action == "screen.copy_text":  # Textual's own, of selected text
+                continue
             if name in SKIPPED or name.startswith(MOVES) or binding.key.startswith("ctrl+p"):
                 continue
             seen.add(binding.action)
             area = AREAS.get(name, "view")
             key = self.app.get_key_display(binding)
             run = partial(self.app.run_action, binding.action, node)
-            yield Command(f"{area}: {binding.description}", run, help=f"key {key}. {binding.tooltip}".strip())
+            yield Command(
+                f"{area}: {binding.description}",
+                run,
+                help=f"key {key}. {binding.tooltip}" if binding.tooltip else f"key {key}",
+            )
 
     def _limits(self, screen: MainScreen) -> Iterator[Command]:
         """The steps of each limit, the nearest first offered; what would make the scenario feasible."""
         plain = self._app.glyphs.plain
-        plan = screen.view.plan
-        for relax in plan.infeasible.relax if plan is not None and plan.infeasible is not None else ():
-            yield Command(plain(f"limit: {relax.text}"), partial(_fix, screen, relax), "makes it feasible")
+        if screen.view.infeasible:
+            card = screen.query_one(PlanCard)
+            for at, way in enumerate(card.fixes):
+                text = plain(f"limit: {' and '.join(r.text for r in way)}")
+                yield Command(text, partial(card.fix, at), "makes it feasible")
         for key in LIMITS:
             field = BY_KEY[key]
             value = field.get(screen.history.present)
@@ -121,9 +132,8 @@ class Commands(Provider):
         for name in sorted(self.app.available_themes, key=lambda name: (name not in palette.OURS, name)):
             if name != self.app.theme:
                 shown = name.removeprefix("ratematch-")
-                yield Command(
-                    f"theme: {shown}", partial(self._app.set_theme, name), first=name in palette.OURS
-                )
+                take = partial(setattr, self.app, "theme", name)
+                yield Command(f"theme: {shown}", take, first=name in palette.OURS)
 
 
 def _value(field: Field, value: Any) -> str:
@@ -133,7 +143,3 @@ def _value(field: Field, value: Any) -> str:
 
 def _set(screen: MainScreen, field: Field, value: Any) -> None:
     screen.take(field.set(screen.history.present, value))
-
-
-def _fix(screen: MainScreen, relaxation: Relaxation) -> None:
-    screen.post_message(PlanCard.Fix(relaxation))

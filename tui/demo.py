@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual import events
 
 if TYPE_CHECKING:
-    from tui.app import RatematchApp
+    from tui.actions import FileActions
     from tui.state import View
 
 SCENARIO = "prefill-heavy"  # what the tour is about, unless another is named
@@ -64,7 +64,7 @@ class Tour:
 
     def __init__(
         self,
-        app: RatematchApp,
+        app: FileActions,
         *,
         pause_s: float = PAUSE_S,
         key_s: float = KEY_S,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.summary import ascii_only
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
@@ -65,7 +63,11 @@ class Glyphs:
         >>> ASCII.plain("500 µs → 2 ms"), UNICODE.plain("500 µs -> 2 ms")
         ('500 us -> 2 ms', '500 µs → 2 ms')
         """
-        return ascii_only(text) if self.ascii else text.replace("->", self.arrow)
+        if not self.ascii:
+            return text.replace("->", self.arrow)
+        from planner.summary import ascii_only  # a module that brings many, for a start that waits
+
+        return ascii_only(text)
 
 
 UNICODE = Glyphs(

@@ -90,12 +90,15 @@ NUMBERS = {
     "gain": Number(
         "gain",
         "times",
-        "of the better way over the other, in what the goal counts",
+        "of the better way over the other, in what the goal counts; beyond the error where even the lower "
+        "end of its 80 % range is a gain",
         "throughput of one / throughput of the other",
     ),
     "used": Number("used", "%", "of a limit; tight from 95 %, over when it is missed", "value / limit"),
     "gap": Number("gap", "%", "how far the answer can be from the optimum at most; optimal means proven"),
-    "band": Number("80 % between", "", "where four of five measurements of such a deployment have lain"),
+    "band": Number(
+        "80 %", "", "range that has held four of five measurements of such deployments; also in brackets"
+    ),
     "time": Number("time", "s", "of one forward pass spent in an operator"),
     "light": Number(
         "light",

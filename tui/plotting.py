@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tui import dots
+
 if TYPE_CHECKING:
     from planner.simulate.roofline import FloatArray
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 DECADES = 2.5  # of a log axis shown at most, down from the largest value
 CLOUD_SHARE = 0.06  # of the canvas's dots that the cloud may take
 Cell = tuple[str, str]  # a character and its colour, "" for the axis
-Hue = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,11 +279,22 @@ def draw(
 ) -> Picture:
     """Lines, later ones over earlier ones, and under them clouds of points, as cells.
 
-    Lines are braille dots in the colour of their series, or one character each in ASCII.
+    Lines are braille dots in the colour of their series, or one character each in ASCII. plotext draws
+    axes, ticks and labels and lays out the rows of text that `tui.dots` makes of the points.
     """
     import plotext
 
     place = geometry(axes, width, height, ascii=ascii, labels=labels)
+    layers, hues = [], [""]
+    if cloud:
+        x, y = (np.concatenate(parts) for parts in ([part.x for part in cloud], [part.y for part in cloud]))
+        layers.append(_layer(*binned(x, y, place), place, plain="."))
+        hues.append(cloud[0].hue)
+    for part in lines:
+        x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
+        layers.append(_layer(x, y, place, plain=part.plain, joined=part.joined))
+        hues.append(part.hue)
+    texts, owner = dots.paint(layers, place.cols, place.rows, ascii=ascii)
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.limit_size(False, False)
@@ -294,21 +306,28 @@ def draw(
     along = [math.log10(t) if axes.log else t for t in axes.xticks]
     plotext.xticks(along, [tick_label(t) for t in axes.xticks])
     plotext.yticks(list(axes.yticks), [tick_label(t).rjust(place.left - 1) for t in axes.yticks])
-    if cloud:
-        far_x = np.concatenate([part.x for part in cloud])
-        far_y = np.concatenate([part.y for part in cloud])
-        far_x, far_y = binned(far_x, far_y, place)
-        if len(far_x):
-            marker = "." if ascii else "braille"
-            plotext.scatter(far_x.tolist(), far_y.tolist(), marker=marker, color=_rgb(cloud[0].hue))
-    for part in lines:
-        x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
-        if len(x):
-            marker = part.plain if ascii else "braille"
-            put = plotext.plot if part.joined and len(x) > 1 else plotext.scatter
-            put(x.tolist(), y.tolist(), marker=marker, color=_rgb(part.hue))
-    text = plotext.build()
-    return Picture(geometry=place, cells=decode(text, width, height, ascii=ascii))
+    for row, text in enumerate(texts):
+        above = axes.y1 * (place.rows - 1 - row) / (place.rows - 1)
+        plotext.text(text.rstrip() or " ", axes.x0, above, alignment="left", color="default")
+    built = _SGR.sub("", plotext.build())
+    if ascii:
+        built = built.translate(_PLAIN)
+    colours = [[hues[layer + 1] for layer in row] for row in owner.tolist()]
+    colours += [[""] * place.cols] * (height - place.rows)
+    cells = (
+        tuple(zip(line.ljust(width), [""] * place.left + row, strict=True))
+        for line, row in zip(built.split("\n"), colours, strict=False)
+    )
+    return Picture(geometry=place, cells=tuple(cells))
+
+
+def _layer(x: FloatArray, y: FloatArray, place: Geometry, *, plain: str, joined: bool = False) -> dots.Layer:
+    """Points, x as along the axis, as dots."""
+    cols = dots.nearest(x, place.x0, place.x1, place.cols * place.dots_x)
+    rows = dots.nearest(y, place.y0, place.y1, place.rows * place.dots_y)
+    if joined and len(cols) > 1:
+        cols, rows = dots.joined(cols, rows)
+    return dots.Layer(cols=cols, rows=rows, plain=plain)
 
 
 def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[FloatArray, FloatArray]:
@@ -328,20 +347,19 @@ def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[
 def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
     """One point per dot of the canvas, x as along the axis, and no more than a thin cloud of them.
 
-    plotext need not draw a dot twice, and a cloud that fills the plane shows nothing: of too many dots
-    an even, always equal sample is kept.
+    A cloud that fills the plane shows nothing: of too many dots an even, always equal sample is kept.
     """
     along = _scaled(x, place.log)
     with np.errstate(invalid="ignore"):
         inside = (along >= place.x0) & (along <= place.x1) & (y >= place.y0) & (y <= place.y1)
     along, y = along[inside], y[inside]
     wide, high = place.cols * place.dots_x, place.rows * place.dots_y
-    cols = np.floor(0.5 + (wide - 1) * (along - place.x0) / (place.x1 - place.x0)).astype(np.int64)
-    rows = np.floor(0.5 + (high - 1) * (y - place.y0) / (place.y1 - place.y0)).astype(np.int64)
-    dots, first = np.unique(cols * high + rows, return_index=True)
+    cols = dots.nearest(along, place.x0, place.x1, wide)
+    rows = dots.nearest(y, place.y0, place.y1, high)
+    places, first = np.unique(cols * high + rows, return_index=True)
     most = int(CLOUD_SHARE * wide * high)
-    if len(dots) > most:
-        first = first[np.sort(np.argsort(_scattered(dots), kind="stable")[:most])]
+    if len(places) > most:
+        first = first[np.sort(np.argsort(_scattered(places), kind="stable")[:most])]
     return along[first], y[first]
 
 
@@ -388,7 +406,3 @@ def _hue(code: str, before: str) -> str:
     if numbers[:2] == ["38", "2"] and len(numbers) == 5:
         return "#" + "".join(f"{int(n):02x}" for n in numbers[2:])
     return "" if code in ("", "0") else before
-
-
-def _rgb(hue: str) -> Hue:
-    return int(hue[1:3], 16), int(hue[3:5], 16), int(hue[5:7], 16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -19,20 +20,66 @@ from planner.scenario import Scenario
 from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from planner.catalog import Catalog
     from planner.result import Frontier, Plan
 
 PlanFn = Callable[..., "Plan"]
 StudyFn = Callable[[Callable[[Scenario], "Plan"]], Iterator[Any]]  # yields one finding after another
+LEAVE_S = 0.3  # how long leaving waits for the thread, which can be inside the integer program for seconds
+OPTIMISER = tuple(f"scipy.{part}" for part in ("sparse", "special", "fft", "linalg", "spatial", "optimize"))
 REMEMBERED = 64  # results kept: undo and stepping back are instant
 
 
 def real_plan(scenario: Scenario, **options: Any) -> Plan:
-    """`planner.plan.plan`, imported when first called: the first paint never waits for it."""
+    """`planner.plan.plan`, imported when first called: the first paint never waits for it.
+
+    What the integer program imports takes half a second the first time. It comes after the first
+    frontier and in parts, so that an edit made meanwhile has not to wait for all of it.
+    """
     from planner.plan import plan
 
-    answer = plan(scenario, **options)
+    on_frontier, should_stop = options.get("on_frontier"), options.get("should_stop", lambda: False)
+    if on_frontier is not None:
+
+        def shown(*frontiers: Frontier) -> None:
+            on_frontier(*frontiers)
+            for name in OPTIMISER:
+                if should_stop():
+                    return
+                importlib.import_module(name)
+
+        options["on_frontier"] = shown
+    answer = plan(scenario, presets(), **options)
     _settle()
     return answer
+
+
+def presets() -> Catalog:
+    """The presets as their files are now.
+
+    To read and check them takes a third as long as a sweep, so it is done again only when a file has
+    come, gone or changed since.
+    """
+    from planner import catalog
+
+    paths = (path for files in catalog.load().files.values() for path in files.values())
+    return _presets(tuple((str(path), _changed_ns(path)) for path in paths))
+
+
+@functools.lru_cache(maxsize=1)
+def _presets(files: tuple[tuple[str, int], ...]) -> Catalog:
+    from planner import catalog
+
+    return catalog.load()
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # reading it will say why
+        return -1
 
 
 @functools.cache
@@ -136,7 +183,8 @@ class Solver:
         """Stop at the next look at `should_stop` and join; True when the thread is gone.
 
         A solve inside the integer program cannot be interrupted; the thread is a daemon, so that
-        the program can still end after `timeout` seconds.
+        the program can still end after `timeout` seconds (by `os._exit`: an orderly end of the
+        interpreter would take the solver's memory away under it).
         """
         with self._wake:
             self._closed = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from planner.sensitivity import CurvePoint, Effect, Miss
 
 DEPTH = 500  # steps that undo goes back
+LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus")  # spelled out in a command line
 
 
@@ -78,6 +80,11 @@ class View:
     def infeasible(self) -> bool:
         """Whether the answer shown is that nothing meets the limits."""
         return self.plan is not None and self.plan.chosen is None
+
+
+def restored(scenarios: Mapping[str, Scenario]) -> tuple[Pin, ...]:
+    """Pins of an earlier session, by letter; their plans are computed when nothing else is."""
+    return tuple(Pin(letter=letter, scenario=scenarios[letter]) for letter in LETTERS if letter in scenarios)
 
 
 class History:
@@ -225,9 +232,9 @@ def command_line(scenario: Scenario) -> str:
     return " ".join(words)
 
 
-def relaxed(field: Field, scenario: Scenario, value: float | str) -> Scenario:
+def relaxed(field: Field, scenario: Scenario, value: float | str | None) -> Scenario:
     """The scenario with a limit relaxed as a plan proposes. Raises InputError if it cannot be set."""
-    if field.integer and not isinstance(value, str):
+    if field.integer and isinstance(value, float):
         value = round(value)
     return field.set(scenario, field.check(value))
 

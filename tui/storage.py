@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ class Session:
     theme: str = ""
     name: str = ""  # of the scenario it began with, where it had one
     recent: tuple[str, ...] = ()  # names of scenarios, the last first
+    pins: Mapping[str, Scenario] = dataclasses.field(default_factory=dict)  # by letter
+    baseline: str = ""  # letter of the pin that others are compared with
+    damage: str = ""  # what of the file could not be used, in one line; never written
 
 
 def state_folder() -> Path:
@@ -50,57 +55,85 @@ def recently(name: str, recent: tuple[str, ...]) -> tuple[str, ...]:
 
 def save(session: Session, path: Path | None = None) -> None:
     """Write the session, whole or not at all. Raises OSError."""
-    path = path or session_path()
-    values = {field.key: field.get(session.scenario) for field in FIELDS}
     data = {
         "schema": SCHEMA,
-        "scenario": values,
+        "scenario": _values(session.scenario),
         "theme": session.theme,
         "name": session.name,
         "recent": list(session.recent),
+        "pins": {letter: _values(scenario) for letter, scenario in session.pins.items()},
+        "baseline": session.baseline,
     }
-    write_atomically(path, json.dumps(data, indent=1) + "\n")
+    write_atomically(path or session_path(), json.dumps(data, indent=1) + "\n")
 
 
 def load(path: Path | None = None) -> Session | None:
-    """The last session; None if there is none, or none that can be read.
+    """The last session; None if there is none.
 
-    Values that no longer pass a field's check are left at their default, unknown ones are ignored:
-    an old file never keeps the program from starting.
+    A file that cannot be used never keeps the program from starting: what does not pass a field's
+    check is left at its default, and `damage` says so. Keys that are not known are another version's.
     """
     path = path or session_path()
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return None
-    if (
-        not isinstance(data, dict)
-        or data.get("schema") != SCHEMA
-        or not isinstance(data.get("scenario"), dict)
-    ):
-        return None
-    scenario = Scenario()
-    for key, value in data["scenario"].items():
-        scenario = _with_value(scenario, key, value)
+    except OSError as error:
+        return Session(scenario=Scenario(), damage=why(error))
+    except ValueError:
+        return Session(scenario=Scenario(), damage="it is not JSON")
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return Session(scenario=Scenario(), damage="it is not of this version")
+    problems: list[str] = []
+    pins = _table(data, "pins", problems)
     recent = data.get("recent")
-    return Session(
-        scenario=scenario,
+    session = Session(
+        scenario=_scenario(_table(data, "scenario", problems), problems),
         theme=_text(data.get("theme")),
         name=_text(data.get("name")),
         recent=tuple(_text(name) for name in recent if _text(name)) if isinstance(recent, list) else (),
+        pins={letter: _scenario(_table(pins, letter, problems), problems) for letter in pins},
+        baseline=_text(data.get("baseline")),
     )
+    return dataclasses.replace(session, damage=problems[0] if problems else "")
+
+
+def set_aside(path: Path | None = None) -> Path:
+    """Keep a damaged session under another name, before a new one takes its place. Raises OSError."""
+    path = path or session_path()
+    aside = path.with_name("session.damaged.json")
+    path.replace(aside)
+    return aside
+
+
+def _values(scenario: Scenario) -> dict[str, Any]:
+    return {field.key: field.get(scenario) for field in FIELDS}
+
+
+def _table(data: Mapping[str, Any], key: str, problems: list[str]) -> dict[str, Any]:
+    found = data.get(key, {})
+    if isinstance(found, dict):
+        return found
+    problems.append(f"{key}: there should be a table of values")
+    return {}
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _with_value(scenario: Scenario, key: str, value: Any) -> Scenario:
-    field = BY_KEY.get(key)
-    if field is None:
-        return scenario
-    with contextlib.suppress(InputError, TypeError):
-        return field.set(scenario, field.check(value))
+def _scenario(values: Mapping[str, Any], problems: list[str]) -> Scenario:
+    scenario = Scenario()
+    for key, value in values.items():
+        field = BY_KEY.get(key)
+        if field is None:
+            continue
+        try:
+            scenario = field.set(scenario, field.check(value))
+        except InputError as error:
+            problems.append(str(error))
+        except TypeError:
+            problems.append(str(InputError(key, value, field.accepted)))
     return scenario
 
 

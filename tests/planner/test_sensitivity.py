@@ -184,4 +184,39 @@ def test_two_limits_that_fail_together_are_changed_together() -> None:
     found = sensitivity.closest_miss(base, walls)
     assert found is not None and {r.field for r in found.relax} == {"ttl", "ftl"}
     assert found.plan.scenario == at(0.03, 2.0, 16)
-    assert sensitivity.closest_miss(walls(at(0.02, 1.0, 8)), walls) is None  # three fail
+
+
+def test_three_limits_that_fail_together_are_changed_together() -> None:
+    found = sensitivity.closest_miss(walls(at(0.02, 1.0, 8)), walls)
+    assert found is not None and [r.field for r in found.relax] == ["ttl", "ftl", "gpus"]
+    assert found.plan.scenario == at(0.03, 2.0, 16) and found.others == ()
+
+
+def test_where_no_limit_helps_other_settings_are_tried() -> None:
+    def small_instances(scenario: Scenario) -> Plan:
+        if scenario.fleet.instance_gpus is None or scenario.system == "two":
+            return plan(scenario)
+        return dataclasses.replace(plan(scenario), choice="", infeasible=Infeasible(reasons=(), relax=()))
+
+    stuck = dataclasses.replace(BASE, fleet=Fleet(gpus=16, instance_gpus=1))
+    found = sensitivity.closest_miss(small_instances(stuck), small_instances, ("one", "two"))
+    assert found is not None and found.plan.scenario.fleet.instance_gpus is None
+    assert [r.text for r in found.relax] == ["instance 1 -> any"]
+    assert [[r.value for r in way] for way in found.others] == [["two"]]
+    never = dataclasses.replace(plan(BASE), choice="", infeasible=Infeasible(reasons=(), relax=()))
+    assert sensitivity.closest_miss(never, lambda _: never) is None
+
+
+def test_a_way_goes_on_until_the_load_is_served() -> None:
+    """After the limits hold, the rate asks for more GPUs: the way ends where all is met."""
+
+    def loaded(scenario: Scenario) -> Plan:
+        found = walls(scenario)
+        if found.infeasible is not None or (scenario.fleet.gpus or 10**6) >= 64:
+            return found
+        relax = (Relaxation(field="gpus", value=64.0, text="GPUs 16 -> 64"),)
+        return dataclasses.replace(found, choice="", infeasible=Infeasible(reasons=(), relax=relax))
+
+    found = sensitivity.closest_miss(loaded(at(0.02, 5.0, 8)), loaded)
+    assert found is not None and found.plan.scenario == at(0.03, 5.0, 64)
+    assert [r.text for r in found.relax if r.field == "gpus"] == ["GPUs 8 -> 64"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from textual.pilot import Pilot
 
+from planner.accuracy import Band
 from planner.errors import InputError
 from planner.kernels import Provenance
 from planner.result import (
@@ -50,6 +52,10 @@ KERNELS = tuple(
         ("moe", "nvfp4", "gb200", 310),
     )
 )
+BANDS = {
+    mode: Band(ftl=(0.5, 4.0), ttl=(0.8, 1.25), throughput=(0.8, 1.25), level="both", rows=120)
+    for mode in ("disaggregated", "colocated")
+}
 FASTEST_S = 0.003  # no deployment of the fake is faster than this
 
 
@@ -160,6 +166,7 @@ def plan(
         "notes": ("gb200: efficiencies inherited from b200", "KV cache in fp8"),
         "kernels": KERNELS,
         "link_bytes_per_s": 9e11,
+        "bands": BANDS,
     }
     ttl = scenario.limits.ttl_s
     if ttl < FASTEST_S:
@@ -333,3 +340,11 @@ def text(widget: Any) -> str:
     """What a widget shows, as plain lines."""
     lines = (widget.render_line(y).text for y in range(widget.size.height))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def wait_for(condition: Callable[[], object], tries: int = 5000) -> None:
+    """Hold up the solver's thread until something holds, but not for ever."""
+    for _ in range(tries):
+        if condition():
+            return
+        time.sleep(0.002)

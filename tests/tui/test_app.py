@@ -23,7 +23,8 @@ from tui import app as app_module
 from tui import palette, storage
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import InputsPane
-from tui.panes.plan_card import FixList, PlanCard
+from tui.panes.plan_card import PlanCard
+from tui.panes.why_not import FixList
 from tui.screens.choose import ChooseScreen
 from tui.state import command_line
 from tui.widgets.hint_line import HintLine
@@ -338,6 +339,57 @@ async def test_infeasible_says_why_and_a_fix_applies_and_undoes(driver: Driver) 
     assert driver.scenario.fleet.gpus == 144
 
 
+async def test_each_fix_is_one_key_away_wherever_the_focus_is(driver: Driver) -> None:
+    await driver.focus("ttl")
+    await driver.type("2ms")
+    await driver.pilot.press("enter")
+    await driver.settled()
+    assert "A TTL 2 ms → 3.8 ms" in driver.card and "B GPUs 72 → 144" in driver.card
+    await driver.pilot.press("B")
+    await driver.settled()
+    assert driver.scenario.fleet.gpus == 144 and driver.scenario.limits.ttl_s == 0.002
+    await driver.pilot.press("u")
+    await driver.settled()
+    await driver.pilot.press(
+        "right_square_bracket", "A"
+    )  # not from another page, where no one sees what it does
+    assert driver.scenario.limits.ttl_s == 0.002
+    await driver.pilot.press("left_square_bracket", "A")
+    await driver.settled()
+    assert driver.scenario.limits.ttl_s == 0.0038
+    await driver.pilot.press("A")  # nothing is offered any more
+    assert driver.scenario.limits.ttl_s == 0.0038 and driver.main.view.current
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 36), (160, 45), (200, 60)])
+async def test_the_card_says_at_every_size_whether_it_is_beyond_the_error(size: tuple[int, int]) -> None:
+    async with fakes.app().run_test(size=size) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        words = " ".join(driver.card.split())
+        assert "beyond the error" in words and "15–24 ms" in words and "0.62–5 s" in words
+        assert "1,500 tok/s/GPU (1,200–1,900)" in words
+
+
+@pytest.mark.parametrize("goal", ["cost", "fewest-gpus"])
+async def test_other_goals_say_it_too(driver: Driver, goal: str) -> None:
+    scenario = BY_KEY["goal"].set(BY_KEY["rate"].set(fakes.SCENARIO, 50.0), goal)
+    driver.main.take(scenario)
+    await driver.settled()
+    assert "error" in driver.card or "the same as co-located" in driver.card
+
+
+async def test_the_card_says_when_it_is_of_an_earlier_scenario(driver: Driver) -> None:
+    card = driver.main.query_one(PlanCard)
+    assert card.border_title == "Plan"
+    await driver.focus("isl")
+    await driver.type("5x")
+    assert card.border_title == "Plan, before the edit"
+    await driver.pilot.press("escape")
+    await driver.settled()
+    assert card.border_title == "Plan"
+
+
 async def test_f_does_nothing_while_all_is_well(driver: Driver) -> None:
     await driver.pilot.press("f")
     assert driver.knob("model").has_focus
@@ -353,7 +405,7 @@ async def test_fields_that_disagree_are_told_at_the_row(driver: Driver) -> None:
     await driver.pilot.press("enter")
     await driver.settled()
     assert driver.main.view.plan.scenario.goal == "fewest-gpus" and "✗" not in fakes.text(driver.knob("rate"))
-    assert "GPUs, co-located needs" in driver.card
+    assert "64 GPUs, the same as co-located" in driver.card
 
 
 async def test_a_planner_error_keeps_the_result() -> None:
@@ -624,3 +676,13 @@ def test_a_session_that_cannot_be_kept_is_one_line(monkeypatch: pytest.MonkeyPat
     assert app_module.run(fakes.SCENARIO) == 0
     out, err = capsys.readouterr()
     assert out == "" and err == "ratematch: the session was not kept: No space left on device\n"
+
+
+async def test_after_a_resize_the_keys_and_the_row_are_those_of_the_new_size(driver: Driver) -> None:
+    knob = await driver.focus("time-limit")
+    await driver.pilot.resize_terminal(60, 18)
+    await driver.pilot.pause()
+    await fakes.until(driver.pilot, lambda: "v chart/plan" in fakes.text(driver.main.query_one(KeyBar)))
+    assert driver.main.query_one(InputsPane).region.contains_region(knob.region)
+    await driver.pilot.resize_terminal(120, 36)
+    await fakes.until(driver.pilot, lambda: "v chart/plan" not in fakes.text(driver.main.query_one(KeyBar)))

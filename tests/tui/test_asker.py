@@ -10,7 +10,7 @@ import pytest
 
 from planner.fields import BY_KEY
 from planner.scenario import Scenario
-from tui.asker import LATE_S, Asker
+from tui.asker import DEBOUNCE_S, LATE_S, Asker
 from tui.messages import SolveStarted
 
 
@@ -34,12 +34,12 @@ class Timer:
 class Desk:
     """An asker with everything around it faked."""
 
-    def __init__(self) -> None:
+    def __init__(self, debounce_s: float = 0.12) -> None:
         self.clock = fakes.Clock()
         self.timers: list[Timer] = []
         self.asked: list[Scenario] = []
         self.late = 0
-        self.asker = Asker(self, self.set_timer, self.clock, self.is_late, 0.12)  # type: ignore[arg-type]
+        self.asker = Asker(self, self.set_timer, self.clock, self.is_late, debounce_s)  # type: ignore[arg-type]
 
     def submit(self, scenario: Scenario, *, fresh: bool = False) -> int:
         self.asked.append(scenario)
@@ -82,6 +82,20 @@ def test_held_keys_are_asked_with_the_first_and_the_last(desk: Desk) -> None:
     assert desk.asked == [variant(1)] and desk.asker.waiting
     desk.fire(0.12)
     assert desk.asked == [variant(1), variant(7)] and not desk.asker.waiting
+
+
+def test_keys_at_a_keyboards_rate_never_wait_but_the_bursts_of_a_wheel_do() -> None:
+    desk = Desk(DEBOUNCE_S)
+    for isl in (1, 2, 3):
+        desk.asker.ask(variant(isl))
+        desk.clock.now += 0.03  # as a held key repeats
+    assert desk.asked == [variant(1), variant(2), variant(3)]
+    for isl in range(4, 9):
+        desk.asker.ask(variant(isl))
+        desk.clock.now += 0.004
+    assert desk.asked == [variant(1), variant(2), variant(3), variant(4)]
+    desk.fire(DEBOUNCE_S)
+    assert desk.asked[-1] == variant(8) and len(desk.asked) == 5
 
 
 def test_a_choice_never_waits(desk: Desk) -> None:

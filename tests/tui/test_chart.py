@@ -240,6 +240,27 @@ async def test_the_limit_line_stands_at_one_over_ttl_and_marks_on_their_points()
         assert all(len(line) == 80 for line in rows)
 
 
+async def test_only_rows_that_look_different_are_painted_again() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.fill()
+        await pilot.pause()
+        painted: list[int] = []
+        render = app.chart.render_line
+        app.chart.render_line = lambda y: painted.append(y) or render(y)  # type: ignore[method-assign]
+        app.fill()  # other arrays, with the same numbers
+        await pilot.pause()
+        assert painted == []
+        plan = fakes.plan(fakes.SCENARIO)
+        chosen = plan.disaggregated
+        moved = dataclasses.replace(chosen, tokens_per_s_per_user=1.2 * chosen.tokens_per_s_per_user)
+        frontiers = (plan.frontier_disaggregated, plan.frontier_colocated)
+        app.chart.show(scene(frontiers, dataclasses.replace(plan, disaggregated=moved), fakes.SCENARIO))
+        await pilot.pause()
+        _, row = app.chart.picture().geometry.cell(chosen.tokens_per_s_per_user, high(chosen))
+        assert set(painted) == {row}
+
+
 async def test_the_cursor_walks_the_frontier_with_a_readout() -> None:
     app = ChartApp()
     async with app.run_test(size=(80, 20)) as pilot:

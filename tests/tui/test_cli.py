@@ -17,7 +17,7 @@ import planner
 from planner.catalog import load as load_catalog
 from planner.fields import FIELDS
 from planner.scenario import Scenario
-from tui import cli, state, storage
+from tui import app_command, cli, state, storage, text_commands
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
@@ -220,8 +220,8 @@ def test_flags_override_the_scenario_file(tmp_path: Path, capsys: pytest.Capture
 
 def test_aliases_and_switches_reach_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Scenario] = []
-    monkeypatch.setattr(cli, "_solve", lambda scenario, catalog: seen.append(scenario))
-    monkeypatch.setattr(cli, "_report", lambda *rest: 0)
+    monkeypatch.setattr(text_commands, "solve", lambda scenario, catalog: seen.append(scenario))
+    monkeypatch.setattr(text_commands, "report", lambda *rest: 0)
     assert cli.main(["plan", "--ttft", "2s", "--tpot", "20ms", "--mix", "--mla-cache"]) == 0
     assert cli.main(["plan", "--mix", "off", "--no-mla-cache", "--gpus", "any"]) == 0
     first, second = seen
@@ -234,8 +234,8 @@ def test_the_command_that_the_application_copies_plans_the_same(monkeypatch: pyt
 
     asked = Scenario(mix=True, headroom=0.15, weights="fp8", time_limit_s=0.5)
     seen: list[Scenario] = []
-    monkeypatch.setattr(cli, "_solve", lambda scenario, catalog: seen.append(scenario))
-    monkeypatch.setattr(cli, "_report", lambda *rest: 0)
+    monkeypatch.setattr(text_commands, "solve", lambda scenario, catalog: seen.append(scenario))
+    monkeypatch.setattr(text_commands, "report", lambda *rest: 0)
     words = shlex.split(state.command_line(asked))
     assert words[0] == "ratematch"
     assert cli.main(words[1:]) == 0
@@ -343,7 +343,7 @@ class TestOpening:
             seen.append((scenario, options))
             return 0
 
-        monkeypatch.setattr(cli, "_on_terminal", lambda: True)
+        monkeypatch.setattr(app_command, "on_terminal", lambda: True)
         monkeypatch.setattr("tui.app.run", run)
         return seen
 
@@ -367,6 +367,27 @@ class TestOpening:
         assert last.mix and (options["name"], options["recent"]) == ("chat", ("chat",))
         assert options["base"] == load_catalog().scenario("chat")
         assert (others["name"], others["base"]) == ("", Scenario())
+
+    def test_pins_come_back_and_what_is_damaged_is_told_and_kept(
+        self, opened: list[tuple[Scenario, dict]]
+    ) -> None:
+        gone = Scenario(model="gone")
+        pins = {"A": Scenario(mix=True), "C": gone}
+        storage.save(storage.Session(scenario=Scenario(headroom=0.1), pins=pins, baseline="A"))
+        assert cli.main([]) == 0
+        last, options = opened[0]
+        assert last.headroom == 0.1 and options["pins"] == {"A": Scenario(mix=True)}
+        assert options["baseline"] == "A" and options["word"].startswith("pin C: model: 'gone'")
+        aside = storage.session_path().with_name("session.damaged.json")
+        assert str(aside) in options["word"] and aside.is_file()
+        assert not storage.session_path().exists()
+        assert cli.main([]) == 0  # nothing is left to complain of
+        assert opened[1][1]["word"] == ""
+        storage.session_path().write_text("{", encoding="utf-8")
+        assert cli.main(["--isl", "4k"]) == 0
+        asked, options = opened[2]
+        assert asked.traffic.isl == 4096 and "not JSON" in options["word"]
+        assert aside.read_text(encoding="utf-8") == "{"
 
     def test_a_theme_by_word_and_an_unknown_one(
         self, opened: list[tuple[Scenario, dict]], capsys: pytest.CaptureFixture[str]
@@ -419,7 +440,9 @@ class TestOpening:
             monkeypatch.delenv(name, raising=False)
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(cli, "_ascii", lambda wanted=False: wanted)  # whatever pytest's output is
+        monkeypatch.setattr(
+            app_command, "ascii_output", lambda wanted=False: wanted
+        )  # whatever pytest's output is
         assert cli.main([]) == 0
         assert opened[0][1]["ascii"] is plain
 
@@ -451,7 +474,7 @@ def test_interrupt_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_solve", interrupted)
+    monkeypatch.setattr(text_commands, "solve", interrupted)
     assert cli.main(["plan"]) == 130
     assert capsys.readouterr() == ("", "")
 
@@ -462,7 +485,7 @@ def test_internal_error_is_one_line_and_a_log(
     def broken(*_: object) -> None:
         raise RuntimeError("boom\non two lines")
 
-    monkeypatch.setattr(cli, "_solve", broken)
+    monkeypatch.setattr(text_commands, "solve", broken)
     assert cli.main(["plan"]) == 1
     line = one_line(capsys)
     assert line.startswith("ratematch: internal error: RuntimeError: boom on two lines (details in ")
@@ -485,7 +508,7 @@ def test_serve_without_its_extra_says_how_to_get_it(
 def test_an_interrupt_is_not_lost_in_a_library_that_swallows_it() -> None:
     code = """
 import os, signal, sys
-from tui import cli
+from tui import cli, text_commands
 
 def greedy(*_):
     try:
@@ -493,7 +516,7 @@ def greedy(*_):
         for _ in range(1000): pass
     except BaseException: pass
 
-cli._solve, cli._report = greedy, lambda *_: 0
+text_commands.solve, text_commands.report = greedy, lambda *_: 0
 sys.exit(cli.main(['plan']))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)

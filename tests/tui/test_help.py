@@ -64,3 +64,34 @@ async def test_the_help_is_that_of_the_focused_pane() -> None:
             await fakes.until(
                 pilot, lambda word=word: word in main.query_one(HelpPanel).query_one(Markdown).source
             )
+
+
+async def test_the_whole_help_can_be_read_by_keyboard_and_escape_closes_it() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        main = pilot.app.main
+        main.query_one(PlanCard).focus()
+        await pilot.press("question_mark")
+        await fakes.until(pilot, lambda: main.query("#widget-help"))
+        text = main.query_one("#widget-help")
+        await fakes.until(pilot, lambda: text.max_scroll_y > 0)
+        seen = []
+        for _ in range(50):
+            seen.append(text.scroll_offset.y)
+            await pilot.press("space")
+            await pilot.pause()
+            if text.scroll_offset.y == 0:
+                break
+        assert seen[-1] == text.max_scroll_y and len(seen) > 2  # every page, then the first again
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: not main.query(HelpPanel))
+        assert main.tab == "plan" and main.query_one(PlanCard).has_focus
+
+
+async def test_the_mouse_can_close_the_help() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        bar = pilot.app.main.query_one("#keys")
+        for there in (1, 0):
+            await pilot.click(bar, offset=(fakes.text(bar).index("? help") + 1, 0))
+            await fakes.until(pilot, lambda there=there: len(pilot.app.main.query(HelpPanel)) == there)

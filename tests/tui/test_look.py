@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import fakes
 import pytest
 
 from tui import palette
@@ -79,3 +80,32 @@ def test_terminals_without_unicode_are_known(environ: dict[str, str], plain: boo
 def test_a_locale_that_python_made_up_is_not_the_terminals() -> None:
     environ = {"TERM": "xterm", "LANG": "C", "LC_CTYPE": "C.UTF-8"}
     assert wants_ascii(environ, coerced=True) and not wants_ascii(environ)
+
+
+WALKS = {
+    "plan": ("tab", "right"),
+    "help": ("question_mark",),
+    "help-of-the-plan": ("tab", "tab", "question_mark"),
+    "palette": ("ctrl+p",),
+    "export": ("e",),
+    "open": ("o",),
+    "save": ("w",),
+    "choose": ("enter",),
+    "invalid": ("j", "j", "j", "7", "x"),
+    "table": ("2", "slash", "t"),
+    "compare": ("p", "3"),
+    "what-if": ("4",),
+    "breakdown": ("5",),
+    "infeasible": (*["j"] * 8, *"2ms", "enter", "f"),
+}
+
+
+@pytest.mark.parametrize("walk", WALKS)
+async def test_in_ascii_every_cell_is_ascii(walk: str) -> None:
+    async with fakes.app(ascii=True).run_test(size=(160, 45)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press(*WALKS[walk])
+        await pilot.pause(0.2)
+        strips = pilot.app.screen._compositor.render_strips()
+        text = "\n".join(strip.text for strip in strips)
+        assert text.isascii(), sorted({char for char in text if not char.isascii()})

@@ -33,7 +33,8 @@ async def pin_two(pilot: Any) -> None:
         main.take(BY_KEY["gpus"].set(fakes.SCENARIO, gpus))
         await fakes.settled(pilot)
         if gpus != 96:
-            main.pin_scenarios([*(pin.scenario for pin in main.view.pins), main.view.scenario])
+            main.action_pin()
+            pilot.app.clear_notifications()
             await fakes.until(pilot, lambda: all(pin.plan is not None for pin in main.view.pins))
 
 

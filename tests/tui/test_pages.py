@@ -318,10 +318,10 @@ async def test_compare_shows_differences_against_the_baseline(pages: Pages) -> N
     await pages.open("compare")
     table = pages.one(CompareTable)
     shown = pages.shown("#compare-table")
-    head, isl, gpus = (line for line in shown.splitlines() if line.startswith((" " * 12, "ISL", "GPUs  ")))
+    head, isl, gpus = (line for line in shown.splitlines() if line.startswith((" " * 12, "ISL", "GPUs ≤")))
     assert head.split() == ["pin", "A", "baseline", "pin", "B", "now"]
     assert isl.split() == ["ISL", "8k", "12k", "+50%", "12k", "+50%"]
-    assert gpus.split() == ["GPUs", "72", "=", "96", "+33%"]
+    assert gpus.split() == ["GPUs", "≤", "72", "=", "96", "+33%"]
     assert "model" in shown and pages.main.query_one("#overlay").readout() == []
     await pages.pilot.press("D")
     shown = pages.shown("#compare-table")
@@ -360,11 +360,27 @@ async def test_frontiers_of_pins_are_overlaid_with_glyphs_of_their_own(pages: Pa
     assert overlay.cursor[0] == 0
 
 
-async def test_pins_of_an_earlier_session_are_computed_when_nothing_else_is(pages: Pages) -> None:
+async def test_pins_of_an_earlier_session_are_computed_when_nothing_else_is() -> None:
     other = BY_KEY["isl"].set(fakes.SCENARIO, 4096)
-    pages.main.pin_scenarios([fakes.SCENARIO, other])
-    await fakes.until(pages.pilot, lambda: all(pin.plan is not None for pin in pages.main.view.pins))
-    assert [pin.plan.scenario for pin in pages.main.view.pins] == [fakes.SCENARIO, other]
+    app = fakes.app(pins={"A": fakes.SCENARIO, "C": other}, baseline="C")
+    async with app.run_test(size=SIZE) as pilot:
+        await fakes.until(pilot, lambda: all(pin.plan is not None for pin in app.main.view.pins))
+        view = app.main.view
+        assert [(pin.letter, pin.plan.scenario) for pin in view.pins] == [("A", fakes.SCENARIO), ("C", other)]
+        assert view.baseline == "C"
+        assert app.session.pins == {"A": fakes.SCENARIO, "C": other} and app.session.baseline == "C"
+
+
+async def test_a_pin_that_can_no_longer_be_planned_is_dropped_with_a_word() -> None:
+    gone = dataclasses.replace(fakes.SCENARIO, model="gone")
+    other = BY_KEY["isl"].set(fakes.SCENARIO, 4096)
+    app = fakes.app(pins={"A": gone, "B": other}, baseline="A")
+    async with app.run_test(size=SIZE) as pilot:
+        await fakes.until(pilot, lambda: all(pin.plan is not None for pin in app.main.view.pins))
+        assert [(pin.letter, pin.scenario) for pin in app.main.view.pins] == [("B", other)]
+        assert app.main.view.baseline == "B"
+        (note,) = app._notifications
+        assert note.title == "Pin A is dropped" and "gone" in note.message and "\n" not in note.message
 
 
 async def test_nothing_is_pinned_before_there_is_an_answer() -> None:

@@ -125,6 +125,26 @@ def test_sixteen_keys_in_a_second_are_all_echoed_and_no_answer_is_ever_stale(ope
     assert terminal.leave() == 0  # a thread left behind would keep it
 
 
+def test_pins_and_form_are_there_again_after_a_restart(open_terminal: Open, tmp_path: Path) -> None:
+    terminal = open_terminal()
+    terminal.wait_for("up to date")
+    terminal.type("p")
+    terminal.wait_for("Pinned as A")
+    terminal.type("j" * [field.key for field in FIELDS].index("gpus") + "\x1b[D")
+    terminal.wait_for(" 4 h100", "up to date")
+    terminal.process.send_signal(signal.SIGHUP)
+    assert terminal.leave() == 129
+    again = Terminal([], tmp_path)
+    try:
+        again.wait_for(" 4 h100", "up to date", "Compare ▲1")
+        again.type("3")
+        again.wait_for("pin A", r"req/s +\d", "now")
+        again.type("q")
+        assert again.leave() == 0
+    finally:
+        again.close()
+
+
 def test_a_storm_of_sizes_leaves_it_drawing(open_terminal: Open) -> None:
     terminal = open_terminal()
     terminal.wait_for("up to date")

@@ -9,30 +9,83 @@ import fakes
 import pytest
 
 from planner.fields import BY_KEY
+from planner.result import Plan
+from planner.scenario import Scenario
 from tui import palette
 
+SIZES = ((80, 24), (120, 36), (160, 45))
 INFEASIBLE = BY_KEY["ttl"].set(fakes.SCENARIO, 0.002)
-CASES: dict[str, tuple[tuple[int, int], dict[str, Any], tuple[str, ...]]] = {
-    "feasible-80x24": ((80, 24), {}, ()),
-    "feasible-120x36": ((120, 36), {}, ()),
-    "feasible-160x45": ((160, 45), {}, ()),
-    "light-120x36": ((120, 36), {"theme": palette.LIGHT.name}, ("tab", "right", "right")),
-    "infeasible-80x24": ((80, 24), {"scenario": INFEASIBLE, "base": fakes.SCENARIO}, ("f",)),
+
+
+class Stuck:
+    """Plans as the fake does, until `at`: that one gets as far as its frontier, or fails."""
+
+    def __init__(self, at: int, *, fails: bool = False) -> None:
+        self._left, self._fails = at, fails
+
+    def __call__(self, scenario: Scenario, *, should_stop: Any, **options: Any) -> Plan:
+        self._left -= 1
+        if self._left > 0:
+            return fakes.plan(scenario, **options)
+        if self._fails:
+            raise RuntimeError("the kernels are gone")
+        options["on_frontier"](*fakes.frontiers(scenario))
+        fakes.wait_for(should_stop)
+        raise RuntimeError("stopped")
+
+
+# state: options of the application, keys, and what must hold before the picture is taken
+STATES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "dark": ({}, (), "current"),
+    "light": ({"theme": palette.LIGHT.name}, ("tab", "right", "right"), "current"),
+    "ascii": ({"ascii": True}, ("tab", "right"), "current"),
+    "no-colour": ({}, (), "current"),
+    "infeasible": ({"scenario": INFEASIBLE, "base": fakes.SCENARIO}, ("f",), "current"),
+    "mid-computation": ({"plan_fn": Stuck}, (), "frontiers"),
+    "stale": ({"plan_fn": Stuck}, (*["j"] * 3, "right"), "late"),
+    "error": ({"plan_fn": Stuck}, (*["j"] * 3, "right"), "error"),
+}
+OTHERS: dict[str, tuple[tuple[int, int], dict[str, Any], tuple[str, ...]]] = {
     "invalid-80x24": ((80, 24), {}, (*["j"] * 8, "7", "x")),
-    "ascii-80x24": ((80, 24), {"ascii": True}, ("tab", "right")),
     "choose-80x24": ((80, 24), {}, ("enter", "3")),
     "small-60x18": ((60, 18), {}, ()),
+    "large-200x60": ((200, 60), {}, ()),
+    "help-80x24": ((80, 24), {}, ("tab", "tab", "question_mark")),
+    "help-ascii-80x24": ((80, 24), {"ascii": True}, ("tab", "tab", "question_mark")),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("state", STATES)
+def test_state(snap_compare: Any, monkeypatch: pytest.MonkeyPatch, state: str, size: tuple[int, int]) -> None:
+    options, keys, wanted = STATES[state]
+    if state == "no-colour":
+        monkeypatch.setenv("NO_COLOR", "1")
+    if "plan_fn" in options:
+        options = {**options, "plan_fn": Stuck(1 if not keys else 2, fails=state == "error")}
+    app = fakes.app(**options)
+
+    async def drive(pilot: Any) -> None:
+        if keys:
+            await fakes.settled(pilot)
+        await pilot.press(*keys)
+        app.main._clock.now += 3.0
+        await fakes.until(pilot, lambda: getattr(app.main.view, wanted))
+        if state == "infeasible":
+            await fakes.until(pilot, lambda: app.main.view.findings.miss is not None)
+        app.main._tick()
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=drive)
+
+
+@pytest.mark.parametrize("case", OTHERS)
 def test_screen(snap_compare: Any, case: str) -> None:
-    size, options, keys = CASES[case]
+    size, options, keys = OTHERS[case]
 
     async def drive(pilot: Any) -> None:
         await fakes.settled(pilot)
-        for key in keys:
-            await pilot.press(key)
+        await pilot.press(*keys)
         await pilot.pause()
 
     assert snap_compare(fakes.app(**options), terminal_size=size, run_before=drive)

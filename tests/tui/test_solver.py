@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
+import termios
 import threading
 import time
+from pathlib import Path
 
 import fakes
 import pytest
+from terminals import Terminal
 
 from planner.errors import InputError
 from planner.scenario import Scenario
+from planner.simulate.points import Stopped
+from tui import solver as solver_module
 from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
-from tui.solver import Solver, one_line
+from tui.solver import Solver, one_line, presets, real_plan
 
 
 class Inbox:
@@ -291,3 +298,60 @@ def test_the_optimiser_waits_for_the_frontier_to_be_drawn_and_no_longer() -> Non
         inbox.wait(FrontierReady, third)  # the thread did not wait for the second to be drawn
     finally:
         assert solver.close()
+
+
+SMALL = dataclasses.replace(fakes.SCENARIO, model="llama-3.1-8b", system="h100", engine="trtllm")
+
+
+def test_presets_are_read_again_only_when_a_file_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATEMATCH_CONFIG", str(tmp_path))
+    first = presets()
+    assert presets() is first
+    mine = tmp_path / "scenarios" / "mine.toml"
+    mine.parent.mkdir()
+    mine.write_text("schema = 1\nisl = 1000\n", encoding="utf-8")
+    second = presets()
+    assert second is not first and second.scenario("mine").traffic.isl == 1000
+    mine.write_text("schema = 1\nisl = 2000\n", encoding="utf-8")
+    os.utime(mine, ns=(1, 1))  # clocks of file systems can be coarse
+    assert presets().scenario("mine").traffic.isl == 2000
+    mine.unlink()
+    assert "mine" not in presets().names("scenario")
+
+
+def test_an_edit_after_the_frontier_does_not_wait_for_the_optimisers_imports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(solver_module.importlib, "import_module", imported.append)
+    seen: list[object] = []
+    with pytest.raises(Stopped):
+        real_plan(SMALL, on_frontier=lambda *both: seen.append(both), should_stop=lambda: bool(seen))
+    assert len(seen) == 1 and imported == []
+    monkeypatch.undo()
+    assert real_plan(SMALL, on_frontier=lambda *both: seen.append(both)).scenario == SMALL
+    assert len(seen) == 2 and "scipy.optimize" in sys.modules
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
+def test_leaving_does_not_wait_for_a_solve_that_hears_nothing(tmp_path: Path) -> None:
+    """The integer program cannot be interrupted; here it would take an hour."""
+    program = (
+        "import sys, time; from tui.app import run; "
+        "sys.exit(run(plan_fn=lambda *scenario, **rest: time.sleep(3600)))"
+    )
+    terminal = Terminal([], tmp_path, program=("-c", program))
+    try:
+        terminal.wait_for("ratematch", "computing")
+        terminal.type("q")
+        assert terminal.leave() == 0
+        assert terminal.sent.rindex(b"\x1b[?1049l") > terminal.sent.rindex(b"\x1b[?1049h")
+        assert termios.tcgetattr(terminal.slave) == terminal.before
+        assert b"Traceback" not in terminal.sent
+        assert (
+            tmp_path / "state" / "ratematch" / "session.json"
+        ).exists()  # the session is kept all the same
+    finally:
+        terminal.close()

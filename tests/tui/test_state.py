@@ -132,30 +132,48 @@ def test_a_relaxation_is_checked_like_an_input() -> None:
 
 def test_a_session_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "session.json"
-    session = storage.Session(scenario=fakes.SCENARIO, theme="ratematch-light")
+    pins = {"A": fakes.SCENARIO, "C": with_isl(4096)}
+    session = storage.Session(scenario=fakes.SCENARIO, theme="ratematch-light", pins=pins, baseline="C")
     storage.save(session, path)
     assert storage.load(path) == session
     assert [p.name for p in path.parent.iterdir()] == ["session.json"]
 
 
+def test_without_a_session_there_is_none(tmp_path: Path) -> None:
+    assert storage.load(tmp_path / "session.json") is None
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"schema": 99, "scenario": {}}', '{"schema": 1, "scenario": 3}']
+    "text", ["", "{", "[]", '{"schema": 99, "scenario": {}}', '{"schema": 1, "scenario": 3}', "\0\xff"]
 )
-def test_a_session_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+def test_a_session_that_cannot_be_read_says_so_and_is_kept(tmp_path: Path, text: str) -> None:
     path = tmp_path / "session.json"
-    assert storage.load(path) is None
-    path.write_text(text)
-    assert storage.load(path) is None
+    path.write_text(text, encoding="latin-1")
+    session = storage.load(path)
+    assert session is not None and session.scenario == Scenario()
+    assert session.damage and "\n" not in session.damage
+    aside = storage.set_aside(path)
+    assert aside.read_text(encoding="latin-1") == text and storage.load(path) is None
 
 
-def test_an_old_session_keeps_what_still_holds(tmp_path: Path) -> None:
+def test_what_still_holds_of_a_damaged_session_is_used(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
     values = {"isl": 4096, "ttl": -1, "colour": "blue", "osl": [1], "gpus": None}
-    path.write_text(json.dumps({"schema": 1, "scenario": values, "theme": 7}))
+    pins = {"A": {"isl": 4096}, "B": 7}
+    path.write_text(json.dumps({"schema": 1, "scenario": values, "theme": 7, "pins": pins}))
     session = storage.load(path)
     assert session is not None and session.theme == ""
     expected = BY_KEY["gpus"].set(with_isl(4096), None)
     assert session.scenario == expected
+    assert session.pins["A"] == with_isl(4096)
+    assert session.damage.startswith("ttl: -1 ")  # the first of three
+
+
+def test_a_newer_session_has_keys_we_do_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    path.write_text(json.dumps({"schema": 1, "scenario": {"isl": 4096, "colour": "blue"}, "more": 1}))
+    session = storage.load(path)
+    assert session is not None and session.scenario == with_isl(4096) and session.damage == ""
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch) -> None:

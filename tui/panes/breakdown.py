@@ -11,7 +11,7 @@ from textual.widgets import Static
 from planner.units import format_seconds, format_si, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
-from tui.panes.plan_card import wrap
+from tui.panes.words import PHASES, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ class BreakdownPane(PlanPane):
         """A bar for each operator, the longest first."""
         self.border_title, self.border_subtitle = "Where the time goes", ""
         if self._plan is None or self._plan.chosen is None:
-            return [Content.styled(self.glyphs.dot, "$hue-muted")]
+            return [Content()]
         from planner.summary import binding_pool
 
         pool = binding_pool(self._plan.chosen)
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
         g = self.glyphs
-        title = f"Time of a {pool.phase} pass: {g.plain(format_seconds(total))}"
+        title = f"Time of a {PHASES.get(pool.phase, pool.phase)} pass: {g.plain(format_seconds(total))}"
         self.border_title = (
             title if len(title) <= width - 4 else title.removeprefix("Time of a ").capitalize()
         )
@@ -151,7 +151,10 @@ class DetailsPane(PlanPane):
         facts.append(
             ("optimiser", f"{serving.solver.status}, {g.plain(format_seconds(serving.solver.seconds))}")
         )
-        facts += [(f"{phase} points", f"{number:,}") for phase, number in plan.design_points.items()]
+        facts += [
+            (f"{PHASES.get(phase, phase)} points", f"{number:,}")
+            for phase, number in plan.design_points.items()
+        ]
         lines += [
             Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
             for name, value in facts
@@ -186,9 +189,12 @@ def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[C
         taken = max(taken, upto)
     cells.append((("." if g.ascii else "░") * (width - taken), "$hue-cloud"))
     lines.append(Content.assemble(*cells))
-    key: list[tuple[str, str]] = []
-    for (name, size, hue), glyph in zip(parts, glyphs, strict=True):
-        value = three_digits(size / 1e9) if math.isfinite(size) else "-"
-        key += [(f"{glyph} ", hue), (f"{name} {value}  ", "$hue-muted")]
-    lines.append(Content.assemble(*key))
+    for form in (three_digits, lambda value: f"{value:.0f}"):  # whole GB where it is narrow
+        key: list[tuple[str, str]] = []
+        for (name, size, hue), glyph in zip(parts, glyphs, strict=True):
+            value = form(size / 1e9) if math.isfinite(size) else "-"
+            key += [(f"{glyph} ", hue), (f"{name} {value}  ", "$hue-muted")]
+        if sum(len(text) for text, _ in key) - 2 <= width:
+            break
+    lines.append(Content.assemble(*key).truncate(width))
     return lines

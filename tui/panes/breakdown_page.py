@@ -18,7 +18,7 @@ from tui.help_texts import page
 from tui.panes.breakdown import memory_lines, time_bars
 from tui.panes.limits import limit_lines
 from tui.panes.page import Page
-from tui.panes.plan_card import short, wrap
+from tui.panes.words import PHASES, short, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -203,7 +203,9 @@ def _cost(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
 
 
 def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:
-    rows = [(f"{phase} points", f"{number:,}") for phase, number in plan.design_points.items()]
+    rows = [
+        (f"{PHASES.get(phase, phase)} points", f"{number:,}") for phase, number in plan.design_points.items()
+    ]
     if plan.chosen is not None:
         solver = plan.chosen.solver
         rows.append(("optimiser", f"{solver.status}, {g.plain(format_seconds(solver.seconds))}"))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from planner.result import Plan, Serving
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
+LIMITS = ("ftl", "ttl", "gpus")
 LABEL = 12
 WIDEST = 24  # of a column
 NOW = "now"  # the column of the form's own plan
@@ -71,7 +72,8 @@ def inputs(pin: Pin, g: Glyphs) -> dict[str, Cell]:
     for field in FIELDS:
         value = field.get(pin.scenario)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        found[field.label] = Cell(g.plain(field.format(value)), float(value) if number else math.nan)
+        label = f"{field.label} {g.at_most}" if field.key in LIMITS else field.label
+        found[label] = Cell(g.plain(field.format(value)), float(value) if number else math.nan)
     return found
 
 
@@ -86,6 +88,8 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
 
 
 def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
+    from planner.summary import money
+
     split = plan.choice == "disaggregated"
 
     def pools(*phases: str) -> Cell:
@@ -109,7 +113,7 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
         number(serving.requests_per_s),
         seconds(serving.ftl_s),
         seconds(serving.ttl_s),
-        number(serving.usd_per_million_tokens),
+        number(serving.usd_per_million_tokens, money(serving.usd_per_million_tokens)),
         number(serving.ctx_gen_ratio),
         number(used, f"{100 * used:.0f} %" if math.isfinite(used) else "-"),
     ]
@@ -259,13 +263,13 @@ class CompareTable(VerticalScroll, can_focus=True):
             lit = i == self.at and self.has_focus
             head.append((_fit(name, room, g), "bold $background on $primary" if lit else "bold"))
         lines = [Content.assemble(*head)]
-        labels = {field.label: field.key for field in FIELDS}
         fields, yields = ([table[part] for table in tables] for part in (0, 1))
         differ = [label for label in fields[0] if len({row[label].text for row in fields}) > 1]
         gives = [
             label for label in RESULTS if not self.differences or len({row[label].text for row in yields}) > 1
         ]
-        alike = [label for label in fields[0] if label not in differ and labels[label] in ALWAYS]
+        known = dict(zip(fields[0], (field.key for field in FIELDS), strict=True))
+        alike = [label for label in fields[0] if label not in differ and known[label] in ALWAYS]
         rule = Content.styled(g.rule * min(LABEL + room * len(shown), width), "$hue-cloud")
         lines += [self._row(label, [row[label] for row in fields], room) for label in differ]
         lines += [rule, *(self._row(label, [row[label] for row in yields], room) for label in gives)]

@@ -29,8 +29,17 @@ def limit_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Con
                 (f"{name:<5}", "$hue-muted"),
                 f"{shown:<{size}} ",
                 (filled, hue),
-                (" " * (room - len(filled)) + f"{min(100 * used, 9999):>5.0f}% ", "$hue-muted"),
+                (" " * (room - len(filled)) + g.plain(f"{_share(used):>6} "), "$hue-muted"),
                 (mark, hue),
             ).truncate(width)
         )
     return lines
+
+
+def _share(used: float) -> str:
+    """Of a limit: `95%`, or how many times over.
+
+    >>> _share(0.951), _share(12.4), _share(31450)
+    ('95%', '12×', '31,450×')
+    """
+    return f"{100 * used:.0f}%" if used < 10 else f"{used:,.0f}×"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -15,9 +14,10 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from planner.units import format_seconds, format_si, format_tokens, three_digits
-from tui.glyphs import UNICODE, Glyphs, bar
+from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
-from tui.panes.limits import limit_lines
+from tui.panes.why_not import LETTERS, FixList, closest_miss, line, why_not
+from tui.panes.words import deployment, flow, span, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -25,20 +25,7 @@ if TYPE_CHECKING:
     from planner.sensitivity import Miss
 
 
-class FixList(OptionList):
-    """What would make the scenario feasible; enter applies."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "apply", key_display="enter", id="fix-apply"),
-        Binding("down,j", "cursor_down", "next", show=False, id="fix-down"),
-        Binding("up,k", "cursor_up", "previous", show=False, id="fix-up"),
-    ]
-    HELP = """
-    ## What would do
-
-    Each line is the smallest change of one input that makes the scenario feasible while all others
-    stay. `enter` applies it, `u` takes it back.
-    """
+RANGE = "80 %"  # the column of the error bands
 
 
 class PlanCard(Vertical, can_focus=True):
@@ -63,10 +50,10 @@ class PlanCard(Vertical, can_focus=True):
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
-        self._plan: Plan | None = None
-        self._waiting = ""
-        self._miss: Miss | None = None  # the feasible plan nearest to an infeasible one
-        self._fixes: list[tuple[Relaxation, ...]] = []  # what the list offers
+        # the plan, or why there is none yet; the feasible plan nearest to it; whether that is still sought
+        self._drawn: tuple[Plan | None, str, Miss | None, bool] = (None, "", None, True)
+        self._old = False  # whether it is the plan of an earlier scenario
+        self.fixes: list[tuple[Relaxation, ...]] = []  # what the list offers
         self._count = -1
         self.border_title = "Plan"
 
@@ -90,37 +77,54 @@ class PlanCard(Vertical, can_focus=True):
         waiting = ""
         if view.plan is None:
             waiting = view.error or (view.problem if view.invalid else f"computing{self.glyphs.ellipsis}")
-        miss = view.findings.miss if view.findings.miss_of is view.plan else None
-        if view.plan is self._plan and waiting == self._waiting and miss is self._miss:
+        looked = view.findings.miss_of is view.plan
+        miss = view.findings.miss if looked else None
+        old = view.late or bool(view.invalid or view.error)
+        if old != self._old:
+            self._old = old
+            self._entitle()
+        shown = (view.plan, waiting, miss, not looked)
+        if all(a is b or a == waiting == b for a, b in zip(shown, self._drawn, strict=True)):
             return
-        self._plan, self._waiting, self._miss = view.plan, waiting, miss
+        self._drawn = shown
         self._draw()
         self._offer()
 
     def _offer(self) -> None:
-        """List the single changes that would do, or the pair where there is none."""
-        relax = self._plan.infeasible.relax if self._plan is not None and self._plan.infeasible else ()
-        offered = [(r,) for r in relax] or ([self._miss.relax] if self._miss is not None else [])
-        if offered == self._fixes:
+        """List the single changes that would do, or those that do together where there is none."""
+        plan, _, miss, _ = self._drawn
+        ways = [(r,) for r in plan.infeasible.relax] if plan is not None and plan.infeasible else []
+        if not ways and miss is not None:
+            ways = [miss.relax, *miss.others]
+        if ways == self.fixes:
             return
-        self._fixes = offered
-        fixes, g = self.query_one(FixList), self.glyphs
+        self.fixes = ways
+        fixes = self.query_one(FixList)
         fixes.clear_options()
         fixes.add_options(
-            Option(f"{g.pointer} {g.plain(' and '.join(r.text for r in each))}") for each in offered
+            Option(line(letter, way, self.glyphs)) for letter, way in zip(LETTERS, ways, strict=False)
         )
-        fixes.display = bool(offered)
-        if offered:
+        fixes.display = bool(ways)
+        if ways:
             fixes.highlighted = 0
+
+    def fix(self, at: int) -> None:
+        """Apply one of the ways out."""
+        if at < len(self.fixes):
+            self.post_message(self.Fix(*self.fixes[at]))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Apply the fix."""
         event.stop()
-        if event.option_index < len(self._fixes):
-            self.post_message(self.Fix(*self._fixes[event.option_index]))
+        self.fix(event.option_index)
 
-    def _frame(self, title: str, subtitle: str) -> None:
+    def _entitle(self) -> None:
         """Set the border's texts; only a change repaints."""
+        plan = self._drawn[0]
+        title, subtitle = "Plan", ""
+        if plan is not None:
+            title = "No plan meets every limit" if plan.chosen is None else "Plan"
+            title, subtitle = f"{title}, before the edit" if self._old else title, found(plan, self.glyphs)
         if (title, subtitle) != (self.border_title, self.border_subtitle):
             self.border_title, self.border_subtitle = title, subtitle
 
@@ -128,19 +132,23 @@ class PlanCard(Vertical, can_focus=True):
         width = self.content_size.width
         if width <= 0:
             return
+        self._entitle()
+        plan, waiting, miss, looking = self._drawn
         text = self.query_one("#card-text", Static)
-        nearest = closest_miss(self._plan, self._miss, width, self.glyphs)
+        nearest = closest_miss(plan, miss, width, self.glyphs)
         below = self.query_one("#card-miss", Static)
         below.display = bool(nearest)
         below.update(Content("\n").join(nearest))
-        if self._plan is None:
-            text.update(Content.styled(self._waiting, "$hue-muted"))
+        if plan is None:
+            text.update(Content.styled(waiting, "$hue-muted"))
             self._count = -1
-            self._frame("Plan", "")
             return
-        plan = self._plan
-        self._frame("No plan meets every limit" if plan.chosen is None else "Plan", found(plan, self.glyphs))
-        lines = card(plan, width, self.glyphs, self._miss)
+        if plan.chosen is None:
+            lines = why_not(plan, width, self.glyphs, miss, looking=looking)
+        else:
+            lines, height = card(plan, width, self.glyphs), self.styles.height
+            if height is not None and not height.is_auto and len(lines) > self.content_size.height:
+                lines = card(plan, width, self.glyphs, brief=True)
         text.update(Content("\n").join(lines), layout=len(lines) != self._count)
         self._count = len(lines)
 
@@ -175,15 +183,26 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
     other, name = (plan.colocated, "co-located") if split else (plan.disaggregated, "a split")
     if other is None:
         return f"{verdict}: {name} cannot meet these limits"
-    goal = plan.scenario.goal
-    if goal == "fewest-gpus":
-        return f"{verdict}: {chosen.gpus:,} GPUs, {name} needs {other.gpus:,}"
-    if goal == "cost":
-        mine, theirs = money(chosen.usd_per_million_tokens), money(other.usd_per_million_tokens)
-        return f"{verdict}: ${mine} per million tokens, {name} ${theirs}"
-    ratio, sure = gain(plan, chosen, other), ""
+    sure = ""
     if (found := advantage(plan)) is not None:
         sure = ", beyond the error" if found[0] > 1 else ", within the error"
+    goal = plan.scenario.goal
+    if goal == "fewest-gpus" and chosen.gpus == other.gpus:
+        return f"{verdict}: {chosen.gpus:,} GPUs, the same as {name}"
+    if goal == "fewest-gpus":
+        texts = [
+            f"{verdict}: {chosen.gpus:,} GPUs, {name} needs {other.gpus:,}{sure}",
+            f"{verdict}: {chosen.gpus:,} GPUs against {other.gpus:,}{sure}",
+        ]
+        return next((text for text in texts if len(text) <= width), texts[-1])
+    if goal == "cost":
+        mine, theirs = money(chosen.usd_per_million_tokens), money(other.usd_per_million_tokens)
+        texts = [
+            f"{verdict}: ${mine} per million tokens, {name} ${theirs}{sure}",
+            f"{verdict}: ${mine}/Mtok against ${theirs}{sure}",
+        ]
+        return next((text for text in texts if len(text) <= width), texts[-1])
+    ratio = gain(plan, chosen, other)
     at = g.plain(f" at TTL {g.at_most} {format_seconds(limits.ttl_s)}")
     if abs(ratio - 1) < 0.005:
         return f"{verdict}: the same throughput as {name}"
@@ -191,59 +210,29 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
     return next((text for text in (texts[0] + at, *texts) if len(text) <= width), texts[1])
 
 
-def card(plan: Plan, width: int, g: Glyphs, miss: Miss | None = None) -> list[Content]:
-    """The lines of the card."""
-    if plan.chosen is None:
-        return why_not(plan, width, g, miss)
+def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Content]:
+    """The lines of the card; `brief` where there are few."""
+    assert plan.chosen is not None
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
     table, dropped = pool_table(plan, plan.chosen, width, g)
     lines += table
-    lines += flow(totals(plan.chosen, g, dropped), width, g)
+    lines += flow(totals(plan, plan.chosen, g, dropped, brief=brief), width, g)
     other = plan.colocated if plan.choice == "disaggregated" else plan.disaggregated
     if other is not None:
         lines += alternative(other, width, g)
     if plan.mix is not None and (plan.scenario.mix or plan.mix.gain >= 0.001):
         pools = " + ".join(deployment(plan.mix.serving, g))
         lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * plan.mix.gain:+.1f} %)"))
-    lines += wrap(g.plain(expected(plan)), width, "$hue-muted")
     return lines
-
-
-def expected(plan: Plan) -> str:
-    """What measurements make of the numbers; "" where nothing was measured."""
-    from planner.summary import band_rows
-
-    spans = [f"{short(name)} {span}" for name, _, span in reversed(band_rows(plan))]
-    return f"80 % between: {', '.join(spans)}" if spans else ""
-
-
-def short(name: str) -> str:
-    """The name of a number in a report, in its shortest form.
-
-    >>> short("token to token (TTL)"), short("tokens/s per GPU")
-    ('TTL', 'tok/s/GPU')
-    """
-    return name.partition("(")[2].rstrip(")") or name.replace("tokens/s per ", "tok/s/")
-
-
-def wrap(text: str, width: int, style: str) -> list[Content]:
-    """Words over as many lines as they need."""
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    return [Content.styled(part, style) for part in (*lines, line) if part]
 
 
 def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
     """One row of the table of pools."""
-    limits = plan.scenario.limits
-    latency, limit = (
-        (pool.ftl_s, limits.ftl_s) if not math.isfinite(pool.ttl_s) else (pool.ttl_s, limits.ttl_s)
-    )
+    limits, band = plan.scenario.limits, plan.bands.get(plan.choice)
+    if math.isfinite(pool.ttl_s):
+        latency, limit, factors = pool.ttl_s, limits.ttl_s, band.ttl if band else None
+    else:
+        latency, limit, factors = pool.ftl_s, limits.ftl_s, band.ftl if band else None
     used = latency / limit
     mark = g.bad if used > 1 + 1e-6 else g.tight if used >= 0.9 else g.ok
     return {
@@ -253,6 +242,7 @@ def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
         "batch": f"{pool.batch:,}",
         "chunk": format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",
         "latency": f"{g.plain(format_seconds(latency))} {mark}",
+        RANGE: g.plain(span(*(latency * f for f in factors), seconds=True)) if factors else "",
         "busy": f"{100 * pool.utilisation:.0f}%",
         "mem": f"{100 * pool.memory.used_share:.0f}%",
     }
@@ -264,12 +254,16 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     columns = list(rows[0])
     dropped: list[str] = []
     sizes = {c: max(len(c), *(len(row[c]) for row in rows)) for c in columns}
-    for name in ("chunk", "busy", "mem", "batch"):
+    if not any(row[RANGE] for row in rows):
+        columns.remove(RANGE)
+    for name in ("chunk", "busy", "mem", "batch", "GPUs", RANGE):
+        if name not in columns:
+            continue
         if sum(sizes[c] + 1 for c in columns) - 1 > width:
             columns.remove(name)
             values = [row[name] for row in rows if row[name] != "-"]
             if values:
-                dropped.append(f"{name} {'/'.join(values)}")
+                dropped.append(f"{name} {g.plain(shared_unit(values))}")
     spare = width - (sum(sizes[c] + 1 for c in columns) - 1)
     gap = " " * (1 + min(2, max(spare, 0) // max(len(columns) - 1, 1)))
 
@@ -280,7 +274,7 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     body = []
     for row, pool in zip(rows, serving.pools, strict=True):
         hue = "$hue-coloc" if pool.phase == "colocated" else "$hue-split"
-        styles = {"": f"bold {hue}", "pool": "bold"}
+        styles = {"": f"bold {hue}", "pool": "bold", RANGE: "$hue-muted"}
         parts: list[tuple[str, str]] = []
         for column in columns:
             text = padded(column, row[column])
@@ -297,47 +291,46 @@ def mark_hues(g: Glyphs) -> dict[str, str]:
     return {g.ok: "$hue-good", g.tight: "$hue-tight", g.bad: "$hue-bad"}
 
 
-def totals(serving: Serving, g: Glyphs, more: Iterable[str] = ()) -> list[tuple[str, str]]:
+def totals(
+    plan: Plan, serving: Serving, g: Glyphs, more: Iterable[str] = (), *, brief: bool = False
+) -> list[tuple[str, str]]:
     """What the serving brings, as (number, unit) phrases in order of need."""
     from planner.summary import money
 
+    band = plan.bands.get(plan.choice)
+    per_gpu = serving.tokens_per_s_per_gpu
+    within = g.plain(f" ({span(*(per_gpu * f for f in band.throughput))})") if band else ""
     phrases = [
-        (three_digits(serving.tokens_per_s_per_gpu), "tok/s/GPU"),
+        (three_digits(per_gpu), f"tok/s/GPU{within}"),
         (three_digits(serving.tokens_per_s_per_user), "tok/s/user"),
         (three_digits(serving.requests_per_s), "req/s"),
         (f"${money(serving.usd_per_million_tokens)}", "/Mtok"),
     ]
     if math.isfinite(serving.ctx_gen_ratio):
         phrases.append(("", f"ctx:gen {three_digits(serving.ctx_gen_ratio)}"))
+    else:  # one pool, whose row has its TTL
+        within = f" ({span(*(serving.ftl_s * f for f in band.ftl), seconds=True)})" if band else ""
+        phrases.append(("", g.plain(f"FTL {format_seconds(serving.ftl_s)}{within}")))
     phrases += [("", phrase) for phrase in more]
     out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
     if math.isfinite(out) and math.isfinite(into):
-        phrases.append(("", f"KV {format_si(out, 'B/s')} out, {format_si(into, 'B/s')} in per GPU"))
+        sent, received = format_si(out, "B/s"), format_si(into, "B/s")
+        text = f"KV {shared_unit([sent, received])}" if brief else f"KV {sent} out, {received} in per GPU"
+        phrases.append(("", text))
     return phrases
 
 
-def flow(phrases: Sequence[tuple[str, str]], width: int, g: Glyphs) -> list[Content]:
-    """Phrases side by side with dots between, as many lines as they need."""
-    lines: list[Content] = []
-    line: list[tuple[str, str]] = []
-    length = 0
-    for number, unit in phrases:
-        joint = " " if number and not unit.startswith("/") else ""
-        size = len(number) + len(joint) + len(unit)
-        if line and length + 3 + size > width:
-            lines.append(Content.assemble(*line))
-            line, length = [], 0
-        if line:
-            line.append((f" {g.dot} ", "$hue-muted"))
-            length += 3
-        line += [(number, "bold"), (joint + unit, "$hue-muted" if number else "")]
-        length += size
-    return [*lines, Content.assemble(*line)] if line else lines
+def shared_unit(values: Sequence[str]) -> str:
+    """Values side by side, a unit that they share said once.
 
-
-def deployment(serving: Serving, g: Glyphs) -> list[str]:
-    """Its pools, instances times layout."""
-    return [f"{pool.instances}{g.times}{pool.layout.label}" for pool in serving.pools]
+    >>> shared_unit(["98%", "100%"]), shared_unit(["340 MB/s", "170 MB/s"]), shared_unit(["2 GB/s", "3 MB/s"])
+    ('98/100%', '340/170 MB/s', '2 GB/s/3 MB/s')
+    """
+    units = {value.lstrip("0123456789.,") for value in values}
+    if len(units) > 1:
+        return "/".join(values)
+    unit = units.pop()
+    return "/".join(value.removesuffix(unit) for value in values) + unit
 
 
 def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
@@ -352,47 +345,3 @@ def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
         text += more
     line = Content.assemble((f"{glyph} {name}", hue), (text, "$hue-muted"))
     return [line.truncate(width, ellipsis=not g.ascii)]
-
-
-def why_not(plan: Plan, width: int, g: Glyphs, miss: Miss | None = None) -> list[Content]:
-    """What stops the design points, and the heading of the list of fixes."""
-    if plan.infeasible is None:
-        return [Content("No plan meets every limit.")]
-    total = sum(points for _, points, _ in plan.infeasible.reasons)
-    lines = []
-    size = max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0)
-    room = 8 if width < 70 else 16
-    for limit, points, sentence in plan.infeasible.reasons:
-        filled = bar(points / total, room, g) if total else ""
-        share = f"{100 * points / total:>3.0f}%" if total else ""
-        head = f"{g.bad} {limit:<{size}} "
-        gap = " " * (room - len(filled)) if total else ""
-        first, *rest = wrap(g.plain(sentence), max(width - len(head) - room - 6, 16), "")
-        lines.append(
-            Content.assemble(
-                (head, "$hue-bad"), (filled, "$hue-bad"), (f"{gap} {share} ", "$hue-muted"), first
-            )
-        )
-        indent = len(head) + (room + 6 if total else 2)
-        lines += [Content.assemble(" " * indent, more) for more in rest]
-    lines.append(Content(""))
-    if plan.infeasible.relax:
-        lines += wrap("Change one of these, keep the rest:", width, "bold")
-    else:
-        more = " These two together are:" if miss is not None else ""
-        lines += wrap(f"No change of a single input is enough.{more}", width, "bold")
-    return lines
-
-
-def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) -> list[Content]:
-    """The feasible plan nearest to an infeasible scenario, against the limits that it misses."""
-    near = miss.plan.chosen if miss is not None else None
-    if plan is None or plan.infeasible is None or near is None:
-        return []
-    head = Content.assemble(("Closest miss: ", "bold"), " + ".join(deployment(near, g)))
-    lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
-    wanted = plan.scenario.traffic.requests_per_s
-    if plan.scenario.goal != "throughput" and wanted and near.requests_per_s < wanted * (1 - 1e-9):
-        served = f"{three_digits(near.requests_per_s)} of {three_digits(wanted)} req/s"
-        lines.append(Content.assemble(("rate ", "$hue-muted"), f"{served} ", (g.bad, "$hue-bad")))
-    return lines

@@ -42,8 +42,8 @@ class PlanGrid(Grid):
     ## All candidate plans
 
     The best deployment at each interactivity, split or co-located, and the best of each layout at the
-    limits. `✓` meets the TTL limit,
-    the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
+    limits. The tick meets the TTL
+    limit, the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
     pools; **ctx:gen** is prefill GPUs over decode GPUs.
 
     `s` and a letter sorts (again: the other way), `/` filters, `c` and a letter hides or shows a
@@ -141,6 +141,8 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
 
 
 def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
+    from planner.summary import money
+
     user, ratio = float(f.tokens_per_s_per_user[at]), float(f.ctx_gen_ratio[at])
     values = (
         kind,
@@ -163,7 +165,7 @@ def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: boo
         three_digits(user),
         g.plain(format_seconds(values[6])),
         g.plain(format_seconds(1 / user)),
-        three_digits(values[8]),
+        money(values[8]),
         three_digits(ratio) if math.isfinite(ratio) else "-",
     )
     mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")

@@ -246,7 +246,11 @@ class Tornado(Widget, can_focus=True):
             style = "bold $background on $primary" if chosen else "" if text != g.bad else "$hue-bad"
             numbers += [(" ", ""), (f"{text:>6}", style)]
         size = self._label
-        label = line.label if len(line.label) <= size else line.label[: size - 1] + g.ellipsis[:1]
+        label = line.label
+        if len(label) > size:  # a system or an engine is known by its name
+            label = label.removeprefix("system ").removeprefix("engine ")
+        if len(label) > size:
+            label = label[: size - 1] + g.ellipsis[:1]
         return Content.assemble(
             (f"{label:<{size}} ", "bold $primary" if here else "$hue-muted"),
             " " * (half - len(left[0])),

@@ -10,15 +10,16 @@ from textual.widget import Widget
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.breakdown_page import Scrolled
 from tui.panes.compare import CompareTable
-from tui.panes.plan_card import FixList, PlanCard
+from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid
 from tui.panes.what_if import Tornado
+from tui.panes.why_not import FixList
 from tui.widgets.curve_chart import CurveChart
 from tui.widgets.pareto_chart import ParetoChart
 
 HINTS: dict[type[Widget], str] = {
     ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
-    FixList: "Each line alone makes the scenario feasible.",
+    FixList: "Each line alone is enough; its letter, enter or a click applies it.",
     PlanCard: "What to deploy, and what it gives; ? explains each number.",
     BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     DetailsPane: "What fills the memory, and what the plan takes for granted.",

@@ -6,7 +6,7 @@ arrive here as messages, become a new `View`, and the panes are shown that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -19,7 +19,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner import fields
-from planner.errors import InputError
 from planner.scenario import Scenario
 from tui.asker import DEBOUNCE_S, Asker
 from tui.curves import plan_scene
@@ -27,13 +26,13 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.inputs import InputsPane
-from tui.panes.plan_card import FixList, PlanCard
-from tui.panes.table import TablePage
-from tui.screens.choose import ChooseScreen
+from tui.panes.plan_card import PlanCard
+from tui.panes.why_not import LETTERS as FIX_LETTERS
+from tui.panes.why_not import FixList
+from tui.screens.edits import EditingScreen
 from tui.screens.hints import HINTS, PlainScrollBar
-from tui.screens.pages import PagedScreen
-from tui.solver import PlanFn, Solver, real_plan
-from tui.state import History, View, changed, relaxed
+from tui.solver import LEAVE_S, PlanFn, Solver, real_plan
+from tui.state import History, View, changed, restored
 from tui.studies import Studies
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
@@ -50,7 +49,7 @@ COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 NamesFn = Callable[[str], Sequence[str]]
 
 
-class MainScreen(PagedScreen):
+class MainScreen(EditingScreen):
     """Edit a scenario, see its plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,10 +58,12 @@ class MainScreen(PagedScreen):
         Binding("tab", "pane(1)", "pane", key_display="tab", id="pane-next"),
         Binding("shift+tab", "pane(-1)", "previous pane", show=False, id="pane-previous"),
         Binding("f", "fixes", "fixes", id="fixes"),
-        Binding("u,ctrl+z", "undo", "undo", key_display="u", id="undo"),
-        Binding("U,ctrl+y", "redo", "redo", show=False, key_display="U", id="redo"),
+        *(
+            Binding(letter, f"fix({at})", "apply", show=False, key_display=letter, id=f"fix-{letter}")
+            for at, letter in enumerate(FIX_LETTERS)
+        ),
+        Binding("space", "more_help", "more help", key_display="space", id="help-more"),
         Binding("v", "swap_view", "chart/plan", id="swap-view"),
-        Binding("r", "recompute", "recompute", show=False, id="recompute"),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
@@ -81,6 +82,8 @@ class MainScreen(PagedScreen):
         *,
         base: Scenario | None = None,
         name: str = "",
+        pins: Mapping[str, Scenario] | None = None,
+        baseline: str = "",
         plan_fn: PlanFn = real_plan,
         names_fn: NamesFn,
         clock: Callable[[], float],
@@ -92,7 +95,16 @@ class MainScreen(PagedScreen):
         ScrollBar.renderer = PlainScrollBar if glyphs.ascii else ScrollBarRender  # Textual has no other way
         self.glyphs = glyphs
         self.history = History(scenario)
-        self.view = View(scenario=scenario, base=base or scenario, name=name)
+        kept = restored(pins or {})
+        self.view = View(
+            scenario=scenario,
+            base=base or scenario,
+            name=name,
+            pins=kept,
+            baseline=next(
+                (pin.letter for pin in kept if pin.letter == baseline), kept[0].letter if kept else ""
+            ),
+        )
         self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up, courtesy_s=COURTESY_S)
         self._asker = Asker(self.solver, self.set_timer, clock, self._late, debounce_s)
         self.studies = Studies(self.solver, names_fn)
@@ -132,9 +144,18 @@ class MainScreen(PagedScreen):
         self.solver.start()
         self._edited(at_once=True)
 
+    def on_resize(self) -> None:
+        """Another size may mean another layout: its keys, and the focused row still in sight."""
+        self.call_after_refresh(self._resized)
+
+    def _resized(self) -> None:
+        self.refresh_bindings()
+        if self.focused is not None:
+            self.focused.scroll_visible(animate=False)
+
     def on_unmount(self) -> None:
         """Leave no thread behind."""
-        self.solver.close()
+        self.solver.close(LEAVE_S)
 
     # The one way of state: a new view, shown to every pane
 
@@ -152,7 +173,9 @@ class MainScreen(PagedScreen):
             self.query_one(InputsPane).show(view)
             if self.tab == "plan":
                 self._show_plan()
-            self.query_one(HintLine).problem = view.problem or view.error
+            self.query_one(HintLine).problem = view.problem or (
+                f"{view.error}; r tries again" if view.error else ""
+            )
             self._mark_stale(view.plan is not None and (view.late or bool(view.invalid or view.error)))
             self.set_class(view.infeasible, "-infeasible")
             self.show_page()
@@ -197,111 +220,6 @@ class MainScreen(PagedScreen):
     def _tick(self) -> None:
         self.query_one(TitleBar).now = self._clock()
 
-    # Edits
-
-    @on(Knob.Changed)
-    def knob_changed(self, message: Knob.Changed) -> None:
-        """A row wants a value."""
-        message.stop()
-        field = message.knob.field
-        scenario = field.set(self.history.present, message.value)
-        self.history.edit(scenario, message.session)
-        self._edited(at_once=field.kind in ("choice", "switch"), keep=message.knob)
-
-    @on(Knob.Rejected)
-    def knob_rejected(self, message: Knob.Rejected) -> None:
-        """What was typed cannot be used: keep the last answer, say why."""
-        message.stop()
-        self._asker.hold()
-        self.set_view(invalid=message.error.field, problem=str(message.error), solving=False, late=False)
-
-    @on(Knob.Cancelled)
-    def knob_cancelled(self, message: Knob.Cancelled) -> None:
-        """Typing was given up."""
-        message.stop()
-        self.history.cancel(message.session)
-        self._edited(at_once=True)
-
-    @on(Knob.Choose)
-    def knob_choose(self, message: Knob.Choose) -> None:
-        """Open the list of names."""
-        message.stop()
-        knob = message.knob
-
-        def chosen(name: str | None) -> None:
-            if name is not None and name != knob.value:
-                knob.post_message(Knob.Changed(knob, name))
-
-        self.app.push_screen(ChooseScreen(knob.field.label, knob.names, str(knob.value)), chosen)
-
-    @on(PlanCard.Fix)
-    def apply_fix(self, message: PlanCard.Fix) -> None:
-        """Relax a limit as the plan proposes."""
-        scenario = self.history.present
-        try:
-            for relaxation in message.relaxations:
-                field = fields.lookup(relaxation.field)
-                scenario = relaxed(field, scenario, relaxation.value)
-        except InputError as error:
-            self.notify(str(error), severity="warning")
-            return
-        self.history.edit(scenario)
-        self._edited(at_once=True)
-        self.query_one(InputsPane).knob(field.key).focus()
-
-    @on(TablePage.PointChosen)
-    @on(ParetoChart.PointChosen)
-    def choose_point(self, message: ParetoChart.PointChosen | TablePage.PointChosen) -> None:
-        """Take a point's token latency as the limit, rounded up a little so that the point meets it."""
-        field = fields.BY_KEY["ttl"]
-        ttl_s = float(f"{1.0005 / message.tokens_per_s_per_user:.4g}")
-        try:
-            self.history.edit(field.set(self.history.present, field.check(ttl_s)))
-        except InputError as error:
-            self.notify(str(error), severity="warning")
-            return
-        self._edited(at_once=True)
-
-    def take(self, scenario: Scenario, name: str | None = None) -> None:
-        """Make a scenario the present one, opened by `name` if given; undo leads back."""
-        for knob in self.query_one(InputsPane).knobs:
-            knob.discard()
-        self.history.edit(scenario)
-        if name is not None:
-            self.set_view(base=scenario, name=name)
-        self._edited(at_once=True)
-
-    def _edited(self, *, at_once: bool = False, keep: Knob | None = None) -> None:
-        """The present scenario has changed: check it, show it, and ask for its plan in good time."""
-        for knob in self.query_one(InputsPane).knobs:
-            if knob is not keep and knob.problem and knob.line is not None:
-                self.set_view(scenario=self.history.present)  # another row still holds a bad value
-                return
-        scenario = self.history.present
-        try:
-            fields.check(scenario)
-        except InputError as error:
-            self._asker.hold()
-            self.set_view(
-                scenario=scenario,
-                invalid=error.field,
-                problem=str(error),
-                solving=False,
-                late=False,
-                error="",
-            )
-            return
-        self._ask(at_once=at_once, scenario=scenario, invalid="", problem="")
-
-    def _ask(self, *, at_once: bool = True, fresh: bool = False, **values: Any) -> None:
-        self.studies.forget()
-        self.set_view(solving=True, error="", **values)
-        self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)
-
-    def _late(self) -> None:
-        if self.view.solving:
-            self.set_view(late=True)
-
     # Answers
 
     def _current(self, message: SolverMessage) -> bool:
@@ -314,7 +232,8 @@ class MainScreen(PagedScreen):
         if self._current(message):
             frontiers: tuple[Frontier, Frontier] = (message.disaggregated, message.colocated)
             self.set_view(frontiers=frontiers, budget=message.budget)
-        self.call_after_refresh(self.solver.drawn)
+        self.query_one("#chart").call_after_refresh(self.solver.drawn)  # the chart has to be asked: the
+        # screen itself may come to rest before it hears that the chart wants to be painted
 
     @on(SolveDone)
     def solve_done(self, message: SolveDone) -> None:
@@ -362,28 +281,13 @@ class MainScreen(PagedScreen):
         at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
         stops[(at + by) % len(stops)].focus()
 
+    def action_fix(self, at: int) -> None:
+        """Apply one of the fixes, wherever the focus is."""
+        self.query_one(PlanCard).fix(at)
+
     def action_fixes(self) -> None:
         """To the list of what would make the scenario feasible."""
         self.query_one(FixList).focus()
-
-    def action_undo(self) -> None:
-        """Take back what was typed, or else the last change."""
-        typed = [knob for knob in self.query_one(InputsPane).knobs if knob.line is not None]
-        for knob in typed:
-            self.history.cancel(knob.session)
-            knob.discard()
-        if typed or self.history.undo():
-            self._edited(at_once=True)
-
-    def action_redo(self) -> None:
-        """Make the change again."""
-        if self.history.redo():
-            self._edited(at_once=True)
-
-    def action_recompute(self) -> None:
-        """Plan again, even what is remembered."""
-        if not self.view.invalid:
-            self._ask(fresh=True)
 
     def action_swap_view(self) -> None:
         """On a small terminal: the chart in place of the plan, or back."""
@@ -394,9 +298,27 @@ class MainScreen(PagedScreen):
     def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""
         if self.query("HelpPanel"):  # by name: its import would hold up the start
-            self.app.action_hide_help_panel()
+            self.query("HelpPanel").remove()
         else:
-            self.app.action_show_help_panel()
+            from tui.widgets.pane_help import PaneHelp
+
+            self.query_one("#work").mount(PaneHelp(ascii=self.glyphs.ascii))
+        self.call_after_refresh(self.refresh_bindings)
+
+    def action_more_help(self) -> None:
+        """The next page of the help; after the last the first."""
+        for text in self.query("#widget-help"):
+            if text.scroll_offset.y >= text.max_scroll_y:
+                text.scroll_home(animate=False)
+            else:
+                text.scroll_page_down(animate=False)
+
+    async def action_leave(self) -> None:
+        """Close the help, or leave what is open."""
+        if self.query("HelpPanel"):
+            self.action_toggle_help()
+        else:
+            await super().action_leave()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are grey; those of another layout are gone."""
@@ -404,8 +326,10 @@ class MainScreen(PagedScreen):
             return True if self.history.can_undo or self.view.invalid else None
         if action == "redo":
             return True if self.history.can_redo else None
-        if action == "fixes":
-            return self.view.infeasible
+        if action in ("fixes", "fix"):
+            return self.view.infeasible and self.tab == "plan"
+        if action == "more_help":
+            return bool(self.query("HelpPanel"))
         if action == "swap_view":
             return self.has_class("-narrow")
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual import on
@@ -21,14 +21,13 @@ from tui.panes.page import Page
 from tui.panes.table import TablePage
 from tui.panes.what_if import Tornado, WhatIfPage
 from tui.solver import Solver
-from tui.state import History, Pin, View
+from tui.state import LETTERS, History, Pin, View
 from tui.studies import Studies
 from tui.widgets.curve_chart import CurveChart
 from tui.widgets.knob import Knob
 from tui.widgets.pareto_chart import ParetoChart
 from tui.widgets.tab_bar import TABS, TabBar
 
-LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
 PAGES: dict[str, Callable[..., Page]] = {
     "table": TablePage,
     "compare": ComparePage,
@@ -167,10 +166,19 @@ class PagedScreen(Screen[None]):
                 for p in self.view.pins
             )
             self.set_view(pins=tuple(pins))
+            self._mourn(message)
             return
         findings = self.studies.news(message, self.view.findings)
         if findings is not self.view.findings:
             self.set_view(findings=findings)
+
+    def _mourn(self, message: StudyNews) -> None:
+        """Drop a restored pin that can no longer be planned, say why, and go on with the others."""
+        lost = next((pin for pin in self.view.pins if pin.plan is None), None)
+        if message.line and lost is not None:
+            self.notify(message.line, title=f"Pin {lost.letter} is dropped", severity="warning", markup=False)
+            self.studies.forget()
+            self._drop(lost.letter)
 
     @on(CurveChart.Swapped)
     def curve_swapped(self, message: CurveChart.Swapped) -> None:
@@ -219,10 +227,12 @@ class PagedScreen(Screen[None]):
         self.set_view(pins=pins, baseline=view.baseline or pin.letter)
         self.notify(f"Pinned as {pin.letter}. Page 3 compares.", timeout=3)
 
-    def pin_scenarios(self, scenarios: Sequence[Scenario]) -> None:
-        """Pins of an earlier session: their plans are computed when nothing else is."""
-        pins = tuple(Pin(letter=letter, scenario=s) for letter, s in zip(LETTERS, scenarios, strict=False))
-        self.set_view(pins=pins, baseline=pins[0].letter if pins else "")
+    def _drop(self, letter: str) -> None:
+        """Unpin; the first that is left becomes the baseline if it was that one."""
+        view = self.view
+        pins = tuple(pin for pin in view.pins if pin.letter != letter)
+        first = pins[0].letter if pins else ""
+        self.set_view(pins=pins, baseline=first if view.baseline == letter else view.baseline)
 
     @on(CompareTable.Wanted)
     async def pin_wanted(self, message: CompareTable.Wanted) -> None:
@@ -238,6 +248,4 @@ class PagedScreen(Screen[None]):
         elif message.what == "baseline":
             self.set_view(baseline=pin.letter)
         else:
-            pins = tuple(p for p in view.pins if p is not pin)
-            kept = any(p.letter == view.baseline for p in pins)
-            self.set_view(pins=pins, baseline=view.baseline if kept else pins[0].letter if pins else "")
+            self._drop(pin.letter)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
@@ -49,7 +49,9 @@ class ChartFace(Widget):
         self._checked = False  # whether it still holds
         self._look: object = None
         self._strips: dict[int, Strip] = {}  # rows without the cursor
-        self._marks: Marks = {}
+        self._marks: dict[int, Marks] = {}  # by row
+        self._legend = ""
+        self._base = RichStyle()  # of a cell without a colour of its own; as old as the strips
         self._waiting = "computing" + glyphs.ellipsis
         self._set_title()
 
@@ -151,6 +153,7 @@ class ChartFace(Widget):
             return self._picture
         self._checked, self._look = True, (width, height, theme)
         self._strips.clear()
+        self._base = self.rich_style
         if self._scene is None or width < 16 or height < 5:
             self._forget()
             return None
@@ -177,7 +180,10 @@ class ChartFace(Widget):
             self._picture_key = key
             lines, cloud = self._lines(ttl_s)
             self._picture = plotting.draw(lines, cloud, limits, width, height, ascii=self.glyphs.ascii)
-        self._marks = lay(self._picture, self._scene, self.axis, self.glyphs, self._hue("cloud"))
+        self._marks = {}
+        marks = lay(self._picture, self._scene, self.axis, self.glyphs, self._hue("cloud"))
+        for at, mark in marks.items():
+            self._marks.setdefault(at[1], {})[at] = mark
         return self._picture
 
     def _lines(self, ttl_s: float | None) -> tuple[list[Line], list[Line]]:
@@ -208,8 +214,8 @@ class ChartFace(Widget):
             limit, _ = self._scene.limit(self.axis, self.glyphs)
             drawn = self._picture is not None and self._picture.geometry.column(limit) is not None
             text = legend(self._scene, self.axis, drawn, self.glyphs)
-        if text != self.border_subtitle:
-            self.border_subtitle = text
+        if text != self._legend:  # what Textual gives back is spelled otherwise, and setting it repaints all
+            self._legend = self.border_subtitle = text
 
     def readout(self) -> list[str]:
         """What the cursor's point is, a line each; empty without a cursor."""
@@ -240,8 +246,8 @@ class ChartFace(Widget):
         """A row of the picture with our marks, and the columns in bold."""
         assert self._picture is not None
         cells, bold = list(self._picture.cells[y]), set()
-        for (col, row), (glyph, hue) in self._marks.items():
-            if row == y and 0 <= col < len(cells):
+        for (col, _), (glyph, hue) in self._marks.get(y, {}).items():
+            if 0 <= col < len(cells):
                 cells[col] = (glyph, self._hue(hue))
                 if hue == "chosen":
                     bold.add(col)
@@ -249,11 +255,14 @@ class ChartFace(Widget):
 
     def _joined(self, cells: list[Cell], bold: set[int]) -> Strip:
         """Cells of one look as one segment."""
-        base, axis = self.rich_style, self._hue("axis")
-        looks = ((hue or axis, col in bold) for col, (_, hue) in enumerate(cells))
-        segments = []
-        for look, run in groupby(zip(looks, cells, strict=True), key=itemgetter(0)):
-            segments.append(_segment("".join(char for _, (char, _) in run), look, base))
+        base, axis = self._base, self._hue("axis")
+        looks = [(hue or axis, col in bold) for col, (_, hue) in enumerate(cells)]
+        chars = "".join(char for char, _ in cells)
+        segments, start = [], 0
+        for look, run in groupby(looks):
+            end = start + sum(1 for _ in run)
+            segments.append(Segment(chars[start:end], _style(*look, base)))
+            start = end
         return Strip(segments, len(cells))
 
     def _cursor_cell(self) -> tuple[int, int] | None:
@@ -310,9 +319,9 @@ class ChartFace(Widget):
         width = self.size.width
         text = self._waiting if self._scene is None else "nothing to draw: no deployment fits"
         line = text.center(width)[:width] if y == self.size.height // 2 else " " * width
-        return Strip([_segment(line, (self._hue("muted"), False), self.rich_style)], width)
+        return Strip([Segment(line, _style(self._hue("muted"), False, self.rich_style))], width)
 
 
-def _segment(text: str, key: tuple[str, bool], base: RichStyle) -> Segment:
-    hue, bold = key
-    return Segment(text, base + RichStyle(color=hue, bold=bold or None))
+@lru_cache(maxsize=256)
+def _style(hue: str, bold: bool, base: RichStyle) -> RichStyle:
+    return base + RichStyle(color=hue, bold=bold or None)

@@ -68,6 +68,7 @@ class CurveChart(Widget, can_focus=True):
         self._cursor: float | None = None  # a value of the input
         self._rows: list[list[Cell]] = []
         self._columns: dict[float, int] = {}  # where each value stands
+        self._told = ""  # under the curves
 
     def show(self, view: View) -> None:
         """Draw the curve as far as it is known."""
@@ -210,8 +211,8 @@ class CurveChart(Widget, can_focus=True):
             text = "of an older plan"
         else:
             text = f"[$hue-split]{g.split}[/] split  [$hue-coloc]{g.colocated}[/] co-located"
-        if text != self.border_subtitle:
-            self.border_subtitle = text
+        if text != self._told:  # what Textual gives back is spelled otherwise
+            self._told = self.border_subtitle = text
 
     def render_line(self, y: int) -> Strip:
         """A row of one of the two curves."""

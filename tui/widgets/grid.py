@@ -24,7 +24,7 @@ from textual.strip import Strip
 from tui.glyphs import UNICODE, Glyphs
 from tui.widgets.line_edit import LineEdit
 
-GAP = 1  # blank columns between two columns
+GAP, WIDEST_GAP = 1, 3  # blanks between two columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +145,11 @@ class Grid(ScrollView, can_focus=True):
             kept.remove(min(kept, key=lambda i: (self.columns[i].need, -i)))
         return kept
 
+    def gap(self, shown: Sequence[int], width: int) -> int:
+        """Blanks between columns: what is to spare, shared out."""
+        spare = width - 2 - sum(self._sizes[i] + GAP for i in shown) + GAP
+        return min(GAP + max(spare, 0) // max(len(shown) - 1, 1), WIDEST_GAP)
+
     # Keys
 
     def action_row(self, by: int) -> None:
@@ -252,12 +257,14 @@ class Grid(ScrollView, can_focus=True):
         if offset is None:
             return
         if offset.y == 0:
-            left = 2
-            for at in self.shown(self.scrollable_content_region.width):
-                if left <= offset.x < left + self._sizes[at] + GAP:
+            left, width = 2, self.scrollable_content_region.width
+            shown = self.shown(width)
+            gap = self.gap(shown, width)
+            for at in shown:
+                if left <= offset.x < left + self._sizes[at] + gap:
                     self.sort_by(at)
                     return
-                left += self._sizes[at] + GAP
+                left += self._sizes[at] + gap
             return
         at = offset.y - 1 + round(self.scroll_y)
         if at < len(self._rows):
@@ -284,11 +291,12 @@ class Grid(ScrollView, can_focus=True):
         base = self.rich_style
         muted = RichStyle(color=self._hue("muted"))
         columns = self.shown(width)
+        gap = " " * self.gap(columns, width)
         if y == 0:
             parts = [Segment("  ", base)]
             for at in columns:
                 parts.append(Segment(self._title(at), base + muted + RichStyle(bold=True)))
-                parts.append(Segment(" " * GAP, base))
+                parts.append(Segment(gap, base))
             return Strip(parts).adjust_cell_length(width, base)
         at = y - 1 + round(self.scroll_y)
         if at >= len(self._rows):
@@ -302,7 +310,7 @@ class Grid(ScrollView, can_focus=True):
             style = mark = RichStyle(color=lit["background"], bgcolor=lit["primary"], bold=True)
         parts = [Segment(f"{row.mark:<2}", mark)]
         for i in columns:
-            parts.append(Segment(self._fit(row.cells[i], i) + " " * GAP, style))
+            parts.append(Segment(self._fit(row.cells[i], i) + gap, style))
         return Strip(parts).adjust_cell_length(width, style)
 
     def _title(self, at: int) -> str:

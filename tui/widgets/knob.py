@@ -22,6 +22,7 @@ from tui.state import spelled
 from tui.widgets.line_edit import LineEdit
 
 LABEL = 11  # columns of the labels; the value starts there
+NARROW, LABEL_NARROW = 25, 9  # in rows less wide than this the value starts here
 PAUSE_S = 0.6  # typing that may be half a unit ("20", "20m") is judged after this long without a key
 BIG_STEP = 4  # steps of shift+arrow: the ladder has 6 or 7 to a decade
 
@@ -286,6 +287,7 @@ class Knob(Widget, can_focus=True):
     def render(self) -> RenderResult:
         """label, value, unit, mark, in that order of need: the unit goes first when space is short."""
         g, width = self.glyphs, self.size.width
+        column = LABEL if width >= NARROW else LABEL_NARROW
         label, mark, mark_style, share = self._label(), "", "", ""
         if self.problem:
             mark, mark_style = g.bad, "$hue-bad bold"
@@ -316,12 +318,12 @@ class Knob(Widget, can_focus=True):
             value_style = "bold $hue-bad"
         frame_style = "$hue-split" if focused else "$hue-muted"
         box = Content.assemble(
-            (opening + gap, frame_style),
+            (opening + (gap if cell_len(label) <= column else ""), frame_style),
             self._line_content(value, space, value_style),
             (gap + closing, frame_style),
         )
         free = width - cell_len(label) - box.cell_length - cell_len(unit) - cell_len(tail)
-        left = min(max(LABEL - cell_len(label), 0), max(free, 0))
+        left = min(max(column - cell_len(label), 0), max(free, 0))
         start = cell_len(label) + left
         self._span = (start, start + box.cell_length)
         return Content.assemble(

@@ -15,12 +15,25 @@ from tui.state import Status, View, status
 class TitleBar(Widget):
     """Name, scenario and state in one row; the scenario gives way when space is short."""
 
-    view: reactive[View | None] = reactive(None)
-    now: reactive[float] = reactive(0.0)
+    view: reactive[View | None] = reactive(None, repaint=False)
+    now: reactive[float] = reactive(0.0, repaint=False)
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
+        self._drawn: Content | None = None
+
+    def watch_view(self) -> None:
+        """A new view often reads like the one before; then nothing is painted."""
+        self._follow()
+
+    def watch_now(self) -> None:
+        """So does a later moment."""
+        self._follow()
+
+    def _follow(self) -> None:
+        if self._drawn is not None and not self._content().is_same(self._drawn):
+            self.refresh()
 
     @property
     def status(self) -> Status | None:
@@ -29,6 +42,10 @@ class TitleBar(Widget):
 
     def render(self) -> RenderResult:
         """` ratematch  model · GPUs · lengths        ● up to date · 84 ms `."""
+        self._drawn = self._content()
+        return self._drawn
+
+    def _content(self) -> Content:
         if self.view is None or self.status is None:
             return Content.styled(" ratematch", "bold $primary")
         return self.line(self.view, self.status, self.size.width)

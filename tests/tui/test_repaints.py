@@ -1,0 +1,68 @@
+"""What a new frontier paints: the chart, before the optimiser goes on, and nothing that reads the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import fakes
+
+
+class Steps:
+    """A plan function that waits before it hands out its frontier, and again before its answer."""
+
+    def __init__(self) -> None:
+        self.frontier, self.answer = threading.Event(), threading.Event()
+
+    def __call__(self, scenario, *, should_stop, on_frontier):
+        for gate, result in ((self.frontier, fakes.frontiers), (self.answer, fakes.plan)):
+            while not gate.wait(0.002):
+                if should_stop():
+                    raise RuntimeError("stopped")
+            found = result(scenario)
+            if gate is self.frontier:
+                on_frontier(*found)
+        return found
+
+
+async def test_a_frontier_is_on_the_screen_before_the_optimiser_goes_on() -> None:
+    steps = Steps()
+    app = fakes.app(plan_fn=steps)
+    async with app.run_test(size=(120, 36)) as pilot:
+        main = app.main
+        steps.frontier.set()
+        steps.answer.set()
+        await fakes.settled(pilot)
+        steps.frontier.clear()
+        traffic = dataclasses.replace(fakes.SCENARIO.traffic, isl=2048)
+        main.take(dataclasses.replace(fakes.SCENARIO, traffic=traffic))
+        await pilot.pause(0.1)  # the edit is painted
+        happened: list[str] = []
+        chart = main.query_one("#chart")
+        render, drawn = chart.render_line, main.solver.drawn
+        chart.render_line = lambda y: happened.append("painted") or render(y)
+        main.solver.drawn = lambda: happened.append("told") or drawn()
+        steps.answer.clear()
+        steps.frontier.set()
+        await fakes.until(pilot, lambda: "told" in happened)
+        assert happened[0] == "painted"
+        steps.answer.set()
+
+
+async def test_a_frontier_does_not_paint_the_title_again() -> None:
+    steps = Steps()
+    app = fakes.app(plan_fn=steps)
+    async with app.run_test(size=(120, 36)) as pilot:
+        main = app.main
+        await pilot.pause(0.1)
+        title = main.query_one("#title")
+        painted: list[int] = []
+        render = title.render
+        title.render = lambda: painted.append(1) or render()
+        steps.frontier.set()
+        await fakes.until(pilot, lambda: main.view.frontiers is not None)
+        await pilot.pause(0.1)
+        assert not painted
+        steps.answer.set()
+        await fakes.settled(pilot)
+        assert painted  # up to date now
