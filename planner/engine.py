@@ -21,6 +21,7 @@ class EngineProfile:
     # host
     step_s: float  # host time per forward pass that does not hide behind the GPU
     layer_s: float  # gaps and small kernels per layer outside the modelled operators
+    qk_norm_s: float = 0.0  # added by layers that normalise queries and keys: kernels between two others
     request_s: float  # host time per sequence in the batch and pass (sampling, detokenising)
     prefill_request_s: float  # once per request: tokenising, admission, first response
     # kernels as deployed, against kernels as measured alone
@@ -46,6 +47,7 @@ class EngineProfile:
             self,
             step_s=0.0,
             layer_s=0.0,
+            qk_norm_s=0.0,
             request_s=0.0,
             prefill_request_s=0.0,
             floor_share=1.0,

@@ -109,6 +109,7 @@ def _mixing(c: Config, kind: str, hidden: int) -> Attention:
         window=0 if longest and window >= longest else window,
         output_gate=c.flag("attn_output_gate"),
         bias=c.flag("attention_bias", c.kind in hf_reader.BIASED) or c.flag("qkv_bias"),
+        qk_norm=c.flag("use_qk_norm", c.kind in hf_reader.QK_NORMED),
     )
 
 

@@ -41,6 +41,17 @@ FAMILIES = {
     "qwen3_next": "qwen3.5",
 }
 BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
+# models that normalise queries and keys, which their config does not mention
+QK_NORMED = (
+    "gemma3_text",
+    "gemma4_text",
+    "olmo2",
+    "qwen3",
+    "qwen3_moe",
+    "qwen3_next",
+    "qwen3_5_text",
+    "qwen3_5_moe_text",
+)
 TIED = ("gemma", "gpt2", "falcon", "opt", "cohere")  # tied unless the config says otherwise
 ALTERNATING = {"gemma2": 2, "gemma3_text": 6}  # every n-th layer is global where the config is silent
 # feed-forward units of two matrices that the activation's name does not give away
@@ -97,7 +108,7 @@ _NAMES = frozenset(
     residual_in_fp32 rotary_dim router_jitter_noise scoring_func seq_aux suppress_tokens swiglu_limit
     task_specific_params temperature tf_legacy_loss tie_encoder_decoder top_k top_p topk_group
     topk_method torchscript typical_p use_bfloat16 use_bidirectional_attention use_cache use_conv_bias
-    use_mamba_kernels use_qk_norm use_routing_bias use_unified_vision_chunk vocab_size_per_layer_input
+    use_mamba_kernels use_routing_bias use_unified_vision_chunk vocab_size_per_layer_input
     """.split()  # noqa: SIM905 (ninety names read better as a paragraph)
 )
 

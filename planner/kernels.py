@@ -83,12 +83,18 @@ class Kernels:
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
         """Constants of `operator` in `dtype` and where they were measured.
 
+        An operator may name a use, as in "moe:dispatched": the same kernels, unless the engine borrows
+        others for that use.
+
         Raises
         ------
         LookupError
             If neither this system nor any relative has the operator in any format.
         """
+        operator, _, use = operator.partition(":")
         own = self.borrows.get(operator, self.engine)
+        if use:
+            own = self.borrows.get(f"{operator}:{use}", own)
         engines = (own, *(e for e in ENGINE_ORDER if e != own))
         for system, table in self.tables:
             for wanted in (dtype, *FORMAT_ORDER.get(dtype, ())):

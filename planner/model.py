@@ -26,6 +26,7 @@ class Attention:
     output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5)
     shared_kv: bool = False  # keys serve as values: one projection, one cached vector
     bias: bool = False
+    qk_norm: bool = False  # queries and keys are normalised before they meet
     # multi-head latent attention
     q_lora: int = 0  # 0 means the query projection is not factored
     kv_lora: int = 0

@@ -116,6 +116,13 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
     small = gemm.elementwise(machine, SMALL_KERNEL_WIDTHS * residual)
     ledger.add("small kernels", small, halves / 2)
     ledger.add("host", Cost(machine.engine.layer_s, 0.0), halves / 2)
+    for a in model.attention:
+        if a.qk_norm:
+            # each read and written once; the kernels themselves are counted by the engine
+            heads = a.heads / tp + linears.kv_heads_per_gpu(a, tp)
+            normed = gemm.elementwise(machine, 2 * BF16_BYTES * a.head_dim * heads * tokens)
+            ledger.add("small kernels", normed, a.layers)
+            ledger.add("host", Cost(machine.engine.qk_norm_s, 0.0), a.layers)
     lin = linears.head(model, tp)
     ledger.head = gemm.gemm(machine, BF16, sequences, lin.n, lin.k, graph=graph)
     return ledger

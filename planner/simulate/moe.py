@@ -204,7 +204,7 @@ def grouped_gemm(
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (751.6, 293.6)
     """
-    c = _constants(machine, fmt, kernel)
+    c = _constants(machine, fmt, kernel, dispatched)
     bandwidth = machine.gpu.hbm_bytes_per_s
     per_byte = 1.0 / bandwidth
     per_flop = 1.0 / peak_flops(machine, fmt.rate)
@@ -230,10 +230,11 @@ def grouped_gemm(
     return Cost(load.experts * expert_s + load.pairs * pair_s + around + (first + c.floor_s), light_s)
 
 
-def _constants(machine: Machine, fmt: Format, kernel: str) -> MoeConstants:
+def _constants(machine: Machine, fmt: Format, kernel: str, dispatched: bool) -> MoeConstants:
     if kernel:
         try:
             return machine.kernels.constants(f"{OPERATOR}_{kernel}", fmt.name, MoeConstants)
         except LookupError:
             pass
-    return machine.kernels.constants(OPERATOR, fmt.name, MoeConstants)
+    use = f"{OPERATOR}:dispatched" if dispatched else OPERATOR
+    return machine.kernels.constants(use, fmt.name, MoeConstants)

@@ -65,9 +65,6 @@ def first_token(points: Points) -> float:
 COMPUTED_PER_GPU = 73_700 * (1 - 0.563) / NODE
 
 
-@pytest.mark.xfail(
-    strict=True, reason="wide EP is predicted slow: imbalance of 32 ranks, no overlap of batches"
-)
 def test_deepseek_prefills_on_h800_at_its_published_rate() -> None:
     isl = 2048
     points = prefill.simulate(

@@ -113,6 +113,7 @@ def test_relatives_of_the_same_generation_are_ordered():
 def test_engines_cost_something_and_say_where_from(name):
     engine = PRESETS.engine(name)
     assert 5e-5 <= engine.step_s <= 5e-3 and 1e-6 <= engine.layer_s <= 5e-5
+    assert 0 <= engine.qk_norm_s <= 5e-5
     assert 0 < engine.floor_share <= 1 and 0.9 <= engine.prefill_stretch <= 1.5
     assert 0.5 < engine.memory_fraction < 1 and engine.reserve_bytes >= 1e9
     assert engine.sources
