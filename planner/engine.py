@@ -28,6 +28,7 @@ class EngineProfile:
     floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
     fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
     borrows: Mapping[str, str] = field(default_factory=dict)  # operator to the engine whose kernel it runs
+    two_batches: bool = False  # run in turns, the all-to-all of one behind the kernels of the other
     # scheduling
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
     exposure: float = 1.0  # share of prefill work that stops the decodes beside it

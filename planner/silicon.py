@@ -220,6 +220,7 @@ def _simulate(s: Setup, row: Row, most: float) -> _Measured:
     work = colocated.prompt_side(s, first.tp, prompts, isl) + forward.experts(
         s, first, first_exchange, prompts * isl
     )
+    work = forward.interleave(s, first, first_exchange, work)
     stretch = s.machine.engine.prefill_stretch
     pace = forward.pace(s, first, work.layers(), work.head, prompts * isl, prompts, stretch)
     alone, many = np.broadcast_to(pace.seconds, prompts.shape).ravel()

@@ -42,9 +42,10 @@ def mixed_pass(
     setup: Setup, at: Layouts, exchange: str, batch: Real, chunk: Real, isl: int, osl: int
 ) -> Ledger:
     """The mixed pass, by part, of given layouts."""
-    return mixed_side(setup, at.tp, batch, chunk, isl, osl) + forward.experts(
+    whole = mixed_side(setup, at.tp, batch, chunk, isl, osl) + forward.experts(
         setup, at, exchange, batch + chunk
     )
+    return forward.interleave(setup, at, exchange, whole)
 
 
 def simulate(
@@ -91,10 +92,9 @@ def simulate(
             side: int, tokens: Real, sequences: Real, stretch: float = 1.0, block: Block = block
         ) -> Cost:
             layers, head = sides[side]
-            many = block.batch.size
-            routed = forward.experts(setup, block.stage, block.exchange, tokens).layers()
-            joint = layers.take(block.of_tp, many) + routed.take(block.of_stage, many)
-            top = head.take(block.of_tp, many)
+            routed = forward.experts(setup, block.stage, block.exchange, tokens)
+            joint = block.join(setup, layers, routed)
+            top = head.take(block.of_tp, block.batch.size)
             return forward.pace(setup, block.at, joint, top, tokens, sequences, stretch)
 
         alone = pass_of(0, batch, batch)

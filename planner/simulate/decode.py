@@ -50,7 +50,8 @@ def expert_side(setup: Setup, stage: Layouts, exchange: str, batch: Real, mtp: i
 
 def step(setup: Setup, at: Layouts, exchange: str, batch: Real, isl: int, osl: int, mtp: int = 0) -> Ledger:
     """The whole step, by part, of given layouts."""
-    return attention_side(setup, at.tp, batch, isl, osl, mtp) + expert_side(setup, at, exchange, batch, mtp)
+    whole = attention_side(setup, at.tp, batch, isl, osl, mtp) + expert_side(setup, at, exchange, batch, mtp)
+    return forward.interleave(setup, at, exchange, whole)
 
 
 def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real) -> BoolArray:
@@ -96,8 +97,8 @@ def simulate(
         refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
-        routed = expert_side(setup, block.stage, block.exchange, batch, mtp).layers()
-        layers = mixing_layers.take(block.of_tp, batch.size) + routed.take(block.of_stage, batch.size)
+        routed = expert_side(setup, block.stage, block.exchange, batch, mtp)
+        layers = block.join(setup, mixing_layers, routed)
         pace = forward.pace(setup, spread, layers, head.take(block.of_tp, batch.size), tokens, batch)
         ttl = spread.pp * pace.seconds / gained
         in_flight = batch * spread.pp * spread.attention_dp

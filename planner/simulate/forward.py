@@ -19,13 +19,14 @@ from planner.simulate import attention, collectives, gemm, linear_attention, lin
 from planner.simulate.linears import Linear
 from planner.simulate.machine import Machine
 from planner.simulate.memory import stage_share
-from planner.simulate.roofline import NOTHING, Cost, Real
+from planner.simulate.roofline import NOTHING, BoolArray, Cost, Real
 from planner.space import EXCHANGES, Layouts
 
 BF16 = FORMATS["bf16"]
 # Activations that small fused kernels read and write per token, in units of the hidden width:
 # two residual-and-norm pairs (read residual and input, write both), and the gated activation.
 SMALL_KERNEL_WIDTHS = 10.0
+EXCHANGE = "exchange"  # the part that interleaved batches hide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +59,15 @@ class Ledger:
 
     def layers(self) -> Cost:
         """All layers together."""
+        kept, moved = self.apart()
+        return kept + moved
+
+    def apart(self) -> tuple[Cost, Cost]:
+        """All layers in two: what the GPUs work, and the traffic to experts and back."""
         total = NOTHING
-        for cost in self.parts.values():
-            total = total + cost
-        return total
+        for part, cost in self.parts.items():
+            total = total if part == EXCHANGE else total + cost
+        return total, self.parts.get(EXCHANGE, NOTHING)
 
 
 def _multiply(
@@ -174,7 +180,50 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
             gathered = fmt.activation_bytes * width * group
             moved = collectives.all_gather(machine, gathered, stage.stage_gpus)
             moved = moved + collectives.reduce_scatter(machine, BF16_BYTES * width * group, stage.stage_gpus)
-        ledger.add("exchange", moved, f.layers)
+        ledger.add(EXCHANGE, moved, f.layers)
+    return ledger
+
+
+def interleaves(setup: Setup, at: Layouts, exchange: str) -> BoolArray:
+    """Which layouts run their batches in two halves: those that dispatch tokens beyond the domain.
+
+    Within a domain the exchange is too short to pay for reading all weights twice, and engines leave
+    it off.
+    """
+    splits = setup.machine.engine.two_batches and exchange == EXCHANGES[1]
+    return np.asarray(splits & (at.stage_gpus > setup.machine.fabric.scale_up_gpus))
+
+
+def again(setup: Setup, stage: Layouts, exchange: str) -> Cost:
+    """What a second pass costs before its tokens: weights and launches of all layers."""
+    beside = shared(setup, stage.tp, 1.0, 1.0, graph=True).layers()
+    return beside + experts(setup, stage, exchange, 1.0).apart()[0]
+
+
+def interleaved(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost:
+    """All layers of a batch that runs as two halves where `split` and that is faster, else as one.
+
+    ``min(work + moved, max(work + second, moved))``: while one half is on the wire the other computes,
+    and `second` (see `again`) is what the second reading of all weights adds. Light is the longer of
+    the two, whichever way it runs. Published gains of two-batch overlap in wide expert parallelism:
+    27 to 35 % (SGLang on 96 H100).
+    """
+    halves = np.maximum(work.seconds + second.seconds, moved.seconds)
+    whole = work.seconds + moved.seconds
+    return Cost(
+        np.where(split, np.minimum(whole, halves), whole),
+        np.where(split, np.maximum(work.light_s, moved.light_s), work.light_s + moved.light_s),
+    )
+
+
+def interleave(setup: Setup, at: Layouts, exchange: str, ledger: Ledger) -> Ledger:
+    """The ledger of a pass of layouts `at` with what `interleaved` leaves to be seen of its exchange."""
+    split = interleaves(setup, at, exchange)
+    if split.any():
+        work, moved = ledger.apart()
+        whole = interleaved(work, moved, again(setup, at, exchange), split)
+        seen = whole.seconds - work.seconds
+        ledger.parts[EXCHANGE] = Cost(seen, np.minimum(whole.light_s - work.light_s, seen))
     return ledger
 
 

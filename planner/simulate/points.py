@@ -8,7 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from planner.simulate.roofline import FloatArray, Real
+from planner.simulate import forward
+from planner.simulate.forward import Ledger, Setup
+from planner.simulate.roofline import Cost, FloatArray, Real
 from planner.space import EXCHANGES, Layouts
 
 BLOCK_POINTS = 8192  # longer arrays leave the second-level cache and are paged in anew each time
@@ -68,6 +70,25 @@ class Block:
     of_tp: npt.NDArray[np.intp]  # into `widths(at)`
     exchange: str
     batch: FloatArray  # (1, batches, 1)
+
+    def join(self, setup: Setup, mixing: Cost, routed: Ledger) -> Cost:
+        """All layers of the block's passes, shape (layouts, batches, inner).
+
+        Parameters
+        ----------
+        mixing
+            Layers beside the experts, a row for each of `widths(at)`.
+        routed
+            Experts and the traffic to them, a row for each stage.
+        """
+        many = self.batch.size
+        work, moved = (cost.take(self.of_stage, many) for cost in routed.apart())
+        work = mixing.take(self.of_tp, many) + work
+        split = forward.interleaves(setup, self.stage, self.exchange)
+        if not split.any():
+            return work + moved
+        second = forward.again(setup, self.stage, self.exchange).take(self.of_stage, 1)
+        return forward.interleaved(work, moved, second, split[self.of_stage])
 
 
 def widths(at: Layouts) -> FloatArray:

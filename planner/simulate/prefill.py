@@ -33,7 +33,8 @@ def attention_side(setup: Setup, tp: Real, batch: Real, chunks: Real, isl: int) 
 def mean_pass(setup: Setup, at: Layouts, exchange: str, batch: Real, chunks: Real, isl: int) -> Ledger:
     """The mean pass, by part, of given layouts."""
     mean, _ = attention_side(setup, at.tp, batch, chunks, isl)
-    return mean + forward.experts(setup, at, exchange, batch * isl / chunks)
+    whole = mean + forward.experts(setup, at, exchange, batch * isl / chunks)
+    return forward.interleave(setup, at, exchange, whole)
 
 
 def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> BoolArray:
@@ -69,13 +70,10 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
         refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
-        routed = forward.experts(setup, block.stage, block.exchange, tokens).layers()
-        routed = routed.take(block.of_stage, batch.size)
+        routed = forward.experts(setup, block.stage, block.exchange, tokens)
         top = head.take(block.of_tp, batch.size)
         usual, final = (
-            forward.pace(
-                setup, spread, part.take(block.of_tp, batch.size) + routed, top, tokens, batch, stretch
-            )
+            forward.pace(setup, spread, block.join(setup, part, routed), top, tokens, batch, stretch)
             for part in (mean_layers, last_layers)
         )
         busy = counts * usual.seconds
