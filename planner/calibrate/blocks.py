@@ -24,7 +24,7 @@ from planner.simulate import attention
 from planner.simulate.constants import bounded, seconds, serial
 from planner.simulate.gemm import gemm
 from planner.simulate.machine import Machine
-from planner.simulate.roofline import Cost, FloatArray, soft_max
+from planner.simulate.roofline import Cost, FloatArray, Real, soft_max
 
 OPERATORS = {"prefill": "mla_prefill_block", "decode": "mla_decode_block"}
 HIDDEN, Q_LORA = 7168, 1536  # DeepSeek-V3
@@ -76,17 +76,19 @@ class _Part:
         )
 
 
-def around(c: BlockConstants, kernels: Cost, tokens: FloatArray, heads: FloatArray) -> Cost:
+def around(
+    c: BlockConstants, kernels: Cost, tokens: FloatArray, heads: FloatArray, more_host_s: Real = 0.0
+) -> Cost:
     """A block of these kernels as an engine runs it.
 
-        t = soft_max(kernels + floor_s + tokens (token_s + row_s heads), host_s)
+        t = soft_max(kernels + floor_s + tokens (token_s + row_s heads), host_s + more_host_s)
 
     >>> c = BlockConstants(floor_s=1e-6, token_s=0.0, row_s=0.0, host_s=2e-5, serial=0.0)
     >>> float(around(c, Cost(5e-6, 1e-6), np.float64(1), np.float64(1)).seconds)
     2e-05
     """
     added = c.floor_s + tokens * (c.token_s + c.row_s * heads)
-    return Cost(soft_max(kernels.seconds + added, c.host_s, c.serial), kernels.light_s)
+    return Cost(soft_max(kernels.seconds + added, c.host_s + more_host_s, c.serial), kernels.light_s)
 
 
 def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:

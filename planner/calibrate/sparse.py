@@ -51,8 +51,12 @@ BLOCKS = {
 
 
 # Where the host's launches hide them, the kernels' floors are those that TensorRT-LLM's rows give
-HIDDEN_FLOORS = {"index_floor_s": 3e-5, "index_split_s": 3e-7, "floor_s": 1e-5}
+HIDDEN_FLOORS = {"index_floor_s": 3e-5, "index_split_s": 3e-7}
+# of the sparse kernel alone, as MLA's decode kernels have it; the rest is the indexer's
+FLOOR_S = 1e-5
 SGLANG_DENSE_TOKENS = 2048
+# its prompts of 65,536 tokens cost the host as much as short ones, those of 131,072 a third more
+ONE_PIECE = 1e5
 SGLANG_GRAPH_BATCH = 256
 
 
@@ -97,6 +101,10 @@ class _Part:
     past: FloatArray
     heads: FloatArray
 
+    def in_pieces(self) -> FloatArray:
+        """1 where the context is longer than what is scored in one piece."""
+        return np.asarray(self.new + self.past > ONE_PIECE, dtype=np.float64)
+
     def cost(self, machine: Machine, kv: str, phase: str, kind: str = "") -> Cost:
         b, tokens, heads = self.block, self.batch * self.new, self.heads
         outer = _outer(machine, b, self.fmt, tokens, heads)
@@ -112,7 +120,7 @@ class _Part:
             machine,
             kv,
             tokens,
-            np.minimum(mean, b.topk),
+            sparse_attention.mean_attended(mean, b.topk, self.new),
             self.heads,
             b.latent,
             b.rope,
@@ -129,12 +137,14 @@ class _Part:
 
 
 def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
+    c = machine.kernels.constants(sparse_attention.OPERATORS[phase], kv, sparse_attention.SparseConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
         cost = part.cost(machine, kv, phase)
-        taken[part.rows], light[part.rows] = cost.seconds, cost.light_s
-    c = machine.kernels.constants(sparse_attention.OPERATORS[phase], kv, sparse_attention.SparseConstants)
-    return Cost(np.maximum(taken, c.host_s), light)
+        host_s = c.host_s + (part.fmt != "bf16") * c.host_quantised_s
+        taken[part.rows] = np.maximum(cost.seconds, host_s + part.in_pieces() * c.host_pieces_s)
+        light[part.rows] = cost.light_s
+    return Cost(taken, light)
 
 
 def _parts(rows: Rows) -> list[_Part]:
@@ -183,7 +193,7 @@ def group(system: str, engine: str, kv: str, rows: Rows, phase: str) -> Group:
         measured_s=measured_s,
         keys=row_keys(rows),
         range=span(rows, "batch_size", "isl", "step", "num_heads"),
-        fixed=_fixed(engine, phase),
+        fixed=_fixed(engine, phase, kv),
         start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
     )
 
@@ -217,17 +227,39 @@ def _predict_variant(
     operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: str, machine: Machine
 ) -> Cost:
     c = machine.kernels.constants(operator, kv, BlockConstants)
+    whole = machine.kernels.constants(sparse_attention.OPERATORS[phase], kv, sparse_attention.SparseConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
-        cost = around(c, part.cost(machine, kv, phase, kind), part.batch * part.new, part.heads)
+        tokens, pieces_s = part.batch * part.new, part.in_pieces() * whole.host_pieces_s
+        cost = around(c, part.cost(machine, kv, phase, kind), tokens, part.heads, pieces_s)
         taken[part.rows], light[part.rows] = cost.seconds, cost.light_s
     return Cost(taken, light)
 
 
-def _fixed(engine: str, phase: str) -> dict[str, float]:
-    """Constants that the rows cannot tell: floors under the host's time; decode clears no table."""
-    hidden = HIDDEN_FLOORS if engine == "vllm" or (engine == "sglang" and phase == "prefill") else {}
-    return {**hidden, **({"index_clear_s": 0.0} if phase == "decode" else {})}
+def _fixed(engine: str, phase: str, kv: str) -> dict[str, float]:
+    """Constants that the rows cannot tell.
+
+    The sparse kernel's floor beside the indexer's; the indexer's own, and splits, under the host's time.
+    Gathering in prefill, which grows as the padding of a tile does; index keys, in decode as many as
+    scores, and a table to clear. The kernel for few heads where an engine has none; the host's time
+    where CUDA graphs replay the block, and where GEMMs of all formats are launched alike.
+    """
+    fixed = {"floor_s": FLOOR_S}
+    if phase == "decode":
+        fixed |= {"index_clear_s": 0.0, "index_memory": attention.CACHE_READ_SHARE}
+    else:
+        fixed |= {"memory": attention.CACHE_READ_SHARE}
+    if not (engine == "vllm" and phase == "prefill" and kv == "fp8"):
+        fixed |= {"narrow_s": 0.0}
+    if engine != "sglang" or phase == "decode":
+        fixed |= {"host_pieces_s": 0.0}
+    if engine == "trtllm":
+        fixed |= {"host_quantised_s": 0.0}
+    elif phase == "decode":
+        fixed |= {"host_s": 0.0, "host_quantised_s": 0.0}
+    else:
+        fixed |= HIDDEN_FLOORS
+    return fixed
 
 
 def _usable(row: Mapping[str, str], phase: str) -> bool:
@@ -237,13 +269,9 @@ def _usable(row: Mapping[str, str], phase: str) -> bool:
     takes the dense kernel for prompts within the top k, and in decode no CUDA graph beyond 256
     sequences, where the host's launches take most of the time.
     """
-    if "GLM-5.2" in row["model"]:
+    if variant(row, phase):
         return False
-    if row["engine"] != "sglang":
-        return True
-    if phase == "prefill":
-        return float(row["isl"]) + float(row["step"]) > SGLANG_DENSE_TOKENS
-    return float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
+    return row["engine"] != "sglang" or phase == "prefill" or float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
 
 
 def variant(row: Mapping[str, str], phase: str) -> str:

@@ -26,14 +26,17 @@ class Bounds:
     start: float
 
 
-def bounded(low: float, high: float, start: float) -> Any:
-    """A constant in [low, high]."""
-    return dataclasses.field(metadata={"bounds": Bounds(low, high, start)})
+def bounded(low: float, high: float, start: float, default: float | None = None) -> Any:
+    """A constant in [low, high]; with a `default`, one that a kernels file may leave out."""
+    metadata = {"bounds": Bounds(low, high, start)}
+    if default is None:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(metadata=metadata, default=default)
 
 
-def share(start: float, low: float = 0.02) -> Any:
+def share(start: float, low: float = 0.02, default: float | None = None) -> Any:
     """A share of a data-sheet peak, in (0, 1]."""
-    return bounded(low, 1.0, start)
+    return bounded(low, 1.0, start, default)
 
 
 def serial(start: float = 0.2) -> Any:

@@ -331,7 +331,7 @@ def _sparse(
         machine,
         kv,
         tokens,
-        np.minimum(context, float(a.index_topk)),
+        sparse_attention.mean_attended(context, float(a.index_topk), new),
         heads,
         a.kv_lora,
         a.rope_dim,

@@ -20,6 +20,10 @@ ELEMENTWISE_SHARE = 0.84
 # behind presets/kernels take 2.1 us, launch included.
 ELEMENTWISE_FLOOR_S = 1.5e-6
 
+# The per-tensor fp8 kernels of vLLM and SGLang (CUTLASS) work on whole vectors of rows: with 1,025 or
+# 257 rows they take up to twice as long as with 1,024 or 256. Engines pad their batches to such multiples.
+EVEN_ROWS = 4.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GemmConstants:
@@ -33,6 +37,12 @@ class GemmConstants:
     input_s: float = bounded(1e-17, 1e-11, 1e-13)  # per element of x: quantising, scales
     output_s: float = bounded(1e-17, 1e-11, 1e-13)  # per element of y: epilogue that does not hide
     host_s: float = seconds(3e-6)  # host time of a launch outside a CUDA graph; shorter kernels hide in it
+    row_s: float = bounded(1e-13, 1e-7, 1e-9, default=0.0)  # per row of x: quantised by a block of its own
+    # of the tensor cores' speed, where tokens are no multiple of `EVEN_ROWS` and the kernel minds
+    ragged: float = share(0.9, low=0.2, default=1.0)
+    # host time beyond `host_s`: padding such rows first; a kernel for more than a few rows. Calibration only
+    host_ragged_s: float = bounded(1e-9, 1e-3, 1e-5, default=0.0)
+    host_many_s: float = bounded(1e-9, 1e-3, 1e-5, default=0.0)
 
 
 def peak_flops(machine: Machine, rate: str) -> float:
@@ -41,7 +51,9 @@ def peak_flops(machine: Machine, rate: str) -> float:
     return peaks.get(rate, peaks["bf16"])
 
 
-def gemm(machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph: bool = False) -> Cost:
+def gemm(
+    machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph: bool = False, padded: bool = True
+) -> Cost:
     """``y[tokens, n] = x[tokens, k] @ w[k, n]``, weights streamed once.
 
         t_c = 2 tokens n k / (compute peak) + depth_s k
@@ -58,6 +70,9 @@ def gemm(machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph
         Rows of x, columns and rows of w on this GPU; any broadcastable shapes.
     graph
         Launched from a CUDA graph: the host's time for a launch does not show.
+    padded
+        Rows come in multiples of 4, as engines batch them, whatever `tokens` says. Otherwise those
+        that do not are computed at the share `ragged` of the speed.
 
     Returns
     -------
@@ -82,9 +97,12 @@ def gemm(machine: Machine, fmt: Format, tokens: Real, n: Real, k: Real, *, graph
     light_memory = weights * (fmt.weight_bytes / bandwidth) + tokens * (
         (fmt.activation_bytes * k + BF16_BYTES * n) / bandwidth
     )
+    compute: Real = c.compute
+    if not padded:
+        compute = np.where(np.mod(tokens, EVEN_ROWS) > 0.0, c.ragged, 1.0) * c.compute
     taken = (
-        soft_max(light_compute / c.compute + c.depth_s * k, light_memory / c.memory, c.serial)
-        + tokens * (c.input_s * k + c.output_s * n)
+        soft_max(light_compute / compute + c.depth_s * k, light_memory / c.memory, c.serial)
+        + tokens * (c.input_s * k + c.output_s * n + c.row_s)
         + c.floor_s
     )
     if not graph:

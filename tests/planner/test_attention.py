@@ -190,6 +190,60 @@ def test_sparse_attention_does_not_grow_with_context() -> None:
     assert long / short < 0.5 * dense[1] / dense[0]
 
 
+@pytest.mark.parametrize(
+    ("new", "past"), [(1, 100), (64, 0), (512, 1800), (4096, 0), (300, 1900), (16, 9000)]
+)
+def test_attended_is_the_mean_over_queries(new: int, past: int) -> None:
+    contexts = past + np.arange(new) + 0.5
+    found = sparse_attention.mean_attended(past + 0.5 * new, 2048.0, new)
+    assert found == pytest.approx(np.minimum(contexts, 2048.0).mean(), abs=0.5)
+
+
+SPARSE = dict.fromkeys(bounds(sparse_attention.SparseConstants), 0.0) | {
+    "index_compute": 1.0,
+    "index_memory": 1.0,
+    "compute": 0.5,
+    "memory": 0.5,
+}
+
+
+def test_empty_places_cost_what_the_kernel_works_on_them() -> None:
+    def taken(**more: float) -> float:
+        machine = h200(dsa_prefill=SPARSE | more)
+        shape = ("fp8", 4096, 512.0, 16, 512, 64)
+        cost = sparse_attention.sparse_mla(machine, *shape, slots=2048, phase="prefill", queries=1024)
+        return float(cost.seconds)
+
+    skipped, half, all_of_them = (taken(unfilled=share) for share in (0.0, 0.5, 1.0))
+    assert skipped < half < all_of_them < 4.0 * skipped
+    assert half == pytest.approx(0.5 * (skipped + all_of_them))
+    assert taken(narrow_s=1e-10) - skipped == pytest.approx(4096 * 2048 * 1e-10)
+
+
+def test_few_heads_alone_take_the_narrow_kernel() -> None:
+    wide, narrow = h200(dsa_prefill=SPARSE), h200(dsa_prefill=SPARSE | {"narrow_s": 1e-10})
+    for heads, same in ((16, False), (32, True)):
+        shape = ("fp8", 4096, 2048.0, heads, 512, 64)
+        pair = [
+            float(sparse_attention.sparse_mla(m, *shape, slots=2048, phase="prefill", queries=64).seconds)
+            for m in (wide, narrow)
+        ]
+        assert (pair[0] == pair[1]) is same
+
+
+def test_index_keys_are_collected_once_a_sequence() -> None:
+    machine = h200(dsa_prefill=SPARSE | {"index_memory": 0.01, "index_compute": 1.0})
+    few, many = (
+        float(
+            sparse_attention.indexer(
+                machine, 4096, 65536, 1, 128, 2048, kv="fp8", phase="prefill", queries=queries
+            ).seconds
+        )
+        for queries in (4096, 64)
+    )
+    assert 30.0 < many / few < 64.0  # 64 sequences' keys in place of one's
+
+
 def test_linear_attention_grows_with_tokens_alone() -> None:
     machine = on("h200", "vllm")
     once = linear_attention.prefill(machine, 1, 4096, 16, 128, 32, 128, 4)

@@ -24,6 +24,7 @@ from planner.calibrate.fit import (
     trial_machine,
     write_kernels,
 )
+from planner.calibrate.gemm import groups as gemm_groups
 from planner.precision import FORMATS
 from planner.simulate.example import h200
 from planner.simulate.gemm import GemmConstants, gemm
@@ -160,6 +161,29 @@ def test_constants_are_written_with_four_digits(fitted: Fit) -> None:
     assert all(value == significant(value) for value in written.values())
     assert significant(1.23456e-7) == 1.235e-07
     assert significant(0.0) == 0.0
+
+
+def test_a_launch_of_its_own_waits_for_the_host() -> None:
+    rows = [
+        {"system": "test", "engine": "vllm", "dtype": "fp8_block", "n": "128", "k": "128", "latency_us": "60"}
+        | {"m": str(m)}
+        for m in (8, 9, 64, 65)
+    ]
+    (group,) = gemm_groups(rows)
+    host = {"host_s": 5e-5, "host_ragged_s": 2e-5, "host_many_s": 3e-5}
+    found = group.predict(trial_machine(SYSTEM, group, TRUE | host)).seconds
+    assert found == pytest.approx([5e-5, 7e-5, 8e-5, 1e-4])
+    assert group.fixed["floor_s"] > 0.0  # the host hides the kernel's own
+
+
+def test_only_kernels_that_mind_odd_rows_are_fitted_so() -> None:
+    row = {"system": "test", "m": "9", "n": "128", "k": "128", "latency_us": "6"}
+    kinds = [("vllm", "fp8"), ("sglang", "fp8"), ("trtllm", "fp8"), ("vllm", "bfloat16")]
+    fixed = [
+        next(iter(gemm_groups([row | {"engine": engine, "dtype": dtype}]))).fixed for engine, dtype in kinds
+    ]
+    assert ["ragged" in f for f in fixed] == [False, False, True, True]
+    assert ["row_s" in f for f in fixed] == [False, True, True, True]
 
 
 def test_rows_are_read_and_split() -> None:

@@ -109,6 +109,29 @@ def test_a_launch_hides_a_short_kernel_unless_a_graph_replays_it() -> None:
     assert gemm(machine, FORMATS["bf16"], 1, 128, 128, graph=True).seconds < 1e-6
 
 
+def test_odd_rows_are_slow_only_where_nothing_pads_them() -> None:
+    own = dict.fromkeys(bounds(GemmConstants), 0.0) | {"compute": 0.8, "memory": 0.8, "ragged": 0.5}
+    machine = h200(gemm=own)
+    rows = np.array([1024.0, 1025.0])
+    even, odd = gemm(machine, FORMATS["fp8"], rows, 8192, 8192, padded=False).seconds
+    assert odd == pytest.approx(2.0 * even, rel=2e-3)
+    even, odd = gemm(machine, FORMATS["fp8"], rows, 8192, 8192).seconds
+    assert odd == pytest.approx(even, rel=2e-3)
+
+
+def test_rows_quantised_one_by_one_take_their_time() -> None:
+    own = dict.fromkeys(bounds(GemmConstants), 0.0) | {"compute": 1.0, "memory": 1.0, "ragged": 1.0}
+    plain, slow = (gemm(h200(gemm=own | {"row_s": s}), FORMATS["fp8"], 2048, 256, 256) for s in (0.0, 5e-9))
+    assert slow.seconds - plain.seconds == pytest.approx(2048 * 5e-9)
+    assert slow.light_s == plain.light_s
+
+
+def test_kernels_files_may_leave_out_what_few_kernels_have() -> None:
+    needed = [f.name for f in dataclasses.fields(GemmConstants) if f.default is dataclasses.MISSING]
+    c = GemmConstants(**dict.fromkeys(needed, 0.5))
+    assert (c.ragged, c.row_s, c.host_ragged_s, c.host_many_s) == (1.0, 0.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize("grow", [lambda x: x, lambda x: x + 1e6])
 def test_elementwise_moves_memory(grow: Callable[[float], float]) -> None:
     machine = on("h200", "trtllm")
