@@ -34,7 +34,8 @@ def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> i
         "[--figure N] [--json | --out DIR] [--ascii]",
         "Rebuild the study that ratematch stands on, Beyond the Buzz (arXiv 2506.05508): its figures from\n"
         "this simulator, its findings checked, and what it leaves out: fixed ratios, small fleets, other\n"
-        "systems and models. A finding that does not hold is shown as such; the exit code stays 0.",
+        "systems and models. Each finding is judged in the study's own setting, as served today, and on\n"
+        "perfect kernels; one that does not hold is shown as such, and the exit code stays 0.",
         "  ratematch paper\n  ratematch paper --figure 9\n  ratematch paper --json\n"
         "  ratematch paper --out docs    # docs/paper.md, docs/paper/*.csv, and pictures with\n"
         "                                # pip install 'ratematch[figures]'",
@@ -82,7 +83,8 @@ def _screen(done: Reproduction, ascii: bool) -> str:
             report.pays_text(done.pays),
         ]
     if done.verdicts:
-        blocks += [report.claims_text(done, min(width, NARROW))]
+        blocks.append(report.claims_text(done, min(width, NARROW)))
+        blocks.append(textwrap.fill(report.settings_summary(done), min(width, NARROW)))
     return "\n\n".join([*blocks, report.summary(done)])
 
 
@@ -91,7 +93,7 @@ def _name(figure: Figure) -> str:
 
 
 def _write(done: Reproduction, out: Path) -> list[Path]:
-    from planner.paper import report
+    from planner.paper import page, report
     from tui import paper_figures
 
     folder = out / FOLDER
@@ -115,7 +117,7 @@ def _write(done: Reproduction, out: Path) -> list[Path]:
                 pictures[figure.id] = "```text\n" + "\n\n".join(panels) + "\n```"
         if done.pays:
             save(folder / "where-it-pays.csv", report.pays_csv(done.pays))
-        save(out / PAGE, report.to_markdown(done, pictures))
+        save(out / PAGE, page.to_markdown(done, pictures))
     except OSError as error:
         raise InputError("out", str(out), f"a folder to write to ({error.strerror or error})") from None
     return written

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 18  # rows of a panel, axis included
 WIDEST = 100
+MOST_MARKS = 8  # points of a line that each get a tick
 # the terminal's own palette, so that both dark and light backgrounds read well
 _HUES = (6, 3, 2, 5, 1, 4, 7)
 _LETTERS = "abcdefg"
@@ -117,7 +118,8 @@ def save(figure: Figure, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> lis
     matplotlib.rcParams.update({"svg.hashsalt": "ratematch", "svg.fonttype": "none"})  # the same every time
     from matplotlib import pyplot
 
-    columns = min(len(figure.panels), 2 if len(figure.panels) != 3 else 3)
+    alike = sum(panel.setting == figure.panels[0].setting for panel in figure.panels)
+    columns = alike if alike <= 3 else 2  # each setting on rows of its own
     rows = math.ceil(len(figure.panels) / columns)
     canvas, axes = pyplot.subplots(
         rows, columns, figsize=(5.2 * columns, 3.6 * rows), squeeze=False, layout="constrained"
@@ -139,10 +141,17 @@ def _panel(draw: Any, panel: Panel) -> None:
         if series.dots:
             draw.plot(series.x, series.y, ".", color="#B8C0CA", markersize=2, zorder=0)
         else:
-            draw.plot(series.x, series.y, label=series.name, linewidth=1.6)
+            (line,) = draw.plot(series.x, series.y, label=series.name, linewidth=1.6)
+            if series.y_band is not None:
+                low, high = (series.y * factor for factor in series.y_band)
+                draw.fill_between(series.x, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
     draw.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
     if panel.x_log:
         draw.set_xscale("log")
+        marks = np.unique(np.concatenate([s.x for s in panel.series]))
+        if len(marks) <= MOST_MARKS:
+            draw.set_xticks(marks, [f"{mark:g}" for mark in marks])
+            draw.set_xticks([], minor=True)
     else:
         draw.set_xlim(left=0)
     if panel.y_log:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.accuracy import Range, compare
 from planner.paper import pool, probes
 from planner.paper.cases import HEAVY, MODELS, OTHER_MODELS, PATTERNS, heavy
-from planner.paper.drawing import PER_GPU, RATIO, USER, Figure, Panel, Series, frontier_panel, frontier_series
+from planner.paper.drawing import RATIO, USER, Figure, Panel, Series
+from planner.paper.panels import MATCHED, axis, bands, frontiers, held, matched, traffic
 from planner.paper.pool import LOOSE, MEDIUM, STEPS, TIGHT
 from planner.paper.study import Case, Study
 
@@ -39,6 +41,8 @@ class Row:
     gain_loose: float
     gain_medium: float
     gain_tight: float
+    medium_low: float  # 80 % band of gain_medium, errors of both ways taken as independent; nan: not known
+    medium_high: float
     most_per_gpu: float  # output tokens/s per GPU at the loose end, split
     most_per_gpu_colocated: float
     fastest_user: float  # tokens/s per user, split
@@ -61,6 +65,8 @@ def row(study: Study, case: Case) -> Row | None:
     gains = pool.gain(split, together)
     end = pool.axis_end(split, together)
     ratio = split.column(split.ratio, STEPS * end)
+    medium = pool.mean(gains, MEDIUM)
+    low, high = _gain_band(study, case, medium)
     return Row(
         model=case.model,
         system=case.system,
@@ -68,14 +74,23 @@ def row(study: Study, case: Case) -> Row | None:
         isl=case.isl,
         osl=case.osl,
         gain_loose=pool.mean(gains, LOOSE),
-        gain_medium=pool.mean(gains, MEDIUM),
+        gain_medium=medium,
         gain_tight=pool.mean(gains, TIGHT),
+        medium_low=low,
+        medium_high=high,
         most_per_gpu=float(split.per_gpu[0]),
         most_per_gpu_colocated=float(together.per_gpu[0]),
         fastest_user=split.end,
         ratio_loose=float(ratio[0]),
         ratio_tight=float(ratio[-1]),
     )
+
+
+def _gain_band(study: Study, case: Case, gain: float) -> Range:
+    apart, joint = bands(study, case)
+    if apart is None or joint is None:
+        return float("nan"), float("nan")
+    return compare(gain, apart.throughput, joint.throughput)
 
 
 def where_it_pays(study: Study) -> tuple[Row, ...]:
@@ -86,51 +101,35 @@ def where_it_pays(study: Study) -> tuple[Row, ...]:
 
 
 def _systems(study: Study) -> Figure:
-    panels = []
-    for system in ("h200", "b200"):
-        for model in MODELS:
-            case = elsewhere(model, system, HEAVY.isl, HEAVY.osl)
-            series = (
-                frontier_series("disaggregated", study.split(case)),
-                frontier_series("co-located", study.together(case)),
-            )
-            panels.append(frontier_panel(f"{model} on {system}, {case.weights}, 16k/2k", series))
+    cases = [elsewhere(m, s, HEAVY.isl, HEAVY.osl) for s in ("h200", "b200") for m in MODELS]
     return Figure(
         id="systems",
         title="The study's models on HGX H200 (FP8) and HGX B200 (FP4), 16k/2k",
         notes=("Domains of 8; larger instances cross the network.",),
-        panels=tuple(panels),
+        panels=tuple(_one(study, case, f", {case.weights}") for case in cases),
     )
 
 
 def _models(study: Study) -> Figure:
-    panels = []
-    for model in OTHER_MODELS:
-        case = heavy(model)
-        series = (
-            frontier_series("disaggregated", study.split(case)),
-            frontier_series("co-located", study.together(case)),
-        )
-        panels.append(frontier_panel(f"{model} on gb200, 16k/2k", series))
     return Figure(
         id="models",
         title="Models that the study lacks, 16k/2k on GB200",
         notes=("Other traffic and systems: the table of where a split pays.",),
-        panels=tuple(panels),
+        panels=tuple(_one(study, heavy(model)) for model in OTHER_MODELS),
     )
+
+
+def _one(study: Study, case: Case, formats: str = "") -> Panel:
+    title = f"{case.model} on {case.system}{formats}, {traffic(case)}"
+    return frontiers(study, case, title, piggybacked=False)
 
 
 def _held(study: Study) -> Figure:
     """Dynamic against fixed matching: share of the matched throughput left at each held ratio."""
-    curve = study.split(HEAVY)
-    end = curve.axis_end
-    user = STEPS * end
-    best = curve.at(user)
+    over = axis(study, HEAVY)
+    best = over.best()
     single, loss = probes.best_single_ratio(study)
-    series = tuple(
-        Series(name=f"held at {held:g}", x=user, y=probes.fixed_curve(study, HEAVY, held, user) / best)
-        for held in HELD
-    )
+    series = tuple(Series(name=f"held at {r:g}", x=over.user, y=held(study, HEAVY, r) / best) for r in HELD)
     return Figure(
         id="matching",
         title="Dynamic against fixed matching: DeepSeek-R1, 16k/2k",
@@ -139,29 +138,32 @@ def _held(study: Study) -> Figure:
         ),
         panels=(
             Panel(
-                title="Share of matched throughput", x_label=USER, y_label="share", series=series, x_one=end
+                title="Share of matched throughput",
+                x_label=USER,
+                y_label="share",
+                series=series,
+                x_one=over.end,
             ),
             Panel(
                 title="The ratio that matching takes",
                 x_label=USER,
                 y_label=RATIO,
                 y_log=True,
-                x_one=end,
-                series=(Series(name="matched", x=user, y=curve.column(curve.ratio, user)),),
+                x_one=over.end,
+                series=(Series(name=MATCHED, x=over.user, y=over.ratio()),),
             ),
         ),
     )
 
 
 def _budget(study: Study) -> Figure:
-    whole = study.split(HEAVY)
-    end = whole.axis_end
-    user = STEPS * end
-    series = [Series(name="without limit", x=user, y=whole.at(user))]
+    over = axis(study, HEAVY)
+    series = [matched(study, HEAVY, "without limit")]
     for gpus in (16, 32, 72, 288):
         curve = study.budget(HEAVY, gpus)
-        ratio = {"ctx_gen_ratio": [float(r) for r in curve.column(curve.ratio, user)]}
-        series.append(Series(name=f"{gpus} GPUs", x=user, y=curve.at(user), columns=ratio))
+        ratio = {"ctx_gen_ratio": [float(r) for r in curve.column(curve.ratio, over.user)]}
+        line = Series(name=f"{gpus} GPUs", x=over.user, y=curve.at(over.user), columns=ratio)
+        series.append(line.banded(study.band(HEAVY, "disaggregated")))
     losses = [float(np.mean(probes.budget_loss(study, HEAVY, b))) for b in probes.BUDGETS]
     return Figure(
         id="budget",
@@ -170,14 +172,7 @@ def _budget(study: Study) -> Figure:
             "Throughput over all GPUs of the fleet, idle ones too; whole instances, one layout per pool.",
         ),
         panels=(
-            Panel(
-                title="Frontiers under a budget",
-                x_label=USER,
-                y_label=PER_GPU,
-                series=tuple(series),
-                x_one=end,
-                y_one=float(np.max(series[0].y)),
-            ),
+            over.panel("Frontiers under a budget", tuple(series)),
             Panel(
                 title="Mean loss over the axis",
                 x_label="GPUs",

@@ -1,13 +1,14 @@
 """The 23 checkable findings of the study: what is expected, how far off may be, and what we get.
 
 Expected values, directions and tolerances were written down before the first result was looked at;
-`tolerance` says why each is what it is. A check is made of parts and passes when every part holds.
+`tolerance` says why each is what it is, and `changed` where a check was brought closer to the finding
+after that. A check is made of parts and passes when every part holds.
 "Open" is left to findings on measured hardware that a steady-state simulator cannot decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.paper.study import Study
@@ -40,35 +41,28 @@ class Claim:
     tolerance: str
     check: Callable[[Study], tuple[Part, ...]]
     differs: str = ""  # physics or unknown settings that explain a fail, or why a claim stays open
+    changed: str = ""  # how, why and with what effect the check was changed after the first look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A claim with what this simulator gives, and what it would give on perfect kernels."""
+    """A claim with what this simulator gives in each setting, by the setting's name; the first counts."""
 
     claim: Claim
-    parts: tuple[Part, ...]
-    on_perfect: tuple[Part, ...]
+    parts: Mapping[str, tuple[Part, ...]]
 
     @property
     def verdict(self) -> str:
-        """pass, fail or open."""
-        return _verdict(self.parts)
+        """pass, fail or open, in the setting that counts."""
+        return self.of(next(iter(self.parts)))
 
-    @property
-    def perfect_verdict(self) -> str:
-        """The same on perfect kernels."""
-        return _verdict(self.on_perfect)
+    def of(self, setting: str) -> str:
+        """pass, fail or open in one setting."""
+        return _verdict(self.parts[setting])
 
-    @property
-    def got(self) -> str:
+    def got(self, setting: str) -> str:
         """All parts in one line; those that do not hold are marked."""
-        return _line(self.parts)
-
-    @property
-    def perfect_got(self) -> str:
-        """The same on perfect kernels."""
-        return _line(self.on_perfect)
+        return _line(self.parts[setting])
 
 
 def _verdict(parts: tuple[Part, ...]) -> str:
@@ -84,6 +78,6 @@ def _line(parts: tuple[Part, ...]) -> str:
     return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in parts)
 
 
-def judge(claim: Claim, study: Study, perfect: Study) -> Verdict:
-    """Run one check on measured and on perfect kernels."""
-    return Verdict(claim=claim, parts=claim.check(study), on_perfect=claim.check(perfect))
+def judge(claim: Claim, studies: Sequence[Study]) -> Verdict:
+    """Run one check in each setting."""
+    return Verdict(claim=claim, parts={study.setting.name: claim.check(study) for study in studies})

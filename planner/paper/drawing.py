@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from planner.accuracy import SHARE, Band, Range
 from planner.paper.cases import SCENARIOS
 from planner.paper.pool import Curve
 from planner.simulate.roofline import FloatArray
@@ -14,6 +15,7 @@ from planner.simulate.roofline import FloatArray
 USER = "tokens/s per user"
 PER_GPU = "output tokens/s per GPU"
 RATIO = "prefill GPUs per decode GPU"
+BAND = f"{SHARE:.0%} band"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,12 @@ class Series:
     y: FloatArray
     dots: bool = False
     columns: Mapping[str, Sequence[object]] = field(default_factory=dict)  # layout, batch, ratio ...
+    x_band: Range | None = None  # factors between which 80 % of measurements lie; None: not known
+    y_band: Range | None = None
+
+    def banded(self, band: Band | None) -> Series:
+        """With the band of throughput over interactivity: both go as one over the time per token."""
+        return self if band is None else replace(self, x_band=band.throughput, y_band=band.throughput)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +47,7 @@ class Panel:
     y_log: bool = False
     x_one: float = 1.0
     y_one: float = 1.0
+    setting: str = ""  # title of the `planner.paper.settings.Setting` it was computed in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +65,8 @@ class Figure:
         return tuple(SCENARIOS.get(self.id, ()))
 
 
-def frontier_series(name: str, curve: Curve) -> Series:
-    """A frontier as steps' corners, with what is deployed at each."""
+def frontier_series(name: str, curve: Curve, band: Band | None = None) -> Series:
+    """A frontier as steps' corners, with what is deployed at each and how far off it may be."""
     columns: dict[str, Sequence[object]] = {
         "layout": curve.points.labels(),
         "batch": [round(float(b)) for b in curve.points.batch],
@@ -66,7 +75,7 @@ def frontier_series(name: str, curve: Curve) -> Series:
     if curve.prefill is not None:
         columns["prefill"] = curve.prefill.labels(True) * len(curve)
         columns["ctx_gen_ratio"] = [float(r) for r in curve.ratio]
-    return Series(name=name, x=curve.user, y=curve.per_gpu, columns=columns)
+    return Series(name=name, x=curve.user, y=curve.per_gpu, columns=columns).banded(band)
 
 
 def frontier_panel(title: str, series: Sequence[Series]) -> Panel:

@@ -14,6 +14,7 @@ from planner.paper.cases import (
     LLAMA_8B,
     LLAMA_70B,
     LLAMA_405B,
+    LONG,
     MEDIANS,
     MILLION,
     MODELS,
@@ -26,58 +27,19 @@ from planner.paper.cases import (
     pattern,
     sized,
 )
-from planner.paper.drawing import (
-    PER_GPU,
-    RATIO,
-    USER,
-    Figure,
-    Panel,
-    Series,
-    frontier_panel,
-    frontier_series,
-    thin,
-)
-from planner.paper.pool import STEPS
+from planner.paper.drawing import RATIO, USER, Figure, Panel, Series, frontier_panel, frontier_series
+from planner.paper.panels import TOGETHER, axis, bands, frontiers, held, matched, traffic
+from planner.paper.pool import PLOTTED, STEPS
 from planner.paper.pools import trace_curves
-from planner.paper.ratios import GB, PLOTTED
-from planner.paper.study import Case, Study
+from planner.paper.ratios import GB
+from planner.paper.study import Study
 
-SPLIT, TOGETHER, PIGGYBACKED = "disaggregated", "co-located", "piggybacked"
 _LABELS = {
     R1: "DeepSeek-R1",
     LLAMA_8B: "Llama-3.1-8B",
     LLAMA_70B: "Llama-3.1-70B",
     LLAMA_405B: "Llama-3.1-405B",
 }
-
-
-def traffic(case: Case) -> str:
-    """As the study writes it: "16k/2k"."""
-
-    def tokens(count: int) -> str:
-        return f"{count // K}k" if count >= K and count % K == 0 else f"{count}"
-
-    return f"{tokens(case.isl)}/{tokens(case.osl)}"
-
-
-def _cloud(study: Study, case: Case) -> Series:
-    """Every decode instance at its ideal ratio, thinned."""
-    split, decode = study.split(case), study.decode(case)
-    assert split.prefill is not None
-    prefill = float(split.prefill.gpus[0] / split.prefill.rate[0])
-    x, y = thin(1.0 / decode.ttl_s, (case.osl - 1) / (decode.gpus / decode.rate + prefill))
-    return Series(name="design points", x=x, y=y, dots=True)
-
-
-def _frontiers(
-    study: Study, case: Case, title: str, *, piggybacked: bool = True, cloud: bool = False
-) -> Panel:
-    series = [frontier_series(SPLIT, study.split(case)), frontier_series(TOGETHER, study.together(case))]
-    if piggybacked:
-        series.append(frontier_series(PIGGYBACKED, study.together(case, pool.STEADY)))
-    if cloud and len(series[0].x):
-        series.insert(0, _cloud(study, case))
-    return frontier_panel(title, series)
 
 
 def one(study: Study) -> Figure:
@@ -90,8 +52,7 @@ def one(study: Study) -> Figure:
             "Dots: decode instances worth matching, each at its ideal ratio.",
         ),
         panels=tuple(
-            _frontiers(study, case, f"DeepSeek-R1 {traffic(case)}", cloud=True)
-            for case in (HEAVY, GENERATION)
+            frontiers(study, case, f"DeepSeek-R1 {traffic(case)}", cloud=True) for case in (HEAVY, GENERATION)
         ),
     )
 
@@ -99,13 +60,16 @@ def one(study: Study) -> Figure:
 def five(study: Study) -> Figure:
     """Chunked pipelines in prefill."""
     found = probes.pipelines(study)
+    band = study.band(LONG, "disaggregated")
+    ftl = None if band is None else band.ftl
     chunks = {"chunk_tokens": [round(float(c)) for c in found.chunk_tokens]}
     return Figure(
         id="5",
         title="Chunked pipelines cut FTL at constant throughput: DeepSeek-R1, 256k in, 64 GPUs, EP x PP = 64",
         notes=(
-            "At each depth the chunk with the least FTL. Throughput: a full pipeline; beside it one batch "
-            "over its own FTL, as Algorithm 1 counts, which charges the pipeline's filling to every batch.",
+            "At each depth the chunk with the least FTL. Throughput: in the study's setting one batch over "
+            "its own FTL, as Algorithm 1 counts, which charges the pipeline's filling to every batch; as "
+            "served that of a full pipeline.",
             "Up-projections of earlier chunks are kept, as the study charges them only to piggybacking.",
         ),
         panels=(
@@ -115,7 +79,7 @@ def five(study: Study) -> Figure:
                 y_label="FTL, s",
                 x_log=True,
                 y_log=True,
-                series=(Series(name="FTL", x=found.stages, y=found.ftl_s, columns=chunks),),
+                series=(Series(name="FTL", x=found.stages, y=found.ftl_s, columns=chunks, y_band=ftl),),
             ),
             Panel(
                 title="Throughput",
@@ -124,7 +88,7 @@ def five(study: Study) -> Figure:
                 x_log=True,
                 y_one=float(found.tokens_per_s_per_gpu[0]),
                 series=(
-                    Series(name="full pipeline", x=found.stages, y=found.tokens_per_s_per_gpu),
+                    Series(name="as the pool is matched", x=found.stages, y=found.tokens_per_s_per_gpu),
                     Series(name="one batch over its FTL", x=found.stages, y=found.one_batch_per_gpu),
                 ),
             ),
@@ -134,17 +98,16 @@ def five(study: Study) -> Figure:
 
 def six(study: Study) -> Figure:
     """MLA against GQA."""
-    cached = frontier_series(
-        "piggybacked, up-projections kept", study.together(replace(HEAVY, mla_cache=True), pool.STEADY)
-    )
-    r1 = _frontiers(study, HEAVY, "DeepSeek-R1 16k/2k")
+    kept = study.together(replace(HEAVY, mla_cache=True), pool.STEADY)
+    cached = frontier_series("piggybacked, up-projections kept", kept, bands(study, HEAVY)[1])
+    r1 = frontiers(study, HEAVY, "DeepSeek-R1 16k/2k")
     return Figure(
         id="6",
         title="Latent attention makes piggybacking dear: DeepSeek-R1 and Llama-70B",
         notes=("Piggybacked: the same mix of prompt and decode tokens in every pass.",),
         panels=(
             replace(r1, series=(*r1.series, cached)),
-            _frontiers(study, heavy(LLAMA_70B), "Llama-3.1-70B 16k/2k"),
+            frontiers(study, heavy(LLAMA_70B), "Llama-3.1-70B 16k/2k"),
         ),
     )
 
@@ -156,7 +119,7 @@ def seven(study: Study) -> Figure:
         title="Larger models gain more: Llama 8B, 70B and 405B at 4096/256",
         notes=(),
         panels=tuple(
-            _frontiers(study, sized(m), f"{_LABELS[m]} 4096/256") for m in (LLAMA_8B, LLAMA_70B, LLAMA_405B)
+            frontiers(study, sized(m), f"{_LABELS[m]} 4096/256") for m in (LLAMA_8B, LLAMA_70B, LLAMA_405B)
         ),
     )
 
@@ -167,7 +130,7 @@ def eight(study: Study) -> Figure:
         id="8",
         title="The gain depends on the traffic: four patterns, DeepSeek-R1",
         notes=(),
-        panels=tuple(_frontiers(study, pattern(*p), f"DeepSeek-R1 {traffic(pattern(*p))}") for p in PATTERNS),
+        panels=tuple(frontiers(study, pattern(*p), f"DeepSeek-R1 {traffic(pattern(*p))}") for p in PATTERNS),
     )
 
 
@@ -206,35 +169,17 @@ def nine(study: Study) -> Figure:
 
 def ten(study: Study) -> Figure:
     """Fixed ratios."""
-    curve, together = study.split(HEAVY), study.together(HEAVY)
-    end = curve.axis_end
-    user = STEPS * end
-    series = [
-        Series(
-            name="matched",
-            x=user,
-            y=curve.at(user),
-            columns={"ctx_gen_ratio": [float(r) for r in curve.column(curve.ratio, user)]},
-        )
-    ]
-    series += [
-        Series(name=f"fixed {r:g}", x=user, y=probes.fixed_curve(study, HEAVY, r, user)) for r in (3.5, 0.5)
-    ]
-    series.append(Series(name=TOGETHER, x=user, y=together.at(user)))
+    over = axis(study, HEAVY)
+    apart, joint = bands(study, HEAVY)
+    fixed = (
+        Series(name=f"fixed {r:g}", x=over.user, y=held(study, HEAVY, r)).banded(apart) for r in (3.5, 0.5)
+    )
+    together = Series(name=TOGETHER, x=over.user, y=study.together(HEAVY).at(over.user)).banded(joint)
     return Figure(
         id="10",
         title="A fixed ratio against rate matching: DeepSeek-R1, 16k/2k",
         notes=(),
-        panels=(
-            Panel(
-                title="DeepSeek-R1 16k/2k",
-                x_label=USER,
-                y_label=PER_GPU,
-                series=tuple(series),
-                x_one=end,
-                y_one=float(np.max(series[0].y)),
-            ),
-        ),
+        panels=(over.panel("DeepSeek-R1 16k/2k", (matched(study, HEAVY), *fixed, together)),),
     )
 
 
@@ -243,8 +188,9 @@ def eleven(study: Study) -> Figure:
     panels = []
     for model in (R1, LLAMA_70B):
         curves = [
-            frontier_series(f"domain of {n}", study.split(replace(heavy(model), domain=n)))
+            frontier_series(f"domain of {n}", study.split(case), study.band(case, "disaggregated"))
             for n in (RACK, SMALL_DOMAIN)
+            for case in (replace(heavy(model), domain=n),)
         ]
         panels.append(frontier_panel(f"{_LABELS[model]} 16k/2k", curves))
     return Figure(
@@ -318,6 +264,7 @@ def thirteen(study: Study) -> Figure:
 def fourteen(study: Study) -> Figure:
     """Medians as a proxy."""
     _, dynamic, static = trace_curves(study)
+    apart, _ = bands(study, MEDIANS)
     return Figure(
         id="14",
         title="Constant traffic at the medians against the varying traffic: Llama-70B",
@@ -325,7 +272,7 @@ def fourteen(study: Study) -> Figure:
         panels=(
             frontier_panel(
                 f"Llama-3.1-70B {traffic(MEDIANS)}",
-                (frontier_series("varying", dynamic), frontier_series("medians", static)),
+                (frontier_series("varying", dynamic, apart), frontier_series("medians", static, apart)),
             ),
         ),
     )

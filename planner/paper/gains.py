@@ -22,10 +22,14 @@ from planner.paper.cases import (
     sized,
 )
 from planner.paper.claims import Claim, Part, fact
-from planner.paper.pool import LOOSE, MEDIUM, STEPS, TIGHT
+from planner.paper.pool import LOOSE, MEDIUM, PLOTTED, STEPS, TIGHT
 from planner.paper.study import Case, Study
 from planner.simulate.roofline import FloatArray
 
+STEADY_MIX = (
+    "The first run took the planner's own piggybacking for the piggybacked curve, and claims 5 and 6 failed; "
+    "the study's definition, the same mix of prompt and decode tokens in every pass, replaced it."
+)
 LLAMAS = (LLAMA_405B, LLAMA_70B, LLAMA_8B)
 GRID = 0.02  # batches step by up to 9 %: two curves through the same points differ by up to about 2 %
 
@@ -70,18 +74,22 @@ def _two(study: Study) -> tuple[Part, ...]:
     )
 
 
-def _shared(study: Study) -> list[float]:
-    """Mean gains at medium latency where one axis serves the three Llamas."""
+def _on_one_axis(study: Study) -> list[FloatArray]:
+    """Gains of the three Llamas at STEPS of the axis that they share: the same latency targets for all."""
     cases = tuple(sized(m) for m in LLAMAS)
     end = min(probes.shared_end(study, cases), *(study.together(case).end for case in cases))
     user = STEPS * end
-    ratios = (study.split(case).at(user) / study.together(case).at(user) for case in cases)
-    return [pool.mean(ratio, MEDIUM) for ratio in ratios]
+    return [study.split(case).at(user) / study.together(case).at(user) for case in cases]
 
 
 def _three(study: Study) -> tuple[Part, ...]:
-    found = [probes.gains(study, sized(m)) for m in LLAMAS]
-    large, middle, small = (pool.mean(g, MEDIUM) for g in found)
+    own = [probes.gains(study, sized(m)) for m in LLAMAS]
+    shared = _on_one_axis(study)
+    large, middle, small = (pool.mean(g, MEDIUM) for g in own)
+
+    def line(found: list[FloatArray], of: tuple[float, float]) -> str:
+        return ", ".join(_times(pool.mean(g, of)) for g in found)
+
     return (
         Part(
             name="405B over 70B over 8B",
@@ -89,11 +97,8 @@ def _three(study: Study) -> tuple[Part, ...]:
             holds=large > middle > small,
         ),
         Part(name="8B near one", got=_times(small), holds=small <= 1.15),
-        fact("405B, 70B, 8B at loose latency", ", ".join(_times(pool.mean(g, LOOSE)) for g in found)),
-        fact(
-            "405B, 70B, 8B in the middle of an axis that they share, as in figure 9",
-            ", ".join(_times(value) for value in _shared(study)),
-        ),
+        fact("405B, 70B, 8B at loose latency", line(own, LOOSE)),
+        fact("405B, 70B, 8B in the middle of an axis that they share, as in figure 9", line(shared, MEDIUM)),
     )
 
 
@@ -187,7 +192,7 @@ def _twelve(study: Study) -> tuple[Part, ...]:
 
 def _fifteen(study: Study) -> tuple[Part, ...]:
     split, together = study.split(HEAVY), study.together(HEAVY)
-    user = STEPS * pool.axis_end(split, together)
+    user = STEPS[PLOTTED] * pool.axis_end(split, together)
     below = probes.fixed_curve(study, HEAVY, 0.5, user) < together.at(user)
     return (
         Part(
@@ -211,7 +216,7 @@ def _seventeen(study: Study) -> tuple[Part, ...]:
             Part(
                 name=f"{model} gains most at {best} latency",
                 got=line,
-                holds=means[best] >= max(means.values()),
+                holds=means[best] >= max(means.values()) and means[best] > 1 + GRID,
             )
         )
     return tuple(parts)
@@ -253,8 +258,10 @@ CLAIMS = (
         check=_three,
         differs="Each model has an axis of its own here. Near its fastest TTL the decode step of any model "
         "is mostly fixed latency: a split then batches nearly for free, while a co-located instance pays for "
-        "every prompt in between, and 8B gains there as the others do. On one axis for the three, as figure "
-        "9 must have it, 8B is far from its own limits and gains as little as the study says.",
+        "every prompt in between, and 8B gains there as the others do. At the same latency targets for all "
+        "three, on one axis as in figure 9, 8B is far from its own limits and the finding holds. Whether "
+        "figure 7 is drawn so is not stated, and notes describe a pair of lines for each model, so the check "
+        "stays as it was written.",
     ),
     Claim(
         id=4,
@@ -279,6 +286,7 @@ CLAIMS = (
         "co-located over split at least 0.97 at loose TTL, 2k/16k",
         tolerance="3 % for 'at least as good': the mismatch that rate matching itself accepts",
         check=_five,
+        changed=STEADY_MIX,
     ),
     Claim(
         id=6,
@@ -291,9 +299,10 @@ CLAIMS = (
         "R1's piggybacked curve",
         tolerance="80 % for 'far below' and 90 % for 'close': a gap twice the other's in the same plot",
         check=_six,
-        differs="Small chunks are inefficient on measured kernels: passes with prompts run outside CUDA "
-        "graphs, and the few query tiles of a chunk scan the whole prefix. This hits grouped-query "
-        "models as well; on perfect kernels it vanishes.",
+        differs="A small chunk has too few query tiles to fill a GPU, yet each scans the whole prefix: its "
+        "attention takes about as long however few heads a GPU has. This hits grouped-query models as well; "
+        "on perfect kernels it vanishes.",
+        changed=STEADY_MIX,
     ),
     Claim(
         id=12,
@@ -305,7 +314,7 @@ CLAIMS = (
         tolerance="none",
         check=_twelve,
         differs="Data-parallel attention with parallel experts stays the best decode layout of DeepSeek-R1 "
-        "over the middle of the axis, with TP 1; the co-located pool leaves it for TP earlier, "
+        "over the middle of the axis, with TP 1; the co-located pool leaves it for TP a little earlier, "
         "since its batches are smaller.",
     ),
     Claim(
@@ -319,6 +328,8 @@ CLAIMS = (
         check=_fifteen,
         differs="Our best ratio at the loose end is lower than the study's (claim 13), so 0.5 is not as "
         "badly matched.",
+        changed="Read from 0.15 of the axis on, where figure 10 starts and where claims 14 and 18 read; the "
+        "first check started at 0.05. That takes points where the claim holds away; it failed before, too.",
     ),
     Claim(
         id=17,
@@ -330,5 +341,7 @@ CLAIMS = (
         tolerance="2 % for the grid of batches; the traffic is not stated, 16k/2k assumed as in figures 6 "
         "to 10",
         check=_seventeen,
+        changed="A gain within the grid of batches no longer counts as one: on perfect kernels Llama-70B "
+        "gained nothing anywhere and passed for it.",
     ),
 )

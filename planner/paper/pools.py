@@ -259,9 +259,10 @@ CLAIMS = (
         tolerance="25 % around the readings of the plot for FTL; for throughput 3 % plus the 5 % that 61 "
         "layers on 32 stages cost by themselves, plus 2 % for stage hand-over",
         check=_seven,
-        differs="The chunk with the least FTL is small, and small chunks run our measured kernels below "
-        "their best; a serving engine on real GPUs loses 18 to 30 % here (SGLang, DeepSeek-V3.1 and"
-        " Qwen3-235B, 128k in, on H20).",
+        differs="Batch over FTL and GPUs is, with one sequence per data-parallel rank, the fall of FTL over "
+        "32: chunks small enough to fill 32 stages at once run measured kernels below their best. As served "
+        "a full pipeline loses less; on real GPUs it is 18 to 30 % (SGLang, DeepSeek-V3.1 and Qwen3-235B, "
+        "128k in, on H20). FTL on perfect kernels falls as the study has it.",
     ),
     Claim(
         id=8,
@@ -308,9 +309,9 @@ CLAIMS = (
         "above 0.8 and of the batch below -0.8",
         tolerance="a factor of two at both ends: TP comes in powers of two",
         check=_eleven,
-        differs="A measured GEMM has a floor of some microseconds however small its shard, and the latency "
-        "of an all-reduce grows with the group: beyond about TP 16 nothing gets faster. On perfect "
-        "kernels TP grows to 64.",
+        differs="A measured GEMM takes its time along the inner dimension however narrow its shard, and the "
+        "latency of an all-reduce grows with the group (measured up to 8 GPUs, extrapolated beyond): past "
+        "about TP 16 nothing gets faster. On perfect kernels TP grows to 64.",
     ),
     Claim(
         id=20,

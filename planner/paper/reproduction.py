@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner import catalog as presets
 from planner.catalog import Catalog
@@ -12,11 +12,13 @@ from planner.errors import unknown
 from planner.paper import beyond, figures, gains, pools, ratios
 from planner.paper.claims import Claim, Verdict, judge
 from planner.paper.drawing import Figure
+from planner.paper.settings import SERVED, SETTINGS, STUDY, Setting
 from planner.paper.study import Study
 
 CLAIMS: tuple[Claim, ...] = tuple(
     sorted((*gains.CLAIMS, *pools.CLAIMS, *ratios.CLAIMS), key=lambda claim: claim.id)
 )
+UNSIMULATED = ("13",)  # the same whatever serves it
 FIGURES: Mapping[str, Callable[[Study], Figure]] = {**figures.FIGURES, **beyond.FIGURES}
 
 
@@ -30,9 +32,9 @@ class Reproduction:
     design_points: int
     seconds: float
 
-    def count(self, verdict: str) -> int:
-        """Claims with a verdict."""
-        return sum(v.verdict == verdict for v in self.verdicts)
+    def count(self, verdict: str, setting: str = STUDY.name) -> int:
+        """Claims with a verdict in a setting."""
+        return sum(v.of(setting) == verdict for v in self.verdicts)
 
 
 def run(
@@ -56,17 +58,40 @@ def run(
         raise unknown("figure", figure, FIGURES)
     start = time.perf_counter()
     found = catalog or presets.load()
-    study = Study(found, on_sweep)
-    perfect = Study(
-        found, None if on_sweep is None else lambda n: on_sweep(study.design_points + n), perfect=True
-    )
-    drawn = tuple(make(study) for name, make in FIGURES.items() if figure in (None, name))
-    judged = tuple(judge(claim, study, perfect) for claim in CLAIMS if figure in (None, claim.figure))
-    pays = beyond.where_it_pays(study) if figure in (None, "systems", "models") else ()
+    counts: dict[str, int] = {}
+
+    def counter(setting: Setting) -> Callable[[int], None]:
+        def count(points: int) -> None:
+            counts[setting.name] = points
+            if on_sweep is not None:
+                on_sweep(sum(counts.values()))
+
+        return count
+
+    studies = {s.name: Study(found, counter(s), setting=s) for s in SETTINGS}
+    served = studies[SERVED.name]
+    drawn = [
+        _both(make, studies[STUDY.name], served) for n, make in figures.FIGURES.items() if figure in (None, n)
+    ]
+    drawn += [make(served) for name, make in beyond.FIGURES.items() if figure in (None, name)]
+    judged = tuple(judge(c, tuple(studies.values())) for c in CLAIMS if figure in (None, c.figure))
+    pays = beyond.where_it_pays(served) if figure in (None, "systems", "models") else ()
     return Reproduction(
         verdicts=judged,
-        figures=drawn,
+        figures=tuple(drawn),
         pays=pays,
-        design_points=study.design_points + perfect.design_points,
+        design_points=sum(counts.values()),
         seconds=time.perf_counter() - start,
     )
+
+
+def _both(make: Callable[[Study], Figure], study: Study, served: Study) -> Figure:
+    """A figure of the study in its own setting, and its panels again as served today."""
+    own, today = make(study), make(served)
+    first = (replace(panel, setting=STUDY.title) for panel in own.panels)
+    again = (
+        replace(panel, title=f"{panel.title}, {SERVED.title}", setting=SERVED.title)
+        for panel in today.panels
+        if panel.series and own.id not in UNSIMULATED
+    )
+    return replace(own, panels=(*first, *again))

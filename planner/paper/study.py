@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from planner import space
+from planner import accuracy, space
 from planner.catalog import Catalog
 from planner.match import frontier
-from planner.paper import ideal, pool
+from planner.paper import pool
 from planner.paper.pool import Curve, IntArray, Pool
+from planner.paper.settings import SERVED, Setting, even_experts
 from planner.question import Question, prepare
 from planner.scenario import Fleet, Limits, Scenario, Traffic
 from planner.simulate import colocated, decode, kv_transfer, prefill
@@ -59,16 +61,17 @@ class Case:
 
 
 class Study:
-    """Sweeps on demand, kept. `design_points` counts every point simulated.
-
-    With `perfect` everything runs on perfect kernels (`planner.paper.ideal`).
-    """
+    """Sweeps on demand in one setting, kept. `design_points` counts every point simulated."""
 
     def __init__(
-        self, catalog: Catalog, on_sweep: Callable[[int], None] | None = None, *, perfect: bool = False
+        self,
+        catalog: Catalog,
+        on_sweep: Callable[[int], None] | None = None,
+        *,
+        setting: Setting = SERVED,
     ) -> None:
         self.catalog = catalog
-        self.perfect = perfect
+        self.setting = setting
         self.design_points = 0
         self._on_sweep = on_sweep
         self._kept: dict[tuple[object, ...], Any] = {}
@@ -95,13 +98,15 @@ class Study:
         machine = found.setup.machine
         if case.domain:
             machine = replace(machine, fabric=replace(machine.fabric, scale_up_gpus=case.domain))
-        if self.perfect:
-            machine = ideal.machine(machine)
-        return replace(found, setup=replace(found.setup, machine=machine))
+        return replace(found, setup=replace(found.setup, machine=self.setting.machine(machine)))
 
     def setup(self, case: Case) -> Setup:
         """Model, formats and machine of a case."""
         return self.question(case).setup
+
+    def band(self, case: Case, mode: str) -> accuracy.Band | None:
+        """How far measured serving strays from the prediction; None where no serving is predicted."""
+        return accuracy.band(self.question(case), mode) if self.setting.serving else None
 
     def layouts(self, case: Case, phase: str) -> space.Layouts:
         """Every layout of a phase up to the largest instance."""
@@ -120,13 +125,29 @@ class Study:
         return pool.pool(points, _rows(frontier.prune(ftl, points.gpus, points.requests_per_s)), ftl)
 
     def prefill_points(self, case: Case, at: space.Layouts) -> Points:
-        """Prefill of the part of the prompt that no cache holds."""
+        """Prefill of the part of the prompt that no cache holds.
+
+        A serving engine keeps a pipeline full and projects the latents of earlier chunks up again, unless
+        the case keeps them. The study's Algorithm 1 counts ``batch / FTL``, which charges the filling of
+        the pipeline to every batch, and it charges projections only to piggybacking (its section 4.1).
+        """
         isl = round(case.isl * (1 - case.cached_share))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.count(prefill.simulate(self.setup(case), at, isl))
+        setup = self.setup(case)
+        if not self.setting.serving:
+            setup = replace(setup, mla_cache=True)
+        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
+            points = self.count(prefill.simulate(setup, at, isl))
+        if self.setting.serving:
+            return points
+        return replace(points, requests_per_s=points.batch / points.ftl_s)
+
+    def _routing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.setting.serving else even_experts()
 
     def split_ftl(self, case: Case, points: Points) -> FloatArray:
-        """First token latency of a split: prefill and what the KV transfer adds."""
+        """First token latency of a split: prefill, and in serving what the KV transfer adds."""
+        if not self.setting.serving:
+            return points.ftl_s
         question = self.question(case)
         setup = question.setup
         at = points.layouts.take(points.layout)
@@ -141,24 +162,25 @@ class Study:
 
     def _decode(self, case: Case) -> Pool:
         setup, at = self.setup(case), self.layouts(case, "decode")
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(decode.simulate(setup, at, case.isl, case.osl, mtp=case.mtp))
         return pool.pool(points, _rows(frontier.prune(points.ttl_s, points.gpus, points.requests_per_s)))
 
     def colocated(self, case: Case) -> Pool:
         """Co-located instances within the FTL limit worth having, each way of batching for itself.
 
-        The planner's two ways, and as `pool.STEADY` the study's piggybacking: the same mix in every
-        pass (`balanced` in `planner.simulate.colocated`).
+        The study has two: in-flight batching, and as `pool.STEADY` piggybacking with the same mix in every
+        pass (`balanced` in `planner.simulate.colocated`). Serving adds the planner's own piggybacking.
         """
         return self.once(("colocated", case), lambda: self._colocated(case))
 
     def _colocated(self, case: Case) -> Pool:
         setup, at = self.setup(case), self.layouts(case, "colocated")
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(colocated.simulate(setup, at, case.isl, case.osl))
             steady = self.count(colocated.simulate(setup, at, case.isl, case.osl, balanced=True))
-        own = [_best(points, case.ftl_s, mode) for mode in (pool.INFLIGHT, pool.PIGGYBACK)]
+        ways = (pool.INFLIGHT, pool.PIGGYBACK) if self.setting.serving else (pool.INFLIGHT,)
+        own = [_best(points, case.ftl_s, mode) for mode in ways]
         same = _best(steady, case.ftl_s, pool.PIGGYBACK)
         return pool.join(*own, replace(same, mode=np.full(len(same), pool.STEADY, dtype=np.int8)))
 

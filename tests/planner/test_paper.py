@@ -14,7 +14,7 @@ from planner import frontiers, sweep
 from planner.catalog import load
 from planner.errors import InputError
 from planner.match import rate_match
-from planner.paper import beyond, cases, pool, probes, ratios, report, reproduction, trace
+from planner.paper import beyond, cases, page, pool, probes, ratios, report, reproduction, trace
 from planner.paper.cases import (
     HEAVY,
     LLAMA_8B,
@@ -29,8 +29,9 @@ from planner.paper.cases import (
 )
 from planner.paper.claims import Claim, Part, Verdict, fact
 from planner.paper.pool import STEPS
+from planner.paper.settings import PERFECT, SERVED, SETTINGS, STUDY, even_experts
 from planner.paper.study import Study
-from planner.simulate import kv_transfer
+from planner.simulate import kv_transfer, moe
 
 PRESETS = load()
 SMALL = heavy(LLAMA_70B)
@@ -38,7 +39,14 @@ SMALL = heavy(LLAMA_70B)
 
 @pytest.fixture(scope="module")
 def study():
+    """As served today."""
     return Study(PRESETS)
+
+
+@pytest.fixture(scope="module")
+def own():
+    """In the study's setting."""
+    return Study(PRESETS, setting=STUDY)
 
 
 # Fixed ratios
@@ -63,9 +71,10 @@ def test_a_fixed_ratio_keeps_the_share_of_the_closed_form(held, best, share):
     assert float(rate_match.fixed_ratio(held, best)) == pytest.approx(share, abs=0.01)
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 @pytest.mark.parametrize("held", [0.1, 0.5, 3.5])
-def test_every_point_of_the_curve_obeys_the_closed_form(study, held):
-    curve = study.split(SMALL)
+def test_every_point_of_the_curve_obeys_the_closed_form(setting, held):
+    curve = Study(PRESETS, setting=setting).split(SMALL)
     first = float((curve.prefill.rate / curve.prefill.gpus)[0])
     own = curve.points.rate / curve.points.gpus
     straight = rate_match.throughput_at_ratio(held, first, own, SMALL.osl) / curve.per_gpu
@@ -155,12 +164,24 @@ def test_deeper_pipelines_cut_ftl_at_every_step(study):
     assert np.all(found.one_batch_per_gpu <= found.tokens_per_s_per_gpu * (1 + 1e-9))
 
 
-def test_ratios_of_larger_models_swing_more(study):
-    """The study also has DeepSeek-R1 above Llama-405B; that depends on latencies (claim 13)."""
-    swing = {model: ratio[0] / ratio[-1] for model, ratio in ratios.swings(study).items()}
+@pytest.mark.parametrize("setting", [STUDY, SERVED], ids=lambda s: s.name)
+def test_ratios_of_larger_models_swing_more(setting):
+    """The study also has DeepSeek-R1 above Llama-405B, the next test."""
+    found = ratios.swings(Study(PRESETS, setting=setting))
+    swing = {model: ratio[0] / ratio[-1] for model, ratio in found.items()}
     assert swing[R1] > swing[LLAMA_70B] > swing[LLAMA_8B] >= 1
     assert swing[LLAMA_405B] > swing[LLAMA_70B]
     assert swing[LLAMA_8B] < 2
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="The axis that the models share ends where Llama-405B reaches single-digit batches; its tight end "
+    "is set by latencies of FP4 GEMMs and all-reduce, and DeepSeek-R1 is only half way to its own (claim 13)",
+)
+def test_swings_are_ordered_as_in_figure_9(own):
+    swing = [float(ratio[0] / ratio[-1]) for ratio in ratios.swings(own).values()]
+    assert swing == sorted(swing, reverse=True)  # R1, 405B, 70B, 8B
 
 
 def test_ratios_start_in_the_order_of_the_models(study):
@@ -168,16 +189,19 @@ def test_ratios_start_in_the_order_of_the_models(study):
     assert loose == sorted(loose, reverse=True)
 
 
+@pytest.mark.parametrize("setting", [STUDY, SERVED], ids=lambda s: s.name)
 @pytest.mark.parametrize("case", [HEAVY, MILLION], ids=["16k", "1M"])
-def test_kv_bandwidth_is_in_the_range_of_the_study(study, case):
-    out, into, _ = probes.flow(study, case)
-    most = np.maximum(out, into)[ratios.PLOTTED]
+def test_kv_bandwidth_is_in_the_range_of_the_study(setting, case):
+    out, into, _ = probes.flow(Study(PRESETS, setting=setting), case)
+    most = np.maximum(out, into)[pool.PLOTTED]
     assert most.min() >= 0.1e9 and most.max() <= 4e9
 
 
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 @pytest.mark.parametrize("case", [HEAVY, SMALL], ids=["mla", "gqa"])
-def test_what_leaves_prefill_enters_decode(study, case):
+def test_what_leaves_prefill_enters_decode(setting, case):
     """Over all GPUs of a pool, ingress / egress is the ctx:gen ratio."""
+    study = Study(PRESETS, setting=setting)
     curve = study.split(case)
     out, into = study.kv_flow(case, curve)
     model = study.setup(case).model
@@ -246,9 +270,53 @@ def test_long_outputs_weigh_more_in_decode():
     assert skewed[0] > even[0] and skewed[1] == 50
 
 
-def test_perfect_kernels_are_never_slower(study):
-    perfect = Study(PRESETS, perfect=True)
-    measured, ideal = study.split(SMALL), perfect.split(SMALL)
+# Settings
+
+
+def test_the_studys_setting_has_kernels_and_nothing_else(study, own):
+    served, bare = study.setup(SMALL).machine, own.setup(SMALL).machine
+    assert bare.engine == served.engine.bare() and bare.engine.step_s == bare.engine.layer_s == 0.0
+    assert bare.kernels.tables == served.kernels.tables  # the same measurements
+    assert bare.kernels.floor_share == 1.0  # as measured alone
+    assert bare.gpu == served.gpu and bare.fabric == served.fabric
+
+
+def test_experts_are_even_only_inside_and_whatever_happens():
+    before = moe.PLANNING_SKEW, moe.PLANNING_BALANCE
+    with pytest.raises(ZeroDivisionError), even_experts():
+        assert float(moe.imbalance(4096, 8, 256, 32)) == 1.0
+        raise ZeroDivisionError
+    assert before == (moe.PLANNING_SKEW, moe.PLANNING_BALANCE)
+    assert float(moe.imbalance(4096, 8, 256, 32)) > 1.0
+
+
+def test_prefill_counts_as_algorithm_1_in_the_studys_setting(study, own):
+    curve = own.split(SMALL)
+    assert curve.prefill.rate[0] == pytest.approx(curve.prefill.batch[0] / curve.prefill.ftl_s[0])
+    full = study.split(SMALL).prefill
+    assert full.rate[0] >= full.batch[0] / full.ftl_s[0]
+
+
+def test_the_studys_prefill_pool_projects_latents_once(own):
+    case = replace(HEAVY, ftl_s=300.0)
+    kept = replace(case, mla_cache=True)
+    assert own.prefill(case).rate == pytest.approx(own.prefill(kept).rate)
+
+
+def test_only_serving_batches_in_the_planners_own_way(study, own):
+    assert set(study.colocated(SMALL).mode) == {pool.INFLIGHT, pool.PIGGYBACK, pool.STEADY}
+    assert set(own.colocated(SMALL).mode) == {pool.INFLIGHT, pool.STEADY}
+
+
+def test_only_serving_has_a_band(study, own):
+    band = study.band(SMALL, "disaggregated")
+    assert band.throughput[0] < 1 < band.throughput[1]
+    assert own.band(SMALL, "disaggregated") is None
+
+
+def test_perfect_kernels_are_never_slower(own):
+    perfect = Study(PRESETS, setting=PERFECT)
+    measured, ideal = own.split(SMALL), perfect.split(SMALL)
     assert np.all(ideal.at(measured.user) >= measured.per_gpu)
     assert ideal.end > measured.end
 
@@ -275,7 +343,7 @@ def _verdict(*holds):
         id=1, figure="", kind="direction", text="", expected="", tolerance="", check=lambda study: ()
     )
     parts = tuple(Part(name="p", got="g", holds=h) for h in holds)
-    return Verdict(claim=claim, parts=parts, on_perfect=parts)
+    return Verdict(claim=claim, parts={"study": parts, "served": ()})
 
 
 @pytest.mark.parametrize(
@@ -289,11 +357,11 @@ def _verdict(*holds):
     ],
 )
 def test_a_claim_passes_only_when_every_part_holds(holds, verdict):
-    assert _verdict(*holds).verdict == verdict
+    assert _verdict(*holds).verdict == _verdict(*holds).of("study") == verdict
 
 
 def test_parts_that_do_not_hold_are_marked():
-    assert _verdict(True, False).got == "p: g; p: g (does not hold)"
+    assert _verdict(True, False).got("study") == "p: g; p: g (does not hold)"
     assert fact("seen", "so").holds is True
 
 
@@ -328,8 +396,25 @@ def test_the_json_holds_what_it_promises(done):
     claim = found["claims"][0]
     assert {"id", "text", "kind", "expected", "got", "verdict"} <= claim.keys()
     assert claim["verdict"] in ("pass", "fail", "open")
+    assert claim["settings"].keys() == {"study", "served", "perfect"}
+    assert claim["verdict"] == claim["settings"]["study"]["verdict"]
     series = found["figures"]["14"]["panels"][0]["series"]
     assert len(series) == 2 and all(len(s["x"]) == len(s["y"]) > 5 for s in series)
+
+
+def test_a_figure_is_drawn_in_both_settings_and_has_bands_as_served(done):
+    panels = json.loads(report.to_json(done))["figures"]["14"]["panels"]
+    assert [panel["setting"] for panel in panels] == [STUDY.title, SERVED.title]
+    bare, served = (panel["series"][0] for panel in panels)
+    assert "y_low" not in bare
+    for axis in ("x", "y"):
+        low, value, high = (np.array(served[name]) for name in (f"{axis}_low", axis, f"{axis}_high"))
+        assert np.all(low < value) and np.all(value < high)
+
+
+def test_a_figure_that_nothing_serves_is_drawn_once():
+    (figure,) = reproduction.run("13").figures
+    assert len(figure.panels) == 1
 
 
 def test_csv_has_absolute_and_normalised_values(done):
@@ -338,12 +423,26 @@ def test_csv_has_absolute_and_normalised_values(done):
     assert max(float(row["x_normalised"]) for row in rows) == pytest.approx(1)
     assert max(float(row["y"]) for row in rows) > 100
     assert all(row["layout"] for row in rows)
+    assert {row["setting"] for row in rows} == {STUDY.title, SERVED.title}
+    for row in rows:
+        if row["setting"] == SERVED.title:
+            assert float(row["y_low"]) < float(row["y"]) < float(row["y_high"])
+        else:
+            assert row["y_low"] == row["x_high"] == ""
 
 
 def test_the_page_names_every_claim_with_its_verdict(done):
-    page = report.to_markdown(done, {"14": "PICTURE"})
-    assert "### Claim 21" in page and "PICTURE" in page
-    assert f"Verdict: **{done.verdicts[0].verdict}**" in page
+    text = page.to_markdown(done, {"14": "PICTURE"})
+    assert "### Claim 21" in text and "PICTURE" in text
+    verdict = done.verdicts[0]
+    assert f"Verdict: **{verdict.verdict}** ({STUDY.title})" in text
+    assert all(part.got in text for parts in verdict.parts.values() for part in parts)
+
+
+def test_the_page_tells_every_change_after_the_first_look(done):
+    changed = page.to_markdown(done, {}).split("## Changed after the first look")[1]
+    assert all(f"Claim {c.id}." in changed for c in reproduction.CLAIMS if c.changed)
+    assert 0 < sum(bool(c.changed) for c in reproduction.CLAIMS) < 10
 
 
 def test_an_unknown_figure_is_told_in_one_line():
@@ -354,6 +453,7 @@ def test_an_unknown_figure_is_told_in_one_line():
 def test_where_it_pays_needs_both_ways(study):
     row = beyond.row(study, beyond.elsewhere(LLAMA_8B, "h200", 4096, 256))
     assert row.weights == "fp8" and row.gain_medium > 1
+    assert row.medium_low < row.gain_medium < row.medium_high
     assert row.pays in ("everywhere", "medium, tight", "loose, medium", "medium")
     assert beyond.row(study, replace(SMALL, ftl_s=1e-4)) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_a_panel_without_points_is_drawn_empty():
     assert "none" in paper_figures.to_text(Panel(title="t", x_label="x", y_label="y", series=(series,)), 80)
 
 
+def test_a_band_is_drawn_where_it_is_known(tmp_path):
+    pytest.importorskip("matplotlib")
+    plain = paper_figures.save(FIGURE, tmp_path)[0].read_text(encoding="utf-8")
+    *others, last = PANEL.series
+    wide = replace(last, y_band=(0.8, 1.25))
+    figure = replace(FIGURE, panels=(replace(PANEL, series=(*others, wide)),))
+    shaded = paper_figures.save(figure, tmp_path)[0].read_text(encoding="utf-8")
+    assert shaded.count("FillBetweenPolyCollection") > plain.count("FillBetweenPolyCollection")
+
+
 def test_a_figure_on_the_screen(capsys):
     assert cli.main(["paper", "--figure", "14"]) == 0
     out, err = capsys.readouterr()
@@ -65,6 +76,7 @@ def test_a_figure_on_the_screen(capsys):
     assert out.startswith("Figure 14: ")
     assert "ratematch paper-fig14-medians" in out
     assert re.search(r"\n21 (PASS|FAIL|OPEN) ", out)
+    assert ", as served today" in out and "in the study's setting" in out
     assert re.search(r"1 claim: 1 \w+\. [\d,]+ design points in [\d.]+ s\.\n$", out)
     assert max(map(len, out.split("\n"))) <= 80
 
@@ -91,7 +103,7 @@ def test_files_without_a_plotting_library(capsys, tmp_path, monkeypatch):
     written = capsys.readouterr().out.split("\n")
     page = (tmp_path / "docs" / "paper.md").read_text(encoding="utf-8")
     assert "```text\nLlama-3.1-70B 4k/512" in page
-    assert (tmp_path / "docs" / "paper" / "fig-14.csv").read_text().startswith("figure,panel,series,")
+    assert (tmp_path / "docs" / "paper" / "fig-14.csv").read_text().startswith("figure,panel,setting,series,")
     assert written[0] == str(tmp_path / "docs" / "paper" / "fig-14.csv")
 
 
