@@ -3,7 +3,8 @@
 presets/accuracy.toml is written by ``ratematch calibrate --engines FILE --bands``: measured runs,
 each predicted with its own group left out of the fit. Three levels: the model and the GPU were both
 measured (but not together: the pair was left out), one of them never was, neither was. An engine or a
-feature that no run had counts like a GPU that was never measured.
+feature that no run had counts like a GPU that was never measured. Runs whose first tokens are out of line
+with those of their neighbours (builds that were not ready) do not widen the band of TTFT.
 
 Runs are a closed loop at a fixed number of requests in flight; a plan's FTL has no queue before it,
 so the band of TTFT is the wider for it.

@@ -26,7 +26,7 @@ from planner.kernels import Kernels
 from planner.silicon import Row
 from planner.simulate.roofline import FloatArray
 from planner.system import System
-from planner.validate import spread
+from planner.validate import odd, spread
 
 MIN_ROWS = 20  # fewer left-out rows than this do not make a band
 
@@ -115,8 +115,8 @@ def without_kernels(catalog: Catalog, system: str) -> Catalog:
 def ratios(rows: Sequence[Row], catalog: Catalog, split: Split) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
 
-    Profiles share no constant, so only those that ran a group are fitted anew for it. One whose runs are
-    all left out takes the constants of the engine's other profile, or those where the search starts.
+    Profiles hardly know of each other, so only those that ran a group are fitted anew for it, from their
+    own rows. One whose runs are all left out takes what the rows of all others together give.
     """
     index = {id(row): i for i, row in enumerate(rows)}
     ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
@@ -145,18 +145,12 @@ def _without(
     group: tuple[str, ...], name: str, own: Sequence[Row], rows: Sequence[Row], catalog: Catalog, split: Split
 ) -> EngineProfile:
     """A profile fitted without a group of runs."""
-    profile = catalog.engine(name)
     rest = [row for row in own if not split.related(group, row)]
-    if not rest:
-        rest = [row for row in rows if row.engine == own[0].engine and not split.related(group, row)]
-    found = engines.fit(rest, catalog) if rest else {}
-    if name in found:
-        return found[name]
-    nearest = found.get(profile.kernels) or next(iter(found.values()), None)
-    return replace(
-        profile,
-        **{c.name: getattr(nearest, c.name, c.start) for c in engines.CONSTANTS},  # type: ignore[arg-type]
-    )
+    if rest:
+        return engines.fit(rest, catalog)[name]
+    others = [row for row in rows if not split.related(group, row)]
+    known = engines.common(others, catalog) if others else {c.name: c.start for c in engines.CONSTANTS}
+    return replace(catalog.engine(name), **known)  # type: ignore[arg-type]
 
 
 def measure(
@@ -186,12 +180,14 @@ def measure(
             f"TTFT {figures['ttft']['median_ape']:.1%} median"
         )
     bands: dict[str, Any] = {}
+    ready = ~odd(usable)  # builds that were compiling say nothing of a first token to come
     for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
         before: dict[str, tuple[float, float]] = {}
         for level in LEVELS:
             entry: dict[str, Any] = {}
             for i, key in enumerate(("ttft", "tpot")):
-                parts = [found[name][i][inside] for name in LEVEL_SPLITS[level]]
+                kept = inside & ready if key == "ttft" else inside
+                parts = [found[name][i][kept] for name in LEVEL_SPLITS[level]]
                 band, count = interval(parts, before.get(key))
                 before[key] = band
                 entry[key] = [significant(value, 3) for value in band]
@@ -233,7 +229,8 @@ def write(table: Mapping[str, Any], path: Path, source: str) -> None:
     """Write an accuracy file; `source` names the measurements in its head."""
     head = (
         "# Left-out errors and error bands, written by `ratematch calibrate --engines FILE --bands`.\n"
-        f"# Predicted over measured; measurements: {source}.\n\n"
+        f"# Predicted over measured; measurements: {source}. Bands of TTFT leave out runs whose\n"
+        "# first tokens are out of line with those of their neighbours (`planner.validate.odd`).\n\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")

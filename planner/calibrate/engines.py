@@ -184,6 +184,12 @@ def _solve_one(trials: _Trials, centre: FloatArray) -> FloatArray:
     return np.asarray(low + min(found, key=lambda f: f.cost).x * width)
 
 
+def common(rows: Sequence[Row], catalog: Catalog) -> dict[str, float]:
+    """Constants that all rows together give, whatever their engine: what an unknown engine is taken for."""
+    found = _solve_one(_prepare(rows, catalog), np.array([c.start for c in CONSTANTS]))
+    return {c.name: _rounded(v) for c, v in zip(CONSTANTS, found, strict=True)}
+
+
 def _solve(trials: _Trials, used: BoolArray) -> FloatArray:
     """Constants of every profile, shape (profiles, constants), from the rows where `used`.
 
