@@ -80,7 +80,9 @@ def level(question: Question, table: Mapping[str, Any]) -> str:
     unknown = (
         question.setup.model.name not in table["models"],
         question.system.name not in table["systems"],
-        question.setup.machine.engine.name not in table["engines"] or scenario.mtp > 0,
+        question.setup.machine.engine.name not in table["engines"]
+        or scenario.mtp > 0
+        or question.setup.precision.kv == "fp4",
     )
     return LEVELS[min(sum(unknown), 2)]
 

@@ -24,6 +24,7 @@ ENGINE_ORDER = ("trtllm", "sglang", "vllm", "nccl")
 # where to look when a format was not measured: nearest kernel first
 FORMAT_ORDER = {
     "bf16": (),
+    "fp4": ("fp8", "bf16"),  # caches only
     "fp8": ("fp8_block", "bf16"),
     "fp8_block": ("fp8", "bf16"),
     "nvfp4": ("mxfp4", "fp8_block", "fp8", "bf16"),

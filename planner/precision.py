@@ -9,7 +9,10 @@ from planner.model import ModelSpec
 from planner.system import Gpu
 
 BF16_BYTES = 2.0
-KV_BYTES = {"bf16": 2.0, "fp8": 1.0}
+# bytes of a cached element; NVFP4 has one fp8 scale per 16 values
+KV_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
+# the tensor-core rate at which attention multiplies; four bits are widened to eight on the way
+KV_RATES = {"bf16": "bf16", "fp8": "fp8", "fp4": "fp8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +62,22 @@ class Precision:
 
 
 def resolve(weights: str, kv: str, model: ModelSpec, gpu: Gpu) -> Precision:
-    """The concrete formats behind `weights` (auto, bf16, fp8, fp4) and `kv` (auto, bf16, fp8).
+    """The concrete formats behind `weights` (auto, bf16, fp8, fp4) and `kv` (auto, bf16, fp8, fp4).
 
     "auto" takes the narrowest format the GPU's tensor cores multiply in. FP8 is block-scaled
     where the published checkpoint is; FP4 is weight-only on a GPU without FP4 units, and
     touches the experts alone where the published checkpoint does so (gpt-oss).
 
-    Raises InputError for FP8 weights on a GPU that cannot multiply them.
+    Raises InputError for FP8 weights on a GPU that cannot multiply them, and for an FP4 cache on one
+    without FP4 units.
     """
     rates = gpu.peak_flops
     if weights == "auto":
         weights = "fp4" if "fp4" in rates else "fp8" if "fp8" in rates else "bf16"
     if kv == "auto":
         kv = "fp8" if "fp8" in rates else "bf16"
+    if kv == "fp4" and "fp4" not in rates:
+        raise InputError("kv", "fp4", "this GPU has no FP4 units; auto, bf16 or fp8")
     if weights == "bf16":
         gemm = moe = "bf16"
     elif weights == "fp8":

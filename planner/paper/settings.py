@@ -34,6 +34,7 @@ class Setting:
     title: str  # heads its column
     serving: bool = False  # an engine with its host, uneven experts, what links cannot hide of a transfer
     perfect: bool = False  # data-sheet peaks instead of measured kernels
+    kv: str = ""  # format of the cache on systems with FP4 units; "" leaves the case's own
 
     def machine(self, served: Machine) -> Machine:
         """The machine of a scenario as this setting has it."""
@@ -56,7 +57,9 @@ class Setting:
 STUDY = Setting(name="study", title="the study's setting")
 SERVED = Setting(name="served", title="as served today", serving=True)
 PERFECT = Setting(name="perfect", title="perfect kernels", perfect=True)
-SETTINGS = (STUDY, SERVED, PERFECT)  # the first gives the verdict
+# the study says FP4 and does not say whether of the cache too
+NARROW = Setting(name="fp4_cache", title="with an FP4 cache", kv="fp4")
+SETTINGS = (STUDY, SERVED, PERFECT, NARROW)  # the first gives the verdict
 
 
 @contextmanager

@@ -94,7 +94,11 @@ class Study:
         return self.once(("question", replace(case, cached_share=0.0)), lambda: self._question(case))
 
     def _question(self, case: Case) -> Question:
-        found = prepare(case.scenario, self.catalog)
+        scenario = case.scenario
+        rates = self.catalog.system(case.system).gpu.peak_flops
+        if self.setting.kv and self.setting.kv in rates and case.weights == "fp4":
+            scenario = replace(scenario, kv=self.setting.kv)
+        found = prepare(scenario, self.catalog)
         machine = found.setup.machine
         if case.domain:
             machine = replace(machine, fabric=replace(machine.fabric, scale_up_gpus=case.domain))

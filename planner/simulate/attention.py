@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.precision import BF16_BYTES, KV_BYTES
+from planner.precision import BF16_BYTES, KV_BYTES, KV_RATES
 from planner.simulate.constants import bounded, seconds, serial, share
 from planner.simulate.gemm import peak_flops
 from planner.simulate.machine import Machine
@@ -98,7 +98,7 @@ def prefill(
     Parameters
     ----------
     machine, kv
-        Where it runs; "bf16" or "fp8", the format of the cache.
+        Where it runs; "bf16", "fp8" or "fp4", the format of the cache.
     sequences, new, past
         Sequences in the batch, query tokens of each, tokens each has in its cache.
     heads, kv_heads, head_dim, v_dim
@@ -160,7 +160,7 @@ def _prefill(
     window: Real,
 ) -> Cost:
     c = machine.kernels.constants(operator, kv, PrefillConstants)
-    peak = peak_flops(machine, kv)
+    peak = peak_flops(machine, KV_RATES[kv])
     dims = qk_dim + v_dim
     tokens = sequences * new
     total = past + new
@@ -228,7 +228,7 @@ def decode(
     cache = kv_heads * (dims * (KV_BYTES[kv] / bandwidth))
     vectors = asked * (dims * (BF16_BYTES / bandwidth))
     light_memory = batch * (seen * cache + vectors)
-    light_compute = batch * seen * (asked * (dims * (2.0 / peak_flops(machine, kv))))
+    light_compute = batch * seen * (asked * (dims * (2.0 / peak_flops(machine, KV_RATES[kv]))))
     rows = c.query_s * asked + c.sequence_s * kv_heads
     wide = np.greater(heads, WIDEST_GROUP * kv_heads) * asked
     taken = (
@@ -271,7 +271,7 @@ def mla_decode(
     (133.0, 73.8)
     """
     c = machine.kernels.constants(MLA_DECODE, kv, LatentConstants)
-    peak = peak_flops(machine, kv)
+    peak = peak_flops(machine, KV_RATES[kv])
     bandwidth = machine.gpu.hbm_bytes_per_s
     width = latent + rope
     asked = heads * queries

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.precision import BF16_BYTES, KV_BYTES
+from planner.precision import BF16_BYTES, KV_BYTES, KV_RATES
 from planner.simulate.constants import bounded, seconds, share
 from planner.simulate.gemm import peak_flops
 from planner.simulate.machine import Machine
@@ -163,7 +163,7 @@ def sparse_mla(
     c = machine.kernels.constants(OPERATORS[phase], kv, SparseConstants)
     bandwidth = machine.gpu.hbm_bytes_per_s
     width = latent + rope
-    flops_s = (width + latent) * (2.0 / peak_flops(machine, kv))
+    flops_s = (width + latent) * (2.0 / peak_flops(machine, KV_RATES[kv]))
     vectors = heads * ((width + latent) * (BF16_BYTES / bandwidth))
     read = tokens * (width * (KV_BYTES[kv] / bandwidth))
     light_compute = tokens * attended * (heads * flops_s)

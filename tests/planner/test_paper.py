@@ -396,7 +396,7 @@ def test_the_json_holds_what_it_promises(done):
     claim = found["claims"][0]
     assert {"id", "text", "kind", "expected", "got", "verdict"} <= claim.keys()
     assert claim["verdict"] in ("pass", "fail", "open")
-    assert claim["settings"].keys() == {"study", "served", "perfect"}
+    assert claim["settings"].keys() == {"study", "served", "perfect", "fp4_cache"}
     assert claim["verdict"] == claim["settings"]["study"]["verdict"]
     series = found["figures"]["14"]["panels"][0]["series"]
     assert len(series) == 2 and all(len(s["x"]) == len(s["y"]) > 5 for s in series)
