@@ -167,8 +167,8 @@ def _left_out(known: Mapping[str, Any]) -> list[str]:
         "",
         'Each run predicted by engine constants fitted without its whole group. "GPU and its kernels" also '
         "takes the GPU's measured kernels away, so that its operators run on a relative's constants: the "
-        "case of a GPU that nobody measured. An engine left out runs on the constants the search starts "
-        f"from. From `{KNOWN_BANDS}`, written by `ratematch calibrate --engines FILE --bands`.",
+        "case of a GPU that nobody measured. An engine left out runs on what the rows of all others together "
+        f"give. From `{KNOWN_BANDS}`, written by `ratematch calibrate --engines FILE --bands`.",
         "",
         *_table(("left out", *heads), whole),
         "",
