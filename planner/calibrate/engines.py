@@ -50,7 +50,7 @@ CONSTANTS = (
     Constant("floor_share", 0.5, 0.6, 0.55),
     Constant("step_s", 5e-5, 2e-4, 1e-4),  # schedulers that overlap the GPU and replay graphs
     Constant("layer_s", 2e-6, 4e-5, 1e-5),  # published fits: 4 to 32 us
-    Constant("qk_norm_s", 0.0, 4e-5, 1.6e-5),  # two small kernels, with copies where heads are cut out
+    Constant("qk_norm_s", 0.0, 2.5e-5, 1.2e-5),  # two small kernels, with copies where heads are cut out
     Constant("request_s", 1e-6, 4e-5, 5e-6),  # published fit: 4.4 us
     Constant("exposure", 0.4, 1.3, 0.95),
     Constant("bunching", 0.0, 1.0, 0.2),
