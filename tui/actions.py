@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.app import App
-
 from planner.errors import InputError
 from tui import export, library, storage
+from tui.in_order import InOrder
 from tui.screens.ask import Answer, AskScreen
 from tui.screens.choose import ChooseScreen
 from tui.screens.export import ExportScreen
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 TMUX = "In tmux the clipboard needs: set -g set-clipboard on"
 
 
-class FileActions(App[None]):
+class FileActions(InOrder):
     """The part of the application that reads and writes; what goes wrong is one line, and nothing is lost."""
 
     main: MainScreen

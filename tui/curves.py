@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tui.state import Pin, View
 
 SPLIT, COLOC = 0, 1  # the series of a plan's chart, in the order of its frontiers
+Y_TITLE = "tokens/s per GPU"
 TALL = 12  # rows of a chart from which the readout has a line more
 
 
@@ -129,10 +130,19 @@ def y_title(budgets: Sequence[int | None]) -> str:
     ('tokens/s per GPU of 64', 'tokens/s per GPU', 'tokens/s per GPU of each budget')
     """
     if all(budget is None for budget in budgets):
-        return "tokens/s per GPU"
+        return Y_TITLE
     if len(set(budgets)) == 1:
-        return f"tokens/s per GPU of {budgets[0]:,}"
-    return "tokens/s per GPU of each budget"
+        return f"{Y_TITLE} of {budgets[0]:,}"
+    return f"{Y_TITLE} of each budget"
+
+
+def fitting(texts: Sequence[str], room: int) -> str:
+    """The first text that fits; the last, if none does.
+
+    >>> fitting(["tokens/s per GPU of 64", "tokens/s per GPU"], 20)
+    'tokens/s per GPU'
+    """
+    return next((text for text in texts if len(text) <= room), texts[-1])
 
 
 def plan_scene(view: View, g: Glyphs) -> Scene | None:
@@ -212,20 +222,31 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
     )
 
 
-def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs) -> str:
-    """The curves and marks, as markup; a limit off the chart is told in words."""
-    parts = [f"[$hue-{curve.hue}]{curve.glyph}[/] {curve.name}" for curve in scene.curves]
+def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, room: int) -> str:
+    """The curves and marks that fit, as markup; a limit off the chart is told in words."""
+    parts = [
+        (f"{curve.glyph} {curve.name}", f"[$hue-{curve.hue}]{curve.glyph}[/] {curve.name}")
+        for curve in scene.curves
+    ]
     if any(mark.glyph == g.chosen for mark in scene.marks):
-        parts.append(f"[$hue-chosen]{g.chosen}[/] plan")
+        parts.append((f"{g.chosen} plan", f"[$hue-chosen]{g.chosen}[/] plan"))
     letters = [mark.glyph for mark in scene.marks if mark.glyph.isalpha() and mark.glyph.isupper()]
     if letters and axis is not None and not any(curve.name in letters for curve in scene.curves):
-        parts.append(f"[$hue-cursor]{' '.join(letters)}[/] pinned")
+        pinned = " ".join(letters)
+        parts.append((f"{pinned} pinned", f"[$hue-cursor]{pinned}[/] pinned"))
     _, name = scene.limit(axis, g)
-    if limit_drawn:
-        parts.append(f"[$hue-limit]{g.limit}[/] {name.split()[0]} limit" if axis.key != "gpus" else name)
+    if limit_drawn and axis.key == "gpus":
+        parts.append((name, name))
+    elif limit_drawn:
+        limit = f"{name.split()[0]} limit"
+        parts.append((f"{g.limit} {limit}", f"[$hue-limit]{g.limit}[/] {limit}"))
     elif name:
-        parts.append(f"{name} is off the chart")
-    return "  ".join(parts)
+        taken = sum(len(plain) + 2 for plain, _ in parts)
+        far = fitting([f"{name} is off the chart", f"{name} off the chart"], room - taken)
+        parts.append((far, far))
+    while len(parts) > 1 and sum(len(plain) + 2 for plain, _ in parts) - 2 > room:
+        del parts[-2]  # the limit is told last, and where it is off the chart it is told nowhere else
+    return "  ".join(markup for _, markup in parts)
 
 
 def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[str]:

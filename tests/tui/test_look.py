@@ -100,12 +100,29 @@ WALKS = {
 }
 
 
+@pytest.mark.parametrize("size", [(80, 24), (80, 36), (120, 36), (160, 45)], ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("walk", WALKS)
-async def test_in_ascii_every_cell_is_ascii(walk: str) -> None:
-    async with fakes.app(ascii=True).run_test(size=(160, 45)) as pilot:
+async def test_in_ascii_every_cell_is_ascii(walk: str, size: tuple[int, int]) -> None:
+    async with fakes.app(ascii=True).run_test(size=size) as pilot:
         await fakes.settled(pilot)
         await pilot.press(*WALKS[walk])
         await pilot.pause(0.2)
         strips = pilot.app.screen._compositor.render_strips()
         text = "\n".join(strip.text for strip in strips)
         assert text.isascii(), sorted({char for char in text if not char.isascii()})
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+async def test_the_keys_say_how_pages_turn_where_digits_edit(ascii: bool) -> None:
+    async with fakes.app(ascii=ascii).run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        keys = pilot.app.main.query_one("#keys")
+        for row, said in (("isl", True), ("model", False), ("gpus", True)):
+            pilot.app.main.set_focus(pilot.app.main.query_one(f"#knob-{row}"))
+            await fakes.until(pilot, lambda said=said: ("[ ] pages" in fakes.text(keys)) == said)
+        await pilot.press("4")  # it is text now, and so are brackets
+        await fakes.until(pilot, lambda: "[ ] pages" not in fakes.text(keys))
+        await pilot.press("escape", "right_square_bracket")
+        await fakes.until(
+            pilot, lambda: pilot.app.main.tab == "table" and "[ ] pages" not in fakes.text(keys)
+        )

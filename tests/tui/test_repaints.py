@@ -66,3 +66,26 @@ async def test_a_frontier_does_not_paint_the_title_again() -> None:
         steps.answer.set()
         await fakes.settled(pilot)
         assert painted  # up to date now
+
+
+async def test_a_plan_without_a_miss_leaves_the_place_for_one_alone() -> None:
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        miss = pilot.app.main.query_one("#card-miss")
+        updated: list[object] = []
+        miss.update = updated.append
+        await pilot.press("j", "j", "j", "right")
+        await fakes.settled(pilot)
+        assert pilot.app.scenario != fakes.SCENARIO and not updated
+
+
+async def test_a_grid_sets_its_subtitle_only_when_it_reads_otherwise() -> None:
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("2", "slash", "[", "b", "]")
+        grid = pilot.app.main.query_one("#plans")
+        assert "/[b]_" in str(grid._border_subtitle or "")
+        refreshed: list[object] = []
+        grid.refresh = lambda *regions, **how: refreshed.append(regions) or grid
+        grid._show_count()
+        assert not refreshed

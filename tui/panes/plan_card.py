@@ -55,6 +55,7 @@ class PlanCard(Vertical, can_focus=True):
         self._old = False  # whether it is the plan of an earlier scenario
         self.fixes: list[tuple[Relaxation, ...]] = []  # what the list offers
         self._count = -1
+        self._nearest = Content()  # the closest miss, as last drawn
         self.border_title = "Plan"
 
     def compose(self) -> ComposeResult:
@@ -135,10 +136,12 @@ class PlanCard(Vertical, can_focus=True):
         self._entitle()
         plan, waiting, miss, looking = self._drawn
         text = self.query_one("#card-text", Static)
-        nearest = closest_miss(plan, miss, width, self.glyphs)
-        below = self.query_one("#card-miss", Static)
-        below.display = bool(nearest)
-        below.update(Content("\n").join(nearest))
+        nearest = Content("\n").join(closest_miss(plan, miss, width, self.glyphs))
+        if not nearest.is_same(self._nearest):  # setting it lays the screen out anew
+            self._nearest = nearest
+            below = self.query_one("#card-miss", Static)
+            below.display = bool(nearest)
+            below.update(nearest)
         if plan is None:
             text.update(Content.styled(waiting, "$hue-muted"))
             self._count = -1

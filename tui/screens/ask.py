@@ -62,7 +62,7 @@ class AskScreen(ModalScreen[Answer | None]):
         """The cursor at the end of what is proposed."""
         self.set_class(self.glyphs.ascii, "-ascii")
         line = self.query_one("#ask-line", Input)
-        line.focus()
+        self.set_focus(line)
         line.cursor_position = len(line.value)
         self._look()
 

@@ -49,7 +49,7 @@ class ChooseScreen(ModalScreen[str | None]):
         """All names, the present one highlighted."""
         self.query_one(OptionList).can_focus = False
         self._fill("")
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
 
     @on(Input.Changed)
     def filter(self, event: Input.Changed) -> None:

@@ -80,7 +80,7 @@ class EditingScreen(PagedScreen):
             return
         self.history.edit(scenario)
         self._edited(at_once=True)
-        self.query_one(InputsPane).knob(field.key).focus()
+        self.set_focus(self.query_one(InputsPane).knob(field.key))
 
     @on(TablePage.PointChosen)
     @on(ParetoChart.PointChosen)

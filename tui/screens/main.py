@@ -137,7 +137,7 @@ class MainScreen(EditingScreen):
         self.add_class(f"-on-{self.tab}")
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
         self._show()
-        self.query_one(InputsPane).knobs[0].focus()
+        self.set_focus(self.query_one(InputsPane).knobs[0])
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -210,7 +210,7 @@ class MainScreen(EditingScreen):
 
     def focus_form(self) -> None:
         """Put the focus on the form's last row."""
-        (self._last_knob or self.query_one(InputsPane).knobs[0]).focus()
+        self.set_focus(self._last_knob or self.query_one(InputsPane).knobs[0])
 
     def _waiting_text(self) -> str:
         if self.view.error or self.view.invalid:
@@ -279,7 +279,7 @@ class MainScreen(EditingScreen):
             panes = [chart, *(self.query_one(kind) for kind in (card, BreakdownPane, DetailsPane))]
         stops = [stop for stop in (form, *panes) if _on_screen(stop)]
         at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
-        stops[(at + by) % len(stops)].focus()
+        self.set_focus(stops[(at + by) % len(stops)])
 
     def action_fix(self, at: int) -> None:
         """Apply one of the fixes, wherever the focus is."""
@@ -287,13 +287,13 @@ class MainScreen(EditingScreen):
 
     def action_fixes(self) -> None:
         """To the list of what would make the scenario feasible."""
-        self.query_one(FixList).focus()
+        self.set_focus(self.query_one(FixList))
 
     def action_swap_view(self) -> None:
         """On a small terminal: the chart in place of the plan, or back."""
         self.toggle_class("-chart")
         if self.focused is not None and not _on_screen(self.focused):
-            self.query_one(InputsPane).knobs[0].focus()
+            self.set_focus(self.query_one(InputsPane).knobs[0])
 
     def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""

@@ -106,7 +106,7 @@ class PagedScreen(Screen[None]):
         for page in self.query(Page):
             page.display = page is self.page
         self.show_page()
-        self.call_after_refresh(self._focus_page)
+        self._focus_page()
 
     async def action_next_tab(self, by: int) -> None:
         """The page beside this one."""
@@ -116,7 +116,7 @@ class PagedScreen(Screen[None]):
     async def action_leave(self) -> None:
         """From the form to what it changes; from a page back to the plan."""
         if isinstance(self.focused, Knob):
-            (self.page.stops()[0] if self.page is not None else self.query_one("#chart")).focus()
+            self.set_focus(self.page.stops()[0] if self.page is not None else self.query_one("#chart"))
         else:
             await self.action_tab("plan")
 
@@ -128,7 +128,7 @@ class PagedScreen(Screen[None]):
 
     def _focus_page(self) -> None:
         if self.page is not None:
-            self.page.stops()[0].focus()
+            self.set_focus(self.page.stops()[0])
         else:
             self.focus_form()
 

@@ -14,7 +14,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.curves import AXES, TALL, USER, Axis, Curve, Scene, legend, readout
+from tui.curves import AXES, TALL, USER, Y_TITLE, Axis, Curve, Scene, fitting, legend, readout
 from tui.glyphs import UNICODE, Glyphs
 from tui.widgets.chart_marks import Marks, lay
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tui.plotting import Cell, Line, Picture
 
 At = tuple[int, int]  # a curve and a point of it
+BORDER = 6  # of a border's cells are no text: corners, and a line and a blank on either side
 
 
 class ChartFace(Widget):
@@ -80,15 +81,21 @@ class ChartFace(Widget):
         self._set_title()
 
     def _set_title(self) -> None:
-        of = self._scene.of if self._scene else "tokens/s per GPU"
-        title = f"{of} over {self.axis.title}"
-        if self.zoom > 1:
-            title += f"  {self.glyphs.times}{self.zoom:.2g}"
+        of = self._scene.of if self._scene else Y_TITLE
+        zoom = f"  {self.glyphs.times}{self.zoom:.2g}" if self.zoom > 1 else ""
+        x = f"{self.axis.title}{zoom}"
+        title = fitting([f"{of} over {x}", f"{Y_TITLE} over {x}", x], self._room)
         if title != self.border_title:
             self.border_title = title
 
+    @property
+    def _room(self) -> int:
+        """Cells for a text in the border: Textual cuts what is longer with a sign that is not ASCII."""
+        return self.outer_size.width - BORDER
+
     def on_resize(self) -> None:
-        """The picture fits the size."""
+        """The picture fits the size, and so do the texts in its border."""
+        self._set_title()
         self._redraw()
 
     def _redraw(self, covered: Iterable[int] = ()) -> None:
@@ -213,7 +220,7 @@ class ChartFace(Widget):
         if self._scene is not None:
             limit, _ = self._scene.limit(self.axis, self.glyphs)
             drawn = self._picture is not None and self._picture.geometry.column(limit) is not None
-            text = legend(self._scene, self.axis, drawn, self.glyphs)
+            text = legend(self._scene, self.axis, drawn, self.glyphs, self._room)
         if text != self._legend:  # what Textual gives back is spelled otherwise, and setting it repaints all
             self._legend = self.border_subtitle = text
 

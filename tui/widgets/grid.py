@@ -90,6 +90,7 @@ class Grid(ScrollView, can_focus=True):
         self.filter = ""
         self.picking = ""  # "sort" or "columns" while a letter is awaited
         self._none = none
+        self._count = ""  # the subtitle last set
         self._all: tuple[Row, ...] = ()
         self._rows: list[Row] = []
         self._sizes = [cell_len(column.title) + 1 for column in self.columns]
@@ -135,7 +136,8 @@ class Grid(ScrollView, can_focus=True):
             text = f"/{self.filter}  {len(self._rows)} of {len(self._all)}"
         else:
             text = f"{len(self._all)} rows" if self._all else ""
-        if text != self.border_subtitle:
+        if text != self._count:  # what Textual gives back is spelled otherwise, and setting it repaints all
+            self._count = text
             self.border_subtitle = text.replace("[", "\\[")
 
     def shown(self, width: int) -> list[int]:

@@ -41,6 +41,7 @@ class Knob(Widget, can_focus=True):
         Binding("shift+right", f"step({BIG_STEP})", "several steps up", show=False, id="knob-up-more"),
         Binding("enter", "edit", "edit", key_display="enter", id="knob-edit"),
         Binding("backspace", "reset", "reset to the scenario's value", show=False, id="knob-reset"),
+        Binding("right_square_bracket", "page", "pages", key_display="[ ]", id="knob-page"),
     ]
 
     value: reactive[Any] = reactive(None)
@@ -136,6 +137,18 @@ class Knob(Widget, can_focus=True):
             text = spelled(self.field, self.value)
             self._open(LineEdit(text, len(text)))
 
+    async def action_page(self) -> None:
+        """The next page, as everywhere: only said here, where digits edit instead of turning pages."""
+        await self.run_action("screen.next_tab(1)")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where digits turn pages nothing need be said of brackets, and while typing they are text."""
+        return action != "page" or (self._digits and self.line is None)
+
+    @property
+    def _digits(self) -> bool:
+        return self.field.kind not in ("choice", "switch")
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
         return self.editing and character is not None and character.isprintable()
@@ -144,7 +157,7 @@ class Knob(Widget, can_focus=True):
         """Route keys to the open line; a digit opens it."""
         if self.line is None:
             typed = event.character
-            if typed and (typed in "0123456789.") and self.field.kind not in ("choice", "switch"):
+            if typed and (typed in "0123456789.") and self._digits:
                 self._open(LineEdit())
                 self._type(LineEdit(typed, 1))
                 _swallow(event)
@@ -166,7 +179,7 @@ class Knob(Widget, can_focus=True):
 
     def on_paste(self, event: events.Paste) -> None:
         """Paste the first line into the value."""
-        if self.field.kind in ("choice", "switch"):
+        if not self._digits:
             return
         text = event.text.strip().splitlines()[0] if event.text.strip() else ""
         if self.line is None:

@@ -66,12 +66,7 @@ class TabBar(Widget):
                 pieces.append((f"{key}{name}", "bold underline $foreground on $panel"))
             else:
                 pieces += [(key, "$primary"), (name, "$hue-muted")]
-        line = Content.assemble(*pieces)
-        more = "[ ] pages "  # digits type a value while a number of the form has the focus
-        gap = self.size.width - line.cell_length - len(more)
-        if gap >= 2:
-            line = Content.assemble(line, " " * gap, (more, "$hue-muted"))
-        return line.truncate(self.size.width)
+        return Content.assemble(*pieces).truncate(self.size.width)
 
     def on_click(self, event: events.Click) -> None:
         """Open the page under the mouse."""

@@ -1,0 +1,90 @@
+"""What the user does takes effect in the order in which it was done, however much arrives at once.
+
+Textual puts a key into the queue of the part that has the focus *when the key arrives*. A key that this
+part does not take climbs from queue to queue up to the application, which then runs its binding. Over a
+slow line several keys come in one packet: `j`, `2`, `0` all go to the same row before `j` moves the focus,
+and a pasted text goes to the row that the keys before it wanted to leave. So here a key is handled to its
+end, with all that it makes the parts say to the screen, before the next is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from textual import events
+from textual.app import App
+from textual.dom import DOMNode
+from textual.errors import NoWidget
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+
+PATIENCE_S = 1.0  # with a part that does not come to rest; then the next key is taken all the same
+PRESSES = (events.MouseUp, events.MouseScrollUp, events.MouseScrollDown)  # a click is made of a MouseUp
+
+
+class InOrder(App[None]):
+    """An application that takes one key, paste, click or turn of the wheel at a time."""
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take the next one."""
+        if isinstance(event, events.InputEvent) and event.is_forwarded:
+            await super().on_event(event)
+        elif isinstance(event, (events.Key, events.Paste)):
+            screen, target = self.screen, self.focused or self.screen
+            await self._hand_up(event, target)
+            await self._rest(screen, target, climbs=1)
+        elif isinstance(event, PRESSES):
+            screen, under = self.screen, self._under(event)
+            await super().on_event(event)  # into the queue of what is under the mouse
+            await self._rest(screen, under, climbs=2)  # the first lets it be handled
+        else:
+            await super().on_event(event)
+
+    async def _hand_up(self, event: events.Key | events.Paste, target: DOMNode) -> None:
+        """Offer a key or a text to the focused part and to all above it, here and now."""
+        self.app_focus = True
+        if isinstance(event, events.Key):
+            if self.focused is not None:
+                self.screen._clear_tooltip()
+            if await self._check_bindings(event.key, priority=True):
+                return
+        event._set_forwarded()
+        event.bubble = False  # type: ignore[misc]  # it climbs here
+        node: MessagePump | None = target
+        while node is not None and not event._stop_propagation:
+            with node._context():
+                await (super().on_event(event) if node is self else node._dispatch_message(event))
+            node = node._parent
+
+    async def _rest(self, screen: Screen[object], node: DOMNode, *, climbs: int) -> None:
+        """Until what was said below has come up to the screen, and a screen that was opened listens."""
+
+        async def rest() -> None:
+            for _ in range(climbs):
+                await _climb(node)
+            if self.is_running and self.screen is not screen:
+                await _handled(self.screen)  # it is composed before
+                await _climb(self.focused or self.screen)
+
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(rest(), PATIENCE_S)
+
+    def _under(self, event: events.MouseEvent) -> DOMNode:
+        with contextlib.suppress(NoWidget):
+            return self.mouse_captured or self.get_widget_at(event.x, event.y)[0]
+        return self.screen
+
+
+async def _climb(node: MessagePump | None) -> None:
+    """Until each part from here to the screen has handled what is in its queue now."""
+    while node is not None and not isinstance(node, App):
+        parent = node._parent
+        await _handled(node)
+        node = parent
+
+
+async def _handled(pump: MessagePump) -> None:
+    done = asyncio.Event()
+    if pump.call_later(done.set):  # not if it is on its way out
+        await done.wait()
