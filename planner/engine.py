@@ -42,6 +42,21 @@ class EngineProfile:
     reserve_bytes: float  # CUDA context, graphs, communication buffers
     sources: tuple[str, ...] = ()
 
+    @classmethod
+    def none(cls, name: str, *, max_batch: int = 1, memory_fraction: float = 1.0) -> EngineProfile:
+        """An engine that adds nothing: what kernels are measured under."""
+        return cls(
+            name=name,
+            label=name,
+            step_s=0.0,
+            layer_s=0.0,
+            request_s=0.0,
+            prefill_request_s=0.0,
+            max_batch=max_batch,
+            memory_fraction=memory_fraction,
+            reserve_bytes=0.0,
+        )
+
     def bare(self) -> EngineProfile:
         """The same engine adding nothing to its kernels: no host time, every pass as long as their sum."""
         return replace(

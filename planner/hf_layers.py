@@ -115,7 +115,7 @@ def _mixing(c: Config, kind: str, hidden: int) -> Attention:
 
 def _latent(c: Config) -> Attention:
     """One layer of multi-head latent attention, with DeepSeek's sparse indexer if there is one."""
-    c.get("num_key_value_heads", "head_dim")  # published, but of no meaning here
+    c.get("num_key_value_heads", "head_dim", "use_qk_norm")  # published, but of no meaning here
     topk = c.whole("index_topk", default=0)
     return Attention(
         kind="mla",

@@ -17,8 +17,9 @@ import numpy as np
 
 from planner.calibrate import attention, blocks, collectives, moe, sparse
 from planner.calibrate import gemm as gemms
-from planner.calibrate.fit import Group, Rows, column, read_rows, row_keys, split_by, zero_overheads
+from planner.calibrate.fit import Group, Rows, column, read_rows, row_keys, split_by
 from planner.catalog import Catalog
+from planner.engine import EngineProfile
 from planner.errors import InputError
 from planner.precision import FORMATS, Format
 from planner.simulate.gemm import OPERATOR as GEMM
@@ -66,7 +67,7 @@ def _machine(group: Group, catalog: Catalog) -> Machine:
         gpu=system.gpu,
         fabric=system.fabric,
         kernels=catalog.kernels(system, group.engine),
-        engine=zero_overheads(group.engine),
+        engine=EngineProfile.none(group.engine),
     )
 
 

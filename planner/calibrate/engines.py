@@ -10,7 +10,7 @@ the kernels' fixed latencies) serve every trial.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -184,55 +184,31 @@ def _solve_one(trials: _Trials, centre: FloatArray) -> FloatArray:
     return np.asarray(low + min(found, key=lambda f: f.cost).x * width)
 
 
+def _common(trials: _Trials) -> FloatArray:
+    """Constants, shape (constants,), that all rows together give, whatever their engine."""
+    return _solve_one(trials, np.array([c.start for c in CONSTANTS]))
+
+
 def common(rows: Sequence[Row], catalog: Catalog) -> dict[str, float]:
-    """Constants that all rows together give, whatever their engine: what an unknown engine is taken for."""
-    found = _solve_one(_prepare(rows, catalog), np.array([c.start for c in CONSTANTS]))
-    return {c.name: _rounded(v) for c, v in zip(CONSTANTS, found, strict=True)}
-
-
-def _solve(trials: _Trials, used: BoolArray) -> FloatArray:
-    """Constants of every profile, shape (profiles, constants), from the rows where `used`.
-
-    A profile without rows gets what all rows together give.
-    """
-    start = np.array([c.start for c in CONSTANTS])
-    common = _solve_one(trials.take(used), start)
-    values = []
-    for i in range(len(trials.names)):
-        own = used & (trials.profile == i)
-        values.append(_solve_one(trials.take(own), common) if own.any() else common)
-    return np.array(values)
+    """Constants that all rows together give: what an engine without rows is taken for."""
+    return _named(_common(_prepare(rows, catalog)))
 
 
 def fit(rows: Sequence[Row], catalog: Catalog) -> dict[str, EngineProfile]:
     """Profiles with fitted constants, by name, for the engines that occur in `rows`."""
     trials = _prepare(rows, catalog)
-    values = _solve(trials, np.ones(len(trials.layers), dtype=bool))
+    centre = _common(trials)
     return {
         name: replace(
             catalog.engine(name),
-            **{c.name: _rounded(v) for c, v in zip(CONSTANTS, values[i], strict=True)},  # type: ignore[arg-type]
+            **_named(_solve_one(trials.take(trials.profile == i), centre)),  # type: ignore[arg-type]
         )
         for i, name in enumerate(trials.names)
     }
 
 
-def left_out(
-    rows: Sequence[Row], catalog: Catalog, key: Callable[[Row], str]
-) -> tuple[tuple[Row, ...], FloatArray, FloatArray]:
-    """Predict every row with constants fitted without all rows of its own `key` (a model, a GPU).
-
-    Returns the rows and their (TTFT, TPOT), seconds. A profile whose rows are all left out gets the
-    constants of all others together.
-    """
-    trials = _prepare(rows, catalog)
-    groups = np.array([key(row) for row in trials.full.rows])
-    ttft, tpot = np.zeros(len(groups)), np.zeros(len(groups))
-    for group in sorted(set(groups)):
-        inside = groups == group
-        apart = trials.take(inside)
-        ttft[inside], tpot[inside] = _predict(apart, _solve(trials, ~inside)[apart.profile])
-    return trials.full.rows, ttft, tpot
+def _named(values: FloatArray) -> dict[str, float]:
+    return {c.name: _rounded(v) for c, v in zip(CONSTANTS, values, strict=True)}
 
 
 def _rounded(value: float) -> float:

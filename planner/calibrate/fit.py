@@ -141,22 +141,7 @@ def trial_machine(
         gpu=system.gpu,
         fabric=system.fabric,
         kernels=Kernels(engine=group.engine, tables=((system.name, table), (system.name, others))),
-        engine=zero_overheads(group.engine),
-    )
-
-
-def zero_overheads(name: str) -> EngineProfile:
-    """An engine that adds nothing: what kernels are measured under."""
-    return EngineProfile(
-        name=name,
-        label=name,
-        step_s=0.0,
-        layer_s=0.0,
-        request_s=0.0,
-        prefill_request_s=0.0,
-        max_batch=1,
-        memory_fraction=1.0,
-        reserve_bytes=0.0,
+        engine=EngineProfile.none(group.engine),
     )
 
 

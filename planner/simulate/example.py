@@ -27,15 +27,5 @@ def h200(**operators: Mapping[str, float]) -> Machine:
         ),
         fabric=Fabric(scale_up_gpus=8, scale_up_bytes_per_s=450e9, scale_out_bytes_per_s=50e9),
         kernels=Kernels(engine="trtllm", tables=(("h200", table),)),
-        engine=EngineProfile(
-            name="trtllm",
-            label="TensorRT-LLM",
-            step_s=0.0,
-            layer_s=0.0,
-            request_s=0.0,
-            prefill_request_s=0.0,
-            max_batch=4096,
-            memory_fraction=0.9,
-            reserve_bytes=0.0,
-        ),
+        engine=EngineProfile.none("trtllm", max_batch=4096, memory_fraction=0.9),
     )

@@ -205,8 +205,7 @@ def interleaved(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost
 
     ``min(work + moved, max(work + second, moved))``: while one half is on the wire the other computes,
     and `second` (see `again`) is what the second reading of all weights adds. Light is the longer of
-    the two, whichever way it runs. Published gains of two-batch overlap in wide expert parallelism:
-    27 to 35 % (SGLang on 96 H100).
+    the two, whichever way it runs.
     """
     halves = np.maximum(work.seconds + second.seconds, moved.seconds)
     whole = work.seconds + moved.seconds
