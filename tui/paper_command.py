@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> i
         "Rebuild the study that ratematch stands on, Beyond the Buzz (arXiv 2506.05508): its figures from\n"
         "this simulator, its findings checked, and what it leaves out: fixed ratios, small fleets, other\n"
         "systems and models. Each finding is judged in the study's own setting, as served today, on\n"
-        "perfect kernels and with an FP4 cache; one that does not hold is shown as such, and the exit code\n"
+        "perfect kernels and with an FP8 cache; one that does not hold is shown as such, and the exit code\n"
         "stays 0.",
         "  ratematch paper\n  ratematch paper --figure 9\n  ratematch paper --json\n"
         "  ratematch paper --out docs    # docs/paper.md, docs/paper/*.csv, and pictures with\n"

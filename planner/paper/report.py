@@ -40,7 +40,7 @@ _WHERE_IT_HOLDS = {
     "study": "in the study's setting",
     "served": "as served today",
     "perfect": "on perfect kernels",
-    "fp4_cache": "with an FP4 cache",
+    "fp8_cache": "with an FP8 cache",
 }
 
 

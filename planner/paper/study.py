@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -14,7 +13,7 @@ from planner.catalog import Catalog
 from planner.match import frontier
 from planner.paper import pool
 from planner.paper.pool import Curve, IntArray, Pool
-from planner.paper.settings import SERVED, Setting, even_experts
+from planner.paper.settings import SERVED, Setting
 from planner.question import Question, prepare
 from planner.scenario import Fleet, Limits, Scenario, Traffic
 from planner.simulate import colocated, decode, kv_transfer, prefill
@@ -36,7 +35,7 @@ class Case:
     osl: int
     system: str = "gb200"
     weights: str = "fp4"  # "modern Blackwell systems using FP4 precision" (section 3.1)
-    kv: str = "fp8"  # not stated; what NVIDIA's own FP4 deployments of these models cache
+    kv: str = "fp8"  # as FP4 deployments of these models cache; a setting may have another
     ftl_s: float = FTL_CUT_S
     domain: int = 0  # GPUs of the scale-up domain; 0: the system's
     mtp: int = 0
@@ -102,7 +101,8 @@ class Study:
         machine = found.setup.machine
         if case.domain:
             machine = replace(machine, fabric=replace(machine.fabric, scale_up_gpus=case.domain))
-        return replace(found, setup=replace(found.setup, machine=self.setting.machine(machine)))
+        skew = None if self.setting.serving else 0.0
+        return replace(found, setup=replace(found.setup, machine=self.setting.machine(machine), skew=skew))
 
     def setup(self, case: Case) -> Setup:
         """Model, formats and machine of a case."""
@@ -139,14 +139,11 @@ class Study:
         setup = self.setup(case)
         if not self.setting.serving:
             setup = replace(setup, mla_cache=True)
-        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(prefill.simulate(setup, at, isl))
         if self.setting.serving:
             return points
         return replace(points, requests_per_s=points.batch / points.ftl_s)
-
-    def _routing(self) -> AbstractContextManager[None]:
-        return nullcontext() if self.setting.serving else even_experts()
 
     def split_ftl(self, case: Case, points: Points) -> FloatArray:
         """First token latency of a split: prefill, and in serving what the KV transfer adds."""
@@ -166,7 +163,7 @@ class Study:
 
     def _decode(self, case: Case) -> Pool:
         setup, at = self.setup(case), self.layouts(case, "decode")
-        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(decode.simulate(setup, at, case.isl, case.osl, mtp=case.mtp))
         return pool.pool(points, _rows(frontier.prune(points.ttl_s, points.gpus, points.requests_per_s)))
 
@@ -180,7 +177,7 @@ class Study:
 
     def _colocated(self, case: Case) -> Pool:
         setup, at = self.setup(case), self.layouts(case, "colocated")
-        with self._routing(), np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(colocated.simulate(setup, at, case.isl, case.osl))
             steady = self.count(colocated.simulate(setup, at, case.isl, case.osl, balanced=True))
         ways = (pool.INFLIGHT, pool.PIGGYBACK) if self.setting.serving else (pool.INFLIGHT,)

@@ -37,6 +37,7 @@ class Setup:
     model: ModelSpec
     precision: Precision
     mla_cache: bool = False  # up-projected KV of earlier chunks is kept
+    skew: float | None = None  # of routing, as in `moe.route`; None: what planning expects
 
 
 @dataclass(slots=True)
@@ -164,6 +165,7 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
             f.experts,
             stage.moe_tp,
             stage.moe_ep,
+            setup.skew,
             dispatched=exchange == EXCHANGES[1],
         )
         ledger.add("experts", routed, f.layers)

@@ -29,9 +29,10 @@ from planner.paper.cases import (
 )
 from planner.paper.claims import Claim, Part, Verdict, fact
 from planner.paper.pool import STEPS
-from planner.paper.settings import PERFECT, SERVED, SETTINGS, STUDY, even_experts
+from planner.paper.settings import PERFECT, SERVED, SETTINGS, STUDY
 from planner.paper.study import Study
-from planner.simulate import kv_transfer, moe
+from planner.simulate import forward, kv_transfer
+from planner.space import EXCHANGES, Layouts
 
 PRESETS = load()
 SMALL = heavy(LLAMA_70B)
@@ -281,13 +282,16 @@ def test_the_studys_setting_has_kernels_and_nothing_else(study, own):
     assert bare.gpu == served.gpu and bare.fabric == served.fabric
 
 
-def test_experts_are_even_only_inside_and_whatever_happens():
-    before = moe.PLANNING_SKEW, moe.PLANNING_BALANCE
-    with pytest.raises(ZeroDivisionError), even_experts():
-        assert float(moe.imbalance(4096, 8, 256, 32)) == 1.0
-        raise ZeroDivisionError
-    assert before == (moe.PLANNING_SKEW, moe.PLANNING_BALANCE)
-    assert float(moe.imbalance(4096, 8, 256, 32)) > 1.0
+def test_experts_are_even_in_the_studys_setting_only(study, own):
+    one = np.ones(1)
+    at = Layouts(tp=one, pp=one, attention_dp=32 * one, moe_tp=one, moe_ep=32 * one)
+
+    def seconds(setup):
+        return float(forward.experts(setup, at, EXCHANGES[1], 64.0).parts["experts"].seconds[0])
+
+    assert own.setup(HEAVY).skew == 0.0
+    served = study.setup(HEAVY)
+    assert seconds(replace(served, skew=0.0)) < seconds(served)
 
 
 def test_prefill_counts_as_algorithm_1_in_the_studys_setting(study, own):
@@ -396,7 +400,7 @@ def test_the_json_holds_what_it_promises(done):
     claim = found["claims"][0]
     assert {"id", "text", "kind", "expected", "got", "verdict"} <= claim.keys()
     assert claim["verdict"] in ("pass", "fail", "open")
-    assert claim["settings"].keys() == {"study", "served", "perfect", "fp4_cache"}
+    assert claim["settings"].keys() == {"study", "served", "perfect", "fp8_cache"}
     assert claim["verdict"] == claim["settings"]["study"]["verdict"]
     series = found["figures"]["14"]["panels"][0]["series"]
     assert len(series) == 2 and all(len(s["x"]) == len(s["y"]) > 5 for s in series)
