@@ -67,9 +67,13 @@ def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.Arr
     gpus = np.asarray(gpus, dtype=np.int64)
     rate = np.asarray(requests_per_s, dtype=np.float64)
     usable = np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0)
+    some = np.flatnonzero(usable)
+    some = some[np.argsort(gpus[some], kind="stable")]
+    sizes, counts = np.unique(gpus[some], return_counts=True)
+    ends = np.cumsum(counts)
     kept = np.empty(0, dtype=np.int64)
-    for size in np.unique(gpus[usable]):
-        rivals = np.concatenate((kept, np.flatnonzero(usable & (gpus == size))))  # smaller ones win ties
+    for size, start, end in zip(sizes, ends - counts, ends, strict=True):
+        rivals = np.concatenate((kept, some[start:end]))  # smaller ones win ties
         packed_rate = size // gpus[rivals] * rate[rivals]
         front = rivals[pareto(-latency_s[rivals], packed_rate)]
         kept = np.concatenate((kept, front[gpus[front] == size]))
