@@ -35,6 +35,8 @@ def model(spec: ModelSpec, where: str) -> ModelSpec:
             )
         if a.index_topk:
             _positive(f"{where}: attention[{i}]", a, ("index_heads", "index_dim"))
+        if a.fold < 1 or (a.fold > 1 and a.kind != "mla"):
+            raise InputError(f"{where}: attention[{i}]: fold", a.fold, "1, or more in a layer of kind mla")
     for i, f in enumerate(spec.ffn):
         if f.kind == "moe" and f.topk > f.experts:
             raise InputError(f"{where}: ffn[{i}]: topk", f.topk, f"at most the {f.experts} experts")

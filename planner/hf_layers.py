@@ -11,6 +11,8 @@ from planner.errors import InputError
 from planner.hf_reader import Config, brief
 from planner.model import Attention, Ffn
 
+MOST_SPARSE = 16  # DeepSeek-V4 folds 4 tokens where it has an indexer, 128 where not
+
 
 def read(c: Config, hidden: int, layers: int) -> tuple[Sequence[Attention], Sequence[Ffn]]:
     """Token mixing and feed-forward part of each layer, in order.
@@ -133,17 +135,15 @@ def _latent(c: Config) -> Attention:
 
 
 def _compressed(c: Config, hidden: int, layers: int) -> list[Attention]:
-    """DeepSeek-V4, as near as a `ModelSpec` gets: one latent vector per token that all heads share.
+    """DeepSeek-V4: one latent vector that all heads share, kept for the last tokens and folded before.
 
-    Its output projection has two factors and its latent no up-projection; the value width is
-    chosen so that the weights are as many. Layers that fold 4 tokens into one entry become sparse
-    attention over all tokens; those that fold 128 become a window as long as their entries at
-    full context. Both hold more than the real cache, so memory and time come out too large at
-    long contexts; the caller is told.
+    Layers that fold few tokens into one entry pick some of them by an indexer, those that fold many
+    read all; those with ratio 0 have their window alone. The output projection has two factors and
+    the latent no up-projection: the value width is chosen so that the weights are as many. The
+    compressors' own weights (0.3 % of the model) and the streams of its residual are left out.
     """
     ratios = c.series("compress_ratios", layers) or [0] * layers
     near = c.whole("sliding_window", default=0)
-    longest = c.whole("max_position_embeddings", default=0)
     heads, head_dim = c.whole("num_attention_heads", low=1), c.whole("head_dim", low=1)
     rope = c.whole("qk_rope_head_dim", default=0)
     nope = max(head_dim - rope, 1)
@@ -162,18 +162,17 @@ def _compressed(c: Config, hidden: int, layers: int) -> list[Attention]:
     )
     sparse = replace(
         plain,
-        index_topk=c.whole("index_topk", low=1) + near,
+        index_topk=c.whole("index_topk", low=1),
         index_heads=c.whole("index_n_heads", low=1),
         index_dim=c.whole("index_head_dim", low=1),
     )
     c.get("num_key_value_heads")
-    c.used.difference_update({"compress_ratios"})  # read, but not understood
     found = []
     for ratio in ratios:
         if not isinstance(ratio, int) or ratio < 0:
             raise InputError("compress_ratios", brief(ratio), "whole numbers, 0 or more")
-        folded = replace(plain, window=near + (math.ceil(longest / ratio) if ratio else 0))
-        found.append(sparse if 0 < ratio <= 16 else folded)
+        layer = sparse if 0 < ratio <= MOST_SPARSE else plain
+        found.append(replace(layer, fold=max(ratio, 1), window=near))
     return found
 
 

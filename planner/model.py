@@ -32,7 +32,9 @@ class Attention:
     kv_lora: int = 0
     nope_dim: int = 0
     rope_dim: int = 0
-    # DeepSeek sparse attention: an indexer picks `index_topk` tokens; 0 means dense
+    # tokens that one cached latent stands for (DeepSeek-V4); the last `window` tokens are kept besides
+    fold: int = 1
+    # DeepSeek sparse attention: an indexer picks `index_topk` latents; 0 means dense
     index_topk: int = 0
     index_heads: int = 0
     index_dim: int = 0
@@ -49,10 +51,11 @@ class Attention:
         return self.v_dim or self.head_dim
 
     @property
-    def kv_elements(self) -> int:
+    def kv_elements(self) -> float:
         """Cached elements per token and layer over all heads, before any duplication."""
         if self.kind == "mla":
-            return self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
+            latent = self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
+            return latent / self.fold
         if self.kind == "gqa":
             return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.value_dim))
         return 0

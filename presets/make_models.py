@@ -86,6 +86,16 @@ MODELS = {
         "DeepSeek R1 has the same shape",
     ),
     "deepseek-ai/DeepSeek-V3.2": About("deepseek-v3.2", "DeepSeek V3.2", 671, ("v3.2", "deepseek-v3.2-exp")),
+    "deepseek-ai/DeepSeek-V4-Flash": About(
+        "deepseek-v4-flash", "DeepSeek V4 Flash", 284, ("v4-flash",), "fitted to no kernel or run of its own"
+    ),
+    "deepseek-ai/DeepSeek-V4-Pro": About(
+        "deepseek-v4-pro",
+        "DeepSeek V4 Pro",
+        1600,
+        ("v4", "v4-pro", "deepseek-v4"),
+        "published as 1.6T, its layers add up to 1.57T; fitted to no kernel or run of its own",
+    ),
     "moonshotai/Kimi-K2-Instruct": About(
         "kimi-k2", "Kimi K2", 1026.4, ("kimi", "kimi-k2-instruct"), "published as 1T"
     ),

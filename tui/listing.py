@@ -106,7 +106,7 @@ def _model(spec: ModelSpec) -> Row:
         "layers": f"{spec.layers}",
         "attention": "+".join(dict.fromkeys(a.kind for a in spec.attention if a.kind != "none")),
         "experts": f"{spec.experts}" if spec.is_moe else "-",
-        "KV elements/token": f"{kv:,}{state}",
+        "KV elements/token": f"{kv:,.0f}{state}",
         "context": format_tokens(spec.max_context) if spec.max_context else "-",
     }
 

@@ -18,7 +18,7 @@ from planner.precision import BF16_BYTES, FORMATS, Format, Precision
 from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe, sparse_attention
 from planner.simulate.linears import Linear
 from planner.simulate.machine import Machine
-from planner.simulate.memory import stage_share
+from planner.simulate.memory import entries, folded, stage_share
 from planner.simulate.roofline import NOTHING, BoolArray, Cost, Real
 from planner.space import EXCHANGES, Layouts
 
@@ -235,7 +235,7 @@ def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real)
     for a in setup.model.attention:
         if a.kind == "mla":
             heads = a.heads / tp
-            if a.index_topk:
+            if a.index_topk or a.window:
                 cost = _sparse(setup, a, heads, sequences, new, past + new / 2, "prefill")
                 ledger.add("attention", cost, a.layers)
                 continue
@@ -286,9 +286,8 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
             if a.index_topk:
                 cost = _sparse(setup, a, heads, batch, float(queries), context, "decode")
             else:
-                cost = attention.mla_decode(
-                    machine, kv, batch, context, heads, a.kv_lora, a.rope_dim, queries
-                )
+                seen = entries(a, context)
+                cost = attention.mla_decode(machine, kv, batch, seen, heads, a.kv_lora, a.rope_dim, queries)
             ledger.add("attention", cost, a.layers)
         elif a.kind == "gqa":
             cost = attention.decode(
@@ -315,12 +314,21 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
 def _sparse(
     setup: Setup, a: Attention, heads: Real, sequences: Real, new: Real, context: Real, phase: str
 ) -> Cost:
-    """DSA: the indexer scores the whole context, attention reads only what it picked."""
+    """DSA: the indexer scores the whole context, attention reads what it picked, and the last tokens.
+
+    In a folded layer both look at one entry for `fold` tokens; without an indexer attention reads all.
+    """
     machine, kv, tokens = setup.machine, setup.precision.kv, sequences * new
+    if not a.index_topk:
+        seen = entries(a, context)
+        return sparse_attention.sparse_mla(
+            machine, kv, tokens, seen, heads, a.kv_lora, a.rope_dim, phase=phase, queries=new
+        )
+    whole = folded(a, context)
     scored = sparse_attention.indexer(
         machine,
         tokens,
-        context,
+        whole,
         a.index_heads,
         a.index_dim,
         a.index_topk,
@@ -332,11 +340,12 @@ def _sparse(
         machine,
         kv,
         tokens,
-        sparse_attention.mean_attended(context, float(a.index_topk), new),
+        sparse_attention.mean_attended(whole, float(a.index_topk), new / a.fold)
+        + np.minimum(context, a.window),
         heads,
         a.kv_lora,
         a.rope_dim,
-        slots=a.index_topk,
+        slots=a.index_topk + a.window,
         phase=phase,
         queries=new,
     )

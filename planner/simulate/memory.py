@@ -55,6 +55,26 @@ def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts) -> FloatAr
     return np.asarray(layers * stage_share(model.layers, at.pp) + table * ends)
 
 
+def folded(a: Attention, tokens: Real) -> Real:
+    """Entries for the whole of a sequence: one for `fold` tokens, none in a layer with a window alone."""
+    return 0.0 * tokens if a.window and a.fold == 1 else tokens / a.fold
+
+
+def entries(a: Attention, tokens: Real) -> Real:
+    """Entries that one layer's cache holds of a sequence of `tokens` tokens, and a query at its end sees.
+
+    >>> from planner.model import Attention
+    >>> float(entries(Attention(kind="mla", layers=1, fold=128, window=128), 65536.0))
+    640.0
+    """
+    return folded(a, tokens) + np.minimum(tokens, a.window)
+
+
+def _index_bytes(a: Attention, tokens: Real) -> Real:
+    """Keys of the indexer, one for every entry beside the window."""
+    return tokens / a.fold * a.index_dim * INDEX_BYTES if a.index_topk else 0.0
+
+
 def _kv_elements_per_gpu(a: Attention, tp: Real) -> Real:
     if a.kind == "mla":
         return float(a.kv_lora + a.rope_dim)
@@ -69,11 +89,8 @@ def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) 
     total: Real = 0.0
     for a in model.attention:
         if a.kind in ("gqa", "mla"):
-            kept = np.minimum(tokens, a.window) if a.window else tokens
             per = _kv_elements_per_gpu(a, at.tp) * precision.kv_bytes
-            if a.index_topk:
-                per = per + a.index_dim * INDEX_BYTES
-            total = total + a.layers * per * kept
+            total = total + a.layers * (per * entries(a, tokens) + _index_bytes(a, tokens))
         elif a.kind == "linear":
             total = total + a.layers * STATE_BYTES * a.state_elements / at.tp
     return total * stage_share(model.layers, at.pp)
@@ -83,12 +100,11 @@ def distinct_kv_bytes(model: ModelSpec, precision: Precision, tokens: float) -> 
     """Cache of one sequence counted once, however many GPUs hold copies: what a transfer moves."""
     total = 0.0
     for a in model.attention:
-        kept = min(tokens, a.window) if a.window else tokens
         if a.kind == "mla":
             per = (a.kv_lora + a.rope_dim) * precision.kv_bytes
-            total += a.layers * kept * (per + (a.index_dim * INDEX_BYTES if a.index_topk else 0.0))
+            total += a.layers * float(per * entries(a, tokens) + _index_bytes(a, tokens))
         elif a.kind == "gqa":
-            total += a.layers * kept * a.kv_elements * precision.kv_bytes
+            total += a.layers * float(entries(a, tokens)) * a.kv_elements * precision.kv_bytes
         elif a.kind == "linear":
             total += a.layers * STATE_BYTES * a.state_elements
     return total

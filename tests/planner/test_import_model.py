@@ -146,10 +146,12 @@ def test_searched_layers():
     assert not_understood == ()
 
 
-def test_the_newest_deepseek_is_approximated_and_says_so():
+def test_folded_latents_and_what_is_left_out_of_the_newest_deepseek():
     spec, not_understood = imported("DeepSeek-V4-Flash")
-    assert {"compress_ratios", "expert_dtype"} <= set(not_understood)
-    assert any("not modelled" in note and "compress_ratios" in note for note in spec.notes)
+    assert {"num_hash_layers", "expert_dtype"} == set(not_understood)
+    assert any("not modelled" in note and "expert_dtype" in note for note in spec.notes)
+    found = [(a.fold, a.layers, a.index_topk, a.window) for a in spec.attention]
+    assert found == [(1, 2, 0, 128), (4, 21, 512, 128), (128, 20, 0, 128)]
     assert params.total(spec) / 1e9 == pytest.approx(284, rel=0.01)
     assert params.active(spec) / 1e9 == pytest.approx(13, abs=0.5)
     assert sum(a.layers for a in spec.attention) == spec.layers

@@ -76,6 +76,20 @@ def test_sparse_attention_caches_the_index_too() -> None:
     assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (576 + 128)
 
 
+def test_folded_latents_deepseek_v4_flash() -> None:
+    model = load().model("deepseek-v4-flash")
+    # 43 layers keep 128 whole tokens; 21 keep an entry and an index key for 4 tokens, 20 an entry for 128
+    near, sparse, dense = 43 * 128 * 512, 21 * 1024 * (512 + 128), 20 * 32 * 512
+    assert cache(model, FP8, layout(tp=8), 4096) == near + sparse + dense
+
+
+@pytest.mark.parametrize(("name", "share"), [("deepseek-v4-pro", 0.10), ("deepseek-v4-flash", 0.07)])
+def test_folded_latents_against_the_published_share(name: str, share: float) -> None:
+    """At 1M tokens V4 caches 10 % (Pro) and 7 % (Flash) of what V3.2 does, says its technical report."""
+    old, new = (memory.distinct_kv_bytes(load().model(m), FP8, 1e6) for m in ("deepseek-v3.2", name))
+    assert new / old == pytest.approx(share, rel=0.2)
+
+
 def test_fullest_stage_of_an_uneven_pipeline() -> None:
     model = load().model("deepseek-r1")
     assert float(memory.stage_share(61, np.array(32.0))) == 2 / 61

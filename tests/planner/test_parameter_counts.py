@@ -18,6 +18,8 @@ TOTAL = {
     "deepseek-r1": (671, 0.01),
     "deepseek-v3": (671, 0.01),
     "deepseek-v3.2": (671, 0.01),
+    "deepseek-v4-flash": (284, 0.01),
+    "deepseek-v4-pro": (1600, 0.02),  # two digits published
     "gemma-4-26b-a4b": (25.2, 0.01),
     "glm-5": (744, 0.01),
     "gpt-oss-120b": (116.83, 0.001),  # to the last digit given: biases are counted
@@ -46,6 +48,8 @@ TOTAL = {
 # counted with or without the input table (a lookup), which publishers do differently.
 ACTIVE = {
     "deepseek-r1": "37",
+    "deepseek-v4-flash": "13",
+    "deepseek-v4-pro": "49",
     "gemma-4-26b-a4b": "3.8",
     "glm-5": "40",
     "gpt-oss-120b": "5.13",

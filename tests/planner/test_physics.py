@@ -20,6 +20,7 @@ SAMPLES = (
     ("llama-3.1-70b", "h200", "trtllm"),
     ("deepseek-r1", "gb200", "trtllm"),
     ("deepseek-v3.2", "b200", "sglang"),
+    ("deepseek-v4-flash", "b200", "sglang"),
     ("gpt-oss-120b", "h100", "vllm"),
     ("qwen3.5-397b-a17b", "b300", "sglang"),
     ("qwen3-235b-a22b", "mi300x", "sglang"),
