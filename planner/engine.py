@@ -33,7 +33,7 @@ class EngineProfile:
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
     exposure: float = 1.0  # share of prefill work that stops the decodes beside it
     bunching: float = 0.0  # how much requests that start together stay together (prompts first)
-    turns: float = 1.0  # decode steps a new request waits for its turn
+    turns: float = 1.0  # passes a new request waits for its turn
     handover_s: float = 0.0  # handing a request from a prefill to a decode instance, beside its cache
     arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
     # limits

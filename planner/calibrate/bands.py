@@ -20,8 +20,6 @@ from planner.accuracy import LEVELS, MODES, SHARE
 from planner.calibrate import engines
 from planner.calibrate.fit import significant
 from planner.catalog import Catalog
-from planner.engine import EngineProfile
-from planner.errors import InputError
 from planner.kernels import Kernels
 from planner.silicon import Row
 from planner.simulate.roofline import FloatArray
@@ -115,42 +113,27 @@ def without_kernels(catalog: Catalog, system: str) -> Catalog:
 def ratios(rows: Sequence[Row], catalog: Catalog, split: Split) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
 
-    Profiles hardly know of each other, so only those that ran a group are fitted anew for it, from their
-    own rows. One whose runs are all left out takes what the rows of all others together give.
+    The profiles that ran a group are fitted anew for it, from every row that is not related to it; one
+    whose runs are all left out takes what the rows of all others together give.
     """
     index = {id(row): i for i, row in enumerate(rows)}
     ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    profiles: dict[str, list[Row]] = {}
-    for row in rows:
-        try:
-            name = silicon.profile(catalog, row.engine, row.version).name
-        except InputError:  # an engine that is not known: the row cannot be predicted
-            continue
-        profiles.setdefault(name, []).append(row)
-    for name, own in profiles.items():
-        for group in sorted({split.group(row) for row in own}):
-            inside = [row for row in own if split.group(row) == group]
-            fitted = _without(group, name, own, rows, catalog, split)
-            seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
-            runs = silicon.gather(inside, seen, {name: fitted})
-            at = [index[id(row)] for row in runs.rows]
-            ttft[at], tpot[at] = silicon.predict(runs)
+    trials = engines.prepare(rows, catalog)
+    known = trials.full.rows
+    groups = [split.group(row) for row in known]
+    for group in sorted(set(groups)):
+        inside = [row for row, own in zip(known, groups, strict=True) if own == group]
+        rest = np.array([not split.related(group, row) for row in known])
+        ran = sorted({e.name for e, own in zip(trials.full.engines, groups, strict=True) if own == group})
+        fitted = engines.fitted(trials.take(rest), catalog, ran)
+        seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
+        runs = silicon.gather(inside, seen, fitted)
+        at = [index[id(row)] for row in runs.rows]
+        ttft[at], tpot[at] = silicon.predict(runs)
     return (
         ttft / np.array([row.ttft_s for row in rows], dtype=float),
         tpot / np.array([row.tpot_s for row in rows], dtype=float),
     )
-
-
-def _without(
-    group: tuple[str, ...], name: str, own: Sequence[Row], rows: Sequence[Row], catalog: Catalog, split: Split
-) -> EngineProfile:
-    """A profile fitted without a group of runs."""
-    rest = [row for row in own if not split.related(group, row)]
-    if rest:
-        return engines.fit(rest, catalog)[name]
-    others = [row for row in rows if not split.related(group, row)]
-    known = engines.common(others, catalog) if others else {c.name: c.start for c in engines.CONSTANTS}
-    return replace(catalog.engine(name), **known)  # type: ignore[arg-type]
 
 
 def measure(
@@ -158,8 +141,8 @@ def measure(
 ) -> dict[str, Any]:
     """Everything that presets/accuracy.toml holds: left-out errors and bands, from measured runs.
 
-    Takes a few minutes for a thousand rows: about two seconds a group and engine. `tell` hears of each
-    way of leaving out as it is done.
+    Takes a few minutes for a thousand rows: a few seconds a group. `tell` hears of each way of leaving
+    out as it is done.
     """
     usable = [row for row in rows if row.model and row.system]
     colocated = np.array([row.colocated for row in usable])

@@ -10,13 +10,20 @@ while a request makes its S steps, each of the others is prefilled once, so
 
 with B the requests that are decoding rather than waiting (Little's law), solved by iteration.
 
-First token. A request waits `turns` decode steps for its turn. A run of `waves` waves starts with
-all requests at once: on average half of them are served before a request of the first wave. In
-later waves it waits as behind a single server, or, where equal lengths keep requests in step and
-the scheduler does not pull them apart, behind those of its own bunch:
+First token. Where prefill shares the GPUs a request waits `turns` passes for its turn. Requests of
+unequal lengths come at any time, and a pass takes TPOT on average. Equal lengths keep requests in
+step: each ends, and its successor comes, right behind the one that was admitted before it, so that
+the passes it waits for hold a prompt each, as long as there are requests ahead of it:
+
+    turn = turns TPOT + in_step min(turns, R - 1) max(t(B) + prompt - TPOT, 0)
+    in_step = max(1 - spread S TPOT / (R W), 0)
+
+A run of `waves` waves starts with all requests at once: on average half of them are served before a
+request of the first wave. In later waves it waits as behind a single server, or, where requests are
+in step and the scheduler does not pull them apart, behind those of its own bunch:
 
     wait = arrival (R - 1) / 2 + R W / 2 / waves
-         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching (R W - spread S TPOT) / 2)
+         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching in_step R W / 2)
 
 with `arrival` the host's serial work per request beside it, R the requests per prefill rank, and
 ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal service times). A batch that is full
@@ -93,16 +100,20 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
         stops = server.colocated * scheduler.exposure * batch * server.marginal_s / client.steps
         # in a bunch whose prompts go first a request waits for those behind it only: half of them
         stops = stops * (1 - 0.5 * together)
-        tpot = interpolate(batch, server.batch, server.step_s) + stops
+        step = interpolate(batch, server.batch, server.step_s)
+        tpot = step + stops
         decoding = client.steps * tpot
         work = client.prefill_requests * server.marginal_s
         busy = np.minimum(work / (ttft + decoding), MOST_BUSY)
         queue = server.marginal_s * busy / (2 * (1 - busy))
-        together = scheduler.bunching * np.maximum(1 - client.spread * decoding / work, 0.0)
+        in_step = np.maximum(1 - client.spread * decoding / work, 0.0)
+        together = scheduler.bunching * in_step
         bunch = together * work / 2
         wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
         wait = wait + scheduler.arrival_s * (client.prefill_requests - 1) / 2
-        turn = server.colocated * scheduler.turns * tpot
+        ahead = in_step * np.minimum(scheduler.turns, client.prefill_requests - 1)
+        longer = np.maximum(step + server.prompt_s - tpot, 0.0)  # a pass with a prompt over an average one
+        turn = server.colocated * (scheduler.turns * tpot + ahead * longer)
         apart = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
         ttft = server.prompt_s + scheduler.request_s + apart + turn + wait
         # requests beyond the batch wait for places: every place turns over once per stay

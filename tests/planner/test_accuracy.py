@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planner import accuracy, accuracy_page, catalog, export, report, summary, validate
-from planner.calibrate import bands
+from planner.calibrate import bands, engines
 from planner.errors import InputError
 from planner.plan import plan
 from planner.question import prepare
@@ -171,6 +171,21 @@ def test_leaving_out_predicts_every_row_and_not_with_its_own_group() -> None:
     own = np.array([r.model == "qwen3-32b" for r in rows])
     assert again[own] * 3 == pytest.approx(tpot[own])
     assert not np.allclose(again[~own], tpot[~own])
+
+
+def test_an_engine_without_runs_is_taken_for_what_all_runs_together_give() -> None:
+    rows = [r for r in validate.read(RUNS) if r.model in ("qwen3-32b", "llama-3.1-70b")]
+    trials = engines.prepare(rows, PRESETS)
+    here = np.array([e.name == "vllm" for e in trials.full.engines])
+    assert here.any() and not here.all()
+    found = engines.fitted(trials.take(here), PRESETS, ["vllm", "sglang"])
+    everything = engines.fitted(trials, PRESETS, ["vllm"])["vllm"]
+    names = [c.name for c in engines.CONSTANTS]
+    assert [found["sglang"].name, found["vllm"].name] == ["sglang", "vllm"]
+    for name, constant in zip(names, engines.CONSTANTS, strict=True):
+        assert constant.low <= getattr(found["sglang"], name) <= constant.high
+    # engines lean on each other: a profile is not the same when the others' runs are there
+    assert any(getattr(everything, name) != getattr(found["vllm"], name) for name in names)
 
 
 def test_intervals_need_rows_and_contain_what_came_before() -> None:
