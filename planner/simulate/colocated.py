@@ -76,11 +76,13 @@ def simulate(
     engine = machine.engine
     once = engine.prefill_request_s
     parts: list[Collected] = []
-    refused = int(np.sum(largest < 1)) * len(grid)
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
+    enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
     if balanced:
         chunks = every * (isl / (osl - 1))
+    shares = every * isl / ((osl - 1) * chunks)
+    keeps_up = shares <= 1.0 + 1e-9
     alone_side = decode.attention_side(setup, tp, every, isl, osl)
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
     both_side = mixed_side(setup, tp, every, chunks, isl, osl)
@@ -101,8 +103,7 @@ def simulate(
         in_flight = batch * spread.pp * spread.attention_dp
 
         exists = decode.fits(setup, spread, batch, isl, osl, batch + PROMPTS_PER_PASS * isl)
-        exists = exists & (np.maximum(batch, 1.0) >= PROMPTS_PER_PASS)
-        refused += 0 if balanced else int(exists.size - exists.sum())
+        exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
@@ -123,9 +124,8 @@ def simulate(
             )
 
         chunk = chunks[:, : batch.size]
-        share = batch * isl / ((osl - 1) * chunk)
-        exists = decode.fits(setup, spread, batch, isl, osl, batch + chunk) & (share <= 1.0 + 1e-9)
-        refused += int(exists.size - exists.sum())
+        share = shares[:, : batch.size]
+        exists = decode.fits(setup, spread, batch, isl, osl, batch + chunk) & keeps_up[:, : batch.size]
         if exists.any():
             mixed = pass_of(2, batch + chunk, batch)
             # what the chunk adds to the pass is prefill work, and priced as in a prefill pool
@@ -146,4 +146,5 @@ def simulate(
                     light_s=spread.pp * (share * mixed.light_s + (1 - share) * alone.light_s),
                 )
             )
-    return gather("colocated", at, parts, refused)
+    tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
+    return gather("colocated", at, parts, tried)

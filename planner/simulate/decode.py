@@ -89,12 +89,10 @@ def simulate(
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl, osl, mtp)
     mixing_layers, head = mixing.layers(), mixing.head
     parts: list[Collected] = []
-    refused = int(np.sum(largest < 1)) * len(grid)
     for block in blocks(at, largest, grid, 1, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
         exists = fits(setup, spread, batch, isl, osl, tokens)
-        refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)
@@ -115,4 +113,4 @@ def simulate(
                 light_s=spread.pp * pace.light_s / gained,
             )
         )
-    return gather("decode", at, parts, refused)
+    return gather("decode", at, parts, len(grid))

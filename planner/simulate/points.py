@@ -42,7 +42,7 @@ class Points:
     ttl_s: FloatArray  # nan in prefill
     requests_per_s: FloatArray
     light_s: FloatArray
-    out_of_memory: int = 0  # points of the grid that did not fit and were not simulated further
+    out_of_memory: int = 0  # points of the grid that did not fit and were not simulated
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -161,8 +161,8 @@ class Collected:
     light_s: Real
 
 
-def gather(phase: str, at: Layouts, parts: Sequence[Collected], out_of_memory: int) -> Points:
-    """Flatten blocks into points."""
+def gather(phase: str, at: Layouts, parts: Sequence[Collected], tried: int) -> Points:
+    """Flatten blocks into points; `tried` are the points of the grid for each layout, were memory endless."""
     kept = [np.flatnonzero(part.exists) for part in parts]
     ends = np.cumsum([0, *(len(keep) for keep in kept)])
     columns = {name: np.empty(ends[-1], dtype=_DTYPES.get(name, np.float64)) for name in _COLUMNS}
@@ -174,5 +174,9 @@ def gather(phase: str, at: Layouts, parts: Sequence[Collected], out_of_memory: i
             values = np.broadcast_to(getattr(part, name), shape).ravel()
             np.take(values, keep, out=columns[name][start:end], mode="clip")  # "raise" would copy
     return Points(
-        phase=phase, layouts=at, gpus=at.gpus[columns["layout"]], out_of_memory=out_of_memory, **columns
+        phase=phase,
+        layouts=at,
+        gpus=at.gpus[columns["layout"]],
+        out_of_memory=len(at) * tried - int(ends[-1]),
+        **columns,
     )

@@ -62,12 +62,10 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     stretch = setup.machine.engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     parts: list[Collected] = []
-    refused = 0
     for block in blocks(at, most, grid, counts.size, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * isl / counts
         exists = fits(setup, spread, batch, counts, isl) & (tokens <= MAX_PASS_TOKENS)
-        refused += int(exists.size - exists.sum())
         if not exists.any():
             continue
         routed = forward.experts(setup, block.stage, block.exchange, tokens)
@@ -91,4 +89,5 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
             )
         )
-    return gather("prefill", at, parts, refused)
+    tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
+    return gather("prefill", at, parts, tried)

@@ -11,6 +11,7 @@ from planner.catalog import load
 from planner.question import Question
 from planner.scenario import Fleet, Limits, Scenario, Traffic
 from planner.simulate import colocated, decode, forward, kv_transfer, prefill
+from planner.simulate import points as points_module
 from planner.simulate.points import Points
 from planner.space import Layouts
 
@@ -59,6 +60,19 @@ def test_no_point_beats_light(sample: tuple[str, str, str]) -> None:
         assert np.all(points.light_s > 0)
         assert np.all(latency >= points.light_s)
     assert np.all(found.split_ftl_s >= found.prefill.ftl_s)
+
+
+def test_blocks_do_not_change_what_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the points nor the count of those that memory refused."""
+    asked = ask("deepseek-r1", "h200", isl=16384)
+    whole = sweep.run(asked, 16)
+    monkeypatch.setattr(points_module, "BLOCK_POINTS", 512)
+    cut = sweep.run(asked, 16)
+    for a, b in ((whole.prefill, cut.prefill), (whole.decode, cut.decode), (whole.colocated, cut.colocated)):
+        assert a.out_of_memory == b.out_of_memory >= 0
+        for name in ("ftl_s", "ttl_s", "requests_per_s", "batch"):
+            np.testing.assert_allclose(np.sort(getattr(a, name)), np.sort(getattr(b, name)), rtol=1e-12)
+    assert whole.colocated.out_of_memory > 0
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
