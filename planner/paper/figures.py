@@ -241,10 +241,10 @@ def thirteen(study: Study) -> Figure:
     share = np.arange(1, 100) / 100.0
     return Figure(
         id="13",
-        title="Lengths of a varying traffic (synthetic, log-normal)",
+        title="Lengths of a varying traffic",
         notes=(
-            "The study's trace is not public. Medians 4096 and 512; spread of one hour of production "
-            "conversations (Azure LLM inference trace 2023).",
+            "The study's trace is not public. An hour of production conversations (Azure LLM inference "
+            "trace 2023), stretched to its medians 4096 and 512.",
         ),
         panels=(
             Panel(

@@ -9,7 +9,7 @@ import numpy as np
 from planner.match import rate_match
 from planner.paper import pool, probes, trace
 from planner.paper.cases import HEAVY, LLAMA_8B, LLAMA_70B, LONG, MEDIANS, heavy
-from planner.paper.claims import Claim, Part
+from planner.paper.claims import Claim, Part, fact
 from planner.paper.pool import MEDIUM, STEPS
 from planner.paper.study import Case, Study
 from planner.simulate import kv_transfer
@@ -194,22 +194,25 @@ def _twenty(study: Study) -> tuple[Part, ...]:
 
 def trace_curves(study: Study) -> tuple[trace.Trace, pool.Curve, pool.Curve]:
     """The trace, its frontier and that of its medians."""
-    lengths = trace.draw(MEDIANS.isl, MEDIANS.osl)
+    lengths = trace.conversations(MEDIANS.isl, MEDIANS.osl)
     dynamic = study.once(("trace", MEDIANS), lambda: trace.curve(study, MEDIANS, lengths))
     return lengths, dynamic, study.split(MEDIANS)
 
 
 def _twenty_one(study: Study) -> tuple[Part, ...]:
     _, dynamic, static = trace_curves(study)
-    user = STEPS * pool.axis_end(static, dynamic)
-    ratio = dynamic.at(user) / static.at(user)
-    off = float(np.exp(np.mean(np.abs(np.log(ratio))))) - 1
+    imitated = trace.curve(study, MEDIANS, trace.log_normal(MEDIANS.isl, MEDIANS.osl))
+
+    def off(curve: pool.Curve) -> tuple[float, str]:
+        user = STEPS * pool.axis_end(static, curve)
+        ratio = curve.at(user) / static.at(user)
+        distance = float(np.exp(np.mean(np.abs(np.log(ratio))))) - 1
+        return distance, f"{distance:.0%} (trace over medians {pool.mean(ratio):.2f}x)"
+
+    distance, line = off(dynamic)
     return (
-        Part(
-            name="mean distance of the two frontiers",
-            got=f"{off:.0%} (trace over medians {pool.mean(ratio):.2f}x)",
-            holds=off <= 0.15,
-        ),
+        Part(name="mean distance of the two frontiers", got=line, holds=distance <= 0.15),
+        fact("the same with log-normal lengths", off(imitated)[1]),
     )
 
 
@@ -331,12 +334,12 @@ CLAIMS = (
         "closely (Llama-70B, 4096/512).",
         expected="mean distance of the two frontiers at most 15 %",
         tolerance="15 %: two lines that close look alike in the plot; the trace itself is not public, ours "
-        "is log-normal with the spread of public production conversations",
+        "is an hour of public production conversations, stretched to the medians",
         check=_twenty_one,
-        differs="With a log-normal spread the mean context in decode is well above the median, and long "
-        "outputs stay longest: real traffic then needs more than its medians say. The closer the "
-        "trace is to its medians, the better the proxy; how wide the study's trace was is not "
-        "known.",
+        changed="The first check drew log-normal lengths with the spread of those conversations; their "
+        "longer inputs are rarer than that, and the mean input is 1.1 times the median where the imitation "
+        "had 1.4. The trace itself took its place, and 15 % holds now where it had not. The imitation "
+        "stands beside it: how wide the study's trace was is not known.",
     ),
     Claim(
         id=22,

@@ -1,9 +1,7 @@
 """Traffic that varies from request to request, and its frontier: what a pair of medians stands for.
 
-The trace of the study is not public. This one is drawn from log-normal lengths with the medians that
-the study reports and the spread of one hour of production conversations (Azure LLM inference trace
-2023: interquartile spread of ln(input) 0.81, standard deviation of ln(output) 0.86, correlation
-0.09, CC-BY 4.0).
+The trace of the study is not public. This one is an hour of production conversations (Azure LLM
+inference trace 2023, every tenth request), its lengths stretched to the medians that the study reports.
 """
 
 from __future__ import annotations
@@ -12,14 +10,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.catalog import preset_folder
 from planner.paper import pool
 from planner.paper.pool import Curve, IntArray
 from planner.paper.study import Case, Study
 from planner.simulate.roofline import FloatArray
 
-SPREAD_IN, SPREAD_OUT = 0.8, 0.85  # standard deviations of the logarithms
-SHORTEST_IN, LONGEST_IN = 64, 32768
-SHORTEST_OUT, LONGEST_OUT = 2, 8192
+FILE = "traces/azure-conversations-2023.csv"
+# Logarithms of the trace's lengths: interquartile spread of inputs, standard deviation of outputs
+SPREAD_IN, SPREAD_OUT = 0.8, 0.85
+SHORTEST_OUT = 2  # the first token is prefill's
 REQUESTS, SEED = 20_000, 20250605
 BINS = 9  # equal shares of the prompts, each simulated at its mean length
 
@@ -32,20 +32,33 @@ class Trace:
     osl: FloatArray
 
 
-def draw(median_isl: int, median_osl: int, requests: int = REQUESTS, seed: int = SEED) -> Trace:
-    """Log-normal lengths, input and output independent.
+def conversations(median_isl: int, median_osl: int) -> Trace:
+    """Measured lengths, stretched to these medians.
 
-    >>> trace = draw(4096, 512)
+    >>> trace = conversations(4096, 512)
+    >>> len(trace.isl), float(np.median(trace.isl)), float(np.median(trace.osl))
+    (1937, 4096.0, 512.0)
+    """
+    lengths = np.loadtxt(preset_folder() / FILE, delimiter=",", skiprows=1)
+    isl, osl = (lengths / np.median(lengths, axis=0)).T
+    return _whole(median_isl * isl, median_osl * osl)
+
+
+def log_normal(median_isl: int, median_osl: int) -> Trace:
+    """Drawn lengths with the same medians and about the spread of `conversations`, but longer tails.
+
+    >>> trace = log_normal(4096, 512)
     >>> round(float(np.median(trace.isl)) / 4096, 1), round(float(np.median(trace.osl)) / 512, 1)
     (1.0, 1.0)
     """
-    random = np.random.default_rng(seed)
-    isl = median_isl * np.exp(SPREAD_IN * random.standard_normal(requests))
-    osl = median_osl * np.exp(SPREAD_OUT * random.standard_normal(requests))
-    return Trace(
-        isl=np.clip(np.round(isl), SHORTEST_IN, LONGEST_IN),
-        osl=np.clip(np.round(osl), SHORTEST_OUT, LONGEST_OUT),
-    )
+    random = np.random.default_rng(SEED)
+    isl = median_isl * np.exp(SPREAD_IN * random.standard_normal(REQUESTS))
+    osl = median_osl * np.exp(SPREAD_OUT * random.standard_normal(REQUESTS))
+    return _whole(isl, osl)
+
+
+def _whole(isl: FloatArray, osl: FloatArray) -> Trace:
+    return Trace(isl=np.maximum(np.round(isl), 1.0), osl=np.maximum(np.round(osl), SHORTEST_OUT))
 
 
 def bins(lengths: FloatArray, count: int = BINS) -> IntArray:
