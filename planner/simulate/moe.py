@@ -35,9 +35,6 @@ CHANCE = 0.96
 NORMAL = 1.116
 TAIL = 0.195
 
-# Tokens at which half of `MoeConstants.first_s` is spent.
-FEW_TOKENS = 8.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoeConstants:
@@ -48,6 +45,7 @@ class MoeConstants:
     pad_width: float = bounded(1e-3, 2048.0, 32.0)  # columns that a slice of an expert costs beyond its own
     floor_s: float = seconds(2e-5)  # launches
     first_s: float = seconds(5e-6)  # added by the first tokens: routing and permuting in earnest
+    first_tokens: float = bounded(1.0, 512.0, 8.0, default=8.0)  # at which half of it is spent
     pair_trips: float = bounded(1e-4, 200.0, 2.0)  # of a pair's activations through HBM
     token_trips: float = bounded(1e-4, 200.0, 2.0)  # of a token's hidden state through HBM
     pair_s: float = bounded(1e-14, 1e-7, 1e-10)  # per pair of the group: sorting and counting
@@ -161,7 +159,7 @@ def grouped_gemm(
     """All routed experts of one layer on the busiest rank, with permutation and reduction.
 
         area = matrices hidden (width / tp + pad_width)
-        t    = floor_s + first_s tokens / (tokens + 8)
+        t    = floor_s + first_s tokens / (tokens + first_tokens)
              + experts_touched area w_bytes / (memory bandwidth)
              + pairs (2 area / (compute peak) + pair_trips bytes_of_a_pair / bandwidth)
              + tokens (token_trips 2 hidden / bandwidth + pair_s topk)
@@ -222,7 +220,7 @@ def grouped_gemm(
         pair_s = pair_s + c.pair_s
     else:
         around = tokens * (token_s + c.pair_s * topk)
-    first = tokens * c.first_s / (tokens + FEW_TOKENS)
+    first = tokens * c.first_s / (tokens + c.first_tokens)
     light_s = np.maximum(
         load.mean_pairs * (column * own * (2.0 * per_flop)),
         load.mean_experts * (column * own * (fmt.weight_bytes * per_byte)),

@@ -157,7 +157,6 @@ def test_a_long_prompt_takes_as_long_as_on_h20(model: str, tp: int, stages: int,
 # DeepSeek-R1 in FP4 on GB200, split against co-located, without multi-token prediction (TensorRT-LLM tech
 # blog 5): 1.4 to 1.8 times at 4,400 in and 1,200 out. The planner searches more widely on both sides, so the
 # tolerance is a third on the best gain at any one speed.
-@pytest.mark.xfail(strict=True, reason="2.6 times where users get 80 tokens/s and more: measured at most 1.8")
 def test_splitting_deepseek_r1_on_gb200_gains_about_as_much_as_was_measured() -> None:
     scenario = Scenario(
         model="deepseek-r1",
