@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = "paper"  # in --out: one CSV per figure, SVG and PNG where matplotlib is installed
 PAGE = "paper.md"
+ASSUMPTIONS = "paper-assumptions.md"
 NARROW = 80
 
 
@@ -31,7 +33,7 @@ def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> i
     """
     parser = Parser(
         "ratematch paper",
-        "[--figure N] [--json | --out DIR] [--ascii]",
+        "[--figure N | --assumptions] [--json | --out DIR] [--ascii]",
         "Rebuild the study that ratematch stands on, Beyond the Buzz (arXiv 2506.05508): its figures from\n"
         "this simulator, its findings checked, and what it leaves out: fixed ratios, small fleets, other\n"
         "systems and models. Each finding is judged in the study's own setting, as served today, on\n"
@@ -39,14 +41,21 @@ def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> i
         "stays 0.",
         "  ratematch paper\n  ratematch paper --figure 9\n  ratematch paper --json\n"
         "  ratematch paper --out docs    # docs/paper.md, docs/paper/*.csv, and pictures with\n"
-        "                                # pip install 'ratematch[figures]'",
+        "                                # pip install 'ratematch[figures]'\n"
+        "  ratematch paper --assumptions # the claims under every mix of what the study leaves open",
     )
     form = parser.add_mutually_exclusive_group()
-    parser.add_argument("--figure", metavar="N", help="only this figure, and the claims read from it")
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--figure", metavar="N", help="only this figure, and the claims read from it")
+    part.add_argument(
+        "--assumptions", action="store_true", help="only the claims, under 24 mixes of assumptions (40 s)"
+    )
     form.add_argument("--json", action="store_true", help="claims, figures and counts as JSON")
     form.add_argument("--out", metavar="DIR", help="write a page, CSV files and pictures")
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     args = parser.read(arguments)
+    if args.assumptions:
+        return _assumptions(load(), args.json, args.out)
     from planner.paper import report, reproduction
 
     done = reproduction.run(args.figure, load(), on_sweep=_progress())
@@ -61,6 +70,27 @@ def run(arguments: Sequence[str], load: Callable[[], Catalog], ascii: bool) -> i
     plain = ascii or args.ascii
     text = _screen(done, plain)
     print(ascii_only(text) if plain else text)
+    return 0
+
+
+def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
+    from planner.paper import assumptions
+
+    done = assumptions.run(catalog, on_sweep=_progress())
+    _clear_progress()
+    if as_json:
+        print(json.dumps(assumptions.to_dict(done), indent=2))
+    elif out is None:
+        print(assumptions.to_text(done))
+    else:
+        path = Path(out) / ASSUMPTIONS
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(assumptions.to_markdown(done), encoding="utf-8")
+        except OSError as error:
+            raise InputError("out", out, f"a folder to write to ({error.strerror or error})") from None
+        print(path)
+        print(assumptions.summary(done))
     return 0
 
 

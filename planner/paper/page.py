@@ -166,7 +166,8 @@ and their scales. At eight bits, 16k prompts, most of whose FLOPs are FP4 produc
 rate of 256k ones.
 
 This was settled from the text of the study before the first column was computed, but for what the
-[end of the page](#changed-after-the-first-look) names."""
+[end of the page](#changed-after-the-first-look) names. How the verdicts move with what the study leaves
+open is on [a page of its own](paper-assumptions.md), by `ratematch paper --assumptions --out docs`."""
 
 _READING = f"""GB200 NVL72, FP4 weights, KV cache in FP4 (as served: FP8), FTL within 10 s, a fleet as large
 as the best ratio needs, unless a figure says otherwise. Figures of the study are drawn in its setting, and

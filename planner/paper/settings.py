@@ -34,6 +34,12 @@ from planner.simulate.machine import Machine
 
 T = TypeVar("T")
 
+# Constants that a kernel or a collective takes whatever the tokens of a pass
+FIXED = (
+    *("floor_s", "index_floor_s", "first_s", "depth_s", "split_s", "index_split_s"),
+    *("gpu_s", "two_shot_s", "bulk_s", "ramp_s"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -44,6 +50,8 @@ class Setting:
     serving: bool = False  # an engine with its host, uneven experts, what links cannot hide of a transfer
     perfect: bool = False  # data-sheet peaks instead of measured kernels
     kv: str = ""  # format of the cache on systems with FP4 units; "" leaves the case's own
+    latencies: float = 1.0  # part of the fixed latencies of measured kernels and collectives
+    full: bool = False  # pipelines are kept full; else their filling is charged to every batch
 
     def machine(self, served: Machine) -> Machine:
         """The machine of a scenario as this setting has it."""
@@ -59,6 +67,7 @@ class Setting:
             floor_share=found.floor_share,
             fused_formats=found.fused_formats,
             borrows=found.borrows,
+            latencies=self.latencies,
         )
         return replace(served, engine=engine, kernels=alone)
 
@@ -72,12 +81,17 @@ SETTINGS = (STUDY, SERVED, PERFECT, WIDE)  # the first gives the verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alone(Kernels):
-    """Measured kernels without the host's time for a launch."""
+    """Measured kernels without the host's time for a launch, and with a part of their fixed latencies."""
+
+    latencies: float = 1.0
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
         """As measured, launched at no cost."""
         found = Kernels.constants(self, operator, dtype, kind)
-        return replace(found, host_s=0.0) if hasattr(found, "host_s") else found  # type: ignore[type-var]
+        changed = {name: getattr(found, name) * self.latencies for name in FIXED if hasattr(found, name)}
+        if hasattr(found, "host_s"):
+            changed["host_s"] = 0.0
+        return replace(found, **changed)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,7 @@ class Study:
             setup = replace(setup, mla_cache=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(prefill.simulate(setup, at, isl))
-        if self.setting.serving:
+        if self.setting.serving or self.setting.full:
             return points
         return replace(points, requests_per_s=points.batch / points.ftl_s)
 

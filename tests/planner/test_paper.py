@@ -14,7 +14,7 @@ from planner import frontiers, sweep
 from planner.catalog import load
 from planner.errors import InputError
 from planner.match import rate_match
-from planner.paper import beyond, cases, page, pool, probes, ratios, report, reproduction, trace
+from planner.paper import assumptions, beyond, cases, page, pool, probes, ratios, report, reproduction, trace
 from planner.paper.cases import (
     HEAVY,
     LLAMA_8B,
@@ -483,3 +483,42 @@ def test_the_scenarios_of_a_figure_are_its_cases(name):
 def test_every_scenario_of_the_study_belongs_to_a_figure():
     assert {name for name in PRESETS.names("scenario") if name.startswith("paper-")} == set(SCENARIOS)
     assert cases.SCENARIOS.keys() == reproduction.FIGURES.keys()
+
+
+# Assumptions
+
+
+def test_assumptions_are_told_apart_and_counted():
+    pair = [s for s in assumptions.settings() if s.name in ("fp4, charged, 1", "fp8, full, perfect")]
+    done = assumptions.run(PRESETS, pair)
+    first, last = done.mixes
+    numbers = [claim.id for claim in reproduction.CLAIMS]
+    assert list(first.verdicts) == list(last.verdicts) == numbers
+    assert set(done.always) == set(first.passing) & set(last.passing)
+    assert set(done.never) == set(numbers) - set(first.passing) - set(last.passing)
+    assert done.design_points > 1_000_000
+    text, page_text = assumptions.to_text(done), assumptions.to_markdown(done)
+    for mix in done.mixes:
+        assert all(cell in text and cell in page_text for cell in assumptions.cells(mix))
+    found = assumptions.to_dict(done)
+    assert found["mixes"][1]["perfect_kernels"] and found["mixes"][1]["latencies"] is None
+
+
+def test_the_first_mix_is_the_studys_setting():
+    first = assumptions.settings()[0]
+    assert (first.kv, first.full, first.latencies, first.perfect, first.serving) == (
+        STUDY.kv,
+        STUDY.full,
+        STUDY.latencies,
+        STUDY.perfect,
+        STUDY.serving,
+    )
+
+
+@pytest.mark.parametrize("latencies", [0.5, 0.0])
+def test_smaller_latencies_make_no_step_slower(own, latencies):
+    shorter = Study(PRESETS, setting=replace(STUDY, latencies=latencies))
+    measured, found = own.decode(SMALL), shorter.decode(SMALL)
+    assert found.ttl_s.min() < measured.ttl_s.min()
+    full = Study(PRESETS, setting=replace(STUDY, full=True)).prefill(SMALL)
+    assert (full.rate / full.gpus).max() >= (own.prefill(SMALL).rate / own.prefill(SMALL).gpus).max()
