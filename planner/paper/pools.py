@@ -314,7 +314,8 @@ CLAIMS = (
         check=_eleven,
         differs="A measured GEMM takes its time along the inner dimension however narrow its shard, and the "
         "latency of an all-reduce grows with the group (measured up to 8 GPUs, extrapolated beyond): past "
-        "about TP 16 nothing gets faster. On perfect kernels TP grows to 64.",
+        "about TP 16 nothing gets faster. With half of those latencies TP grows to 32, on perfect kernels to "
+        "64.",
     ),
     Claim(
         id=20,
