@@ -12,6 +12,7 @@ import numpy as np
 from planner import accuracy
 from planner import validate_kernels as kernels
 from planner.silicon import Row
+from planner.text_tables import markdown
 from planner.units import format_seconds
 from planner.validate import Predictions, by, odd, percent, ratios, spread, summarise, worst
 
@@ -122,12 +123,11 @@ def write(
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A Markdown table: first column to the left, the rest to the right where they hold figures."""
     body = [list(row) for row in rows]
-    rule = []
+    align = ""
     for i in range(len(head)):
         figures = all(row[i][:1].isdigit() or row[i][:1] in "+-" for row in body if row[i])
-        rule.append("---:" if figures and i else "---")
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (list(head), rule, *body)]
-    return [f"| {' | '.join(row)} |" for row in cells]
+        align += "r" if figures and i else "l"
+    return markdown([head, *body], align)
 
 
 def _figures(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ def _compressed(c: Config, hidden: int, layers: int) -> list[Attention]:
     Layers that fold few tokens into one entry pick some of them by an indexer, those that fold many
     read all; those with ratio 0 have their window alone. The output projection has two factors and
     the latent no up-projection: the value width is chosen so that the weights are as many. The
-    compressors' own weights (0.3 % of the model) and the streams of its residual are left out.
+    compressors' own weights and the streams of its residual are left out.
     """
     ratios = c.series("compress_ratios", layers) or [0] * layers
     near = c.whole("sliding_window", default=0)

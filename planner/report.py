@@ -28,6 +28,7 @@ from planner.summary import (
     limit_rows,
     scenario_line,
 )
+from planner.text_tables import aligned, markdown
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def to_text(
     else:
         blocks += [
             _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
-            _section("Limits", _table(_limit_cells(plan, deployed), "lrrl")),
-            _section("The two ways", _table([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
+            _section("Limits", aligned(_limit_cells(plan, deployed), "lrrl")),
+            _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
             _section("What to expect in 4 of 5 cases", _expected(plan, width)),
             _section("Between the pools", _wrapped(_transfer(deployed, link_bytes_per_s), width)),
             _where_time_goes(deployed),
@@ -79,7 +80,7 @@ def to_markdown(plan: Plan) -> str:
     deployed = deployment(plan)
     if deployed is None and plan.infeasible is not None:
         reasons = [(limit, f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
-        out += _markdown_table(("limit", "design points it stops first", "why"), reasons, "lrl")
+        out += ["", *markdown([("limit", "design points it stops first", "why"), *reasons], "lrl")]
         out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
     if deployed is not None:
         head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory")
@@ -97,9 +98,9 @@ def to_markdown(plan: Plan) -> str:
             )
             for pool in deployed.pools
         ]
-        out += _markdown_table(head, pools, "lrlrrrlrr")
-        out += _markdown_table(("limit", "value", "used", "state"), _limit_cells(plan, deployed), "lrrl")
-        out += _markdown_table(("", "split", "co-located"), comparison_rows(plan), "lrr")
+        out += ["", *markdown([head, *pools], "lrlrrrlrr")]
+        out += ["", *markdown([("limit", "value", "used", "state"), *_limit_cells(plan, deployed)], "lrrl")]
+        out += ["", *markdown([("", "split", "co-located"), *comparison_rows(plan)], "lrr")]
     if plan.notes:
         out += ["", *(f"- {note}" for note in plan.notes)]
     return "\n".join(out) + "\n"
@@ -143,7 +144,7 @@ def _expected(plan: Plan, width: int) -> list[str]:
     rows = band_rows(plan)
     if not rows:
         return []
-    lines = _table([("", "predicted", "range"), *rows], "lrr")
+    lines = aligned([("", "predicted", "range"), *rows], "lrr")
     found = advantage(plan)
     if found is not None:
         low, high = (three_digits(value) for value in found)
@@ -186,7 +187,7 @@ def _where_time_goes(serving: Serving) -> str:
     title = (
         f"Where the time goes: one {_phase(pool)} pass of {format_seconds(total)}, against its speed of light"
     )
-    return _section(title, _table(rows, "lrrlr"))
+    return _section(title, aligned(rows, "lrrlr"))
 
 
 def _mixed(plan: Plan) -> list[str]:
@@ -219,7 +220,7 @@ def _frontier(plan: Plan) -> list[str]:
         rows.append((f"{'* ' if x == limit else ''}{_digits(x)}", one, other, more, ratio, layouts))
     if len(rows) == 2:
         return []
-    return [*_table(rows, "rrrrrl"), f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}"]
+    return [*aligned(rows, "rrrrrl"), f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}"]
 
 
 def _why_not(plan: Plan, width: int) -> list[str]:
@@ -285,16 +286,3 @@ def _wrapped(texts: Iterable[str], width: int) -> list[str]:
 
 def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join([title, *(f"  {line}".rstrip() for line in lines)]) if lines else ""
-
-
-def _table(rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    """Rows as aligned lines; `align` holds l or r for each column."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
-    sides = ["<" if side == "l" else ">" for side in align]
-    return ["  ".join(f"{c:{s}{w}}" for c, s, w in zip(row, sides, widths, strict=True)) for row in rows]
-
-
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> list[str]:
-    rule = ["---" if side == "l" else "---:" for side in align]
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return ["", *(f"| {' | '.join(row)} |" for row in [head, rule, *cells])]

@@ -20,6 +20,7 @@ from planner.catalog import Catalog
 from planner.errors import InputError
 from planner.silicon import Row
 from planner.simulate.roofline import BoolArray, FloatArray
+from planner.text_tables import aligned
 from planner.units import format_seconds
 
 WORST = 10
@@ -319,12 +320,4 @@ def percent(share: float | None, *, sign: bool = False) -> str:
 
 def table(rows: Sequence[Sequence[str]], align: str) -> str:
     """Rows as aligned lines, indented by two; `align` holds l or r for each column."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
-    lines = []
-    for row in rows:
-        cells = (
-            f"{cell:{'<' if side == 'l' else '>'}{width}}"
-            for cell, side, width in zip(row, align, widths, strict=True)
-        )
-        lines.append(("  " + "  ".join(cells)).rstrip())
-    return "\n".join(lines)
+    return "\n".join(aligned(rows, align, "  "))

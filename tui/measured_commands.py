@@ -211,7 +211,8 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.validate import percent, spread, table
 
     rows = runs.read(file)
-    profiles = engines.fit(rows, catalog)
+    trials = engines.prepare(rows, catalog)
+    profiles = engines.fitted(trials, catalog, trials.names)
     if not profiles:
         print("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
         return ERROR
@@ -233,7 +234,7 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     ]
     for split in bands.SPLITS:
         if split.name in ("model", "system") and len({split.group(row) for row in rows}) > 1:
-            apart = bands.ratios(rows, catalog, split)
+            apart = bands.ratios(rows, trials, catalog, split)
             errors.append((f"{split.label} left out", spread(apart[0]), spread(apart[1])))
     print()
     print(

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,11 +85,8 @@ def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
         print(assumptions.to_text(done))
     else:
         path = Path(out) / ASSUMPTIONS
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with _writing(Path(out)):
             path.write_text(assumptions.to_markdown(done), encoding="utf-8")
-        except OSError as error:
-            raise InputError("out", out, f"a folder to write to ({error.strerror or error})") from None
         print(path)
         print(assumptions.summary(done))
     return 0
@@ -135,8 +133,8 @@ def _write(done: Reproduction, out: Path) -> list[Path]:
         path.write_text(text, encoding="utf-8")
         written.append(path)
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writing(out):
+        folder.mkdir(exist_ok=True)
         for figure in done.figures:
             save(folder / f"fig-{figure.id}.csv", report.to_csv(figure))
             try:
@@ -149,9 +147,17 @@ def _write(done: Reproduction, out: Path) -> list[Path]:
         if done.pays:
             save(folder / "where-it-pays.csv", report.pays_csv(done.pays))
         save(out / PAGE, page.to_markdown(done, pictures))
+    return written
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Makes the folder of --out; what goes wrong in writing there is told of it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise InputError("out", str(out), f"a folder to write to ({error.strerror or error})") from None
-    return written
 
 
 def _progress() -> Callable[[int], None] | None:

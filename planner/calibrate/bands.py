@@ -18,6 +18,7 @@ import tomli_w
 from planner import silicon
 from planner.accuracy import LEVELS, MODES, SHARE
 from planner.calibrate import engines
+from planner.calibrate.engines import Trials
 from planner.calibrate.fit import significant
 from planner.catalog import Catalog
 from planner.kernels import Kernels
@@ -110,15 +111,18 @@ def without_kernels(catalog: Catalog, system: str) -> Catalog:
     return found
 
 
-def ratios(rows: Sequence[Row], catalog: Catalog, split: Split) -> tuple[FloatArray, FloatArray]:
+def ratios(
+    rows: Sequence[Row], trials: Trials, catalog: Catalog, split: Split
+) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
+
+    `trials` are the rows as `engines.prepare` simulates them, whatever the way of leaving out.
 
     The profiles that ran a group are fitted anew for it, from every row that is not related to it; one
     whose runs are all left out takes what the rows of all others together give.
     """
     index = {id(row): i for i, row in enumerate(rows)}
     ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    trials = engines.prepare(rows, catalog)
     known = trials.full.rows
     groups = [split.group(row) for row in known]
     for group in sorted(set(groups)):
@@ -146,10 +150,11 @@ def measure(
     """
     usable = [row for row in rows if row.model and row.system]
     colocated = np.array([row.colocated for row in usable])
+    trials = engines.prepare(usable, catalog)
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
     left_out: dict[str, Any] = {}
     for split in SPLITS:
-        found[split.name] = ttft, tpot = ratios(usable, catalog, split)
+        found[split.name] = ttft, tpot = ratios(usable, trials, catalog, split)
         figures = {"ttft": spread(ttft), "tpot": spread(tpot)}
         left_out[split.name] = {"label": split.label, **_flat(figures)}
         if split.listed:

@@ -18,6 +18,7 @@ from planner.paper.claims import judge
 from planner.paper.reproduction import CLAIMS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.study import Study
+from planner.text_tables import aligned, markdown
 from planner.units import three_digits
 
 CACHES = ("fp4", "fp8")
@@ -148,24 +149,17 @@ def cells(mix: Mix) -> tuple[str, ...]:
 def to_text(done: Assumptions) -> str:
     """A table for the terminal and the summary."""
     rows = [HEAD, *(cells(mix) for mix in done.mixes)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD) - 1)]
-    lines = [
-        "  ".join([*(cell.ljust(w) for cell, w in zip(row[:-1], widths, strict=True)), row[-1]])
-        for row in rows
-    ]
-    return "\n".join([*lines, "", summary(done)])
+    return "\n".join([*aligned(rows, "lllll"), "", summary(done)])
 
 
 def to_markdown(done: Assumptions) -> str:
     """The page `docs/paper-assumptions.md`."""
-    table = [HEAD, ("---",) * len(HEAD), *(cells(mix) for mix in done.mixes)]
-    lines = ["| " + " | ".join(row) + " |" for row in table]
     return _PAGE.format(
         summary=summary(done),
         points=done.design_points,
         seconds=done.seconds,
         study=STUDY.kv.upper(),
-        table="\n".join(lines),
+        table="\n".join(markdown([HEAD, *(cells(mix) for mix in done.mixes)])),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from planner.accuracy import Range
 from planner.paper.claims import Part, Verdict
@@ -10,6 +10,7 @@ from planner.paper.drawing import BAND, Figure, Series
 from planner.paper.report import PAYS, pays_cells, pays_summary, settings_summary, summary
 from planner.paper.reproduction import CLAIMS, Reproduction
 from planner.paper.settings import SETTINGS
+from planner.text_tables import markdown
 from planner.units import three_digits
 
 SOURCE = "Beyond the Buzz: A Pragmatic Take on Inference Disaggregation (arXiv 2506.05508)"
@@ -31,7 +32,7 @@ def to_markdown(done: Reproduction, pictures: Mapping[str, str]) -> str:
         if figure.scenarios:
             blocks.append("Open it: " + ", ".join(f"`ratematch {name}`" for name in figure.scenarios) + ".")
     if done.pays:
-        table = _markdown([PAYS, *(pays_cells(row) for row in done.pays)])
+        table = "\n".join(markdown([PAYS, *(pays_cells(row) for row in done.pays)]))
         blocks += ["## Where a split pays", pays_summary(done.pays), _WHERE, table]
     blocks += ["## What differs from the study", _DIFFERENCES, "## Changed after the first look", _changes()]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -49,7 +50,8 @@ def _overview(done: Reproduction) -> str:
         )
         for v in done.verdicts
     ]
-    return _markdown(rows) + "\n\n\\* The check was changed after the first look, see the end of the page."
+    note = "\\* The check was changed after the first look, see the end of the page."
+    return "\n".join([*markdown(rows), "", note])
 
 
 def _mark(verdict: str) -> str:
@@ -70,7 +72,7 @@ def _detail(verdict: Verdict) -> str:
     for name in dict.fromkeys(name for parts in by_name.values() for name in parts):
         cells = (by_name[s.name].get(name) for s in SETTINGS)
         rows.append((f"{name[:1].upper()}{name[1:]}", *map(_cell, cells)))
-    return "\n".join([f"### Claim {claim.id}", "", claim.text, "", *facts, "", _markdown(rows)])
+    return "\n".join([f"### Claim {claim.id}", "", claim.text, "", *facts, "", *markdown(rows)])
 
 
 def _cell(part: Part | None) -> str:
@@ -91,7 +93,7 @@ def _absolute(figure: Figure) -> str:
                 continue
             rows.append((panel.title, series.name, _end(series, 0), _end(series, -1)))
     units = "; ".join(dict.fromkeys(f"{p.y_label} at {p.x_label}" for p in figure.panels))
-    return f"Absolute, {units}:\n\n{_markdown(rows)}" if len(rows) > 1 else ""
+    return "\n".join([f"Absolute, {units}:", "", *markdown(rows)]) if len(rows) > 1 else ""
 
 
 def _end(series: Series, at: int) -> str:
@@ -111,13 +113,6 @@ def _changes() -> str:
     """What was changed once a result had been seen: settings first, then checks."""
     checks = [f"- **Claim {c.id}.** {c.changed}" for c in CLAIMS if c.changed]
     return "\n".join([_CHANGED, *checks])
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in body]
-    return "\n".join(lines)
 
 
 _INTRODUCTION = """# The study, reproduced in the open

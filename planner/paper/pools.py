@@ -194,7 +194,7 @@ def _twenty(study: Study) -> tuple[Part, ...]:
 
 def trace_curves(study: Study) -> tuple[trace.Trace, pool.Curve, pool.Curve]:
     """The trace, its frontier and that of its medians."""
-    lengths = trace.conversations(MEDIANS.isl, MEDIANS.osl)
+    lengths = study.once(("lengths", MEDIANS), lambda: trace.conversations(MEDIANS.isl, MEDIANS.osl))
     dynamic = study.once(("trace", MEDIANS), lambda: trace.curve(study, MEDIANS, lengths))
     return lengths, dynamic, study.split(MEDIANS)
 

@@ -16,6 +16,7 @@ from planner.paper.drawing import BAND, Figure, Panel, Series
 from planner.paper.reproduction import Reproduction
 from planner.paper.settings import SETTINGS, STUDY
 from planner.simulate.roofline import FloatArray
+from planner.text_tables import aligned
 from planner.units import format_tokens, three_digits
 
 _EXTRAS = ("ctx_gen_ratio", "prefill", "layout", "batch", "gpus", "chunk_tokens")
@@ -213,14 +214,7 @@ def claims_text(done: Reproduction, width: int = 80) -> str:
 def pays_text(rows: Sequence[Row]) -> str:
     """Where a split pays, as an aligned table."""
     table = [PAYS, *(pays_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(PAYS))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i < 5 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    )
+    return "\n".join(aligned(table, "lllllrrrrrr"))
 
 
 def pays_summary(rows: Sequence[Row]) -> str:

@@ -256,13 +256,16 @@ def test_a_trace_without_spread_gives_the_curve_of_its_lengths(study):
     assert found.at(user) == pytest.approx(static.at(user), rel=1e-9)
 
 
-@pytest.mark.parametrize("make", [trace.conversations, trace.log_normal])
-def test_a_trace_has_the_medians_and_is_the_same_every_time(make):
+@pytest.mark.parametrize(
+    ("make", "input_mean"), [(trace.conversations, (1.1, 1.2)), (trace.log_normal, (1.2, 1.5))]
+)
+def test_a_trace_has_the_medians_and_is_the_same_every_time(make, input_mean):
     one, two = make(4096, 512), make(4096, 512)
     assert np.array_equal(one.isl, two.isl) and np.array_equal(one.osl, two.osl)
     assert np.median(one.isl) == pytest.approx(4096, rel=0.05)
     assert np.median(one.osl) == pytest.approx(512, rel=0.05)
-    assert one.isl.mean() > 1.1 * np.median(one.isl) and one.osl.mean() > 1.3 * np.median(one.osl)
+    assert input_mean[0] < one.isl.mean() / np.median(one.isl) < input_mean[1]  # long prompts pull it up
+    assert one.osl.mean() > 1.3 * np.median(one.osl)
     assert one.isl.min() >= 1 and one.osl.min() >= 2
 
 
@@ -441,7 +444,8 @@ def test_the_page_names_every_claim_with_its_verdict(done):
     text = page.to_markdown(done, {"14": "PICTURE"})
     assert "### Claim 21" in text and "PICTURE" in text
     verdict = done.verdicts[0]
-    assert f"Verdict: {verdict.verdict} ({STUDY.title})" in text.replace("**", "")
+    mark = verdict.verdict if verdict.verdict == "pass" else f"**{verdict.verdict}**"
+    assert f"Verdict: {mark} ({STUDY.title})" in text
     assert all(part.got in text for parts in verdict.parts.values() for part in parts)
 
 

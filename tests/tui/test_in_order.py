@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import fakes
@@ -135,14 +133,6 @@ async def test_a_part_that_never_comes_to_rest_holds_nothing_up_for_ever(
         free.set()
         assert stuck and at == f"knob-{FIELDS[2].key}"
         await fakes.settled(pilot)
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    arguments = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
-    shown = Terminal(arguments, tmp_path)
-    yield shown
-    shown.close()
 
 
 def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal) -> None:

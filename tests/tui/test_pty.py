@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from terminals import Terminal
 
 from planner.fields import FIELDS
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    arguments = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
-    shown = Terminal(arguments, tmp_path)
-    yield shown
-    shown.close()
 
 
 def test_the_application_draws_a_plan_and_q_puts_the_terminal_back(terminal: Terminal) -> None:
