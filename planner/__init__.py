@@ -7,62 +7,47 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from types import ModuleType
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.errors import InputError
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+
 if TYPE_CHECKING:
-    from planner.catalog import load as load
-    from planner.errors import InputError as InputError
-    from planner.plan import plan as plan
-    from planner.result import Plan as Plan
-    from planner.scenario import Fleet as Fleet
-    from planner.scenario import Limits as Limits
-    from planner.scenario import Scenario as Scenario
-    from planner.scenario import Traffic as Traffic
+    from planner.inputs.catalog import Catalog
+    from planner.planning.result import Frontier, Plan
 
 __version__ = "0.1.0"
-
-# Where each public name lives. Resolved on first use, so that `--help` never waits for numpy.
-_HOMES = {
-    "Fleet": "planner.scenario",
-    "InputError": "planner.errors",
-    "Limits": "planner.scenario",
-    "Plan": "planner.result",
-    "Scenario": "planner.scenario",
-    "Traffic": "planner.scenario",
-    "load": "planner.catalog",
-}
 __all__ = ["Fleet", "InputError", "Limits", "Plan", "Scenario", "Traffic", "__version__", "load", "plan"]
 
 
+# numpy is imported when one of these is called: `--help` never waits for it.
+
+
+def load(user_dir: Path | None = None) -> Catalog:
+    """The presets that come with ratematch, under the user's own: `planner.inputs.catalog.load`."""
+    from planner.inputs import catalog
+
+    return catalog.load(user_dir)
+
+
+def plan(
+    scenario: Scenario,
+    catalog: Catalog | None = None,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    on_frontier: Callable[[Frontier, Frontier], None] | None = None,
+) -> Plan:
+    """Answer a scenario: sweep, match, compare. Parameters and errors: `planner.planning.plan.plan`."""
+    from planner.planning import plan as planning
+
+    return planning.plan(scenario, catalog, should_stop=should_stop, on_frontier=on_frontier)
+
+
 def __getattr__(name: str) -> Any:
-    if name == "plan":
-        return importlib.import_module("planner.plan")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "Plan":
+        from planner.planning.result import Plan
+
+        return Plan
     raise AttributeError(f"module 'planner' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-class _Callable(ModuleType):
-    """A module that is called as the function of the same name."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.plan(*args, **kwargs)
-
-
-class _Package(ModuleType):
-    """`planner.plan` is a module and a public function: whichever way it is imported, it works as both."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "plan" and isinstance(value, ModuleType):
-            value.__class__ = _Callable
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -13,9 +13,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from planner.scenario import Fleet, Limits, Scenario, Traffic  # noqa: E402
-from tui import palette  # noqa: E402
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
+from tui.widgets import themes  # noqa: E402
 
 PATIENCE_S = 120.0
 SCENARIO = Scenario(
@@ -27,11 +27,11 @@ SCENARIO = Scenario(
     fleet=Fleet(gpus=72),
 )
 SHOTS = (  # name, size, theme, keys
-    ("plan-80x24", (80, 24), palette.DARK.name, ()),
-    ("plan-120x36", (120, 36), palette.DARK.name, ()),
-    ("plan-160x45", (160, 45), palette.DARK.name, ()),
-    ("frontier-120x36-light", (120, 36), palette.LIGHT.name, ("tab", "right", "right")),
-    ("infeasible-120x36", (120, 36), palette.DARK.name, (*["j"] * 8, *"0.5ms", "enter", "f")),
+    ("plan-80x24", (80, 24), themes.DARK.name, ()),
+    ("plan-120x36", (120, 36), themes.DARK.name, ()),
+    ("plan-160x45", (160, 45), themes.DARK.name, ()),
+    ("frontier-120x36-light", (120, 36), themes.LIGHT.name, ("tab", "right", "right")),
+    ("infeasible-120x36", (120, 36), themes.DARK.name, (*["j"] * 8, *"0.5ms", "enter", "f")),
 )
 
 

@@ -14,9 +14,9 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from planner.catalog import load  # noqa: E402
+from planner.inputs.catalog import load  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
-from tui.demo import SCENARIO, STEPS, Step, Tour  # noqa: E402
+from tui.screens.tour import SCENARIO, STEPS, Step, Tour  # noqa: E402
 
 SHOWN = ("frontier", "what-if", "infeasible", "light")
 SIZE = (120, 34)

@@ -20,16 +20,17 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
 
-from planner.scenario import Scenario
-from tui import palette, storage
-from tui.actions import FileActions
-from tui.asker import DEBOUNCE_S
+from planner.inputs.scenario import Scenario
+from tui.files import storage
 from tui.glyphs import ASCII, UNICODE
+from tui.screens.file_actions import FileActions
 from tui.screens.main import MainScreen, NamesFn
-from tui.solver import PlanFn, one_line, real_plan
+from tui.solver.asker import DEBOUNCE_S
+from tui.solver.worker import PlanFn, one_line, real_plan
+from tui.widgets import themes
 
 if TYPE_CHECKING:
-    from tui.demo import Tour
+    from tui.screens.tour import Tour
 
 
 KEY_WORDS = {"←": "left", "→": "right", "↑": "up", "↓": "down", "⌫": "bksp", "⏎": "enter", "⇥": "tab"}
@@ -38,20 +39,20 @@ HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
 
 def real_names(kind: str) -> Sequence[str]:
     """The catalog's names of a kind ("model", "system", "engine", "scenario"), imported when asked."""
-    from planner import catalog
+    from planner.inputs import catalog
 
     return tuple(catalog.load().names(kind))
 
 
 def warm_up() -> None:
     """Imports that the first answer needs, done off the screen's thread."""
-    from tui import plotting
+    from tui.charts import plotting
 
     plotting.warm()
 
 
 def _commands() -> type[Provider]:
-    from tui.commands import Commands
+    from tui.screens.palette import Commands
 
     return Commands
 
@@ -72,7 +73,7 @@ class RatematchApp(FileActions):
     ascii
         Draw with ASCII only.
     theme
-        Name of a theme; the dark one of `tui.palette` if empty or unknown.
+        Name of a theme; the dark one of `tui.widgets.themes` if empty or unknown.
     recent
         Names of the scenarios opened or saved last.
     pins, baseline
@@ -125,9 +126,9 @@ class RatematchApp(FileActions):
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.set_class(ascii, "-ascii")
-        self.register_theme(palette.DARK)
-        self.register_theme(palette.LIGHT)
-        self.theme = theme if theme in self.available_themes else palette.DARK.name
+        self.register_theme(themes.DARK)
+        self.register_theme(themes.LIGHT)
+        self.theme = theme if theme in self.available_themes else themes.DARK.name
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"
         self._names: dict[str, Sequence[str]] = {}
@@ -189,7 +190,7 @@ class RatematchApp(FileActions):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our hues, for themes that do not bring them."""
-        return palette.hues(self.current_theme.dark)
+        return themes.hues(self.current_theme.dark)
 
     def names(self, kind: str) -> Sequence[str]:
         """The catalog's names of a kind, asked for once; none, with a word, if they cannot be read."""
@@ -235,13 +236,13 @@ class RatematchApp(FileActions):
 
     def action_command_palette(self) -> None:
         """Everything that can be done now, in the screen's alphabet."""
-        if not CommandPalette.is_open(self):
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
             words = f"Search for commands{self.glyphs.ellipsis}"
             self.push_screen(CommandPalette(id="--command-palette", placeholder=words))
 
     def action_toggle_theme(self) -> None:
         """Dark to light and back."""
-        self.theme = palette.LIGHT.name if self.current_theme.dark else palette.DARK.name
+        self.theme = themes.LIGHT.name if self.current_theme.dark else themes.DARK.name
 
     def action_toggle_help(self) -> None:
         """The panel of keys and meanings."""
@@ -268,9 +269,9 @@ def run(
 ) -> int:
     """Run the application until the user leaves; the exit code.
 
-    `demo` plays the tour of `tui.demo` instead, and keeps nothing.
+    `demo` plays the tour of `tui.screens.tour` instead, and keeps nothing.
 
-    On the way out the scenario is kept in the state folder (`tui.storage`); that it could not be
+    On the way out the scenario is kept in the state folder (`tui.files.storage`); that it could not be
     kept is one line on stderr. An unexpected exception inside the application is raised here, after
     the terminal has been given back: Textual would print a page of traceback.
     """
@@ -288,7 +289,7 @@ def run(
         word=word,
     )
     if demo:
-        from tui.demo import Tour
+        from tui.screens.tour import Tour
 
         app.tour, save_session = Tour(app), False
     app.error_console.quiet = not app.debug

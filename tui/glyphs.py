@@ -65,7 +65,7 @@ class Glyphs:
         """
         if not self.ascii:
             return text.replace("->", self.arrow)
-        from planner.summary import ascii_only  # a module that brings many, for a start that waits
+        from planner.output.words import ascii_only  # a module that brings many, for a start that waits
 
         return ascii_only(text)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from planner.fields import Field
+    from planner.inputs.fields import Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.fields import FIELDS, Field
-from planner.scenario import Scenario
+from planner.inputs.fields import FIELDS, Field
+from planner.inputs.scenario import Scenario
 from planner.units import format_seconds
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
-    from planner.result import Frontier, Plan
-    from planner.sensitivity import CurvePoint, Effect, Miss
+    from planner.planning.result import Frontier, Plan
+    from planner.planning.what_if import CurvePoint, Effect, Miss
 
 DEPTH = 500  # steps that undo goes back
 LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
@@ -207,7 +207,7 @@ def compact(value: float) -> str:
 def spelled(field: Field, value: Any) -> str:
     """A value as a command line or a text cursor wants it: no blanks or commas, and exact.
 
-    >>> from planner.fields import BY_KEY
+    >>> from planner.inputs.fields import BY_KEY
     >>> spelled(BY_KEY["ttl"], 0.02), spelled(BY_KEY["isl"], 1500), spelled(BY_KEY["rate"], 12345.0)
     ('20ms', '1500', '12345.0')
     """

@@ -37,9 +37,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
-from planner.match.frontier import IntArray, prune
-from planner.match.quiet import c_stdout_muted
+from planner.match.pareto import prune
 from planner.match.rate_match import (
     TIE,
     TOLERANCE,
@@ -49,7 +49,7 @@ from planner.match.rate_match import (
     pool_table,
     rate_steps,
 )
-from planner.simulate.roofline import FloatArray
+from planner.match.solver_output import c_stdout_muted
 
 GOALS = ("throughput", "fewest-gpus", "cost")
 FREE_GPUS = 4096  # largest deployment considered when the budget is "any"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from planner.arrays import FloatArray, IntArray, Real
 from planner.errors import InputError
-from planner.match.frontier import IntArray, prune
-from planner.simulate.roofline import FloatArray, Real
+from planner.match.pareto import prune
 
 TIE = 1e-9  # rates this close (relative) are equal: what rounding error can make of one number
 TOLERANCE = 0.03  # mismatch of the two pools that algorithm 2 accepts for a smaller deployment

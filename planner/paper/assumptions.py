@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner import catalog as presets
-from planner.catalog import Catalog
+from planner.inputs import catalog as presets
+from planner.inputs.catalog import Catalog
+from planner.output.columns import aligned, markdown
 from planner.paper.claims import judge
 from planner.paper.reproduction import CLAIMS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.study import Study
-from planner.text_tables import aligned, markdown
 from planner.units import three_digits
 
 CACHES = ("fp4", "fp8")

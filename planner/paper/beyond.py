@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.accuracy import Range, compare
 from planner.paper import pool, probes
 from planner.paper.cases import HEAVY, MODELS, OTHER_MODELS, PATTERNS, heavy
 from planner.paper.drawing import RATIO, USER, Figure, Panel, Series
 from planner.paper.panels import MATCHED, axis, bands, frontiers, held, matched, traffic
 from planner.paper.pool import LOOSE, MEDIUM, STEPS, TIGHT
 from planner.paper.study import Case, Study
+from planner.planning.bands import Range, compare
 
 HELD = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # ctx:gen ratios of the view on fixed matching
 SYSTEMS = ("gb200", "b200", "h200")

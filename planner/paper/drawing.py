@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from planner.accuracy import SHARE, Band, Range
+from planner.arrays import FloatArray
 from planner.paper.cases import SCENARIOS
 from planner.paper.pool import Curve
-from planner.simulate.roofline import FloatArray
+from planner.planning.bands import SHARE, Band, Range
 
 USER = "tokens/s per user"
 PER_GPU = "output tokens/s per GPU"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.arrays import FloatArray
 from planner.paper import pool, probes
 from planner.paper.cases import (
     GENERATION,
@@ -24,7 +25,6 @@ from planner.paper.cases import (
 from planner.paper.claims import Claim, Part, fact
 from planner.paper.pool import LOOSE, MEDIUM, PLOTTED, STEPS, TIGHT
 from planner.paper.study import Case, Study
-from planner.simulate.roofline import FloatArray
 
 STEADY_MIX = (
     "The first run took the planner's own piggybacking for the piggybacked curve, and claims 5 and 6 failed; "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from planner.accuracy import Range
+from planner.output.columns import markdown
 from planner.paper.claims import Part, Verdict
 from planner.paper.drawing import BAND, Figure, Series
 from planner.paper.report import PAYS, pays_cells, pays_summary, settings_summary, summary
 from planner.paper.reproduction import CLAIMS, Reproduction
 from planner.paper.settings import SETTINGS
-from planner.text_tables import markdown
+from planner.planning.bands import Range
 from planner.units import three_digits
 
 SOURCE = "Beyond the Buzz: A Pragmatic Take on Inference Disaggregation (arXiv 2506.05508)"

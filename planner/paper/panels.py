@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.accuracy import Band
+from planner.arrays import FloatArray
 from planner.paper import pool, probes
 from planner.paper.cases import K
 from planner.paper.drawing import PER_GPU, USER, Panel, Series, frontier_panel, frontier_series, thin
 from planner.paper.pool import STEPS, Curve
 from planner.paper.study import Case, Study
-from planner.simulate.roofline import FloatArray
+from planner.planning.bands import Band
 
 SPLIT, TOGETHER, PIGGYBACKED, MATCHED = "disaggregated", "co-located", "piggybacked", "matched"
 

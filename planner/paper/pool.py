@@ -7,12 +7,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from planner.match import frontier, rate_match
+from planner.arrays import BoolArray, FloatArray, IndexArray
+from planner.match import pareto, rate_match
 from planner.simulate.points import MODES, Points
-from planner.simulate.roofline import FloatArray
-from planner.space import Layouts, label
+from planner.simulate.space import Layouts, label
 
-IntArray = npt.NDArray[np.intp]
 INFLIGHT, PIGGYBACK = MODES.index("inflight"), MODES.index("piggyback")
 STEADY = len(MODES)  # piggybacking as the study has it: the same chunk in every pass
 
@@ -56,7 +55,7 @@ class Pool:
             tp=self.tp, pp=self.pp, attention_dp=self.attention_dp, moe_tp=self.moe_tp, moe_ep=self.moe_ep
         )
 
-    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Pool:
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Pool:
         """Some of them."""
         return Pool(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
@@ -67,7 +66,7 @@ class Pool:
         return tuple(label(tp, pp, dp, moe_tp, ep, chunked) for tp, pp, dp, moe_tp, ep in rows)
 
 
-def pool(points: Points, rows: IntArray, ftl_s: FloatArray | None = None) -> Pool:
+def pool(points: Points, rows: IndexArray, ftl_s: FloatArray | None = None) -> Pool:
     """Rows of simulated points; `ftl_s` replaces the points' own (the KV transfer included)."""
     at = points.layouts.take(points.layout[rows])
     return Pool(
@@ -110,7 +109,7 @@ class Curve:
         small = np.flatnonzero(self.points.batch <= SINGLE_DIGITS)
         return float(self.user[small[0]]) if len(small) else self.end
 
-    def rows(self, user: FloatArray) -> IntArray:
+    def rows(self, user: FloatArray) -> IndexArray:
         """The point that serves each user at least this fast with the most throughput; -1: none does."""
         at = np.searchsorted(self.user, user * (1 - 1e-12))
         return np.where(at < len(self), at, -1).astype(np.intp)
@@ -177,7 +176,7 @@ def _curve(
     prefill: Pool | None = None,
 ) -> Curve:
     user = 1.0 / points.ttl_s
-    top = frontier.pareto(user, per_gpu)
+    top = pareto.pareto(user, per_gpu)
     return Curve(
         user=user[top],
         per_gpu=per_gpu[top],
@@ -207,7 +206,7 @@ def axis_end(*curves: Curve) -> float:
     return min([curves[0].axis_end, *(c.end for c in curves[1:])])
 
 
-def band(of: tuple[float, float]) -> npt.NDArray[np.bool_]:
+def band(of: tuple[float, float]) -> BoolArray:
     """Which of `STEPS` lie in a part of the axis."""
     return np.asarray((of[0] - 1e-9 <= STEPS) & (of[1] + 1e-9 >= STEPS))
 

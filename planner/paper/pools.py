@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.arrays import FloatArray
 from planner.match import rate_match
 from planner.paper import pool, probes, trace
 from planner.paper.cases import HEAVY, LLAMA_8B, LLAMA_70B, LONG, MEDIANS, heavy
@@ -13,8 +14,7 @@ from planner.paper.claims import Claim, Part, fact
 from planner.paper.pool import MEDIUM, STEPS
 from planner.paper.study import Case, Study
 from planner.simulate import kv_transfer
-from planner.simulate.roofline import FloatArray
-from planner.space import Layouts
+from planner.simulate.space import Layouts
 from planner.units import format_seconds
 
 FTL_FACTOR = (22.0, 31.0)  # readings of figure 5: 90 s over 4 s to 90 s over 2.9 s

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from planner.arrays import BoolArray, FloatArray
 from planner.match import rate_match
 from planner.paper import pool
 from planner.paper.cases import HEAVY, LONG, PIPELINE_GPUS
 from planner.paper.pool import STEPS, Curve
 from planner.paper.study import Case, Study
 from planner.simulate.points import Points
-from planner.simulate.roofline import BoolArray, FloatArray
-from planner.space import Layouts
+from planner.simulate.space import Layouts
 
 BUDGETS = (8, 16, 32, 72, 144, 288, 576, 1152)  # GPUs; the last four are whole racks
 

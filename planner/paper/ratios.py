@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.arrays import FloatArray
 from planner.match import rate_match
 from planner.paper import probes
 from planner.paper.cases import HEAVY, LLAMA_8B, LLAMA_70B, LLAMA_405B, LONG, MILLION, MODELS, R1, K, heavy
 from planner.paper.claims import Claim, Part, fact
 from planner.paper.pool import PLOTTED, STEPS, Curve
 from planner.paper.study import Case, Study
-from planner.simulate.roofline import FloatArray
 
 # Figure 9, middle of the readings of several people: ratio at the loose and at the tight end.
 READINGS = {R1: (3.63, 0.07), LLAMA_405B: (2.07, 0.21), LLAMA_70B: (0.95, 0.46), LLAMA_8B: (0.42, 0.35)}

@@ -10,13 +10,13 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from planner.arrays import FloatArray
+from planner.output.columns import aligned
 from planner.paper.beyond import Row
 from planner.paper.claims import Verdict
 from planner.paper.drawing import BAND, Figure, Panel, Series
 from planner.paper.reproduction import Reproduction
 from planner.paper.settings import SETTINGS, STUDY
-from planner.simulate.roofline import FloatArray
-from planner.text_tables import aligned
 from planner.units import format_tokens, three_digits
 
 _EXTRAS = ("ctx_gen_ratio", "prefill", "layout", "batch", "gpus", "chunk_tokens")

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from planner import catalog as presets
-from planner.catalog import Catalog
 from planner.errors import unknown
+from planner.inputs import catalog as presets
+from planner.inputs.catalog import Catalog
 from planner.paper import beyond, figures, gains, pools, ratios
 from planner.paper.claims import Claim, Verdict, judge
 from planner.paper.drawing import Figure

@@ -28,9 +28,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from planner.kernels import Kernels, deployed
-from planner.simulate.constants import Bounds, bounds
-from planner.simulate.machine import Machine
+from planner.inputs.kernels import Kernels, deployed
+from planner.simulate.operators.constants import Bounds, bounds
+from planner.simulate.operators.machine import Machine
 
 T = TypeVar("T")
 

@@ -8,18 +8,18 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from planner import accuracy, space
-from planner.catalog import Catalog
-from planner.match import frontier
+from planner.arrays import FloatArray, IndexArray
+from planner.inputs.catalog import Catalog
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.match import pareto
 from planner.paper import pool
-from planner.paper.pool import Curve, IntArray, Pool
+from planner.paper.pool import Curve, Pool
 from planner.paper.settings import SERVED, Setting
-from planner.question import Question, prepare
-from planner.scenario import Fleet, Limits, Scenario, Traffic
-from planner.simulate import colocated, decode, kv_transfer, prefill
+from planner.planning import bands
+from planner.planning.resolve import Question, prepare
+from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.forward import Setup
 from planner.simulate.points import Points
-from planner.simulate.roofline import FloatArray
 
 T = TypeVar("T")
 
@@ -108,9 +108,9 @@ class Study:
         """Model, formats and machine of a case."""
         return self.question(case).setup
 
-    def band(self, case: Case, mode: str) -> accuracy.Band | None:
+    def band(self, case: Case, mode: str) -> bands.Band | None:
         """How far measured serving strays from the prediction; None where no serving is predicted."""
-        return accuracy.band(self.question(case), mode) if self.setting.serving else None
+        return bands.band(self.question(case), mode) if self.setting.serving else None
 
     def layouts(self, case: Case, phase: str) -> space.Layouts:
         """Every layout of a phase up to the largest instance."""
@@ -126,7 +126,7 @@ class Study:
     def _prefill(self, case: Case) -> Pool:
         points = self.prefill_points(case, self.layouts(case, "prefill"))
         ftl = self.split_ftl(case, points)
-        return pool.pool(points, _rows(frontier.prune(ftl, points.gpus, points.requests_per_s)), ftl)
+        return pool.pool(points, _rows(pareto.prune(ftl, points.gpus, points.requests_per_s)), ftl)
 
     def prefill_points(self, case: Case, at: space.Layouts) -> Points:
         """Prefill of the part of the prompt that no cache holds.
@@ -165,7 +165,7 @@ class Study:
         setup, at = self.setup(case), self.layouts(case, "decode")
         with np.errstate(divide="ignore", invalid="ignore"):
             points = self.count(decode.simulate(setup, at, case.isl, case.osl, mtp=case.mtp))
-        return pool.pool(points, _rows(frontier.prune(points.ttl_s, points.gpus, points.requests_per_s)))
+        return pool.pool(points, _rows(pareto.prune(points.ttl_s, points.gpus, points.requests_per_s)))
 
     def colocated(self, case: Case) -> Pool:
         """Co-located instances within the FTL limit worth having, each way of batching for itself.
@@ -215,9 +215,9 @@ class Study:
 def _best(points: Points, ftl_limit_s: float, mode: int) -> Pool:
     """The instances of one mode within the limit that matching could not miss."""
     rows = np.flatnonzero((points.mode == mode) & (points.ftl_s <= ftl_limit_s))
-    best = frontier.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])
+    best = pareto.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])
     return pool.pool(points, _rows(rows[best]))
 
 
-def _rows(found: Any) -> IntArray:
+def _rows(found: Any) -> IndexArray:
     return np.asarray(found, dtype=np.intp)

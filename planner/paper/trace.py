@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.catalog import preset_folder
+from planner.arrays import FloatArray, IndexArray
+from planner.inputs.catalog import preset_folder
 from planner.paper import pool
-from planner.paper.pool import Curve, IntArray
+from planner.paper.pool import Curve
 from planner.paper.study import Case, Study
-from planner.simulate.roofline import FloatArray
 
 FILE = "traces/azure-conversations-2023.csv"
 # Logarithms of the trace's lengths: interquartile spread of inputs, standard deviation of outputs
@@ -61,7 +61,7 @@ def _whole(isl: FloatArray, osl: FloatArray) -> Trace:
     return Trace(isl=np.maximum(np.round(isl), 1.0), osl=np.maximum(np.round(osl), SHORTEST_OUT))
 
 
-def bins(lengths: FloatArray, count: int = BINS) -> IntArray:
+def bins(lengths: FloatArray, count: int = BINS) -> IndexArray:
     """Mean lengths of `count` equal shares of the requests, ascending.
 
     >>> bins(np.arange(1.0, 10.0), 3).tolist()

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from planner.arrays import Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger, Setup
+from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
-from planner.simulate.roofline import Cost, Real
-from planner.space import Layouts, batches
+from planner.simulate.space import Layouts, batches
 
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
 CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)

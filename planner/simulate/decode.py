@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from planner.arrays import BoolArray, Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger, Setup
 from planner.simulate.points import Collected, Points, blocks, gather, widths
-from planner.simulate.roofline import BoolArray, Real
-from planner.space import Layouts, batches
+from planner.simulate.space import Layouts, batches
 
 # Tokens that a step yields with 0..3 drafted tokens from DeepSeek-style prediction heads: the
 # first draft is taken 85 % of the time (reported .78 to .93), each later one less often.

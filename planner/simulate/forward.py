@@ -13,14 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.model import Attention, ModelSpec
-from planner.precision import BF16_BYTES, FORMATS, Format, Precision
-from planner.simulate import attention, collectives, gemm, linear_attention, linears, moe, sparse_attention
+from planner.arrays import BoolArray, Real
+from planner.inputs.model import Attention, ModelSpec
+from planner.inputs.precision import BF16_BYTES, FORMATS, Format, Precision
+from planner.simulate import linears
 from planner.simulate.linears import Linear
-from planner.simulate.machine import Machine
 from planner.simulate.memory import entries, folded, stage_share
-from planner.simulate.roofline import NOTHING, BoolArray, Cost, Real
-from planner.space import EXCHANGES, Layouts
+from planner.simulate.operators import collectives, gemm, moe
+from planner.simulate.operators.attention import gqa_mla, linear, sparse
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.roofline import NOTHING, Cost
+from planner.simulate.space import EXCHANGES, Layouts
 
 BF16 = FORMATS["bf16"]
 # Activations that small fused kernels read and write per token, in units of the hidden width:
@@ -143,7 +146,7 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
     stage
         Layouts of one exchange kind (pipeline depth does not matter here).
     exchange
-        One of `planner.space.EXCHANGES`.
+        One of `planner.simulate.space.EXCHANGES`.
     tokens
         Tokens in the pass per attention rank.
     """
@@ -239,7 +242,7 @@ def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real)
                 cost = _sparse(setup, a, heads, sequences, new, past + new / 2, "prefill")
                 ledger.add("attention", cost, a.layers)
                 continue
-            cost = attention.mla_prefill(
+            cost = gqa_mla.mla_prefill(
                 machine, kv, sequences, new, past, heads, a.nope_dim + a.rope_dim, a.value_dim
             )
             ledger.add("attention", cost, a.layers)
@@ -248,7 +251,7 @@ def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real)
                 again = gemm.gemm(machine, setup.precision.gemm, sequences * past, up, a.kv_lora)
                 ledger.add("re-projection", again, a.layers)
         elif a.kind == "gqa":
-            cost = attention.prefill(
+            cost = gqa_mla.prefill(
                 machine,
                 kv,
                 sequences,
@@ -262,7 +265,7 @@ def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real)
             )
             ledger.add("attention", cost, a.layers)
         elif a.kind == "linear":
-            cost = linear_attention.prefill(
+            cost = linear.prefill(
                 machine,
                 sequences,
                 new,
@@ -287,10 +290,10 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
                 cost = _sparse(setup, a, heads, batch, float(queries), context, "decode")
             else:
                 seen = entries(a, context)
-                cost = attention.mla_decode(machine, kv, batch, seen, heads, a.kv_lora, a.rope_dim, queries)
+                cost = gqa_mla.mla_decode(machine, kv, batch, seen, heads, a.kv_lora, a.rope_dim, queries)
             ledger.add("attention", cost, a.layers)
         elif a.kind == "gqa":
-            cost = attention.decode(
+            cost = gqa_mla.decode(
                 machine,
                 kv,
                 batch,
@@ -304,7 +307,7 @@ def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: in
             )
             ledger.add("attention", cost, a.layers)
         elif a.kind == "linear":
-            cost = linear_attention.decode(
+            cost = linear.decode(
                 machine, batch, a.k_heads / tp, a.k_dim, a.v_heads / tp, a.value_dim, a.conv_width
             )
             ledger.add("attention", cost * queries if queries > 1 else cost, a.layers)
@@ -321,11 +324,11 @@ def _sparse(
     machine, kv, tokens = setup.machine, setup.precision.kv, sequences * new
     if not a.index_topk:
         seen = entries(a, context)
-        return sparse_attention.sparse_mla(
+        return sparse.sparse_mla(
             machine, kv, tokens, seen, heads, a.kv_lora, a.rope_dim, phase=phase, queries=new
         )
     whole = folded(a, context)
-    scored = sparse_attention.indexer(
+    scored = sparse.indexer(
         machine,
         tokens,
         whole,
@@ -336,12 +339,11 @@ def _sparse(
         phase=phase,
         queries=new,
     )
-    return scored + sparse_attention.sparse_mla(
+    return scored + sparse.sparse_mla(
         machine,
         kv,
         tokens,
-        sparse_attention.mean_attended(whole, float(a.index_topk), new / a.fold)
-        + np.minimum(context, a.window),
+        sparse.mean_attended(whole, float(a.index_topk), new / a.fold) + np.minimum(context, a.window),
         heads,
         a.kv_lora,
         a.rope_dim,

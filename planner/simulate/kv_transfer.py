@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.model import ModelSpec
-from planner.precision import Precision
+from planner.arrays import FloatArray, Real
+from planner.inputs.model import ModelSpec
+from planner.inputs.precision import Precision
+from planner.inputs.system import Fabric
 from planner.simulate.memory import distinct_kv_bytes
-from planner.simulate.roofline import FloatArray, Real
-from planner.space import Layouts
-from planner.system import Fabric
+from planner.simulate.space import Layouts
 
 
 def holders(model: ModelSpec, at: Layouts) -> FloatArray:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from planner.model import Attention, Ffn, ModelSpec
-from planner.simulate.roofline import Real
+from planner.arrays import Real
+from planner.inputs.model import Attention, Ffn, ModelSpec
 
 
 class Linear(NamedTuple):

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from planner.model import Attention, ModelSpec
-from planner.precision import BF16_BYTES, Precision
+from planner.arrays import FloatArray, Real
+from planner.inputs.model import Attention, ModelSpec
+from planner.inputs.precision import BF16_BYTES, Precision
 from planner.simulate import linears
-from planner.simulate.machine import Machine
-from planner.simulate.roofline import FloatArray, Real
-from planner.space import Layouts
+from planner.simulate.operators.machine import Machine
+from planner.simulate.space import Layouts
 
 STATE_BYTES = 4.0  # recurrent state is kept in float32 (mamba_ssm_dtype of the published configs)
 INDEX_BYTES = 1.0  # DSA's indexer keys are cached in fp8
@@ -63,7 +63,7 @@ def folded(a: Attention, tokens: Real) -> Real:
 def entries(a: Attention, tokens: Real) -> Real:
     """Entries that one layer's cache holds of a sequence of `tokens` tokens, and a query at its end sees.
 
-    >>> from planner.model import Attention
+    >>> from planner.inputs.model import Attention
     >>> float(entries(Attention(kind="mla", layers=1, fold=128, window=128), 65536.0))
     640.0
     """

@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from planner.arrays import BoolArray, FloatArray, IndexArray, Real
 from planner.simulate import forward
 from planner.simulate.forward import Ledger, Setup
-from planner.simulate.roofline import Cost, FloatArray, Real
-from planner.space import EXCHANGES, Layouts
+from planner.simulate.operators.roofline import Cost
+from planner.simulate.space import EXCHANGES, Layouts
 
 # Arrays of 256 KiB. With 2 MiB of second-level cache: 3.0 M points/s, 2.1 M at a quarter, 2.9 M at twice.
 BLOCK_POINTS = 32768
@@ -61,11 +62,11 @@ class Block:
     depends on that alone: `of_stage` and `of_tp` say which row of those smaller tables is whose.
     """
 
-    rows: npt.NDArray[np.intp]  # of all layouts, shape (layouts,)
+    rows: IndexArray  # of all layouts, shape (layouts,)
     at: Layouts  # (layouts, 1, 1)
     stage: Layouts  # (stages, 1, 1)
-    of_stage: npt.NDArray[np.intp]
-    of_tp: npt.NDArray[np.intp]  # into `widths(at)`
+    of_stage: IndexArray
+    of_tp: IndexArray  # into `widths(at)`
     exchange: str
     batch: FloatArray  # (1, batches, 1)
 
@@ -150,8 +151,8 @@ def blocks(
 class Collected:
     """Columns of one block, each broadcastable to the block's shape, and which points exist."""
 
-    rows: npt.NDArray[np.intp]
-    exists: npt.NDArray[np.bool_]
+    rows: IndexArray
+    exists: BoolArray
     mode: int
     batch: Real
     chunk_tokens: Real

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from planner.arrays import BoolArray, Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger, Setup
 from planner.simulate.points import Collected, Points, blocks, gather, widths
-from planner.simulate.roofline import BoolArray, Real
-from planner.space import Layouts, batches, chunk_counts
+from planner.simulate.space import Layouts, batches, chunk_counts
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
 MAX_BATCH = 64  # prompts per attention rank and pass

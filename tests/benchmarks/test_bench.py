@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tui import bench, cli
+from tui.cli import bench_screen, main
 
 SPEED = ("key_to_echo", "key_to_frontier", "typed_to_frontier")
 
@@ -20,18 +20,18 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bench_times_keys_frontiers_and_the_first_paint(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["bench", "--json", "--runs", "2"]) == 0
+    assert main.main(["bench", "--json", "--runs", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
     for name in SPEED:
         assert 0 < result[f"{name}_ms_p50"] <= result[f"{name}_ms_p95"], name
     assert result["key_to_echo_ms_p50"] < result["key_to_frontier_ms_p50"]  # the echo never waits for a plan
     assert result["design_points"] > 100_000 and result["design_points_per_s"] > 0
     assert result["first_paint_ms_p50"] is None or result["first_paint_ms_p50"] > 0
-    text = bench.to_text(result)
+    text = bench_screen.to_text(result)
     assert all(word in text for word in ("key to echo", "key to frontier", "typed to frontier"))
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
 def test_starts_are_timed_in_processes_of_their_own() -> None:
-    (seconds,) = bench.first_paints_s(1)
-    assert 0 < seconds < bench.PATIENCE_S
+    (seconds,) = bench_screen.first_paints_s(1)
+    assert 0 < seconds < bench_screen.PATIENCE_S

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.cli import main
+from tui.cli.main import main
 
 HERE = Path(__file__).parent
 PLANS = HERE / "plans.jsonl"

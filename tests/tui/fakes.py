@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from textual.pilot import Pilot
 
-from planner.accuracy import Band
 from planner.errors import InputError
-from planner.kernels import Provenance
-from planner.result import (
+from planner.inputs.kernels import Provenance
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning.bands import Band
+from planner.planning.result import (
     Frontier,
     Infeasible,
     LayoutChoice,
@@ -27,7 +28,6 @@ from planner.result import (
     Serving,
     SolverReport,
 )
-from planner.scenario import Fleet, Limits, Scenario, Traffic
 from tui.app import RatematchApp
 
 NAMES = {
@@ -150,7 +150,7 @@ def plan(
     should_stop: Callable[[], bool] | None = None,
     on_frontier: Callable[[Frontier, Frontier], None] | None = None,
 ) -> Plan:
-    """What `planner.plan.plan` promises, from formulas: infeasible under 3 ms, co-located above 60 ms."""
+    """What `planner.plan` promises, from formulas: infeasible under 3 ms, co-located above 60 ms."""
     if scenario.model not in NAMES["model"]:
         raise InputError("model", scenario.model, "known: " + ", ".join(NAMES["model"]))
     split, together = frontiers(scenario)

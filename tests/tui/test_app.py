@@ -17,20 +17,21 @@ from textual import events
 from textual.app import App
 from textual.widgets import HelpPanel, Input
 
-from planner.fields import BY_KEY, FIELDS
-from planner.scenario import Scenario
+from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.scenario import Scenario
 from tui import app as app_module
-from tui import palette, storage
+from tui.charts.pareto_chart import ParetoChart
+from tui.files import storage
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import FixList
 from tui.screens.choose import ChooseScreen
 from tui.state import command_line
+from tui.widgets import themes
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
-from tui.widgets.pareto_chart import ParetoChart
 
 ROOT = Path(__file__).parents[2]
 SIZE = (120, 36)
@@ -521,12 +522,12 @@ async def test_a_point_of_the_chart_becomes_the_limit(driver: Driver) -> None:
 
 async def test_theme_and_help(driver: Driver) -> None:
     app = driver.pilot.app
-    assert app.theme == palette.DARK.name
+    assert app.theme == themes.DARK.name
     await driver.pilot.press("t")
-    assert app.theme == palette.LIGHT.name
+    assert app.theme == themes.LIGHT.name
     app.theme = "nord"  # a theme that knows nothing of our hues
     await driver.pilot.press("t", "t")
-    assert app.theme == palette.DARK.name
+    assert app.theme == themes.DARK.name
     await driver.pilot.press("question_mark")
     assert driver.main.query(HelpPanel)
     await driver.pilot.press("question_mark")

@@ -13,7 +13,7 @@ from textual import events
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from planner.fields import BY_KEY, FIELDS
+from planner.inputs.fields import BY_KEY, FIELDS
 from tui import in_order
 
 TTL = ["j"] * [field.key for field in FIELDS].index("ttl")  # the way from the first row

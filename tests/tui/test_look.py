@@ -7,8 +7,8 @@ import dataclasses
 import fakes
 import pytest
 
-from tui import palette
 from tui.glyphs import ASCII, UNICODE, wants_ascii
+from tui.widgets import themes
 
 
 def luminance(hue: str) -> float:
@@ -27,9 +27,9 @@ def contrast(one: str, other: str) -> float:
 FAINT = {"hue-cloud", "hue-band"}  # meant to recede
 
 
-@pytest.mark.parametrize("theme", [palette.DARK, palette.LIGHT], ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", [themes.DARK, themes.LIGHT], ids=lambda theme: theme.name)
 def test_every_hue_reaches_a_contrast_of_four_and_a_half(theme) -> None:
-    for name, hue in palette.hues(theme.dark).items():
+    for name, hue in themes.hues(theme.dark).items():
         if name not in FAINT:
             assert contrast(hue, theme.background) >= 4.5, name
 
@@ -40,9 +40,9 @@ def test_contrast_is_measured_as_wcag_does() -> None:
 
 
 def test_both_palettes_name_the_same_hues() -> None:
-    assert palette.DARK_HUES.keys() == palette.LIGHT_HUES.keys()
-    for theme in (palette.DARK, palette.LIGHT):
-        assert set(palette.hues(theme.dark)) <= set(theme.variables)
+    assert themes.DARK_HUES.keys() == themes.LIGHT_HUES.keys()
+    for theme in (themes.DARK, themes.LIGHT):
+        assert set(themes.hues(theme.dark)) <= set(theme.variables)
 
 
 def test_ascii_glyphs_are_ascii_and_single_where_cells_count() -> None:

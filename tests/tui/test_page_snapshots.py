@@ -7,8 +7,8 @@ from typing import Any
 import fakes
 import pytest
 
-from planner.fields import BY_KEY
-from tui import palette
+from planner.inputs.fields import BY_KEY
+from tui.widgets import themes
 
 SIZES = ((80, 24), (120, 36), (160, 45))
 PAGES: dict[str, tuple[str, ...]] = {
@@ -18,7 +18,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "breakdown": ("5",),
 }
 LOOKS: dict[str, tuple[tuple[int, int], dict[str, Any], tuple[str, ...]]] = {
-    "what-if-light-120x36": ((120, 36), {"theme": palette.LIGHT.name}, ("4", "down")),
+    "what-if-light-120x36": ((120, 36), {"theme": themes.LIGHT.name}, ("4", "down")),
     "compare-ascii-120x36": ((120, 36), {"ascii": True}, ("3",)),
     "axis-gpus-120x36": ((120, 36), {}, ("x", "x", "x")),
     "zoom-linear-120x36": ((120, 36), {}, ("escape", "L", "plus", "plus")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from terminals import Terminal
 
-from planner.fields import FIELDS
+from planner.inputs.fields import FIELDS
 
 
 def test_the_application_draws_a_plan_and_q_puts_the_terminal_back(terminal: Terminal) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from terminals import Terminal
 
-from planner.fields import BY_KEY, FIELDS
-from planner.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.units import three_digits
 
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
@@ -52,7 +52,7 @@ def row(text: str, label: str) -> str:
 
 def answer(isl: int) -> str:
     """Tokens/s per GPU of the plan, as the card writes it."""
-    from planner.plan import plan
+    from planner.planning.plan import plan
 
     scenario = Scenario(
         model="llama-3.1-8b",
@@ -249,7 +249,7 @@ def test_the_first_paint_waits_for_neither_scipy_nor_plotext(open_terminal: Open
     code = f"""
 import json, pathlib, sys
 from textual.drivers.linux_driver import LinuxDriver
-from tui import cli
+from tui.cli import main
 plain, path = LinuxDriver.write, pathlib.Path({str(found)!r})
 
 def spy(self, data):
@@ -259,7 +259,7 @@ def spy(self, data):
     plain(self, data)
 
 LinuxDriver.write = spy
-sys.exit(cli.main(sys.argv[1:]))
+sys.exit(main.main(sys.argv[1:]))
 """
     terminal = open_terminal(program=("-c", code))
     terminal.wait_for("up to date", PLANNED)

@@ -8,10 +8,10 @@ from typing import Any
 import fakes
 import pytest
 
-from planner.fields import BY_KEY
-from planner.result import Plan
-from planner.scenario import Scenario
-from tui import palette
+from planner.inputs.fields import BY_KEY
+from planner.inputs.scenario import Scenario
+from planner.planning.result import Plan
+from tui.widgets import themes
 
 SIZES = ((80, 24), (120, 36), (160, 45))
 INFEASIBLE = BY_KEY["ttl"].set(fakes.SCENARIO, 0.002)
@@ -37,7 +37,7 @@ class Stuck:
 # state: options of the application, keys, and what must hold before the picture is taken
 STATES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "dark": ({}, (), "current"),
-    "light": ({"theme": palette.LIGHT.name}, ("tab", "right", "right"), "current"),
+    "light": ({"theme": themes.LIGHT.name}, ("tab", "right", "right"), "current"),
     "ascii": ({"ascii": True}, ("tab", "right"), "current"),
     "no-colour": ({}, (), "current"),
     "infeasible": ({"scenario": INFEASIBLE, "base": fakes.SCENARIO}, ("f",), "current"),

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.fields import BY_KEY, FIELDS, lookup
-from planner.scenario import Scenario
-from tui import storage
+from planner.inputs.fields import BY_KEY, FIELDS, lookup
+from planner.inputs.scenario import Scenario
+from tui.files import storage
 from tui.glyphs import ASCII, UNICODE
 from tui.state import History, View, command_line, relaxed, spelled, status
 from tui.widgets.title_bar import TitleBar

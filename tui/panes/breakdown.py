@@ -15,7 +15,7 @@ from tui.panes.words import PHASES, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
-    from planner.result import MemoryUse, Plan, PoolPlan
+    from planner.planning.result import MemoryUse, Plan, PoolPlan
 
 
 MOST = 10  # operators shown; the rest is summed up
@@ -71,7 +71,7 @@ class BreakdownPane(PlanPane):
         self.border_title, self.border_subtitle = "Where the time goes", ""
         if self._plan is None or self._plan.chosen is None:
             return [Content()]
-        from planner.summary import binding_pool
+        from planner.output.words import binding_pool
 
         pool = binding_pool(self._plan.chosen)
         total = sum(part.seconds for part in pool.breakdown)

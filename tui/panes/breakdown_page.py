@@ -22,8 +22,8 @@ from tui.panes.words import PHASES, short, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
-    from planner.kernels import Provenance
-    from planner.result import Plan, PoolPlan, Serving
+    from planner.inputs.kernels import Provenance
+    from planner.planning.result import Plan, PoolPlan, Serving
 
 WIDE = 100  # columns from which the two halves stand side by side
 
@@ -174,7 +174,7 @@ def _cache(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]
 
 def _expected(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     """How far measurements lie from such predictions."""
-    from planner.summary import advantage, band_rows, band_source
+    from planner.output.words import advantage, band_rows, band_source
 
     rows = [(short(name), g.plain(f"{value}, {span}")) for name, value, span in band_rows(plan)]
     if not rows:
@@ -188,7 +188,7 @@ def _expected(plan: Plan, width: int, g: Glyphs) -> list[Content]:
 
 
 def _cost(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
-    from planner.summary import money
+    from planner.output.words import money
 
     tokens = serving.tokens_per_s_per_gpu * serving.gpus
     per_hour = serving.usd_per_million_tokens * tokens * 3600 / 1e6

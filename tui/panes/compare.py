@@ -17,17 +17,17 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from planner.fields import FIELDS
+from planner.inputs.fields import FIELDS
 from planner.units import format_seconds, three_digits
-from tui.curves import pins_scene
+from tui.charts.pareto_chart import ParetoChart
+from tui.charts.scene import pins_scene
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
 from tui.state import Pin, View
-from tui.widgets.pareto_chart import ParetoChart
 
 if TYPE_CHECKING:
-    from planner.result import Plan, Serving
+    from planner.planning.result import Plan, Serving
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
 LIMITS = ("ftl", "ttl", "gpus")
@@ -88,7 +88,7 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
 
 
 def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
-    from planner.summary import money
+    from planner.output.words import money
 
     split = plan.choice == "disaggregated"
 

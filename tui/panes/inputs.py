@@ -10,20 +10,20 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from planner.fields import FIELDS, Field
+from planner.inputs.fields import FIELDS, Field
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import View
 from tui.widgets.knob import Knob
 
 if TYPE_CHECKING:
-    from planner.result import Plan
+    from planner.planning.result import Plan
 
-LIMITS = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}  # field key to the name in planner.summary
+LIMITS = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}  # field key to the name in planner.output.words
 
 
 class InputsPane(Container):
-    """Rows driven by `planner.fields.FIELDS`; it shows a `View` and keeps nothing of its own."""
+    """Rows driven by `planner.inputs.fields.FIELDS`; it shows a `View` and keeps nothing of its own."""
 
     HELP = """
     ## The inputs
@@ -53,7 +53,8 @@ class InputsPane(Container):
                 yield Static(group, classes="heading")
                 for field in fields:
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
-                    knob.HELP = help_texts.field(field)  # HelpPanel reads it from the instance
+                    # the help panel reads it from the instance
+                    knob.HELP = help_texts.field(field)  # type: ignore[misc]
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
@@ -92,7 +93,7 @@ def limit_use(plan: Plan | None) -> dict[str, tuple[float, str]]:
     if plan.chosen is None:
         relax = plan.infeasible.relax if plan.infeasible else ()
         return {r.field: (float("nan"), "over") for r in relax if r.field in LIMITS}
-    from planner.summary import limit_rows
+    from planner.output.words import limit_rows
 
     rows = {name: (share, state) for name, _, share, state in limit_rows(plan, plan.chosen)}
     return {key: rows[name] for key, name in LIMITS.items() if name in rows}

@@ -9,12 +9,12 @@ from textual.content import Content
 from tui.glyphs import Glyphs, bar
 
 if TYPE_CHECKING:
-    from planner.result import Plan, Serving
+    from planner.planning.result import Plan, Serving
 
 
 def limit_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """`TTL  3.8 ms of 2 ms  ████████  190% ✗`: a serving against the limits of a plan's scenario."""
-    from planner.summary import limit_rows
+    from planner.output.words import limit_rows
 
     marks = {"ok": (g.ok, "$hue-good"), "tight": (g.tight, "$hue-tight"), "over": (g.bad, "$hue-bad")}
     rows = [(name, g.plain(shown), used, state) for name, shown, used, state in limit_rows(plan, serving)]

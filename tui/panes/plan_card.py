@@ -21,8 +21,8 @@ from tui.panes.words import deployment, flow, span, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
-    from planner.result import Plan, PoolPlan, Relaxation, Serving
-    from planner.sensitivity import Miss
+    from planner.planning.result import Plan, PoolPlan, Relaxation, Serving
+    from planner.planning.what_if import Miss
 
 
 RANGE = "80 %"  # the column of the error bands
@@ -94,7 +94,9 @@ class PlanCard(Vertical, can_focus=True):
     def _offer(self) -> None:
         """List the single changes that would do, or those that do together where there is none."""
         plan, _, miss, _ = self._drawn
-        ways = [(r,) for r in plan.infeasible.relax] if plan is not None and plan.infeasible else []
+        ways: list[tuple[Relaxation, ...]] = []
+        if plan is not None and plan.infeasible:
+            ways = [(change,) for change in plan.infeasible.relax]
         if not ways and miss is not None:
             ways = [miss.relax, *miss.others]
         if ways == self.fixes:
@@ -169,7 +171,7 @@ def found(plan: Plan, g: Glyphs) -> str:
             if math.isfinite(solver.gap)
             else "best so far"
         )
-    from planner.summary import limit_rows
+    from planner.output.words import limit_rows
 
     tight = [name for name, _, used, _ in limit_rows(plan, plan.chosen) if used >= 0.95]
     return f"{text} {g.dot} binding: {', '.join(tight)}" if tight else text
@@ -177,7 +179,7 @@ def found(plan: Plan, g: Glyphs) -> str:
 
 def headline(plan: Plan, width: int, g: Glyphs) -> str:
     """The answer in a few words: split or not, and what it brings."""
-    from planner.summary import advantage, gain, money
+    from planner.output.words import advantage, gain, money
 
     chosen, limits = plan.chosen, plan.scenario.limits
     assert chosen is not None
@@ -298,7 +300,7 @@ def totals(
     plan: Plan, serving: Serving, g: Glyphs, more: Iterable[str] = (), *, brief: bool = False
 ) -> list[tuple[str, str]]:
     """What the serving brings, as (number, unit) phrases in order of need."""
-    from planner.summary import money
+    from planner.output.words import money
 
     band = plan.bands.get(plan.choice)
     per_gpu = serving.tokens_per_s_per_gpu

@@ -18,7 +18,7 @@ from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
 
 if TYPE_CHECKING:
-    from planner.result import Frontier, Plan
+    from planner.planning.result import Frontier, Plan
 
 COLUMNS = (
     Column(title="kind", right=False, need=6),
@@ -141,7 +141,7 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
 
 
 def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
-    from planner.summary import money
+    from planner.output.words import money
 
     user, ratio = float(f.tokens_per_s_per_user[at]), float(f.ctx_gen_ratio[at])
     values = (

@@ -17,16 +17,16 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from planner import fields
+from planner.inputs import fields
 from planner.units import three_digits
+from tui.charts.curve_chart import CurveChart
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
 from tui.state import Findings, View
-from tui.widgets.curve_chart import CurveChart
 
 if TYPE_CHECKING:
-    from planner.sensitivity import Effect
+    from planner.planning.what_if import Effect
 
 LABEL = 20  # columns of the names, at most
 FULL = 0.25  # gain of a full bar, at least
@@ -329,7 +329,7 @@ class WhatIfPage(Page):
         self.query_one("#tornado-best", Static).update(text)
         quiet = ", ".join(line.label for line in under.quiet)
         self.query_one("#tornado-rest", Static).update(Content(f"No effect: {quiet}." if quiet else ""))
-        from planner.sensitivity import yardstick
+        from planner.planning.what_if import yardstick
 
         measure = yardstick(view.scenario)
         box.border_title = f"{measure.name}: 20 % down {g.shade} up {g.full}"
@@ -342,7 +342,7 @@ class WhatIfPage(Page):
 
 def sentence(effect: Effect, findings: Findings, g: Glyphs) -> Content:
     """One change in words: `TTL 20 ms to 24 ms: +9 %, 1,320 tok/s/GPU, ctx:gen 0.5`."""
-    from planner.sensitivity import yardstick
+    from planner.planning.what_if import yardstick
 
     assert findings.base is not None
     field = fields.BY_KEY[effect.change.field]
@@ -361,7 +361,7 @@ def sentence(effect: Effect, findings: Findings, g: Glyphs) -> Content:
 
 def best_sentence(findings: Findings, g: Glyphs) -> Content:
     """The next best change, or that there is none."""
-    from planner.sensitivity import best
+    from planner.planning.what_if import best
 
     found = best(findings.effects)
     if found is None:

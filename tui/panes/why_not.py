@@ -15,8 +15,8 @@ from tui.panes.limits import limit_lines
 from tui.panes.words import deployment, wrap
 
 if TYPE_CHECKING:
-    from planner.result import Plan, Relaxation
-    from planner.sensitivity import Miss
+    from planner.planning.result import Plan, Relaxation
+    from planner.planning.what_if import Miss
 
 
 NAMES = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}

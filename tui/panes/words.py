@@ -11,7 +11,7 @@ from planner.units import three_digits
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
-    from planner.result import Serving
+    from planner.planning.result import Serving
 
 
 PHASES = {"colocated": "co-located"}  # as they are written, where that differs from their names

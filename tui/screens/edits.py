@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
-from planner import fields
 from planner.errors import InputError
-from planner.scenario import Scenario
-from tui.asker import Asker
+from planner.inputs import fields
+from planner.inputs.scenario import Scenario
+from tui.charts.pareto_chart import ParetoChart
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.panes.table import TablePage
 from tui.screens.choose import ChooseScreen
 from tui.screens.pages import PagedScreen
+from tui.solver.asker import Asker
 from tui.state import relaxed
 from tui.widgets.knob import Knob
-from tui.widgets.pareto_chart import ParetoChart
 
 
 class EditingScreen(PagedScreen):

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tui import export
+from tui.files import export
 from tui.glyphs import UNICODE, Glyphs
 from tui.screens.ask import AskScreen
 

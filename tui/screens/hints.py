@@ -7,6 +7,8 @@ from typing import ClassVar
 from textual.scrollbar import ScrollBarRender
 from textual.widget import Widget
 
+from tui.charts.curve_chart import CurveChart
+from tui.charts.pareto_chart import ParetoChart
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.breakdown_page import Scrolled
 from tui.panes.compare import CompareTable
@@ -14,8 +16,6 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid
 from tui.panes.what_if import Tornado
 from tui.panes.why_not import FixList
-from tui.widgets.curve_chart import CurveChart
-from tui.widgets.pareto_chart import ParetoChart
 
 HINTS: dict[type[Widget], str] = {
     ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",

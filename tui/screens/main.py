@@ -18,12 +18,11 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
 from textual.widget import Widget
 
-from planner import fields
-from planner.scenario import Scenario
-from tui.asker import DEBOUNCE_S, Asker
-from tui.curves import plan_scene
+from planner.inputs import fields
+from planner.inputs.scenario import Scenario
+from tui.charts.pareto_chart import ParetoChart
+from tui.charts.scene import plan_scene
 from tui.glyphs import UNICODE, Glyphs
-from tui.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import PlanCard
@@ -31,18 +30,19 @@ from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
 from tui.screens.hints import HINTS, PlainScrollBar
-from tui.solver import LEAVE_S, PlanFn, Solver, real_plan
+from tui.solver.asker import DEBOUNCE_S, Asker
+from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
+from tui.solver.studies import Studies
+from tui.solver.worker import LEAVE_S, PlanFn, Solver, real_plan
 from tui.state import History, View, changed, restored
-from tui.studies import Studies
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
-from tui.widgets.pareto_chart import ParetoChart
 from tui.widgets.tab_bar import TabBar
 from tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
-    from planner.result import Frontier
+    from planner.planning.result import Frontier
 
 AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier

@@ -10,22 +10,22 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
-from planner import fields
 from planner.errors import InputError
-from planner.scenario import Scenario
+from planner.inputs import fields
+from planner.inputs.scenario import Scenario
+from tui.charts.curve_chart import CurveChart
+from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import Glyphs
-from tui.messages import StudyNews
 from tui.panes.breakdown_page import BreakdownPage
 from tui.panes.compare import ComparePage, CompareTable
 from tui.panes.page import Page
 from tui.panes.table import TablePage
 from tui.panes.what_if import Tornado, WhatIfPage
-from tui.solver import Solver
+from tui.solver.messages import StudyNews
+from tui.solver.studies import Studies
+from tui.solver.worker import Solver
 from tui.state import LETTERS, History, Pin, View
-from tui.studies import Studies
-from tui.widgets.curve_chart import CurveChart
 from tui.widgets.knob import Knob
-from tui.widgets.pareto_chart import ParetoChart
 from tui.widgets.tab_bar import TABS, TabBar
 
 PAGES: dict[str, Callable[..., Page]] = {

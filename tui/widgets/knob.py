@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.errors import InputError
-from planner.fields import Field, Names
+from planner.inputs.fields import Field, Names
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import spelled
 from tui.widgets.line_edit import LineEdit

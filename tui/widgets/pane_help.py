@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
 from textual.widgets import HelpPanel, KeyPanel, Markdown
 
@@ -11,7 +9,7 @@ from textual.widgets import HelpPanel, KeyPanel, Markdown
 class PlainMarkdown(Markdown):
     """Lists with ASCII marks."""
 
-    BULLETS: ClassVar[list[str]] = ["- "]
+    BULLETS = ["- "]  # noqa: RUF012 (declared as an instance variable by Textual)
 
 
 class PaneHelp(HelpPanel):

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from planner.fields import BY_KEY
+from planner.inputs.fields import BY_KEY
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import Status, View, status
 

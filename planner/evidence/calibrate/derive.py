@@ -1,0 +1,88 @@
+"""Kernels files of GPUs that differ from a measured one in their tensor cores alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from planner.evidence.calibrate.fit import significant, write_table
+from planner.inputs.toml_tables import read_toml
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """`system` runs as `base` does, but reaches `factor` times its share of the peak.
+
+    In format `dtype` alone, or in all where that is "". A share scaled up stops at `most`, and one
+    beyond that stays.
+    """
+
+    system: str
+    base: str
+    factor: float
+    source: str
+    dtype: str = ""
+    most: float = 1.0
+    score_dims: float = 1.0  # factor on the softmax's time, which a kernel states in units of its products
+
+
+# Blackwell Ultra's data sheet has 1.5 times the FP4 peak; sustained FP4 products gain 8.2 %
+# (cuBLASLt 8192-cube: GB200 7,536, GB300 8,156 TFLOP/s, Azure AI benchmarking guide), so the share
+# of peak falls to 1.082 / 1.5. FP8 and BF16 peaks and best products are those of B200.
+_ULTRA = "sustained FP4 8192-cube 8,156 TFLOP/s on GB300, 7,536 on GB200 (Azure AI benchmarking guide)"
+# H20 has a seventh of H200's tensor-core rate behind a little less bandwidth, so that neither power nor
+# operands hold its tensor cores back: FlashAttention-3 (head dimension 128, 2,048 tokens, full) reaches
+# 126 of 148 TFLOP/s, on H100 618 of 989; FlashMLA 129, on H800 660.
+_SLOW_CORES = "FlashAttention-3 126 of 148 TFLOP/s (H100: 618 of 989), FlashMLA 129 (H800: 660)"
+DERIVED = (
+    Derived(system="b300", base="b200", dtype="nvfp4", factor=1.082 / 1.5, source=_ULTRA),
+    Derived(system="gb300", base="gb200", dtype="nvfp4", factor=1.082 / 1.5, source=_ULTRA),
+    # its softmax runs on 78 of 132 cores: 1.7 times as long, beside products that take 6.7 times as long
+    Derived(system="h20", base="h200", factor=1.34, most=0.92, score_dims=0.25, source=_SLOW_CORES),
+)
+
+
+def derive(found: Mapping[str, Any], rule: Derived) -> dict[str, Any]:
+    """The operators of a kernels file that have the rule's format, with their share of peak scaled.
+
+    Their other formats are copied, or a lookup would prefer the scaled one to the base's own.
+    """
+    table: dict[str, Any] = {"relative": rule.base}
+    for operator, engines in found.items():
+        if not isinstance(engines, Mapping) or not any(
+            _concerns(rule, entries) for entries in engines.values()
+        ):
+            continue
+        table[operator] = {
+            engine: {dtype: _scaled(entry, rule, dtype) for dtype, entry in entries.items()}
+            for engine, entries in engines.items()
+        }
+    return table
+
+
+def _concerns(rule: Derived, entries: Mapping[str, Any]) -> bool:
+    """Whether an operator of one engine has a share of the peak that the rule changes."""
+    return any(
+        rule.dtype in ("", dtype) and "compute" in entry["constants"] for dtype, entry in entries.items()
+    )
+
+
+def _scaled(entry: Mapping[str, Any], rule: Derived, dtype: str) -> dict[str, Any]:
+    constants = dict(entry["constants"])
+    if rule.dtype not in ("", dtype) or "compute" not in constants:
+        return dict(entry)
+    share = constants["compute"]
+    constants["compute"] = significant(min(share * rule.factor, max(rule.most, share)))
+    if "score_dims" in constants:
+        constants["score_dims"] = significant(constants["score_dims"] * rule.score_dims)
+    return {"constants": constants, "source": f"as on {rule.base}, share of peak scaled: {rule.source}"}
+
+
+def write_derived(folder: Path) -> None:
+    """Write every derived file whose base lies in `folder`."""
+    for rule in DERIVED:
+        base = folder / f"{rule.base}.toml"
+        if base.exists():
+            write_table(folder / f"{rule.system}.toml", derive(read_toml(base), rule))

@@ -1,0 +1,293 @@
+"""Measured DSA attention blocks: ``dsa_prefill_module.csv`` and ``dsa_decode_module.csv``.
+
+Columns beside system, engine and latency_us: model, kv_cache_dtype, gemm_type, num_heads,
+batch_size, isl (new tokens of each sequence) and step (tokens in its cache). A row times a whole
+block, projections included, so the GEMMs of the same system must be fitted first; what they leave
+is the indexer's and the sparse kernel's.
+
+Rows that ran something else (`variant`) are predicted as what they ran: layers that reuse another
+layer's indices without an indexer, SGLang's short prompts as plain MLA. What SGLang's host adds to
+them is fitted, as in `planner.evidence.calibrate.kernels.mla_modules`; no plan uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.evidence.calibrate.fit import Calibration, Group, Rows, column, row_keys, span, split_by
+from planner.evidence.calibrate.kernels.attention import CACHE_FORMATS
+from planner.evidence.calibrate.kernels.gemm import DTYPES
+from planner.evidence.calibrate.kernels.mla_modules import BlockConstants, around
+from planner.inputs.precision import FORMATS
+from planner.simulate.operators.attention import gqa_mla, sparse
+from planner.simulate.operators.gemm import gemm
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.roofline import Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Dimensions of one model's attention block, as in its config.json."""
+
+    hidden: int
+    q_lora: int
+    nope: int
+    value: int
+    index_heads: int
+    latent: int = 512
+    rope: int = 64
+    index_dim: int = 128
+    topk: int = 2048
+
+
+BLOCKS = {
+    "deepseek": Block(hidden=7168, q_lora=1536, nope=128, value=128, index_heads=64),
+    "glm": Block(hidden=6144, q_lora=2048, nope=192, value=256, index_heads=32),
+}
+
+
+# Where the host's launches hide them, the kernels' floors are those that TensorRT-LLM's rows give
+HIDDEN_FLOORS = {"index_floor_s": 3e-5, "index_split_s": 3e-7}
+# of the sparse kernel alone, as MLA's decode kernels have it; the rest is the indexer's
+FLOOR_S = 1e-5
+SGLANG_DENSE_TOKENS = 2048
+# its prompts of 65,536 tokens cost the host as much as short ones, those of 131,072 a third more
+ONE_PIECE = 1e5
+SGLANG_GRAPH_BATCH = 256
+
+
+def _block(model: str) -> Block:
+    return BLOCKS["glm" if "glm" in model.lower() else "deepseek"]
+
+
+def _outer(machine: Machine, b: Block, fmt: str, tokens: FloatArray, heads: FloatArray) -> Cost:
+    """The GEMMs that every block has: down, up of the queries, output."""
+    f = FORMATS[fmt]
+    return (
+        gemm(machine, f, tokens, b.q_lora + b.latent + b.rope, b.hidden, graph=True)
+        + gemm(machine, f, tokens, heads * (b.nope + b.rope), b.q_lora, graph=True)
+        + gemm(machine, f, tokens, b.hidden, heads * b.value, graph=True)
+    )
+
+
+def _absorbed(machine: Machine, b: Block, tokens: FloatArray, heads: FloatArray) -> Cost:
+    """Absorption of keys and values (bf16)."""
+    plain = FORMATS["bf16"]
+    return gemm(machine, plain, tokens, heads * b.latent, b.nope, graph=True) + gemm(
+        machine, plain, tokens, heads * b.value, b.latent, graph=True
+    )
+
+
+def _indexing(machine: Machine, b: Block, fmt: str, tokens: FloatArray) -> Cost:
+    """The GEMMs of the indexer."""
+    return gemm(machine, FORMATS[fmt], tokens, b.index_heads * b.index_dim, b.q_lora, graph=True) + gemm(
+        machine, FORMATS["bf16"], tokens, b.index_dim + b.index_heads, b.hidden, graph=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Rows of one model and GEMM format within a group."""
+
+    rows: FloatArray
+    block: Block
+    fmt: str
+    batch: FloatArray
+    new: FloatArray
+    past: FloatArray
+    heads: FloatArray
+
+    def in_pieces(self) -> FloatArray:
+        """1 where the context is longer than what is scored in one piece."""
+        return np.asarray(self.new + self.past > ONE_PIECE, dtype=np.float64)
+
+    def cost(self, machine: Machine, kv: str, phase: str, kind: str = "") -> Cost:
+        b, tokens, heads = self.block, self.batch * self.new, self.heads
+        outer = _outer(machine, b, self.fmt, tokens, heads)
+        if kind == "dense":
+            f, expanded = FORMATS[self.fmt], b.nope + b.value
+            up = gemm(machine, f, tokens, heads * expanded, b.latent, graph=True)
+            widths = b.nope + b.rope, b.value
+            plain = gqa_mla.mla_prefill(machine, kv, self.batch, self.new, self.past, heads, *widths)
+            return outer + up + plain
+        mean = self.past + 0.5 * self.new
+        attended = outer + _absorbed(machine, b, tokens, heads)
+        attended = attended + sparse.sparse_mla(
+            machine,
+            kv,
+            tokens,
+            sparse.mean_attended(mean, b.topk, self.new),
+            self.heads,
+            b.latent,
+            b.rope,
+            slots=b.topk,
+            phase=phase,
+            queries=self.new,
+        )
+        if kind == "reuse":
+            return attended
+        scored = sparse.indexer(
+            machine, tokens, mean, b.index_heads, b.index_dim, b.topk, kv=kv, phase=phase, queries=self.new
+        )
+        return attended + scored + _indexing(machine, b, self.fmt, tokens)
+
+
+def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
+    c = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
+    taken, light = np.empty(size), np.empty(size)
+    for part in parts:
+        cost = part.cost(machine, kv, phase)
+        host_s = c.host_s + (part.fmt != "bf16") * c.host_quantised_s
+        taken[part.rows] = np.maximum(cost.seconds, host_s + part.in_pieces() * c.host_pieces_s)
+        light[part.rows] = cost.light_s
+    return Cost(taken, light)
+
+
+def _parts(rows: Rows) -> list[_Part]:
+    parts = []
+    for (model, gemm_type), same in split_by(rows, "model", "gemm_type").items():
+        parts.append(
+            _Part(
+                rows=np.array([r["model"] == model and r["gemm_type"] == gemm_type for r in rows]),
+                block=_block(model),
+                fmt=DTYPES[gemm_type],
+                batch=column(same, "batch_size"),
+                new=column(same, "isl"),
+                past=column(same, "step"),
+                heads=column(same, "num_heads"),
+            )
+        )
+    return parts
+
+
+def _known(rows: Rows) -> Iterator[tuple[tuple[str, str, str], Rows]]:
+    """Rows of formats that are known, by (system, engine, cache format)."""
+    for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
+        part = [row for row in found if row["gemm_type"] in DTYPES]
+        if dtype in CACHE_FORMATS and part:
+            yield (system, engine, CACHE_FORMATS[dtype]), part
+
+
+def groups(rows: Rows, phase: str) -> Iterator[Group]:
+    """One group per system, engine and cache format, over all models and GEMM formats."""
+    for (system, engine, kv), found in _known(rows):
+        part = [row for row in found if _usable(row, phase)]
+        if part:
+            yield group(system, engine, kv, part, phase)
+
+
+def group(system: str, engine: str, kv: str, rows: Rows, phase: str) -> Group:
+    """Rows of one system, engine and cache format as the whole block."""
+    measured_s = column(rows, "latency_us") * 1e-6
+    return Group(
+        system=system,
+        operator=sparse.OPERATORS[phase],
+        engine=engine,
+        dtype=kv,
+        kind=sparse.SparseConstants,
+        predict=partial(_predict, _parts(rows), len(rows), kv, phase),
+        measured_s=measured_s,
+        keys=row_keys(rows),
+        range=span(rows, "batch_size", "isl", "step", "num_heads"),
+        fixed=_fixed(engine, phase, kv),
+        start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
+    )
+
+
+def variant_groups(rows: Rows, phase: str) -> Iterator[Group]:
+    """One group per system, engine, cache format, GEMM format and variant."""
+    for (system, engine, kv), found in _known(rows):
+        odd: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        for row in found:
+            kind = variant(row, phase)
+            if kind:
+                odd.setdefault((kind, DTYPES[row["gemm_type"]]), []).append(row)
+        for (kind, fmt), part in odd.items():
+            operator = f"{sparse.OPERATORS[phase]}_{kind}_{fmt}"
+            measured_s = column(part, "latency_us") * 1e-6
+            yield Group(
+                system=system,
+                operator=operator,
+                engine=engine,
+                dtype=kv,
+                kind=BlockConstants,
+                predict=partial(_predict_variant, operator, kind, _parts(part), len(part), kv, phase),
+                measured_s=measured_s,
+                keys=row_keys(part),
+                range=span(part, "batch_size", "isl", "step", "num_heads"),
+                start={"host_s": 0.95 * float(np.quantile(measured_s, 0.1))},
+            )
+
+
+def _predict_variant(
+    operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: str, machine: Machine
+) -> Cost:
+    c = machine.kernels.constants(operator, kv, BlockConstants)
+    whole = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
+    taken, light = np.empty(size), np.empty(size)
+    for part in parts:
+        tokens, pieces_s = part.batch * part.new, part.in_pieces() * whole.host_pieces_s
+        cost = around(c, part.cost(machine, kv, phase, kind), tokens, part.heads, pieces_s)
+        taken[part.rows], light[part.rows] = cost.seconds, cost.light_s
+    return Cost(taken, light)
+
+
+def _fixed(engine: str, phase: str, kv: str) -> dict[str, float]:
+    """Constants that the rows cannot tell.
+
+    The sparse kernel's floor beside the indexer's; the indexer's own, and splits, under the host's time.
+    Gathering in prefill, which grows as the padding of a tile does; index keys, in decode as many as
+    scores, and a table to clear. The kernel for few heads where an engine has none; the host's time
+    where CUDA graphs replay the block, and where GEMMs of all formats are launched alike.
+    """
+    fixed = {"floor_s": FLOOR_S}
+    if phase == "decode":
+        fixed |= {"index_clear_s": 0.0, "index_memory": gqa_mla.CACHE_READ_SHARE}
+    else:
+        fixed |= {"memory": gqa_mla.CACHE_READ_SHARE}
+    if not (engine == "vllm" and phase == "prefill" and kv == "fp8"):
+        fixed |= {"narrow_s": 0.0}
+    if engine != "sglang" or phase == "decode":
+        fixed |= {"host_pieces_s": 0.0}
+    if engine == "trtllm":
+        fixed |= {"host_quantised_s": 0.0}
+    elif phase == "decode":
+        fixed |= {"host_s": 0.0, "host_quantised_s": 0.0}
+    else:
+        fixed |= HIDDEN_FLOORS
+    return fixed
+
+
+def _usable(row: Mapping[str, str], phase: str) -> bool:
+    """Whether a row ran what is modelled here.
+
+    GLM-5.2 has layers that reuse another layer's indices, and its rows time one of those. SGLang
+    takes the dense kernel for prompts within the top k, and in decode no CUDA graph beyond 256
+    sequences, where the host's launches take most of the time.
+    """
+    if variant(row, phase):
+        return False
+    return row["engine"] != "sglang" or phase == "prefill" or float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
+
+
+def variant(row: Mapping[str, str], phase: str) -> str:
+    """What a row ran instead of the whole block: "dense", "reuse" or "" (the whole block).
+
+    NVIDIA's checkpoint of GLM-5.2 keeps the indexer in the layer that was measured.
+    """
+    short = phase == "prefill" and float(row["isl"]) + float(row["step"]) <= SGLANG_DENSE_TOKENS
+    if row["engine"] == "sglang" and short:
+        return "dense"
+    return "reuse" if "GLM-5.2" in row["model"] and "NVFP4" not in row["model"] else ""
+
+
+CALIBRATIONS = tuple(
+    Calibration(csv=f"dsa_{phase}_module.csv", groups=partial(how, phase=phase))
+    for how in (groups, variant_groups)  # variants are made of kernels that must be fitted before
+    for phase in ("prefill", "decode")
+)

@@ -1,0 +1,236 @@
+"""How far predictions are off where nothing was measured: engines fitted anew with groups of runs left out.
+
+Each row is predicted by profiles fitted without its own group: its model, its GPU, its pair of both, its
+engine. A GPU may be left out with its kernels: then its operators run with a relative's constants, as
+those of a GPU that was never measured do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from planner.arrays import FloatArray
+from planner.evidence import runs as silicon
+from planner.evidence.calibrate import engines
+from planner.evidence.calibrate.engines import Trials
+from planner.evidence.calibrate.fit import significant
+from planner.evidence.runs import Row
+from planner.evidence.validate_runs import odd, spread
+from planner.inputs.catalog import Catalog
+from planner.inputs.kernels import Kernels
+from planner.inputs.system import System
+from planner.planning.bands import LEVELS, MODES, SHARE
+
+MIN_ROWS = 20  # fewer left-out rows than this do not make a band
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A way of leaving runs out: a row's group, and which other rows must go with it."""
+
+    name: str
+    label: str
+    group: Callable[[Row], tuple[str, ...]]
+    related: Callable[[tuple[str, ...], Row], bool]
+    kernels: bool = False  # the GPU's own kernels go too
+    listed: bool = False  # figures of each group are kept
+
+
+def _of(*names: str) -> Callable[[Row], tuple[str, ...]]:
+    return lambda row: tuple(str(getattr(row, name)) for name in names)
+
+
+SPLITS = (
+    Split(
+        name="pair",
+        label="model on this GPU",
+        group=_of("model", "system"),
+        related=lambda group, row: (row.model, row.system) == group,
+    ),
+    Split(
+        name="model",
+        label="model",
+        group=_of("model"),
+        related=lambda group, row: row.model == group[0],
+        listed=True,
+    ),
+    Split(name="system", label="GPU", group=_of("system"), related=lambda group, row: row.system == group[0]),
+    Split(
+        name="system_kernels",
+        label="GPU and its kernels",
+        group=_of("system"),
+        related=lambda group, row: row.system == group[0],
+        kernels=True,
+        listed=True,
+    ),
+    Split(
+        name="engine",
+        label="engine",
+        group=_of("engine"),
+        related=lambda group, row: row.engine == group[0],
+        listed=True,
+    ),
+    Split(
+        name="neither",
+        label="model and GPU with its kernels",
+        group=_of("model", "system"),
+        related=lambda group, row: row.model == group[0] or row.system == group[1],
+        kernels=True,
+    ),
+)
+# which splits stand for a level of `planner.planning.bands`
+LEVEL_SPLITS: Mapping[str, tuple[str, ...]] = {
+    "both": ("pair",),
+    "one": ("model", "system_kernels"),
+    "neither": ("neither",),
+}
+
+
+class _Borrowed(Catalog):
+    """A catalog in which some systems have lost their own kernels."""
+
+    __slots__ = ("lost",)
+    lost: frozenset[str]
+
+    def kernels(self, system: System, engine: str) -> Kernels:
+        found = super().kernels(system, engine)
+        rest = tuple(item for item in found.tables if item[0] not in self.lost)
+        return replace(found, tables=rest or found.tables, known={})
+
+
+def without_kernels(catalog: Catalog, system: str) -> Catalog:
+    """The catalog of someone who never measured a system's kernels: its relative's stand in."""
+    found = _Borrowed(files=catalog.files)
+    object.__setattr__(found, "lost", frozenset((catalog.system(system).kernels,)))
+    return found
+
+
+def ratios(
+    rows: Sequence[Row], trials: Trials, catalog: Catalog, split: Split
+) -> tuple[FloatArray, FloatArray]:
+    """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
+
+    `trials` are the rows as `engines.prepare` simulates them, whatever the way of leaving out.
+
+    The profiles that ran a group are fitted anew for it, from every row that is not related to it; one
+    whose runs are all left out takes what the rows of all others together give.
+    """
+    index = {id(row): i for i, row in enumerate(rows)}
+    ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    known = trials.full.rows
+    groups = [split.group(row) for row in known]
+    for group in sorted(set(groups)):
+        inside = [row for row, own in zip(known, groups, strict=True) if own == group]
+        rest = np.array([not split.related(group, row) for row in known])
+        ran = sorted({e.name for e, own in zip(trials.full.engines, groups, strict=True) if own == group})
+        fitted = engines.fitted(trials.take(rest), catalog, ran)
+        seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
+        runs = silicon.gather(inside, seen, fitted)
+        at = [index[id(row)] for row in runs.rows]
+        ttft[at], tpot[at] = silicon.predict(runs)
+    return (
+        ttft / np.array([row.ttft_s for row in rows], dtype=float),
+        tpot / np.array([row.tpot_s for row in rows], dtype=float),
+    )
+
+
+def measure(
+    rows: Sequence[Row], catalog: Catalog, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Everything that presets/accuracy.toml holds: left-out errors and bands, from measured runs.
+
+    Takes a few minutes for a thousand rows: a few seconds a group. `tell` hears of each way of leaving
+    out as it is done.
+    """
+    usable = [row for row in rows if row.model and row.system]
+    colocated = np.array([row.colocated for row in usable])
+    trials = engines.prepare(usable, catalog)
+    found: dict[str, tuple[FloatArray, FloatArray]] = {}
+    left_out: dict[str, Any] = {}
+    for split in SPLITS:
+        found[split.name] = ttft, tpot = ratios(usable, trials, catalog, split)
+        figures = {"ttft": spread(ttft), "tpot": spread(tpot)}
+        left_out[split.name] = {"label": split.label, **_flat(figures)}
+        if split.listed:
+            names = np.array([split.group(row)[0] for row in usable])
+            left_out[split.name]["groups"] = {
+                str(name): _flat({"ttft": spread(ttft[names == name]), "tpot": spread(tpot[names == name])})
+                for name in sorted(set(names))
+            }
+        tell(
+            f"left out by {split.label}: TPOT {figures['tpot']['median_ape']:.1%} median, "
+            f"TTFT {figures['ttft']['median_ape']:.1%} median"
+        )
+    bands: dict[str, Any] = {}
+    ready = ~odd(usable)  # builds that were compiling say nothing of a first token to come
+    for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
+        before: dict[str, tuple[float, float]] = {}
+        for level in LEVELS:
+            entry: dict[str, Any] = {}
+            for i, key in enumerate(("ttft", "tpot")):
+                kept = inside & ready if key == "ttft" else inside
+                parts = [found[name][i][kept] for name in LEVEL_SPLITS[level]]
+                band, count = interval(parts, before.get(key))
+                before[key] = band
+                entry[key] = [significant(value, 3) for value in band]
+                entry["rows"] = count
+            bands.setdefault(mode, {})[level] = entry
+    return {
+        "share": SHARE,
+        "rows": len(usable),
+        "models": sorted({catalog.canonical("model", row.model) for row in usable}),
+        "systems": sorted({catalog.canonical("system", row.system) for row in usable}),
+        "engines": sorted({catalog.canonical("engine", row.engine) for row in usable}),
+        "left_out": left_out,
+        "bands": bands,
+    }
+
+
+def interval(
+    parts: Iterable[FloatArray], before: tuple[float, float] | None = None
+) -> tuple[tuple[float, float], int]:
+    """(lowest, highest) predicted over measured of the middle `SHARE` of rows, and how many rows.
+
+    Never inside `before`, the interval where more was measured: knowing less cannot make surer.
+
+    >>> interval([np.array([0.9, 1.0, 1.1] * 10)], (0.8, 1.05))
+    ((0.8, 1.1), 30)
+    """
+    ratio = np.concatenate([part[np.isfinite(part)] for part in parts])
+    wide = before or (1.0, 1.0)
+    if len(ratio) < MIN_ROWS:
+        return wide, len(ratio)
+    tail = (1.0 - SHARE) / 2.0
+    low, high = np.exp(np.quantile(np.log(ratio), [tail, 1.0 - tail]))
+    if before is None:
+        return (float(low), float(high)), len(ratio)
+    return (min(float(low), wide[0]), max(float(high), wide[1])), len(ratio)
+
+
+def write(table: Mapping[str, Any], path: Path, source: str) -> None:
+    """Write an accuracy file; `source` names the measurements in its head."""
+    head = (
+        "# Left-out errors and error bands, written by `ratematch calibrate --engines FILE --bands`.\n"
+        f"# Predicted over measured; measurements: {source}. Bands of TTFT leave out runs whose first\n"
+        "# tokens are out of line with those of their neighbours (`planner.evidence.validate_runs.odd`).\n\n"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(head + tomli_w.dumps(dict(table)), encoding="utf-8")
+    scratch.replace(path)
+
+
+def _flat(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"{key}_{k}": _short(v) for key, part in figures.items() for k, v in part.items()}
+
+
+def _short(value: float | int | None) -> float | int:
+    if value is None:
+        return float("nan")
+    return value if isinstance(value, int) else significant(value, 3)

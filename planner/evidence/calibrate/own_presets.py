@@ -1,0 +1,70 @@
+"""Presets of one's own machine: what calibration writes into, and what it leaves to others.
+
+A kernels file in the user's folder takes the place of the installed one of that name, so it starts as
+a copy of it: what was not measured again stays as it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from planner.evidence.calibrate.fit import write_table
+from planner.inputs.catalog import RELATIVE, Catalog
+from planner.inputs.toml_tables import read_toml
+
+KERNELS, SYSTEMS, ENGINES = "kernels", "systems", "engines"
+
+
+def prepare_kernels(name: str, folder: Path, catalog: Catalog) -> None:
+    """A kernels file for a system in a preset folder, unless it is there.
+
+    A system that ran on a relative's constants gets a file that names the relative, and a preset that
+    names the file.
+    """
+    path = folder / KERNELS / f"{name}.toml"
+    if path.exists():
+        return
+    installed = catalog.files[KERNELS].get(name)
+    if installed is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(installed, path)
+        return
+    relative = catalog.system(name).kernels
+    write_table(path, {RELATIVE: relative} if relative else {})
+    preset = folder / SYSTEMS / f"{name}.toml"
+    if not preset.exists():
+        table = {**read_toml(catalog.files["system"][name]), KERNELS: name}
+        preset.parent.mkdir(parents=True, exist_ok=True)
+        preset.write_text(tomli_w.dumps(table), encoding="utf-8")
+
+
+def prepare_engine(name: str, folder: Path, catalog: Catalog) -> None:
+    """A copy of an engine's file in a preset folder, unless it is there."""
+    path = folder / ENGINES / f"{name}.toml"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(catalog.files["engine"][name], path)
+
+
+def inherited(name: str, folder: Path, catalog: Catalog) -> dict[str, str]:
+    """Operators that a system's file lacks, and the relative whose constants stand in."""
+    tables: list[tuple[str, Mapping[str, Any]]] = []
+    at: str | None = name
+    while at is not None and at not in (seen for seen, _ in tables):
+        path = folder / KERNELS / f"{at}.toml"
+        source = path if path.exists() else catalog.files[KERNELS].get(at)
+        if source is None:
+            break
+        table = read_toml(source)
+        tables.append((at, {k: v for k, v in table.items() if isinstance(v, Mapping)}))
+        at = table.get(RELATIVE)
+    found: dict[str, str] = {}
+    for owner, operators in tables:
+        for operator in operators:
+            found.setdefault(operator, owner)
+    return {operator: owner for operator, owner in sorted(found.items()) if owner != name}

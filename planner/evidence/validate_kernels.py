@@ -1,0 +1,407 @@
+"""Measured kernels against the operators: predicts every row of CSV files and reports the error.
+
+The files, their columns and how a row becomes a call of an operator are those of calibration
+(`planner.evidence.calibrate`); any subset of them will do. The constants are the catalog's, so a system
+without measurements of its own is predicted with what it inherits, as in a plan.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.errors import InputError
+from planner.evidence.calibrate.fit import Group, Rows, column, read_rows, row_keys, split_by
+from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, mla_modules, moe
+from planner.evidence.calibrate.kernels import gemm as gemms
+from planner.evidence.validate_runs import percent, table
+from planner.inputs.catalog import Catalog
+from planner.inputs.engine import EngineProfile
+from planner.inputs.precision import FORMATS, Format
+from planner.simulate.operators.gemm import OPERATOR as GEMM
+from planner.simulate.operators.gemm import GemmConstants, gemm
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.moe import OPERATOR as MOE
+from planner.simulate.operators.roofline import Cost
+from planner.units import format_seconds
+
+LATENCY = "latency_us"
+NOT_FITTED = "its kernels were not measured on this system or a relative"
+# Formats that no plan uses, as the nearest kernel with their bytes: 8-bit weights in the weight-only
+# kernel that was measured with 4, and SmoothQuant at twice the bf16 rate (int8 on A100: 624 TOPS).
+INT8_RATE = "int8"
+INT8_SPEEDUP = 2.0
+STAND_INS = {
+    "int8_wo": replace(FORMATS["int4_wo"], weight_bytes=1.0),
+    "sq": replace(FORMATS["int4_wo"], weight_bytes=1.0, activation_bytes=1.0, rate=INT8_RATE),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One kind of measurements: what a row must have, and how rows become groups."""
+
+    name: str
+    groups: Callable[[Rows, Catalog], Iterable[Group]]
+    numbers: tuple[str, ...]  # columns that must hold numbers
+    values: Mapping[str, Iterable[str]]  # columns of names, and those that are known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errors:
+    """Absolute errors of the rows of one operator, system, engine and format."""
+
+    parts: list[FloatArray]
+    left_out: list[tuple[int, float]]  # rows, error that calibration found on points left out
+    inherited: set[str]
+
+
+def _machine(group: Group, catalog: Catalog) -> Machine:
+    system = catalog.system(group.system)
+    return Machine(
+        gpu=system.gpu,
+        fabric=system.fabric,
+        kernels=catalog.kernels(system, group.engine),
+        engine=EngineProfile.none(group.engine),
+    )
+
+
+def _as_fitted(how: Callable[..., Iterable[Group]], *arguments: Any) -> Callable[..., Iterable[Group]]:
+    return lambda rows, catalog: how(rows, *arguments)
+
+
+def _gemms(rows: Rows, catalog: Catalog) -> Iterator[Group]:
+    yield from gemms.groups(rows)
+    for (system, engine, dtype), part in split_by(rows, "system", "engine", "dtype").items():
+        if dtype in STAND_INS:
+            shape = [column(part, name) for name in "mnk"]
+            yield Group(
+                system=system,
+                operator=GEMM,
+                engine=engine,
+                dtype=dtype,
+                kind=GemmConstants,
+                predict=lambda machine, f=STAND_INS[dtype], at=shape: _int8(machine, f, at),  # type: ignore[misc]
+                measured_s=column(part, LATENCY) * 1e-6,
+                keys=row_keys(part),
+                range="",
+            )
+
+
+def _int8(machine: Machine, fmt: Format, shape: list[FloatArray]) -> Cost:
+    peaks = {**machine.gpu.peak_flops, INT8_RATE: INT8_SPEEDUP * machine.gpu.peak_flops["bf16"]}
+    return gemm(replace(machine, gpu=replace(machine.gpu, peak_flops=peaks)), fmt, *shape)
+
+
+def _experts(rows: Rows, catalog: Catalog) -> Iterator[Group]:
+    """Rows by the class of their kernel: its own constants where the usual kernel's stand beside them."""
+    for (system, engine, dtype), part in split_by(rows, "system", "engine", "moe_dtype").items():
+        by_class: dict[str, list[Mapping[str, str]]] = {}
+        for row in part:
+            by_class.setdefault(moe.kernel_class(row["kernel_source"]), []).append(row)
+        for name, some in by_class.items():
+            usual = moe.group(system, engine, dtype, some)
+            kernels = _machine(usual, catalog).kernels
+            apart = moe.group(system, engine, dtype, some, name)
+            try:
+                own = kernels.find(usual.operator, usual.dtype)[1]
+                of_class = kernels.find(apart.operator, apart.dtype)[1]
+            except LookupError:
+                yield usual
+                continue
+            same = all(getattr(own, key) == getattr(of_class, key) for key in ("system", "engine", "dtype"))
+            yield apart if same else usual
+
+
+def _sparse(phase: str) -> Callable[[Rows, Catalog], Iterator[Group]]:
+    def groups(rows: Rows, catalog: Catalog) -> Iterator[Group]:
+        yield from dsa_modules.variant_groups(rows, phase)
+        whole = [row for row in rows if not dsa_modules.variant(row, phase)]
+        for (system, engine, dtype), part in split_by(whole, "system", "engine", "kv_cache_dtype").items():
+            yield dsa_modules.group(system, engine, attention.CACHE_FORMATS[dtype], part, phase)
+
+    return groups
+
+
+_GEMM_TYPES = {"gemm_type": gemms.DTYPES}
+_CACHES = {"kv_cache_dtype": attention.CACHE_FORMATS}
+_HEADS = ("num_heads", "batch_size", "isl", "step")
+
+
+def _attention_files() -> Iterator[File]:
+    for calibration in attention.CALIBRATIONS:
+        name = calibration.csv
+        if name == "gated_delta_net.csv":
+            numbers: tuple[str, ...] = ("batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads")
+            values: Mapping[str, Iterable[str]] = {"phase": ("context", "generation")}
+        elif name.startswith("mla"):
+            numbers, values = _HEADS, _CACHES
+        else:
+            numbers = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
+            numbers, values = (*numbers, "step") if "decode" in name else numbers, _CACHES
+        yield File(name=name, groups=_as_fitted(calibration.groups), numbers=numbers, values=values)
+
+
+FILES = (
+    File(
+        name="gemm.csv",
+        groups=_gemms,
+        numbers=("m", "n", "k"),
+        values={"dtype": {**gemms.DTYPES, **STAND_INS}},
+    ),
+    *_attention_files(),
+    *(
+        File(
+            name=f"dsa_{phase}_module.csv",
+            groups=_sparse(phase),
+            numbers=_HEADS,
+            values={**_CACHES, **_GEMM_TYPES},
+        )
+        for phase in ("prefill", "decode")
+    ),
+    *(
+        File(
+            name=f"mla_{phase}_module.csv",
+            groups=_as_fitted(mla_modules.groups, phase),
+            numbers=_HEADS,
+            values={**_CACHES, **_GEMM_TYPES},
+        )
+        for phase in ("prefill", "decode")
+    ),
+    File(
+        name="moe.csv",
+        groups=_experts,
+        numbers=(
+            "num_tokens",
+            "hidden_size",
+            "inter_size",
+            "topk",
+            "num_experts",
+            "moe_tp_size",
+            "moe_ep_size",
+        ),
+        values={"moe_dtype": gemms.DTYPES},
+    ),
+    File(
+        name="allreduce.csv",
+        groups=_as_fitted(collectives.all_reduce_groups),
+        numbers=("num_gpus", "message_size"),
+        values={},
+    ),
+    File(
+        name="nccl.csv",
+        groups=_as_fitted(collectives.nccl_groups),
+        numbers=("num_gpus", "message_size"),
+        values={"nccl_dtype": collectives.NCCL_BYTES, "op_name": collectives.NCCL_OPERATORS},
+    ),
+    File(
+        name="moe_alltoall.csv",
+        groups=_as_fitted(collectives.exchange_groups),
+        numbers=("ep_size", "hidden_size", "topk", "num_tokens"),
+        values={"phase": ("dispatch", "combine")},
+    ),
+)
+# parts of one name in the report
+_MERGED = ((f"{MOE}_", MOE), ("dsa_prefill_", "dsa_prefill"), ("dsa_decode_", "dsa_decode"))
+
+
+def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
+    """Errors of the operators on every row of the CSV files in a folder.
+
+    Returns
+    -------
+    dict
+        ``operators``: operator, system, engine, dtype, n, mape, median_ape, left_out_mape (of the
+        calibration behind the constants, on points left out; None where unknown), constants ("own",
+        or where they were measured). ``rows``, ``covered``; ``missing``: file, n, why;
+        ``seconds``.
+
+    Raises
+    ------
+    InputError
+        Where the folder holds none of the files, a column is missing, or a cell is not a number.
+    """
+    begin = time.perf_counter()
+    if not folder.is_dir():
+        raise InputError("kernels", str(folder), "a folder of CSV files")
+    present = [file for file in FILES if (folder / file.name).is_file()]
+    if not present:
+        names = ", ".join(file.name for file in FILES)
+        raise InputError("kernels", str(folder), f"a folder with at least one of {names}")
+    found: dict[tuple[str, str, str, str], _Errors] = {}
+    missing: list[dict[str, Any]] = []
+    total = 0
+    for file in present:
+        rows = read(folder / file.name, file)
+        total += len(rows)
+        known, why = _known(rows, file, catalog)
+        missing += [{"file": file.name, "n": n, "why": text} for text, n in why.items()]
+        for group in file.groups(known, catalog) if known else ():
+            machine = _machine(group, catalog)
+            try:
+                predicted = np.broadcast_to(group.predict(machine).seconds, group.measured_s.shape)
+            except LookupError:
+                text = f"{group.operator} {group.dtype}: {NOT_FITTED} ({group.system})"
+                missing.append({"file": file.name, "n": len(group.measured_s), "why": text})
+                continue
+            errors = np.abs(predicted / group.measured_s - 1.0)
+            sound = np.isfinite(errors)
+            if not sound.all():
+                text = f"{group.operator} {group.dtype}: sizes that no kernel has ({group.system})"
+                missing.append({"file": file.name, "n": int((~sound).sum()), "why": text})
+            if sound.any():
+                _add(found, group, machine, errors[sound])
+    lost = sum(item["n"] for item in missing)
+    return {
+        "operators": [_line(key, errors) for key, errors in sorted(found.items())],
+        "rows": total,
+        "covered": total - lost,
+        "missing": missing,
+        "seconds": time.perf_counter() - begin,
+    }
+
+
+def read(path: Path, file: File) -> Rows:
+    """The rows of one file, checked. Raises InputError naming file and column."""
+    try:
+        rows = read_rows(path)
+    except (OSError, ValueError) as error:
+        raise InputError("file", str(path), f"a readable CSV file ({error})") from None
+    if not rows:
+        raise InputError("file", str(path), "a CSV file with a header and at least one row")
+    needed = ("system", "engine", LATENCY, *file.values, *file.numbers)
+    lacking = [name for name in needed if name not in rows[0]]
+    if lacking:
+        raise InputError(path.name, ", ".join(rows[0]), f"the columns {', '.join(lacking)} are missing")
+    for name in (LATENCY, *file.numbers):
+        cells = column(rows, name, blank=np.nan)
+        least = 0.0 if name in ("step", "window_size") else np.nextafter(0.0, 1.0)
+        wrong = np.flatnonzero(~(np.isfinite(cells) & (cells >= least)))
+        if len(wrong):
+            cell = rows[int(wrong[0])].get(name)
+            raise InputError(f"{path.name}, line {int(wrong[0]) + 2}, {name}", cell, "a number above 0")
+    return rows
+
+
+def _known(rows: Rows, file: File, catalog: Catalog) -> tuple[Rows, dict[str, int]]:
+    """Rows whose names are known, and how many of the others there are, by reason."""
+    systems: dict[str, str] = {}
+    kept: list[Mapping[str, str]] = []
+    why: dict[str, int] = {}
+    for row in rows:
+        name = row["system"] or ""
+        if name not in systems:
+            try:
+                catalog.canonical("system", name)
+                systems[name] = ""
+            except InputError as error:
+                systems[name] = str(error)
+        reason = systems[name]
+        for key, accepted in file.values.items():
+            if row[key] not in accepted:
+                reason = reason or f"{key} {row[key]!r} is not known"
+        if reason:
+            why[reason] = why.get(reason, 0) + 1
+        else:
+            kept.append(row)
+    return kept, why
+
+
+def _add(
+    found: dict[tuple[str, str, str, str], _Errors], group: Group, machine: Machine, errors: FloatArray
+) -> None:
+    operator = next((name for start, name in _MERGED if group.operator.startswith(start)), group.operator)
+    key = (operator, group.system.replace("_", "-"), group.engine, group.dtype)
+    line = found.setdefault(key, _Errors(parts=[], left_out=[], inherited=set()))
+    line.parts.append(errors)
+    try:
+        _, source = machine.kernels.find(group.operator, group.dtype)
+    except LookupError:
+        return
+    line.left_out.append((len(errors), source.mape))
+    if source.system != key[1] or source.dtype != group.dtype or source.engine != group.engine:
+        line.inherited.add(f"{source.system} {source.engine} {source.dtype}")
+
+
+def _line(key: tuple[str, str, str, str], found: _Errors) -> dict[str, Any]:
+    errors = np.concatenate(found.parts)
+    rows = sum(n for n, _ in found.left_out)
+    left_out = sum(n * mape for n, mape in found.left_out) / rows if rows else float("nan")
+    return {
+        **dict(zip(("operator", "system", "engine", "dtype"), key, strict=True)),
+        "n": len(errors),
+        "mape": float(errors.mean()),
+        "median_ape": float(np.median(errors)),
+        "left_out_mape": left_out if np.isfinite(left_out) and not found.inherited else None,
+        "constants": ", ".join(sorted(found.inherited)) or "own",
+    }
+
+
+def to_text(result: Mapping[str, Any]) -> str:
+    """A report as aligned tables: by operator, every line, what is missing."""
+    head = ("operator", "system", "engine", "format", "rows", "mean error", "median", "left out", "constants")
+    summed = [
+        (
+            line["operator"],
+            f"{line['n']:,}",
+            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
+        )
+        for line in by_operator(result["operators"])
+    ]
+    lines = [
+        (
+            *(line[key] for key in ("operator", "system", "engine", "dtype")),
+            f"{line['n']:,}",
+            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
+            line["constants"],
+        )
+        for line in result["operators"]
+    ]
+    mla_modules = [
+        f"{result['covered']:,} of {result['rows']:,} kernels predicted in "
+        f"{format_seconds(result['seconds'])}",
+        table([("operator", "rows", "mean error", "median", "left out"), *summed], "lrrrr"),
+        table([head, *lines], "llllrrrrl"),
+        '"left out" is the error that calibration found on points left out of the fit; the others may be of\n'
+        "the very points that were fitted.",
+    ]
+    if result["missing"]:
+        lost = [f"  {item['file']}: {item['n']:,} rows, {item['why']}" for item in result["missing"]]
+        mla_modules.append("\n".join(["Not predicted", *lost]))
+    return "\n\n".join(mla_modules) + "\n"
+
+
+def by_operator(lines: Iterable[Mapping[str, Any]], systems: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Lines of a report summed over systems, engines and formats: operator, n, mape, median of medians.
+
+    Parameters
+    ----------
+    systems
+        Only these, where any are given.
+    """
+    chosen = set(systems)
+    kept = [line for line in lines if not chosen or line["system"] in chosen]
+    found = []
+    for operator in sorted({line["operator"] for line in kept}):
+        some = [line for line in kept if line["operator"] == operator]
+        n = sum(line["n"] for line in some)
+        known = [line for line in some if line["left_out_mape"] is not None]
+        held = sum(line["n"] for line in known)
+        found.append(
+            {
+                "operator": operator,
+                "n": n,
+                "mape": sum(line["n"] * line["mape"] for line in some) / n,
+                "median_ape": float(np.median([line["median_ape"] for line in some])),
+                "left_out_mape": sum(line["n"] * line["left_out_mape"] for line in known) / held
+                if held
+                else None,
+            }
+        )
+    return found

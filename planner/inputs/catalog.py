@@ -1,0 +1,193 @@
+"""Finds and loads presets and the user's own files. Nothing is parsed before it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from planner.errors import InputError, unknown
+from planner.inputs import checks, toml_tables
+from planner.inputs.engine import EngineProfile
+from planner.inputs.kernels import Kernels
+from planner.inputs.model import ModelSpec
+from planner.inputs.scenario import Scenario
+from planner.inputs.system import System
+
+KINDS = ("model", "system", "engine", "scenario", "kernels")
+# keys of a preset that are for the catalog alone
+ALIASES = "aliases"
+RELATIVE = "relative"
+CONFIG_VARIABLE = "RATEMATCH_CONFIG"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Presets by name, the user's own over those that come with ratematch.
+
+    Names are matched without regard to case, of ``_`` as of ``-``, and without the organisation
+    of a Hugging Face id; presets may list aliases. Every lookup raises InputError for a name that
+    is not known (with the nearest that are) and for a file that cannot be used.
+    """
+
+    files: Mapping[str, Mapping[str, Path]]  # kind to name to file
+    _parsed: dict[Path, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
+    _built: dict[Path, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Names of a kind (model, system, engine, scenario, kernels), in order."""
+        return tuple(sorted(self._of(kind)))
+
+    def canonical(self, kind: str, name: str) -> str:
+        """The catalog's name for what was typed: exact, then by alias. Raises InputError if unknown."""
+        files = self._of(kind)
+        typed = _key(name)
+        if typed in files:
+            return typed
+        by_alias = dict(self._aliases(kind))
+        if typed in by_alias:
+            return by_alias[typed]
+        raise unknown(kind.removesuffix("s"), name, files)
+
+    def model(self, name: str) -> ModelSpec:
+        """A model's architecture."""
+        return self._build("model", name, ModelSpec, checks.model)
+
+    def system(self, name: str) -> System:
+        """A GPU and the fabric around it."""
+        return self._build("system", name, System, checks.system)
+
+    def engine(self, name: str) -> EngineProfile:
+        """A serving engine."""
+        return self._build("engine", name, EngineProfile, checks.engine)
+
+    def kernels(self, system: System, engine: str) -> Kernels:
+        """Kernel constants of a system under an engine: its file, then its relatives' in turn."""
+        found: list[tuple[str, Mapping[str, Any]]] = []
+        name: str | None = system.kernels
+        while name is not None and name not in (seen for seen, _ in found):
+            table = dict(self._table("kernels", name))
+            relative = table.pop(RELATIVE, None)
+            if relative is not None and not isinstance(relative, str):
+                raise InputError(f"{name}.toml: {RELATIVE}", relative, "the name of a kernels file")
+            found.append((name, table))
+            name = relative
+        return Kernels(engine=engine, tables=tuple(found))
+
+    def scenario(self, name: str | Path) -> Scenario:
+        """A scenario by preset name, or from a TOML file."""
+        from planner.inputs import scenario_file
+
+        return scenario_file.read(self.scenario_path(name), self)
+
+    def scenario_path(self, name: str | Path) -> Path:
+        """The file of a scenario: a preset's name first, then a path."""
+        path = Path(name)
+        if isinstance(name, str) and not name.endswith(".toml") and os.sep not in name:
+            try:
+                return self._of("scenario")[self.canonical("scenario", name)]
+            except InputError:
+                if not os.path.isfile(name):  # noqa: PTH113 (never raises, whatever the name)
+                    raise
+        if not os.path.isfile(path):  # noqa: PTH113
+            raise InputError("scenario", str(name), "no such file; a preset's name or a TOML file")
+        return path
+
+    def note(self, kind: str, name: str) -> str:
+        """One line on a preset: a scenario's note, the label of anything else."""
+        table = self._table(kind, self.canonical(kind, name))
+        return str(table.get("note", table.get("label", "")))
+
+    def _of(self, kind: str) -> Mapping[str, Path]:
+        known = {**{k: k for k in KINDS}, **{f"{k}s": k for k in KINDS}}
+        if kind not in known:
+            raise unknown("kind", kind, KINDS)
+        return self.files.get(known[kind], {})
+
+    def _table(self, kind: str, name: str) -> dict[str, Any]:
+        files = self._of(kind)
+        if name not in files:
+            raise unknown(kind, name, files)
+        path = files[name]
+        if path not in self._parsed:
+            self._parsed[path] = toml_tables.read_toml(path)
+        return self._parsed[path]
+
+    def _build(self, kind: str, name: str, into: type[T], check: Callable[[T, str], T]) -> T:
+        exact = self.canonical(kind, name)
+        path = self._of(kind)[exact]
+        if path not in self._built:
+            table = {key: value for key, value in self._table(kind, exact).items() if key != ALIASES}
+            self._built[path] = check(
+                toml_tables.decode(into, {**table, "name": exact}, path.name), path.name
+            )
+        made: T = self._built[path]
+        return made
+
+    def _aliases(self, kind: str) -> Iterator[tuple[str, str]]:
+        """Aliases of every readable preset of a kind; one broken file does not hide the others'."""
+        for name in self._of(kind):
+            try:
+                listed = self._table(kind, name).get(ALIASES, ())
+            except InputError:
+                continue
+            if isinstance(listed, list):
+                yield from ((_key(alias), name) for alias in listed if isinstance(alias, str))
+
+
+def load(user_dir: Path | None = None) -> Catalog:
+    """The presets that come with ratematch, under those in the user's folder.
+
+    Parameters
+    ----------
+    user_dir
+        Folder with models/, systems/, engines/, scenarios/ and kernels/; `user_folder()` by default.
+        It need not exist.
+    """
+    folders = (preset_folder(), user_folder() if user_dir is None else user_dir)
+    files: dict[str, dict[str, Path]] = {}
+    for kind in KINDS:
+        found = files.setdefault(kind, {})
+        for folder in folders:
+            found.update(_toml_files(folder / _folder_name(kind)))
+    return Catalog(files=files)
+
+
+def user_folder() -> Path:
+    """Where the user's own presets live: RATEMATCH_CONFIG, or the platform's folder for settings."""
+    chosen = os.environ.get(CONFIG_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_config_path("ratematch", appauthor=False)
+
+
+def preset_folder() -> Path:
+    """Inside the package where it was installed from a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "presets"
+    return inside if inside.is_dir() else package.parent / "presets"
+
+
+def _folder_name(kind: str) -> str:
+    return kind if kind.endswith("s") else f"{kind}s"
+
+
+def _toml_files(folder: Path) -> dict[str, Path]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise InputError("folder", str(folder), f"cannot be read: {error.strerror}") from None
+    paths = (Path(entry.path) for entry in entries if entry.name.endswith(".toml"))
+    return {_key(path.stem): path for path in paths if not path.name.startswith(".")}
+
+
+def _key(name: str) -> str:
+    return name.strip().rsplit("/", 1)[-1].lower().replace("_", "-").replace(" ", "-")

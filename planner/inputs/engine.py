@@ -1,0 +1,75 @@
+"""Serving engines: host overheads, how they schedule, and the limits of their schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProfile:
+    """What the serving software adds to the kernels, and what it allows.
+
+    Every constant has a physical meaning; `planner.evidence.calibrate.engines` fits those that end-to-end
+    measurements can tell apart.
+    """
+
+    name: str
+    label: str
+    kernels: str = ""  # whose kernel measurements apply; "" means its own name
+    versions: tuple[str, ...] = ()  # beginnings of the versions an older build's profile stands for
+    # host
+    step_s: float  # host time per forward pass that does not hide behind the GPU
+    layer_s: float  # gaps and small kernels per layer outside the modelled operators
+    qk_norm_s: float = 0.0  # added by layers that normalise queries and keys: kernels between two others
+    request_s: float  # host time per sequence in the batch and pass (sampling, detokenising)
+    prefill_request_s: float  # once per request: tokenising, admission, first response
+    # kernels as deployed, against kernels as measured alone
+    floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
+    fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
+    borrows: Mapping[str, str] = field(default_factory=dict)  # operator to the engine whose kernel it runs
+    two_batches: bool = False  # run in turns, the all-to-all of one behind the kernels of the other
+    # scheduling
+    prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
+    exposure: float = 1.0  # share of prefill work that stops the decodes beside it
+    bunching: float = 0.0  # how much requests that start together stay together (prompts first)
+    turns: float = 1.0  # passes a new request waits for its turn
+    handover_s: float = 0.0  # handing a request from a prefill to a decode instance, beside its cache
+    arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
+    # limits
+    max_batch: int  # sequences per attention rank
+    memory_fraction: float  # share of GPU memory that weights, activations and cache may fill
+    reserve_bytes: float  # CUDA context, graphs, communication buffers
+    sources: tuple[str, ...] = ()
+
+    @classmethod
+    def none(cls, name: str, *, max_batch: int = 1, memory_fraction: float = 1.0) -> EngineProfile:
+        """An engine that adds nothing: what kernels are measured under."""
+        return cls(
+            name=name,
+            label=name,
+            step_s=0.0,
+            layer_s=0.0,
+            request_s=0.0,
+            prefill_request_s=0.0,
+            max_batch=max_batch,
+            memory_fraction=memory_fraction,
+            reserve_bytes=0.0,
+        )
+
+    def bare(self) -> EngineProfile:
+        """The same engine adding nothing to its kernels: no host time, every pass as long as their sum."""
+        return replace(
+            self,
+            step_s=0.0,
+            layer_s=0.0,
+            qk_norm_s=0.0,
+            request_s=0.0,
+            prefill_request_s=0.0,
+            floor_share=1.0,
+            prefill_stretch=1.0,
+            exposure=1.0,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)

@@ -1,0 +1,125 @@
+"""A Hugging Face `config.json` as a `ModelSpec`, and what in it was not understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from planner.errors import InputError
+from planner.inputs.huggingface import layers as hf_layers
+from planner.inputs.huggingface import reader
+from planner.inputs.huggingface.reader import Config, brief
+from planner.inputs.model import Attention, Ffn, ModelSpec
+
+MAX_LAYERS = 10_000  # more is a mistake, and would only fill memory here
+
+T = TypeVar("T", Attention, Ffn)
+
+
+def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tuple[str, ...]]:
+    """The architecture in a config, and the names of what was not understood.
+
+    Parameters
+    ----------
+    config
+        The parsed JSON object; configs of multimodal models hold the text part nested.
+    name
+        Name of the model in the catalog.
+
+    Returns
+    -------
+    spec
+        Layers of equal shape grouped, in order of first appearance.
+    not_understood
+        Keys that look architectural and are not modelled, and model types read by the rules of
+        llama-like models. Empty for an architecture that is wholly known.
+
+    Raises
+    ------
+    InputError
+        If it is not an object, or an essential number is missing or makes no sense.
+    """
+    if not isinstance(config, Mapping):
+        raise InputError("config.json", brief(config), "a JSON object that describes a model")
+    c = Config(config)
+    layers = c.whole("num_hidden_layers", "n_layer", "num_layers", "n_layers", low=1)
+    if layers > MAX_LAYERS:
+        raise InputError("num_hidden_layers", layers, f"at most {MAX_LAYERS}")
+    hidden = c.whole("hidden_size", "n_embd", "d_model", low=1)
+    vocab = c.whole("vocab_size", low=1)
+
+    attention, ffn = hf_layers.read(c, hidden, layers)
+    if c.kind not in reader.FAMILIES:
+        c.miss(f"model_type {c.kind}")
+    if any(key.startswith(("vision_", "audio_", "vit_")) for key in config):
+        c.notes.append("text model only: the parts that see and hear are left out")
+    spec = ModelSpec(
+        name=name,
+        label=name,
+        family=reader.FAMILIES.get(c.kind, c.kind),
+        hidden=hidden,
+        vocab=vocab,
+        layers=layers,
+        attention=_grouped(attention),
+        ffn=_grouped(ffn),
+        tied_embeddings=c.flag("tie_word_embeddings", c.kind.startswith(reader.TIED)),
+        max_context=c.whole("max_position_embeddings", "n_positions", "max_seq_len", default=0),
+        mtp_layers=_prediction_heads(c),
+        checkpoint=_checkpoint(c),
+    )
+    c.miss_unread()
+    if c.missed:
+        c.notes.append(f"not modelled: {', '.join(c.missed)}")
+    return replace(spec, notes=tuple(c.notes)), tuple(c.missed)
+
+
+def _grouped(layers: Sequence[T]) -> tuple[T, ...]:
+    """Equal layers as one entry with their count."""
+    counts: dict[T, int] = {}
+    for layer in layers:
+        counts[layer] = counts.get(layer, 0) + 1
+    return tuple(replace(layer, layers=count) for layer, count in counts.items())
+
+
+def _prediction_heads(c: Config) -> int:
+    """Layers that predict further tokens."""
+    heads = c.whole("num_nextn_predict_layers", "mtp_num_hidden_layers", default=0)
+    if c.flag("use_mtp"):
+        heads = c.whole("num_mtp_modules", default=heads)
+    if c.whole("mtp_transformer_layers", default=1) != 1:
+        c.miss("mtp_transformer_layers")
+    c.get("num_mtp_modules", "mtp_use_dedicated_embeddings")
+    return heads
+
+
+def _checkpoint(c: Config) -> str:
+    """Format of the published weights."""
+    quantised = c.get("quantization_config")
+    if not isinstance(quantised, Mapping):
+        return "bf16"
+    method = str(quantised.get("quant_method", quantised.get("quant_algo", ""))).lower()
+    algorithm = str(quantised.get("quant_algo", "")).lower()
+    if "mxfp4" in (method, algorithm):
+        return "mxfp4"
+    if "nvfp4" in algorithm:
+        return "nvfp4"
+    if method == "fp8" or algorithm == "fp8":
+        return "fp8_block" if quantised.get("weight_block_size") else "fp8"
+    bits, kind = _weight_bits(quantised)
+    if bits == 4:
+        return "nvfp4" if kind == "float" else "int4_wo"
+    if bits == 8 and kind == "float":
+        return "fp8"
+    c.miss("quantization_config")
+    return "bf16"
+
+
+def _weight_bits(quantised: Mapping[str, Any]) -> tuple[object, object]:
+    """Bits and number kind of compressed-tensors, AWQ and GPTQ checkpoints."""
+    groups = quantised.get("config_groups")
+    for group in groups.values() if isinstance(groups, Mapping) else ():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if isinstance(weights, Mapping):
+            return weights.get("num_bits"), weights.get("type", "int")
+    return quantised.get("bits", quantised.get("w_bit")), "int"

@@ -1,0 +1,165 @@
+"""Writes presets/models from published configs.
+
+    python -m planner.inputs.huggingface.make_presets CONFIG.json ...
+
+A config's file is named after its Hugging Face id, with ``--`` for the slash, as in
+``deepseek-ai--DeepSeek-R1_config.json``. What a config does not say (label, other names, the
+published size) is in the table below.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from planner.inputs import checks, params
+from planner.inputs.catalog import preset_folder
+from planner.inputs.huggingface.config import from_hf_config
+from planner.inputs.huggingface.import_model import read_config, to_toml
+
+FOLDER = preset_folder() / "models"
+
+
+class About(NamedTuple):
+    """What to call a model, and how large its publisher says it is."""
+
+    name: str
+    label: str
+    published: float  # parameters of the text model, billions
+    aliases: tuple[str, ...] = ()
+    note: str = ""
+
+
+MODELS = {
+    "meta-llama/Meta-Llama-3.1-8B": About(
+        "llama-3.1-8b", "Llama 3.1 8B", 8.03, ("llama-8b", "llama-3.1-8b-instruct", "meta-llama-3.1-8b")
+    ),
+    "meta-llama/Meta-Llama-3.1-70B": About(
+        "llama-3.1-70b",
+        "Llama 3.1 70B",
+        70.6,
+        (
+            "llama-70b",
+            "llama-3.1-70b-instruct",
+            "llama-3.3-70b",
+            "llama-3.3-70b-instruct",
+            "meta-llama-3.1-70b",
+        ),
+        "Llama 3.3 70B has the same shape",
+    ),
+    "meta-llama/Meta-Llama-3.1-405B": About(
+        "llama-3.1-405b",
+        "Llama 3.1 405B",
+        406,
+        ("llama-405b", "llama-3.1-405b-instruct", "meta-llama-3.1-405b"),
+    ),
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct": About(
+        "llama-4-scout",
+        "Llama 4 Scout 17B-16E",
+        107.77,
+        ("scout", "llama-4-scout-17b-16e", "llama-4-scout-17b-16e-instruct"),
+        "published as 109B with its vision tower",
+    ),
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct": About(
+        "llama-4-maverick",
+        "Llama 4 Maverick 17B-128E",
+        400,
+        ("maverick", "llama-4-maverick-17b-128e", "llama-4-maverick-17b-128e-instruct"),
+    ),
+    "Qwen/Qwen3-8B": About("qwen3-8b", "Qwen3 8B", 8.2),
+    "Qwen/Qwen3-32B": About("qwen3-32b", "Qwen3 32B", 32.8),
+    "Qwen/Qwen3-30B-A3B": About("qwen3-30b-a3b", "Qwen3 30B-A3B", 30.5, ("qwen3-30b",)),
+    "Qwen/Qwen3-235B-A22B": About("qwen3-235b-a22b", "Qwen3 235B-A22B", 235, ("qwen3-235b",)),
+    "Qwen/Qwen3-Coder-480B-A35B-Instruct": About(
+        "qwen3-coder-480b",
+        "Qwen3 Coder 480B-A35B",
+        480,
+        ("qwen3-coder", "qwen3-coder-480b-a35b", "qwen3-coder-480b-a35b-instruct"),
+    ),
+    "Qwen/Qwen3.5-27B": About("qwen3.5-27b", "Qwen3.5 27B", 27),
+    "Qwen/Qwen3.5-397B-A17B": About("qwen3.5-397b-a17b", "Qwen3.5 397B-A17B", 397, ("qwen3.5-397b",)),
+    "deepseek-ai/DeepSeek-R1": About("deepseek-r1", "DeepSeek R1", 671, ("r1", "deepseek-r1-0528")),
+    "deepseek-ai/DeepSeek-V3": About(
+        "deepseek-v3",
+        "DeepSeek V3",
+        671,
+        ("v3", "deepseek-v3-0324", "deepseek-v3.1"),
+        "DeepSeek R1 has the same shape",
+    ),
+    "deepseek-ai/DeepSeek-V3.2": About("deepseek-v3.2", "DeepSeek V3.2", 671, ("v3.2", "deepseek-v3.2-exp")),
+    "deepseek-ai/DeepSeek-V4-Flash": About(
+        "deepseek-v4-flash", "DeepSeek V4 Flash", 284, ("v4-flash",), "fitted to no kernel or run of its own"
+    ),
+    "deepseek-ai/DeepSeek-V4-Pro": About(
+        "deepseek-v4-pro",
+        "DeepSeek V4 Pro",
+        1600,
+        ("v4", "v4-pro", "deepseek-v4"),
+        "published as 1.6T, its layers add up to 1.57T; fitted to no kernel or run of its own",
+    ),
+    "moonshotai/Kimi-K2-Instruct": About(
+        "kimi-k2", "Kimi K2", 1026.4, ("kimi", "kimi-k2-instruct"), "published as 1T"
+    ),
+    "moonshotai/Kimi-K2.5": About(
+        "kimi-k2.5", "Kimi K2.5", 1026.4, (), "published as 1T, vision tower included"
+    ),
+    "openai/gpt-oss-20b": About("gpt-oss-20b", "gpt-oss 20B", 20.9, ("oss-20b",)),
+    "openai/gpt-oss-120b": About("gpt-oss-120b", "gpt-oss 120B", 116.8, ("oss-120b",)),
+    "mistralai/Mixtral-8x7B-v0.1": About("mixtral-8x7b", "Mixtral 8x7B", 46.7, ("mixtral-8x7b-v0.1",)),
+    "mistralai/Mixtral-8x22B-v0.1": About("mixtral-8x22b", "Mixtral 8x22B", 141, ("mixtral-8x22b-v0.1",)),
+    "MiniMaxAI/MiniMax-M2.5": About(
+        "minimax-m2.5", "MiniMax M2.5", 230, ("minimax-m2",), "MiniMax M2, M2.1 and M2.7 have the same shape"
+    ),
+    "zai-org/GLM-5-FP8": About("glm-5", "GLM-5", 744, ("glm5", "glm-5-fp8")),
+    "google/gemma-4-26B-A4B": About(
+        "gemma-4-26b-a4b", "Gemma 4 26B-A4B", 25.2, ("gemma-4-26b", "gemma-4-26b-a4b-it")
+    ),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": About(
+        "nemotron-super-49b",
+        "Llama 3.3 Nemotron Super 49B",
+        49,
+        ("llama-3-3-nemotron-super-49b-v1", "llama-3.3-nemotron-super-49b"),
+        "the published size is its name's; its layers add up to 49.9B",
+    ),
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-FP8": About(
+        "nemotron-3-super-120b",
+        "Nemotron 3 Super 120B-A12B",
+        120,
+        ("nemotron-3-super", "nvidia-nemotron-3-super-120b-a12b-fp8", "nemotron-3-super-120b-a12b"),
+    ),
+}
+
+
+def main(paths: list[str]) -> int:
+    """Write a preset for each config; returns the exit status."""
+    for path in map(Path, paths):
+        identity = path.stem.removesuffix("_config").replace("--", "/")
+        if identity not in MODELS:
+            print(f"{path}: {identity} is not in the table of this script", file=sys.stderr)
+            return 1
+        about = MODELS[identity]
+        spec, not_understood = from_hf_config(read_config(path), about.name)
+        spec = replace(
+            spec,
+            label=about.label,
+            published_params=float(round(about.published * 1e9)),
+            source=f"config.json of {identity} on Hugging Face",
+            notes=(*spec.notes, *([about.note] if about.note else [])),
+        )
+        checks.model(spec, path.name)
+        extra = {"aliases": list(about.aliases)} if about.aliases else {}
+        text = to_toml(spec, "Written by planner.inputs.huggingface.make_presets.", extra)
+        (FOLDER / f"{about.name}.toml").write_text(text, encoding="utf-8")
+        print(
+            f"{about.name:24} {params.total(spec) / 1e9:8.2f} B, published {about.published:g} B,"
+            f" active {params.active(spec) / 1e9:6.2f} B  {', '.join(not_understood)}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""Scenario TOML: `schema = 1`, `base`, `note`, then only the fields that differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import InputError, unknown
+from planner.inputs import toml_tables
+from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
+from planner.inputs.scenario import Scenario
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+
+SCHEMA = 1
+_OTHER_KEYS = ("schema", "base", "note", "aliases")
+
+
+def read(source: Path | str, catalog: Catalog) -> Scenario:
+    """A scenario from a file (a Path) or from TOML text (a str).
+
+    Keys are those of `planner.inputs.fields` and their aliases; values are numbers in SI units or texts
+    as a user types them ("16k", "20ms"). Fields that are not given are those of the scenario
+    named in `base`, or the defaults.
+
+    Raises
+    ------
+    InputError
+        For text that is not TOML, another schema, an unknown key (with the nearest known one), a
+        value out of range, an unknown preset, or a `base` that leads back to the file itself.
+    """
+    return _read(source, catalog, ())
+
+
+def _read(source: Path | str, catalog: Catalog, above: tuple[Path, ...]) -> Scenario:
+    if isinstance(source, Path):
+        where, text = source.name, toml_tables.read_text(source)
+        above = (*above, source.resolve())
+    else:
+        where, text = "scenario", source
+    table = toml_tables.parse_toml(text, where)
+    schema = table.get("schema")
+    if schema != SCHEMA or isinstance(schema, bool):
+        raise InputError(f"{where}: schema", schema, f"the first line is schema = {SCHEMA}")
+    scenario = _base(table.get("base"), where, catalog, above)
+    given: set[str] = set()
+    for key, value in table.items():
+        if key in _OTHER_KEYS:
+            continue
+        try:
+            field = lookup(key)
+        except InputError:
+            raise unknown(where, key, (*BY_KEY, *_OTHER_KEYS)) from None
+        if field.key in given:
+            raise InputError(f"{where}: {key}", value, f"{field.key} once, not twice")
+        given.add(field.key)
+        try:
+            scenario = field.set(scenario, _value(field, value, catalog))
+        except InputError as error:
+            raise InputError(f"{where}: {key}", error.value, error.accepted) from None
+    return check(scenario)
+
+
+def _base(name: object, where: str, catalog: Catalog, above: tuple[Path, ...]) -> Scenario:
+    if name is None:
+        return Scenario()
+    if not isinstance(name, str):
+        raise InputError(f"{where}: base", name, "the name of a scenario")
+    path = catalog.scenario_path(name)
+    if path.resolve() in above:
+        raise InputError(f"{where}: base", name, "another scenario; this one leads back to itself")
+    return _read(path, catalog, above)
+
+
+def _value(field: Field, value: Any, catalog: Catalog) -> Any:
+    if field.catalog and isinstance(value, str):
+        return catalog.canonical(field.catalog, value)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(field.key, str(value)[:20], field.accepted)
+    return field.parse(value) if isinstance(value, str) else field.check(value)
+
+
+def write(
+    scenario: Scenario, base: str | None = None, *, catalog: Catalog | None = None, note: str = ""
+) -> str:
+    """A scenario as TOML text that `read` gives back exactly.
+
+    Parameters
+    ----------
+    scenario
+        What to write.
+    base
+        Name of a scenario in the catalog: only the fields that differ from it are written. None:
+        those that differ from the defaults.
+    catalog
+        Where `base` is looked up; the installed presets by default.
+    note
+        One line on what the scenario stands for.
+
+    Raises InputError if `base` is unknown.
+    """
+    import tomli_w
+
+    if base is not None and catalog is None:
+        from planner.inputs.catalog import load
+
+        catalog = load()
+    below = catalog.scenario(base) if base is not None and catalog is not None else Scenario()
+    table: dict[str, Any] = {"schema": SCHEMA}
+    if base is not None:
+        table["base"] = base
+    if note:
+        table["note"] = note
+    for field in FIELDS:
+        value = field.get(scenario)
+        if value != field.get(below):
+            table[field.key] = _written(field, value)
+    return tomli_w.dumps(table)
+
+
+def _written(field: Field, value: Any) -> Any:
+    """As a user would type it where that is exact, the plain number elsewhere."""
+    if value is None:
+        return field.none
+    if field.kind not in ("tokens", "seconds", "share"):
+        return value
+    text = field.format(value)
+    try:
+        exact = not text[-1].isdigit() and field.parse(text) == value
+    except InputError:
+        exact = False
+    return text if exact else value

@@ -1,0 +1,78 @@
+"""Pareto fronts: the design points that no other point beats."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.arrays import IntArray
+
+
+def pareto(x: npt.ArrayLike, y: npt.ArrayLike) -> IntArray:
+    """Indices of the points that no other point beats in both coordinates, larger being better.
+
+    Parameters
+    ----------
+    x, y
+        One value per point, shape (n,). A point with a nan or an infinity is never on the front;
+        of equal points the first is.
+
+    Returns
+    -------
+    Indices, shape (m,): `x` strictly ascending along them, `y` strictly descending. O(n log n).
+
+    >>> pareto([1.0, 3.0, 2.0, 2.0], [9.0, 4.0, 5.0, 6.0]).tolist()
+    [0, 3, 1]
+    """
+    x = np.asarray(x, dtype=np.float64)
+    y = np.asarray(y, dtype=np.float64)
+    index = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    # One cheap sort leaves the front and a few ties with it; only those are worth the careful sort.
+    index = index[np.argsort(-x[index])]
+    index = np.sort(index[y[index] >= np.maximum.accumulate(y[index])])
+    index = index[np.lexsort((-y[index], -x[index]))]
+    height = y[index]
+    above = np.ones(len(index), dtype=np.bool_)
+    above[1:] = height[1:] > np.maximum.accumulate(height)[:-1]
+    return index[above][::-1]
+
+
+def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike) -> IntArray:
+    """Indices of the instances worth matching, ascending: what integer packing could ever miss.
+
+    Instance A makes B superfluous when A is no slower and as many A as fit into B's GPUs serve no
+    fewer requests:
+
+        latency_A <= latency_B  and  floor(gpus_B / gpus_A) * rate_A >= rate_B
+
+    Any deployment with B then has an equal or better one with A, on no more GPUs, under any budget,
+    headroom and latency limit. Of equal instances the first stays.
+
+    Parameters
+    ----------
+    latency_s
+        Latency that the limit applies to (FTL of prefill, TTL of decode), seconds, shape (n,).
+    gpus
+        GPUs of one instance, at least 1, shape (n,).
+    requests_per_s
+        Rate of one instance, shape (n,). Points with a rate that is not positive, or with a
+        latency or a rate that is not finite, are dropped.
+
+    >>> prune([0.1, 0.1, 0.2], [1, 4, 4], [1.0, 3.9, 5.0]).tolist()  # four of the first beat the second
+    [0, 2]
+    """
+    latency_s = np.asarray(latency_s, dtype=np.float64)
+    gpus = np.asarray(gpus, dtype=np.int64)
+    rate = np.asarray(requests_per_s, dtype=np.float64)
+    usable = np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0)
+    some = np.flatnonzero(usable)
+    some = some[np.argsort(gpus[some], kind="stable")]
+    sizes, counts = np.unique(gpus[some], return_counts=True)
+    ends = np.cumsum(counts)
+    kept = np.empty(0, dtype=np.int64)
+    for size, start, end in zip(sizes, ends - counts, ends, strict=True):
+        rivals = np.concatenate((kept, some[start:end]))  # smaller ones win ties
+        packed_rate = size // gpus[rivals] * rate[rivals]
+        front = rivals[pareto(-latency_s[rivals], packed_rate)]
+        kept = np.concatenate((kept, front[gpus[front] == size]))
+    return np.sort(kept)

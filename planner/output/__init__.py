@@ -1,0 +1,1 @@
+"""A plan as words, text, Markdown and data. Pure: a plan in, strings out."""

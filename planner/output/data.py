@@ -1,0 +1,190 @@
+"""A plan as data: JSON for programs, CSV of the frontier for spreadsheets. SI units."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from planner.inputs.fields import FIELDS
+from planner.planning.bands import SHARE
+
+if TYPE_CHECKING:
+    from planner.planning.bands import Band
+    from planner.planning.result import Frontier, Plan, PoolPlan, Serving
+
+CSV_COLUMNS = (
+    "kind",
+    "tokens_per_s_per_user",
+    "tokens_per_s_per_gpu",
+    "ctx_gen_ratio",
+    "gpus",
+    "prefill",
+    "decode",
+)
+
+
+def to_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data, SI units: what `plan --json` prints.
+
+    Every value is valid JSON: an infinite or undefined number is None, and so is a way of serving
+    that does not exist ("disaggregated", "colocated", "mix") and "infeasible" where a plan was found.
+    """
+    infeasible = plan.infeasible and {
+        "reasons": [{"limit": r[0], "points": r[1], "text": r[2]} for r in plan.infeasible.reasons],
+        "relax": [{"field": r.field, "value": r.value, "text": r.text} for r in plan.infeasible.relax],
+    }
+    document = {
+        "status": plan.status,
+        "choice": plan.choice or None,
+        "scenario": {field.key: field.get(plan.scenario) for field in FIELDS},
+        "disaggregated": plan.disaggregated
+        and {**_split(plan.disaggregated), **_banded(plan.disaggregated, plan.bands.get("disaggregated"))},
+        "colocated": plan.colocated
+        and {**_colocated(plan.colocated), **_banded(plan.colocated, plan.bands.get("colocated"))},
+        "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.mix.serving, pools=True)},
+        "frontier": {
+            "disaggregated": _points(plan.frontier_disaggregated),
+            "colocated": _points(plan.frontier_colocated),
+        },
+        "design_points": dict(plan.design_points),
+        "seconds": dict(plan.seconds),
+        "infeasible": infeasible,
+        "notes": list(plan.notes),
+        "bands": {
+            "share": SHARE,
+            **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
+        },
+    }
+    clean: dict[str, Any] = _clean(document)
+    return clean
+
+
+def to_json(plan: Plan, *, indent: int | None = 2) -> str:
+    """`to_dict` as text. Never contains NaN or Infinity, which JSON has not."""
+    return json.dumps(to_dict(plan), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def to_csv(plan: Plan) -> str:
+    """Both frontiers, one row per point, with a header; six digits, empty where a column has no meaning."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for kind in ("disaggregated", "colocated"):
+        frontier = plan.frontier_disaggregated if kind == "disaggregated" else plan.frontier_colocated
+        for point in _clean(_points(frontier)):
+            shown = {
+                key: f"{value:.6g}" if isinstance(value, float) else value for key, value in point.items()
+            }
+            writer.writerow({"kind": kind, **shown})
+    return out.getvalue()
+
+
+def _split(serving: Serving) -> dict[str, Any]:
+    return {"prefill": _pool(serving.prefill), "decode": _pool(serving.decode), **_serving(serving)}
+
+
+def _colocated(serving: Serving) -> dict[str, Any]:
+    """One pool: its fields stand beside the totals, and once more under "pool"."""
+    pool = _pool(serving.colocated)
+    return {**pool, **_serving(serving), "pool": pool}
+
+
+def _serving(serving: Serving, *, pools: bool = False) -> dict[str, Any]:
+    listed = {"pools": [_pool(pool) for pool in serving.pools]} if pools else {}
+    return {
+        **listed,
+        "gpus": serving.gpus,
+        "ctx_gen_ratio": serving.ctx_gen_ratio,
+        "requests_per_s": serving.requests_per_s,
+        "tokens_per_s_per_gpu": serving.tokens_per_s_per_gpu,
+        "tokens_per_s_per_user": serving.tokens_per_s_per_user,
+        "ftl_s": serving.ftl_s,
+        "ttl_s": serving.ttl_s,
+        "kv_egress_bytes_per_s_per_gpu": serving.kv_egress_bytes_per_s_per_gpu,
+        "kv_ingress_bytes_per_s_per_gpu": serving.kv_ingress_bytes_per_s_per_gpu,
+        "kv_transfer_s": serving.kv_transfer_s,
+        "usd_per_million_tokens": serving.usd_per_million_tokens,
+        "watts": serving.watts,
+        "solver": {
+            "status": serving.solver.status,
+            "gap": serving.solver.gap,
+            "seconds": serving.solver.seconds,
+        },
+    }
+
+
+def _banded(serving: Serving, band: Band | None) -> dict[str, list[float]]:
+    """The ranges that hold 80 % of what was measured, beside the predictions; none without measurements."""
+    if band is None:
+        return {}
+    return {
+        f"{key}_band": [getattr(serving, key) * factor for factor in factors]
+        for key, factors in (
+            ("ftl_s", band.ftl),
+            ("ttl_s", band.ttl),
+            ("tokens_per_s_per_gpu", band.throughput),
+            ("tokens_per_s_per_user", band.throughput),
+        )
+    }
+
+
+def _pool(pool: PoolPlan) -> dict[str, Any]:
+    layout, memory = pool.layout, pool.memory
+    return {
+        "phase": pool.phase,
+        "layout": {
+            "tp": layout.tp,
+            "pp": layout.pp,
+            "ep": layout.ep,
+            "attention_dp": layout.attention_dp,
+            "moe_tp": layout.moe_tp,
+            "label": layout.label,
+        },
+        "mode": pool.mode or None,
+        "chunk_tokens": pool.chunk_tokens,
+        "batch": pool.batch,
+        "gpus_per_instance": layout.gpus,
+        "instances": pool.instances,
+        "gpus": pool.gpus,
+        "ftl_s": pool.ftl_s,
+        "ttl_s": pool.ttl_s,
+        "requests_per_s": pool.requests_per_s,
+        "utilisation": pool.utilisation,
+        "memory": {
+            "weights_bytes": memory.weights_bytes,
+            "kv_bytes": memory.kv_bytes,
+            "activation_bytes": memory.activation_bytes,
+            "reserve_bytes": memory.reserve_bytes,
+            "capacity_bytes": memory.capacity_bytes,
+            "used_share": memory.used_share,
+        },
+        "breakdown": [{"name": o.name, "seconds": o.seconds, "light_s": o.light_s} for o in pool.breakdown],
+    }
+
+
+def _points(frontier: Frontier) -> list[dict[str, Any]]:
+    columns = (
+        frontier.tokens_per_s_per_user.tolist(),
+        frontier.tokens_per_s_per_gpu.tolist(),
+        frontier.ctx_gen_ratio.tolist(),
+        [round(g) if math.isfinite(g) else g for g in frontier.gpus.tolist()],
+        frontier.prefill,
+        frontier.decode,
+    )
+    return [dict(zip(CSV_COLUMNS[1:], row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _clean(value: Any) -> Any:
+    """The value with numpy scalars made plain and undefined numbers made None."""
+    if isinstance(value, Mapping):
+        return {str(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item) for item in value]
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    plain = value.item() if hasattr(value, "item") else value
+    return plain if not isinstance(plain, float) or math.isfinite(plain) else None

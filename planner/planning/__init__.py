@@ -1,0 +1,1 @@
+"""The answer: a scenario is resolved, swept, matched and becomes a `Plan`."""

@@ -1,0 +1,82 @@
+"""The one entry point: a scenario in, a plan out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from planner.inputs import catalog as presets
+from planner.inputs.catalog import Catalog
+from planner.inputs.scenario import Scenario
+from planner.planning import bands, frontiers, solve, sweep, why_not
+from planner.planning.resolve import prepare
+from planner.planning.result import Frontier, Plan
+from planner.simulate.points import Stopped
+
+__all__ = ["Stopped", "plan"]
+
+
+def plan(
+    scenario: Scenario,
+    catalog: Catalog | None = None,
+    *,
+    should_stop: Callable[[], bool] | None = None,
+    on_frontier: Callable[[Frontier, Frontier], None] | None = None,
+) -> Plan:
+    """Answer a scenario: sweep, match, compare.
+
+    Parameters
+    ----------
+    scenario
+        What the user set; names are looked up in `catalog` (the installed presets by default).
+    should_stop
+        Asked every few milliseconds of the sweep; when it turns true the sweep ends with Stopped.
+    on_frontier
+        Called with the disaggregated and the co-located frontier as soon as they are known, before
+        the integer program runs.
+
+    Raises
+    ------
+    InputError
+        For a value that cannot be used: one line naming field, value and what is accepted.
+    Stopped
+        When asked to stop.
+    """
+    start = time.perf_counter()
+    question = prepare(scenario, catalog or presets.load())
+    points = sweep.run(question, scenario.fleet.gpus, should_stop)
+    matching = time.perf_counter()
+    found = frontiers.candidates(question, points)
+    split = frontiers.split(question, points, found)
+    together = frontiers.together(question, points, found)
+    if on_frontier is not None:
+        on_frontier(split, together)
+    if should_stop is not None and should_stop():
+        raise Stopped
+    choice = solve.choose(question, points, found)
+    best = solve.better(question, choice.disaggregated, choice.colocated)
+    chosen = best
+    if scenario.mix and choice.mix is not None:
+        chosen = solve.better(question, best, choice.mix.serving)
+    reasons = None
+    if chosen is None:
+        reasons = why_not.infeasible(question, points, should_stop)
+    end = time.perf_counter()
+    return Plan(
+        status="infeasible" if chosen is None else chosen.solver.status,
+        choice="" if best is None else "disaggregated" if best is choice.disaggregated else "colocated",
+        scenario=scenario,
+        disaggregated=choice.disaggregated,
+        colocated=choice.colocated,
+        mix=choice.mix,
+        frontier_disaggregated=split,
+        frontier_colocated=together,
+        design_points=points.design_points,
+        seconds={"simulate": points.seconds, "match": end - matching, "total": end - start},
+        infeasible=reasons,
+        notes=question.notes,
+        bands=bands.bands(question),
+        kernels=question.setup.machine.kernels.used(),
+        link_bytes_per_s=question.link_bytes_per_s,
+        alternatives=frontiers.alternatives(question, points, found),
+    )

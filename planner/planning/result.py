@@ -1,0 +1,180 @@
+"""What a plan is: one immutable answer, ready to be drawn, printed or saved. SI units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from planner.arrays import FloatArray
+from planner.inputs.kernels import Provenance
+from planner.inputs.scenario import Scenario
+from planner.planning.bands import Band
+from planner.simulate.space import LayoutChoice as LayoutChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """Bytes on the fullest GPU of an instance."""
+
+    weights_bytes: float
+    kv_bytes: float
+    activation_bytes: float
+    reserve_bytes: float
+    capacity_bytes: float
+
+    @property
+    def used_share(self) -> float:
+        """Share of the GPU's memory in use."""
+        used = self.weights_bytes + self.kv_bytes + self.activation_bytes + self.reserve_bytes
+        return used / self.capacity_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTime:
+    """Where a step's time goes: one line of the breakdown."""
+
+    name: str
+    seconds: float
+    light_s: float  # the same work at the speed of light
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """The instances of one phase. Rates are of the whole pool; latencies of one request."""
+
+    phase: str  # prefill, decode or colocated
+    layout: LayoutChoice
+    instances: int
+    batch: int  # sequences in flight per instance
+    chunk_tokens: int  # prompt tokens per chunk (prefill, piggybacked co-located); 0 means no prompt work
+    mode: str  # "", or for co-located "inflight" or "piggyback"
+    ftl_s: float  # nan where the phase has none
+    ttl_s: float
+    requests_per_s: float  # capacity of the pool
+    utilisation: float  # share of that capacity the plan uses
+    memory: MemoryUse
+    breakdown: tuple[OperatorTime, ...]  # of one forward pass
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the pool."""
+        return self.instances * self.layout.gpus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverReport:
+    """What the integer program says of its own answer."""
+
+    status: str  # optimal, feasible (time limit), infeasible
+    gap: float  # relative optimality gap
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """One way to serve the scenario, as numbers that can be compared across ways."""
+
+    pools: tuple[PoolPlan, ...]  # prefill pools, then decode pools; or co-located pools
+    gpus: int
+    requests_per_s: float
+    tokens_per_s_per_gpu: float  # output tokens over the GPUs of all pools
+    tokens_per_s_per_user: float
+    ftl_s: float
+    ttl_s: float
+    usd_per_million_tokens: float
+    watts: float
+    solver: SolverReport
+    ctx_gen_ratio: float = float("nan")  # prefill GPUs over decode GPUs; nan when not split
+    kv_egress_bytes_per_s_per_gpu: float = float("nan")
+    kv_ingress_bytes_per_s_per_gpu: float = float("nan")
+    kv_transfer_s: float = 0.0  # what moving the cache adds to the first token
+
+    @property
+    def prefill(self) -> PoolPlan:
+        """The (first) prefill pool of a split."""
+        return next(p for p in self.pools if p.phase == "prefill")
+
+    @property
+    def decode(self) -> PoolPlan:
+        """The (first) decode pool of a split."""
+        return next(p for p in self.pools if p.phase == "decode")
+
+    @property
+    def colocated(self) -> PoolPlan:
+        """The (first) co-located pool."""
+        return next(p for p in self.pools if p.phase == "colocated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frontier:
+    """Best throughput at each interactivity: arrays of one length, tokens_per_s_per_user ascending.
+
+    Under a GPU budget total throughput descends along it; without one, throughput per GPU.
+    """
+
+    tokens_per_s_per_user: FloatArray
+    tokens_per_s_per_gpu: FloatArray
+    ctx_gen_ratio: FloatArray  # nan for co-located
+    gpus: FloatArray
+    prefill: tuple[str, ...]  # layout labels ("" for co-located)
+    decode: tuple[str, ...]  # layout labels (the co-located layout there)
+    cloud_x: FloatArray  # other deployments within the FTL limit, thinned for drawing
+    cloud_y: FloatArray  # tokens/s per GPU: of the budget where there is one, else of those in use
+    ftl_s: FloatArray  # first token, moving the cache included
+    usd_per_million_tokens: FloatArray  # of output tokens
+
+    def __len__(self) -> int:
+        return len(self.tokens_per_s_per_user)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxation:
+    """The smallest change of one input that makes the scenario feasible."""
+
+    field: str  # key of planner.inputs.fields, e.g. "ttl"
+    value: float | str | None  # the value that would do, SI units; None lifts the limit
+    text: str  # "ttl 5 ms -> 7.3 ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Infeasible:
+    """Why nothing fits: counts by the first limit that fails, and what would help."""
+
+    reasons: tuple[tuple[str, int, str], ...]  # (limit, points it stops first, sentence with the best value)
+    relax: tuple[Relaxation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """The plan when pools may mix layouts and idle GPUs may serve co-located."""
+
+    serving: Serving
+    gain: float  # throughput over the best single-layout plan, minus one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The answer to a scenario."""
+
+    status: str  # optimal, feasible, infeasible
+    choice: str  # disaggregated, colocated or "" when infeasible
+    scenario: Scenario
+    disaggregated: Serving | None
+    colocated: Serving | None
+    mix: Mix | None
+    frontier_disaggregated: Frontier
+    frontier_colocated: Frontier
+    design_points: Mapping[str, int]  # prefill, decode, colocated
+    seconds: Mapping[str, float]  # simulate, match, total
+    infeasible: Infeasible | None = None
+    notes: tuple[str, ...] = field(default=())  # assumptions worth knowing: inherited constants, formats
+    bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
+    kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
+    link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
+    # the best deployment of each layout at the limits, split and co-located, the best first
+    alternatives: tuple[Frontier, Frontier] | None = None
+
+    @property
+    def chosen(self) -> Serving | None:
+        """The serving that `choice` names."""
+        return {"disaggregated": self.disaggregated, "colocated": self.colocated}.get(self.choice)

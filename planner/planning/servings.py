@@ -1,0 +1,197 @@
+"""From chosen rows of points to the objects of a plan: pools with memory, breakdown and rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.planning.resolve import Question
+from planner.planning.result import LayoutChoice, MemoryUse, OperatorTime, PoolPlan, Serving, SolverReport
+from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
+from planner.simulate.operators.roofline import Cost
+from planner.simulate.points import MODES, Points
+from planner.simulate.space import EXCHANGES, Layouts
+
+SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """Some instances of one design point."""
+
+    points: Points
+    row: int
+    instances: int
+
+    @property
+    def requests_per_s(self) -> float:
+        """Capacity of these instances."""
+        return self.instances * float(self.points.requests_per_s[self.row])
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of these instances."""
+        return self.instances * round(float(self.points.gpus[self.row]))
+
+
+def tokens_per_request(osl: int) -> int:
+    """Tokens that decode makes for a request; the first of its `osl` comes from prefill."""
+    return osl - 1
+
+
+def _layout(pick: Pick) -> tuple[Layouts, str, LayoutChoice]:
+    points = pick.points
+    index = np.array([points.layout[pick.row]], dtype=np.intp)
+    one = points.layouts.take(index)
+    chunked = points.phase == "prefill"
+    return one, EXCHANGES[int(one.exchange()[0])], one.choice(0, chunked)
+
+
+def _breakdown(ledger: forward.Ledger) -> tuple[OperatorTime, ...]:
+    def line(name: str, cost: Cost) -> OperatorTime:
+        return OperatorTime(
+            name=name,
+            seconds=float(np.ravel(cost.seconds)[0]),
+            light_s=float(np.ravel(cost.light_s)[0]),
+        )
+
+    lines = [line(name, cost) for name, cost in ledger.parts.items()]
+    lines.append(line("output head", ledger.head))
+    return tuple(sorted((li for li in lines if li.seconds > 0), key=lambda li: -li.seconds))
+
+
+def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
+    """A pool with everything a user asks of it: memory of the fullest GPU, where a pass's time goes.
+
+    `used_per_s` is the request rate that the plan sends to these instances.
+    """
+    points, row, setup = pick.points, pick.row, question.setup
+    traffic = question.scenario.traffic
+    at, exchange, layout = _layout(pick)
+    per_rank = float(points.batch[row]) / layout.attention_dp
+    chunk = float(points.chunk_tokens[row])
+    mode = MODES[int(points.mode[row])]
+    if points.phase == "prefill":
+        chunks = np.round(traffic.isl / chunk)
+        ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
+        held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
+        cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(traffic.isl))
+        tokens = per_rank * traffic.isl / chunks
+    else:
+        batch = per_rank / layout.pp
+        if mode == "piggyback":
+            ledger = colocated.mixed_pass(setup, at, exchange, batch, chunk, traffic.isl, traffic.osl)
+        else:
+            mtp = question.scenario.mtp if points.phase == "decode" else 0
+            ledger = decode.step(setup, at, exchange, batch, traffic.isl, traffic.osl, mtp)
+        mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
+        cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
+        tokens = batch + chunk
+    weights = float(memory.weight_bytes(setup.model, setup.precision, at)[0])
+    return PoolPlan(
+        phase=points.phase,
+        layout=layout,
+        instances=pick.instances,
+        batch=round(float(points.batch[row])),
+        chunk_tokens=round(chunk),
+        mode=mode,
+        ftl_s=float(points.ftl_s[row]),
+        ttl_s=float(points.ttl_s[row]),
+        requests_per_s=pick.requests_per_s,
+        utilisation=used_per_s / pick.requests_per_s if pick.requests_per_s else 0.0,
+        memory=MemoryUse(
+            weights_bytes=weights,
+            kv_bytes=float(np.ravel(cache)[0]),
+            activation_bytes=float(np.ravel(memory.activation_bytes(setup.model, at, tokens))[0]),
+            reserve_bytes=setup.machine.engine.reserve_bytes,
+            capacity_bytes=setup.machine.gpu.memory_bytes,
+        ),
+        breakdown=_breakdown(ledger),
+    )
+
+
+def _spend(question: Question, gpus: int, requests_per_s: float) -> tuple[float, float, float]:
+    """(output tokens/s/GPU, $ per million output tokens, watts)."""
+    tokens = requests_per_s * tokens_per_request(question.scenario.traffic.osl)
+    usd = gpus * question.usd_per_gpu_hour / SECONDS_PER_HOUR
+    per_million = 1e6 * usd / tokens if tokens > 0 else math.nan
+    return (tokens / gpus if gpus else math.nan), per_million, gpus * question.system.watts_per_gpu
+
+
+def colocated_serving(
+    question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport
+) -> Serving:
+    """Co-located pools at a total request rate."""
+    capacity = sum(p.requests_per_s for p in picks)
+    pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
+    gpus = sum(p.gpus for p in picks)
+    per_gpu, per_million, watts = _spend(question, gpus, rate)
+    ttl = max(p.ttl_s for p in pools)
+    return Serving(
+        pools=pools,
+        gpus=gpus,
+        requests_per_s=rate,
+        tokens_per_s_per_gpu=per_gpu,
+        tokens_per_s_per_user=1.0 / ttl,
+        ftl_s=max(p.ftl_s for p in pools),
+        ttl_s=ttl,
+        usd_per_million_tokens=per_million,
+        watts=watts,
+        solver=solver,
+    )
+
+
+def split_serving(
+    question: Question,
+    prefills: Sequence[Pick],
+    decodes: Sequence[Pick],
+    beside: Sequence[Pick],
+    split_rate: float,
+    total_rate: float,
+    solver: SolverReport,
+) -> Serving:
+    """Prefill pools, decode pools and (in a mix) co-located instances beside them."""
+    setup, isl = question.setup, question.scenario.traffic.isl
+    shares = []
+    for picks, rate in ((prefills, split_rate), (decodes, split_rate), (beside, total_rate - split_rate)):
+        capacity = sum(p.requests_per_s for p in picks)
+        shares.append([pool(question, p, rate * p.requests_per_s / capacity) for p in picks])
+    pools = tuple(p for share in shares for p in share)
+    gpus = sum(p.gpus for p in pools)
+    per_gpu, per_million, watts = _spend(question, gpus, total_rate)
+
+    def flow(picks: Sequence[Pick]) -> float:
+        """Cache per second and GPU that holds distinct cache, over all of a side's instances."""
+        held = sum(p.instances * float(kv_transfer.holders(setup.model, _layout(p)[0])[0]) for p in picks)
+        moved = memory.distinct_kv_bytes(setup.model, setup.precision, isl)
+        return split_rate * moved / held if held else math.nan
+
+    added = 0.0
+    for pick in prefills:
+        at, _, _ = _layout(pick)
+        ftl = float(pick.points.ftl_s[pick.row])
+        extra = kv_transfer.added_ftl_s(setup.model, setup.precision, at, isl, ftl, question.link_bytes_per_s)
+        added = max(added, float(np.ravel(extra)[0]))
+    prefill_gpus = sum(p.gpus for p in prefills)
+    decode_gpus = sum(p.gpus for p in decodes)
+    ttl = max(p.ttl_s for p in pools if p.phase != "prefill")
+    first = [p.ftl_s + (added if p.phase == "prefill" else 0.0) for p in pools if p.phase != "decode"]
+    return Serving(
+        pools=pools,
+        gpus=gpus,
+        requests_per_s=total_rate,
+        tokens_per_s_per_gpu=per_gpu,
+        tokens_per_s_per_user=1.0 / ttl,
+        ftl_s=max(first),
+        ttl_s=ttl,
+        usd_per_million_tokens=per_million,
+        watts=watts,
+        solver=solver,
+        ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
+        kv_egress_bytes_per_s_per_gpu=flow(prefills),
+        kv_ingress_bytes_per_s_per_gpu=flow(decodes),
+        kv_transfer_s=added,
+    )

@@ -1,0 +1,66 @@
+"""The sweep: every design point of all three phases for one question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.errors import InputError
+from planner.planning.resolve import Question
+from planner.simulate import colocated, decode, kv_transfer, prefill, space
+from planner.simulate.points import Points
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Simulated points of the three phases, and the first-token latency a user of the split sees."""
+
+    prefill: Points
+    decode: Points
+    colocated: Points
+    split_ftl_s: FloatArray  # of each prefill point, KV transfer included
+    seconds: float
+
+    @property
+    def design_points(self) -> dict[str, int]:
+        """Points simulated, by phase."""
+        return {p.phase: len(p) for p in (self.prefill, self.decode, self.colocated)}
+
+
+def run(question: Question, budget: int | None, should_stop: Callable[[], bool] | None = None) -> Sweep:
+    """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
+
+    Raises `planner.simulate.points.Stopped` when `should_stop()` turns true, InputError for a
+    system without kernel constants that the model needs.
+    """
+    start = time.perf_counter()
+    setup, scenario = question.setup, question.scenario
+    domain = setup.machine.fabric.scale_up_gpus
+    limit = space.instance_limit(domain, scenario.fleet.instance_gpus, budget)
+
+    def at(phase: str) -> space.Layouts:
+        return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+
+    isl, osl = scenario.traffic.isl, scenario.traffic.osl
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            first = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
+            tokens = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
+            both = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
+    except LookupError as missing:
+        raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
+    layouts = first.layouts.take(first.layout)
+    added = kv_transfer.added_ftl_s(
+        setup.model, setup.precision, layouts, isl, first.ftl_s, question.link_bytes_per_s
+    )
+    return Sweep(
+        prefill=first,
+        decode=tokens,
+        colocated=both,
+        split_ftl_s=np.asarray(first.ftl_s + added),
+        seconds=time.perf_counter() - start,
+    )

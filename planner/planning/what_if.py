@@ -1,0 +1,358 @@
+"""What if: how the answer moves when one input moves, and which single change brings most.
+
+Everything is another plan: `effects`, `curve` and `closest_miss` ask a planner that is passed in, scenario
+by scenario, so that a caller can show each result as it comes and stop between two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from planner.errors import InputError
+from planner.inputs import catalog, fields
+from planner.inputs.fields import Field
+from planner.inputs.scenario import Scenario
+from planner.planning.result import Plan, Relaxation
+
+PlanFn = Callable[[Scenario], Plan]
+
+SHARE = 0.2  # a numeric input goes this much down and up
+NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp", "rate", "price")
+CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
+CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
+SPAN = 8.0  # a curve goes from a SPAN-th of the value to SPAN times it
+LEAST_GAIN = 0.005  # below this a change changes nothing worth telling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """What a plan is judged by; gains are positive where it gets better."""
+
+    name: str
+    unit: str
+    higher: bool
+    of: Callable[[Plan], float]
+
+    def gain(self, plan: Plan, base: Plan) -> float:
+        """Better by this share; nan where either has no answer."""
+        now, before = self.of(plan), self.of(base)
+        if not (now > 0 and before > 0):
+            return math.nan
+        return now / before - 1 if self.higher else before / now - 1
+
+
+def per_gpu(plan: Plan) -> float:
+    """Output tokens/s per GPU of the budget (of the GPUs in use where there is none); nan without a plan.
+
+    The measure of a fleet that is paid for whether it works or not.
+    """
+    serving = plan.chosen
+    if serving is None:
+        return math.nan
+    budget = plan.scenario.fleet.gpus
+    used = 1.0 if budget is None else serving.gpus / budget
+    return serving.tokens_per_s_per_gpu * used
+
+
+def yardstick(scenario: Scenario) -> Yardstick:
+    """What the goal of a scenario asks for."""
+    if scenario.goal == "fewest-gpus":
+        return Yardstick(
+            name="GPUs",
+            unit="GPUs",
+            higher=False,
+            of=lambda plan: float(plan.chosen.gpus) if plan.chosen else math.nan,
+        )
+    if scenario.goal == "cost":
+        return Yardstick(
+            name="cost",
+            unit="$/Mtok",
+            higher=False,
+            of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
+        )
+    return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One input moved."""
+
+    field: str  # key of planner.inputs.fields
+    value: object
+    down: bool = False  # the lower side of a numeric input
+    scenario: Scenario
+
+    @property
+    def text(self) -> str:
+        """`20 ms`, as a form shows it."""
+        return fields.BY_KEY[self.field].format(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a change does."""
+
+    change: Change
+    gain: float  # share by which the yardstick gets better; nan where nothing meets the limits
+    value: float  # of the yardstick
+    ctx_gen_ratio: float
+    choice: str  # disaggregated, colocated, "" where nothing meets the limits
+    problem: str = ""  # why there is no plan: one line
+
+
+def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Change, ...]:
+    """Every single change worth trying: numbers 20 % down and up, every other choice.
+
+    Parameters
+    ----------
+    names
+        Preset names by field key, for the fields with a catalog ("engine", "system").
+    """
+    found: list[Change] = []
+    for key in NUMERIC:
+        field = fields.BY_KEY[key]
+        value = field.get(scenario)
+        if key == "rate" and (scenario.goal == "throughput" or value is None):
+            continue  # throughput does not ask for a rate
+        if key == "price" and (scenario.goal != "cost" or value is None):
+            continue  # only the cost moves, and in proportion
+        for down in (True, False):
+            moved = _moved(field, value, down)
+            if moved != value:
+                found.append(_change(field, scenario, moved, down=down))
+    for key in CHOICES:
+        field = fields.BY_KEY[key]
+        now = field.get(scenario)
+        known: Sequence[object] = names.get(key, ()) if field.catalog else field.choices
+        if field.kind == "switch":
+            known = (False, True)
+        found += [_change(field, scenario, value) for value in known if value != now]
+    return tuple(found)
+
+
+def _change(field: Field, scenario: Scenario, value: object, *, down: bool = False) -> Change:
+    return Change(field=field.key, value=value, down=down, scenario=field.set(scenario, value))
+
+
+def _moved(field: Field, value: float | None, down: bool) -> float | None:
+    """A fifth down or up; the next step where a fifth is no change, or the value is a count of few."""
+    if value is None or field.key in ("instance-gpus", "mtp", "headroom"):
+        stepped: float | None = field.step(value, -1 if down else 1)
+        return stepped
+    moved = float(f"{value * (1 - SHARE if down else 1 + SHARE):.6g}")
+    if field.integer:
+        moved = math.floor(moved) if down else math.ceil(moved)
+    checked: float | None = field.check(min(max(moved, field.low), field.high))
+    return checked
+
+
+def effects(base: Plan, wanted: Sequence[Change], plan: PlanFn) -> Iterator[Effect]:
+    """The effect of each change on a plan, in turn."""
+    measure = yardstick(base.scenario)
+    for change in wanted:
+        yield effect(base, change, plan, measure)
+
+
+def effect(base: Plan, change: Change, plan: PlanFn, measure: Yardstick) -> Effect:
+    """Plan one change. A value that cannot be used is a problem, not an exception."""
+    problem = ""
+    try:
+        found = plan(change.scenario)
+    except InputError as error:
+        problem = str(error)
+    else:
+        if found.chosen is not None:
+            return Effect(
+                change=change,
+                gain=measure.gain(found, base),
+                value=measure.of(found),
+                ctx_gen_ratio=found.chosen.ctx_gen_ratio,
+                choice=found.choice,
+            )
+        problem = "nothing meets the limits"
+    return Effect(
+        change=change, gain=math.nan, value=math.nan, ctx_gen_ratio=math.nan, choice="", problem=problem
+    )
+
+
+def best(found: Sequence[Effect]) -> Effect | None:
+    """The change with the largest gain; None where none gains anything worth telling.
+
+    What is asked for is no lever: shorter prompts or answers, or a smaller load, are left out.
+    """
+    usable = [e for e in found if e.change.field not in ("isl", "osl", "rate") and e.gain >= LEAST_GAIN]
+    return max(usable, key=lambda e: e.gain, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """The plan at one value of an input; nan where nothing meets the limits."""
+
+    at: float
+    value: float  # of the yardstick
+    ctx_gen_ratio: float
+    choice: str
+
+
+def curve_values(scenario: Scenario, key: str) -> tuple[float, ...]:
+    """The steps of an input around its value, and the value itself; () where it has none ("any")."""
+    field = fields.BY_KEY[key]
+    value = field.get(scenario)
+    if value is None:
+        return ()
+    near = {float(s) for s in field.steps if value / SPAN <= s <= value * SPAN}
+    return tuple(sorted({*near, float(value)}))
+
+
+def curve(scenario: Scenario, key: str, plan: PlanFn) -> Iterator[CurvePoint]:
+    """The answer over the values of one input, all else equal: nearest values first, then outwards."""
+    field = fields.BY_KEY[key]
+    measure = yardstick(scenario)
+    now = field.get(scenario)
+    for at in sorted(curve_values(scenario, key), key=lambda v: abs(math.log(v / now))):
+        value: float = round(at) if field.integer else at
+        try:
+            found = plan(field.set(scenario, value))
+        except InputError:
+            continue
+        chosen = found.chosen
+        yield CurvePoint(
+            at=at,
+            value=measure.of(found),
+            ctx_gen_ratio=chosen.ctx_gen_ratio if chosen else math.nan,
+            choice=found.choice,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """The feasible plan nearest to a scenario that has none, and what it takes to get there."""
+
+    relax: tuple[Relaxation, ...]  # one change, or as many as it takes together
+    plan: Plan
+    others: tuple[tuple[Relaxation, ...], ...] = ()  # farther ways, each enough by itself
+
+
+LIMITS = ("ttl", "ftl", "gpus")  # what changes are searched among first
+EASIER = (("instance-gpus", None), ("mtp", 0), ("headroom", 0.0))  # settings that can only stand in the way
+MOST_OTHERS = 4  # farther ways that are told
+
+
+def closest_miss(base: Plan, plan: PlanFn, systems: Sequence[str] | None = None) -> Miss | None:
+    """The feasible plan that the least relative change of limits leads to; None if there is none.
+
+    A single change where one is enough (those of the infeasible plan itself), else of two limits
+    together, else of all three. Where no single limit is enough, other settings, precisions and
+    `systems` (the catalog's if not given) are tried as well: each that is enough is one of the `others`.
+    """
+    assert base.infeasible is not None
+    ways: list[tuple[Relaxation, ...]] = [(r,) for r in base.infeasible.relax if not isinstance(r.value, str)]
+    single = bool(ways)
+    for count in range(2, len(LIMITS) + 1):
+        ways = ways or _distinct(_together(base.scenario, plan, count))
+    reached: list[tuple[tuple[Relaxation, ...], Plan]] = []
+    for way in sorted(ways, key=lambda found: _distance(base.scenario, found)):
+        if (found := _reach(base.scenario, way, plan)) is not None:
+            reached.append(found)
+        if reached and (single or len(reached) > MOST_OTHERS // 2):
+            break
+    if not single:
+        systems = catalog.load().names("system") if systems is None else systems
+        reached += islice(_settings(base.scenario, plan, systems), MOST_OTHERS + 1 - len(reached))
+    if not reached:
+        return None
+    (relax, nearest), *others = reached
+    return Miss(relax=relax, plan=nearest, others=tuple(way for way, _ in others))
+
+
+def _reach(
+    scenario: Scenario, way: tuple[Relaxation, ...], plan: PlanFn
+) -> tuple[tuple[Relaxation, ...], Plan] | None:
+    """A way and the plan at its end; where more is still asked for there (a rate), the way goes on."""
+    for _ in LIMITS:
+        found = _plan(relaxed(scenario, way), plan)
+        if found is None or found.chosen is not None:
+            return None if found is None else (way, found)
+        further = found.infeasible.relax if found.infeasible else ()
+        if not further:
+            return None
+        step = min(further, key=lambda r: _distance(found.scenario, (r,)))
+        field = fields.BY_KEY[step.field]
+        to = field.get(relaxed(found.scenario, (step,)))
+        text = f"{field.label} {field.format(field.get(scenario))} -> {field.format(to)}"
+        way = (*(r for r in way if r.field != step.field), replace(step, text=text))
+    return None
+
+
+def _plan(scenario: Scenario, plan: PlanFn) -> Plan | None:
+    try:
+        return plan(scenario)
+    except InputError:  # a value beyond what can be asked for
+        return None
+
+
+def _together(scenario: Scenario, plan: PlanFn, count: int) -> Iterator[tuple[Relaxation, ...]]:
+    """`count` changes that do together: free one limit, see what else it takes, then tighten the first."""
+    for key in LIMITS:
+        field = fields.BY_KEY[key]
+        freed = field.set(scenario, None if field.none else field.high)
+        if count > 2:
+            rest: Iterator[tuple[Relaxation, ...]] = _together(freed, plan, count - 1)
+        else:
+            answer = _plan(freed, plan)
+            relax = answer.infeasible.relax if answer is not None and answer.infeasible else ()
+            rest = iter([(r,) for r in relax if not isinstance(r.value, str)])
+        for others in rest:
+            if all(other.field != key for other in others):
+                answer = _plan(relaxed(scenario, others), plan)
+                relax = answer.infeasible.relax if answer is not None and answer.infeasible else ()
+                yield from ((first, *others) for first in relax if first.field == key)
+
+
+def _distinct(ways: Iterator[tuple[Relaxation, ...]]) -> list[tuple[Relaxation, ...]]:
+    """Each way once, its changes in one order."""
+    rank = {key: i for i, key in enumerate(LIMITS)}
+    found = {tuple(sorted(way, key=lambda r: rank.get(r.field, len(rank)))): None for way in ways}
+    return list(found)
+
+
+def _settings(
+    scenario: Scenario, plan: PlanFn, systems: Sequence[str]
+) -> Iterator[tuple[tuple[Relaxation, ...], Plan]]:
+    """Single changes of other inputs that make a scenario feasible, each with its plan."""
+    tries: list[tuple[str, Any]] = list(EASIER)
+    tries += [(key, value) for key in ("weights", "kv") for value in fields.BY_KEY[key].choices]
+    tries += [("system", name) for name in systems]
+    for key, value in tries:
+        field = fields.BY_KEY[key]
+        now = field.get(scenario)
+        if value == now:
+            continue
+        found = _plan(field.set(scenario, value), plan)
+        if found is not None and found.chosen is not None:
+            text = f"{field.label} {field.format(now)} -> {field.format(value)}"
+            yield (Relaxation(field=key, value=value, text=text),), found
+
+
+def relaxed(scenario: Scenario, relax: Sequence[Relaxation]) -> Scenario:
+    """The scenario with limits changed as relaxations say."""
+    for relaxation in relax:
+        field = fields.BY_KEY[relaxation.field]
+        value = relaxation.value
+        scenario = field.set(scenario, round(value) if field.integer and isinstance(value, float) else value)
+    return scenario
+
+
+def _distance(scenario: Scenario, relax: Sequence[Relaxation]) -> float:
+    """How far limits move: the sum of the logarithms of the ratios."""
+    far = 0.0
+    for relaxation in relax:
+        now = fields.BY_KEY[relaxation.field].get(scenario)
+        if not now or isinstance(relaxation.value, str):
+            return math.inf
+        far += abs(math.log(relaxation.value / now))
+    return far

@@ -1,0 +1,163 @@
+"""Why nothing fits, and the smallest single change that would make it fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from planner import units
+from planner.arrays import FloatArray
+from planner.inputs import fields
+from planner.planning import frontiers, solve
+from planner.planning.resolve import Question
+from planner.planning.result import Infeasible, Relaxation, Serving
+from planner.planning.sweep import Sweep, run
+
+
+def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool] | None = None) -> Infeasible:
+    """Count points by the first limit that stops them, and relax one limit at a time.
+
+    Parameters
+    ----------
+    sweep
+        The points within the GPU budget.
+    should_stop
+        Ends the sweep without a budget that shows what more GPUs would bring.
+    """
+
+    def wide() -> Sweep:
+        return run(_unbounded(question), None, should_stop)
+
+    scenario = question.scenario
+    limits, budget = scenario.limits, scenario.fleet.gpus
+    relax: list[Relaxation] = []
+    within = _best(question, sweep, goal="throughput")
+    if within is not None:
+        # the limits can be met: what fails is the demand on the fleet
+        demand = scenario.traffic.requests_per_s
+        most, served = (fields.BY_KEY["rate"].format(r) for r in (within.requests_per_s, demand))
+        reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
+        relax.append(_relaxation(question, "rate", within.requests_per_s))
+        more = _best(_unbounded(question), wide(), goal=scenario.goal)
+        if more is not None and more.gpus <= fields.BY_KEY["gpus"].high:
+            relax.append(_relaxation(question, "gpus", more.gpus))
+        return Infeasible(reasons=(("rate", 0, reason),), relax=tuple(relax))
+    ftl = _least_ftl(sweep, limits.ttl_s, budget)
+    ttl = _least_ttl(sweep, limits.ftl_s, budget)
+    if math.isfinite(ttl) and ttl > limits.ttl_s:
+        relax.append(_relaxation(question, "ttl", ttl))
+    if math.isfinite(ftl) and ftl > limits.ftl_s:
+        relax.append(_relaxation(question, "ftl", ftl))
+    if budget is not None:
+        gpus = _least_gpus(wide(), limits.ftl_s, limits.ttl_s)
+        if budget < gpus <= fields.BY_KEY["gpus"].high:
+            relax.append(_relaxation(question, "gpus", gpus))
+    return Infeasible(reasons=_reasons(question, sweep), relax=tuple(relax))
+
+
+def _unbounded(question: Question) -> Question:
+    fleet = replace(question.scenario.fleet, gpus=None)
+    return replace(question, scenario=replace(question.scenario, fleet=fleet))
+
+
+def _best(question: Question, sweep: Sweep, goal: str) -> Serving | None:
+    """The best plan for another goal on the same points."""
+    other = replace(question, scenario=replace(question.scenario, goal=goal))
+    found = solve.choose(other, sweep, frontiers.candidates(other, sweep))
+    return solve.better(other, found.disaggregated, found.colocated)
+
+
+def _relaxation(question: Question, key: str, value: float) -> Relaxation:
+    field = fields.BY_KEY[key]
+    now = field.get(question.scenario)
+    change = ""
+    if field.kind == "seconds":
+        value = _round(value, math.ceil)
+        change = f" ({_times(value / now)})"
+    elif field.kind == "rate":
+        value = _round(value, math.floor)
+        change = f" ({_times(value / now)})"
+    else:
+        value = round(value)
+    text = f"{field.label} {field.format(now)} -> {field.format(value)}{change}"
+    return Relaxation(field=key, value=value, text=text)
+
+
+def _times(ratio: float) -> str:
+    """A ratio as a percentage, a large one as a factor.
+
+    >>> _times(1.12), _times(0.8), _times(12.4), _times(0.01)
+    ('+12%', '-20%', '12.4×', '1/100')
+    """
+    if 0.1 <= ratio < 3:
+        return f"{ratio - 1:+.0%}"
+    return f"{units.three_digits(ratio)}×" if ratio > 1 else f"1/{units.three_digits(1 / ratio)}"
+
+
+def _round(value: float, whole: Callable[[float], int]) -> float:
+    """To three digits, up (math.ceil) or down (math.floor): the side on which the plan still holds.
+
+    >>> _round(0.0123401, math.ceil), _round(98.76, math.floor)
+    (0.0124, 98.7)
+    """
+    scale = 10.0 ** (2 - math.floor(math.log10(value)))
+    hair = 1e-12 if whole is math.ceil else -1e-12
+    return whole(value * scale * (1 - hair)) / scale
+
+
+def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ...]:
+    limits = question.scenario.limits
+    refused = sweep.prefill.out_of_memory + sweep.decode.out_of_memory + sweep.colocated.out_of_memory
+    found: list[tuple[str, int, str]] = []
+    if refused:
+        memory = units.format_si(question.setup.machine.gpu.memory_bytes, "B")
+        found.append(("memory", refused, f"{refused:,} do not fit in {memory} per GPU"))
+    slow = np.concatenate((sweep.split_ftl_s, sweep.colocated.ftl_s))
+    late = slow > limits.ftl_s
+    if late.any():
+        best = units.format_seconds(float(slow.min()))
+        limit = units.format_seconds(limits.ftl_s)
+        count = int(late.sum())
+        found.append(("ftl", count, f"{count:,} fit but miss FTL {limit} (best {best})"))
+    rest = np.concatenate((sweep.decode.ttl_s, sweep.colocated.ttl_s[sweep.colocated.ftl_s <= limits.ftl_s]))
+    sluggish = rest > limits.ttl_s
+    if sluggish.any():
+        best = units.format_seconds(float(rest.min()))
+        limit = units.format_seconds(limits.ttl_s)
+        count = int(sluggish.sum())
+        found.append(("ttl", count, f"{count:,} miss TTL {limit} (best {best})"))
+    return tuple(found)
+
+
+def _least(values: FloatArray) -> float:
+    return float(values.min()) if len(values) else math.inf
+
+
+def _least_ttl(sweep: Sweep, ftl_limit_s: float, budget: int | None) -> float:
+    """Lowest TTL of any plan that meets the FTL limit within the budget."""
+    room = math.inf if budget is None else float(budget)
+    smallest = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s])
+    split = sweep.decode.ttl_s[sweep.decode.gpus <= room - smallest]
+    both = sweep.colocated.ttl_s[(sweep.colocated.ftl_s <= ftl_limit_s) & (sweep.colocated.gpus <= room)]
+    return min(_least(split), _least(both))
+
+
+def _least_ftl(sweep: Sweep, ttl_limit_s: float, budget: int | None) -> float:
+    """Lowest FTL of any plan that meets the TTL limit within the budget."""
+    room = math.inf if budget is None else float(budget)
+    smallest = _least(sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s])
+    split = sweep.split_ftl_s[sweep.prefill.gpus <= room - smallest]
+    both = sweep.colocated.ftl_s[(sweep.colocated.ttl_s <= ttl_limit_s) & (sweep.colocated.gpus <= room)]
+    return min(_least(split), _least(both))
+
+
+def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> float:
+    """Fewest GPUs of any plan that meets both limits."""
+    split = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s]) + _least(
+        sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s]
+    )
+    both = sweep.colocated
+    return min(split, _least(both.gpus[(both.ftl_s <= ftl_limit_s) & (both.ttl_s <= ttl_limit_s)]))

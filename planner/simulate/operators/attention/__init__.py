@@ -1,0 +1,1 @@
+"""Token mixing, one module for each kind."""

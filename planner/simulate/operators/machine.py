@@ -1,0 +1,19 @@
+"""What operators run on: GPU, fabric and the fitted constants of one engine's kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.inputs.engine import EngineProfile
+from planner.inputs.kernels import Kernels
+from planner.inputs.system import Fabric, Gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """The first argument of every operator."""
+
+    gpu: Gpu
+    fabric: Fabric
+    kernels: Kernels
+    engine: EngineProfile

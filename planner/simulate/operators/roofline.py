@@ -1,0 +1,84 @@
+"""One operator: a smooth roofline and its speed of light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.arrays import IndexArray, Real
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Predicted time of some work and the time that physics allows at best.
+
+    Both in seconds, scalars or arrays of any common shape; `seconds >= light_s` holds everywhere.
+    """
+
+    seconds: Real
+    light_s: Real
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.seconds + other.seconds, self.light_s + other.light_s)
+
+    def __mul__(self, times: Real) -> Cost:
+        return Cost(self.seconds * times, self.light_s * times)
+
+    __rmul__ = __mul__
+
+    def take(self, rows: IndexArray, batches: int) -> Cost:
+        """Rows along the first axis, and the first `batches` along the second, of a table."""
+
+        def part(values: Real) -> Real:
+            return values[rows, :batches] if isinstance(values, np.ndarray) and values.ndim else values
+
+        return Cost(part(self.seconds), part(self.light_s))
+
+
+NOTHING = Cost(0.0, 0.0)
+
+
+def soft_max(a: Real, b: Real, serial: Real) -> Real:
+    """The larger of two times that overlap all but a share `serial`: max at 0, sum at 1.
+
+    ``(a + b + sqrt((a - b)^2 + 4 serial a b)) / 2``, between the maximum and the sum of its
+    arguments and increasing in each, so no fit of `serial` in [0, 1] can break the roofline.
+
+    >>> float(soft_max(3.0, 4.0, 0.0)), float(soft_max(3.0, 4.0, 1.0))
+    (4.0, 7.0)
+    """
+    gap = a - b
+    return 0.5 * (a + b + np.sqrt(gap * gap + (4.0 * serial) * (a * b)))
+
+
+def roofline(
+    compute_light_s: Real,
+    memory_light_s: Real,
+    *,
+    compute: Real,
+    memory: Real,
+    floor_s: Real,
+    serial: Real,
+) -> Cost:
+    """A kernel that computes and streams at once.
+
+    Parameters
+    ----------
+    compute_light_s, memory_light_s
+        FLOPs over peak and bytes over bandwidth, seconds, any broadcastable shapes.
+    compute, memory
+        Shares of peak and of bandwidth that the kernel reaches, in (0, 1].
+    floor_s
+        Launch and fixed latency, seconds.
+    serial
+        Share of the shorter part that does not hide behind the longer, in [0, 1].
+
+    >>> cost = roofline(2e-6, 1e-6, compute=0.5, memory=1.0, floor_s=3e-6, serial=0.0)
+    >>> round(float(cost.seconds) * 1e6, 3), float(cost.light_s) * 1e6
+    (7.0, 2.0)
+    """
+    return Cost(
+        floor_s + soft_max(compute_light_s / compute, memory_light_s / memory, serial),
+        np.maximum(compute_light_s, memory_light_s),
+    )

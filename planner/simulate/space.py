@@ -1,0 +1,196 @@
+"""What could be built: layouts of one instance, and the batches and chunks to try on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.arrays import FloatArray
+from planner.inputs.model import ModelSpec
+
+SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
+MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
+MAX_STAGES = {"prefill": 32, "decode": 8, "colocated": 4}
+EXCHANGES = ("replicated", "all-to-all", "gathered")  # how tokens reach their experts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutChoice:
+    """How one instance is sharded."""
+
+    tp: int
+    pp: int
+    ep: int
+    attention_dp: int
+    moe_tp: int
+    label: str
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one instance."""
+        return self.tp * self.pp * self.attention_dp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layouts:
+    """How instances are sharded: float arrays of one shape, usually ``(layouts,)``.
+
+    A pipeline stage has ``tp * attention_dp`` GPUs, and in a mixture of experts also
+    ``moe_tp * moe_ep`` of them: the same GPUs seen by attention and by the experts.
+    """
+
+    tp: FloatArray
+    pp: FloatArray
+    attention_dp: FloatArray
+    moe_tp: FloatArray
+    moe_ep: FloatArray
+
+    @property
+    def stage_gpus(self) -> FloatArray:
+        """GPUs of one pipeline stage."""
+        return self.tp * self.attention_dp
+
+    @property
+    def gpus(self) -> FloatArray:
+        """GPUs of the instance."""
+        return self.stage_gpus * self.pp
+
+    def __len__(self) -> int:
+        return len(self.tp)
+
+    def take(self, rows: npt.NDArray[np.integer]) -> Layouts:
+        """Some of the layouts."""
+        return Layouts(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def spread(self, axes: int) -> Layouts:
+        """The same with `axes` axes of length one appended, to broadcast against batch and chunk."""
+        shape = (-1,) + (1,) * axes
+        return Layouts(**{f.name: getattr(self, f.name).reshape(shape) for f in fields(self)})
+
+    def exchange(self) -> npt.NDArray[np.int8]:
+        """How tokens reach the experts, as indices into EXCHANGES.
+
+        replicated: attention TP leaves every token on every GPU of the stage; one all-reduce ends
+        the layer. all-to-all: attention DP with one group of whole experts. gathered: attention DP
+        with sliced experts, an all-gather before and a reduce-scatter after.
+        """
+        gathered = np.where(self.moe_tp > 1, 2, 1)
+        return np.where(self.attention_dp > 1, gathered, 0).astype(np.int8)
+
+    def choice(self, row: int, chunked: bool) -> LayoutChoice:
+        """One layout as an object with its label."""
+        tp, pp, dp, moe_tp, ep = (int(getattr(self, f.name)[row]) for f in fields(self))
+        return LayoutChoice(
+            tp=tp,
+            pp=pp,
+            ep=ep,
+            attention_dp=dp,
+            moe_tp=moe_tp,
+            label=label(tp, pp, dp, moe_tp, ep, chunked),
+        )
+
+
+def label(tp: int, pp: int, attention_dp: int, moe_tp: int, ep: int, chunked: bool = False) -> str:
+    """The short name of a layout.
+
+    >>> label(8, 1, 1, 8, 1), label(8, 4, 1, 8, 1, True), label(1, 1, 16, 1, 16), label(8, 1, 1, 1, 8)
+    ('TP8', 'CPP4xTP8', 'DEP16', 'TEP8')
+    >>> label(2, 1, 8, 1, 16), label(1, 1, 8, 8, 1), label(8, 1, 1, 2, 4)
+    ('TP2DP8EP16', 'DP8-TP8', 'TP8-EP4TP2')
+    """
+    stage = tp * attention_dp
+    if attention_dp == 1:
+        name = f"TP{tp}" if ep == 1 else f"TEP{tp}" if ep == stage else f"TP{tp}-EP{ep}TP{moe_tp}"
+    elif ep == stage:
+        name = f"DEP{ep}" if tp == 1 else f"TP{tp}DP{attention_dp}EP{ep}"
+    else:
+        attention = f"DP{attention_dp}" if tp == 1 else f"TP{tp}DP{attention_dp}"
+        name = f"{attention}-TP{moe_tp}" if ep == 1 else f"{attention}-EP{ep}TP{moe_tp}"
+    return name if pp == 1 else f"{'CPP' if chunked else 'PP'}{pp}x{name}"
+
+
+def instance_limit(scale_up_gpus: int, asked: int | None, budget: int | None) -> int:
+    """GPUs of the largest instance worth trying."""
+    limit = asked or max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS)
+    return limit if budget is None else min(limit, budget)
+
+
+def _widths(limit: int, scale_up_gpus: int) -> list[int]:
+    """Group widths to try: powers of two, and halves of a domain that is not one (72, 36, 18)."""
+    widths = {2**i for i in range(15) if 2**i <= limit}
+    part = scale_up_gpus
+    while part > 1 and part <= limit:
+        widths.add(part)
+        if part % 2:
+            break
+        part //= 2
+    return sorted(widths)
+
+
+def _expert_splits(model: ModelSpec, stage: int) -> Iterator[tuple[int, int]]:
+    """(moe_tp, moe_ep) that split the experts of every MoE layer over a stage of `stage` GPUs."""
+    moe = [f for f in model.ffn if f.kind == "moe"]
+    if not moe:
+        yield stage, 1
+        return
+    for ep in range(1, stage + 1):
+        moe_tp = stage // ep
+        if stage % ep or ep > min(f.experts for f in moe):
+            continue
+        if 1 < ep < stage and ep & (ep - 1):
+            continue  # odd partial splits are never deployed
+        if all(f.width % moe_tp == 0 and f.width // moe_tp >= MIN_EXPERT_SHARD for f in moe):
+            yield moe_tp, ep
+
+
+@lru_cache(maxsize=64)
+def layouts(model: ModelSpec, phase: str, *, max_gpus: int, scale_up_gpus: int) -> Layouts:
+    """Every layout of `phase` that divides the model over at most `max_gpus` GPUs.
+
+    Attention TP divides the heads; experts may not divide the EP width (the fullest rank then
+    holds one more, as with redundant experts). Attention DP needs experts to share: without
+    them, data parallelism is simply more instances. Kept between calls: treat as read-only.
+    """
+    widths = _widths(max_gpus, scale_up_gpus)
+    heads = [a.heads or a.v_heads for a in model.attention if a.kind != "none"]
+    rows = []
+    for tp in widths:
+        if any(h % tp for h in heads):
+            continue
+        for dp in widths if model.is_moe else (1,):
+            if tp * dp > max_gpus:
+                continue
+            for moe_tp, ep in _expert_splits(model, tp * dp):
+                for pp in (2**i for i in range(6)):
+                    if pp <= min(MAX_STAGES[phase], model.layers) and tp * dp * pp <= max_gpus:
+                        rows.append((tp, pp, dp, moe_tp, ep))
+    table = np.array(rows, dtype=float).reshape(-1, 5).T
+    return Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
+
+
+def batches(largest: int, dense: int = 16, ratio: float = 1.09) -> FloatArray:
+    """Batch sizes per attention rank to try: every one up to `dense`, then in small steps.
+
+    >>> batches(40, dense=4, ratio=1.5).tolist()
+    [1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 30.0, 40.0]
+    """
+    grid = [float(b) for b in range(1, min(dense, largest) + 1)]
+    b = float(dense)
+    while b < largest:
+        b *= ratio
+        grid.append(min(round(b), largest))
+    return np.unique(np.array(grid, dtype=float))
+
+
+def chunk_counts(isl: int, smallest: int = 256) -> FloatArray:
+    """Numbers of equal chunks to cut a prompt into: chunks from the whole prompt down to `smallest`.
+
+    >>> chunk_counts(4096, 512).tolist()
+    [1.0, 2.0, 3.0, 4.0, 6.0, 8.0]
+    """
+    counts = [2**i * odd for i in range(24) for odd in (1, 3)]
+    return np.array(sorted(c for c in counts if c == 1 or isl / c >= smallest), dtype=float)

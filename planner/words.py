@@ -1,0 +1,22 @@
+"""The closed choices, each a `Literal`: what a field may hold, and what a checker may hold it to."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance does
+Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
+Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
+Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
+# how a co-located instance batches prompts with output tokens; "" for an instance of one phase
+Batching: TypeAlias = Literal["", "inflight", "piggyback"]
+
+AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "none"]
+FfnKind: TypeAlias = Literal["dense", "moe", "none"]
+Exchange: TypeAlias = Literal["replicated", "all-to-all", "gathered"]  # how tokens reach their experts
+Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two kernels
+
+WeightFormat: TypeAlias = Literal["bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_wo", "int4_wo"]
+CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
+
+Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured

@@ -1,0 +1,216 @@
+"""Error bands: wider where less was measured, in the plan, its exports and its words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planner.errors import InputError
+from planner.evidence import page as accuracy_page
+from planner.evidence import validate_runs
+from planner.evidence.calibrate import engines, left_out
+from planner.inputs import catalog
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output import data, words
+from planner.output import text as report
+from planner.planning import bands as accuracy
+from planner.planning.plan import plan
+from planner.planning.resolve import prepare
+from planner.planning.result import Plan
+
+PRESETS = catalog.load()
+RUNS = Path(__file__).parent / "data" / "runs.csv"
+SCENARIO = Scenario(
+    model="llama-3.1-70b",
+    system="h200",
+    engine="trtllm",
+    traffic=Traffic(isl=4096, osl=512),
+    limits=Limits(ftl_s=5.0, ttl_s=0.05),
+    fleet=Fleet(gpus=16),
+)
+
+
+@pytest.fixture(scope="module")
+def planned() -> Plan:
+    return plan(SCENARIO, PRESETS)
+
+
+def width(span: tuple[float, float]) -> float:
+    return float(np.log(span[1] / span[0]))
+
+
+def test_bands_hold_the_prediction_or_its_bias_and_are_ordered() -> None:
+    for mode, levels in accuracy.load()["bands"].items():
+        assert mode in accuracy.MODES
+        for entry in levels.values():
+            for key in ("ttft", "tpot"):
+                low, high = entry[key]
+                assert 0.02 < low < high < 20
+            assert entry["rows"] >= left_out.MIN_ROWS
+
+
+def test_knowing_less_never_makes_surer() -> None:
+    for levels in accuracy.load()["bands"].values():
+        for surer, less_sure in (("both", "one"), ("one", "neither")):
+            for key in ("ttft", "tpot"):
+                inner, outer = levels[surer][key], levels[less_sure][key]
+                assert outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"),
+    [
+        ({}, "both"),
+        ({"model": "mixtral-8x7b"}, "one"),
+        ({"system": "a100"}, "one"),
+        ({"model": "mixtral-8x7b", "system": "a100"}, "neither"),
+        ({"model": "deepseek-r1", "mtp": 1}, "one"),  # no measured run drafts tokens
+    ],
+)
+def test_the_level_says_what_was_measured(changes: dict[str, str], level: str) -> None:
+    question = prepare(dataclasses.replace(SCENARIO, **changes), PRESETS)
+    assert {band.level for band in accuracy.bands(question).values()} == {level}
+
+
+def test_an_unmeasured_gpu_widens_every_band() -> None:
+    known, unknown = (
+        accuracy.bands(prepare(dataclasses.replace(SCENARIO, system=name), PRESETS))
+        for name in ("h200", "a100")
+    )
+    for mode in accuracy.MODES:
+        for key in ("ftl", "ttl", "throughput"):
+            assert width(getattr(unknown[mode], key)) >= width(getattr(known[mode], key))
+
+
+def test_throughput_follows_the_time_per_token() -> None:
+    band = accuracy.band(prepare(SCENARIO, PRESETS))
+    assert band is not None
+    assert band.throughput == pytest.approx((1 / band.ttl[1], 1 / band.ttl[0]))
+
+
+def test_a_plan_carries_its_bands_everywhere(planned: Plan) -> None:
+    document = json.loads(data.to_json(planned))
+    for mode in ("disaggregated", "colocated"):
+        serving = document[mode]
+        if serving is None:
+            continue
+        for key in ("ftl_s", "ttl_s", "tokens_per_s_per_gpu", "tokens_per_s_per_user"):
+            low, high = serving[f"{key}_band"]
+            assert low < high and low < 1.5 * serving[key] and high > serving[key] / 1.5
+        assert document["bands"][mode]["rows"] > 0
+    assert document["bands"]["share"] == accuracy.SHARE
+    text = report.to_text(planned)
+    assert "4 of 5 cases" in text and "measured runs" in text
+    assert words.band_text(planned).startswith("80 % between: FTL ")
+
+
+def test_the_answer_says_whether_the_advantage_exceeds_the_error(planned: Plan) -> None:
+    found = words.advantage(planned)
+    assert found is not None and found[0] < found[1]
+    said = words.answer_sentence(planned)
+    assert ("beyond the error" if found[0] > 1 else "within the error") in said
+    sure = dict.fromkeys(
+        accuracy.MODES,
+        accuracy.Band(ftl=(1, 1), ttl=(1, 1), throughput=(1, 1), level="both", rows=9),
+    )
+    assert "beyond the error" in words.answer_sentence(dataclasses.replace(planned, bands=sure))
+
+
+def test_fewer_gpus_for_the_same_rate_are_an_advantage_too() -> None:
+    traffic = dataclasses.replace(SCENARIO.traffic, requests_per_s=4.0)
+    found = plan(dataclasses.replace(SCENARIO, traffic=traffic, goal="fewest-gpus"), PRESETS)
+    low, high = words.advantage(found) or (0.0, 0.0)
+    split, together = found.disaggregated, found.colocated
+    assert split is not None and together is not None
+    chosen, other = (split, together) if found.choice == "disaggregated" else (together, split)
+    assert low < chosen.tokens_per_s_per_gpu / other.tokens_per_s_per_gpu < high
+    assert "throughput per GPU" in report.to_text(found)
+
+
+def test_without_measurements_nothing_is_claimed(planned: Plan, tmp_path: Path) -> None:
+    bare = dataclasses.replace(planned, bands={})
+    assert words.band_text(bare) == "" and words.advantage(bare) is None
+    assert "error" not in words.answer_sentence(bare)
+    assert "ftl_s_band" not in data.to_json(bare) and "4 of 5" not in report.to_text(bare)
+    assert accuracy.load(tmp_path / "none.toml") == {}
+    assert accuracy.bands(prepare(SCENARIO, PRESETS), {}) == {}
+
+
+def test_ones_own_bands_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATEMATCH_CONFIG", str(tmp_path))
+    installed = accuracy.load()
+    left_out.write({**installed, "rows": 7}, tmp_path / accuracy.FILE, "a test")
+    assert accuracy.load()["rows"] == 7
+    (tmp_path / accuracy.FILE).write_text("rows = ")
+    with pytest.raises(InputError, match="TOML"):
+        accuracy.load()
+
+
+def test_compared_bands_are_wider_than_each() -> None:
+    low, high = accuracy.compare(2.0, (0.8, 1.2), (0.9, 1.1))
+    assert low < 2 * 0.8 and high > 2 * 1.2
+    assert accuracy.compare(2.0, (1, 1), (1, 1)) == (2.0, 2.0)
+
+
+def test_a_system_can_be_predicted_without_its_own_kernels() -> None:
+    system = PRESETS.system("h200")
+    assert PRESETS.kernels(system, "vllm").find("gemm", "fp8")[1].system == "h200"
+    without = left_out.without_kernels(PRESETS, "h200")
+    assert without.kernels(system, "vllm").find("gemm", "fp8")[1].system == "h100"
+    assert without.kernels(PRESETS.system("b200"), "vllm").find("gemm", "fp8")[1].system == "b200"
+
+
+def test_leaving_out_predicts_every_row_and_not_with_its_own_group() -> None:
+    rows = [r for r in validate_runs.read(RUNS) if r.engine == "vllm"]
+    rows = [r for r in rows if r.model in ("qwen3-32b", "llama-3.1-70b")]
+    split = next(s for s in left_out.SPLITS if s.name == "model")
+    ttft, tpot = left_out.ratios(rows, engines.prepare(rows, PRESETS), PRESETS, split)
+    assert np.isfinite(ttft).all() and np.isfinite(tpot).all()
+    # a row of the left-out group may be changed at will: the others' fit never sees it
+    changed = [dataclasses.replace(r, tpot_s=r.tpot_s * 3) if r.model == "qwen3-32b" else r for r in rows]
+    _, again = left_out.ratios(changed, engines.prepare(changed, PRESETS), PRESETS, split)
+    own = np.array([r.model == "qwen3-32b" for r in rows])
+    assert again[own] * 3 == pytest.approx(tpot[own])
+    assert not np.allclose(again[~own], tpot[~own])
+
+
+def test_an_engine_without_runs_is_taken_for_what_all_runs_together_give() -> None:
+    rows = [r for r in validate_runs.read(RUNS) if r.model in ("qwen3-32b", "llama-3.1-70b")]
+    trials = engines.prepare(rows, PRESETS)
+    here = np.array([e.name == "vllm" for e in trials.full.engines])
+    assert here.any() and not here.all()
+    found = engines.fitted(trials.take(here), PRESETS, ["vllm", "sglang"])
+    everything = engines.fitted(trials, PRESETS, ["vllm"])["vllm"]
+    names = [c.name for c in engines.CONSTANTS]
+    assert [found["sglang"].name, found["vllm"].name] == ["sglang", "vllm"]
+    for name, constant in zip(names, engines.CONSTANTS, strict=True):
+        assert constant.low <= getattr(found["sglang"], name) <= constant.high
+    # engines lean on each other: a profile is not the same when the others' runs are there
+    assert any(getattr(everything, name) != getattr(found["vllm"], name) for name in names)
+
+
+def test_intervals_need_rows_and_contain_what_came_before() -> None:
+    few, count = left_out.interval([np.array([0.5, 2.0])], (0.9, 1.1))
+    assert few == (0.9, 1.1) and count == 2
+    many = np.exp(np.linspace(-1, 1, 101))
+    (low, high), _ = left_out.interval([many])
+    assert (low, high) == pytest.approx((np.exp(-0.8), np.exp(0.8)))
+
+
+def test_the_page_names_groups_left_out_figures_and_how_to_reproduce() -> None:
+    found = validate_runs.predict(validate_runs.read(RUNS), PRESETS)
+    page = accuracy_page.write(found, None, "runs.csv")
+    for heading in (
+        "End to end",
+        "Left out of the fit",
+        "Error bands",
+        "By group",
+        "Farthest off",
+        "Reproduce",
+    ):
+        assert f"## {heading}" in page
+    assert "deepseek-r1" in page and "nan" not in page

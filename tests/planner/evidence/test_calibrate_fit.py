@@ -1,0 +1,260 @@
+"""The calibration harness: it finds the constants behind noisy data and keeps others' tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from planner.evidence.calibrate.__main__ import main
+from planner.evidence.calibrate.derive import Derived, derive
+from planner.evidence.calibrate.fit import (
+    Fit,
+    Group,
+    bind,
+    column,
+    entry,
+    fit_group,
+    significant,
+    span,
+    split_by,
+    trial_machine,
+    write_kernels,
+)
+from planner.evidence.calibrate.kernels.gemm import groups as gemm_groups
+from planner.inputs import catalog
+from planner.inputs.precision import FORMATS
+from planner.inputs.system import Fabric, Gpu, System
+from planner.inputs.toml_tables import read_toml
+from planner.simulate.operators.example import h200
+from planner.simulate.operators.gemm import GemmConstants, gemm
+
+SYSTEM = System(
+    name="test",
+    label="test",
+    family="hopper",
+    gpu=Gpu(
+        memory_bytes=141e9,
+        hbm_bytes_per_s=4.8e12,
+        peak_flops={"bf16": 989e12, "fp8": 1979e12},
+        sms=132,
+        watts=700.0,
+    ),
+    fabric=Fabric(scale_up_gpus=8, scale_up_bytes_per_s=450e9, scale_out_bytes_per_s=50e9),
+    usd_per_gpu_hour=1.0,
+    watts_per_gpu=700.0,
+    kernels="test",
+    sources={},
+)
+TRUE = {
+    "compute": 0.72,
+    "memory": 0.81,
+    "serial": 0.2,
+    "floor_s": 4e-6,
+    "depth_s": 4e-10,
+    "input_s": 5e-13,
+    "output_s": 2e-13,
+    "host_s": 1e-6,
+}
+
+
+def synthetic(noise: float, rows: int = 250, backwards: bool = False) -> Group:
+    random = np.random.default_rng(1)
+    m, n, k = (2.0 ** random.integers(low, high, rows) for low, high in ((0, 15), (7, 16), (7, 16)))
+    noisy = np.exp(noise * random.standard_normal(rows))
+    order = slice(None, None, -1 if backwards else 1)
+    predict = bind(gemm, FORMATS["fp8"], m[order], n[order], k[order])
+    group = Group(
+        system="test",
+        operator="gemm",
+        engine="trtllm",
+        dtype="fp8",
+        kind=GemmConstants,
+        predict=predict,
+        measured_s=np.ones(rows),
+        keys=[f"{i}" for i in range(rows)][order],
+        range="",
+    )
+    exact = predict(trial_machine(SYSTEM, group, TRUE)).seconds
+    return dataclasses.replace(group, measured_s=exact * noisy[order])
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fit:
+    fit = fit_group(synthetic(0.03), SYSTEM, folds=2)
+    assert fit is not None
+    return fit
+
+
+def test_recovers_known_constants_from_noisy_measurements(fitted: Fit) -> None:
+    for name in ("compute", "memory", "floor_s", "depth_s", "input_s", "output_s"):
+        assert fitted.constants[name] == pytest.approx(TRUE[name], rel=0.15), name
+
+
+def test_left_out_error_is_that_of_the_noise(fitted: Fit) -> None:
+    assert fitted.n == 250
+    assert 0.015 < fitted.mape < 0.04  # mean absolute value of 3 % noise is 2.4 %
+    assert fitted.median_ape < fitted.mape
+
+
+def test_outliers_do_not_move_the_constants(fitted: Fit) -> None:
+    group = synthetic(0.03)
+    spoilt = group.measured_s.copy()
+    spoilt[::25] *= 10.0
+    fit = fit_group(dataclasses.replace(group, measured_s=spoilt), SYSTEM, folds=2)
+    assert fit is not None
+    assert fit.constants["compute"] == pytest.approx(fitted.constants["compute"], rel=0.1)
+    assert fit.mape > fitted.mape  # and the error it reports does not hide them
+
+
+def test_fixed_constants_stay(fitted: Fit) -> None:
+    fit = fit_group(dataclasses.replace(synthetic(0.03), fixed={"memory": 0.5}), SYSTEM, folds=2)
+    assert fit is not None
+    assert fit.constants["memory"] == 0.5
+    assert fit.mape > fitted.mape
+
+
+def test_rows_faster_than_light_are_dropped() -> None:
+    group = synthetic(0.0)
+    quick = group.measured_s.copy()
+    quick[:10] = 1e-12
+    fit = fit_group(dataclasses.replace(group, measured_s=quick), SYSTEM, folds=2)
+    assert fit is not None
+    assert (fit.n, fit.dropped) == (240, 10)
+    assert fit.mape < 0.01
+    assert fit_group(dataclasses.replace(group, measured_s=quick * 1e-9), SYSTEM) is None
+
+
+def test_order_of_rows_does_not_matter(fitted: Fit) -> None:
+    fit = fit_group(synthetic(0.03, backwards=True), SYSTEM, folds=2)
+    assert fit is not None
+    assert fit.mape == pytest.approx(fitted.mape, rel=1e-3)
+
+
+def test_writer_merges_by_operator_engine_and_format(tmp_path: Path, fitted: Fit) -> None:
+    path = tmp_path / "test.toml"
+    path.write_text(
+        'relative = "b200"\n[moe.trtllm.fp8]\nn = 3\n[gemm.vllm.fp8]\nn = 4\n[gemm.trtllm.fp8]\nn = 5\n'
+    )
+    write_kernels(path, [fitted], relative="h100")
+    table = read_toml(path)
+    assert table["relative"] == "b200"  # the file's own choice stays
+    assert table["moe"]["trtllm"]["fp8"]["n"] == 3
+    assert table["gemm"]["vllm"]["fp8"]["n"] == 4
+    assert table["gemm"]["trtllm"]["fp8"]["n"] == 250
+    assert GemmConstants(**table["gemm"]["trtllm"]["fp8"]["constants"]).compute == pytest.approx(
+        0.72, rel=0.15
+    )
+
+
+def test_writer_starts_a_file(tmp_path: Path, fitted: Fit) -> None:
+    path = tmp_path / "deep" / "new.toml"
+    write_kernels(path, [fitted], relative="h100")
+    assert read_toml(path)["relative"] == "h100"
+    assert list(path.parent.iterdir()) == [path]  # no scratch file is left
+
+
+def test_constants_are_written_with_four_digits(fitted: Fit) -> None:
+    written = entry(fitted)["constants"]
+    assert all(value == significant(value) for value in written.values())
+    assert significant(1.23456e-7) == 1.235e-07
+    assert significant(0.0) == 0.0
+
+
+def test_a_launch_of_its_own_waits_for_the_host() -> None:
+    rows = [
+        {"system": "test", "engine": "vllm", "dtype": "fp8_block", "n": "128", "k": "128", "latency_us": "60"}
+        | {"m": str(m)}
+        for m in (8, 9, 64, 65)
+    ]
+    (group,) = gemm_groups(rows)
+    host = {"host_s": 5e-5, "host_ragged_s": 2e-5, "host_many_s": 3e-5}
+    found = group.predict(trial_machine(SYSTEM, group, TRUE | host)).seconds
+    assert found == pytest.approx([5e-5, 7e-5, 8e-5, 1e-4])
+    assert group.fixed["floor_s"] > 0.0  # the host hides the kernel's own
+
+
+def test_only_kernels_that_mind_odd_rows_are_fitted_so() -> None:
+    row = {"system": "test", "m": "9", "n": "128", "k": "128", "latency_us": "6"}
+    kinds = [("vllm", "fp8"), ("sglang", "fp8"), ("trtllm", "fp8"), ("vllm", "bfloat16")]
+    fixed = [
+        next(iter(gemm_groups([row | {"engine": engine, "dtype": dtype}]))).fixed for engine, dtype in kinds
+    ]
+    assert ["ragged" in f for f in fixed] == [False, False, True, True]
+    assert ["row_s" in f for f in fixed] == [False, True, True, True]
+
+
+def test_rows_are_read_and_split() -> None:
+    rows = [{"a": "1", "b": "x"}, {"a": "", "b": "y"}, {"a": "3", "b": "x"}]
+    assert column(rows, "a").tolist() == [1.0, 0.0, 3.0]
+    assert column(rows, "missing", blank=7.0).tolist() == [7.0, 7.0, 7.0]
+    assert [len(part) for part in split_by(rows, "b").values()] == [2, 1]
+    assert span(rows, "a") == "a 0..3"
+
+
+def test_derived_files_scale_one_format_and_keep_the_others() -> None:
+    def entry_of(share: float) -> dict[str, object]:
+        return {"constants": {"compute": share, "memory": 0.8}, "n": 9, "mape": 0.1}
+
+    found = {
+        "relative": "b200",
+        "gemm": {"vllm": {"nvfp4": entry_of(0.6), "fp8": entry_of(0.7)}},
+        "attention_decode": {"vllm": {"fp8": entry_of(0.5)}},
+    }
+    rule = Derived(system="x", base="gb200", dtype="nvfp4", factor=0.5, source="a test")
+    table = derive(found, rule)
+    assert table["relative"] == "gb200"
+    assert "attention_decode" not in table  # looked up in the relative's file
+    assert table["gemm"]["vllm"]["nvfp4"]["constants"] == {"compute": 0.3, "memory": 0.8}
+    assert "a test" in table["gemm"]["vllm"]["nvfp4"]["source"]
+    assert table["gemm"]["vllm"]["fp8"] == found["gemm"]["vllm"]["fp8"]
+
+
+def test_ultra_sustains_a_little_more_fp4_than_its_relative() -> None:
+    presets = catalog.load()
+    rates = {}
+    for name in ("gb200", "gb300"):
+        system = presets.system(name)
+        machine = dataclasses.replace(h200(), gpu=system.gpu, kernels=presets.kernels(system, "trtllm"))
+        rates[name] = 2 * 8192.0**3 / gemm(machine, FORMATS["nvfp4"], 8192, 8192, 8192).seconds
+    assert 1.0 < rates["gb300"] / rates["gb200"] < 1.15
+
+
+def csv_of_gemms(folder: Path, rows: int = 40) -> Path:
+    random = np.random.default_rng(3)
+    machine = h200(gemm=TRUE)
+    lines = ["system,engine,dtype,m,n,k,latency_us"]
+    for _ in range(rows):
+        m, n, k = (int(2 ** random.integers(low, 14)) for low in (0, 8, 8))
+        lines.append(
+            f"h200,vllm,fp8,{m},{n},{k},{1e6 * float(gemm(machine, FORMATS['fp8'], m, n, k).seconds)}"
+        )
+    (folder / "gemm.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_command_fits_a_folder_of_measurements(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(csv_of_gemms(tmp_path)), "--out", str(tmp_path)]) == 0
+    table = read_toml(tmp_path / "h200.toml")
+    assert table["relative"] == "h100"
+    assert table["gemm"]["vllm"]["fp8"]["n"] == 40
+    assert table["gemm"]["vllm"]["fp8"]["mape"] < 0.1
+    assert "h200" in capsys.readouterr().out
+    assert main([str(tmp_path), "--out", str(tmp_path), "--system", "b200"]) == 1
+
+
+def test_command_tells_misuse_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = csv_of_gemms(tmp_path, 20) / "gemm.csv"
+    good = file.read_text()
+    for spoilt, told in (
+        (good.replace("dtype", "type"), "dtype"),
+        (good.replace("h200", "h2000"), "h2000"),
+        (good.replace(",vllm,fp8,", ",vllm,fp8,x"), "number"),
+    ):
+        file.write_text(spoilt)
+        assert main([str(tmp_path), "--out", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 1

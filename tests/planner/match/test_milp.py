@@ -1,0 +1,452 @@
+"""The integer program against exhaustive search."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import itertools
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from planner.errors import InputError
+from planner.match import solver_output
+from planner.match.milp import FREE_GPUS, Problem, Solution, solve
+from planner.match.rate_match import TIE, match_budget, match_unbounded
+from planner.match.solver_output import c_stdout_muted
+
+SAME = 1e-7  # what "optimal" promises
+
+
+def problem(
+    prefill: list[tuple[int, float]],
+    decode: list[tuple[int, float]],
+    colocated: list[tuple[int, float]] = (),  # type: ignore[assignment]
+    **question: Any,
+) -> Problem:
+    """A problem from (GPUs, requests/s) pairs."""
+    arrays: dict[str, Any] = {}
+    for name, pool in (("prefill", prefill), ("decode", decode), ("colocated", colocated)):
+        arrays[f"{name}_gpus"] = np.array([p[0] for p in pool], dtype=np.int64)
+        arrays[f"{name}_rate"] = np.array([p[1] for p in pool], dtype=np.float64)
+    return Problem(**arrays, **question)
+
+
+def some_problem(rng: np.random.Generator, *, mix: bool, largest: int = 40) -> Problem:
+    """Few candidates of awkward sizes; some rates whole, so that ties happen; pools of unlike speed."""
+    budget = int(rng.integers(1, largest + 1))
+    scale = 10 ** rng.uniform(-3, 5, 3)
+    if rng.random() < 0.7:
+        scale[2] = 1 / (1 / scale[0] + 1 / scale[1])  # co-located about as good as the split
+    columns: dict[str, Any] = {}
+    for name, unit in zip(("prefill", "decode", "colocated"), scale, strict=True):
+        gpus = rng.integers(1, rng.integers(2, 16), rng.integers(1, 6))
+        rate = gpus * rng.uniform(0.4, 1.5, len(gpus)) * unit
+        columns[f"{name}_gpus"] = gpus
+        columns[f"{name}_rate"] = np.maximum(np.round(rate), 1.0) if rng.random() < 0.3 else rate
+    return Problem(**columns, budget=budget, mix=mix, headroom=float(rng.choice([0.0, 0.1, 0.25])))
+
+
+def best_by_size(p: Problem, budget: int) -> np.ndarray:
+    """Most requests/s on at most x GPUs, x = 0 .. budget, by trying every partition of x."""
+    keep = 1 - p.headroom
+
+    def one_layout(gpus: np.ndarray, rate: np.ndarray) -> np.ndarray:
+        pool = [x // g * r * keep for x in range(budget + 1) for g, r in zip(gpus, rate, strict=True)]
+        return np.max(np.reshape(pool, (budget + 1, -1)), axis=1, initial=0.0)
+
+    def any_layouts(gpus: np.ndarray, rate: np.ndarray) -> np.ndarray:
+        pool = np.zeros(budget + 1)
+        for x in range(1, budget + 1):
+            used = [pool[x - g] + r * keep for g, r in zip(gpus, rate, strict=True) if g <= x]
+            pool[x] = max([pool[x - 1], *used])
+        return pool
+
+    pool_of = any_layouts if p.mix else one_layout
+    prefill, decode = pool_of(p.prefill_gpus, p.prefill_rate), pool_of(p.decode_gpus, p.decode_rate)
+    split = np.array([np.minimum(prefill[: x + 1], decode[x::-1]).max() for x in range(budget + 1)])
+    if not p.mix:
+        return split
+    colocated = any_layouts(p.colocated_gpus, p.colocated_rate)
+    return np.array([(split[: x + 1] + colocated[x::-1]).max() for x in range(budget + 1)])
+
+
+def check_counts(p: Problem, s: Solution) -> None:
+    """The reported numbers follow from the instances, and the instances obey the question."""
+    prefill, decode, colocated = (
+        n @ ((1 - p.headroom) * np.nan_to_num(rate))
+        for n, rate in (
+            (s.prefill, p.prefill_rate),
+            (s.decode, p.decode_rate),
+            (s.colocated, p.colocated_rate),
+        )
+    )
+    assert s.split_requests_per_s == pytest.approx(min(prefill, decode), rel=1e-12)
+    assert s.requests_per_s == pytest.approx(min(prefill, decode) + colocated, rel=1e-12)
+    assert s.gpus == s.prefill @ p.prefill_gpus + s.decode @ p.decode_gpus + s.colocated @ p.colocated_gpus
+    assert p.budget is None or s.gpus <= p.budget
+    assert min(s.prefill.min(initial=0), s.decode.min(initial=0), s.colocated.min(initial=0)) >= 0
+    if not p.mix:
+        assert np.count_nonzero(s.prefill) <= 1
+        assert np.count_nonzero(s.decode) <= 1
+        assert not s.colocated.any()
+
+
+SEEDS = range(4)
+EACH = 12  # problems per seed, mix and goal
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_throughput_is_the_most_in_the_budget_on_the_fewest_gpus(seed: int, mix: bool) -> None:
+    rng = np.random.default_rng([1, seed, mix])
+    for _ in range(EACH):
+        p = dataclasses.replace(some_problem(rng, mix=mix), goal="throughput", requests_per_s=1e-3)
+        s, best = solve(p), best_by_size(p, p.budget or 0)
+        check_counts(p, s)
+        assert s.requests_per_s == pytest.approx(best[-1], rel=SAME)
+        assert s.gpus == np.argmax(best >= s.requests_per_s * (1 - 2 * TIE))
+        assert (s.status, s.gap) == ("optimal" if best[-1] else "infeasible", 0.0)
+
+
+@pytest.mark.parametrize("goal", ["fewest-gpus", "cost"])
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_demand_is_met_on_the_fewest_gpus(seed: int, mix: bool, goal: str) -> None:
+    rng = np.random.default_rng([2, seed, mix])
+    for _ in range(EACH):
+        p = some_problem(rng, mix=mix)
+        best = best_by_size(p, p.budget or 0)
+        attainable = float(rng.choice(best)) or 1.0  # exactly what some number of GPUs serves
+        demand = attainable if rng.random() < 0.5 else rng.uniform(0.05, 1.1) * (best[-1] or 1.0)
+        p = dataclasses.replace(p, goal=goal, requests_per_s=demand)
+        s = solve(p)
+        check_counts(p, s)
+        enough = best >= demand * (1 - TIE)
+        assert s.status == ("optimal" if enough.any() else "infeasible")
+        assert s.gpus == np.argmax(enough)
+        if enough.any():
+            assert s.requests_per_s >= demand * (1 - 2 * TIE)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cost_without_demand_is_the_most_per_gpu(seed: int, mix: bool) -> None:
+    rng = np.random.default_rng([3, seed, mix])
+    for _ in range(EACH):
+        p = dataclasses.replace(some_problem(rng, mix=mix), goal="cost")
+        budget = p.budget or 0
+        s, best = solve(p), best_by_size(p, budget)
+        check_counts(p, s)
+        ratio = max(best[1:] / np.arange(1, budget + 1))
+        assert s.status == ("optimal" if ratio else "infeasible")
+        if ratio:
+            assert s.requests_per_s / s.gpus == pytest.approx(ratio, rel=SAME)
+            assert 2 * s.gpus > budget  # repeated as often as the budget holds it
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("goal", ["throughput", "cost"])
+def test_without_budget_the_smallest_deployment_near_the_ideal(goal: str, mix: bool) -> None:
+    rng = np.random.default_rng([4, mix])
+    for _ in range(EACH):
+        p = dataclasses.replace(some_problem(rng, mix=mix), goal=goal, budget=None)
+        # Unlike speeds would need thousands of GPUs, too many to try by hand.
+        p = dataclasses.replace(p, decode_rate=p.prefill_rate.max() * rng.uniform(0.5, 2, len(p.decode_rate)))
+        s = solve(p)
+        check_counts(p, s)
+        keep = 1 - p.headroom
+        per_gpu = [
+            keep * (r / g).max()
+            for g, r in ((p.prefill_gpus, p.prefill_rate), (p.decode_gpus, p.decode_rate))
+        ]
+        ideal = 1 / (1 / per_gpu[0] + 1 / per_gpu[1])
+        if mix:
+            ideal = max(ideal, keep * (p.colocated_rate / p.colocated_gpus).max())
+        best = best_by_size(p, s.gpus)
+        near = best >= 0.97 * ideal * np.arange(s.gpus + 1) * (1 - 1e-8)
+        assert s.status == "optimal"
+        assert near[1:].argmax() + 1 == s.gpus
+        assert s.requests_per_s == pytest.approx(best[-1], rel=SAME)
+
+
+def test_without_budget_the_plan_is_never_larger_than_that_of_algorithm_2() -> None:
+    for rate in (0.3, 1.7, 5.9, 23.0):
+        paper = match_unbounded(4, 1.3, [16], [rate], osl=2)
+        s = solve(problem([(4, 1.3)], [(16, rate)], budget=None))
+        assert s.gpus <= paper.gpus.item()
+        assert s.requests_per_s / s.gpus >= 0.97 * paper.ideal_tokens_per_s_per_gpu.item() * (1 - 1e-8)
+
+
+def test_without_budget_and_balance_out_of_reach_the_most_per_gpu_is_taken() -> None:
+    """One prefill instance feeds a million decode instances: more than any fleet."""
+    s = solve(problem([(1, 1e6)], [(1, 1.0)], budget=None))
+    assert (s.prefill.item(), s.decode.item(), s.gpus) == (1, FREE_GPUS - 1, FREE_GPUS)
+    demanded = solve(problem([(1, 1e6)], [(1, 1.0)], budget=None, goal="fewest-gpus", requests_per_s=7.0))
+    assert (demanded.prefill.item(), demanded.decode.item(), demanded.status) == (1, 7, "optimal")
+
+
+def test_mix_against_every_combination_of_instances() -> None:
+    """The exhaustive search above is itself a recursion; here every vector of counts is listed."""
+    rng = np.random.default_rng(11)
+    for _ in range(10):
+        pools = [[(int(rng.integers(1, 5)), float(rng.uniform(0.5, 3))) for _ in range(2)] for _ in range(3)]
+        p = problem(*pools, budget=9, mix=True)
+        best, every = 0.0, list(itertools.chain(*pools))
+        for n in itertools.product(*(range(9 // g + 1) for g, _ in every)):
+            if sum(k * g for k, (g, _) in zip(n, every, strict=True)) <= 9:
+                rate = [n[2 * i] * pools[i][0][1] + n[2 * i + 1] * pools[i][1][1] for i in range(3)]
+                best = max(best, min(rate[0], rate[1]) + rate[2])
+        assert solve(p).requests_per_s == pytest.approx(best, rel=SAME)
+
+
+def test_program_and_exact_search_agree_at_fleet_size() -> None:
+    rng = np.random.default_rng(12)
+    for budget in (72, 512, 4096):
+        gpus = rng.choice([1, 2, 4, 8, 16, 32, 64], 30)
+        prefill, decode = gpus * rng.uniform(0.5, 1.5, 30), gpus * rng.uniform(1.0, 4.0, 30)
+        pools = list(zip(gpus, prefill, strict=True)), list(zip(gpus, decode, strict=True))
+        s = solve(problem(*pools, budget=budget, headroom=0.1))
+        search = match_budget(gpus, prefill, gpus, decode, budget=budget, headroom=0.1)
+        assert s.status == "optimal"
+        assert s.requests_per_s == pytest.approx(search.requests_per_s.max(), rel=SAME)
+
+
+@pytest.mark.parametrize("fast", [1e6, 1e15])
+def test_rates_of_many_orders_of_magnitude(fast: float) -> None:
+    p = problem([(1, 1e-3), (8, 2.5)], [(2, fast), (4, 3 * fast)], [(4, 0.1)], budget=64, mix=True)
+    s = solve(p)
+    check_counts(p, s)
+    assert s.status == "optimal"
+    assert s.requests_per_s == pytest.approx(best_by_size(p, 64)[-1], rel=SAME)
+    assert s.prefill.tolist() == [2, 7]  # even the small ones count: 0.002 on GPUs otherwise idle
+
+
+def test_mix_uses_idle_gpus() -> None:
+    pools = [(4, 2.0)], [(8, 4.0)], [(3, 0.6)]
+    alone, mixed = solve(problem(*pools, budget=22)), solve(problem(*pools, budget=22, mix=True))
+    assert (alone.requests_per_s, alone.gpus) == (4.0, 16)
+    assert (mixed.requests_per_s, mixed.split_requests_per_s, mixed.gpus) == (5.2, 4.0, 22)
+    assert mixed.colocated.item() == 2
+
+
+def test_a_mix_leaves_gpus_that_add_nothing_idle() -> None:
+    p = some_problem(np.random.default_rng(361), mix=True)  # a prefill instance alone would fill the 29th
+    s, best = solve(p), best_by_size(p, 29)
+    assert (p.budget, s.gpus) == (29, 28)
+    assert s.requests_per_s == pytest.approx(best[-1], rel=SAME)
+
+
+def test_headroom_is_kept_in_both_pools() -> None:
+    p = problem([(1, 1.0)], [(1, 1.0)], budget=None, goal="fewest-gpus", requests_per_s=8.0, headroom=0.2)
+    s = solve(p)
+    assert (s.prefill.item(), s.decode.item(), s.requests_per_s) == (10, 10, 8.0)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+def test_what_cannot_be_built_is_infeasible(mix: bool) -> None:
+    pair = [(4, 1.0)], [(8, 1.0)]
+    cases = [
+        problem(*pair, budget=11, mix=mix),  # below the smallest pair
+        problem(*pair, budget=11, mix=mix, goal="cost"),
+        problem(*pair, budget=24, mix=mix, goal="fewest-gpus", requests_per_s=2.001),  # demand too high
+        problem([], [(8, 1.0)], budget=64, mix=mix),
+        problem([(4, 1.0)], [], budget=64, mix=mix),
+        problem([], [], budget=None, mix=mix),
+        problem([(4, np.nan)], [(8, 1.0)], budget=64, mix=mix),
+        problem([(4, 1.0)], [(8, 0.0)], budget=64, mix=mix, goal="cost", requests_per_s=1.0),
+    ]
+    for p in cases:
+        s = solve(p)
+        check_counts(p, s)
+        assert (s.status, s.gap, s.gpus, s.requests_per_s) == ("infeasible", 0.0, 0, 0.0)
+        assert (len(s.prefill), len(s.decode)) == (len(p.prefill_gpus), len(p.decode_gpus))
+
+
+def test_colocated_alone_is_a_mix() -> None:
+    s = solve(problem([], [], [(8, 3.0), (2, 0.6)], budget=21, mix=True))
+    assert (s.colocated.tolist(), s.requests_per_s, s.split_requests_per_s) == ([2, 2], 7.2, 0.0)
+    ignored = solve(problem([(1, 1.0)], [(1, 1.0)], [(1, 9.0)], budget=8))
+    assert (ignored.colocated.tolist(), ignored.requests_per_s) == ([0], 4.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("goal", {"goal": "speed"}),
+        ("gpus", {"budget": 0}),
+        ("headroom", {"headroom": 1.0}),
+        ("rate", {"goal": "fewest-gpus"}),
+        ("rate", {"goal": "cost", "requests_per_s": -1.0}),
+        ("time-limit", {"time_limit_s": 0.0}),
+        ("prefill_gpus", {"prefill_gpus": np.array([1, 2])}),
+        ("decode_gpus", {"decode_gpus": np.array([0])}),
+    ],
+)
+def test_misuse_names_the_field(field: str, change: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as caught:
+        solve(dataclasses.replace(problem([(1, 1.0)], [(1, 1.0)], budget=8), **change))
+    assert caught.value.field == field
+
+
+# When the solver has no time, or errs
+
+
+def without_answer(*_: object, **__: object) -> Any:
+    """What `scipy.optimize.milp` returns when the time ends before any plan was found."""
+    return scipy.optimize.OptimizeResult(x=None, status=1, mip_dual_bound=None)
+
+
+@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus", "cost"])
+@pytest.mark.parametrize("budget", [30, None])
+@pytest.mark.parametrize("mix", [False, True])
+def test_without_time_the_best_single_layout_plan_and_an_honest_gap(
+    monkeypatch: pytest.MonkeyPatch, goal: str, budget: int | None, mix: bool
+) -> None:
+    demand = 2.5 if goal == "fewest-gpus" else None
+    pools = [(4, 1.3), (3, 0.9)], [(5, 1.1), (2, 0.4)], [(3, 0.31)]
+    p = problem(*pools, budget=budget, goal=goal, requests_per_s=demand, mix=mix)
+    best = solve(p)
+    monkeypatch.setattr(scipy.optimize, "milp", without_answer)
+    s = solve(p)
+    check_counts(p, s)
+    assert s.status == "feasible"
+    if demand:
+        assert s.requests_per_s >= demand
+        value, optimum = s.gpus, best.gpus
+        assert optimum >= value / (1 + s.gap) - value * s.gap  # the bound lies below the optimum
+        assert value - s.gap * value <= optimum
+    elif budget:
+        unit = (s.gpus, best.gpus) if goal == "cost" else (1, 1)
+        assert best.requests_per_s / unit[1] <= s.requests_per_s / unit[0] * (1 + s.gap) * (1 + 1e-9)
+        assert s.gap > 0
+
+
+def test_a_mix_not_found_in_time_is_told_from_one_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a mix serves 3 on 8 GPUs: 2 on a 4-GPU instance and 1 on a 3-GPU one, in either pool."""
+    pools = [(1, 9.0)], [(4, 2.0), (3, 1.0)]
+    p = problem(*pools, budget=8, goal="fewest-gpus", requests_per_s=3.0, mix=True)
+    assert (solve(p).status, solve(p).gpus) == ("optimal", 8)
+    monkeypatch.setattr(scipy.optimize, "milp", without_answer)
+    s = solve(p)
+    assert (s.status, s.gap, s.gpus) == ("infeasible", np.inf, 0)
+
+
+def test_a_plan_that_misses_the_demand_by_the_solvers_slack_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """2.999999 of an instance may pass for 3 in the solver; the rounded plan must still serve."""
+    real, asked = scipy.optimize.milp, []
+
+    def lax(objective: np.ndarray, **arguments: Any) -> Any:
+        """Accepts rows missed by 2e-6 of the demand, once."""
+        rows = arguments["constraints"]
+        asked.append(rows.lb[3])
+        if len(asked) == 1:
+            arguments["constraints"] = scipy.optimize.LinearConstraint(
+                rows.A, np.where(np.arange(len(rows.lb)) == 3, rows.lb * (1 - 2e-6), rows.lb), np.inf
+            )
+        return real(objective, **arguments)
+
+    monkeypatch.setattr(scipy.optimize, "milp", lax)
+    decode = [(2, 1 - 1e-6), (3, 1.2)]  # nine of the first nearly do; eight and one of the second do
+    p = problem([(1, 10.0)], decode, budget=40, goal="fewest-gpus", requests_per_s=9.0, mix=True)
+    s = solve(p)
+    assert len(asked) == 2
+    assert s.requests_per_s >= 9.0 * (1 - TIE)
+    assert s.gpus == 20
+    assert (s.status, s.gap) == ("feasible", 0.05)  # the only bound is that of the lax answer: 19
+
+
+def test_a_real_time_limit_leaves_a_plan() -> None:
+    rng = np.random.default_rng(13)
+    gpus = rng.integers(1, 97, 60)
+    p = Problem(
+        prefill_gpus=gpus,
+        prefill_rate=gpus * rng.uniform(0.9, 1.1, 60),
+        decode_gpus=gpus,
+        decode_rate=gpus * rng.uniform(0.9, 1.1, 60) * 1.618,
+        colocated_gpus=gpus,
+        colocated_rate=gpus * rng.uniform(0.55, 0.62, 60),
+        budget=16_384,
+        mix=True,
+        time_limit_s=1e-4,
+    )
+    s = solve(p)
+    check_counts(p, s)
+    assert s.status in ("feasible", "optimal")
+    assert (s.gap == 0) == (s.status == "optimal")
+    single = match_budget(p.prefill_gpus, p.prefill_rate, p.decode_gpus, p.decode_rate, budget=16_384)
+    assert s.requests_per_s >= single.requests_per_s.max() * (1 - 2 * TIE)
+
+
+# Around the solver
+
+
+def test_a_solver_that_prints_does_not_reach_the_output(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if solver_output._pointers() is None:
+        pytest.skip("C stdout cannot be moved here")
+    real, library = scipy.optimize.milp, ctypes.CDLL(None)
+
+    def chatty(*arguments: Any, **named: Any) -> Any:
+        library.puts(b"stray line")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(scipy.optimize, "milp", chatty)
+    assert solve(problem([(1, 1.0)], [(1, 1.0)], budget=4)).status == "optimal"
+    library.fflush(None)
+    assert capfd.readouterr().out == ""
+
+
+def test_scipy_is_not_loaded_before_it_is_needed() -> None:
+    code = "import sys, planner.match.milp; sys.exit(any(m.split('.')[0] == 'scipy' for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+needs_c_library = pytest.mark.skipif(
+    solver_output._pointers() is None, reason="C stdout cannot be moved here"
+)
+
+
+@needs_c_library
+def test_what_c_code_prints_is_muted_and_what_python_prints_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL(None)
+    library.puts(b"before")
+    with c_stdout_muted():
+        library.puts(b"stray line")
+        print("from Python", flush=True)
+    library.puts(b"after")
+    library.fflush(None)
+    shown = capfd.readouterr().out
+    assert "stray" not in shown
+    assert sorted(shown.split()) == ["Python", "after", "before", "from"]
+
+
+@needs_c_library
+def test_output_stays_muted_until_the_last_thread_leaves(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL(None)
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with c_stdout_muted():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait()
+    with c_stdout_muted():
+        pass
+    library.puts(b"stray line")
+    leave.set()
+    thread.join()
+    library.puts(b"after")
+    library.fflush(None)
+    assert capfd.readouterr().out == "after\n"

@@ -1,0 +1,243 @@
+"""Plans, as a user asks for them, on the presets as shipped."""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from planner.errors import InputError
+from planner.inputs import fields
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning.plan import Stopped, plan
+from planner.planning.result import Plan, Serving
+
+R1 = Scenario(
+    model="deepseek-r1",
+    system="gb200",
+    traffic=Traffic(isl=16384, osl=2048),
+    limits=Limits(ftl_s=10.0, ttl_s=0.02),
+    fleet=Fleet(gpus=72),
+)
+LLAMA = replace(R1, model="llama-3.1-70b", system="h200", fleet=Fleet(gpus=64))
+SMALL = Scenario(
+    model="llama-3.1-8b",
+    system="h100",
+    traffic=Traffic(isl=2048, osl=256),
+    limits=Limits(ftl_s=2.0, ttl_s=0.02),
+    fleet=Fleet(gpus=8),
+)
+
+
+@lru_cache
+def answer(scenario: Scenario) -> Plan:
+    return plan(scenario)
+
+
+def consistent(serving: Serving, scenario: Scenario) -> None:
+    """Nothing lost or counted twice between the pools and the totals."""
+    assert serving.gpus == sum(p.instances * p.layout.gpus for p in serving.pools)
+    if scenario.fleet.gpus is not None:
+        assert serving.gpus <= scenario.fleet.gpus
+    for pool in serving.pools:
+        assert 0 < pool.utilisation <= 1 + 1e-9
+        assert 0 < pool.memory.used_share <= 1
+        assert all(o.seconds >= o.light_s for o in pool.breakdown)
+    assert serving.ftl_s <= scenario.limits.ftl_s
+    assert serving.ttl_s <= scenario.limits.ttl_s
+    assert serving.tokens_per_s_per_user == pytest.approx(1 / serving.ttl_s)
+    tokens = serving.requests_per_s * (scenario.traffic.osl - 1)
+    assert serving.tokens_per_s_per_gpu == pytest.approx(tokens / serving.gpus)
+
+
+@pytest.mark.parametrize("scenario", [R1, LLAMA, SMALL], ids=["r1", "llama", "small"])
+def test_a_certified_plan(scenario: Scenario) -> None:
+    found = answer(scenario)
+    assert found.status == "optimal"
+    split, both = found.disaggregated, found.colocated
+    assert split is not None
+    assert both is not None
+    assert split.solver.gap == 0.0
+    consistent(split, scenario)
+    consistent(both, scenario)
+    prefill, decode = split.prefill, split.decode
+    # the pools run at one rate, and no pool has an instance it could do without
+    assert prefill.requests_per_s * prefill.utilisation == pytest.approx(split.requests_per_s)
+    assert decode.requests_per_s * decode.utilisation == pytest.approx(split.requests_per_s)
+    assert max(prefill.utilisation, decode.utilisation) == pytest.approx(1.0)
+    for pool in (prefill, decode):
+        assert pool.requests_per_s * (pool.instances - 1) / pool.instances < split.requests_per_s
+    assert split.ctx_gen_ratio == pytest.approx(prefill.gpus / decode.gpus)
+    assert found.choice == ("disaggregated" if split.requests_per_s >= both.requests_per_s else "colocated")
+
+
+def test_the_sweep_is_wide() -> None:
+    assert sum(answer(R1).design_points.values()) > 100_000
+
+
+def test_the_frontier_passes_through_the_choice() -> None:
+    """At the asked TTL the exact search of the frontier and the integer program agree."""
+    for scenario in (R1, LLAMA):
+        found = answer(scenario)
+        curve = found.frontier_disaggregated
+        assert np.all(np.diff(curve.tokens_per_s_per_user) > 0)
+        assert np.all(np.diff(curve.tokens_per_s_per_gpu * curve.gpus) < 0)
+        meets = curve.tokens_per_s_per_user >= 1 / scenario.limits.ttl_s
+        best = (curve.tokens_per_s_per_gpu * curve.gpus)[meets].max()
+        split = found.disaggregated
+        assert split is not None
+        assert split.tokens_per_s_per_gpu * split.gpus == pytest.approx(best, rel=1e-6)
+
+
+def test_mixing_never_loses() -> None:
+    for scenario in (R1, LLAMA, SMALL):
+        mix = answer(scenario).mix
+        assert mix is not None
+        assert mix.gain >= -1e-9
+        consistent(mix.serving, scenario)
+
+
+def test_the_fleet_scales() -> None:
+    """Twice the GPUs serve at least twice the requests."""
+    one, two = (answer(replace(SMALL, fleet=Fleet(gpus=n))) for n in (8, 16))
+    assert one.chosen is not None
+    assert two.chosen is not None
+    assert two.chosen.requests_per_s >= 2 * one.chosen.requests_per_s * (1 - 1e-9)
+
+
+def test_looser_limits_never_lose() -> None:
+    tight, loose = (answer(replace(SMALL, limits=Limits(ftl_s=2.0, ttl_s=t))).chosen for t in (0.006, 0.05))
+    assert tight is not None
+    assert loose is not None
+    assert loose.requests_per_s >= tight.requests_per_s
+
+
+def test_headroom_is_kept() -> None:
+    split = answer(replace(SMALL, headroom=0.2)).disaggregated
+    assert split is not None
+    for pool in split.pools:
+        assert pool.utilisation <= 0.8 + 1e-9
+
+
+def test_fewest_gpus_serve_the_demand() -> None:
+    scenario = replace(
+        SMALL, goal="fewest-gpus", traffic=replace(SMALL.traffic, requests_per_s=20.0), fleet=Fleet(gpus=64)
+    )
+    chosen = answer(scenario).chosen
+    assert chosen is not None
+    consistent(chosen, scenario)
+    assert chosen.requests_per_s >= 20.0
+    smaller = replace(scenario, fleet=Fleet(gpus=chosen.gpus - 1))
+    if chosen.gpus > 1:
+        assert answer(smaller).status == "infeasible"
+
+
+def test_cost_is_the_cheapest_token() -> None:
+    cheap = answer(replace(SMALL, goal="cost")).chosen
+    fast = answer(SMALL).chosen
+    assert cheap is not None
+    assert fast is not None
+    assert cheap.usd_per_million_tokens <= fast.usd_per_million_tokens * (1 + 1e-9)
+
+
+def test_without_a_budget_the_ratio_is_near_ideal() -> None:
+    free = answer(replace(SMALL, fleet=Fleet(gpus=None)))
+    split = free.disaggregated
+    assert split is not None
+    assert min(p.utilisation for p in split.pools) > 0.9
+
+
+def test_llama_decode_widens_as_ttl_tightens() -> None:
+    """Claim 11 of the study: TP grows and batch falls from relaxed to the fastest TTL."""
+    base = replace(R1, model="llama-3.1-70b")
+    fastest = 1 / answer(base).frontier_disaggregated.tokens_per_s_per_user.max()
+    widths, loads = [], []
+    for ttl in np.geomspace(0.05, fastest * 1.001, 6):
+        split = answer(replace(base, limits=Limits(ftl_s=10.0, ttl_s=float(ttl)))).disaggregated
+        assert split is not None
+        widths.append(split.decode.layout.tp)
+        loads.append(split.decode.batch / split.decode.layout.gpus)
+    assert widths[0] <= 4
+    assert widths[-1] >= 16
+    assert widths == sorted(widths)
+    assert loads == sorted(loads, reverse=True)
+
+
+def test_nothing_fits_says_why_and_what_would_help() -> None:
+    hopeless = replace(LLAMA, limits=Limits(ftl_s=10.0, ttl_s=5e-4))
+    found = answer(hopeless)
+    assert found.status == "infeasible"
+    assert found.choice == ""
+    assert found.chosen is None
+    why = found.infeasible
+    assert why is not None
+    assert {limit for limit, _, _ in why.reasons} <= {"memory", "ftl", "ttl", "gpus", "rate"}
+    assert why.relax
+    for relaxation in why.relax:
+        field = fields.BY_KEY[relaxation.field]
+        assert answer(field.set(hopeless, relaxation.value)).status == "optimal", relaxation.text
+
+
+def test_too_few_gpus_for_the_weights() -> None:
+    found = answer(replace(R1, system="h200", fleet=Fleet(gpus=4)))
+    assert found.status == "infeasible"
+    assert found.infeasible is not None
+    gpus = [r for r in found.infeasible.relax if r.field == "gpus"]
+    assert gpus
+    enough = replace(R1, system="h200", fleet=Fleet(gpus=int(gpus[0].value)))
+    assert answer(enough).status == "optimal"
+
+
+def test_a_demand_that_is_too_high_is_relaxed_too() -> None:
+    scenario = replace(SMALL, goal="fewest-gpus", traffic=replace(SMALL.traffic, requests_per_s=1e5))
+    found = answer(scenario)
+    assert found.status == "infeasible"
+    assert found.infeasible is not None
+    assert {r.field for r in found.infeasible.relax} >= {"rate"}
+    for relaxation in found.infeasible.relax:
+        again = fields.BY_KEY[relaxation.field].set(scenario, relaxation.value)
+        assert answer(again).status == "optimal", relaxation.text
+
+
+def test_first_token_latency_above_ten_seconds_is_out_by_default() -> None:
+    assert Scenario().limits.ftl_s == 10.0
+
+
+def test_one_gpu_serves_colocated() -> None:
+    found = answer(replace(SMALL, fleet=Fleet(gpus=1)))
+    assert found.choice == "colocated"
+    assert found.disaggregated is None
+
+
+def test_the_frontier_comes_first_and_a_newer_question_stops_the_rest() -> None:
+    seen: list[int] = []
+
+    def note(split: object, together: object) -> None:
+        seen.append(1)
+
+    with pytest.raises(Stopped):
+        plan(SMALL, should_stop=lambda: bool(seen), on_frontier=note)
+    assert seen == [1]
+    with pytest.raises(Stopped):
+        plan(SMALL, should_stop=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"model": "llama-3.1-70"}, "model.*llama-3.1-70b"),
+        ({"system": "h2000"}, "system.*h200"),
+        ({"engine": "tensorrt"}, "engine"),
+        ({"headroom": 1.5}, "headroom"),
+        ({"mtp": 2}, "mtp.*no multi-token"),
+        ({"goal": "fewest-gpus"}, "rate"),
+        ({"traffic": Traffic(isl=-5)}, "isl"),
+        ({"fleet": Fleet(gpus=0)}, "gpus"),
+        ({"limits": Limits(ttl_s=math.nan)}, "ttl"),
+    ],
+)
+def test_bad_input_is_one_line(change: dict[str, object], line: str) -> None:
+    with pytest.raises(InputError, match=line) as caught:
+        plan(replace(SMALL, **change))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)

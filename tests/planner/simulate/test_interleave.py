@@ -1,0 +1,92 @@
+"""Two half batches in turn: the exchange of one behind the kernels of the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from planner.inputs import catalog
+from planner.inputs.scenario import Scenario, Traffic
+from planner.planning.resolve import prepare
+from planner.simulate import decode, forward, prefill
+from planner.simulate.forward import Setup
+from planner.simulate.operators.roofline import Cost
+from planner.simulate.space import EXCHANGES, Layouts
+
+PRESETS = catalog.load()
+BATCH = np.array([1.0, 4.0, 16.0, 64.0, 256.0]).reshape(1, -1, 1)
+
+
+def setup(system: str, two_batches: bool) -> Setup:
+    found = prepare(
+        Scenario(
+            model="deepseek-v3",
+            system=system,
+            engine="sglang",
+            weights="fp8",
+            traffic=Traffic(isl=2048, osl=512),
+        ),
+        PRESETS,
+    ).setup
+    engine = replace(found.machine.engine, two_batches=two_batches)
+    return replace(found, machine=replace(found.machine, engine=engine))
+
+
+def wide(gpus: int) -> Layouts:
+    sizes = {"tp": 1, "pp": 1, "attention_dp": gpus, "moe_tp": 1, "moe_ep": gpus}
+    return Layouts(**{name: np.full((1, 1, 1), float(size)) for name, size in sizes.items()})
+
+
+def step_s(system: str, two_batches: bool, gpus: int) -> np.ndarray:
+    ledger = decode.step(setup(system, two_batches), wide(gpus), EXCHANGES[1], BATCH, 2048, 512)
+    return np.asarray(ledger.layers().seconds).ravel()
+
+
+def test_halves_pay_beyond_the_domain_where_batches_are_large():
+    one, two = step_s("h100", False, 64), step_s("h100", True, 64)
+    assert np.all(two <= one)
+    assert two[0] == one[0]  # one sequence a rank: reading all weights twice cannot pay
+    assert two[-1] < 0.9 * one[-1]
+    assert np.all(np.diff(two) > 0)
+
+
+def test_within_a_domain_nothing_changes():
+    assert np.array_equal(step_s("gb200", True, 64), step_s("gb200", False, 64))
+
+
+def test_neither_work_nor_wire_is_hidden_twice():
+    moved, second = Cost(np.array([1.0, 5.0, 9.0]), np.array([0.5, 3.0, 8.0])), Cost(1.0, 0.2)
+    work = Cost(np.array([4.0, 4.0, 4.0]), np.array([2.0, 2.0, 2.0]))
+    found = forward.interleaved(work, moved, second, np.array([True, True, True]))
+    assert found.seconds.tolist() == [5.0, 5.0, 9.0]
+    assert found.light_s.tolist() == [2.0, 3.0, 8.0]
+    apart = forward.interleaved(work, moved, second, np.array([False, False, False]))
+    assert apart.seconds.tolist() == [5.0, 9.0, 13.0]
+
+
+@pytest.mark.parametrize("two_batches", [False, True])
+def test_breakdown_and_sweep_agree(two_batches):
+    s = setup("h100", two_batches)
+    flat = Layouts(**{name: value.ravel() for name, value in vars_of(wide(32)).items()})
+    points = prefill.simulate(s, flat, 2048)
+    at = int(np.argmax(points.requests_per_s))
+    per_rank, chunks = points.batch[at] / 32, round(2048 / points.chunk_tokens[at])
+    ledger = prefill.mean_pass(s, wide(32), EXCHANGES[1], per_rank, float(chunks), 2048)
+    pace = forward.pace(
+        s,
+        wide(32),
+        ledger.layers(),
+        ledger.head,
+        per_rank * 2048 / chunks,
+        per_rank,
+        s.machine.engine.prefill_stretch,
+    )
+    assert points.requests_per_s[at] == pytest.approx(
+        points.batch[at] / (chunks * float(np.ravel(pace.seconds)[0]))
+    )
+
+
+def vars_of(at: Layouts) -> dict[str, np.ndarray]:
+    return {name: getattr(at, name) for name in ("tp", "pp", "attention_dp", "moe_tp", "moe_ep")}

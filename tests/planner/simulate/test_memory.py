@@ -1,0 +1,141 @@
+"""Memory against hand counts, one model per kind of attention. Each sum is written out from the config."""
+
+import numpy as np
+import pytest
+
+from planner.inputs import params, precision
+from planner.inputs.catalog import load
+from planner.inputs.model import ModelSpec
+from planner.inputs.precision import FORMATS, Precision
+from planner.simulate import linears, memory
+from planner.simulate.space import Layouts
+
+BF16 = Precision(gemm=FORMATS["bf16"], moe=FORMATS["bf16"], kv="bf16")
+FP8 = Precision(gemm=FORMATS["fp8"], moe=FORMATS["fp8"], kv="fp8")
+
+
+def layout(tp: int = 1, pp: int = 1, dp: int = 1, moe_tp: int = 1, ep: int = 1) -> Layouts:
+    return Layouts(
+        tp=np.array([float(tp)]),
+        pp=np.array([float(pp)]),
+        attention_dp=np.array([float(dp)]),
+        moe_tp=np.array([float(moe_tp)]),
+        moe_ep=np.array([float(ep)]),
+    )
+
+
+def weights(model: ModelSpec, formats: Precision, at: Layouts) -> float:
+    return float(memory.weight_bytes(model, formats, at)[0])
+
+
+def cache(model: ModelSpec, formats: Precision, at: Layouts, tokens: float) -> float:
+    return float(np.ravel(memory.kv_bytes(model, formats, at, tokens))[0])
+
+
+def test_gqa_llama_70b_tp8() -> None:
+    model = load().model("llama-3.1-70b")
+    # 80 layers of: 8 query and 1 + 1 KV heads of 128 on 8192; 1024 back; three matrices 8192 x 3584
+    layer = 8192 * (10 * 128) + 1024 * 8192 + 3 * 8192 * 3584
+    table = 2 * 128256 * 8192 / 8
+    assert weights(model, BF16, layout(tp=8)) == pytest.approx(2 * (80 * layer + table), rel=1e-9)
+    # one KV head per GPU: K and V of 128, 80 layers, 2 bytes
+    assert cache(model, BF16, layout(tp=8), 1000) == 1000 * 80 * 2 * 128 * 2
+    # TP 16 duplicates the eight heads: no less per GPU than TP 8
+    assert cache(model, BF16, layout(tp=16), 1000) == cache(model, BF16, layout(tp=8), 1000)
+
+
+def test_mla_deepseek_r1_dep8() -> None:
+    model = load().model("deepseek-r1")
+    mixing = 7168 * (1536 + 576) + 1536 * 128 * 192 + 512 * 128 * 256 + 128 * 128 * 7168
+    dense = 3 * 7168 * 18432
+    expert = 3 * 7168 * 2048
+    layers = 61 * mixing + 3 * dense + 58 * (32 + 1) * expert
+    unquantised = 58 * 256 * 7168 * 2 + 2 * 2 * 129280 * 7168
+    assert weights(model, FP8, layout(dp=8, ep=8)) == pytest.approx(layers + unquantised, rel=1e-9)
+    # a latent of 512 and 64 rotary elements, whatever the TP
+    assert cache(model, FP8, layout(tp=8, ep=8), 1000) == 1000 * 61 * 576
+    assert cache(model, FP8, layout(tp=1), 1000) == 1000 * 61 * 576
+
+
+def test_sliding_window_gpt_oss_stops_growing() -> None:
+    model = load().model("gpt-oss-120b")
+    per = 2 * 8 * 64 * 2  # K and V, 8 heads of 64, bf16
+    assert cache(model, BF16, layout(), 100) == 36 * per * 100
+    assert cache(model, BF16, layout(), 10000) == 18 * per * 128 + 18 * per * 10000
+
+
+def test_linear_attention_qwen35_holds_a_state() -> None:
+    model = load().model("qwen3.5-397b-a17b")
+    state = 64 * 128 * 128 + 3 * (2 * 16 * 128 + 64 * 128)  # 64 value heads; convolution of width 4
+    full = 15 * 2 * 2 * 256 * 2  # 15 of 60 layers, 2 KV heads of 256, bf16
+    assert cache(model, BF16, layout(), 4096) == 45 * 4 * state + full * 4096
+
+
+def test_sparse_attention_caches_the_index_too() -> None:
+    model = load().model("deepseek-v3.2")
+    assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (576 + 128)
+
+
+def test_folded_latents_deepseek_v4_flash() -> None:
+    model = load().model("deepseek-v4-flash")
+    # 43 layers keep 128 whole tokens; 21 keep an entry and an index key for 4 tokens, 20 an entry for 128
+    near, sparse, dense = 43 * 128 * 512, 21 * 1024 * (512 + 128), 20 * 32 * 512
+    assert cache(model, FP8, layout(tp=8), 4096) == near + sparse + dense
+
+
+@pytest.mark.parametrize(("name", "share"), [("deepseek-v4-pro", 0.10), ("deepseek-v4-flash", 0.07)])
+def test_folded_latents_against_the_published_share(name: str, share: float) -> None:
+    """At 1M tokens V4 caches 10 % (Pro) and 7 % (Flash) of what V3.2 does, says its technical report."""
+    old, new = (memory.distinct_kv_bytes(load().model(m), FP8, 1e6) for m in ("deepseek-v3.2", name))
+    assert new / old == pytest.approx(share, rel=0.2)
+
+
+def test_fullest_stage_of_an_uneven_pipeline() -> None:
+    model = load().model("deepseek-r1")
+    assert float(memory.stage_share(61, np.array(32.0))) == 2 / 61
+    whole, staged = weights(model, FP8, layout(ep=1)), weights(model, FP8, layout(pp=32))
+    assert staged > whole / 32
+
+
+@pytest.mark.parametrize("name", load().names("model"))
+def test_shapes_of_the_simulator_are_the_parameters(name: str) -> None:
+    """One GPU holds every weight: the GEMM shapes summed are the parameter count, biases aside."""
+    model = load().model(name)
+    one = np.array(1.0)
+    held = sum(
+        a.layers * float(lin.n) * float(lin.k)
+        for a in model.attention
+        for lin in linears.attention(a, model.hidden, one)
+    )
+    for f in model.ffn:
+        if f.kind == "dense":
+            found = linears.dense(f, model.hidden, one)
+        elif f.kind == "moe":
+            found = linears.beside_experts(f, model.hidden, one)
+            held += f.layers * f.experts * linears.expert_elements(f, model.hidden)
+        else:
+            continue
+        held += f.layers * sum(float(lin.n) * float(lin.k) for lin in found)
+    held += (1 if model.tied_embeddings else 2) * model.vocab * model.hidden
+    assert held == pytest.approx(params.total(model), rel=2e-3)
+
+
+def test_more_room_for_a_sequence_never_less_than_needed() -> None:
+    for batch in (1, 2, 7, 64, 1000):
+        held = float(memory.decode_tokens(float(batch), 1000, 500))
+        assert batch * 1250 < held <= batch * 1500
+
+
+def test_formats() -> None:
+    catalog = load()
+    r1, oss, llama = (catalog.model(n) for n in ("deepseek-r1", "gpt-oss-120b", "llama-3.1-8b"))
+    gb200, h200, a100 = (catalog.system(n).gpu for n in ("gb200", "h200", "a100"))
+    assert precision.resolve("auto", "auto", r1, gb200).moe.name == "nvfp4"
+    assert precision.resolve("auto", "auto", r1, h200).gemm.name == "fp8_block"
+    assert precision.resolve("auto", "auto", llama, h200).gemm.name == "fp8"
+    assert precision.resolve("auto", "auto", llama, a100).gemm.name == "bf16"
+    assert precision.resolve("auto", "auto", llama, a100).kv == "bf16"
+    mx = precision.resolve("fp4", "fp8", oss, h200)
+    assert (mx.gemm.name, mx.moe.name) == ("bf16", "mxfp4_wo")
+    with pytest.raises(ValueError, match="weights"):
+        precision.resolve("fp8", "auto", llama, a100)

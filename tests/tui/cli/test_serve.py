@@ -1,0 +1,208 @@
+"""`ratematch serve` in a real browser: it draws, and keys reach it. Skipped where no browser is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.inputs.fields import FIELDS
+
+aiohttp = pytest.importorskip("aiohttp")  # what textual-serve itself needs
+pytest.importorskip("textual_serve")
+
+ROOT = Path(__file__).parents[3]
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
+)
+PATIENCE_S = 60.0
+SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
+QUIET = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--window-size=1280,800",
+    "--remote-debugging-port=0",
+)
+
+
+def free_port() -> int:
+    """A port that no one listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+class Page:
+    """One page of a browser, driven by its debugging protocol."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, Any] = {}
+        self.sent = b""  # what the application has drawn, as a terminal would get it
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """One command and its answer."""
+        number = next(self._numbers)
+        await self._socket.send_json({"id": number, "method": method, "params": params})
+        await self.until(lambda: number in self._answers)
+        return self._answers.pop(number)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Take in what the browser says until something holds."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, self.text[-2000:]
+            try:
+                news = await asyncio.wait_for(self._socket.receive_json(), 0.2)
+            except asyncio.TimeoutError:
+                continue
+            if "id" in news:
+                self._answers[news["id"]] = news.get("result", news)
+            elif news["method"] == "Network.webSocketFrameReceived":
+                frame = news["params"]["response"]
+                binary = frame["opcode"] == 2
+                self.sent += base64.b64decode(frame["payloadData"]) if binary else b""
+
+    @property
+    def text(self) -> str:
+        """All that was drawn, without colours and moves."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.sent.decode("utf-8", "replace"))
+
+    async def press(self, key: str, code: int) -> None:
+        """A key, down and up."""
+        text = {"text": key} if len(key) == 1 else {}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Any:
+    """The application on a port of its own."""
+    port = free_port()
+    home = {f"XDG_{name}_HOME": str(tmp_path / name.lower()) for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui.cli", "serve", "--port", str(port), *SMALL],
+        cwd=ROOT,
+        env={**os.environ, **home, "LANG": "C.UTF-8"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    yield port, process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    if BROWSER is None:
+        pytest.skip("no browser is installed")
+    browser = await asyncio.create_subprocess_exec(
+        BROWSER, *QUIET, f"--user-data-dir={tmp_path / 'browser'}", "about:blank", stderr=subprocess.PIPE
+    )
+    try:
+        assert browser.stderr is not None
+        found = None
+        while not found:
+            line = await asyncio.wait_for(browser.stderr.readline(), PATIENCE_S)
+            assert line, "the browser did not start"
+            found = re.search(rb"ws://([^/]+)/", line)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://{found[1].decode()}/json/list") as listed:
+                target = next(item for item in await listed.json() if item["type"] == "page")
+            async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                yield Page(socket)
+    finally:
+        if browser.returncode is None:
+            browser.kill()
+        await browser.wait()
+
+
+async def answers(port: int, process: Any) -> None:
+    """Until something listens."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        assert process.poll() is None, process.stderr.read()
+        try:
+            _, writer = await asyncio.open_connection("localhost", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return
+
+
+async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp_path: Path) -> None:
+    port, process = served
+    await answers(port, process)
+    await page.call("Network.enable")
+    await page.call("Page.enable")
+    await page.call("Page.navigate", url=f"http://localhost:{port}")
+    await page.until(lambda: "up to date" in page.text)
+    assert "llama-3.1-8b" in page.text and "tok/s/GPU" in page.text
+    await page.call("Input.dispatchMouseEvent", type="mousePressed", x=640, y=4, button="left", clickCount=1)
+    await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=640, y=4, button="left", clickCount=1)
+    for _ in range([field.key for field in FIELDS].index("gpus")):
+        await page.press("j", 74)
+    page.sent = b""
+    await page.press("ArrowLeft", 37)
+    await page.until(lambda: "4 h100" in page.text and "up to date" in page.text)
+    shot = await page.call("Page.captureScreenshot", format="png")
+    picture = base64.b64decode(shot["data"])
+    (tmp_path / "browser.png").write_bytes(picture)
+    assert len(picture) > 30_000  # an empty page is a few kilobytes
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=PATIENCE_S) in (0, 130)
+
+
+async def test_a_port_in_use_is_one_line(served: Any) -> None:
+    port, process = served
+    await answers(port, process)
+    second = subprocess.run(
+        [sys.executable, "-m", "tui.cli", "serve", "--port", str(port)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert second.returncode == 1
+    assert re.fullmatch(rf"ratematch: port {port}: .*\n", second.stderr), second.stderr
+
+
+def test_it_listens_on_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    from textual_serve import server
+
+    from tui.cli import main
+
+    made: list[dict[str, Any]] = []
+
+    class Server:
+        def __init__(self, command: str, **options: Any) -> None:
+            made.append({"command": command, **options})
+
+        def serve(self) -> None:
+            return None
+
+    monkeypatch.setattr(server, "Server", Server)
+    assert main.main(["serve", "--port", "8123", "--isl", "4k"]) == 0
+    assert (made[0]["host"], made[0]["port"]) == ("localhost", 8123) and "--isl=4k" in made[0]["command"]

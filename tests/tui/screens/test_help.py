@@ -1,0 +1,97 @@
+"""The help says what every number means, and says it where the number stands."""
+
+from __future__ import annotations
+
+import fakes
+import pytest
+from textual.widgets import HelpPanel, Markdown
+
+from planner.inputs.fields import FIELDS
+from tui import help_texts
+from tui.charts.pareto_chart import ParetoChart
+from tui.help_texts import NUMBERS, PANES
+from tui.panes.breakdown import BreakdownPane
+from tui.panes.plan_card import PlanCard
+from tui.widgets.knob import Knob
+
+
+def test_every_number_is_explained_somewhere_and_every_pane_knows_its_numbers() -> None:
+    used = {name for names in PANES.values() for name in names}
+    assert used == set(NUMBERS)
+    for number in NUMBERS.values():
+        line = number.line()
+        assert line.isascii() and number.meaning and not number.meaning.endswith(".")
+
+
+def test_the_formulas_of_the_rates_hold_for_a_plan() -> None:
+    """The texts say how the card's numbers hang together: so they must, in a real plan."""
+    from planner.inputs.scenario import Fleet, Scenario, Traffic
+    from planner.planning.plan import plan
+
+    scenario = Scenario(
+        model="llama-3.1-8b", system="h100", traffic=Traffic(isl=2048, osl=256), fleet=Fleet(gpus=8)
+    )
+    split = plan(scenario).disaggregated
+    assert split is not None
+    tokens = split.requests_per_s * (256 - 1)
+    assert split.tokens_per_s_per_gpu == pytest.approx(tokens / split.gpus)
+    assert split.tokens_per_s_per_user == pytest.approx(1 / split.ttl_s)
+    assert split.ctx_gen_ratio == pytest.approx(split.prefill.gpus / split.decode.gpus)
+    for pool in split.pools:
+        assert pool.utilisation == pytest.approx(split.requests_per_s / pool.requests_per_s)
+    assert split.requests_per_s <= min(p.requests_per_s for p in split.pools) * (1 + 1e-9)
+
+
+def test_each_row_tells_what_may_be_typed_and_its_flag() -> None:
+    for field in FIELDS:
+        text = help_texts.field(field)
+        assert field.help in text and field.accepted in text and f"`--{field.key}`" in text
+
+
+async def test_the_help_is_that_of_the_focused_pane() -> None:
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        main = pilot.app.main
+        for kind, word in (
+            (Knob, "On the command line"),
+            (ParetoChart, "1 / TTL"),
+            (PlanCard, "prefill capacity"),
+            (BreakdownPane, "speed of light"),
+        ):
+            main.query(kind).first().focus()
+            await fakes.until(
+                pilot, lambda word=word: word in main.query_one(HelpPanel).query_one(Markdown).source
+            )
+
+
+async def test_the_whole_help_can_be_read_by_keyboard_and_escape_closes_it() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        main = pilot.app.main
+        main.query_one(PlanCard).focus()
+        await pilot.press("question_mark")
+        await fakes.until(pilot, lambda: main.query("#widget-help"))
+        text = main.query_one("#widget-help")
+        await fakes.until(pilot, lambda: text.max_scroll_y > 0)
+        seen = []
+        for _ in range(50):
+            seen.append(text.scroll_offset.y)
+            await pilot.press("space")
+            await pilot.pause()
+            if text.scroll_offset.y == 0:
+                break
+        assert seen[-1] == text.max_scroll_y and len(seen) > 2  # every page, then the first again
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: not main.query(HelpPanel))
+        assert main.tab == "plan" and main.query_one(PlanCard).has_focus
+
+
+async def test_the_mouse_can_close_the_help() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        bar = pilot.app.main.query_one("#keys")
+        for there in (1, 0):
+            await pilot.click(bar, offset=(fakes.text(bar).index("? help") + 1, 0))
+            await fakes.until(pilot, lambda there=there: len(pilot.app.main.query(HelpPanel)) == there)

@@ -1,0 +1,99 @@
+"""The command palette: every entry stands under an area, does what it says, and is there only when it can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakes
+import pytest
+from textual.command import CommandPalette
+
+from planner.inputs.fields import BY_KEY
+from tui.screens.export import ExportScreen
+from tui.screens.palette import Command, Commands
+from tui.widgets import themes
+
+AREAS = ("plan", "limit", "view", "scenario", "theme", "export")
+
+
+@pytest.fixture
+async def pilot():
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        yield pilot
+
+
+def commands(pilot: Any) -> list[Command]:
+    return list(Commands(pilot.app.main)._commands())
+
+
+async def choose(pilot: Any, *words: str) -> None:
+    """Open the palette, type, take the first."""
+    await pilot.press("ctrl+p")
+    await fakes.until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+    await pilot.press(*" ".join(words).replace(" ", "\t").replace("\t", " "))
+    palette_screen = pilot.app.screen
+    await fakes.until(
+        pilot, lambda: palette_screen.query_one("CommandList").option_count or not palette_screen.is_running
+    )
+    await pilot.pause(0.3)
+    await pilot.press("enter")
+    await pilot.pause()
+
+
+async def test_every_entry_has_an_area_and_no_two_read_the_same(pilot: Any) -> None:
+    texts = [command.text for command in commands(pilot)]
+    assert {text.split(":")[0] for text in texts} == set(AREAS)
+    assert len(set(texts)) == len(texts)
+    assert all(not text.endswith(": ") for text in texts)
+
+
+async def test_it_offers_what_can_be_done_now(pilot: Any) -> None:
+    def offered() -> set[str]:
+        return {command.text for command in commands(pilot)}
+
+    assert "plan: undo" not in offered() and "theme: dark" not in offered() and "theme: light" in offered()
+    pilot.app.main.take(BY_KEY["ttl"].set(fakes.SCENARIO, 0.002))
+    await fakes.settled(pilot)
+    now = offered()
+    assert {"plan: undo", "plan: fixes", "limit: TTL 2 ms → 3.8 ms"} <= now
+    assert "limit: TTL 2 ms" not in now  # that is what it is
+    pilot.app.main.set_view(plan=None)
+    assert not any(text.startswith("export:") for text in offered())
+
+
+async def test_a_limit_a_theme_a_scenario_an_export_by_name(pilot: Any) -> None:
+    await choose(pilot, "limit: ttl 50 ms")
+    await fakes.settled(pilot)
+    assert pilot.app.scenario.limits.ttl_s == 0.05
+    await choose(pilot, "theme: light")
+    assert pilot.app.theme == themes.LIGHT.name
+    await choose(pilot, "scenario: small")
+    assert pilot.app.main.view.name == "small-model"
+    await choose(pilot, "plan: undo")
+    assert pilot.app.scenario.limits.ttl_s == 0.05
+    await fakes.settled(pilot)
+    await choose(pilot, "export: svg")
+    assert isinstance(pilot.app.screen, ExportScreen) and pilot.app.screen.ending == "svg"
+
+
+async def test_a_fix_from_the_palette_is_applied(pilot: Any) -> None:
+    pilot.app.main.take(BY_KEY["ttl"].set(fakes.SCENARIO, 0.002))
+    await fakes.settled(pilot)
+    await choose(pilot, "3.8")
+    await fakes.settled(pilot)
+    assert pilot.app.scenario.limits.ttl_s == 0.0038
+
+
+async def test_keys_run_on_the_widget_that_has_them(pilot: Any) -> None:
+    by_text = {command.text: command for command in commands(pilot)}
+    theme = pilot.app.theme
+    await by_text["plan: copy"].run()
+    assert pilot.app.clipboard.startswith("ratematch plan") and pilot.app.theme == theme
+    assert by_text["plan: copy"].help.startswith("key y.")
+
+
+def test_a_theme_by_its_word() -> None:
+    assert themes.theme_name("Dark", ()) == themes.DARK.name
+    with pytest.raises(ValueError, match="did you mean light"):
+        themes.theme_name("ligth", ())

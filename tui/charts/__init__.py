@@ -1,0 +1,1 @@
+"""Charts as cells. plotext is imported here alone."""

@@ -1,0 +1,67 @@
+"""What is laid over the picture of the frontiers: limit line, plans, pins and the curves' glyphs.
+
+Pure functions from a scene to characters; the chart widget draws them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tui.charts.scene import USER, Axis, Curve, Scene
+from tui.glyphs import Glyphs
+
+if TYPE_CHECKING:
+    from tui.charts.plotting import Picture
+
+SPACING = 4  # columns between the glyphs on a line, at least
+Marks = dict[tuple[int, int], tuple[str, str]]  # column and row to glyph and hue
+
+
+def lay(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -> Marks:
+    """All that lies on the picture whatever the cursor does; later marks cover earlier ones."""
+    marks = _limit(picture, scene, axis, g, cloud_hue)
+    if not g.ascii:  # in ASCII the line itself is made of the series' glyphs
+        for curve in reversed(scene.curves):
+            marks.update(_along(picture, curve, axis))
+    for mark in scene.marks:
+        at = picture.geometry.cell(*mark.xy(axis))
+        if at is not None:
+            marks[at] = (mark.glyph, mark.hue)
+    return marks
+
+
+def _limit(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -> Marks:
+    """A line at the axis's limit, and its name at the foot of it where nothing is in the way."""
+    place = picture.geometry
+    value, text = scene.limit(axis, g)
+    col = place.column(value) if math.isfinite(value) else None
+    if col is None:
+        return {}
+
+    def free(col: int, row: int) -> bool:
+        """Whether a cell holds no line: blank, or only dots of the cloud."""
+        if not place.left <= col < place.width:
+            return False
+        char, hue = picture.cells[row][col]
+        return char == " " or hue.lower() == cloud_hue.lower()
+
+    rows = range(place.top, place.top + place.rows)
+    marks = {(col, row): (g.limit, "limit") for row in rows if free(col, row)}
+    start = col + 2 if col + 2 + len(text) < place.width // 2 else col - 1 - len(text)
+    if all(free(c, rows[-1]) for c in range(start, start + len(text))):
+        marks.update({(start + i, rows[-1]): (char, "limit") for i, char in enumerate(text)})
+    return marks
+
+
+def _along(picture: Picture, curve: Curve, axis: Axis) -> Marks:
+    """The glyph of a curve every few columns, or at each point where no line joins them."""
+    marks: Marks = {}
+    last = -SPACING
+    x, y = curve.xy(axis)
+    for point in zip(x.tolist(), y.tolist(), strict=True):
+        at = picture.geometry.cell(*point)
+        if at is not None and (axis is not USER or at[0] - last >= SPACING):
+            marks[at] = (curve.glyph, curve.hue)
+            last = at[0]
+    return marks

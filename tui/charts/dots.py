@@ -1,0 +1,84 @@
+"""Points and lines as characters: braille dots, or one character to a cell.
+
+plotext can do this too, one dot after the other in Python; here a whole frontier or cloud is placed at
+once with numpy, on the same dots, and plotext is handed finished rows of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from planner.arrays import FloatArray
+
+    IntArray = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
+
+BRAILLE = 0x2800  # the empty pattern; its low eight bits are its dots
+BITS = np.array([[0x40, 0x80], [0x04, 0x20], [0x02, 0x10], [0x01, 0x08]])  # by row from below, and column
+BLANK = ord(" ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer:
+    """Dots of one colour: arrays of columns and rows, rows counted from below."""
+
+    cols: IntArray
+    rows: IntArray
+    plain: str = "*"  # its character in ASCII
+
+
+def nearest(values: FloatArray, low: float, high: float, dots: int) -> IntArray:
+    """The dot of each value, of `dots` in a row from `low` to `high`; rounded as plotext rounds.
+
+    >>> nearest(np.array([0.0, 4.4, 10.0]), 0.0, 10.0, 11).tolist()
+    [0, 4, 10]
+    """
+    return np.floor(np.round(0.5 + (dots - 1) * (values - low) / (high - low), 8)).astype(np.int64)
+
+
+def joined(cols: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """The dots of the line through some dots, as plotext draws it.
+
+    Of the two ways between two dots the longer one has a dot in each place; the first of them counts,
+    the last belongs to the next stretch.
+
+    >>> [part.tolist() for part in joined(np.array([0, 3]), np.array([0, 1]))]
+    [[0, 1, 2, 3], [0, 0, 0, 1]]
+    """
+    across, up = np.diff(cols), np.diff(rows)
+    steps = np.maximum(abs(across), abs(up))
+    stretch = np.repeat(np.arange(len(steps)), steps)
+    place = np.arange(len(stretch)) - np.repeat(np.cumsum(steps) - steps, steps)
+    along = cols[stretch] + place * (across / np.maximum(steps, 1))[stretch]
+    above = rows[stretch] + place * (up / np.maximum(steps, 1))[stretch]
+    # towards zero, as plotext's int()
+    return np.append(along.astype(np.int64), cols[-1]), np.append(above.astype(np.int64), rows[-1])
+
+
+def paint(layers: Sequence[Layer], cols: int, rows: int, *, ascii: bool) -> tuple[list[str], IntArray]:
+    """Layers on `cols` x `rows` cells, later ones over earlier ones; dots outside are left out.
+
+    Returns the rows of text from the top, and an array (rows, cols) with the number of the layer that
+    each cell shows, -1 for none. A cell shows one layer only.
+    """
+    dots_x, dots_y = (1, 1) if ascii else (2, 4)
+    codes = np.full((rows, cols), BLANK, dtype=np.uint32)
+    owner = np.full((rows, cols), -1)
+    for number, layer in enumerate(layers):
+        inside = (layer.cols >= 0) & (layer.cols < cols * dots_x)
+        inside &= (layer.rows >= 0) & (layer.rows < rows * dots_y)
+        x, y = layer.cols[inside], layer.rows[inside]
+        at = (rows - 1 - y // dots_y, x // dots_x)
+        pattern = np.zeros((rows, cols), dtype=np.uint32)
+        if ascii:
+            pattern[at] = ord(layer.plain)
+        else:
+            np.bitwise_or.at(pattern, at, BITS[y % 4, x % 2].astype(np.uint32))
+        mine = pattern > 0
+        codes[mine] = pattern[mine] + (0 if ascii else BRAILLE)
+        owner[mine] = number
+    return [str(row) for row in codes.view(f"U{cols}")[:, 0]], owner

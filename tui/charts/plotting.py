@@ -1,0 +1,408 @@
+"""The Pareto chart as cells. The only module that imports plotext, and only when a chart is drawn.
+
+plotext knows neither a usable log axis nor readable ticks: logarithms, limits and ticks are ours,
+and with those given the rectangle it draws into is exactly predictable (`Geometry`), so that the
+chart widget can lay its own marks over the cells and find the point under the mouse.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tui.charts import dots
+
+if TYPE_CHECKING:
+    from planner.arrays import FloatArray
+
+    IntArray = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
+
+DECADES = 2.5  # of a log axis shown at most, down from the largest value
+CLOUD_SHARE = 0.06  # of the canvas's dots that the cloud may take
+Cell = tuple[str, str]  # a character and its colour, "" for the axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Where data lands: `cols` x `rows` cells from (`left`, `top`); x0 and x1 are log10 on a log axis.
+
+    A cell holds `dots_x` x `dots_y` dots (2 x 4 in braille): a point belongs to the cell of its dot.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+    cols: int
+    rows: int
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    dots_x: int = 1
+    dots_y: int = 1
+    log: bool = True
+
+    def column(self, x: float) -> int | None:
+        """The screen column of a value on the x axis; None outside the canvas.
+
+        >>> g = Geometry(width=21, height=9, left=1, top=0, cols=20, rows=7, x0=1, x1=2, y0=0, y1=100)
+        >>> g.column(10), g.column(100), g.column(1000)
+        (1, 20, None)
+        """
+        if not math.isfinite(x) or (self.log and x <= 0):
+            return None
+        place = ((math.log10(x) if self.log else x) - self.x0) / (self.x1 - self.x0)
+        col = _dot(place, self.cols * self.dots_x) // self.dots_x
+        return self.left + col if 0 <= col < self.cols else None
+
+    def row(self, y: float) -> int | None:
+        """The screen row of a value on the y axis; None outside the canvas."""
+        if not math.isfinite(y):
+            return None
+        place = (y - self.y0) / (self.y1 - self.y0)
+        row = _dot(place, self.rows * self.dots_y) // self.dots_y
+        return self.top + self.rows - 1 - row if 0 <= row < self.rows else None
+
+    def cell(self, x: float, y: float) -> tuple[int, int] | None:
+        """Column and row of a point; None outside the canvas."""
+        col, row = self.column(x), self.row(y)
+        return None if col is None or row is None else (col, row)
+
+    def nearest(self, col: int, row: int, x: FloatArray, y: FloatArray) -> tuple[int, float]:
+        """Index of the point nearest to a cell, and its distance in cells (a row counts as two columns).
+
+        (-1, inf) if there is no point. x, y: arrays of shape (n,).
+        """
+        if not len(x):
+            return -1, math.inf
+        cols = self.left + (self.cols - 1) * (_scaled(x, self.log) - self.x0) / (self.x1 - self.x0)
+        rows = self.top + (self.rows - 1) * (1 - (y - self.y0) / (self.y1 - self.y0))
+        far = np.nan_to_num(np.hypot(cols - col, 2 * (rows - row)), nan=math.inf)
+        at = int(np.argmin(far))
+        return at, float(far[at])
+
+
+def _scaled(x: FloatArray, log: bool) -> FloatArray:
+    """Values along the axis: their log10 on a log axis, nan where there is none."""
+    if not log:
+        return np.asarray(x, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(x > 0, np.log10(x), np.nan))
+
+
+def _dot(place: float, dots: int) -> int:
+    """The dot of a place between 0 and 1, rounded as plotext rounds."""
+    return math.floor(round(0.5 + (dots - 1) * place, 8))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """Limits and ticks of both axes, before they are fitted into a size."""
+
+    x0: float  # log10 on a log axis
+    x1: float
+    y1: float
+    xticks: tuple[float, ...]
+    yticks: tuple[float, ...]
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Line:
+    """Points to draw, in the order of the line that joins them."""
+
+    x: FloatArray
+    y: FloatArray
+    hue: str  # as `#rrggbb`
+    plain: str = "*"  # its character in ASCII
+    joined: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A drawn chart: rows of cells, all as long as the chart is wide."""
+
+    geometry: Geometry
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+def warm() -> None:
+    """Import plotext, so that the first chart does not wait for it."""
+    import plotext  # noqa: F401
+
+
+def nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """At most `most` round numbers (1, 2, 5 times a power of ten apart) that cover [low, high].
+
+    >>> nice_ticks(0, 2300, 5)
+    (0.0, 500.0, 1000.0, 1500.0, 2000.0)
+    """
+    span = high - low
+    if not (span > 0 and math.isfinite(span)):
+        return (low,)
+    power = 10.0 ** math.floor(math.log10(span / max(most, 1)))
+    for step in (power * m for m in (1, 2, 5, 10, 20, 50)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first + 1 <= max(most, 1):
+            return tuple(i * step for i in range(first, last + 1))
+    return (low,)
+
+
+def log_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """Round numbers on a log axis: 1-2-5, or 1-3, or powers of ten, whichever still fits.
+
+    >>> log_ticks(8, 300, 6), log_ticks(8, 300, 3)
+    ((10.0, 20.0, 50.0, 100.0, 200.0), (10.0, 100.0))
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for marks in ((1, 2, 5), (1, 3), (1,)):
+        ticks = tuple(m * 10.0**e for e in decades for m in marks if low <= m * 10.0**e <= high)
+        if len(ticks) <= most:
+            return ticks
+    return ticks[:: math.ceil(len(ticks) / max(most, 1))]
+
+
+def tick_label(value: float) -> str:
+    """A tick in few characters.
+
+    >>> tick_label(0), tick_label(2500), tick_label(2000), tick_label(0.5), tick_label(12e6)
+    ('0', '2.5k', '2k', '0.5', '12M')
+    """
+    for scale, suffix in ((1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:g}{suffix}"
+    return f"{value:g}"
+
+
+def axes(
+    series: Sequence[tuple[FloatArray, FloatArray]],
+    extra: Sequence[tuple[float, float]],
+    limit_x: float,
+    width: int,
+    height: int,
+    *,
+    log: bool = True,
+    zoom: float = 1.0,
+    centre: float = math.nan,
+) -> Axes | None:
+    """Limits that hold the series, the extra points and (if near) the limit line.
+
+    With a `zoom` over 1, only that share of the x axis around `centre`, and the y axis that the points
+    there need. None if there is nothing to hold.
+    """
+    x = np.concatenate([*(x for x, _ in series), np.array([x for x, _ in extra])])
+    y = np.concatenate([*(y for _, y in series), np.array([y for _, y in extra])])
+    good = np.isfinite(x) & np.isfinite(y) & (x > 0)
+    if not good.any():
+        return None
+    x, y = x[good], y[good]
+    high = float(x.max())
+    low = max(float(x.min()), high / 10**DECADES) if log else float(x.min())
+    if low / 3 <= limit_x <= high * 1.5:
+        low, high = min(low, limit_x), max(high, limit_x)
+    x0, x1 = (math.log10(low), math.log10(high)) if log else (low, high)
+    pad = max(0.02 * (x1 - x0), 0.01 if log else 0.01 * high)
+    x0, x1 = x0 - pad, x1 + pad
+    if not log:
+        x0 = max(x0, 0.0)
+    if zoom > 1 and centre > 0:
+        middle, half = (math.log10(centre) if log else centre), (x1 - x0) / zoom / 2
+        middle = min(max(middle, x0 + half), x1 - half)
+        x0, x1 = middle - half, middle + half
+    along = _scaled(x, log)
+    seen = y[(along >= x0) & (along <= x1)]
+    y1 = float(seen.max() if len(seen) else y.max()) * 1.04 or 1.0
+    most = min(max(width // 9, 2), 12)
+    return Axes(
+        x0=x0,
+        x1=x1,
+        y1=y1,
+        xticks=log_or_nice_ticks(10**x0, 10**x1, most) if log else nice_ticks(x0, x1, most),
+        yticks=nice_ticks(0, y1, min(max(height // 4, 2), 8)),
+        log=log,
+    )
+
+
+def log_or_nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
+    """Ticks of a log axis, evenly spaced values where it spans too little for round powers.
+
+    >>> log_or_nice_ticks(8, 300, 3), log_or_nice_ticks(21, 29, 5)
+    ((10.0, 100.0), (22.0, 24.0, 26.0, 28.0))
+    """
+    ticks = log_ticks(low, high, most)
+    return ticks if len(ticks) >= 2 else nice_ticks(low, high, most)
+
+
+def label_size(axes: Axes) -> int:
+    """Columns of the longest label of the y axis."""
+    return max(len(tick_label(t)) for t in axes.yticks)
+
+
+def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False, labels: int = 0) -> Geometry:
+    """Where plotext will draw: y labels and the axis line on the left, the axis line and labels below.
+
+    `labels`: columns for the y labels, where the longest needs fewer.
+    """
+    left = max(labels, label_size(axes)) + 1
+    return Geometry(
+        width=width,
+        height=height,
+        left=left,
+        top=0,
+        cols=width - left,
+        rows=height - 2,
+        x0=axes.x0,
+        x1=axes.x1,
+        y0=0.0,
+        y1=axes.y1,
+        dots_x=1 if ascii else 2,
+        dots_y=1 if ascii else 4,
+        log=axes.log,
+    )
+
+
+def draw(
+    lines: Sequence[Line],
+    cloud: Sequence[Line],
+    axes: Axes,
+    width: int,
+    height: int,
+    *,
+    ascii: bool = False,
+    labels: int = 0,
+) -> Picture:
+    """Lines, later ones over earlier ones, and under them clouds of points, as cells.
+
+    Lines are braille dots in the colour of their series, or one character each in ASCII. plotext draws
+    axes, ticks and labels and lays out the rows of text that `tui.charts.dots` makes of the points.
+    """
+    import plotext
+
+    place = geometry(axes, width, height, ascii=ascii, labels=labels)
+    layers, hues = [], [""]
+    if cloud:
+        x, y = (np.concatenate(parts) for parts in ([part.x for part in cloud], [part.y for part in cloud]))
+        layers.append(_layer(*binned(x, y, place), place, plain="."))
+        hues.append(cloud[0].hue)
+    for part in lines:
+        x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
+        layers.append(_layer(x, y, place, plain=part.plain, joined=part.joined))
+        hues.append(part.hue)
+    texts, owner = dots.paint(layers, place.cols, place.rows, ascii=ascii)
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.limit_size(False, False)
+    plotext.plot_size(width, height)
+    plotext.xaxes(True, False)
+    plotext.yaxes(True, False)
+    plotext.xlim(axes.x0, axes.x1)
+    plotext.ylim(0, axes.y1)
+    along = [math.log10(t) if axes.log else t for t in axes.xticks]
+    plotext.xticks(along, [tick_label(t) for t in axes.xticks])
+    plotext.yticks(list(axes.yticks), [tick_label(t).rjust(place.left - 1) for t in axes.yticks])
+    for row, text in enumerate(texts):
+        above = axes.y1 * (place.rows - 1 - row) / (place.rows - 1)
+        plotext.text(text.rstrip() or " ", axes.x0, above, alignment="left", color="default")
+    built = _SGR.sub("", plotext.build())
+    if ascii:
+        built = built.translate(_PLAIN)
+    colours = [[hues[layer + 1] for layer in row] for row in owner.tolist()]
+    colours += [[""] * place.cols] * (height - place.rows)
+    cells = (
+        tuple(zip(line.ljust(width), [""] * place.left + row, strict=True))
+        for line, row in zip(built.split("\n"), colours, strict=False)
+    )
+    return Picture(geometry=place, cells=tuple(cells))
+
+
+def _layer(x: FloatArray, y: FloatArray, place: Geometry, *, plain: str, joined: bool = False) -> dots.Layer:
+    """Points, x as along the axis, as dots."""
+    cols = dots.nearest(x, place.x0, place.x1, place.cols * place.dots_x)
+    rows = dots.nearest(y, place.y0, place.y1, place.rows * place.dots_y)
+    if joined and len(cols) > 1:
+        cols, rows = dots.joined(cols, rows)
+    return dots.Layer(cols=cols, rows=rows, plain=plain)
+
+
+def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[FloatArray, FloatArray]:
+    """The points in sight; a line that leaves is cut at the edge, where it would be drawn askew."""
+    good = np.isfinite(x) & np.isfinite(y)
+    x, y = x[good], y[good]
+    inside = (x >= axes.x0) & (x <= axes.x1)
+    if not joined or len(x) < 2 or inside.all():
+        return x[inside], y[inside]
+    edges = np.array([edge for edge in (axes.x0, axes.x1) if x.min() < edge < x.max()])
+    at = np.concatenate([x[inside], edges])
+    height = np.concatenate([y[inside], np.interp(edges, x, y)])
+    order = np.argsort(at, kind="stable")
+    return at[order], height[order]
+
+
+def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
+    """One point per dot of the canvas, x as along the axis, and no more than a thin cloud of them.
+
+    A cloud that fills the plane shows nothing: of too many dots an even, always equal sample is kept.
+    """
+    along = _scaled(x, place.log)
+    with np.errstate(invalid="ignore"):
+        inside = (along >= place.x0) & (along <= place.x1) & (y >= place.y0) & (y <= place.y1)
+    along, y = along[inside], y[inside]
+    wide, high = place.cols * place.dots_x, place.rows * place.dots_y
+    cols = dots.nearest(along, place.x0, place.x1, wide)
+    rows = dots.nearest(y, place.y0, place.y1, high)
+    places, first = np.unique(cols * high + rows, return_index=True)
+    most = int(CLOUD_SHARE * wide * high)
+    if len(places) > most:
+        first = first[np.sort(np.argsort(_scattered(places), kind="stable")[:most])]
+    return along[first], y[first]
+
+
+def _scattered(numbers: IntArray) -> IntArray:
+    """A hash of each number, so that a sample by hash shows no stripes (lowbias32, public domain)."""
+    x = numbers.astype(np.uint32)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x ^= x >> np.uint32(shift)
+        x *= np.uint32(factor)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+_SGR = re.compile("\x1b\\[([0-9;]*)m")
+_PLAIN = str.maketrans("│┤├└┘┌┐─┬┴┼", "|++++++-+++")
+
+
+def decode(text: str, width: int, height: int, *, ascii: bool = False) -> tuple[tuple[Cell, ...], ...]:
+    """Text with ANSI colours as rows of cells, each row exactly `width` long, `height` rows.
+
+    >>> decode("a\\x1b[38;2;255;0;0mb\\x1b[0m", 3, 1)
+    ((('a', ''), ('b', '#ff0000'), (' ', '')),)
+    """
+    if ascii:
+        text = text.translate(_PLAIN)
+    rows = []
+    for line in text.split("\n")[:height]:
+        cells: list[Cell] = []
+        hue = ""
+        parts = _SGR.split(line)
+        for i, part in enumerate(parts):
+            if i % 2 == 0:
+                cells += [(char, hue) for char in part]
+            else:
+                hue = _hue(part, hue)
+        cells += [(" ", "")] * (width - len(cells))
+        rows.append(tuple(cells[:width]))
+    rows += [((" ", ""),) * width] * (height - len(rows))
+    return tuple(rows)
+
+
+def _hue(code: str, before: str) -> str:
+    numbers = code.split(";")
+    if numbers[:2] == ["38", "2"] and len(numbers) == 5:
+        return "#" + "".join(f"{int(n):02x}" for n in numbers[2:])
+    return "" if code in ("", "0") else before

@@ -1,0 +1,135 @@
+"""`ratematch` itself: the terminal application, with what the last session left."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner import __version__, load
+from planner.errors import InputError
+from planner.inputs.fields import check
+from tui.cli.flags import Parser, add_scenario, named_scenario, read_scenario, spelled_out
+from tui.cli.plan import report, solve
+from tui.cli.terminal import (
+    ascii_output,
+    draws_ascii,
+    interrupts,
+    on_terminal,
+    spare_the_line,
+)
+from tui.files import storage
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+    from planner.inputs.scenario import Scenario
+
+
+def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
+    """The application; where there is no terminal, the plan as text.
+
+    `commands` are the names and summaries of the others, for `--help` and for a word in the wrong place.
+    """
+    parser = Parser(
+        "ratematch",
+        "[SCENARIO] [--field value ...] [--theme NAME] [--ascii] [--no-mouse] [--demo]\n"
+        "       ratematch COMMAND ...",
+        "Plan disaggregated LLM serving: split prefill from decode or not, how to shard each pool, how\n"
+        "many instances of each, and what that gives.\n\n"
+        "Without a command: the terminal application; where there is no terminal, the plan as text.\n\n"
+        "commands (each has its own --help):\n"
+        + "\n".join(f"  {name:<14}{text}" for name, text in commands.items()),
+        "  ratematch\n"
+        "  ratematch --model deepseek-r1 --system gb200 --isl 16k --osl 2k --ttl 20ms --gpus 72\n"
+        "  ratematch plan --model llama-3.1-70b --json\n\n"
+        "values take units: 16k or 4096 tokens, 20ms, 1.5s, 10%",
+    )
+    parser.add_argument("--version", action="version", version=f"ratematch {__version__}")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    parser.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    parser.add_argument(
+        "--theme", metavar="NAME", help="dark, light, or one that Textual knows (nord, ansi-dark)"
+    )
+    parser.add_argument("--demo", action="store_true", help="a guided tour; any key ends it")
+    add_scenario(parser)
+    args = parser.read(arguments)
+    catalog = load()
+    scenario = read_scenario(args, catalog, commands)
+    if not on_terminal():
+        return report(solve(scenario, catalog), catalog, "text", args.ascii)
+    spare_the_line()
+    from tui import app
+    from tui.widgets import themes
+
+    theme = themes.theme_name(args.theme) if args.theme is not None else ""
+    last, word = _last_session(catalog)
+    start, base, name = scenario, named_scenario(args.scenario, catalog), ""
+    if args.scenario:
+        name = Path(args.scenario).stem
+    elif args.demo and not spelled_out(args):
+        from tui.screens.tour import SCENARIO
+
+        start = base = catalog.scenario(SCENARIO)
+        name = SCENARIO
+    elif not spelled_out(args):
+        start = last.scenario
+        base, name = _named(last.name, catalog)
+    with interrupts(signal.default_int_handler):  # Textual puts the terminal back first
+        return app.run(
+            start,
+            base=base,
+            name=name,
+            ascii=ascii_output(args.ascii) or draws_ascii(),
+            mouse=not args.no_mouse,
+            theme=theme or last.theme,
+            recent=last.recent,
+            pins={} if args.demo else last.pins,
+            baseline=last.baseline,
+            word="" if args.demo else word,
+            demo=args.demo,
+        )
+
+
+def _last_session(catalog: Catalog) -> tuple[storage.Session, str]:
+    """What the last session left, as far as it can be used, and a line on what cannot.
+
+    A session that is damaged, or names a preset that is gone, is kept beside the new one.
+    """
+    last = storage.load()
+    if last is None:
+        return storage.Session(scenario=named_scenario(None, catalog)), ""
+    damage = last.damage
+    try:
+        start = _usable(last.scenario, catalog)
+    except InputError as error:
+        start, damage = type(last.scenario)(), damage or str(error)
+    pins = {}
+    for letter, scenario in last.pins.items():
+        try:
+            pins[letter] = _usable(scenario, catalog)
+        except InputError as error:
+            damage = damage or f"pin {letter}: {error}"
+    word = ""
+    if damage:
+        try:
+            word = f"{damage}. The file is kept as {storage.set_aside()}"
+        except OSError as error:
+            word = f"{damage}. {storage.session_path()}: {storage.why(error)}"
+    return dataclasses.replace(last, scenario=start, pins=pins), word
+
+
+def _named(name: str, catalog: Catalog) -> tuple[Scenario, str]:
+    """The scenario that the last session began with; the defaults, without a name, if it is gone."""
+    try:
+        return named_scenario(name or None, catalog), name
+    except InputError:
+        return named_scenario(None, catalog), ""
+
+
+def _usable(scenario: Scenario, catalog: Catalog) -> Scenario:
+    """A scenario of the last session. Raises InputError where a preset that it names is gone."""
+    for kind in ("model", "system", "engine"):
+        catalog.canonical(kind, getattr(scenario, kind))
+    return check(scenario)

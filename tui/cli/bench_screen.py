@@ -1,0 +1,258 @@
+"""How fast the application is on this machine: a key on the screen, a frontier on the screen, a start.
+
+Keys go through the application as in a terminal, with the real planner and its thread; each frame is
+made as a terminal would get it, and timed when it is ready instead of sent. The first paint is that of
+a process of its own on a pseudo-terminal: from its start until the frame with the form has arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.evidence.bench import SCENARIO, p95
+from planner.inputs.scenario import Scenario
+from planner.units import format_seconds
+
+if TYPE_CHECKING:
+    from textual.driver import Driver
+
+SIZE = (120, 36)
+PATIENCE_S = 60.0
+STARTS = 5  # of the process; each takes about a second
+PAUSE_S = 0.3  # between edits: each is a single change, not typing
+TYPED_APART_S = 0.06
+
+
+class Frames:
+    """Tells when the first frame goes out after something has come to hold."""
+
+    def __init__(self) -> None:
+        self._wanted: Callable[[], object] | None = None
+        self._seen: asyncio.Future[float] | None = None
+
+    def drawn(self) -> None:
+        """A frame has gone out."""
+        if self._wanted is not None and self._seen is not None and not self._seen.done() and self._wanted():
+            self._seen.set_result(time.perf_counter())
+
+    async def until(self, condition: Callable[[], object]) -> float:
+        """The moment of the first frame with the condition true."""
+        self._wanted, self._seen = condition, asyncio.get_running_loop().create_future()
+        return await asyncio.wait_for(self._seen, PATIENCE_S)
+
+
+def run(runs: int = 15) -> dict[str, Any]:
+    """Measure.
+
+    Parameters
+    ----------
+    runs
+        Keys timed of each kind.
+
+    Returns
+    -------
+    key_to_echo_ms_p50, key_to_echo_ms_p95
+        From an arrow key on a row of the form until the frame with the new value, while plans are made.
+    key_to_frontier_ms_p50, key_to_frontier_ms_p95
+        From the same key until the frame with the new frontiers.
+    typed_to_frontier_ms_p50, typed_to_frontier_ms_p95
+        From the last of four digits typed 60 ms apart until the frame with its frontiers.
+    first_paint_ms_p50
+        From the start of a process until its first frame, its modules compiled by an earlier start, as
+        they are once installed; None where there are no pseudo-terminals.
+    """
+    echo, step, typed = asyncio.run(_keys(runs))
+    seen = first_paints_s(min(STARTS, runs))
+    return {
+        "key_to_echo_ms_p50": 1e3 * statistics.median(echo),
+        "key_to_echo_ms_p95": 1e3 * p95(echo),
+        "key_to_frontier_ms_p50": 1e3 * statistics.median(step),
+        "key_to_frontier_ms_p95": 1e3 * p95(step),
+        "typed_to_frontier_ms_p50": 1e3 * statistics.median(typed),
+        "typed_to_frontier_ms_p95": 1e3 * p95(typed),
+        "first_paint_ms_p50": 1e3 * statistics.median(seen) if seen else None,
+    }
+
+
+def to_text(result: dict[str, Any]) -> str:
+    """The measurements for people."""
+
+    def line(name: str, key: str) -> str:
+        p50, p95 = (format_seconds(result[f"{key}_ms_{p}"] / 1e3) for p in ("p50", "p95"))
+        return f"{name:<18}{p50} (95 % within {p95})"
+
+    lines = [
+        line("key to echo", "key_to_echo"),
+        line("key to frontier", "key_to_frontier"),
+        line("typed to frontier", "typed_to_frontier"),
+    ]
+    if result["first_paint_ms_p50"] is not None:
+        lines.append(f"{'first paint':<18}{format_seconds(result['first_paint_ms_p50'] / 1e3)}")
+    return "\n".join(lines)
+
+
+def _differs(value: Callable[[], int], before: int) -> bool:
+    return value() != before
+
+
+def _shown(value: Callable[[], int], wanted: int, picture: Callable[[], bool]) -> bool:
+    return value() == wanted and picture()
+
+
+async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
+    from tui.app import RatematchApp
+    from tui.solver.worker import real_plan
+
+    known: dict[Scenario, Any] = {}
+
+    def plan(scenario: Scenario, *, on_frontier: Callable[..., None], **rest: Any) -> Any:
+        def note(split: Any, *more: Any) -> None:
+            known[scenario] = split
+            on_frontier(split, *more)
+
+        return real_plan(scenario, on_frontier=note, **rest)
+
+    app = RatematchApp(SCENARIO, plan_fn=plan)
+    app.animation_level = "none"
+    frames = Frames()
+    main = app.main
+
+    def isl() -> int:
+        return main.view.scenario.traffic.isl
+
+    def picture() -> bool:
+        """Whether the frontiers on the screen are those of the form."""
+        shown = main.view.frontiers
+        return shown is not None and shown[0] is known.get(main.view.scenario)
+
+    async def settled() -> None:
+        end = time.perf_counter() + PATIENCE_S
+        while not main.view.current and time.perf_counter() < end:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(PAUSE_S)
+
+    app.driver_class = _timed(frames)
+    running = asyncio.create_task(app.run_async(size=SIZE, mouse=False))
+    try:
+        await settled()
+        main.query_one("#knob-isl").focus()
+        await asyncio.sleep(PAUSE_S)
+        echo, step, typed = [], [], []
+        for i in range(runs):
+            before = isl()
+            # a value never planned before: nothing is remembered
+            main.history.edit(replace(main.history.present, headroom=1e-4 * (i + 1)))
+            start = time.perf_counter()
+            _press(app, "right" if i % 4 < 2 else "left")
+            echo.append(await frames.until(partial(_differs, isl, before)) - start)
+            step.append((start if picture() else await frames.until(picture)) - start)
+            await settled()
+        for i in range(runs):
+            keys = str(8100 + i)
+            for key in keys[:-1]:
+                _press(app, key)
+                await asyncio.sleep(TYPED_APART_S)
+            start = time.perf_counter()
+            _press(app, keys[-1])
+            typed.append(await frames.until(partial(_shown, isl, int(keys), picture)) - start)
+            await settled()
+            _press(app, "enter")
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        app.exit()
+        await running
+    return echo, step, typed
+
+
+def _timed(frames: Frames) -> type[Driver]:
+    """A terminal that shows nothing and tells of every frame."""
+    from textual.drivers.headless_driver import HeadlessDriver
+
+    class Timed(HeadlessDriver):
+        @property
+        def is_headless(self) -> bool:
+            return False
+
+        def write(self, data: str) -> None:
+            if data:
+                frames.drawn()
+
+    return Timed
+
+
+def _press(app: Any, key: str) -> None:
+    from textual import events
+
+    app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+
+def first_paints_s(starts: int) -> list[float]:
+    """Some starts, after one that is not counted; none where there are no pseudo-terminals."""
+    try:
+        import pty  # noqa: F401
+    except ImportError:  # Windows
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        found = [_first_paint_s(folder) for _ in range(starts + 1)]
+    return [start for start in found[1:] if start is not None]
+
+
+def _first_paint_s(folder: str) -> float | None:
+    """One start on a pseudo-terminal, with a home and compiled modules of its own."""
+    import pty
+
+    master, slave = pty.openpty()
+    _size(slave)
+    home = {f"XDG_{name}_HOME": folder for name in ("CONFIG", "DATA", "STATE", "CACHE")}
+    environ = {**os.environ, **home, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    environ["PYTHONPYCACHEPREFIX"] = folder
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui.cli"],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=Path(__file__).parents[2],
+        env=environ,
+        start_new_session=True,
+    )
+    try:
+        return _until(master, b"Inputs", start)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+        os.close(slave)
+
+
+def _size(terminal: int) -> None:
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+        import struct
+        import termios
+
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
+
+
+def _until(terminal: int, word: bytes, start: float) -> float | None:
+    sent, end = b"", start + PATIENCE_S
+    while time.perf_counter() < end:
+        if select.select([terminal], [], [], 0.05)[0]:
+            sent += os.read(terminal, 65536)
+            if word in sent:
+                return time.perf_counter() - start
+    return None

@@ -1,0 +1,174 @@
+"""`ratematch calibrate`: presets of one's own from measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import load
+from planner.errors import InputError
+from tui.cli.flags import Parser, UsageError
+from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
+from tui.cli.terminal import DONE, ERROR
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command: 0 when constants were written, 1 when nothing could be fitted.
+
+    Raises InputError for what cannot be read or written.
+    """
+    parser = Parser(
+        "ratematch calibrate",
+        "DIR [--system S] [--operator O] [--out FOLDER]\n"
+        "       ratematch calibrate --engines FILE.csv [--bands] [--out FOLDER]",
+        "Make presets of your own from measurements: constants of the kernels of a machine from a folder\n"
+        "of CSV files, or host and scheduling constants of engines from measured runs. They go to your\n"
+        "own presets (`ratematch paths config`), which come before those installed with ratematch.\n\n"
+        f"{KERNEL_COLUMNS}\n\n{RUN_COLUMNS}",
+        "  ratematch calibrate measurements/ --system h100\n"
+        "  ratematch calibrate --engines runs.csv --out my-presets\n"
+        "  ratematch calibrate --engines runs.csv --bands    # error bands too: some minutes",
+    )
+    parser.add_argument("measurements", metavar="DIR", nargs="?", help="a folder of measured kernels")
+    parser.add_argument("--engines", metavar="FILE.csv", help="measured runs")
+    parser.add_argument("--bands", action="store_true", help="write the error bands of --engines only")
+    parser.add_argument("--system", metavar="S", help="fit this system only")
+    parser.add_argument("--operator", metavar="O", help="fit this operator only")
+    parser.add_argument("--out", metavar="FOLDER", help="a folder of presets (default: your own)")
+    args = parser.read(arguments)
+    if (args.measurements is None) == (args.engines is None):
+        raise UsageError(f"either DIR or --engines FILE.csv is needed; see `{parser.prog} --help`")
+    if args.bands and args.engines is None:
+        raise UsageError("--bands needs runs: ratematch calibrate --engines FILE.csv --bands")
+    from planner.inputs.catalog import user_folder
+
+    catalog = load()
+    out = Path(args.out) if args.out is not None else user_folder()
+    try:
+        if args.engines is None:
+            return _kernels(Path(args.measurements), out, catalog, args.system, args.operator)
+        return (
+            _bands(Path(args.engines), out, catalog)
+            if args.bands
+            else _engines(Path(args.engines), out, catalog)
+        )
+    except OSError as error:
+        raise InputError("out", str(out), f"cannot be written: {error.strerror or error}") from None
+
+
+def _kernels(
+    measurements: Path, out: Path, catalog: Catalog, system: str | None, operator: str | None
+) -> int:
+    from planner.evidence.calibrate import own_presets
+    from planner.evidence.calibrate.fit import Fit
+    from planner.evidence.calibrate.run import calibrate as fit_all
+    from planner.evidence.validate_runs import percent, table
+
+    if not measurements.is_dir():
+        raise InputError("measurements", str(measurements), "a folder of CSV files")
+    if system is not None:
+        system = catalog.canonical("system", system)
+    fits: list[Fit] = []
+    count = fit_all(
+        measurements,
+        out / own_presets.KERNELS,
+        system,
+        operator,
+        prepare=lambda name: own_presets.prepare_kernels(name, out, catalog),
+        tell=fits.append,
+    )
+    if not count:
+        print("Nothing could be fitted: no file with at least 12 usable rows of a known system.")
+        return ERROR
+    head = ("system", "operator", "engine", "format", "rows", "faster than light", "left-out mean", "median")
+    rows = [
+        (
+            fit.group.system,
+            fit.group.operator,
+            fit.group.engine,
+            fit.group.dtype,
+            f"{fit.n:,}",
+            f"{fit.dropped:,}",
+            percent(fit.mape),
+            percent(fit.median_ape),
+        )
+        for fit in fits
+    ]
+    print(table([head, *rows], "llllrrrr"))
+    for name in sorted({catalog.canonical("system", fit.group.system) for fit in fits}):
+        fitted = {fit.group.operator for fit in fits if catalog.canonical("system", fit.group.system) == name}
+        lent = own_presets.inherited(name, out, catalog)
+        text = ", ".join(f"{key} from {owner}" for key, owner in lent.items()) or "nothing"
+        print(
+            f"\n{out / own_presets.KERNELS / name}.toml: {len(fitted)} operators fitted; inherited: {text}."
+        )
+    return DONE
+
+
+def _engines(file: Path, out: Path, catalog: Catalog) -> int:
+    from planner.evidence import runs as silicon
+    from planner.evidence import validate_runs as runs
+    from planner.evidence.calibrate import engines, left_out, own_presets
+    from planner.evidence.validate_runs import percent, spread, table
+
+    rows = runs.read(file)
+    trials = engines.prepare(rows, catalog)
+    profiles = engines.fitted(trials, catalog, trials.names)
+    if not profiles:
+        print("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
+        return ERROR
+    for name in profiles:
+        own_presets.prepare_engine(name, out, catalog)
+    paths = engines.write(profiles, out / own_presets.ENGINES)
+    names = list(profiles)
+    head = ("constant", "range", *names)
+    cells = [
+        (c.name, f"{c.low:g} to {c.high:g}", *(f"{getattr(profiles[n], c.name):g}" for n in names))
+        for c in engines.CONSTANTS
+    ]
+    print(table([head, *cells], "ll" + "r" * len(names)))
+    found = silicon.gather(rows, catalog, profiles)
+    ttft, tpot = silicon.predict(found)
+    measured = [[getattr(row, key) for row in found.rows] for key in ("ttft_s", "tpot_s")]
+    errors: list[tuple[str, Any, Any]] = [
+        ("of the fit", spread(ttft / measured[0]), spread(tpot / measured[1]))
+    ]
+    for split in left_out.SPLITS:
+        if split.name in ("model", "system") and len({split.group(row) for row in rows}) > 1:
+            apart = left_out.ratios(rows, trials, catalog, split)
+            errors.append((f"{split.label} left out", spread(apart[0]), spread(apart[1])))
+    print()
+    print(
+        table(
+            [
+                ("error", "rows", "TPOT mean", "median", "TTFT mean", "median"),
+                *(
+                    (
+                        text,
+                        f"{step['n']:,}",
+                        *(percent(part[k]) for part in (step, first) for k in ("mape", "median_ape")),
+                    )
+                    for text, first, step in errors
+                ),
+            ],
+            "lrrrrr",
+        )
+    )
+    print("\n" + "\n".join(str(path) for path in paths))
+    return DONE
+
+
+def _bands(file: Path, out: Path, catalog: Catalog) -> int:
+    from planner.evidence import validate_runs as runs
+    from planner.evidence.calibrate import left_out
+    from planner.planning import bands as accuracy
+
+    table = left_out.measure(runs.read(file), catalog, lambda text: print(text, flush=True))
+    path = out / accuracy.FILE
+    left_out.write(table, path, file.name)
+    print(path)
+    return DONE

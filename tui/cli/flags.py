@@ -1,0 +1,150 @@
+"""Flags made from `planner.inputs.fields`, and the scenario they describe. A new field is a new flag."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from planner.errors import InputError
+from planner.inputs.fields import FIELDS, check
+from planner.inputs.scenario import Scenario
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+
+FORMATS = {
+    "json": "the plan as JSON, SI units",
+    "csv": "both frontiers as CSV",
+    "markdown": "the plan as Markdown",
+}
+_VALUES = {
+    "tokens": "TOKENS",
+    "seconds": "TIME",
+    "count": "N",
+    "rate": "REQ/S",
+    "share": "SHARE",
+    "usd": "USD",
+    "choice": "NAME",
+}
+_SWITCH = {"on": True, "off": False}
+
+
+class UsageError(Exception):
+    """The command line itself cannot be read; `str()` is the one line a user sees."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises one line, and names the nearest flag when it knows none."""
+
+    def __init__(self, prog: str, usage: str, description: str, examples: str) -> None:
+        super().__init__(
+            prog=prog,
+            usage=f"{prog} {usage}",
+            description=description,
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+    def read(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """The parsed arguments.
+
+        Raises UsageError.
+        """
+        args, rest = self.parse_known_args(self._plainly(arguments))
+        if not rest:
+            return args
+        flags = [flag for flag in rest if flag.startswith("-")]
+        if not flags:
+            self.error(f"unexpected argument {rest[0]!r}")
+        name = flags[0].split("=")[0]
+        if name[2:] in FORMATS:
+            self.error(f"{name} belongs to a command: ratematch plan {name}")
+        near = difflib.get_close_matches(name, self._option_string_actions, n=2)
+        self.error(f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+
+    def _plainly(self, arguments: Sequence[str]) -> list[str]:
+        """`--isl -5k` and `--mix on` as single tokens: argparse would take them apart wrongly."""
+        tokens: list[str] = []
+        for token in arguments:
+            flag = tokens[-1] if tokens else ""
+            action = self._option_string_actions.get(flag)
+            if action is not None and action.nargs is None and re.match(r"-[\d.]", token):
+                tokens[-1] = f"{flag}={token}"
+            elif isinstance(action, argparse.BooleanOptionalAction) and token.lower() in _SWITCH:
+                on = _SWITCH[token.lower()] != flag.startswith("--no-")
+                tokens[-1] = f"--{'' if on else 'no-'}{action.dest}"
+            else:
+                tokens.append(token)
+        return tokens
+
+
+def add_scenario(parser: Parser) -> None:
+    """SCENARIO and one flag for each field."""
+    parser.add_argument("scenario", metavar="SCENARIO", nargs="?", help="a preset's name or a TOML file")
+    groups: dict[str, Any] = {}
+    for field in FIELDS:
+        group = groups.get(field.group) or parser.add_argument_group(field.group.lower())
+        groups[field.group] = group
+        flags = [f"--{name}" for name in (field.key, *field.aliases)]
+        text = field.help.replace("%", "%%")
+        if field.kind == "switch":
+            group.add_argument(*flags, dest=field.key, action=argparse.BooleanOptionalAction, help=text)
+            continue
+        if field.catalog:
+            text += f" `ratematch presets {field.catalog}s` lists them."
+        elif field.choices:
+            text += f" One of {', '.join(field.choices)}."
+        group.add_argument(*flags, dest=field.key, metavar=_VALUES[field.kind], help=text)
+
+
+def read_scenario(args: argparse.Namespace, catalog: Catalog, commands: Collection[str] = ()) -> Scenario:
+    """The scenario of the command line: preset, file or defaults, then the flags.
+
+    `commands` are words that may stand in the scenario's place by mistake.
+
+    Raises InputError for the first value that cannot be used, UsageError for such a word.
+    """
+    scenario = named_scenario(args.scenario, catalog, commands)
+    for field in FIELDS:
+        given = getattr(args, field.key)
+        if given is None:
+            continue
+        if isinstance(given, str):
+            given = catalog.canonical(field.catalog, given) if field.catalog else field.parse(given)
+        scenario = field.set(scenario, given)
+    return check(scenario)
+
+
+def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str] = ()) -> Scenario:
+    """A preset or file; the defaults for None. Raises as `read_scenario`."""
+    if name is None:
+        return Scenario()
+    if name in commands:
+        raise UsageError(f"the command comes first: ratematch {name} [SCENARIO] [--field value ...]")
+    try:
+        return catalog.scenario(name)
+    except InputError:
+        near = difflib.get_close_matches(name, commands, n=1, cutoff=0.7)
+        if near and not os.path.exists(name):  # noqa: PTH110 (never raises, whatever the name)
+            raise UsageError(f"unknown command or scenario {name!r}; did you mean {near[0]}?") from None
+        raise
+
+
+def spelled_out(args: argparse.Namespace) -> list[str]:
+    """SCENARIO and the flags that were given, as words for another process."""
+    words = [args.scenario] if args.scenario else []
+    for field in FIELDS:
+        given = getattr(args, field.key)
+        if isinstance(given, bool):
+            words.append(f"--{'' if given else 'no-'}{field.key}")
+        elif given is not None:
+            words.append(f"--{field.key}={given}")
+    return words

@@ -1,0 +1,56 @@
+"""`ratematch plan`: the plan as text, JSON, CSV or Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import planner
+from planner import load
+from tui.cli.flags import FORMATS, Parser, add_scenario, read_scenario
+from tui.cli.terminal import DONE, NO_PLAN, ascii_output
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+    from planner.inputs.scenario import Scenario
+    from planner.planning.result import Plan
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command: 0 with a plan, 3 without."""
+    parser = Parser(
+        "ratematch plan",
+        "[SCENARIO] [--field value ...] [--json | --csv | --markdown] [--ascii]",
+        "Print the plan for a scenario. Exit code 3: no plan meets the limits, and the report says why.",
+        "  ratematch plan --model llama-3.1-70b --system h200 --isl 8k --osl 1k --ttl 30ms --gpus 64\n"
+        "  ratematch plan my-scenario.toml --ttl 15ms --json\n"
+        "  ratematch plan --csv > frontier.csv",
+    )
+    formats = parser.add_mutually_exclusive_group()
+    for name, text in FORMATS.items():
+        formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=text)
+    parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
+    add_scenario(parser)
+    args = parser.read(arguments)
+    catalog = load()
+    return report(solve(read_scenario(args, catalog), catalog), catalog, args.format or "text", args.ascii)
+
+
+def solve(scenario: Scenario, catalog: Catalog) -> Plan:
+    """`planner.plan`."""
+    return planner.plan(scenario, catalog)
+
+
+def report(plan: Plan, catalog: Catalog, form: str, ascii: bool) -> int:
+    """Print a plan as text, json, csv or markdown; the exit code says whether there is one."""
+    from planner.output import text as texts
+
+    if form == "text":
+        from planner.simulate.kv_transfer import link_bytes_per_s
+
+        link = link_bytes_per_s(catalog.system(plan.scenario.system).fabric, plan.scenario.fleet.gpus)
+        text = texts.to_text(plan, ascii=ascii_output(ascii), link_bytes_per_s=link)
+    else:
+        text = {"json": texts.to_json, "csv": texts.to_csv, "markdown": texts.to_markdown}[form](plan)
+    print(text, end="" if text.endswith("\n") else "\n")
+    return DONE if plan.chosen is not None else NO_PLAN

@@ -1,0 +1,227 @@
+"""`ratematch presets`: the catalog as tables, and one preset in full with its sources."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import load
+from planner.errors import InputError, unknown
+from planner.inputs import params
+from planner.inputs.fields import FIELDS
+from planner.output.words import ascii_only, gib, scenario_line
+from planner.units import format_seconds, format_si, format_tokens, three_digits
+from tui.cli.flags import Parser
+from tui.cli.terminal import DONE, ascii_output
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
+    from planner.inputs.engine import EngineProfile
+    from planner.inputs.model import ModelSpec
+    from planner.inputs.scenario import Scenario
+    from planner.inputs.system import System
+
+KINDS = ("models", "systems", "engines", "scenarios")
+Row = dict[str, str]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command. Raises InputError for a kind or name that is not known."""
+    parser = Parser(
+        "ratematch presets",
+        "[KIND [NAME]] [--json]",
+        "List the models, systems, engines and scenarios that come with ratematch and your own,\n"
+        "or show one with every number and its source.",
+        "  ratematch presets\n  ratematch presets systems\n  ratematch presets models deepseek-r1 --json",
+    )
+    parser.add_argument("kind", metavar="KIND", nargs="?", help=", ".join(KINDS))
+    parser.add_argument("name", metavar="NAME", nargs="?", help="one preset, in full")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    args = parser.read(arguments)
+    catalog = load()
+    kinds = list(KINDS)
+    if args.kind is not None:
+        kind = args.kind.lower()
+        kinds = [k for k in kinds if kind in (k, k.removesuffix("s"))]
+        if not kinds:
+            raise unknown("presets", args.kind, KINDS)
+    if args.name is not None:
+        text = show(catalog, kinds[0], args.name, as_json=args.json)
+    else:
+        text = lists(catalog, kinds, as_json=args.json)
+    print(ascii_only(text) if ascii_output() and not args.json else text)
+    return DONE
+
+
+def lists(catalog: Catalog, kinds: Sequence[str], *, as_json: bool = False) -> str:
+    """Every preset of these kinds: name and key numbers as tables, or all of it as JSON.
+
+    A file of the user's that cannot be used is listed with the reason, and hides no other.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    broken: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
+    for kind in kinds:
+        found[kind] = {}
+        for name in catalog.names(kind):
+            try:
+                found[kind][name] = _get(catalog, kind, name)
+            except InputError as error:
+                broken[kind][name] = str(error)
+    if as_json:
+        plain = {
+            kind: {name: _plain(item) for name, item in items.items()}
+            | {name: {"error": reason} for name, reason in broken[kind].items()}
+            for kind, items in found.items()
+        }
+        return json.dumps(plain, indent=2, ensure_ascii=False)
+    blocks = []
+    for kind, items in found.items():
+        if kind == "scenarios":
+            lines = [line for name, item in items.items() for line in _scenario(catalog, name, item)]
+        else:
+            lines = _table([{"name": name, **_ROWS[kind](item)} for name, item in items.items()])
+        lines += [f"{name}: cannot be used: {reason}" for name, reason in broken[kind].items()]
+        blocks.append("\n".join([f"{kind} ({len(items)})", *(f"  {line}" for line in lines)]))
+    return "\n\n".join(blocks)
+
+
+def _scenario(catalog: Catalog, name: str, scenario: Scenario) -> list[str]:
+    about = (catalog.note("scenario", name), scenario_line(scenario))
+    return [name, *(f"  {line}" for text in about if text for line in textwrap.wrap(text, 76))]
+
+
+def imported(path: Path, spec: ModelSpec, unknown_keys: Sequence[str], *, as_json: bool = False) -> str:
+    """What `import-model` understood, where it wrote it, and what it left out."""
+    if as_json:
+        done = {
+            "name": spec.name,
+            "path": str(path),
+            "not_understood": list(unknown_keys),
+            "model": _plain(spec),
+        }
+        return json.dumps(done, indent=2, ensure_ascii=False)
+    lines = [*_table([{"name": spec.name, **_model(spec)}]), f"written to {path}"]
+    lines += [f"note: {note}" for note in spec.notes]
+    if unknown_keys:
+        lines.append(f"not understood, so not modelled: {', '.join(unknown_keys)}")
+    return "\n".join(lines)
+
+
+def show(catalog: Catalog, kind: str, name: str, *, as_json: bool = False) -> str:
+    """One preset, every number and source of it.
+
+    Raises InputError for an unknown name.
+    """
+    plain = _plain(_get(catalog, kind, name))
+    if as_json:
+        return json.dumps(plain, indent=2, ensure_ascii=False)
+    return "\n".join(_outline(plain))
+
+
+def _get(catalog: Catalog, kind: str, name: str) -> Any:
+    return getattr(catalog, kind[:-1])(name)
+
+
+def _model(spec: ModelSpec) -> Row:
+    kv = sum(a.kv_elements * a.layers for a in spec.attention)
+    state = " + state" if any(a.state_elements for a in spec.attention) else ""
+    return {
+        "parameters": _billions(params.total(spec)),
+        "active": _billions(params.active(spec)),
+        "layers": f"{spec.layers}",
+        "attention": "+".join(dict.fromkeys(a.kind for a in spec.attention if a.kind != "none")),
+        "experts": f"{spec.experts}" if spec.is_moe else "-",
+        "KV elements/token": f"{kv:,.0f}{state}",
+        "context": format_tokens(spec.max_context) if spec.max_context else "-",
+    }
+
+
+def _billions(parameters: int) -> str:
+    """As the field writes it.
+
+    >>> _billions(671_026_404_352), _billions(1_026_000_000_000)
+    ('671B', '1.03T')
+    """
+    if parameters >= 1e12:
+        return f"{three_digits(parameters / 1e12)}T"
+    return f"{three_digits(parameters / 1e9)}B"
+
+
+def _system(system: System) -> Row:
+    gpu, fabric = system.gpu, system.fabric
+    peaks = "/".join(f"{gpu.peak_flops[f] / 1e15:.3g}" for f in ("bf16", "fp8", "fp4") if f in gpu.peak_flops)
+    return {
+        "memory": f"{gib(gpu.memory_bytes)} GiB",
+        "HBM": format_si(gpu.hbm_bytes_per_s, "B/s"),
+        "PFLOP/s": peaks,
+        "domain": f"{fabric.scale_up_gpus} × {format_si(fabric.scale_up_bytes_per_s, 'B/s')}",
+        "network": format_si(fabric.scale_out_bytes_per_s, "B/s"),
+        "$/h": f"{system.usd_per_gpu_hour:.2f}",
+    }
+
+
+def _engine(engine: EngineProfile) -> Row:
+    return {
+        "step": format_seconds(engine.step_s),
+        "layer": format_seconds(engine.layer_s),
+        "sequence": format_seconds(engine.request_s),
+        "prefill request": format_seconds(engine.prefill_request_s),
+        "largest batch": f"{engine.max_batch:,}",
+        "memory": f"{100 * engine.memory_fraction:.0f} %",
+    }
+
+
+_ROWS: Mapping[str, Any] = {"models": _model, "systems": _system, "engines": _engine}
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    """Aligned columns under a heading; words left, numbers right."""
+    if not rows:
+        return ["none"]
+    columns = list(rows[0])
+    lines = [{column: column for column in columns}, *rows]
+    widths = {column: max(len(line[column]) for line in lines) for column in columns}
+    left = {columns[0], "attention"}
+    return [
+        "  ".join(f"{line[c]:{'<' if c in left else '>'}{widths[c]}}" for c in columns).rstrip()
+        for line in lines
+    ]
+
+
+def _plain(item: Any) -> Any:
+    """A preset as plain data; a scenario by its fields."""
+    from planner.inputs.scenario import Scenario
+
+    if isinstance(item, Scenario):
+        return {field.key: field.get(item) for field in FIELDS}
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        return {f.name: _plain(getattr(item, f.name)) for f in dataclasses.fields(item)}
+    if isinstance(item, Mapping):
+        return {str(key): _plain(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_plain(value) for value in item]
+    return None if isinstance(item, float) and not math.isfinite(item) else item
+
+
+def _outline(value: Any, depth: int = 0) -> list[str]:
+    """Nested data as indented `key: value` lines."""
+    pad = "  " * depth
+    lines: list[str] = []
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value, 1)
+    for key, item in pairs:
+        if isinstance(item, (Mapping, list)) and item:
+            lines += [f"{pad}{key}:", *_outline(item, depth + 1)]
+        elif item not in ("", 0, None, [], {}):  # zero stands for "has none"
+            lines.append(f"{pad}{key}: {_scalar(item)}")
+    return lines
+
+
+def _scalar(item: Any) -> str:
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    return f"{item:,}" if isinstance(item, int) else f"{item:.6g}" if isinstance(item, float) else f"{item}"

@@ -1,0 +1,59 @@
+"""What `e` writes: the plan as JSON, CSV or Markdown, and the screen as SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from planner.planning.result import Plan
+
+FORMATS = {  # ending to what it holds
+    "json": "everything, SI units",
+    "csv": "both frontiers",
+    "md": "the plan for a document",
+    "svg": "this screen",
+}
+
+
+def content(plan: Plan, ending: str) -> str:
+    """A plan in one of the formats that need no screen: json, csv, md."""
+    from planner.output import text as report
+
+    made = {"json": report.to_json, "csv": report.to_csv, "md": report.to_markdown}[ending](plan)
+    return made if made.endswith("\n") else made + "\n"
+
+
+def default_name(plan: Plan, name: str = "") -> str:
+    """A file's name without its ending: that of the scenario, or model, GPUs and system.
+
+    >>> import types
+    >>> from planner.inputs.scenario import Scenario
+    >>> default_name(types.SimpleNamespace(scenario=Scenario()), "chat")
+    'ratematch-chat'
+    """
+    scenario = plan.scenario
+    gpus = f"-{scenario.fleet.gpus}" if scenario.fleet.gpus else ""
+    return f"ratematch-{name or f'{scenario.model}-{scenario.system}{gpus}'}"
+
+
+def target(text: str, ending: str, suggested: str) -> Path:
+    """The file that was asked for: a folder gets the suggested name, a bare name the ending.
+
+    >>> target("out.txt", "csv", "plan"), target("plan", "csv", "x")
+    (PosixPath('out.txt'), PosixPath('plan.csv'))
+
+    Raises InputError where there can be no such file.
+    """
+    text = text.strip()
+    if not text or "\0" in text:
+        raise InputError("file", text, "a path, such as plan.json")
+    try:
+        path = Path(text).expanduser()
+        if text.endswith(("/", "\\")) or path.is_dir():
+            path = path / f"{suggested}.{ending}"
+    except (OSError, RuntimeError) as error:  # no such user; a name too long to ask for
+        raise InputError("file", text, f"a path that can be written ({error})") from None
+    return path if path.suffix else path.with_suffix(f".{ending}")

@@ -1,0 +1,167 @@
+"""What the application does with files and the clipboard: open, save, copy, export."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError
+from tui.files import export, library, storage
+from tui.in_order import InOrder
+from tui.screens.ask import Answer, AskScreen
+from tui.screens.choose import ChooseScreen
+from tui.screens.export import ExportScreen
+from tui.state import command_line
+
+if TYPE_CHECKING:
+    from planner.planning.result import Plan
+    from tui.glyphs import Glyphs
+    from tui.screens.main import MainScreen
+
+TMUX = "In tmux the clipboard needs: set -g set-clipboard on"
+
+
+class FileActions(InOrder):
+    """The part of the application that reads and writes; what goes wrong is one line, and nothing is lost."""
+
+    main: MainScreen
+    glyphs: Glyphs
+    recent: tuple[str, ...] = ()
+    _tmux_told = False
+
+    # Scenarios
+
+    def action_open_scenario(self) -> None:
+        """Choose one of the scenarios: recent, the user's own, presets."""
+        try:
+            entries = library.entries(self.recent)
+        except InputError as error:
+            self.tell_error("No scenarios", str(error))
+            return
+        labels = {entry.name: _label(entry, self.glyphs) for entry in entries}
+        screen = ChooseScreen("Open a scenario", list(labels), self.main.view.name, labels=labels)
+        self.push_screen(screen, lambda name: self.open_scenario(name) if name else None)
+
+    def open_scenario(self, name: str) -> None:
+        """Take up a scenario of the catalog; a damaged file is told in a line and changes nothing."""
+        try:
+            scenario = library.read(name)
+        except InputError as error:
+            self.tell_error(f"{name} cannot be opened", str(error))
+            return
+        self.recent = storage.recently(name, self.recent)
+        self.main.take(scenario, name)
+
+    def action_save_scenario(self) -> None:
+        """Save the form as a scenario of the user's own."""
+        view = self.main.view
+        if view.invalid:
+            self.tell_error("Not saved", view.problem)
+            return
+        name = view.name
+        try:
+            library.own_name(name)
+        except InputError:  # a preset's: propose another
+            s = view.scenario
+            name = f"{name or s.model}-mine" if name else f"{s.model}-{s.system}"
+        screen = AskScreen(
+            "Save as", name, lambda text: library.own_path(library.own_name(text)), glyphs=self.glyphs
+        )
+        self.push_screen(screen, self._save)
+
+    def _save(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        view = self.main.view
+        name = library.own_name(answer.text)
+        try:
+            path = library.save(view.scenario, name, base=view.name, replace=answer.replace)
+        except (OSError, InputError) as error:
+            self.tell_error("Not saved", _reason(error))
+            return
+        self.recent = storage.recently(name, self.recent)
+        self.main.set_view(base=view.scenario, name=name)
+        self.notify(str(path), title="Saved", markup=False)
+
+    # The clipboard, which may not be there: always a file as well
+
+    def action_copy_command(self) -> None:
+        """Copy the command line that gives this plan."""
+        self._copy(command_line(self.main.view.scenario), "command.txt")
+
+    def action_copy_markdown(self) -> None:
+        """Copy the plan for a document or a ticket."""
+        plan = self._plan()
+        if plan is not None:
+            self._copy(export.content(plan, "md"), "plan.md", f"The plan as Markdown, {_age(self.main)}")
+
+    def _copy(self, text: str, file: str, said: str = "") -> None:
+        self.copy_to_clipboard(text)
+        path, lines = storage.state_folder() / file, [said or text]
+        try:
+            storage.write_atomically(path, text if text.endswith("\n") else text + "\n")
+        except OSError as error:
+            lines.append(f"Not in {path}: {storage.why(error)}")
+        else:
+            lines.append(f"Also in {path}")
+        if os.environ.get("TMUX") and not self._tmux_told:
+            self._tmux_told = True
+            lines.append(TMUX)
+        self.notify("\n".join(lines), title="Copied", timeout=8, markup=False)
+
+    # Files
+
+    def action_export(self, ending: str = "json") -> None:
+        """Write the plan or the screen to a file."""
+        plan = self._plan()
+        if plan is None:
+            return
+        screen = ExportScreen(export.default_name(plan, self.main.view.name), ending, glyphs=self.glyphs)
+        self.push_screen(
+            screen, lambda answer: self._export(plan, screen.ending, answer) if answer is not None else None
+        )
+
+    def _export(self, plan: Plan, ending: str, answer: Answer) -> None:
+        # after the dialog has gone, so that it is not in the picture
+        self.call_after_refresh(self._write_export, plan, ending, answer.path, answer.replace)
+
+    def _write_export(self, plan: Plan, ending: str, path: Path, replace: bool) -> None:
+        try:
+            text = (
+                self.export_screenshot(title="ratematch") if ending == "svg" else export.content(plan, ending)
+            )
+            storage.write_file(path, text, replace=replace)
+        except OSError as error:
+            self.tell_error("Not written", _reason(error))
+        else:
+            self.notify(str(path), title=f"Exported, {_age(self.main)}", markup=False)
+
+    def _plan(self) -> Plan | None:
+        plan = self.main.view.plan
+        if plan is None:
+            self.notify("There is no plan yet.", severity="warning")
+        return plan
+
+    def tell_error(self, title: str, line: str) -> None:
+        """What could not be done, and why, in one line."""
+        self.notify(self.glyphs.plain(line), title=title, severity="error", timeout=10, markup=False)
+
+
+def _age(main: MainScreen) -> str:
+    return "up to date" if main.view.current else "as it was before the last edit"
+
+
+def _reason(error: OSError | InputError) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{storage.why(error)}"
+
+
+def _label(entry: library.Entry, g: Glyphs) -> str:
+    marks = ", ".join(word for word, holds in (("recent", entry.recent), ("yours", entry.own)) if holds)
+    text = f"{entry.name:<28}" + (f" [{marks}]" if marks else "")
+    if entry.problem:
+        return g.plain(f"{text} {g.bad} damaged")
+    return g.plain(f"{text} {entry.note}".rstrip())

@@ -1,0 +1,146 @@
+"""The command palette: everything that can be done now, under the name of its area."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from planner.errors import InputError
+from planner.inputs.fields import BY_KEY, Field
+from tui.files import export, library
+from tui.panes.plan_card import PlanCard
+from tui.screens.main import MainScreen
+from tui.widgets import themes
+
+if TYPE_CHECKING:
+    from tui.screens.file_actions import FileActions
+
+AREAS = {  # binding id to area, for keys that the palette names; those not here are views
+    "undo": "plan",
+    "redo": "plan",
+    "recompute": "plan",
+    "fixes": "plan",
+    "copy-command": "plan",
+    "copy-markdown": "plan",
+    "pin": "plan",
+    "quit": "view",
+    "open": "scenario",
+    "save": "scenario",
+}
+MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")
+SKIPPED = ("export", "quit-always", "theme", "help-quit", "palette")  # said in full below, or not at all
+LIMITS = ("ftl", "ttl", "gpus")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the palette."""
+
+    text: str
+    run: Callable[[], Any]
+    help: str = ""
+    first: bool = True  # offered before anything is typed
+
+
+class Commands(Provider):
+    """What the present screen allows."""
+
+    @property
+    def _app(self) -> FileActions:
+        return cast("FileActions", self.app)
+
+    async def discover(self) -> Hits:
+        """Before a word is typed."""
+        for command in self._commands():
+            if command.first:
+                yield DiscoveryHit(command.text, command.run, help=command.help or None)
+
+    async def search(self, query: str) -> Hits:
+        """What fits the words typed."""
+        matcher = self.matcher(query)
+        for command in self._commands():
+            score = matcher.match(command.text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.text), command.run, help=command.help or None)
+
+    def _commands(self) -> Iterator[Command]:
+        if not isinstance(self.screen, MainScreen):
+            return
+        keys = list(self._keys(self.screen))
+        yield from (key for key in keys if key.text.startswith("plan:"))
+        yield from self._limits(self.screen)
+        yield from (key for key in keys if key.text.startswith("scenario:"))
+        yield from self._scenarios()
+        if self.screen.view.plan is not None:
+            for ending, holds in export.FORMATS.items():
+                yield Command(f"export: {ending}, {holds}", partial(self._app.action_export, ending))
+        yield from (key for key in keys if key.text.startswith("view:"))
+        yield from self._themes()
+
+    def _keys(self, screen: MainScreen) -> Iterator[Command]:
+        """Every key that works now, except those that only move."""
+        seen = set()
+        for node, binding, enabled, _ in screen.active_bindings.values():
+            name = binding.id or ""
+            if not enabled or not binding.description or binding.action in seen:
+                continue
+            if binding.action == "screen.copy_text":  # Textual's own, of selected text
+                continue
+            if name in SKIPPED or name.startswith(MOVES) or binding.key.startswith("ctrl+p"):
+                continue
+            seen.add(binding.action)
+            area = AREAS.get(name, "view")
+            key = self.app.get_key_display(binding)
+            run = partial(self.app.run_action, binding.action, node)
+            yield Command(
+                f"{area}: {binding.description}",
+                run,
+                help=f"key {key}. {binding.tooltip}" if binding.tooltip else f"key {key}",
+            )
+
+    def _limits(self, screen: MainScreen) -> Iterator[Command]:
+        """The steps of each limit, the nearest first offered; what would make the scenario feasible."""
+        plain = self._app.glyphs.plain
+        if screen.view.infeasible:
+            card = screen.query_one(PlanCard)
+            for at, way in enumerate(card.fixes):
+                text = plain(f"limit: {' and '.join(r.text for r in way)}")
+                yield Command(text, partial(card.fix, at), "makes it feasible")
+        for key in LIMITS:
+            field = BY_KEY[key]
+            value = field.get(screen.history.present)
+            near = {field.step(value, by) for by in (-1, 1)}
+            for step in (*field.steps, *((None,) if field.none else ())):
+                if step != value:
+                    text = plain(f"limit: {field.label} {_value(field, step)}")
+                    yield Command(text, partial(_set, screen, field, step), first=step in near)
+
+    def _scenarios(self) -> Iterator[Command]:
+        try:
+            entries = library.entries(self._app.recent)
+        except InputError:
+            return
+        for entry in entries:
+            open_it = partial(self._app.open_scenario, entry.name)
+            help = "damaged" if entry.problem else entry.note
+            yield Command(f"scenario: {entry.name}", open_it, help, first=entry.recent or entry.own)
+
+    def _themes(self) -> Iterator[Command]:
+        for name in sorted(self.app.available_themes, key=lambda name: (name not in themes.OURS, name)):
+            if name != self.app.theme:
+                shown = name.removeprefix("ratematch-")
+                take = partial(setattr, self.app, "theme", name)
+                yield Command(f"theme: {shown}", take, first=name in themes.OURS)
+
+
+def _value(field: Field, value: Any) -> str:
+    unit = f" {field.unit}" if field.unit and value is not None else ""
+    return f"{field.format(value)}{unit}"
+
+
+def _set(screen: MainScreen, field: Field, value: Any) -> None:
+    screen.take(field.set(screen.history.present, value))

@@ -1,0 +1,1 @@
+"""The background: one thread that answers, and when to ask it."""

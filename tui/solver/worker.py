@@ -1,0 +1,279 @@
+"""One long-lived thread that answers scenarios; the newest request wins.
+
+Several worker threads would fight for the interpreter and answer in the wrong order; one thread
+with a one-slot mailbox cannot. A request that is overtaken stops at the planner's next look at
+`should_stop`. The thread touches no widget: it only posts messages, and they carry a generation.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import InputError
+from planner.inputs.scenario import Scenario
+from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from planner.inputs.catalog import Catalog
+    from planner.planning.result import Frontier, Plan
+
+PlanFn = Callable[..., "Plan"]
+StudyFn = Callable[[Callable[[Scenario], "Plan"]], Iterator[Any]]  # yields one finding after another
+LEAVE_S = 0.3  # how long leaving waits for the thread, which can be inside the integer program for seconds
+OPTIMISER = tuple(f"scipy.{part}" for part in ("sparse", "special", "fft", "linalg", "spatial", "optimize"))
+REMEMBERED = 64  # results kept: undo and stepping back are instant
+
+
+def real_plan(scenario: Scenario, **options: Any) -> Plan:
+    """`planner.planning.plan.plan`, imported when first called: the first paint never waits for it.
+
+    What the integer program imports takes half a second the first time. It comes after the first
+    frontier and in parts, so that an edit made meanwhile has not to wait for all of it.
+    """
+    from planner.planning.plan import plan
+
+    on_frontier, should_stop = options.get("on_frontier"), options.get("should_stop", lambda: False)
+    if on_frontier is not None:
+
+        def shown(*frontiers: Frontier) -> None:
+            on_frontier(*frontiers)
+            for name in OPTIMISER:
+                if should_stop():
+                    return
+                importlib.import_module(name)
+
+        options["on_frontier"] = shown
+    answer = plan(scenario, presets(), **options)
+    _settle()
+    return answer
+
+
+def presets() -> Catalog:
+    """The presets as their files are now.
+
+    To read and check them takes a third as long as a sweep, so it is done again only when a file has
+    come, gone or changed since.
+    """
+    from planner.inputs import catalog
+
+    paths = (path for files in catalog.load().files.values() for path in files.values())
+    return _presets(tuple((str(path), _changed_ns(path)) for path in paths))
+
+
+@functools.lru_cache(maxsize=1)
+def _presets(files: tuple[tuple[str, int], ...]) -> Catalog:
+    from planner.inputs import catalog
+
+    return catalog.load()
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # reading it will say why
+        return -1
+
+
+@functools.cache
+def _settle() -> None:
+    """All is imported: let the garbage collector walk past it, which takes 70 ms each time else."""
+    gc.freeze()
+
+
+class Solver:
+    """Answers scenarios on its own thread.
+
+    Parameters
+    ----------
+    post
+        Takes a `SolverMessage`; must be safe to call from any thread (`post_message` is).
+    plan_fn
+        Called as `plan_fn(scenario, should_stop=..., on_frontier=...)`.
+    warm_up
+        Run once on the thread before the first request: imports that would hold up the screen.
+    courtesy_s
+        How long to wait after a frontier for the screen to draw it (`drawn`): the integer program and
+        the drawing would take turns at the interpreter, and both be late.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[SolverMessage], object],
+        plan_fn: PlanFn = real_plan,
+        *,
+        warm_up: Callable[[], object] | None = None,
+        remembered: int = REMEMBERED,
+        courtesy_s: float = 0.0,
+    ) -> None:
+        self._post = post
+        self._plan_fn = plan_fn
+        self._warm_up = warm_up
+        self._remembered = remembered
+        self._courtesy_s = courtesy_s
+        self._drawn = threading.Event()
+        self._results: OrderedDict[Scenario, Plan] = OrderedDict()
+        self._wake = threading.Condition()
+        self._waiting: tuple[int, Scenario] | None = None
+        self._studies: deque[tuple[int, str, StudyFn]] = deque()
+        self._generation = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="ratematch-solver", daemon=True)
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest request."""
+        return self._generation
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, scenario: Scenario, *, fresh: bool = False) -> int:
+        """Ask for a scenario and return its generation; `fresh` computes even a remembered one.
+
+        Anything asked before is dropped. Never blocks longer than the thread holds the mailbox.
+        """
+        with self._wake:
+            self._generation += 1
+            self._drawn.set()
+            generation = self._generation
+            self._studies.clear()
+            if fresh:
+                self._results.pop(scenario, None)
+            plan = self._results.get(scenario)
+            if plan is None:
+                self._waiting = (generation, scenario)
+            else:
+                self._results.move_to_end(scenario)
+                self._waiting = None
+            self._wake.notify()
+        if plan is not None:
+            self._post(SolveDone(generation, plan, cached=True))
+        return generation
+
+    def study(self, name: str, study: StudyFn) -> None:
+        """Run a study when nothing is waiting: `study(plan)` may ask for any number of plans.
+
+        What it has found is told after every finding (`StudyNews`). Studies run in the order asked; one
+        asked for again under the same name takes the old one's place. The next `submit` ends them all.
+        """
+        with self._wake:
+            kept = [item for item in self._studies if item[1] != name]
+            self._studies = deque((*kept, (self._generation, name, study)))
+            self._wake.notify()
+
+    def drawn(self) -> None:
+        """The frontier is on the screen."""
+        self._drawn.set()
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Stop at the next look at `should_stop` and join; True when the thread is gone.
+
+        A solve inside the integer program cannot be interrupted; the thread is a daemon, so that
+        the program can still end after `timeout` seconds (by `os._exit`: an orderly end of the
+        interpreter would take the solver's memory away under it).
+        """
+        with self._wake:
+            self._closed = True
+            self._generation += 1
+            self._drawn.set()
+            self._waiting = None
+            self._studies.clear()
+            self._wake.notify()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        if self._warm_up is not None and not self._closed:
+            try:
+                self._warm_up()
+            except Exception as error:  # the same import will fail again where it is needed
+                self._tell(SolveFailed(self._generation, one_line(error)))
+        while True:
+            with self._wake:
+                while self._waiting is None and not self._studies and not self._closed:
+                    self._wake.wait()
+                if self._closed:
+                    return
+                waiting, self._waiting = self._waiting, None
+                study = self._studies.popleft() if waiting is None else None
+            if waiting is not None:
+                self._solve(*waiting)
+            elif study is not None:
+                self._study(*study)
+
+    def _study(self, generation: int, name: str, study: StudyFn) -> None:
+        def overtaken() -> bool:
+            return self._generation != generation
+
+        def plan(scenario: Scenario) -> Plan:
+            return self._results.get(scenario) or self._plan_fn(scenario, should_stop=overtaken)
+
+        found: list[Any] = []
+        line = ""
+        try:
+            for item in study(plan):
+                found.append(item)
+                if overtaken():
+                    return
+                self._tell(StudyNews(generation, name, tuple(found), done=False))
+        except Exception as error:  # stopped, or a bug: either way the answer itself stands
+            line = one_line(error)
+        if not overtaken():
+            self._tell(StudyNews(generation, name, tuple(found), done=True, line=line))
+
+    def _solve(self, generation: int, scenario: Scenario) -> None:
+        def overtaken() -> bool:
+            return self._generation != generation
+
+        def on_frontier(disaggregated: Frontier, colocated: Frontier) -> None:
+            if not overtaken():
+                self._drawn.clear()
+                self._tell(FrontierReady(generation, disaggregated, colocated, scenario.fleet.gpus))
+                if self._courtesy_s and not overtaken():
+                    self._drawn.wait(self._courtesy_s)
+
+        self._tell(SolveStarted(generation))
+        try:
+            plan = self._plan_fn(scenario, should_stop=overtaken, on_frontier=on_frontier)
+        except InputError as error:
+            if not overtaken():
+                self._tell(SolveFailed(generation, str(error), field=error.field))
+        except Exception as error:  # a bug in the planner must not take the screen with it
+            if not overtaken():
+                self._tell(SolveFailed(generation, one_line(error)))
+        else:
+            with self._wake:
+                self._results[scenario] = plan
+                self._results.move_to_end(scenario)
+                while len(self._results) > self._remembered:
+                    self._results.popitem(last=False)
+            if not overtaken():
+                self._tell(SolveDone(generation, plan))
+
+    def _tell(self, message: SolverMessage) -> None:
+        try:
+            self._post(message)
+        except RuntimeError:  # the event loop is gone: the application is closing
+            with self._wake:
+                self._closed = True
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line, its kind first."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
