@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """The requests: constant lengths stand for the medians of real traffic."""
-
-    isl: int = 8192  # input tokens per request
-    osl: int = 1024  # output tokens per request
-    requests_per_s: float | None = None  # only the goals "fewest-gpus" and "cost" read it
+from planner.inputs.fleet import Fleet as Fleet
+from planner.inputs.traffic import Traffic as Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +14,6 @@ class Limits:
 
     ftl_s: float = 10.0  # first token latency (TTFT)
     ttl_s: float = 0.05  # token-to-token latency (TPOT, ITL)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
-    """What may be deployed."""
-
-    gpus: int | None = 64  # budget over all pools; None: as many as the best ratio needs
-    instance_gpus: int | None = None  # largest instance; None: the system's sensible maximum
-    usd_per_gpu_hour: float | None = None  # None: the system preset's price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

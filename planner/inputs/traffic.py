@@ -1,0 +1,14 @@
+"""What is asked of a deployment: lengths and rates of its requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """The requests: constant lengths stand for the medians of real traffic."""
+
+    isl: int = 8192  # input tokens per request
+    osl: int = 1024  # output tokens per request
+    requests_per_s: float | None = None  # only the goals "fewest-gpus" and "cost" read it
