@@ -92,11 +92,29 @@ def format_tokens(value: float) -> str:
     return f"{count:,}"
 
 
+def gib(size_bytes: float) -> str:
+    """Memory in GiB, the unit it is sold in: a GPU of "141 GB" has 141 x 2^30 bytes, less what is reserved.
+
+    >>> gib(150_754_820_096)
+    '140'
+    """
+    return three_digits(size_bytes / 2**30)
+
+
+def format_memory(size_bytes: float) -> str:
+    """Memory with its unit; bandwidths go with `format_si`, in decimal GB/s as they are sold.
+
+    >>> format_memory(150_754_820_096)
+    '140 GiB'
+    """
+    return f"{gib(size_bytes)} GiB"
+
+
 def format_si(value: float, unit: str) -> str:
     """Large quantities with a decimal prefix.
 
-    >>> format_si(3.4e8, "B/s"), format_si(1.41e11, "B"), format_si(950, "W")
-    ('340 MB/s', '141 GB', '950 W')
+    >>> format_si(3.4e8, "B/s"), format_si(4.8e12, "B/s"), format_si(950, "W")
+    ('340 MB/s', '4.8 TB/s', '950 W')
     """
     for scale, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= scale:

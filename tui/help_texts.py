@@ -32,7 +32,7 @@ NUMBERS = {
     "busy": Number("busy", "%", "of the pool's capacity that the plan uses", "requests/s / capacity"),
     "memory": Number(
         "mem",
-        "% or GB",
+        "% or GiB",
         "of the fullest GPU's memory",
         "(weights + KV + activations + reserve) / capacity",
     ),

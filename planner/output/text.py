@@ -25,11 +25,10 @@ from planner.output.words import (
     count,
     deployment,
     frontier_rows,
-    gib,
     limit_rows,
     scenario_line,
 )
-from planner.units import format_seconds, format_si, format_tokens, three_digits
+from planner.units import format_memory, format_seconds, format_si, format_tokens, gib, three_digits
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving
@@ -116,7 +115,7 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
         "KV": memory.kv_bytes,
         "other": memory.activation_bytes + memory.reserve_bytes,
     }
-    used, held = gib(sum(parts.values())), gib(memory.capacity_bytes)
+    used, held = gib(sum(parts.values())), format_memory(memory.capacity_bytes)
     what = ", ".join(f"{name} {gib(size)}" for name, size in parts.items())
     chunks = f", chunks of {format_tokens(pool.chunk_tokens)} tokens" if pool.chunk_tokens else ""
     gpus = count(pool.gpus, "GPU")
@@ -128,7 +127,7 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {_latency(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {_percent(pool.utilisation)} used",
-        f"  memory    {used} of {held} GiB per GPU, {_percent(memory.used_share)} ({what})",
+        f"  memory    {used} of {held} per GPU, {_percent(memory.used_share)} ({what})",
     ]
 
 

@@ -254,15 +254,6 @@ def money(usd: float) -> str:
     return f"{usd:.2f}" if 0.1 <= usd < 1000 else three_digits(usd)
 
 
-def gib(size_bytes: float) -> str:
-    """Memory in the unit it is sold in: a GPU of "141 GB" has 141 x 2^30 bytes, less what is reserved.
-
-    >>> gib(150_754_820_096)
-    '140'
-    """
-    return three_digits(size_bytes / 2**30)
-
-
 def ascii_only(text: str) -> str:
     """The text in ASCII, for terminals and files that take no more.
 

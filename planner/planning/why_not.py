@@ -113,7 +113,7 @@ def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ..
     refused = sweep.prefill.out_of_memory + sweep.decode.out_of_memory + sweep.colocated.out_of_memory
     found: list[tuple[str, int, str]] = []
     if refused:
-        memory = units.format_si(question.setup.machine.gpu.memory_bytes, "B")
+        memory = units.format_memory(question.setup.machine.gpu.memory_bytes)
         found.append(("memory", refused, f"{refused:,} do not fit in {memory} per GPU"))
     slow = np.concatenate((sweep.split_ftl_s, sweep.colocated.ftl_s))
     late = slow > limits.ftl_s

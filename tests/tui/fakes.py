@@ -118,13 +118,13 @@ def layout(label: str, tp: int, dp: int = 1, ep: int = 1, pp: int = 1) -> Layout
 
 
 def memory(weights: float, kv: float) -> MemoryUse:
-    """Bytes of a GPU with 186 GB, given in GB."""
+    """Bytes of a GPU with 186 GiB, given in GiB."""
     return MemoryUse(
-        weights_bytes=weights * 1e9,
-        kv_bytes=kv * 1e9,
-        activation_bytes=6e9,
-        reserve_bytes=5e9,
-        capacity_bytes=186e9,
+        weights_bytes=weights * 2**30,
+        kv_bytes=kv * 2**30,
+        activation_bytes=6 * 2**30,
+        reserve_bytes=5 * 2**30,
+        capacity_bytes=186 * 2**30,
     )
 
 

@@ -14,8 +14,8 @@ from planner import load
 from planner.errors import InputError, unknown
 from planner.inputs import params
 from planner.inputs.fields import FIELDS
-from planner.output.words import ascii_only, gib, scenario_line
-from planner.units import format_seconds, format_si, format_tokens, three_digits
+from planner.output.words import ascii_only, scenario_line
+from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output
 
@@ -156,7 +156,7 @@ def _system(system: System) -> Row:
     gpu, fabric = system.gpu, system.fabric
     peaks = "/".join(f"{gpu.peak_flops[f] / 1e15:.3g}" for f in ("bf16", "fp8", "fp4") if f in gpu.peak_flops)
     return {
-        "memory": f"{gib(gpu.memory_bytes)} GiB",
+        "memory": format_memory(gpu.memory_bytes),
         "HBM": format_si(gpu.hbm_bytes_per_s, "B/s"),
         "PFLOP/s": peaks,
         "domain": f"{fabric.scale_up_gpus} × {format_si(fabric.scale_up_bytes_per_s, 'B/s')}",

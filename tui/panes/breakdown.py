@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
-from planner.units import format_seconds, format_si, three_digits
+from planner.units import format_memory, format_seconds, format_si, gib, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.words import PHASES, wrap
@@ -174,7 +174,7 @@ def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[C
         ("other", memory.activation_bytes + memory.reserve_bytes, "$hue-limit"),
     ]
     used = sum(size for _, size, _ in parts)
-    head = f"{three_digits(used / 1e9)} of {three_digits(memory.capacity_bytes / 1e9)} GB"
+    head = f"{gib(used)} of {format_memory(memory.capacity_bytes)}"
     title = f"memory per {phase} GPU"
     if len(title) + len(head) + 1 > width:
         title = phase
@@ -189,10 +189,10 @@ def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[C
         taken = max(taken, upto)
     cells.append((("." if g.ascii else "░") * (width - taken), "$hue-cloud"))
     lines.append(Content.assemble(*cells))
-    for form in (three_digits, lambda value: f"{value:.0f}"):  # whole GB where it is narrow
+    for form in (gib, lambda size: f"{size / 2**30:.0f}"):  # whole GiB where it is narrow
         key: list[tuple[str, str]] = []
         for (name, size, hue), glyph in zip(parts, glyphs, strict=True):
-            value = form(size / 1e9) if math.isfinite(size) else "-"
+            value = form(size) if math.isfinite(size) else "-"
             key += [(f"{glyph} ", hue), (f"{name} {value}  ", "$hue-muted")]
         if sum(len(text) for text, _ in key) - 2 <= width:
             break
