@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
+from tui.files.storage import Session  # noqa: E402
 from tui.widgets import themes  # noqa: E402
 
 PATIENCE_S = 120.0
@@ -52,7 +53,7 @@ async def wait(app: RatematchApp, pause) -> None:
 
 async def shoot(folder: Path, name: str, size: tuple[int, int], theme: str, keys: tuple[str, ...]) -> Path:
     """One screenshot as SVG."""
-    app = RatematchApp(SCENARIO, theme=theme)
+    app = RatematchApp(Session(scenario=SCENARIO, theme=theme))
     app.animation_level = "none"
     async with app.run_test(size=size) as pilot:
         await wait(app, pilot.pause)

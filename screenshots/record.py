@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from planner.inputs.catalog import load  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
+from tui.files.storage import Session  # noqa: E402
 from tui.screens.tour import SCENARIO, STEPS, Step, Tour  # noqa: E402
 
 SHOWN = ("frontier", "what-if", "infeasible", "light")
@@ -31,7 +32,7 @@ async def record() -> dict[str, str]:
     """The tour's screens as SVG, by the name of the step."""
     shots: dict[str, str] = {}
     scenario = load().scenario(SCENARIO)
-    app = RatematchApp(scenario, base=scenario, name=SCENARIO)
+    app = RatematchApp(Session(scenario=scenario, name=SCENARIO))
     app.animation_level = "none"
 
     def look(step: Step) -> None:

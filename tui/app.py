@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -21,12 +21,14 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
 
 from planner.inputs.scenario import Scenario
+from tui import state
 from tui.files import storage
+from tui.files.storage import Session
 from tui.glyphs import ASCII, UNICODE
 from tui.screens.file_actions import FileActions
-from tui.screens.main import MainScreen, NamesFn
-from tui.solver.asker import DEBOUNCE_S
-from tui.solver.worker import PlanFn, one_line, real_plan
+from tui.screens.main import MainScreen
+from tui.solver.backend import Backend
+from tui.solver.worker import one_line
 from tui.widgets import themes
 
 if TYPE_CHECKING:
@@ -35,13 +37,6 @@ if TYPE_CHECKING:
 
 KEY_WORDS = {"←": "left", "→": "right", "↑": "up", "↓": "down", "⌫": "bksp", "⏎": "enter", "⇥": "tab"}
 HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
-
-
-def real_names(kind: str) -> Sequence[str]:
-    """The catalog's names of a kind ("model", "system", "engine", "scenario"), imported when asked."""
-    from planner.inputs import catalog
-
-    return tuple(catalog.load().names(kind))
 
 
 def warm_up() -> None:
@@ -62,24 +57,12 @@ class RatematchApp(FileActions):
 
     Parameters
     ----------
-    scenario
-        What the form starts with.
-    base
-        What backspace in a row goes back to; `scenario` itself if not given.
-    name
-        Of the scenario, for the title.
-    plan_fn, names_fn, clock, debounce_s
-        The planner, the catalog's names, the time and the patience; tests bring their own.
+    session
+        What it opens with: the scenario in the form, and what goes with it.
     ascii
         Draw with ASCII only.
-    theme
-        Name of a theme; the dark one of `tui.widgets.themes` if empty or unknown.
-    recent
-        Names of the scenarios opened or saved last.
-    pins, baseline
-        Scenarios pinned in an earlier session, by letter; the letter that others are compared with.
-    word
-        One line to begin with: what could not be taken up from the last session.
+    backend
+        The way to the planner; tests bring their own.
     """
 
     TITLE = "ratematch"
@@ -104,48 +87,30 @@ class RatematchApp(FileActions):
 
     def __init__(
         self,
-        scenario: Scenario | None = None,
+        session: Session | None = None,
         *,
-        base: Scenario | None = None,
-        name: str = "",
-        plan_fn: PlanFn = real_plan,
-        names_fn: NamesFn = real_names,
-        clock: Callable[[], float] = time.monotonic,
-        debounce_s: float = DEBOUNCE_S,
         ascii: bool = False,
-        theme: str = "",
-        recent: tuple[str, ...] = (),
-        pins: Mapping[str, Scenario] | None = None,
-        baseline: str = "",
-        word: str = "",
+        backend: Backend | None = None,
     ) -> None:
         super().__init__()
-        self.recent = recent
-        self._word = word
+        session, backend = session or Session(scenario=Scenario()), backend or Backend()
+        self.recent = session.recent
+        self._damage = session.damage
         self.tour: Tour | None = None
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.set_class(ascii, "-ascii")
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
-        self.theme = theme if theme in self.available_themes else themes.DARK.name
+        self.theme = session.theme if session.theme in self.available_themes else themes.DARK.name
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"
         self._names: dict[str, Sequence[str]] = {}
-        self._names_fn = names_fn
-        self.main = MainScreen(
-            scenario or Scenario(),
-            base=base,
-            name=name,
-            pins=pins or {},
-            baseline=baseline,
-            plan_fn=plan_fn,
-            names_fn=self.names,
-            clock=clock,
-            glyphs=self.glyphs,
-            debounce_s=debounce_s,
-            warm_up=warm_up,
-        )
+        self._names_fn = backend.names_fn
+        backend = dataclasses.replace(
+            backend, names_fn=self.names, warm_up=backend.warm_up or warm_up
+        )  # names are asked for once
+        self.main = MainScreen(session, backend=backend, glyphs=self.glyphs)
 
     def on_mount(self) -> None:
         """Listen for a terminal that goes away, and begin the tour if there is to be one."""
@@ -155,10 +120,9 @@ class RatematchApp(FileActions):
                 if (number := getattr(signal, name, None)) is not None:
                     with contextlib.suppress(NotImplementedError, RuntimeError):
                         loop.add_signal_handler(number, self.hang_up, code)
-        if self._word:
-            self.notify(
-                self._word, title="The last session is damaged", severity="warning", timeout=15, markup=False
-            )
+        if self._damage:
+            title = "The last session is damaged"
+            self.notify(self._damage, title=title, severity="warning", timeout=15, markup=False)
         if self.tour is not None:
             self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
 
@@ -208,17 +172,10 @@ class RatematchApp(FileActions):
         return self.main.history.present
 
     @property
-    def session(self) -> storage.Session:
+    def session(self) -> Session:
         """What a later start may take up again."""
-        view = self.main.view
-        return storage.Session(
-            scenario=self.scenario,
-            theme=self.theme,
-            name=view.name,
-            recent=self.recent,
-            pins={pin.letter: pin.scenario for pin in view.pins},
-            baseline=view.baseline,
-        )
+        view = dataclasses.replace(self.main.view, scenario=self.scenario)
+        return state.kept(view, theme=self.theme, recent=self.recent)
 
     def get_key_display(self, binding: Binding) -> str:
         """Keys in the footer as this terminal can draw them."""
@@ -251,52 +208,32 @@ class RatematchApp(FileActions):
 
 
 def run(
-    scenario: Scenario | None = None,
+    session: Session | None = None,
     *,
-    base: Scenario | None = None,
-    name: str = "",
     ascii: bool = False,
     mouse: bool = True,
-    theme: str = "",
-    recent: tuple[str, ...] = (),
-    pins: Mapping[str, Scenario] | None = None,
-    baseline: str = "",
-    word: str = "",
-    plan_fn: PlanFn = real_plan,
-    names_fn: NamesFn = real_names,
-    save_session: bool = True,
     demo: bool = False,
+    backend: Backend | None = None,
 ) -> int:
     """Run the application until the user leaves; the exit code.
 
-    `demo` plays the tour of `tui.screens.tour` instead, and keeps nothing.
+    `ascii` draws with ASCII only; without `mouse` the terminal keeps it. `demo` plays the tour of
+    `tui.screens.tour`, and keeps nothing.
 
-    On the way out the scenario is kept in the state folder (`tui.files.storage`); that it could not be
+    On the way out the session is kept in the state folder (`tui.files.storage`); that it could not be
     kept is one line on stderr. An unexpected exception inside the application is raised here, after
     the terminal has been given back: Textual would print a page of traceback.
     """
-    app = RatematchApp(
-        scenario,
-        base=base,
-        name=name,
-        plan_fn=plan_fn,
-        names_fn=names_fn,
-        ascii=ascii,
-        theme=theme,
-        recent=recent,
-        pins=pins,
-        baseline=baseline,
-        word=word,
-    )
+    app = RatematchApp(session, ascii=ascii, backend=backend)
     if demo:
         from tui.screens.tour import Tour
 
-        app.tour, save_session = Tour(app), False
+        app.tour = Tour(app)
     app.error_console.quiet = not app.debug
     app.run(mouse=mouse)
     if app.lost:  # no one is left to talk to
         os._exit(app.lost)
-    if save_session:
+    if not demo:
         try:
             storage.save(app.session)
         except OSError as error:

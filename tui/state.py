@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS, Field
 from planner.inputs.scenario import Scenario
 from planner.units import format_seconds
+from tui.files.storage import Session
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
@@ -82,9 +82,30 @@ class View:
         return self.plan is not None and self.plan.chosen is None
 
 
-def restored(scenarios: Mapping[str, Scenario]) -> tuple[Pin, ...]:
-    """Pins of an earlier session, by letter; their plans are computed when nothing else is."""
-    return tuple(Pin(letter=letter, scenario=scenarios[letter]) for letter in LETTERS if letter in scenarios)
+def opened(session: Session) -> View:
+    """What the screen knows when it opens; the plans of the pins are computed when nothing else is."""
+    kept = tuple(Pin(letter=at, scenario=session.pins[at]) for at in LETTERS if at in session.pins)
+    letters = [pin.letter for pin in kept]
+    return View(
+        scenario=session.scenario,
+        base=session.base or session.scenario,
+        name=session.name,
+        pins=kept,
+        baseline=session.baseline if session.baseline in letters else next(iter(letters), ""),
+    )
+
+
+def kept(view: View, *, theme: str, recent: tuple[str, ...]) -> Session:
+    """What a later start may take up again of what the screen shows."""
+    return Session(
+        scenario=view.scenario,
+        base=view.base,
+        theme=theme,
+        name=view.name,
+        recent=recent,
+        pins={pin.letter: pin.scenario for pin in view.pins},
+        baseline=view.baseline,
+    )
 
 
 class History:

@@ -29,6 +29,8 @@ from planner.planning.result import (
     SolverReport,
 )
 from tui.app import RatematchApp
+from tui.files.storage import Session
+from tui.solver.backend import Backend
 
 NAMES = {
     "model": ("deepseek-r1", "llama-3.1-405b", "llama-3.1-70b", "llama-3.1-8b", "qwen3-235b-a22b"),
@@ -310,12 +312,21 @@ class Gate:
         return plan(scenario, should_stop=should_stop, **rest)
 
 
-def app(scenario: Scenario = SCENARIO, *, plan_fn: Any = plan, **options: Any) -> RatematchApp:
-    """The application with this planner, a clock that stands still, and no patience."""
-    options.setdefault("clock", Clock())
-    options.setdefault("debounce_s", 0.0)
-    options.setdefault("base", scenario)
-    made = RatematchApp(scenario, plan_fn=plan_fn, names_fn=names, **options)
+def app(
+    scenario: Scenario = SCENARIO,
+    *,
+    plan_fn: Any = plan,
+    clock: Callable[[], float] | None = None,
+    debounce_s: float = 0.0,
+    ascii: bool = False,
+    **session: Any,
+) -> RatematchApp:
+    """The application with this planner, a clock that stands still, no patience, and what a session holds."""
+    made = RatematchApp(
+        Session(scenario=scenario, **session),
+        ascii=ascii,
+        backend=Backend(plan_fn=plan_fn, names_fn=names, clock=clock or Clock(), debounce_s=debounce_s),
+    )
     made.animation_level = "none"
     return made
 

@@ -22,11 +22,13 @@ from planner.inputs.scenario import Scenario
 from tui import app as app_module
 from tui.charts.pareto_chart import ParetoChart
 from tui.files import storage
+from tui.files.storage import Session
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import FixList
 from tui.screens.choose import ChooseScreen
+from tui.solver.backend import Backend
 from tui.state import command_line
 from tui.widgets import themes
 from tui.widgets.hint_line import HintLine
@@ -643,7 +645,7 @@ class Ran:
 
 def test_run_keeps_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = Ran(monkeypatch)
-    assert app_module.run(fakes.SCENARIO, mouse=False, theme="ratematch-light") == 0
+    assert app_module.run(Session(scenario=fakes.SCENARIO, theme="ratematch-light"), mouse=False) == 0
     assert ran.options == {"mouse": False}
     session = storage.load()
     assert session is not None
@@ -660,7 +662,9 @@ def test_a_bug_in_the_application_is_raised_and_not_printed(monkeypatch: pytest.
     monkeypatch.setattr(app_module.RatematchApp, "run", headless)
     monkeypatch.setattr(PlanCard, "show", broken)
     with pytest.raises(ZeroDivisionError, match="in a widget"):
-        app_module.run(fakes.SCENARIO, plan_fn=fakes.plan, names_fn=fakes.names)
+        app_module.run(
+            Session(scenario=fakes.SCENARIO), backend=Backend(plan_fn=fakes.plan, names_fn=fakes.names)
+        )
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err and "in a widget" not in out + err
     session = storage.load()
@@ -674,7 +678,7 @@ def test_a_session_that_cannot_be_kept_is_one_line(monkeypatch: pytest.MonkeyPat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage, "save", full)
-    assert app_module.run(fakes.SCENARIO) == 0
+    assert app_module.run(Session(scenario=fakes.SCENARIO)) == 0
     out, err = capsys.readouterr()
     assert out == "" and err == "ratematch: the session was not kept: No space left on device\n"
 

@@ -18,9 +18,10 @@ from tui.cli.terminal import (
     draws_ascii,
     interrupts,
     on_terminal,
-    spare_the_line,
+    slow_line,
 )
 from tui.files import storage
+from tui.files.storage import Session
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -59,47 +60,45 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     scenario = read_scenario(args, catalog, commands)
     if not on_terminal():
         return report(solve(scenario, catalog), catalog, "text", args.ascii)
-    spare_the_line()
+    slow_line()
     from tui import app
     from tui.widgets import themes
 
     theme = themes.theme_name(args.theme) if args.theme is not None else ""
-    last, word = _last_session(catalog)
-    start, base, name = scenario, named_scenario(args.scenario, catalog), ""
+    session = _last_session(catalog)
     if args.scenario:
-        name = Path(args.scenario).stem
+        base, name = named_scenario(args.scenario, catalog), Path(args.scenario).stem
+        session = dataclasses.replace(session, scenario=scenario, base=base, name=name)
     elif args.demo and not spelled_out(args):
         from tui.screens.tour import SCENARIO
 
-        start = base = catalog.scenario(SCENARIO)
-        name = SCENARIO
-    elif not spelled_out(args):
-        start = last.scenario
-        base, name = _named(last.name, catalog)
+        start = catalog.scenario(SCENARIO)
+        session = dataclasses.replace(session, scenario=start, base=start, name=SCENARIO)
+    elif spelled_out(args):
+        base = named_scenario(None, catalog)
+        session = dataclasses.replace(session, scenario=scenario, base=base, name="")
+    if theme:
+        session = dataclasses.replace(session, theme=theme)
+    if args.demo:
+        session = dataclasses.replace(session, pins={}, damage="")
     with interrupts(signal.default_int_handler):  # Textual puts the terminal back first
         return app.run(
-            start,
-            base=base,
-            name=name,
+            session,
             ascii=ascii_output(args.ascii) or draws_ascii(),
             mouse=not args.no_mouse,
-            theme=theme or last.theme,
-            recent=last.recent,
-            pins={} if args.demo else last.pins,
-            baseline=last.baseline,
-            word="" if args.demo else word,
             demo=args.demo,
         )
 
 
-def _last_session(catalog: Catalog) -> tuple[storage.Session, str]:
-    """What the last session left, as far as it can be used, and a line on what cannot.
+def _last_session(catalog: Catalog) -> Session:
+    """What the last session left, as far as it can be used; `damage` says what cannot.
 
     A session that is damaged, or names a preset that is gone, is kept beside the new one.
     """
     last = storage.load()
     if last is None:
-        return storage.Session(scenario=named_scenario(None, catalog)), ""
+        start = named_scenario(None, catalog)
+        return Session(scenario=start, base=start)
     damage = last.damage
     try:
         start = _usable(last.scenario, catalog)
@@ -111,13 +110,13 @@ def _last_session(catalog: Catalog) -> tuple[storage.Session, str]:
             pins[letter] = _usable(scenario, catalog)
         except InputError as error:
             damage = damage or f"pin {letter}: {error}"
-    word = ""
     if damage:
         try:
-            word = f"{damage}. The file is kept as {storage.set_aside()}"
+            damage = f"{damage}. The file is kept as {storage.set_aside()}"
         except OSError as error:
-            word = f"{damage}. {storage.session_path()}: {storage.why(error)}"
-    return dataclasses.replace(last, scenario=start, pins=pins), word
+            damage = f"{damage}. {storage.session_path()}: {storage.why(error)}"
+    base, name = _named(last.name, catalog)
+    return dataclasses.replace(last, scenario=start, base=base, name=name, pins=pins, damage=damage)
 
 
 def _named(name: str, catalog: Catalog) -> tuple[Scenario, str]:

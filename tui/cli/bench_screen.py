@@ -114,6 +114,8 @@ def _shown(value: Callable[[], int], wanted: int, picture: Callable[[], bool]) -
 
 async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
     from tui.app import RatematchApp
+    from tui.files.storage import Session
+    from tui.solver.backend import Backend
     from tui.solver.worker import real_plan
 
     known: dict[Scenario, Any] = {}
@@ -125,7 +127,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
 
         return real_plan(scenario, on_frontier=note, **rest)
 
-    app = RatematchApp(SCENARIO, plan_fn=plan)
+    app = RatematchApp(Session(scenario=SCENARIO), backend=Backend(plan_fn=plan))
     app.animation_level = "none"
     frames = Frames()
     main = app.main

@@ -54,7 +54,7 @@ def draws_ascii() -> bool:
     return wants_ascii(os.environ, coerced=coerced)
 
 
-def spare_the_line() -> None:
+def slow_line() -> None:
     """Over SSH: no animation, fewer frames; before Textual is imported, which reads this once."""
     if os.environ.get("SSH_CONNECTION"):
         os.environ.setdefault("TEXTUAL_FPS", "15")

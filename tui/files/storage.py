@@ -21,15 +21,16 @@ RECENT = 8  # scenarios remembered as opened or saved last
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What a later start may take up again."""
+    """What the application is opened with, and what a later start may take up again."""
 
     scenario: Scenario
-    theme: str = ""
+    base: Scenario | None = None  # what backspace goes back to, `scenario` if None; `name` leads to it again
+    theme: str = ""  # of the screen; our dark one if empty or unknown
     name: str = ""  # of the scenario it began with, where it had one
     recent: tuple[str, ...] = ()  # names of scenarios, the last first
     pins: Mapping[str, Scenario] = dataclasses.field(default_factory=dict)  # by letter
     baseline: str = ""  # letter of the pin that others are compared with
-    damage: str = ""  # what of the file could not be used, in one line; never written
+    damage: str = ""  # what of the last session could not be used, in one line; never written
 
 
 def state_folder() -> Path:

@@ -6,7 +6,6 @@ arrive here as messages, become a new `View`, and the panes are shown that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -19,9 +18,9 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.inputs import fields
-from planner.inputs.scenario import Scenario
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import plan_scene
+from tui.files.storage import Session
 from tui.glyphs import UNICODE, Glyphs
 from tui.panes.breakdown import BreakdownPane, DetailsPane
 from tui.panes.inputs import InputsPane
@@ -30,11 +29,12 @@ from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
 from tui.screens.hints import HINTS, PlainScrollBar
-from tui.solver.asker import DEBOUNCE_S, Asker
+from tui.solver.asker import Asker
+from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.solver.studies import Studies
-from tui.solver.worker import LEAVE_S, PlanFn, Solver, real_plan
-from tui.state import History, View, changed, restored
+from tui.solver.worker import LEAVE_S, Solver
+from tui.state import History, changed, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
-NamesFn = Callable[[str], Sequence[str]]
 
 
 class MainScreen(EditingScreen):
@@ -76,40 +75,19 @@ class MainScreen(EditingScreen):
     # Textual paints the whole screen anew when the focus moves: 40 kB on the wire for one arrow key.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        *,
-        base: Scenario | None = None,
-        name: str = "",
-        pins: Mapping[str, Scenario] | None = None,
-        baseline: str = "",
-        plan_fn: PlanFn = real_plan,
-        names_fn: NamesFn,
-        clock: Callable[[], float],
-        glyphs: Glyphs = UNICODE,
-        debounce_s: float = DEBOUNCE_S,
-        warm_up: Callable[[], object] | None = None,
-    ) -> None:
+    def __init__(self, session: Session, *, backend: Backend, glyphs: Glyphs = UNICODE) -> None:
         super().__init__()
         ScrollBar.renderer = PlainScrollBar if glyphs.ascii else ScrollBarRender  # Textual has no other way
         self.glyphs = glyphs
-        self.history = History(scenario)
-        kept = restored(pins or {})
-        self.view = View(
-            scenario=scenario,
-            base=base or scenario,
-            name=name,
-            pins=kept,
-            baseline=next(
-                (pin.letter for pin in kept if pin.letter == baseline), kept[0].letter if kept else ""
-            ),
+        self.history = History(session.scenario)
+        self.view = opened(session)
+        self.solver = Solver(
+            self.post_message, backend.plan_fn, warm_up=backend.warm_up, courtesy_s=COURTESY_S
         )
-        self.solver = Solver(self.post_message, plan_fn, warm_up=warm_up, courtesy_s=COURTESY_S)
-        self._asker = Asker(self.solver, self.set_timer, clock, self._late, debounce_s)
-        self.studies = Studies(self.solver, names_fn)
-        self._names_fn = names_fn
-        self._clock = clock
+        self._asker = Asker(self.solver, self.set_timer, backend.clock, self._late, backend.debounce_s)
+        self.studies = Studies(self.solver, backend.names_fn)
+        self._names_fn = backend.names_fn
+        self._clock = backend.clock
         self._last_knob: Knob | None = None
         self._ageing: Timer | None = None
         self._key_state: object = None

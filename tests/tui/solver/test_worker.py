@@ -339,8 +339,8 @@ def test_an_edit_after_the_frontier_does_not_wait_for_the_optimisers_imports(
 def test_leaving_does_not_wait_for_a_solve_that_hears_nothing(tmp_path: Path) -> None:
     """The integer program cannot be interrupted; here it would take an hour."""
     program = (
-        "import sys, time; from tui.app import run; "
-        "sys.exit(run(plan_fn=lambda *scenario, **rest: time.sleep(3600)))"
+        "import sys, time; from tui.app import run; from tui.solver.backend import Backend; "
+        "sys.exit(run(backend=Backend(plan_fn=lambda *scenario, **rest: time.sleep(3600))))"
     )
     terminal = Terminal([], tmp_path, program=("-c", program))
     try:

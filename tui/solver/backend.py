@@ -1,0 +1,30 @@
+"""What the screens ask for answers: the planner, the catalog's names, the time, and how patiently."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tui.solver.asker import DEBOUNCE_S
+from tui.solver.worker import PlanFn, real_plan
+
+NamesFn = Callable[[str], Sequence[str]]
+
+
+def real_names(kind: str) -> Sequence[str]:
+    """The catalog's names of a kind ("model", "system", "engine", "scenario"), imported when asked."""
+    from planner.inputs import catalog
+
+    return tuple(catalog.load().names(kind))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """The application's way to the planner; tests bring their own."""
+
+    plan_fn: PlanFn = real_plan
+    names_fn: NamesFn = real_names
+    clock: Callable[[], float] = time.monotonic  # seconds
+    debounce_s: float = DEBOUNCE_S  # edits that follow each other faster wait for the last of them
+    warm_up: Callable[[], object] | None = None  # run first on the solver's thread: slow imports
