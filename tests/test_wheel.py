@@ -66,3 +66,8 @@ def test_every_preset_of_the_checkout_is_in_the_wheel(answer):
         folder = CHECKOUT / "presets" / (kind if kind.endswith("s") else f"{kind}s")
         assert names == sorted(path.stem for path in folder.glob("*.toml"))
     assert len(answer["names"]["model"]) >= 26 and len(answer["names"]["system"]) >= 14
+
+
+def test_the_wheel_says_that_it_is_typed(installed):
+    for package in ("planner", "tui"):
+        assert (installed / package / "py.typed").is_file()

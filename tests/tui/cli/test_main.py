@@ -324,7 +324,7 @@ def test_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["--version"]) == 0
     assert capsys.readouterr().out == f"ratematch {planner.__version__}\n"
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'\nversion = "{planner.__version__}"\n' in project
+    assert '\n[tool.hatch.version]\npath = "planner/__init__.py"\n' in project
 
 
 def test_plan_is_a_plain_function(monkeypatch: pytest.MonkeyPatch) -> None:
