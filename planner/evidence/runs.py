@@ -28,8 +28,8 @@ from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.simulate import colocated, decode, forward, kv_transfer, memory
-from planner.simulate.forward import Setup
 from planner.simulate.operators.machine import Machine
+from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 from planner.simulate.waiting import Client, Scheduler, Server, serve
 

@@ -24,12 +24,14 @@ from planner.evidence.validate_runs import percent, table
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.precision import FORMATS, Format
+from planner.simulate.operators.attention import sparse
 from planner.simulate.operators.gemm import OPERATOR as GEMM
 from planner.simulate.operators.gemm import GemmConstants, gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.moe import OPERATOR as MOE
 from planner.simulate.operators.roofline import Cost
 from planner.units import format_seconds
+from planner.words import Pass
 
 LATENCY = "latency_us"
 NOT_FITTED = "its kernels were not measured on this system or a relative"
@@ -119,7 +121,7 @@ def _experts(rows: Rows, catalog: Catalog) -> Iterator[Group]:
             yield apart if same else usual
 
 
-def _sparse(phase: str) -> Callable[[Rows, Catalog], Iterator[Group]]:
+def _sparse(phase: Pass) -> Callable[[Rows, Catalog], Iterator[Group]]:
     def groups(rows: Rows, catalog: Catalog) -> Iterator[Group]:
         yield from dsa_modules.variant_groups(rows, phase)
         whole = [row for row in rows if not dsa_modules.variant(row, phase)]
@@ -163,7 +165,7 @@ FILES = (
             numbers=_HEADS,
             values={**_CACHES, **_GEMM_TYPES},
         )
-        for phase in ("prefill", "decode")
+        for phase in sparse.OPERATORS
     ),
     *(
         File(

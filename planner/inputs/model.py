@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """One kind of token-mixing layer and how many layers have it.
+    """A preset's row: one kind of token-mixing layer and how many layers have it.
 
-    kind:
+    The fields of all kinds side by side, as the TOML table has them; `planner.simulate.operators.attention`
+    has a class for each kind, with its own fields alone and what follows from them. kind:
         "gqa"     grouped-query attention (multi-head and multi-query are its ends)
         "mla"     multi-head latent attention: the cache holds `kv_lora + rope_dim` per token
         "linear"  gated delta net or Mamba-2: a state of fixed size instead of a cache
@@ -49,24 +50,6 @@ class Attention:
     def value_dim(self) -> int:
         """Width of one value head."""
         return self.v_dim or self.head_dim
-
-    @property
-    def kv_elements(self) -> float:
-        """Cached elements per token and layer over all heads, before any duplication."""
-        if self.kind == "mla":
-            latent = self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
-            return latent / self.fold
-        if self.kind == "gqa":
-            return self.kv_heads * (self.head_dim + (0 if self.shared_kv else self.value_dim))
-        return 0
-
-    @property
-    def state_elements(self) -> int:
-        """Elements of recurrent state per sequence and layer (linear kinds only)."""
-        if self.kind != "linear":
-            return 0
-        conv = (self.conv_width - 1) * (2 * self.k_heads * self.k_dim + self.v_heads * self.value_dim)
-        return self.v_heads * self.k_dim * self.value_dim + max(conv, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +95,6 @@ class ModelSpec:
     def is_moe(self) -> bool:
         """Whether any layer routes tokens to experts."""
         return any(f.kind == "moe" for f in self.ffn)
-
-    @property
-    def kv_heads(self) -> int:
-        """Most KV heads of any caching layer: TP beyond it duplicates the cache (1 for MLA)."""
-        return max(
-            (1 if a.kind == "mla" else a.kv_heads for a in self.attention if a.kind in ("gqa", "mla")),
-            default=1,
-        )
-
-    @property
-    def heads(self) -> int:
-        """Most query heads of any attention layer: the widest attention TP."""
-        return max((a.heads or a.v_heads for a in self.attention), default=1)
 
     @property
     def experts(self) -> int:

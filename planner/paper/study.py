@@ -18,8 +18,8 @@ from planner.paper.settings import SERVED, Setting
 from planner.planning import bands
 from planner.planning.resolve import Question, prepare
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
-from planner.simulate.forward import Setup
 from planner.simulate.points import Points
+from planner.simulate.setup import Setup
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from planner.inputs.kernels import deployed
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.simulate import kv_transfer
-from planner.simulate.forward import Setup
 from planner.simulate.operators.machine import Machine
+from planner.simulate.setup import Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,10 @@ import numpy as np
 
 from planner.arrays import Real
 from planner.simulate import decode, forward, memory
-from planner.simulate.forward import Ledger, Setup
+from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
+from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches
 
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)

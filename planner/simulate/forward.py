@@ -8,21 +8,20 @@ and chunk on their own axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import BoolArray, Real
-from planner.inputs.model import Attention, ModelSpec
-from planner.inputs.precision import BF16_BYTES, FORMATS, Format, Precision
+from planner.inputs.precision import BF16_BYTES, FORMATS, Format
 from planner.simulate import linears
-from planner.simulate.linears import Linear
-from planner.simulate.memory import entries, folded, stage_share
+from planner.simulate.memory import stage_share
 from planner.simulate.operators import collectives, gemm, moe
-from planner.simulate.operators.attention import gqa_mla, linear, sparse
-from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.attention import kinds
+from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import NOTHING, Cost
+from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 
 BF16 = FORMATS["bf16"]
@@ -30,17 +29,6 @@ BF16 = FORMATS["bf16"]
 # two residual-and-norm pairs (read residual and input, write both), and the gated activation.
 SMALL_KERNEL_WIDTHS = 10.0
 EXCHANGE = "exchange"  # the part that interleaved batches hide
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """A model in its formats on a machine: what a pass runs."""
-
-    machine: Machine
-    model: ModelSpec
-    precision: Precision
-    mla_cache: bool = False  # up-projected KV of earlier chunks is kept
-    skew: float | None = None  # of routing, as in `moe.route`; None: what planning expects
 
 
 @dataclass(slots=True)
@@ -54,6 +42,11 @@ class Ledger:
         """Enter `times` occurrences of an operator."""
         entry = cost if times == 1.0 else cost * times
         self.parts[part] = self.parts[part] + entry if part in self.parts else entry
+
+    def add_layers(self, parts: Mapping[str, Cost], layers: int) -> None:
+        """Enter what one layer costs, by part, for `layers` alike."""
+        for part, cost in parts.items():
+            self.add(part, cost, layers)
 
     def __add__(self, other: Ledger) -> Ledger:
         joint = Ledger(dict(self.parts), self.head + other.head)
@@ -104,35 +97,25 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
     """
     model, machine = setup.model, setup.machine
     ledger = Ledger({})
+    mixing = kinds.layers(model)
     residual = BF16_BYTES * model.hidden * tokens  # bytes of the hidden states of one rank
-    for a in model.attention:
-        found = linears.attention(a, model.hidden, tp)
-        _multiply(setup, ledger, "projections", found, tokens, a.layers, graph)
+    for layer in mixing:
+        found = layer.matrices(model.hidden, tp)
+        _multiply(setup, ledger, "projections", found, tokens, layer.layers, graph)
     for f in model.ffn:
-        if f.kind == "dense":
-            found = linears.dense(f, model.hidden, tp)
-        elif f.kind == "moe":
-            found = linears.beside_experts(f, model.hidden, tp)
-        else:
-            continue
+        found = linears.feed_forward(f, model.hidden, tp)
         _multiply(setup, ledger, "feed-forward", found, tokens, f.layers, graph)
     # attention ends in an all-reduce over its TP group, a dense layer in another
-    reduced = sum(a.layers for a in model.attention if a.kind != "none")
-    reduced += sum(f.layers for f in model.ffn if f.kind == "dense")
+    mixed = sum(layer.layers for layer in mixing)
+    reduced = mixed + sum(f.layers for f in model.ffn if f.kind == "dense")
     ledger.add("collectives", collectives.all_reduce(machine, residual, tp), reduced)
     # a layer is a mixing and a feeding half; hybrids publish halves as layers of their own
-    halves = sum(a.layers for a in model.attention if a.kind != "none")
-    halves += sum(f.layers for f in model.ffn if f.kind != "none")
+    halves = mixed + sum(f.layers for f in model.ffn if f.kind != "none")
     small = gemm.elementwise(machine, SMALL_KERNEL_WIDTHS * residual)
     ledger.add("small kernels", small, halves / 2)
     ledger.add("host", Cost(machine.engine.layer_s, 0.0), halves / 2)
-    for a in model.attention:
-        if a.qk_norm:
-            # each read and written once; the kernels themselves are counted by the engine
-            heads = a.heads / tp + linears.kv_heads_per_gpu(a, tp)
-            normed = gemm.elementwise(machine, 2 * BF16_BYTES * a.head_dim * heads * tokens)
-            ledger.add("small kernels", normed, a.layers)
-            ledger.add("host", Cost(machine.engine.qk_norm_s, 0.0), a.layers)
+    for layer in mixing:
+        ledger.add_layers(layer.beside(setup, tp, tokens), layer.layers)
     lin = linears.head(model, tp)
     ledger.head = gemm.gemm(machine, BF16, sequences, lin.n, lin.k, graph=graph)
     return ledger
@@ -233,124 +216,18 @@ def interleave(setup: Setup, at: Layouts, exchange: str, ledger: Ledger) -> Ledg
 
 def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Ledger:
     """Attention of `new` prompt tokens of each of `sequences` sequences on top of `past` cached ones."""
-    machine, kv = setup.machine, setup.precision.kv
     ledger = Ledger({})
-    for a in setup.model.attention:
-        if a.kind == "mla":
-            heads = a.heads / tp
-            if a.index_topk or a.window:
-                cost = _sparse(setup, a, heads, sequences, new, past + new / 2, "prefill")
-                ledger.add("attention", cost, a.layers)
-                continue
-            cost = gqa_mla.mla_prefill(
-                machine, kv, sequences, new, past, heads, a.nope_dim + a.rope_dim, a.value_dim
-            )
-            ledger.add("attention", cost, a.layers)
-            if not setup.mla_cache:
-                up = heads * (a.nope_dim + a.value_dim)
-                again = gemm.gemm(machine, setup.precision.gemm, sequences * past, up, a.kv_lora)
-                ledger.add("re-projection", again, a.layers)
-        elif a.kind == "gqa":
-            cost = gqa_mla.prefill(
-                machine,
-                kv,
-                sequences,
-                new,
-                past,
-                a.heads / tp,
-                linears.kv_heads_per_gpu(a, tp),
-                a.head_dim,
-                a.value_dim,
-                a.window,
-            )
-            ledger.add("attention", cost, a.layers)
-        elif a.kind == "linear":
-            cost = linear.prefill(
-                machine,
-                sequences,
-                new,
-                a.k_heads / tp,
-                a.k_dim,
-                a.v_heads / tp,
-                a.value_dim,
-                a.conv_width,
-            )
-            ledger.add("attention", cost, a.layers)
+    for layer in kinds.layers(setup.model):
+        ledger.add_layers(layer.prefill(setup, tp, sequences, new, past), layer.layers)
     return ledger
 
 
 def decode_core(setup: Setup, tp: Real, batch: Real, context: float, queries: int = 1) -> Ledger:
     """Attention of one step: `queries` new tokens of each of `batch` sequences over `context` tokens."""
-    machine, kv = setup.machine, setup.precision.kv
     ledger = Ledger({})
-    for a in setup.model.attention:
-        if a.kind == "mla":
-            heads = a.heads / tp
-            if a.index_topk:
-                cost = _sparse(setup, a, heads, batch, float(queries), context, "decode")
-            else:
-                seen = entries(a, context)
-                cost = gqa_mla.mla_decode(machine, kv, batch, seen, heads, a.kv_lora, a.rope_dim, queries)
-            ledger.add("attention", cost, a.layers)
-        elif a.kind == "gqa":
-            cost = gqa_mla.decode(
-                machine,
-                kv,
-                batch,
-                context,
-                a.heads / tp,
-                linears.kv_heads_per_gpu(a, tp),
-                a.head_dim,
-                a.value_dim,
-                a.window,
-                queries,
-            )
-            ledger.add("attention", cost, a.layers)
-        elif a.kind == "linear":
-            cost = linear.decode(
-                machine, batch, a.k_heads / tp, a.k_dim, a.v_heads / tp, a.value_dim, a.conv_width
-            )
-            ledger.add("attention", cost * queries if queries > 1 else cost, a.layers)
+    for layer in kinds.layers(setup.model):
+        ledger.add_layers(layer.decode(setup, tp, batch, context, queries), layer.layers)
     return ledger
-
-
-def _sparse(
-    setup: Setup, a: Attention, heads: Real, sequences: Real, new: Real, context: Real, phase: str
-) -> Cost:
-    """DSA: the indexer scores the whole context, attention reads what it picked, and the last tokens.
-
-    In a folded layer both look at one entry for `fold` tokens; without an indexer attention reads all.
-    """
-    machine, kv, tokens = setup.machine, setup.precision.kv, sequences * new
-    if not a.index_topk:
-        seen = entries(a, context)
-        return sparse.sparse_mla(
-            machine, kv, tokens, seen, heads, a.kv_lora, a.rope_dim, phase=phase, queries=new
-        )
-    whole = folded(a, context)
-    scored = sparse.indexer(
-        machine,
-        tokens,
-        whole,
-        a.index_heads,
-        a.index_dim,
-        a.index_topk,
-        kv=kv,
-        phase=phase,
-        queries=new,
-    )
-    return scored + sparse.sparse_mla(
-        machine,
-        kv,
-        tokens,
-        sparse.mean_attended(whole, float(a.index_topk), new / a.fold) + np.minimum(context, a.window),
-        heads,
-        a.kv_lora,
-        a.rope_dim,
-        slots=a.index_topk + a.window,
-        phase=phase,
-        queries=new,
-    )
 
 
 def pace(

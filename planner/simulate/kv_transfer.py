@@ -9,6 +9,7 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.precision import Precision
 from planner.inputs.system import Fabric
 from planner.simulate.memory import distinct_kv_bytes
+from planner.simulate.operators.attention import kinds
 from planner.simulate.space import Layouts
 
 
@@ -18,7 +19,8 @@ def holders(model: ModelSpec, at: Layouts) -> FloatArray:
     TP beyond the KV heads (beyond one for MLA, whose latent all heads share) only copies the
     cache. Source: paper, section 5.1.
     """
-    return np.minimum(at.tp, model.kv_heads) * at.attention_dp * at.pp
+    kv_heads = max((layer.kv_heads for layer in kinds.layers(model)), default=1)
+    return np.minimum(at.tp, max(kv_heads, 1)) * at.attention_dp * at.pp
 
 
 def link_bytes_per_s(fabric: Fabric, budget: int | None) -> float:

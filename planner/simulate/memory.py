@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from planner.arrays import FloatArray, Real
-from planner.inputs.model import Attention, ModelSpec
+from planner.inputs.model import ModelSpec
 from planner.inputs.precision import BF16_BYTES, Precision
 from planner.simulate import linears
+from planner.simulate.operators.attention import kinds
+from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.machine import Machine
 from planner.simulate.space import Layouts
 
-STATE_BYTES = 4.0  # recurrent state is kept in float32 (mamba_ssm_dtype of the published configs)
-INDEX_BYTES = 1.0  # DSA's indexer keys are cached in fp8
 STAGGER_SIGMAS = 3.0  # capacity for the sum of output lengths so far, in standard deviations
 
 
@@ -27,58 +28,31 @@ def stage_share(layers: int, pp: Real) -> Real:
     return np.ceil(layers / pp) / layers
 
 
+def _weights(found: Iterable[Linear], precision: Precision) -> Real:
+    """Bytes of matrices on one GPU; their biases, below 0.1 %, are left out."""
+    total: Real = 0.0
+    for lin in found:
+        per = BF16_BYTES if lin.always_bf16 else precision.gemm.weight_bytes
+        total = total + per * (lin.n * lin.k)
+    return total
+
+
 def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts) -> FloatArray:
     """Weights on the fullest GPU: the fullest stage's layers, and embedding or head.
 
     Experts that do not divide the EP width leave one more on the fullest rank.
     """
     layers: Real = 0.0
-    for a in model.attention:
-        for lin in linears.attention(a, model.hidden, at.tp):
-            per = BF16_BYTES if lin.always_bf16 else precision.gemm.weight_bytes
-            layers = layers + a.layers * per * (lin.n * lin.k)
+    for layer in kinds.layers(model):
+        layers = layers + layer.layers * _weights(layer.matrices(model.hidden, at.tp), precision)
     for f in model.ffn:
-        if f.kind == "dense":
-            found = linears.dense(f, model.hidden, at.tp)
-        elif f.kind == "moe":
-            found = linears.beside_experts(f, model.hidden, at.tp)
-            held = np.ceil(f.experts / at.moe_ep) / at.moe_tp
-            one = precision.moe.weight_bytes * linears.expert_elements(f, model.hidden)
-            layers = layers + f.layers * one * held
-        else:
-            continue
-        for lin in found:
-            per = BF16_BYTES if lin.always_bf16 else precision.gemm.weight_bytes
-            layers = layers + f.layers * per * (lin.n * lin.k)
+        layers = layers + f.layers * _weights(linears.feed_forward(f, model.hidden, at.tp), precision)
+        held = np.ceil(f.experts / at.moe_ep) / at.moe_tp
+        one = sum(lin.n * lin.k for lin in linears.expert(f, model.hidden))
+        layers = layers + f.layers * (precision.moe.weight_bytes * one) * held
     table = BF16_BYTES * model.vocab * model.hidden / at.tp
     ends = np.where((at.pp > 1) | model.tied_embeddings, 1.0, 2.0)
     return np.asarray(layers * stage_share(model.layers, at.pp) + table * ends)
-
-
-def folded(a: Attention, tokens: Real) -> Real:
-    """Entries for the whole of a sequence: one for `fold` tokens, none in a layer with a window alone."""
-    return 0.0 * tokens if a.window and a.fold == 1 else tokens / a.fold
-
-
-def entries(a: Attention, tokens: Real) -> Real:
-    """Entries that one layer's cache holds of a sequence of `tokens` tokens, and a query at its end sees.
-
-    >>> from planner.inputs.model import Attention
-    >>> float(entries(Attention(kind="mla", layers=1, fold=128, window=128), 65536.0))
-    640.0
-    """
-    return folded(a, tokens) + np.minimum(tokens, a.window)
-
-
-def _index_bytes(a: Attention, tokens: Real) -> Real:
-    """Keys of the indexer, one for every entry beside the window."""
-    return tokens / a.fold * a.index_dim * INDEX_BYTES if a.index_topk else 0.0
-
-
-def _kv_elements_per_gpu(a: Attention, tp: Real) -> Real:
-    if a.kind == "mla":
-        return float(a.kv_lora + a.rope_dim)
-    return linears.kv_heads_per_gpu(a, tp) * (a.head_dim + (0 if a.shared_kv else a.value_dim))
 
 
 def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) -> Real:
@@ -87,27 +61,14 @@ def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) 
     Bytes; sliding windows stop growing, linear attention holds a state of fixed size.
     """
     total: Real = 0.0
-    for a in model.attention:
-        if a.kind in ("gqa", "mla"):
-            per = _kv_elements_per_gpu(a, at.tp) * precision.kv_bytes
-            total = total + a.layers * (per * entries(a, tokens) + _index_bytes(a, tokens))
-        elif a.kind == "linear":
-            total = total + a.layers * STATE_BYTES * a.state_elements / at.tp
+    for layer in kinds.layers(model):
+        total = total + layer.layers * layer.cache_bytes(precision, at.tp, tokens)
     return total * stage_share(model.layers, at.pp)
 
 
 def distinct_kv_bytes(model: ModelSpec, precision: Precision, tokens: float) -> float:
     """Cache of one sequence counted once, however many GPUs hold copies: what a transfer moves."""
-    total = 0.0
-    for a in model.attention:
-        if a.kind == "mla":
-            per = (a.kv_lora + a.rope_dim) * precision.kv_bytes
-            total += a.layers * float(per * entries(a, tokens) + _index_bytes(a, tokens))
-        elif a.kind == "gqa":
-            total += a.layers * float(entries(a, tokens)) * a.kv_elements * precision.kv_bytes
-        elif a.kind == "linear":
-            total += a.layers * STATE_BYTES * a.state_elements
-    return total
+    return sum(layer.layers * float(layer.cache_bytes(precision, 1, tokens)) for layer in kinds.layers(model))
 
 
 def activation_bytes(model: ModelSpec, at: Layouts, tokens: Real) -> Real:
@@ -117,8 +78,8 @@ def activation_bytes(model: ModelSpec, at: Layouts, tokens: Real) -> Real:
     experts are those routed to one GPU of the stage, in and out.
     """
     widest: Real = 0.0
-    for a in model.attention:
-        widest = np.maximum(widest, sum(lin.n for lin in linears.attention(a, model.hidden, at.tp)))
+    for layer in kinds.layers(model):
+        widest = np.maximum(widest, sum(lin.n for lin in layer.matrices(model.hidden, at.tp)))
     for f in model.ffn:
         if f.kind == "dense":
             widest = np.maximum(widest, f.matrices * f.width / at.tp)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from planner.arrays import BoolArray, FloatArray, IndexArray, Real
 from planner.simulate import forward
-from planner.simulate.forward import Ledger, Setup
+from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
+from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 
 # Arrays of 256 KiB. With 2 MiB of second-level cache: 3.0 M points/s, 2.1 M at a quarter, 2.9 M at twice.

@@ -8,8 +8,9 @@ import numpy as np
 
 from planner.arrays import BoolArray, Real
 from planner.simulate import forward, memory
-from planner.simulate.forward import Ledger, Setup
+from planner.simulate.forward import Ledger
 from planner.simulate.points import Collected, Points, blocks, gather, widths
+from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches, chunk_counts
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from planner.arrays import FloatArray
 from planner.inputs.model import ModelSpec
+from planner.simulate.operators.attention import kinds
 
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
@@ -156,7 +157,7 @@ def layouts(model: ModelSpec, phase: str, *, max_gpus: int, scale_up_gpus: int) 
     them, data parallelism is simply more instances. Kept between calls: treat as read-only.
     """
     widths = _widths(max_gpus, scale_up_gpus)
-    heads = [a.heads or a.v_heads for a in model.attention if a.kind != "none"]
+    heads = [layer.heads for layer in kinds.layers(model)]
     rows = []
     for tp in widths:
         if any(h % tp for h in heads):

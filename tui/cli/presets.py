@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from planner import load
 from planner.errors import InputError, unknown
-from planner.inputs import params
 from planner.inputs.fields import FIELDS
 from planner.output.words import ascii_only, scenario_line
+from planner.simulate import params
+from planner.simulate.operators.attention import kinds
 from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output
@@ -128,8 +129,9 @@ def _get(catalog: Catalog, kind: str, name: str) -> Any:
 
 
 def _model(spec: ModelSpec) -> Row:
-    kv = sum(a.kv_elements * a.layers for a in spec.attention)
-    state = " + state" if any(a.state_elements for a in spec.attention) else ""
+    mixing = kinds.layers(spec)
+    kv = sum(layer.kv_elements * layer.layers for layer in mixing)
+    state = " + state" if any(layer.state_elements for layer in mixing) else ""
     return {
         "parameters": _billions(params.total(spec)),
         "active": _billions(params.active(spec)),

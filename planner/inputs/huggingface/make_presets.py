@@ -4,7 +4,7 @@
 
 A config's file is named after its Hugging Face id, with ``--`` for the slash, as in
 ``deepseek-ai--DeepSeek-R1_config.json``. What a config does not say (label, other names, the
-published size) is in the table below.
+published size) is in the table below. `ratematch presets models` counts the parameters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from planner.inputs import checks, params
+from planner.inputs import checks
 from planner.inputs.catalog import preset_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.huggingface.import_model import read_config, to_toml
@@ -152,10 +152,7 @@ def main(paths: list[str]) -> int:
         extra = {"aliases": list(about.aliases)} if about.aliases else {}
         text = to_toml(spec, "Written by planner.inputs.huggingface.make_presets.", extra)
         (FOLDER / f"{about.name}.toml").write_text(text, encoding="utf-8")
-        print(
-            f"{about.name:24} {params.total(spec) / 1e9:8.2f} B, published {about.published:g} B,"
-            f" active {params.active(spec) / 1e9:6.2f} B  {', '.join(not_understood)}"
-        )
+        print(f"{about.name:24} published {about.published:g} B  {', '.join(not_understood)}")
     return 0
 
 

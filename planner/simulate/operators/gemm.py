@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,16 @@ ELEMENTWISE_FLOOR_S = 1.5e-6
 # The per-tensor fp8 kernels of vLLM and SGLang (CUTLASS) work on whole vectors of rows: with 1,025 or
 # 257 rows they take up to twice as long as with 1,024 or 256. Engines pad their batches to such multiples.
 EVEN_ROWS = 4.0
+
+
+class Linear(NamedTuple):
+    """One weight matrix of one layer on one GPU: ``y[tokens, n] = x[tokens, k] w[k, n]``."""
+
+    name: str
+    n: Real
+    k: Real
+    always_bf16: bool = False  # routers and indexer gates are never quantised
+    bias: bool = False  # one more parameter for each output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

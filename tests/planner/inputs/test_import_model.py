@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.inputs import params
 from planner.inputs.catalog import load
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.huggingface.import_model import import_model
+from planner.simulate import params
+from planner.simulate.operators.attention import kinds
 
 CONFIGS = Path(__file__).parent / "configs"  # as published on Hugging Face
 PRESETS = load()
@@ -81,22 +82,25 @@ def test_latent_attention_and_dense_first_layers():
     spec, _ = imported("DeepSeek-R1")
     assert parts(spec) == ([("mla", 61)], [("dense", 3), ("moe", 58)])
     (a,) = spec.attention
-    assert (a.kv_elements, a.q_lora, spec.kv_heads, spec.checkpoint) == (576, 1536, 1, "fp8_block")
+    layer = kinds.layer(a)
+    assert (layer.kv_elements, layer.kv_heads) == (576, 1)
+    assert (a.q_lora, spec.checkpoint) == (1536, "fp8_block")
     assert (spec.experts, spec.ffn[1].topk, spec.ffn[1].shared_width, spec.mtp_layers) == (256, 8, 2048, 1)
 
 
 def test_sparse_attention_caches_the_indexers_keys_too():
     (a,) = imported("DeepSeek-V3.2")[0].attention
-    assert (a.index_topk, a.index_heads, a.index_dim, a.kv_elements) == (2048, 64, 128, 576 + 128)
+    assert (a.index_topk, a.index_heads, a.index_dim) == (2048, 64, 128)
+    assert kinds.layer(a).kv_elements == 576 + 128
 
 
 def test_nested_text_and_gated_delta_net():
     spec, _ = imported("Qwen3.5-397B")
     assert parts(spec) == ([("linear", 45), ("gqa", 15)], [("moe", 60)])
     linear, full = spec.attention
-    assert full.output_gate and full.kv_elements == 2 * 2 * 256
+    assert full.output_gate and kinds.layer(full).kv_elements == 2 * 2 * 256
     # a state of 64 x 128 x 128 and three steps of the convolution
-    assert linear.state_elements == 64 * 128 * 128 + 3 * (2 * 16 * 128 + 64 * 128)
+    assert kinds.layer(linear).state_elements == 64 * 128 * 128 + 3 * (2 * 16 * 128 + 64 * 128)
     assert any("text model only" in note for note in spec.notes)
 
 
@@ -117,7 +121,8 @@ def test_global_layers_of_their_own_shape_and_a_dense_unit_beside_the_experts():
     spec, _ = imported("gemma-4")
     near, far = spec.attention
     assert (near.window, near.kv_heads, near.head_dim) == (1024, 8, 256)
-    assert (far.window, far.kv_heads, far.head_dim, far.kv_elements) == (0, 2, 512, 2048)
+    assert (far.window, far.kv_heads, far.head_dim) == (0, 2, 512)
+    assert kinds.layer(far).kv_elements == 2048
     assert (spec.ffn[0].experts, spec.ffn[0].shared_width) == (128, 2112)
     assert spec.tied_embeddings
 

@@ -11,8 +11,8 @@ from planner.inputs import catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.planning.resolve import prepare
 from planner.simulate import decode, forward, prefill
-from planner.simulate.forward import Setup
 from planner.simulate.operators.roofline import Cost
+from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 
 PRESETS = catalog.load()

@@ -19,7 +19,8 @@ from functools import partial
 
 from planner.arrays import FloatArray
 from planner.evidence.calibrate.fit import Calibration, Group, Rows, bind, column, row_keys, span, split_by
-from planner.simulate.operators.attention import gqa_mla, linear
+from planner.simulate.operators.attention import causal, gqa, linear, mla
+from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
 
@@ -66,24 +67,37 @@ def _context(rows: Rows) -> FloatArray:
     return column(rows, "isl") + column(rows, "step")
 
 
+def _heads(rows: Rows) -> Heads:
+    query, kv, dim, window = _columns(rows, "num_heads", "num_key_value_heads", "head_dim", "window_size")
+    return Heads(query=query, kv=kv, qk_dim=dim, v_dim=dim, window=window)
+
+
 def _prefill(rows: Rows, kv: str) -> Predict:
-    names = ("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim", "head_dim")
-    return bind(gqa_mla.prefill, kv, *_columns(rows, *names, "window_size"))
+    return bind(gqa.prefill, kv, _heads(rows), *_columns(rows, "batch_size", "isl", "step"))
 
 
 def _decode(rows: Rows, kv: str) -> Predict:
-    names = ("num_heads", "num_key_value_heads", "head_dim", "head_dim", "window_size")
-    return bind(gqa_mla.decode, kv, column(rows, "batch_size"), _context(rows), *_columns(rows, *names))
+    return bind(gqa.decode, kv, _heads(rows), column(rows, "batch_size"), _context(rows))
+
+
+def mla_expanded(heads: FloatArray) -> Heads:
+    """DeepSeek-V3's heads as prefill has them."""
+    return Heads(query=heads, kv=heads, qk_dim=MLA_QK_DIM, v_dim=MLA_V_DIM)
+
+
+def mla_absorbed(heads: FloatArray) -> mla.LatentHeads:
+    """DeepSeek-V3's heads as decode has them."""
+    return mla.LatentHeads(query=heads, latent=MLA_LATENT, rope=MLA_ROPE)
 
 
 def _mla_prefill(rows: Rows, kv: str) -> Predict:
-    shape = _columns(rows, "batch_size", "isl", "step", "num_heads")
-    return bind(gqa_mla.mla_prefill, kv, *shape, MLA_QK_DIM, MLA_V_DIM)
+    heads = mla_expanded(column(rows, "num_heads"))
+    return bind(mla.prefill, kv, heads, *_columns(rows, "batch_size", "isl", "step"))
 
 
 def _mla_decode(rows: Rows, kv: str) -> Predict:
-    batch, heads = _columns(rows, "batch_size", "num_heads")
-    return bind(gqa_mla.mla_decode, kv, batch, _context(rows), heads, MLA_LATENT, MLA_ROPE)
+    heads = mla_absorbed(column(rows, "num_heads"))
+    return bind(mla.decode, kv, heads, column(rows, "batch_size"), _context(rows))
 
 
 def _linear(rows: Rows) -> Iterator[Group]:
@@ -91,21 +105,24 @@ def _linear(rows: Rows) -> Iterator[Group]:
     for (system, engine, phase, source), part in split_by(
         rows, "system", "engine", "phase", "kernel_source"
     ).items():
-        shape = _columns(part, "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim")
+        key, key_dim, value, value_dim = _columns(
+            part, "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim"
+        )
+        heads = linear.StateHeads(key=key, key_dim=key_dim, value=value, value_dim=value_dim)
         batch = column(part, "batch_size")
         conv = source.startswith("causal_conv1d")
         kind: type = linear.StreamConstants
         if phase == "context":
             tokens = column(part, "seq_len")
             operator = linear.CONV if conv else linear.SCAN
-            predict = bind(linear.conv if conv else linear.scan, batch, tokens, *shape)
+            predict = bind(linear.conv if conv else linear.scan, heads, batch, tokens)
             kind = kind if conv else linear.ScanConstants
         elif conv:
             operator = linear.CONV_STEP
-            predict = bind(linear.conv_step, batch, *shape, column(part, "d_conv"))
+            predict = bind(linear.conv_step, heads, batch, column(part, "d_conv"))
         else:
             operator = linear.STEP
-            predict = bind(linear.step, batch, *shape)
+            predict = bind(linear.step, heads, batch)
         yield Group(
             system=system,
             operator=operator,
@@ -124,8 +141,8 @@ CALIBRATIONS = (
         csv="attention_prefill.csv",
         groups=partial(
             _groups,
-            operator=gqa_mla.PREFILL,
-            kind=gqa_mla.PrefillConstants,
+            operator=gqa.PREFILL,
+            kind=causal.PrefillConstants,
             predictor=_prefill,
             ranges=("batch_size", "isl", "num_heads", "head_dim"),
             fixed={},
@@ -135,8 +152,8 @@ CALIBRATIONS = (
         csv="attention_decode.csv",
         groups=partial(
             _groups,
-            operator=gqa_mla.DECODE,
-            kind=gqa_mla.DecodeConstants,
+            operator=gqa.DECODE,
+            kind=gqa.DecodeConstants,
             predictor=_decode,
             ranges=("batch_size", "step", "num_heads", "head_dim"),
             fixed={},
@@ -146,8 +163,8 @@ CALIBRATIONS = (
         csv="mla_prefill.csv",
         groups=partial(
             _groups,
-            operator=gqa_mla.MLA_PREFILL,
-            kind=gqa_mla.PrefillConstants,
+            operator=mla.PREFILL,
+            kind=causal.PrefillConstants,
             predictor=_mla_prefill,
             ranges=("batch_size", "isl", "num_heads"),
             # one set of dimensions, no window, as many KV heads as heads: these cannot be told apart
@@ -158,8 +175,8 @@ CALIBRATIONS = (
         csv="mla_decode.csv",
         groups=partial(
             _groups,
-            operator=gqa_mla.MLA_DECODE,
-            kind=gqa_mla.LatentConstants,
+            operator=mla.DECODE,
+            kind=mla.LatentConstants,
             predictor=_mla_decode,
             ranges=("batch_size", "step", "num_heads"),
             fixed={},

@@ -24,10 +24,13 @@ from planner.evidence.calibrate.kernels.attention import CACHE_FORMATS
 from planner.evidence.calibrate.kernels.gemm import DTYPES
 from planner.evidence.calibrate.kernels.mla_modules import BlockConstants, around
 from planner.inputs.precision import FORMATS
-from planner.simulate.operators.attention import gqa_mla, sparse
+from planner.simulate.operators.attention import mla, sparse
+from planner.simulate.operators.attention.causal import CACHE_READ_SHARE
+from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.gemm import gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.words import Pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,38 +109,34 @@ class _Part:
         """1 where the context is longer than what is scored in one piece."""
         return np.asarray(self.new + self.past > ONE_PIECE, dtype=np.float64)
 
-    def cost(self, machine: Machine, kv: str, phase: str, kind: str = "") -> Cost:
+    def cost(self, machine: Machine, kv: str, phase: Pass, kind: str = "") -> Cost:
         b, tokens, heads = self.block, self.batch * self.new, self.heads
         outer = _outer(machine, b, self.fmt, tokens, heads)
         if kind == "dense":
             f, expanded = FORMATS[self.fmt], b.nope + b.value
             up = gemm(machine, f, tokens, heads * expanded, b.latent, graph=True)
-            widths = b.nope + b.rope, b.value
-            plain = gqa_mla.mla_prefill(machine, kv, self.batch, self.new, self.past, heads, *widths)
-            return outer + up + plain
+            full = Heads(query=heads, kv=heads, qk_dim=b.nope + b.rope, v_dim=b.value)
+            return outer + up + mla.prefill(machine, kv, full, self.batch, self.new, self.past)
         mean = self.past + 0.5 * self.new
         attended = outer + _absorbed(machine, b, tokens, heads)
         attended = attended + sparse.sparse_mla(
             machine,
             kv,
+            mla.LatentHeads(query=heads, latent=b.latent, rope=b.rope),
             tokens,
             sparse.mean_attended(mean, b.topk, self.new),
-            self.heads,
-            b.latent,
-            b.rope,
             slots=b.topk,
             phase=phase,
             queries=self.new,
         )
         if kind == "reuse":
             return attended
-        scored = sparse.indexer(
-            machine, tokens, mean, b.index_heads, b.index_dim, b.topk, kv=kv, phase=phase, queries=self.new
-        )
+        index = sparse.Indexer(heads=b.index_heads, dim=b.index_dim)
+        scored = sparse.indexer(machine, kv, index, tokens, mean, phase=phase, queries=self.new)
         return attended + scored + _indexing(machine, b, self.fmt, tokens)
 
 
-def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
+def _predict(parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine) -> Cost:
     c = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
@@ -173,7 +172,7 @@ def _known(rows: Rows) -> Iterator[tuple[tuple[str, str, str], Rows]]:
             yield (system, engine, CACHE_FORMATS[dtype]), part
 
 
-def groups(rows: Rows, phase: str) -> Iterator[Group]:
+def groups(rows: Rows, phase: Pass) -> Iterator[Group]:
     """One group per system, engine and cache format, over all models and GEMM formats."""
     for (system, engine, kv), found in _known(rows):
         part = [row for row in found if _usable(row, phase)]
@@ -181,7 +180,7 @@ def groups(rows: Rows, phase: str) -> Iterator[Group]:
             yield group(system, engine, kv, part, phase)
 
 
-def group(system: str, engine: str, kv: str, rows: Rows, phase: str) -> Group:
+def group(system: str, engine: str, kv: str, rows: Rows, phase: Pass) -> Group:
     """Rows of one system, engine and cache format as the whole block."""
     measured_s = column(rows, "latency_us") * 1e-6
     return Group(
@@ -199,7 +198,7 @@ def group(system: str, engine: str, kv: str, rows: Rows, phase: str) -> Group:
     )
 
 
-def variant_groups(rows: Rows, phase: str) -> Iterator[Group]:
+def variant_groups(rows: Rows, phase: Pass) -> Iterator[Group]:
     """One group per system, engine, cache format, GEMM format and variant."""
     for (system, engine, kv), found in _known(rows):
         odd: dict[tuple[str, str], list[Mapping[str, str]]] = {}
@@ -225,7 +224,7 @@ def variant_groups(rows: Rows, phase: str) -> Iterator[Group]:
 
 
 def _predict_variant(
-    operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: str, machine: Machine
+    operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine
 ) -> Cost:
     c = machine.kernels.constants(operator, kv, BlockConstants)
     whole = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
@@ -237,7 +236,7 @@ def _predict_variant(
     return Cost(taken, light)
 
 
-def _fixed(engine: str, phase: str, kv: str) -> dict[str, float]:
+def _fixed(engine: str, phase: Pass, kv: str) -> dict[str, float]:
     """Constants that the rows cannot tell.
 
     The sparse kernel's floor beside the indexer's; the indexer's own, and splits, under the host's time.
@@ -247,9 +246,9 @@ def _fixed(engine: str, phase: str, kv: str) -> dict[str, float]:
     """
     fixed = {"floor_s": FLOOR_S}
     if phase == "decode":
-        fixed |= {"index_clear_s": 0.0, "index_memory": gqa_mla.CACHE_READ_SHARE}
+        fixed |= {"index_clear_s": 0.0, "index_memory": CACHE_READ_SHARE}
     else:
-        fixed |= {"memory": gqa_mla.CACHE_READ_SHARE}
+        fixed |= {"memory": CACHE_READ_SHARE}
     if not (engine == "vllm" and phase == "prefill" and kv == "fp8"):
         fixed |= {"narrow_s": 0.0}
     if engine != "sglang" or phase == "decode":
@@ -263,7 +262,7 @@ def _fixed(engine: str, phase: str, kv: str) -> dict[str, float]:
     return fixed
 
 
-def _usable(row: Mapping[str, str], phase: str) -> bool:
+def _usable(row: Mapping[str, str], phase: Pass) -> bool:
     """Whether a row ran what is modelled here.
 
     GLM-5.2 has layers that reuse another layer's indices, and its rows time one of those. SGLang
@@ -275,7 +274,7 @@ def _usable(row: Mapping[str, str], phase: str) -> bool:
     return row["engine"] != "sglang" or phase == "prefill" or float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
 
 
-def variant(row: Mapping[str, str], phase: str) -> str:
+def variant(row: Mapping[str, str], phase: Pass) -> str:
     """What a row ran instead of the whole block: "dense", "reuse" or "" (the whole block).
 
     NVIDIA's checkpoint of GLM-5.2 keeps the indexer in the layer that was measured.
@@ -289,5 +288,5 @@ def variant(row: Mapping[str, str], phase: str) -> str:
 CALIBRATIONS = tuple(
     Calibration(csv=f"dsa_{phase}_module.csv", groups=partial(how, phase=phase))
     for how in (groups, variant_groups)  # variants are made of kernels that must be fitted before
-    for phase in ("prefill", "decode")
+    for phase in sparse.OPERATORS
 )

@@ -24,10 +24,12 @@ from planner.evidence.calibrate.kernels.attention import (
     MLA_QK_DIM,
     MLA_ROPE,
     MLA_V_DIM,
+    mla_absorbed,
+    mla_expanded,
 )
 from planner.evidence.calibrate.kernels.gemm import DTYPES
 from planner.inputs.precision import FORMATS, Format
-from planner.simulate.operators.attention import gqa_mla
+from planner.simulate.operators.attention import mla
 from planner.simulate.operators.constants import bounded, seconds, serial
 from planner.simulate.operators.gemm import gemm
 from planner.simulate.operators.machine import Machine
@@ -70,17 +72,13 @@ class _Part:
         )
         if phase == "prefill":
             found = found + gemm(machine, f, tokens, heads * (NOPE + MLA_V_DIM), MLA_LATENT, graph=True)
-            return found + gqa_mla.mla_prefill(
-                machine, kv, self.batch, self.new, self.past, heads, MLA_QK_DIM, MLA_V_DIM
-            )
+            return found + mla.prefill(machine, kv, mla_expanded(heads), self.batch, self.new, self.past)
         found = (
             found
             + gemm(machine, plain, tokens, heads * MLA_LATENT, NOPE, graph=True)
             + gemm(machine, plain, tokens, heads * MLA_V_DIM, MLA_LATENT, graph=True)
         )
-        return found + gqa_mla.mla_decode(
-            machine, kv, self.batch, self.past + self.new, heads, MLA_LATENT, MLA_ROPE
-        )
+        return found + mla.decode(machine, kv, mla_absorbed(heads), self.batch, self.past + self.new)
 
 
 def around(

@@ -1,4 +1,7 @@
-"""DeepSeek sparse attention (DSA): an indexer scores the whole context, MLA attends what it picked.
+"""Multi-head latent attention over a part of its cache: sparse, windowed or folded.
+
+DeepSeek sparse attention (DSA): an indexer scores the whole context, MLA attends what it picked.
+DeepSeek-V4 folds: one latent stands for `fold` tokens, and the last `window` tokens are kept besides.
 
 Prefill and decode run different kernels and have constants of their own; `queries`, the query
 tokens that share one sequence's cache, tells how often it must be read at least.
@@ -6,22 +9,29 @@ tokens that share one sequence's cache, tells how often it must be read at least
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from planner.arrays import Real
-from planner.inputs.precision import BF16_BYTES, KV_BYTES, KV_RATES
+from planner.inputs.model import Attention
+from planner.inputs.precision import BF16_BYTES, KV_BYTES, KV_RATES, Precision
+from planner.simulate.operators.attention import mla
+from planner.simulate.operators.attention.layer import ATTENTION, Parts
+from planner.simulate.operators.attention.mla import LatentHeads, MultiHeadLatent
 from planner.simulate.operators.constants import bounded, seconds, share
-from planner.simulate.operators.gemm import peak_flops
+from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.simulate.setup import Setup
+from planner.words import Pass
 
-OPERATORS = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
+OPERATORS: dict[Pass, str] = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
 # vLLM's FlashMLA backend prefills with fewer heads than this through its decode kernel on an fp8 cache
 # (MIN_HEADS_FOR_BF16_PREFILL); its rows on H100 and H200 show the step between 16 and 32 heads.
 NARROW_HEADS = 32
 INDEX_BYTES = 1.0 + 4.0 / 128.0  # fp8 index keys, one float32 scale per 128
+CACHED_INDEX_BYTES = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +60,119 @@ class SparseConstants:
     host_pieces_s: float = seconds(1e-4, high=1e-2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexer:
+    """The indexer's heads, all on every GPU, and the dimension of its one key; numbers or arrays."""
+
+    heads: Real
+    dim: Real
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseLatent(MultiHeadLatent):
+    """MLA whose queries see the entries that an indexer picks, a window, or one entry for many tokens."""
+
+    window: int  # tokens kept one by one at the end of a sequence
+    fold: int  # tokens that one entry stands for
+    index_topk: int  # entries that the indexer picks; 0: no indexer
+    index_heads: int
+    index_dim: int
+
+    @classmethod
+    def of(cls, row: Attention) -> SparseLatent:
+        """From a preset's row."""
+        dense = MultiHeadLatent.of(row)
+        return cls(
+            **{name: getattr(dense, name) for name in _LATENT},
+            window=row.window,
+            fold=row.fold,
+            index_topk=row.index_topk,
+            index_heads=row.index_heads,
+            index_dim=row.index_dim,
+        )
+
+    @property
+    def kv_elements(self) -> float:
+        """The latent, the rotary key and the indexer's key, by token."""
+        entry = self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
+        return entry / self.fold
+
+    def folded(self, tokens: Real) -> Real:
+        """Entries for the whole of a sequence: one for `fold` tokens, none where a window is all there is."""
+        return 0.0 * tokens if self.window and self.fold == 1 else tokens / self.fold
+
+    def entries(self, tokens: Real) -> Real:
+        """Entries kept of `tokens` tokens: what a query at the end sees where none is picked."""
+        return self.folded(tokens) + np.minimum(tokens, self.window)
+
+    def matrices(self, hidden: int, tp: Real) -> list[Linear]:
+        """Those of MLA; of the indexer: queries from their latent, key and head weights."""
+        found = MultiHeadLatent.matrices(self, hidden, tp)
+        if self.index_topk:
+            found += [
+                Linear("index_q", self.index_heads * self.index_dim, self.q_lora or hidden),
+                Linear("index_k", self.index_dim + self.index_heads, hidden, always_bf16=True),
+            ]
+        return found
+
+    def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
+        """Latents, and the indexer's keys: one for every entry beside the window."""
+        kept = MultiHeadLatent.cache_bytes(self, precision, tp, self.entries(tokens))
+        if self.index_topk:
+            kept = kept + tokens / self.fold * self.index_dim * CACHED_INDEX_BYTES
+        return kept
+
+    def prefill(self, setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Parts:
+        """Absorbed attention of each prompt token over what it sees."""
+        return {ATTENTION: self._seen(setup, tp, sequences, new, past + new / 2, "prefill")}
+
+    def decode(self, setup: Setup, tp: Real, batch: Real, context: Real, queries: int) -> Parts:
+        """As in prefill; the kernel of dense MLA where nothing is picked."""
+        if self.index_topk:
+            return {ATTENTION: self._seen(setup, tp, batch, float(queries), context, "decode")}
+        heads, kept = self.absorbed(tp), self.entries(context)
+        return {ATTENTION: mla.decode(setup.machine, setup.precision.kv, heads, batch, kept, queries)}
+
+    def _seen(self, setup: Setup, tp: Real, sequences: Real, new: Real, context: Real, phase: Pass) -> Cost:
+        """The indexer scores the whole context; attention reads what it picked, and the last tokens.
+
+        In a folded layer both look at one entry for `fold` tokens; without an indexer attention reads all.
+        """
+        machine, kv, tokens = setup.machine, setup.precision.kv, sequences * new
+        heads = self.absorbed(tp)
+        if not self.index_topk:
+            kept = self.entries(context)
+            return sparse_mla(machine, kv, heads, tokens, kept, phase=phase, queries=new)
+        whole = self.folded(context)
+        index = Indexer(heads=self.index_heads, dim=self.index_dim)
+        picked = mean_attended(whole, float(self.index_topk), new / self.fold)
+        scored = indexer(machine, kv, index, tokens, whole, phase=phase, queries=new)
+        return scored + sparse_mla(
+            machine,
+            kv,
+            heads,
+            tokens,
+            picked + np.minimum(context, self.window),
+            slots=self.index_topk + self.window,
+            phase=phase,
+            queries=new,
+        )
+
+
+_LATENT = tuple(f.name for f in fields(MultiHeadLatent))
+
+
 def indexer(
     machine: Machine,
+    kv: str,
+    index: Indexer,
     tokens: Real,
     context: Real,
-    heads: Real,
-    dim: Real,
-    topk: Real,
     *,
-    kv: str = "fp8",
-    phase: str = "decode",
+    phase: Pass = "decode",
     queries: Real = 1,
 ) -> Cost:
-    """Scores of `tokens` query tokens against the `context` each looks at, and the best `topk` of them.
+    """Scores of `tokens` query tokens against the `context` each looks at, and the best of them.
 
         t_c = 2 tokens context heads dim / (index_compute fp8_peak)
         t_m = sequences context key_bytes / (index_memory bandwidth)
@@ -73,13 +183,13 @@ def indexer(
     ----------
     machine
         Where it runs.
-    tokens, context
-        Query tokens in total; mean context of one.
-    heads, dim, topk
-        Index heads and their dimension, all on every GPU; tokens picked. The selection is in the
-        time per score, whatever `topk`.
     kv, phase
         Format of the latent cache, "prefill" or "decode": which measured constants apply.
+    index
+        Index heads and their dimension.
+    tokens, context
+        Query tokens in total; mean context of one. The selection is in the time per score, however
+        many are picked.
     queries
         Query tokens that share a sequence's index keys: the new tokens of one sequence in prefill.
 
@@ -92,14 +202,14 @@ def indexer(
     >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_memory=1.0, index_score_s=1e-13,
     ...     index_floor_s=2e-5, index_clear_s=0.0, index_split_s=0.0, compute=0.5, memory=0.5, floor_s=1e-5,
     ...     pad_heads=0.0, unfilled=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0, host_pieces_s=0.0))
-    >>> cost = indexer(machine, 64, 65536, 64, 128, 2048)
+    >>> cost = indexer(machine, "fp8", Indexer(heads=64, dim=128), 64, 65536)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (205.2, 115.3)
     """
     c = machine.kernels.constants(OPERATORS[phase], kv, SparseConstants)
     scores = tokens * context
-    light_compute = scores * (heads * dim * (2.0 / peak_flops(machine, "fp8")))
-    light_memory = (scores / queries) * (dim * (INDEX_BYTES / machine.gpu.hbm_bytes_per_s))
+    light_compute = scores * (index.heads * index.dim * (2.0 / peak_flops(machine, "fp8")))
+    light_memory = (scores / queries) * (index.dim * (INDEX_BYTES / machine.gpu.hbm_bytes_per_s))
     taken = (
         light_compute / c.index_compute
         + light_memory / c.index_memory
@@ -128,14 +238,12 @@ def mean_attended(context: Real, topk: Real, queries: Real = 1) -> Real:
 def sparse_mla(
     machine: Machine,
     kv: str,
+    heads: LatentHeads,
     tokens: Real,
     attended: Real,
-    heads: Real,
-    latent: Real,
-    rope: Real,
     *,
     slots: Real = 0,
-    phase: str = "decode",
+    phase: Pass = "decode",
     queries: Real = 1,
 ) -> Cost:
     """Absorbed MLA of `tokens` query tokens, each over its own `attended` cached latents.
@@ -157,20 +265,19 @@ def sparse_mla(
     >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_memory=1.0, index_score_s=1e-13,
     ...     index_floor_s=2e-5, index_clear_s=0.0, index_split_s=0.0, compute=0.5, memory=0.5, floor_s=1e-5,
     ...     pad_heads=0.0, unfilled=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0, host_pieces_s=0.0))
-    >>> cost = sparse_mla(machine, "bf16", 64, 2048, 128, 512, 64)
+    >>> cost = sparse_mla(machine, "bf16", LatentHeads(query=128, latent=512, rope=64), 64, 2048)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (154.2, 36.9)
     """
     c = machine.kernels.constants(OPERATORS[phase], kv, SparseConstants)
     bandwidth = machine.gpu.hbm_bytes_per_s
-    width = latent + rope
-    flops_s = (width + latent) * (2.0 / peak_flops(machine, KV_RATES[kv]))
-    vectors = heads * ((width + latent) * (BF16_BYTES / bandwidth))
-    read = tokens * (width * (KV_BYTES[kv] / bandwidth))
-    light_compute = tokens * attended * (heads * flops_s)
+    flops_s = heads.dims * (2.0 / peak_flops(machine, KV_RATES[kv]))
+    vectors = heads.query * (heads.dims * (BF16_BYTES / bandwidth))
+    read = tokens * (heads.width * (KV_BYTES[kv] / bandwidth))
+    light_compute = tokens * attended * (heads.query * flops_s)
     light_memory = (read / queries) * attended + tokens * vectors
     worked = attended + c.unfilled * np.maximum(slots - attended, 0.0)
-    computed = tokens * worked * ((heads + c.pad_heads) * (flops_s / c.compute))
-    narrow = np.less(heads, NARROW_HEADS) * c.narrow_s
+    computed = tokens * worked * ((heads.query + c.pad_heads) * (flops_s / c.compute))
+    narrow = np.less(heads.query, NARROW_HEADS) * c.narrow_s
     taken = computed + light_memory / c.memory + tokens * slots * narrow + c.floor_s
     return Cost(taken, np.maximum(light_compute, light_memory))
