@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s]*)\s*\Z", re.IGNORECASE)
 
@@ -62,6 +63,17 @@ def three_digits(value: float) -> str:
     rounded = round(value, digits)
     text = f"{rounded:,.{max(digits, 0)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def rounded(value: float, whole: Callable[[float], int], digits: int = 3) -> float:
+    """A positive number to some digits, up (math.ceil) or down (math.floor): a limit's side that still holds.
+
+    >>> rounded(0.0123401, math.ceil), rounded(98.76, math.floor), rounded(0.0250001, math.ceil, 4)
+    (0.0124, 98.7, 0.02501)
+    """
+    scale = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
+    hair = 1e-12 if whole is math.ceil else -1e-12
+    return whole(value * scale * (1 - hair)) / scale
 
 
 def format_seconds(value: float) -> str:

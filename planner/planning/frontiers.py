@@ -1,14 +1,12 @@
-"""The two curves: best throughput per GPU at each interactivity, split and co-located."""
+"""The two curves: the best throughput per GPU at each TTL, split and co-located."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IndexArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.match import pareto, rate_match
 from planner.planning.resolve import Question
 from planner.planning.result import Frontier
@@ -31,159 +29,76 @@ class Candidates:
     colocated: IndexArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Deployments:
+    """The best deployment around each row of some decode or co-located points; arrays (n,)."""
+
+    points: Points  # those rows' own
+    row: IndexArray
+    prefill_row: IndexArray  # of the prefill points; -1 for co-located and where nothing fits
+    ftl_s: FloatArray
+    gpus: FloatArray  # in use, over all pools
+    ctx_gen_ratio: FloatArray
+    tokens_per_s_per_gpu: FloatArray  # of the GPUs in use
+
+    @property
+    def ttl_s(self) -> FloatArray:
+        """Token to token, seconds."""
+        return self.points.ttl_s[self.row]
+
+
 def candidates(question: Question, sweep: Sweep) -> Candidates:
     """Drop what fails the FTL limit and what another point dominates in latency, size and rate."""
     limit = question.scenario.limits.ftl_s
-    first = np.flatnonzero(sweep.split_ftl_s <= limit)
+    in_time = np.flatnonzero(sweep.split_ftl_s <= limit)
     points = sweep.prefill
     # with the FTL limit met only size and rate matter: one latency for all
-    same = np.zeros(len(first))
-    kept = pareto.prune(same, points.gpus[first], points.requests_per_s[first])
-    together = np.flatnonzero(sweep.colocated.ftl_s <= limit)
+    same = np.zeros(len(in_time))
+    prefill = in_time[pareto.prune(same, points.gpus[in_time], points.requests_per_s[in_time])]
     return Candidates(
-        prefill=first[kept],
+        prefill=prefill,
         decode=_prune_ttl(sweep.decode, np.arange(len(sweep.decode))),
-        colocated=together[_prune_ttl(sweep.colocated, together)],
+        colocated=_prune_ttl(sweep.colocated, np.flatnonzero(sweep.colocated.ftl_s <= limit)),
     )
 
 
 def _prune_ttl(points: Points, rows: IndexArray) -> IndexArray:
-    return np.asarray(pareto.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows]))
+    return rows[pareto.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])]
 
 
-def split(question: Question, sweep: Sweep, found: Candidates, *, ranked: bool = False) -> Frontier:
-    """The disaggregated frontier: under a budget exactly, without one at the ideal ratio.
-
-    With `ranked`, not the frontier but every candidate's deployment, the best first, and no cloud.
-    """
-    scenario, pre, dec = question.scenario, sweep.prefill, sweep.decode
-    osl, rows = scenario.traffic.osl, found.decode
-    if not len(found.prefill) or not len(rows):
+def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
+    """The split's frontier: under a budget exactly, without one at the ideal ratio."""
+    if not len(kept.prefill) or not len(kept.decode):
         return _empty()
-    prefill_gpus, prefill_rate = pre.gpus[found.prefill], pre.requests_per_s[found.prefill]
-    decode_gpus, decode_rate = dec.gpus[rows], dec.requests_per_s[rows]
-    user = 1.0 / dec.ttl_s[rows]
-    if scenario.fleet.gpus is None:
-        best = rate_match.best_prefill(np.zeros(len(prefill_gpus)), prefill_gpus, prefill_rate, 1.0)
-        matched = rate_match.match_unbounded(
-            int(prefill_gpus[best]),
-            float(prefill_rate[best]),
-            decode_gpus,
-            decode_rate,
-            osl=osl,
-            headroom=scenario.headroom,
-        )
-        per_gpu = matched.tokens_per_s_per_gpu
-        gpus, ratio = matched.gpus, matched.ctx_gen_ratio
-        chosen_prefill = np.full(len(rows), best)
-    else:
-        budgeted = rate_match.match_budget(
-            prefill_gpus,
-            prefill_rate,
-            decode_gpus,
-            decode_rate,
-            budget=scenario.fleet.gpus,
-            headroom=scenario.headroom,
-        )
-        gpus, chosen_prefill = budgeted.gpus, budgeted.prefill
-        with np.errstate(divide="ignore", invalid="ignore"):
-            per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / gpus
-            ratio = budgeted.n_prefill * prefill_gpus[chosen_prefill] / (budgeted.n_decode * decode_gpus)
-    useful = np.flatnonzero(np.isfinite(per_gpu) & (per_gpu > 0))
-    top = _top(question, useful, user, per_gpu, gpus, ranked)
-    cloud = _NO_CLOUD if ranked else _split_cloud(question, dec, prefill_gpus, prefill_rate)
-    return Frontier(
-        tokens_per_s_per_user=user[top],
-        tokens_per_s_per_gpu=per_gpu[top],
-        ctx_gen_ratio=np.asarray(ratio[top], dtype=float),
-        gpus=np.asarray(gpus[top], dtype=float),
-        prefill=_labels(pre, found.prefill[chosen_prefill[top]], True),
-        decode=_labels(dec, rows[top], False),
-        cloud_x=cloud[0],
-        cloud_y=cloud[1],
-        ftl_s=sweep.split_ftl_s[found.prefill[chosen_prefill[top]]],
-        usd_per_million_tokens=_usd(question, per_gpu[top]),
-    )
+    deployments = _split(question, sweep, kept.prefill, kept.decode)
+    cloud = _split_cloud(question, sweep, kept.prefill)
+    return _frontier(question, sweep, deployments, _staircase(question, deployments), cloud)
 
 
-def _split_cloud(
-    question: Question, dec: Points, prefill_gpus: FloatArray, prefill_rate: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """The faint dots: decode points with the best prefill for them, within the budget if there is one."""
-    scenario, tokens = question.scenario, tokens_per_request(question.scenario.traffic.osl)
-    budget = scenario.fleet.gpus
-    if budget is None:
-        best_rate = float(np.max(prefill_rate / prefill_gpus))
-        own = dec.requests_per_s / dec.gpus
-        return _thin(1.0 / dec.ttl_s, tokens / (1.0 / own + 1.0 / best_rate))
-    some = np.arange(0, len(dec), -(-len(dec) // CLOUD_MOST))
-    matched = rate_match.match_budget(
-        prefill_gpus,
-        prefill_rate,
-        dec.gpus[some],
-        dec.requests_per_s[some],
-        budget=budget,
-        headroom=scenario.headroom,
-    )
-    return _thin(1.0 / dec.ttl_s[some], matched.requests_per_s * tokens / budget)
-
-
-def _usd(question: Question, per_gpu: FloatArray) -> FloatArray:
-    """Dollars per million output tokens at tokens/s per GPU in use."""
-    return np.asarray(1e6 * question.usd_per_gpu_hour / SECONDS_PER_HOUR / per_gpu)
-
-
-def together(question: Question, sweep: Sweep, found: Candidates, *, ranked: bool = False) -> Frontier:
-    """The co-located frontier: as many copies of one instance as the budget holds; `ranked` as in `split`."""
-    scenario, points, rows = question.scenario, sweep.colocated, found.colocated
-    if not len(rows):
+def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
+    """The co-located frontier: as many copies of one instance as the budget holds."""
+    if not len(kept.colocated):
         return _empty()
-    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
-    gpus = points.gpus[rows]
-    per_gpu = points.requests_per_s[rows] * tokens / gpus
-    fleet = gpus if scenario.fleet.gpus is None else gpus * np.floor(scenario.fleet.gpus / gpus)
-    user = 1.0 / points.ttl_s[rows]
-    useful = np.flatnonzero(fleet > 0)
-    top = _top(question, useful, user, per_gpu, fleet, ranked)
-    cloud = _NO_CLOUD if ranked else _together_cloud(question, points, tokens)
-    return Frontier(
-        tokens_per_s_per_user=user[top],
-        tokens_per_s_per_gpu=per_gpu[top],
-        ctx_gen_ratio=np.full(len(top), np.nan),
-        gpus=fleet[top],
-        prefill=("",) * len(top),
-        decode=_labels(points, rows[top], False),
-        cloud_x=cloud[0],
-        cloud_y=cloud[1],
-        ftl_s=points.ftl_s[rows[top]],
-        usd_per_million_tokens=_usd(question, per_gpu[top]),
-    )
+    deployments = _colocated(question, sweep, kept.colocated)
+    cloud = _colocated_cloud(question, sweep.colocated)
+    return _frontier(question, sweep, deployments, _staircase(question, deployments), cloud)
 
 
-def _together_cloud(question: Question, points: Points, tokens: float) -> tuple[FloatArray, FloatArray]:
-    """The faint dots of co-located points within the FTL limit."""
-    scenario = question.scenario
-    within = points.ftl_s <= scenario.limits.ftl_s
-    faint = points.requests_per_s[within] * tokens / points.gpus[within]
-    if (budget := scenario.fleet.gpus) is not None:
-        faint *= points.gpus[within] * np.floor(budget / points.gpus[within]) / budget
-    return _thin(1.0 / points.ttl_s[within], faint)
-
-
-def alternatives(question: Question, sweep: Sweep, found: Candidates) -> tuple[Frontier, Frontier]:
+def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
     """The best deployment of each layout at the asked limits, split and co-located, the best first.
 
     One point of a layout serves: that with the most requests/s of those that meet the TTL limit, since
     all its instances are of one size. A decode layout comes with the prefill pool that suits it best.
     """
-    ttl_s, ftl_s = question.scenario.limits.ttl_s, question.scenario.limits.ftl_s
-    both = sweep.colocated
-    each = Candidates(
-        prefill=found.prefill,
-        decode=_best_of_each(sweep.decode, sweep.decode.ttl_s <= ttl_s),
-        colocated=_best_of_each(both, (both.ttl_s <= ttl_s) & (both.ftl_s <= ftl_s)),
+    limits, points = question.scenario.limits, sweep.colocated
+    decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
+    alone = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
+    return (
+        _ranked(question, sweep, _split(question, sweep, kept.prefill, decode))
+        if len(kept.prefill) and len(decode)
+        else _empty(),
+        _ranked(question, sweep, _colocated(question, sweep, alone)) if len(alone) else _empty(),
     )
-    return split(question, sweep, each, ranked=True), together(question, sweep, each, ranked=True)
 
 
 def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
@@ -196,19 +111,109 @@ def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
     return np.asarray(rows[np.unique(points.layout[rows], return_index=True)[1]])
 
 
-def _top(
+def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexArray) -> _Deployments:
+    """The deployment of each decode row with the prefill row that suits it best; neither may be empty."""
+    scenario, pre, dec = question.scenario, sweep.prefill, sweep.decode
+    prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
+    decode_gpus, decode_rate = dec.gpus[decode], dec.requests_per_s[decode]
+    osl, budget, headroom = scenario.traffic.osl, scenario.fleet.gpus, scenario.headroom
+    gpus: FloatArray | IntArray
+    if budget is None:
+        best = rate_match.best_prefill(np.zeros(len(prefill_gpus)), prefill_gpus, prefill_rate, 1.0)
+        matched = rate_match.match_unbounded(
+            int(prefill_gpus[best]),
+            float(prefill_rate[best]),
+            decode_gpus,
+            decode_rate,
+            osl=osl,
+            headroom=headroom,
+        )
+        per_gpu, gpus, ratio = matched.tokens_per_s_per_gpu, matched.gpus, matched.ctx_gen_ratio
+        prefill_row = np.full(len(decode), prefill[best])
+    else:
+        budgeted = rate_match.match_budget(
+            prefill_gpus, prefill_rate, decode_gpus, decode_rate, budget=budget, headroom=headroom
+        )
+        gpus, at = budgeted.gpus, budgeted.prefill
+        with np.errstate(divide="ignore", invalid="ignore"):
+            per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / gpus
+            ratio = budgeted.n_prefill * prefill_gpus[at] / (budgeted.n_decode * decode_gpus)
+        prefill_row = np.where(at >= 0, prefill[at], -1)
+    return _Deployments(
+        points=dec,
+        row=decode,
+        prefill_row=prefill_row,
+        ftl_s=sweep.split_ftl_s[prefill_row],
+        gpus=gpus.astype(np.float64),
+        ctx_gen_ratio=ratio,
+        tokens_per_s_per_gpu=per_gpu,
+    )
+
+
+def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deployments:
+    """As many copies of each co-located row as the budget holds; one where there is no budget."""
+    scenario, points = question.scenario, sweep.colocated
+    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
+    gpus, budget = points.gpus[rows], scenario.fleet.gpus
+    return _Deployments(
+        points=points,
+        row=rows,
+        prefill_row=np.full(len(rows), -1),
+        ftl_s=points.ftl_s[rows],
+        gpus=gpus if budget is None else gpus * np.floor(budget / gpus),
+        ctx_gen_ratio=np.full(len(rows), np.nan),
+        tokens_per_s_per_gpu=points.requests_per_s[rows] * tokens / gpus,
+    )
+
+
+def _worth(question: Question, of: _Deployments) -> FloatArray:
+    """What deployments are ranked by: under a budget all of their tokens/s, which is what a fleet is for;
+    else those per GPU. Nothing where nothing fits.
+    """
+    per_gpu = of.tokens_per_s_per_gpu
+    worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * of.gpus
+    return np.where(np.isfinite(worth) & (of.gpus > 0), worth, 0.0)
+
+
+def _staircase(question: Question, of: _Deployments) -> IndexArray:
+    """The deployments that no other beats in TTL and worth, the slowest first."""
+    worth = _worth(question, of)
+    useful = np.flatnonzero(worth > 0)
+    return useful[pareto.pareto(-of.ttl_s[useful], worth[useful])]
+
+
+def _ranked(question: Question, sweep: Sweep, of: _Deployments) -> Frontier:
+    """The deployments that are worth most, the best first."""
+    worth = _worth(question, of)
+    useful = np.flatnonzero(worth > 0)
+    best = useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
+    return _frontier(question, sweep, of, best, _NO_CLOUD)
+
+
+def _frontier(
     question: Question,
-    useful: IndexArray,
-    user: FloatArray,
-    per_gpu: FloatArray,
-    gpus: npt.NDArray[Any],
-    ranked: bool,
-) -> IndexArray:
-    """The staircase: under a budget by total throughput, which is what a fleet is for; else per GPU."""
-    worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * gpus
-    if ranked:
-        return useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
-    return useful[pareto.pareto(user[useful], worth[useful])]
+    sweep: Sweep,
+    of: _Deployments,
+    rows: IndexArray,
+    cloud: tuple[FloatArray, FloatArray],
+) -> Frontier:
+    """Some rows of deployments, and the faint dots beside them (TTL, tokens/s per GPU)."""
+    per_gpu, prefill_row = of.tokens_per_s_per_gpu[rows], of.prefill_row[rows]
+    with_prefill = of.points is sweep.decode
+    return Frontier(
+        ttl_s=of.ttl_s[rows],
+        tokens_per_s_per_gpu=per_gpu,
+        ctx_gen_ratio=of.ctx_gen_ratio[rows],
+        gpus=of.gpus[rows],
+        prefill=_labels(sweep.prefill, prefill_row, True) if with_prefill else ("",) * len(rows),
+        decode=_labels(of.points, of.row[rows], False),
+        prefill_row=prefill_row,
+        decode_row=of.row[rows],
+        cloud_ttl_s=cloud[0],
+        cloud_tokens_per_s_per_gpu=cloud[1],
+        ftl_s=of.ftl_s[rows],
+        usd_per_million_tokens=np.asarray(1e6 * question.usd_per_gpu_hour / SECONDS_PER_HOUR / per_gpu),
+    )
 
 
 def _labels(points: Points, rows: IndexArray, chunked: bool) -> tuple[str, ...]:
@@ -216,33 +221,65 @@ def _labels(points: Points, rows: IndexArray, chunked: bool) -> tuple[str, ...]:
     return tuple(at.choice(row, chunked).label for row in range(len(at)))
 
 
-def _thin(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """One point per cell of a grid that is logarithmic along x."""
-    good = np.isfinite(x) & np.isfinite(y) & (x > 0) & (y > 0)
-    x, y = x[good], y[good]
-    if not len(x):
-        return x, y
-    logs = np.log10(x)
+def _split_cloud(question: Question, sweep: Sweep, prefill: IndexArray) -> tuple[FloatArray, FloatArray]:
+    """The faint dots: decode points with the best prefill for them, within the budget if there is one."""
+    scenario, dec, pre = question.scenario, sweep.decode, sweep.prefill
+    prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
+    tokens, budget = tokens_per_request(scenario.traffic.osl), scenario.fleet.gpus
+    if budget is None:
+        best_rate = float(np.max(prefill_rate / prefill_gpus))
+        own = dec.requests_per_s / dec.gpus
+        return _thin(dec.ttl_s, tokens / (1.0 / own + 1.0 / best_rate))
+    some = np.arange(0, len(dec), -(-len(dec) // CLOUD_MOST))
+    matched = rate_match.match_budget(
+        prefill_gpus,
+        prefill_rate,
+        dec.gpus[some],
+        dec.requests_per_s[some],
+        budget=budget,
+        headroom=scenario.headroom,
+    )
+    return _thin(dec.ttl_s[some], matched.requests_per_s * tokens / budget)
+
+
+def _colocated_cloud(question: Question, points: Points) -> tuple[FloatArray, FloatArray]:
+    """The faint dots of co-located points within the FTL limit."""
+    scenario = question.scenario
+    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
+    within = points.ftl_s <= scenario.limits.ftl_s
+    faint = points.requests_per_s[within] * tokens / points.gpus[within]
+    if (budget := scenario.fleet.gpus) is not None:
+        faint *= points.gpus[within] * np.floor(budget / points.gpus[within]) / budget
+    return _thin(points.ttl_s[within], faint)
+
+
+def _thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """One point per cell of a grid that is logarithmic along the TTL."""
+    good = np.isfinite(ttl_s) & np.isfinite(per_gpu) & (ttl_s > 0) & (per_gpu > 0)
+    ttl_s, per_gpu = ttl_s[good], per_gpu[good]
+    if not len(ttl_s):
+        return ttl_s, per_gpu
+    logs = -np.log10(ttl_s)
     span = max(float(logs.max() - logs.min()), 1e-9)
     column = ((logs - logs.min()) / span * (CLOUD_COLUMNS - 1)).astype(np.int64)
-    row = (y / y.max() * (CLOUD_ROWS - 1)).astype(np.int64)
+    row = (per_gpu / per_gpu.max() * (CLOUD_ROWS - 1)).astype(np.int64)
     cell = np.full(CLOUD_COLUMNS * CLOUD_ROWS, -1, dtype=np.int64)
-    cell[column * CLOUD_ROWS + row] = np.arange(len(x))
+    cell[column * CLOUD_ROWS + row] = np.arange(len(ttl_s))
     kept = cell[cell >= 0]
-    return x[kept], y[kept]
+    return ttl_s[kept], per_gpu[kept]
 
 
 def _empty() -> Frontier:
     none = np.empty(0)
     return Frontier(
-        tokens_per_s_per_user=none,
+        ttl_s=none,
         tokens_per_s_per_gpu=none,
         ctx_gen_ratio=none,
         gpus=none,
         prefill=(),
         decode=(),
-        cloud_x=none,
-        cloud_y=none,
+        cloud_ttl_s=none,
+        cloud_tokens_per_s_per_gpu=none,
         ftl_s=none,
         usd_per_million_tokens=none,
     )

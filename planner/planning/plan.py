@@ -44,23 +44,23 @@ def plan(
     """
     start = time.perf_counter()
     question = prepare(scenario, catalog or presets.load())
-    points = sweep.run(question, scenario.fleet.gpus, should_stop)
+    swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()
-    found = frontiers.candidates(question, points)
-    split = frontiers.split(question, points, found)
-    together = frontiers.together(question, points, found)
+    candidates = frontiers.candidates(question, swept)
+    split = frontiers.split(question, swept, candidates)
+    colocated = frontiers.colocated(question, swept, candidates)
     if on_frontier is not None:
-        on_frontier(split, together)
+        on_frontier(split, colocated)
     if should_stop is not None and should_stop():
         raise Stopped
-    choice = solve.choose(question, points, found)
+    choice = solve.choose(question, swept, candidates)
     best = solve.better(question, choice.disaggregated, choice.colocated)
     chosen = best
     if scenario.mix and choice.mix is not None:
         chosen = solve.better(question, best, choice.mix.serving)
     reasons = None
     if chosen is None:
-        reasons = why_not.infeasible(question, points, should_stop)
+        reasons = why_not.infeasible(question, swept, should_stop)
     end = time.perf_counter()
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
@@ -70,13 +70,13 @@ def plan(
         colocated=choice.colocated,
         mix=choice.mix,
         frontier_disaggregated=split,
-        frontier_colocated=together,
-        design_points=points.design_points,
-        seconds={"simulate": points.seconds, "match": end - matching, "total": end - start},
+        frontier_colocated=colocated,
+        design_points=swept.design_points,
+        seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
         notes=question.notes,
         bands=bands.bands(question),
         kernels=question.setup.machine.kernels.used(),
         link_bytes_per_s=question.link_bytes_per_s,
-        alternatives=frontiers.alternatives(question, points, found),
+        alternatives=frontiers.alternatives(question, swept, candidates),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from planner.arrays import FloatArray
+import numpy as np
+
+from planner.arrays import FloatArray, IndexArray
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
@@ -105,26 +107,38 @@ class Serving:
         return next(p for p in self.pools if p.phase == "colocated")
 
 
+def _no_rows() -> IndexArray:
+    return np.empty(0, dtype=np.intp)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier:
-    """Best throughput at each interactivity: arrays of one length, tokens_per_s_per_user ascending.
+    """Best throughput at each TTL: arrays of one length, the slowest point first (ttl_s descends).
 
-    Under a GPU budget total throughput descends along it; without one, throughput per GPU.
+    Under a GPU budget total throughput descends along it; without one, throughput per GPU. Rows are
+    those of the swept points (`planner.planning.sweep.Sweep`) that a point is made of.
     """
 
-    tokens_per_s_per_user: FloatArray
+    ttl_s: FloatArray
     tokens_per_s_per_gpu: FloatArray
     ctx_gen_ratio: FloatArray  # nan for co-located
     gpus: FloatArray
     prefill: tuple[str, ...]  # layout labels ("" for co-located)
     decode: tuple[str, ...]  # layout labels (the co-located layout there)
-    cloud_x: FloatArray  # other deployments within the FTL limit, thinned for drawing
-    cloud_y: FloatArray  # tokens/s per GPU: of the budget where there is one, else of those in use
+    cloud_ttl_s: FloatArray  # other deployments within the FTL limit, thinned for drawing
+    cloud_tokens_per_s_per_gpu: FloatArray  # of the budget's GPUs where there is one, else of those in use
     ftl_s: FloatArray  # first token, moving the cache included
     usd_per_million_tokens: FloatArray  # of output tokens
+    prefill_row: IndexArray = field(default_factory=_no_rows)  # -1 for co-located
+    decode_row: IndexArray = field(default_factory=_no_rows)  # for co-located, of the co-located points
 
     def __len__(self) -> int:
-        return len(self.tokens_per_s_per_user)
+        return len(self.ttl_s)
+
+    @property
+    def tokens_per_s_per_user(self) -> FloatArray:
+        """Interactivity, 1/TTL; ascends."""
+        return 1.0 / self.ttl_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

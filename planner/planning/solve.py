@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
-NONE = np.empty(0, dtype=np.intp)
+NO_ROWS = np.empty(0, dtype=np.intp)  # of candidates: a phase that is not to be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +29,21 @@ class Choice:
     mix: Mix | None
 
 
-def choose(question: Question, sweep: Sweep, found: Candidates) -> Choice:
+def choose(question: Question, sweep: Sweep, kept: Candidates) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal."""
     ttl = question.scenario.limits.ttl_s
-    decode = found.decode[sweep.decode.ttl_s[found.decode] <= ttl]
-    both = found.colocated[sweep.colocated.ttl_s[found.colocated] <= ttl]
-    split = _solve(question, sweep, found.prefill, decode, NONE, mix=False)
-    together = _colocated(question, sweep.colocated, both)
-    mixed = _solve(question, sweep, found.prefill, decode, both, mix=True)
+    in_time = Candidates(
+        prefill=kept.prefill,
+        decode=kept.decode[sweep.decode.ttl_s[kept.decode] <= ttl],
+        colocated=kept.colocated[sweep.colocated.ttl_s[kept.colocated] <= ttl],
+    )
+    split = _solve(question, sweep, replace(in_time, colocated=NO_ROWS), mix=False)
+    colocated = _colocated(question, sweep.colocated, in_time.colocated)
+    mixed = _solve(question, sweep, in_time, mix=True)
     return Choice(
         disaggregated=split,
-        colocated=together,
-        mix=None if mixed is None else Mix(serving=mixed, gain=_gain(mixed, split, together)),
+        colocated=colocated,
+        mix=None if mixed is None else Mix(serving=mixed, gain=_gain(mixed, split, colocated)),
     )
 
 
@@ -62,14 +65,13 @@ def _gain(mixed: Serving, *others: Serving | None) -> float:
     return mixed.requests_per_s / best - 1.0 if best else float("inf")
 
 
-def _solve(
-    question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexArray, both: IndexArray, *, mix: bool
-) -> Serving | None:
+def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> Serving | None:
+    """The integer program's deployment of some candidates; None where none meets the question."""
     scenario = question.scenario
     pools: Sequence[tuple[Points, IndexArray]] = (
-        (sweep.prefill, prefill),
-        (sweep.decode, decode),
-        (sweep.colocated, both),
+        (sweep.prefill, kept.prefill),
+        (sweep.decode, kept.decode),
+        (sweep.colocated, kept.colocated),
     )
     gpus = [np.round(points.gpus[rows]).astype(np.intp) for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]

@@ -48,19 +48,19 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            first = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
-            tokens = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
-            both = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
+            prompts = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
+            steps = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
+            alone = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
     except LookupError as missing:
         raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
-    layouts = first.layouts.take(first.layout)
+    layouts = prompts.layouts.take(prompts.layout)
     added = kv_transfer.added_ftl_s(
-        setup.model, setup.precision, layouts, isl, first.ftl_s, question.link_bytes_per_s
+        setup.model, setup.precision, layouts, isl, prompts.ftl_s, question.link_bytes_per_s
     )
     return Sweep(
-        prefill=first,
-        decode=tokens,
-        colocated=both,
-        split_ftl_s=np.asarray(first.ftl_s + added),
+        prefill=prompts,
+        decode=steps,
+        colocated=alone,
+        split_ftl_s=np.asarray(prompts.ftl_s + added),
         seconds=time.perf_counter() - start,
     )

@@ -66,8 +66,8 @@ def _unbounded(question: Question) -> Question:
 def _best(question: Question, sweep: Sweep, goal: str) -> Serving | None:
     """The best plan for another goal on the same points."""
     other = replace(question, scenario=replace(question.scenario, goal=goal))
-    found = solve.choose(other, sweep, frontiers.candidates(other, sweep))
-    return solve.better(other, found.disaggregated, found.colocated)
+    choice = solve.choose(other, sweep, frontiers.candidates(other, sweep))
+    return solve.better(other, choice.disaggregated, choice.colocated)
 
 
 def _relaxation(question: Question, key: str, value: float) -> Relaxation:
@@ -75,10 +75,10 @@ def _relaxation(question: Question, key: str, value: float) -> Relaxation:
     now = field.get(question.scenario)
     change = ""
     if field.kind == "seconds":
-        value = _round(value, math.ceil)
+        value = units.rounded(value, math.ceil)
         change = f" ({_times(value / now)})"
     elif field.kind == "rate":
-        value = _round(value, math.floor)
+        value = units.rounded(value, math.floor)
         change = f" ({_times(value / now)})"
     else:
         value = round(value)
@@ -95,17 +95,6 @@ def _times(ratio: float) -> str:
     if 0.1 <= ratio < 3:
         return f"{ratio - 1:+.0%}"
     return f"{units.three_digits(ratio)}×" if ratio > 1 else f"1/{units.three_digits(1 / ratio)}"
-
-
-def _round(value: float, whole: Callable[[float], int]) -> float:
-    """To three digits, up (math.ceil) or down (math.floor): the side on which the plan still holds.
-
-    >>> _round(0.0123401, math.ceil), _round(98.76, math.floor)
-    (0.0124, 98.7)
-    """
-    scale = 10.0 ** (2 - math.floor(math.log10(value)))
-    hair = 1e-12 if whole is math.ceil else -1e-12
-    return whole(value * scale * (1 - hair)) / scale
 
 
 def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ...]:
@@ -141,8 +130,9 @@ def _least_ttl(sweep: Sweep, ftl_limit_s: float, budget: int | None) -> float:
     room = math.inf if budget is None else float(budget)
     smallest = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s])
     split = sweep.decode.ttl_s[sweep.decode.gpus <= room - smallest]
-    both = sweep.colocated.ttl_s[(sweep.colocated.ftl_s <= ftl_limit_s) & (sweep.colocated.gpus <= room)]
-    return min(_least(split), _least(both))
+    alone = sweep.colocated
+    colocated = alone.ttl_s[(alone.ftl_s <= ftl_limit_s) & (alone.gpus <= room)]
+    return min(_least(split), _least(colocated))
 
 
 def _least_ftl(sweep: Sweep, ttl_limit_s: float, budget: int | None) -> float:
@@ -150,8 +140,9 @@ def _least_ftl(sweep: Sweep, ttl_limit_s: float, budget: int | None) -> float:
     room = math.inf if budget is None else float(budget)
     smallest = _least(sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s])
     split = sweep.split_ftl_s[sweep.prefill.gpus <= room - smallest]
-    both = sweep.colocated.ftl_s[(sweep.colocated.ttl_s <= ttl_limit_s) & (sweep.colocated.gpus <= room)]
-    return min(_least(split), _least(both))
+    alone = sweep.colocated
+    colocated = alone.ftl_s[(alone.ttl_s <= ttl_limit_s) & (alone.gpus <= room)]
+    return min(_least(split), _least(colocated))
 
 
 def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> float:
@@ -159,5 +150,5 @@ def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> float:
     split = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s]) + _least(
         sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s]
     )
-    both = sweep.colocated
-    return min(split, _least(both.gpus[(both.ftl_s <= ftl_limit_s) & (both.ttl_s <= ttl_limit_s)]))
+    alone = sweep.colocated
+    return min(split, _least(alone.gpus[(alone.ftl_s <= ftl_limit_s) & (alone.ttl_s <= ttl_limit_s)]))

@@ -96,4 +96,4 @@ def test_the_fake_plan_does_not_change_by_itself() -> None:
     assert dataclasses.asdict(a.disaggregated.pools[1].memory) == dataclasses.asdict(
         b.disaggregated.pools[1].memory
     )
-    assert (a.frontier_disaggregated.cloud_y == b.frontier_disaggregated.cloud_y).all()
+    assert (a.frontier_disaggregated.cloud_ttl_s == b.frontier_disaggregated.cloud_ttl_s).all()

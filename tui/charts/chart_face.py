@@ -65,12 +65,12 @@ class ChartFace(Widget):
             self.refresh()
         if scene is self._scene or (scene and self._scene and scene.key == self._scene.key):
             return
-        covered, user = self._cursor_rows(), self._user(self._cursor)
+        covered, ttl_s = self._cursor_rows(), self._ttl_s(self._cursor)
         self._scene = scene
         self._hover = None
         self._load()
-        if self._cursor is not None and user is not None:
-            self._cursor = self._nearest_user(self._cursor[0], user)
+        if self._cursor is not None and ttl_s is not None:
+            self._cursor = self._nearest(self._cursor[0], ttl_s)
         elif self.has_focus:
             self._cursor = self._start()
         self._redraw(covered)
@@ -117,20 +117,21 @@ class ChartFace(Widget):
         curve = self._scene.curves[at[0]]
         return curve if at[1] < len(curve.frontier) else None
 
-    def _user(self, at: At | None) -> float | None:
-        """The interactivity of a point."""
+    def _ttl_s(self, at: At | None) -> float | None:
+        """The TTL of a point."""
         curve = self._curve(at)
-        return None if curve is None or at is None else float(curve.frontier.tokens_per_s_per_user[at[1]])
+        return None if curve is None or at is None else float(curve.frontier.ttl_s[at[1]])
 
-    def _nearest_user(self, series: int, user: float) -> At | None:
-        """The point of a curve nearest to an interactivity; of the next curve if it has none."""
+    def _nearest(self, series: int, ttl_s: float) -> At | None:
+        """The point of a curve whose interactivity is nearest to that of a TTL; of the next curve if
+        it has none."""
         if self._scene is None:
             return None
         curves = self._scene.curves
         for s in (*range(series, len(curves)), *range(min(series, len(curves)))):
             users = curves[s].frontier.tokens_per_s_per_user
             if len(users):
-                return s, int(abs(users - user).argmin())
+                return s, int(abs(users - 1 / ttl_s).argmin())
         return None
 
     @property
@@ -139,7 +140,7 @@ class ChartFace(Widget):
         return self._hover or (self._cursor if self.has_focus else None)
 
     def _start(self) -> At | None:
-        return None if self._scene is None else self._nearest_user(self._scene.start, self._scene.start_user)
+        return None if self._scene is None else self._nearest(self._scene.start, self._scene.start_ttl_s)
 
     def _renew(self) -> None:
         self._checked = False
@@ -202,9 +203,9 @@ class ChartFace(Widget):
         for curve, (x, y) in zip(self._scene.curves, self._data, strict=True):
             front = curve.frontier
             if ttl_s is None:
-                faint_x, faint_y = front.cloud_x, front.cloud_y
+                faint_x, faint_y = 1.0 / front.cloud_ttl_s, front.cloud_tokens_per_s_per_gpu
             else:
-                meets = front.tokens_per_s_per_user * ttl_s >= 1 - 1e-9
+                meets = front.ttl_s <= ttl_s * (1 + 1e-9)
                 faint_x, faint_y, x, y = x[~meets], y[~meets], x[meets], y[meets]
             hue = self._hue(curve.hue)
             lines.append(Line(x=x, y=y, hue=hue, plain=curve.plain, joined=self.axis is USER))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from textual import events
@@ -53,11 +54,11 @@ class ParetoChart(ChartFace, can_focus=True):
     ]
 
     class PointChosen(Message):
-        """The user wants the interactivity of a point as the TTL limit."""
+        """The user wants the TTL of a point as the limit."""
 
-        def __init__(self, tokens_per_s_per_user: float) -> None:
+        def __init__(self, ttl_s: float) -> None:
             super().__init__()
-            self.tokens_per_s_per_user = tokens_per_s_per_user
+            self.ttl_s = ttl_s
 
     # Keys
 
@@ -81,15 +82,15 @@ class ParetoChart(ChartFace, can_focus=True):
             self._cursor = self._start()
         else:
             following = (self._cursor[0] + 1) % max(len(self._scene.curves), 1)
-            self._cursor = self._nearest_user(following, self._user(self._cursor) or 0.0)
+            self._cursor = self._nearest(following, self._ttl_s(self._cursor) or math.inf)
         self._hover = None
         self._moved(before)
 
     def action_choose(self) -> None:
-        """Propose the point's interactivity as the TTL limit."""
-        user = self._user(self.cursor)
-        if user:
-            self.post_message(self.PointChosen(user))
+        """Propose the point's TTL as the limit."""
+        ttl_s = self._ttl_s(self.cursor)
+        if ttl_s:
+            self.post_message(self.PointChosen(ttl_s))
 
     def action_swap_axis(self) -> None:
         """Another property along x."""

@@ -101,7 +101,7 @@ class Scene:
     marks: tuple[Mark, ...] = ()  # later ones over earlier ones
     scenario: Scenario  # whose limits are drawn
     start: int = 0  # the curve that the cursor starts on
-    start_user: float = 0.0  # tokens/s per user it starts at
+    start_ttl_s: float = math.inf  # TTL it starts at
     of: str = "tokens/s per GPU"  # what runs along y
 
     @property
@@ -109,7 +109,7 @@ class Scene:
         """Equal for scenes that look the same (both must be alive: arrays are told apart by identity)."""
         curves = tuple((id(c.frontier), c.budget, c.glyph, c.name) for c in self.curves)
         marks = tuple((id(m.serving), m.budget, m.glyph) for m in self.marks)
-        return (curves, marks, self.scenario.limits, self.scenario.fleet.gpus, self.start, self.start_user)
+        return (curves, marks, self.scenario.limits, self.scenario.fleet.gpus, self.start, self.start_ttl_s)
 
     def limit(self, axis: Axis, g: Glyphs) -> tuple[float, str]:
         """Where the limit on an axis lies and what it is called; (nan, "") where there is none."""
@@ -161,7 +161,7 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
         marks=(*pin_marks(view.pins), *plan_marks(plan, g)),
         scenario=view.scenario,
         start=COLOC if plan is not None and plan.choice == "colocated" else SPLIT,
-        start_user=chosen.tokens_per_s_per_user if chosen else 1 / view.scenario.limits.ttl_s,
+        start_ttl_s=chosen.ttl_s if chosen else view.scenario.limits.ttl_s,
         of=y_title([budget]),
     )
 
@@ -201,8 +201,8 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
     curves = []
     for pin, glyph, hue in zip(shown, g.pins, PIN_HUES, strict=False):
         assert pin.plan is not None
-        together = pin.plan.choice == "colocated"
-        frontier = pin.plan.frontier_colocated if together else pin.plan.frontier_disaggregated
+        colocated = pin.plan.choice == "colocated"
+        frontier = pin.plan.frontier_colocated if colocated else pin.plan.frontier_disaggregated
         curves.append(
             Curve(
                 name=pin.letter,
@@ -217,7 +217,7 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
         curves=tuple(curves),
         marks=tuple(pin_marks(shown)),
         scenario=scenario,
-        start_user=1 / scenario.limits.ttl_s,
+        start_ttl_s=scenario.limits.ttl_s,
         of=y_title([curve.budget for curve in curves]),
     )
 
@@ -252,12 +252,12 @@ def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, room: int) ->
 def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[str]:
     """What a point is, a line each; one more on a tall chart."""
     f = curve.frontier
-    user = float(f.tokens_per_s_per_user[index])
+    ttl_s, user = float(f.ttl_s[index]), float(f.tokens_per_s_per_user[index])
     y = float(curve.xy(USER)[1][index])
     dot = f" {g.dot} "
     lines = [
         f"{g.cursor} {three_digits(user)} tok/s/user{dot}{three_digits(y)} tok/s/GPU",
-        f"TTL {g.plain(format_seconds(1 / user))}{dot}{f.gpus[index]:,.0f} GPUs",
+        f"TTL {g.plain(format_seconds(ttl_s))}{dot}{f.gpus[index]:,.0f} GPUs",
     ]
     ratio = float(f.ctx_gen_ratio[index])
     if math.isfinite(ratio):

@@ -57,11 +57,11 @@ class TablePage(Page):
     """Page 2."""
 
     class PointChosen(Message):
-        """The user wants the interactivity of a row as the TTL limit."""
+        """The user wants the TTL of a row as the limit."""
 
-        def __init__(self, tokens_per_s_per_user: float) -> None:
+        def __init__(self, ttl_s: float) -> None:
             super().__init__()
-            self.tokens_per_s_per_user = tokens_per_s_per_user
+            self.ttl_s = ttl_s
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -89,7 +89,7 @@ class TablePage(Page):
 
     @on(Grid.Chosen)
     def choose(self, message: Grid.Chosen) -> None:
-        """The row's interactivity."""
+        """The row's TTL."""
         message.stop()
         self.post_message(self.PointChosen(message.item))
 
@@ -107,13 +107,12 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
     """
     if view.frontiers is None:
         return []
-    limit = 1 / view.scenario.limits.ttl_s
+    limit = view.scenario.limits.ttl_s
     rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
     for kind, source in _sources(view):
         chosen = _chosen(view.plan, kind, source)
         for at in range(len(source)):
-            user = float(source.tokens_per_s_per_user[at])
-            meets = user >= limit * (1 - 1e-9)
+            meets = float(source.ttl_s[at]) <= limit * (1 + 1e-9)
             row = _row(kind, source, at, g, meets=meets, chosen=at == chosen)
             rate = float(source.tokens_per_s_per_gpu[at])
             worth = rate if view.budget is None else rate * float(source.gpus[at])
@@ -136,14 +135,14 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
     """Which point of a frontier the plan is; -1 if it is none of them."""
     if plan is None or plan.chosen is None or (plan.choice == "disaggregated") != (kind == "split"):
         return -1
-    far = abs(frontier.tokens_per_s_per_user / plan.chosen.tokens_per_s_per_user - 1)
+    far = abs(frontier.ttl_s / plan.chosen.ttl_s - 1)
     return int(far.argmin()) if len(far) and float(far.min()) < 1e-6 else -1
 
 
 def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
     from planner.output.words import money
 
-    user, ratio = float(f.tokens_per_s_per_user[at]), float(f.ctx_gen_ratio[at])
+    ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
     values = (
         kind,
         f.prefill[at],
@@ -152,7 +151,7 @@ def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: boo
         float(f.tokens_per_s_per_gpu[at]),
         user,
         float(f.ftl_s[at]),
-        1 / user,
+        ttl_s,
         float(f.usd_per_million_tokens[at]),
         ratio,
     )
@@ -164,9 +163,9 @@ def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: boo
         three_digits(values[4]),
         three_digits(user),
         g.plain(format_seconds(values[6])),
-        g.plain(format_seconds(1 / user)),
+        g.plain(format_seconds(ttl_s)),
         money(values[8]),
         three_digits(ratio) if math.isfinite(ratio) else "-",
     )
     mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")
-    return Row(cells=cells, values=values, item=user, mark=mark, hue=hue, faint=not meets)
+    return Row(cells=cells, values=values, item=ttl_s, mark=mark, hue=hue, faint=not meets)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 
+from planner import units
 from planner.errors import InputError
 from planner.inputs import fields
 from planner.inputs.scenario import Scenario
@@ -85,9 +87,9 @@ class EditingScreen(PagedScreen):
     @on(TablePage.PointChosen)
     @on(ParetoChart.PointChosen)
     def choose_point(self, message: ParetoChart.PointChosen | TablePage.PointChosen) -> None:
-        """Take a point's token latency as the limit, rounded up a little so that the point meets it."""
+        """Take a point's token latency as the limit, rounded up so that the point meets it."""
         field = fields.BY_KEY["ttl"]
-        ttl_s = float(f"{1.0005 / message.tokens_per_s_per_user:.4g}")
+        ttl_s = units.rounded(message.ttl_s, math.ceil, 4)
         try:
             self.history.edit(field.set(self.history.present, field.check(ttl_s)))
         except InputError as error:

@@ -97,14 +97,14 @@ def serving(*pools: PoolPlan, gpus: int = 64, per_gpu: float = 1210.0, **changes
 def frontier(x: list[float], y: list[float], *, split: bool) -> Frontier:
     n = len(x)
     return Frontier(
-        tokens_per_s_per_user=np.array(x, dtype=float),
+        ttl_s=1 / np.array(x, dtype=float),
         tokens_per_s_per_gpu=np.array(y, dtype=float),
         ctx_gen_ratio=np.full(n, 0.5 if split else NAN),
         gpus=np.full(n, 48.0),
         prefill=("CPP4xTP8" if split else "",) * n,
         decode=("DEP16",) * n,
-        cloud_x=np.array([]),
-        cloud_y=np.array([]),
+        cloud_ttl_s=np.array([]),
+        cloud_tokens_per_s_per_gpu=np.array([]),
         ftl_s=np.full(len(x), 1.0),
         usd_per_million_tokens=np.full(len(x), 1.0),
     )

@@ -8,8 +8,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from planner.inputs import catalog
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning import frontiers, sweep
 from planner.planning.plan import plan
+from planner.planning.resolve import prepare
 from planner.planning.result import Plan
 
 SMALL = Scenario(
@@ -40,9 +43,20 @@ def test_under_a_budget_nothing_of_the_cloud_beats_the_frontier() -> None:
     for front in (found.frontier_disaggregated, found.frontier_colocated):
         best = front.tokens_per_s_per_gpu * front.gpus / 8
         assert (np.diff(best) < 0).all()
-        reached = np.searchsorted(front.tokens_per_s_per_user, front.cloud_x * (1 - 1e-9))
-        assert len(front.cloud_x) > 20 and (reached < len(best)).all()
-        assert (front.cloud_y <= best[reached] * (1 + 1e-9)).all()
+        reached = np.searchsorted(-front.ttl_s, -front.cloud_ttl_s * (1 + 1e-9))
+        assert len(front.cloud_ttl_s) > 20 and (reached < len(best)).all()
+        assert (front.cloud_tokens_per_s_per_gpu <= best[reached] * (1 + 1e-9)).all()
+
+
+def test_a_point_names_the_rows_it_is_made_of() -> None:
+    question = prepare(SMALL, catalog.load())
+    swept = sweep.run(question, SMALL.fleet.gpus)
+    kept = frontiers.candidates(question, swept)
+    split, colocated = frontiers.split(question, swept, kept), frontiers.colocated(question, swept, kept)
+    assert (split.ttl_s == swept.decode.ttl_s[split.decode_row]).all()
+    assert (split.ftl_s == swept.split_ftl_s[split.prefill_row]).all()
+    assert (colocated.ttl_s == swept.colocated.ttl_s[colocated.decode_row]).all()
+    assert (colocated.prefill_row == -1).all()
 
 
 def test_a_plan_says_where_its_kernels_were_measured() -> None:
@@ -57,7 +71,7 @@ def test_alternatives_are_other_layouts_that_keep_the_limits_and_none_beats_the_
     assert found.alternatives is not None
     for rows, serving in zip(found.alternatives, (found.disaggregated, found.colocated), strict=True):
         assert serving is not None and 1 < len(rows) == len(set(rows.decode))
-        assert (1 / rows.tokens_per_s_per_user <= SMALL.limits.ttl_s * (1 + 1e-9)).all()
+        assert (rows.ttl_s <= SMALL.limits.ttl_s * (1 + 1e-9)).all()
         assert (rows.ftl_s <= SMALL.limits.ftl_s).all() and (rows.gpus <= 8).all()
         total = rows.tokens_per_s_per_gpu * rows.gpus
         assert (np.diff(total) <= 0).all()

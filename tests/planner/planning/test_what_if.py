@@ -26,14 +26,14 @@ BASE = Scenario(
 NAMES = {"engine": ("trtllm", "vllm"), "system": ("one", "two", "bad")}
 NONE = np.empty(0)
 EMPTY = Frontier(
-    tokens_per_s_per_user=NONE,
+    ttl_s=NONE,
     tokens_per_s_per_gpu=NONE,
     ctx_gen_ratio=NONE,
     gpus=NONE,
     prefill=(),
     decode=(),
-    cloud_x=NONE,
-    cloud_y=NONE,
+    cloud_ttl_s=NONE,
+    cloud_tokens_per_s_per_gpu=NONE,
     ftl_s=NONE,
     usd_per_million_tokens=NONE,
 )

@@ -169,7 +169,7 @@ def test_splitting_deepseek_r1_on_gb200_gains_about_as_much_as_was_measured() ->
     question = prepare(scenario, PRESETS)
     points = sweep.run(question, scenario.fleet.gpus)
     found = frontiers.candidates(question, points)
-    split, together = frontiers.split(question, points, found), frontiers.together(question, points, found)
+    split, together = frontiers.split(question, points, found), frontiers.colocated(question, points, found)
     users = np.linspace(20.0, 100.0, 40)
 
     def best(front: Frontier, user: float) -> float:

@@ -25,15 +25,17 @@ BLUE, RED, GREEN = "#0000ff", "#ff0000", "#00ff00"
 def points(x, y, cloud_x=(), cloud_y=()) -> Frontier:
     """A frontier through these points."""
     n = len(x)
+    with np.errstate(divide="ignore"):
+        ttl_s, cloud_ttl_s = 1 / np.array(x, float), 1 / np.array(cloud_x, float)
     return Frontier(
-        tokens_per_s_per_user=np.array(x, float),
+        ttl_s=ttl_s,
         tokens_per_s_per_gpu=np.array(y, float),
         ctx_gen_ratio=np.full(n, 1.0),
         gpus=np.full(n, 8.0),
         prefill=("TP8",) * n,
         decode=("TP8",) * n,
-        cloud_x=np.array(cloud_x, float),
-        cloud_y=np.array(cloud_y, float),
+        cloud_ttl_s=cloud_ttl_s,
+        cloud_tokens_per_s_per_gpu=np.array(cloud_y, float),
         ftl_s=np.linspace(2.0, 1.0, n),
         usd_per_million_tokens=1000.0 / np.array(y, float),
     )
@@ -51,7 +53,9 @@ def draw(split, coloc, limits, width, height, **options):
         plotting.Line(x=f.tokens_per_s_per_user, y=f.tokens_per_s_per_gpu, hue=hue, plain=plain)
         for f, hue, plain in ((coloc, RED, "o"), (split, BLUE, "*"))
     ]
-    cloud = [plotting.Line(x=f.cloud_x, y=f.cloud_y, hue=GREEN) for f in (split, coloc)]
+    cloud = [
+        plotting.Line(x=1 / f.cloud_ttl_s, y=f.cloud_tokens_per_s_per_gpu, hue=GREEN) for f in (split, coloc)
+    ]
     return plotting.draw(lines, cloud, limits, width, height, **options)
 
 
@@ -211,7 +215,7 @@ class ChartApp(App[None]):
         yield self.chart
 
     def on_pareto_chart_point_chosen(self, message: ParetoChart.PointChosen) -> None:
-        self.chosen.append(message.tokens_per_s_per_user)
+        self.chosen.append(message.ttl_s)
 
     def fill(self, scenario=fakes.SCENARIO) -> None:
         plan = fakes.plan(scenario)
@@ -283,7 +287,7 @@ async def test_the_cursor_walks_the_frontier_with_a_readout() -> None:
         await pilot.press("down")
         assert app.chart.cursor == (COLOC, len(app.plan.frontier_colocated) - 1)
         await pilot.press("enter")
-        assert app.chosen == [app.plan.frontier_colocated.tokens_per_s_per_user[-1]]
+        assert app.chosen == [app.plan.frontier_colocated.ttl_s[-1]]
 
 
 async def test_a_moving_cursor_leaves_nothing_behind() -> None:
@@ -339,10 +343,10 @@ async def test_new_data_keeps_the_cursor_near_its_place_and_no_data_is_said() ->
         app.fill()
         app.chart.focus()
         await pilot.press("home", "right", "right", "right")
-        before = app.chart._user(app.chart.cursor)
+        before = app.chart._ttl_s(app.chart.cursor)
         app.fill(fakes.Scenario(limits=fakes.Limits(ttl_s=0.04), model="llama-3.1-8b"))
         await pilot.pause()
-        assert app.chart._user(app.chart.cursor) == pytest.approx(before)
+        assert app.chart._ttl_s(app.chart.cursor) == pytest.approx(before)
         assert fakes.text(app.chart).isascii()
         app.chart.show(scene((NONE, NONE), None, fakes.SCENARIO, ASCII))
         await pilot.pause()

@@ -178,9 +178,9 @@ async def test_the_table_ranks_the_plan_first_and_enter_takes_a_rows_ttl(pages: 
     assert meets == sorted(meets, reverse=True) and 0 < sum(meets) < len(meets)
     rates = [row.values[4] * row.values[3] for row in grid.rows if row.mark == UNICODE.ok]
     assert rates == sorted(rates, reverse=True)
-    user = grid.rows[2].item
+    ttl_s = grid.rows[2].item
     await pages.pilot.press("down", "j", "enter")
-    assert 1 <= pages.scenario.limits.ttl_s * user < 1.002
+    assert 1 <= pages.scenario.limits.ttl_s / ttl_s < 1.001
     await pages.settled()
 
 
@@ -196,10 +196,10 @@ def view_of(plan: Any) -> View:
 
 def test_the_plans_row_has_the_diamond_and_stands_first() -> None:
     plan = fakes.plan(fakes.SCENARIO)
-    user = float(plan.frontier_disaggregated.tokens_per_s_per_user[12])
-    chosen = dataclasses.replace(plan.disaggregated, tokens_per_s_per_user=user)
+    ttl_s = float(plan.frontier_disaggregated.ttl_s[12])
+    chosen = dataclasses.replace(plan.disaggregated, ttl_s=ttl_s, tokens_per_s_per_user=1 / ttl_s)
     rows = plan_rows(view_of(dataclasses.replace(plan, disaggregated=chosen)), UNICODE)
-    assert rows[0].mark == UNICODE.chosen and rows[0].item == user
+    assert rows[0].mark == UNICODE.chosen and rows[0].item == ttl_s
     assert [row.mark for row in rows].count(UNICODE.chosen) == 1
 
 
