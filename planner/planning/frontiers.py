@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,8 +16,7 @@ from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
 ALTERNATIVES = 32  # layouts of each kind that are kept beside the frontiers
-CLOUD_MOST = 4096  # decode points matched for the cloud under a budget: a picture needs no more
-_NO_CLOUD = (np.empty(0), np.empty(0))
+CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +70,9 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     if not len(kept.prefill) or not len(kept.decode):
         return _empty()
     deployments = _split(question, sweep, kept.prefill, kept.decode)
-    cloud = _split_cloud(question, sweep, kept.prefill)
-    return _frontier(question, sweep, deployments, _staircase(question, deployments), cloud)
+    front = _frontier(question, sweep, deployments, _staircase(question, deployments))
+    some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // CLOUD_MOST))
+    return _cloud(question, _split(question, sweep, kept.prefill, some), front)
 
 
 def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -80,8 +80,9 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     if not len(kept.colocated):
         return _empty()
     deployments = _colocated(question, sweep, kept.colocated)
-    cloud = _colocated_cloud(question, sweep.colocated)
-    return _frontier(question, sweep, deployments, _staircase(question, deployments), cloud)
+    front = _frontier(question, sweep, deployments, _staircase(question, deployments))
+    in_time = np.flatnonzero(sweep.colocated.ftl_s <= question.scenario.limits.ftl_s)
+    return _cloud(question, _colocated(question, sweep, in_time), front)
 
 
 def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
@@ -187,17 +188,11 @@ def _ranked(question: Question, sweep: Sweep, of: _Deployments) -> Frontier:
     worth = _worth(question, of)
     useful = np.flatnonzero(worth > 0)
     best = useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
-    return _frontier(question, sweep, of, best, _NO_CLOUD)
+    return _frontier(question, sweep, of, best)
 
 
-def _frontier(
-    question: Question,
-    sweep: Sweep,
-    of: _Deployments,
-    rows: IndexArray,
-    cloud: tuple[FloatArray, FloatArray],
-) -> Frontier:
-    """Some rows of deployments, and the faint dots beside them (TTL, tokens/s per GPU)."""
+def _frontier(question: Question, sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:
+    """Some rows of deployments, without a cloud."""
     per_gpu, prefill_row = of.tokens_per_s_per_gpu[rows], of.prefill_row[rows]
     with_prefill = of.points is sweep.decode
     return Frontier(
@@ -209,8 +204,8 @@ def _frontier(
         decode=_labels(of.points, of.row[rows], False),
         prefill_row=prefill_row,
         decode_row=of.row[rows],
-        cloud_ttl_s=cloud[0],
-        cloud_tokens_per_s_per_gpu=cloud[1],
+        cloud_ttl_s=np.empty(0),
+        cloud_tokens_per_s_per_gpu=np.empty(0),
         ftl_s=of.ftl_s[rows],
         usd_per_million_tokens=np.asarray(1e6 * question.usd_per_gpu_hour / SECONDS_PER_HOUR / per_gpu),
     )
@@ -221,36 +216,22 @@ def _labels(points: Points, rows: IndexArray, chunked: bool) -> tuple[str, ...]:
     return tuple(at.choice(row, chunked).label for row in range(len(at)))
 
 
-def _split_cloud(question: Question, sweep: Sweep, prefill: IndexArray) -> tuple[FloatArray, FloatArray]:
-    """The faint dots: decode points with the best prefill for them, within the budget if there is one."""
-    scenario, dec, pre = question.scenario, sweep.decode, sweep.prefill
-    prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
-    tokens, budget = tokens_per_request(scenario.traffic.osl), scenario.fleet.gpus
-    if budget is None:
-        best_rate = float(np.max(prefill_rate / prefill_gpus))
-        own = dec.requests_per_s / dec.gpus
-        return _thin(dec.ttl_s, tokens / (1.0 / own + 1.0 / best_rate))
-    some = np.arange(0, len(dec), -(-len(dec) // CLOUD_MOST))
-    matched = rate_match.match_budget(
-        prefill_gpus,
-        prefill_rate,
-        dec.gpus[some],
-        dec.requests_per_s[some],
-        budget=budget,
-        headroom=scenario.headroom,
-    )
-    return _thin(dec.ttl_s[some], matched.requests_per_s * tokens / budget)
+def _cloud(question: Question, of: _Deployments, front: Frontier) -> Frontier:
+    """The frontier with other deployments as faint dots: per GPU of the budget, or of those in use.
 
-
-def _colocated_cloud(question: Question, points: Points) -> tuple[FloatArray, FloatArray]:
-    """The faint dots of co-located points within the FTL limit."""
-    scenario = question.scenario
-    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
-    within = points.ftl_s <= scenario.limits.ftl_s
-    faint = points.requests_per_s[within] * tokens / points.gpus[within]
-    if (budget := scenario.fleet.gpus) is not None:
-        faint *= points.gpus[within] * np.floor(budget / points.gpus[within]) / budget
-    return _thin(points.ttl_s[within], faint)
+    None lies above it. Without a budget one could, by up to `rate_match.TOLERANCE`: whole instances of a
+    dominated point may balance by luck. The frontier's own have as good a match on more GPUs.
+    """
+    budget = question.scenario.fleet.gpus
+    share = 1.0 if budget is None else 1.0 / budget
+    reached = front.tokens_per_s_per_gpu * (1.0 if budget is None else front.gpus / budget)
+    worth = _worth(question, of) * share
+    # the best of the frontier's points that are as fast: TTL descends along it, and so does what they reach
+    at = np.searchsorted(-front.ttl_s, -of.ttl_s * (1 + 1e-9))
+    roof = np.append(reached, 0.0)[at]
+    kept = worth <= roof * (1 + 1e-9)
+    dots = _thin(of.ttl_s[kept], worth[kept])
+    return replace(front, cloud_ttl_s=dots[0], cloud_tokens_per_s_per_gpu=dots[1])
 
 
 def _thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray]:

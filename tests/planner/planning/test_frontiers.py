@@ -7,13 +7,15 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.inputs import catalog
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning import frontiers, sweep
 from planner.planning.plan import plan
-from planner.planning.resolve import prepare
-from planner.planning.result import Plan
+from planner.planning.resolve import Question, prepare
+from planner.planning.result import Frontier, Plan
 
 SMALL = Scenario(
     model="llama-3.1-8b",
@@ -29,6 +31,29 @@ def answer(gpus: int | None) -> Plan:
     return plan(replace(SMALL, fleet=replace(SMALL.fleet, gpus=gpus)))
 
 
+@lru_cache
+def swept(isl: int, osl: int) -> tuple[Question, sweep.Sweep]:
+    """All points of some lengths, whatever the budget."""
+    question = prepare(replace(SMALL, traffic=Traffic(isl=isl, osl=osl)), catalog.load())
+    return question, sweep.run(question, None)
+
+
+def fronts(
+    gpus: int | None, headroom: float, ftl_s: float = 2.0, isl: int = 2048, osl: int = 256
+) -> tuple[Frontier, Frontier]:
+    """Both frontiers of a question."""
+    question, points = swept(isl, osl)
+    scenario = replace(
+        question.scenario,
+        headroom=headroom,
+        limits=replace(SMALL.limits, ftl_s=ftl_s),
+        fleet=replace(SMALL.fleet, gpus=gpus),
+    )
+    asked = replace(question, scenario=scenario)
+    kept = frontiers.candidates(asked, points)
+    return frontiers.split(asked, points, kept), frontiers.colocated(asked, points, kept)
+
+
 @pytest.mark.parametrize("gpus", [8, None])
 def test_points_keep_the_ftl_limit_and_cost_what_their_gpus_do(gpus: int | None) -> None:
     for front in (answer(gpus).frontier_disaggregated, answer(gpus).frontier_colocated):
@@ -38,24 +63,40 @@ def test_points_keep_the_ftl_limit_and_cost_what_their_gpus_do(gpus: int | None)
         assert front.usd_per_million_tokens == pytest.approx(1000 / front.tokens_per_s_per_gpu)
 
 
-def test_under_a_budget_nothing_of_the_cloud_beats_the_frontier() -> None:
-    found = answer(8)
-    for front in (found.frontier_disaggregated, found.frontier_colocated):
-        best = front.tokens_per_s_per_gpu * front.gpus / 8
-        assert (np.diff(best) < 0).all()
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    gpus=st.none() | st.integers(2, 200),
+    headroom=st.floats(0.0, 0.9),
+    ftl_s=st.floats(0.3, 5.0),
+    isl=st.sampled_from((512, 2048, 8192)),
+    osl=st.sampled_from((2, 128, 1024)),
+)
+def test_no_dot_lies_above_the_frontier(
+    gpus: int | None, headroom: float, ftl_s: float, isl: int, osl: int
+) -> None:
+    for front in fronts(gpus, headroom, ftl_s, isl, osl):
+        best = front.tokens_per_s_per_gpu * (1.0 if gpus is None else front.gpus / gpus)
+        assert (np.diff(best) < 0).all() and (np.diff(front.ttl_s) < 0).all()
         reached = np.searchsorted(-front.ttl_s, -front.cloud_ttl_s * (1 + 1e-9))
-        assert len(front.cloud_ttl_s) > 20 and (reached < len(best)).all()
+        assert (reached < len(best)).all()
         assert (front.cloud_tokens_per_s_per_gpu <= best[reached] * (1 + 1e-9)).all()
 
 
+@pytest.mark.parametrize("gpus", [8, None])
+def test_headroom_lowers_the_dots_as_it_lowers_the_frontier(gpus: int | None) -> None:
+    for full, less in zip(fronts(gpus, 0.0), fronts(gpus, 0.3), strict=True):
+        assert len(full.cloud_ttl_s) > 20
+        assert (less.cloud_ttl_s == full.cloud_ttl_s).all()
+        assert less.cloud_tokens_per_s_per_gpu == pytest.approx(0.7 * full.cloud_tokens_per_s_per_gpu)
+        assert less.tokens_per_s_per_gpu == pytest.approx(0.7 * full.tokens_per_s_per_gpu)
+
+
 def test_a_point_names_the_rows_it_is_made_of() -> None:
-    question = prepare(SMALL, catalog.load())
-    swept = sweep.run(question, SMALL.fleet.gpus)
-    kept = frontiers.candidates(question, swept)
-    split, colocated = frontiers.split(question, swept, kept), frontiers.colocated(question, swept, kept)
-    assert (split.ttl_s == swept.decode.ttl_s[split.decode_row]).all()
-    assert (split.ftl_s == swept.split_ftl_s[split.prefill_row]).all()
-    assert (colocated.ttl_s == swept.colocated.ttl_s[colocated.decode_row]).all()
+    _, points = swept(2048, 256)
+    split, colocated = fronts(8, 0.0)
+    assert (split.ttl_s == points.decode.ttl_s[split.decode_row]).all()
+    assert (split.ftl_s == points.split_ftl_s[split.prefill_row]).all()
+    assert (colocated.ttl_s == points.colocated.ttl_s[colocated.decode_row]).all()
     assert (colocated.prefill_row == -1).all()
 
 
