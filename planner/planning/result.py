@@ -89,7 +89,7 @@ class Serving:
     ctx_gen_ratio: float = float("nan")  # prefill GPUs over decode GPUs; nan when not split
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
     kv_ingress_bytes_per_s_per_gpu: float = float("nan")
-    kv_transfer_s: float = 0.0  # what moving the cache adds to the first token
+    kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
 
     @property
     def prefill(self) -> PoolPlan:

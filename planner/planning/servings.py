@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.arrays import FloatArray
 from planner.planning.resolve import Question
 from planner.planning.result import LayoutChoice, MemoryUse, OperatorTime, PoolPlan, Serving, SolverReport
 from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
@@ -149,11 +150,16 @@ def split_serving(
     prefills: Sequence[Pick],
     decodes: Sequence[Pick],
     beside: Sequence[Pick],
+    split_ftl_s: FloatArray,
     split_rate: float,
     total_rate: float,
     solver: SolverReport,
 ) -> Serving:
-    """Prefill pools, decode pools and (in a mix) co-located instances beside them."""
+    """Prefill pools, decode pools and (in a mix) co-located instances beside them.
+
+    `split_ftl_s` is that of every prefill point, moving the cache included. Users of each prefill pool
+    wait for their own cache alone: the latest first token is what the serving promises.
+    """
     setup, isl = question.setup, question.scenario.traffic.isl
     shares = []
     for picks, rate in ((prefills, split_rate), (decodes, split_rate), (beside, total_rate - split_rate)):
@@ -169,23 +175,19 @@ def split_serving(
         moved = memory.distinct_kv_bytes(setup.model, setup.precision, isl)
         return split_rate * moved / held if held else math.nan
 
-    added = 0.0
-    for pick in prefills:
-        at, _, _ = _layout(pick)
-        ftl = float(pick.points.ftl_s[pick.row])
-        extra = kv_transfer.added_ftl_s(setup.model, setup.precision, at, isl, ftl, question.link_bytes_per_s)
-        added = max(added, float(np.ravel(extra)[0]))
+    added = [float(split_ftl_s[p.row] - p.points.ftl_s[p.row]) for p in prefills]
+    first_token_s = [float(split_ftl_s[p.row]) for p in prefills]
+    first_token_s += [float(p.points.ftl_s[p.row]) for p in beside]
     prefill_gpus = sum(p.gpus for p in prefills)
     decode_gpus = sum(p.gpus for p in decodes)
     ttl = max(p.ttl_s for p in pools if p.phase != "prefill")
-    first = [p.ftl_s + (added if p.phase == "prefill" else 0.0) for p in pools if p.phase != "decode"]
     return Serving(
         pools=pools,
         gpus=gpus,
         requests_per_s=total_rate,
         tokens_per_s_per_gpu=per_gpu,
         tokens_per_s_per_user=1.0 / ttl,
-        ftl_s=max(first),
+        ftl_s=max(first_token_s),
         ttl_s=ttl,
         usd_per_million_tokens=per_million,
         watts=watts,
@@ -193,5 +195,5 @@ def split_serving(
         ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
         kv_egress_bytes_per_s_per_gpu=flow(prefills),
         kv_ingress_bytes_per_s_per_gpu=flow(decodes),
-        kv_transfer_s=added,
+        kv_transfer_s=max(added, default=0.0),
     )

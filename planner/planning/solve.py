@@ -106,6 +106,7 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
         picks[0],
         picks[1],
         picks[2],
+        sweep.split_ftl_s,
         solution.split_requests_per_s,
         solution.requests_per_s,
         solver,

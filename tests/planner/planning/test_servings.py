@@ -1,0 +1,48 @@
+"""From chosen rows to pools: totals that hold for every pool of a mix."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from planner.inputs import catalog
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning import servings, sweep
+from planner.planning.resolve import prepare
+from planner.planning.result import SolverReport
+from planner.planning.servings import Pick
+
+SMALL = Scenario(
+    model="llama-3.1-8b",
+    system="h100",
+    traffic=Traffic(isl=8192, osl=256),
+    limits=Limits(ftl_s=2.0, ttl_s=0.02),
+    fleet=Fleet(gpus=64),
+)
+PROVEN = SolverReport(status="optimal", gap=0.0, seconds=0.0)
+
+
+def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
+    question = prepare(SMALL, catalog.load())
+    # a link so slow that what it adds differs from layout to layout
+    points = sweep.run(replace(question, link_bytes_per_s=1e10), 8)
+    pre = points.prefill
+    added = points.split_ftl_s - pre.ftl_s
+    slow_link = int(np.argmax(added))
+    late = int(np.argmax(np.where(added < added[slow_link] / 2, pre.ftl_s, 0.0)))
+    assert pre.layout[late] != pre.layout[slow_link] and pre.ftl_s[late] > pre.ftl_s[slow_link]
+    serving = servings.split_serving(
+        question,
+        [Pick(pre, late, 1), Pick(pre, slow_link, 2)],
+        [Pick(points.decode, 0, 1)],
+        [],
+        points.split_ftl_s,
+        0.01,
+        0.01,
+        PROVEN,
+    )
+    own = points.split_ftl_s[[late, slow_link]]
+    assert serving.ftl_s == own.max() < pre.ftl_s[late] + added[slow_link]
+    assert serving.kv_transfer_s == pytest.approx(added[slow_link])
