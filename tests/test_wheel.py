@@ -61,6 +61,25 @@ def test_the_installed_catalog_reads_its_own_presets(installed, answer):
     assert answer["isl"] == 2048
 
 
+def test_the_wheel_has_every_file_of_presets_but_the_measurements(installed):
+    def files(folder):
+        return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+    measured = {name for name in files(CHECKOUT / "presets") if name.parts[0] == "measured"}
+    assert measured
+    assert files(installed / "planner" / "presets") == files(CHECKOUT / "presets") - measured
+
+
+def test_an_installed_validate_says_where_the_measurements_are(installed, tmp_path):
+    variables = {**os.environ, "PYTHONPATH": str(installed)}
+    command = (sys.executable, "-m", "tui.cli", "validate")
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path, env=variables
+    )
+    assert done.returncode == 2
+    assert "presets/measured" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_every_preset_of_the_checkout_is_in_the_wheel(answer):
     for kind, names in answer["names"].items():
         folder = CHECKOUT / "presets" / (kind if kind.endswith("s") else f"{kind}s")

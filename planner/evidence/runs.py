@@ -13,7 +13,6 @@ A row is one run of a deployment at a fixed number of requests in flight. Column
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
+from planner.evidence import csv_files
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
@@ -73,6 +73,15 @@ class Row:
         return self.mode == "colocated"
 
     @property
+    def gpus(self) -> float:
+        """GPUs of the whole deployment."""
+        decode = self.decode[0] * self.decode[1] * self.pp
+        if self.colocated:
+            return decode
+        prefill = self.prefill[0] * self.prefill[1] * self.pp
+        return self.decode_workers * decode + self.prefill_workers * prefill
+
+    @property
     def drawn(self) -> bool:
         """Whether lengths were drawn below the nominal ones."""
         return self.isl in DRAWN_LENGTHS and self.osl in DRAWN_LENGTHS
@@ -94,11 +103,7 @@ def read(path: Path) -> list[Row]:
 
     Raises InputError naming the file, line and column of what cannot be read.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("file", str(path), f"a readable CSV file ({error})") from None
+    table = csv_files.read(path)
     if not table:
         raise InputError("file", str(path), "a CSV file with a header and at least one row")
     lacking = [c for c in ("model", "system", "engine", "isl", "osl", "concurrency") if c not in table[0]]

@@ -17,10 +17,11 @@ import numpy as np
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
-from planner.evidence.calibrate.fit import Group, Rows, column, read_rows, row_keys, split_by
+from planner.evidence import csv_files
+from planner.evidence.calibrate.fit import Group, column, row_keys, split_by
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, mla_modules, moe
 from planner.evidence.calibrate.kernels import gemm as gemms
-from planner.evidence.validate_runs import percent, table
+from planner.evidence.csv_files import Rows
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.precision import FORMATS, Format
@@ -30,7 +31,6 @@ from planner.simulate.operators.gemm import GemmConstants, gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.moe import OPERATOR as MOE
 from planner.simulate.operators.roofline import Cost
-from planner.units import format_seconds
 from planner.words import Pass
 
 LATENCY = "latency_us"
@@ -232,15 +232,15 @@ def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
     begin = time.perf_counter()
     if not folder.is_dir():
         raise InputError("kernels", str(folder), "a folder of CSV files")
-    present = [file for file in FILES if (folder / file.name).is_file()]
+    present = [(file, path) for file in FILES if (path := csv_files.find(folder, file.name))]
     if not present:
         names = ", ".join(file.name for file in FILES)
         raise InputError("kernels", str(folder), f"a folder with at least one of {names}")
     found: dict[tuple[str, str, str, str], _Errors] = {}
     missing: list[dict[str, Any]] = []
     total = 0
-    for file in present:
-        rows = read(folder / file.name, file)
+    for file, path in present:
+        rows = read(path, file)
         total += len(rows)
         known, why = _known(rows, file, catalog)
         missing += [{"file": file.name, "n": n, "why": text} for text, n in why.items()]
@@ -271,10 +271,7 @@ def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
 
 def read(path: Path, file: File) -> Rows:
     """The rows of one file, checked. Raises InputError naming file and column."""
-    try:
-        rows = read_rows(path)
-    except (OSError, ValueError) as error:
-        raise InputError("file", str(path), f"a readable CSV file ({error})") from None
+    rows = csv_files.read(path)
     if not rows:
         raise InputError("file", str(path), "a CSV file with a header and at least one row")
     needed = ("system", "engine", LATENCY, *file.values, *file.numbers)
@@ -343,40 +340,6 @@ def _line(key: tuple[str, str, str, str], found: _Errors) -> dict[str, Any]:
         "left_out_mape": left_out if np.isfinite(left_out) and not found.inherited else None,
         "constants": ", ".join(sorted(found.inherited)) or "own",
     }
-
-
-def to_text(result: Mapping[str, Any]) -> str:
-    """A report as aligned tables: by operator, every line, what is missing."""
-    head = ("operator", "system", "engine", "format", "rows", "mean error", "median", "left out", "constants")
-    summed = [
-        (
-            line["operator"],
-            f"{line['n']:,}",
-            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
-        )
-        for line in by_operator(result["operators"])
-    ]
-    lines = [
-        (
-            *(line[key] for key in ("operator", "system", "engine", "dtype")),
-            f"{line['n']:,}",
-            *(percent(line[key]) for key in ("mape", "median_ape", "left_out_mape")),
-            line["constants"],
-        )
-        for line in result["operators"]
-    ]
-    mla_modules = [
-        f"{result['covered']:,} of {result['rows']:,} kernels predicted in "
-        f"{format_seconds(result['seconds'])}",
-        table([("operator", "rows", "mean error", "median", "left out"), *summed], "lrrrr"),
-        table([head, *lines], "llllrrrrl"),
-        '"left out" is the error that calibration found on points left out of the fit; the others may be of\n'
-        "the very points that were fitted.",
-    ]
-    if result["missing"]:
-        lost = [f"  {item['file']}: {item['n']:,} rows, {item['why']}" for item in result["missing"]]
-        mla_modules.append("\n".join(["Not predicted", *lost]))
-    return "\n\n".join(mla_modules) + "\n"
 
 
 def by_operator(lines: Iterable[Mapping[str, Any]], systems: Iterable[str] = ()) -> list[dict[str, Any]]:

@@ -66,7 +66,8 @@ def _kernels(
     from planner.evidence.calibrate import own_presets
     from planner.evidence.calibrate.fit import Fit
     from planner.evidence.calibrate.run import calibrate as fit_all
-    from planner.evidence.validate_runs import percent, table
+    from planner.evidence.figures import percent
+    from planner.evidence.text import table
 
     if not measurements.is_dir():
         raise InputError("measurements", str(measurements), "a folder of CSV files")
@@ -113,7 +114,8 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.evidence import runs as silicon
     from planner.evidence import validate_runs as runs
     from planner.evidence.calibrate import engines, left_out, own_presets
-    from planner.evidence.validate_runs import percent, spread, table
+    from planner.evidence.figures import percent, spread
+    from planner.evidence.text import table
 
     rows = runs.read(file)
     trials = engines.prepare(rows, catalog)

@@ -11,7 +11,7 @@ RUN_COLUMNS = """columns of FILE.csv, one line for each run at a fixed number of
   tp, pp, attention_dp, moe_tp, moe_ep         co-located widths (default 1)
   prefill_workers, prefill_tp, prefill_attention_dp, prefill_moe_tp, prefill_moe_ep,
   decode_workers, decode_tp, ...               disaggregated ones
-  engine_versions, id            optional"""
+  engine_versions, id            optional; other columns are not read"""
 
 KERNEL_COLUMNS = """files of DIR, any of them, all with system, engine and latency_us (microseconds):
   gemm.csv               dtype, m, n, k

@@ -22,64 +22,71 @@ WIDTH = 80
 def run(arguments: Sequence[str]) -> int:
     """The command.
 
-    Raises InputError for a file or folder that cannot be used, UsageError where neither is named.
+    Raises InputError for a file or folder that cannot be used, UsageError for a page without runs.
     """
     parser = Parser(
         "ratematch validate",
         "[FILE.csv] [--kernels DIR] [--json | --write PAGE] [--plot] [--ascii]",
         "Predict measured runs, or measured kernels, and report the error: by group, the worst rows, what\n"
-        "cannot be predicted. An error is predicted over measured, minus one.\n\n"
+        "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
+        "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
+        "compressed (.csv.gz).\n\n"
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
         "  ratematch validate --kernels measurements/\n"
-        "  ratematch validate runs.csv --kernels measurements/ --write docs/accuracy.md",
+        "  ratematch validate --write docs/accuracy.md    # in a checkout: the page as it is",
     )
     parser.add_argument("file", metavar="FILE.csv", nargs="?", help="measured runs")
     parser.add_argument("--kernels", metavar="DIR", help="a folder of measured kernels")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the report as JSON")
-    form.add_argument("--write", metavar="PAGE", help="write the page docs/accuracy.md to this file")
+    form.add_argument(
+        "--write", metavar="PAGE", help="write the report as the page docs/accuracy.md to this file"
+    )
     parser.add_argument("--plot", action="store_true", help="plot predicted against measured")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     args = parser.read(arguments)
-    if args.file is None and args.kernels is None:
-        raise UsageError(f"a file of runs or --kernels DIR is missing; see `{parser.prog} --help`")
-    if args.write and args.file is None:
+    if args.write and args.file is None and args.kernels is not None:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
+    from planner.evidence import shipped, text
     from planner.evidence import validate_kernels as kernels
     from planner.evidence import validate_runs as runs
 
     catalog = load()
-    found = runs.predict(runs.read(Path(args.file)), catalog) if args.file is not None else None
+    file = Path(args.file) if args.file is not None else None
+    folder = Path(args.kernels) if args.kernels is not None else None
+    name = file.name if file is not None else shipped.RUNS_NAME
+    if file is None and folder is None:
+        file, folder = shipped.runs_file(), shipped.kernels_folder()
+    found = runs.predict(runs.read(file), catalog) if file is not None else None
     result = runs.summarise(found) if found is not None else None
-    operators = kernels.report(Path(args.kernels), catalog) if args.kernels is not None else None
+    operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}
         print(json.dumps(document, indent=2, allow_nan=False))
         return DONE
     if args.write and found is not None:
-        from planner.evidence import page as accuracy_page
+        from planner.evidence.page.write import write
 
-        page = accuracy_page.write(found, operators, Path(args.file).name)
-        _save(Path(args.write), page)
+        _save(Path(args.write), write(found, operators, name))
         print(args.write)
         return DONE
     plain = ascii_output(args.ascii)
-    blocks = [runs.to_text(result)] if result is not None else []
+    paragraphs = [text.runs_text(result)] if result is not None else []
     if args.plot and found is not None:
         from tui.charts import scatter
 
         wide = min(shutil.get_terminal_size((WIDTH, 24)).columns, 120) if sys.stdout.isatty() else WIDTH
         colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        for name in ("tpot", "ttft"):
-            measured = getattr(found, f"measured_{name}_s").tolist()
-            predicted = getattr(found, f"{name}_s").tolist()
-            text = scatter.draw(measured, predicted, name.upper(), width=wide, ascii=plain, colour=colour)
-            blocks += [text] if text else []
+        for metric in ("tpot", "ttft"):
+            measured = getattr(found, f"measured_{metric}_s").tolist()
+            predicted = getattr(found, f"{metric}_s").tolist()
+            plot = scatter.draw(measured, predicted, metric.upper(), width=wide, ascii=plain, colour=colour)
+            paragraphs += [plot] if plot else []
     if operators is not None:
-        blocks.append(kernels.to_text(operators))
-    text = "\n".join(blocks).rstrip("\n")
-    print(ascii_only(text) if plain else text)
+        paragraphs.append(text.kernels_text(operators))
+    report = "\n".join(paragraphs).rstrip("\n")
+    print(ascii_only(report) if plain else report)
     return DONE
 
 

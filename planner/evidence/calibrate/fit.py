@@ -9,7 +9,6 @@ with constants fitted to the other four. The constants written are those fitted 
 
 from __future__ import annotations
 
-import csv
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ import tomli_w
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
+from planner.evidence.csv_files import Rows
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import Kernels
 from planner.inputs.system import System
@@ -37,8 +37,6 @@ MIN_ROWS = 12  # fewer measurements than this do not support a fit
 USABLE_SHARE = 0.75
 
 NO_OTHERS: Mapping[str, Any] = {}
-
-Rows = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +85,6 @@ class Calibration:
 def bind(operator: Callable[..., Cost], *arguments: Any) -> Callable[[Machine], Cost]:
     """An operator, all but its machine given: what a group predicts with."""
     return lambda machine: operator(machine, *arguments)
-
-
-def read_rows(path: Path) -> Rows:
-    """The rows of a CSV with a header."""
-    with path.open(newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 def column(rows: Rows, name: str, blank: float = 0.0) -> FloatArray:

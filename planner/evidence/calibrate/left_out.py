@@ -20,8 +20,9 @@ from planner.evidence import runs as silicon
 from planner.evidence.calibrate import engines
 from planner.evidence.calibrate.engines import Trials
 from planner.evidence.calibrate.fit import significant
+from planner.evidence.figures import spread
+from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
-from planner.evidence.validate_runs import odd, spread
 from planner.inputs.catalog import Catalog
 from planner.inputs.kernels import Kernels
 from planner.inputs.system import System
@@ -168,7 +169,7 @@ def measure(
             f"TTFT {figures['ttft']['median_ape']:.1%} median"
         )
     bands: dict[str, Any] = {}
-    ready = ~odd(usable)  # builds that were compiling say nothing of a first token to come
+    ready = ~outliers(usable)  # builds that were compiling say nothing of a first token to come
     for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
         before: dict[str, tuple[float, float]] = {}
         for level in LEVELS:
@@ -218,7 +219,7 @@ def write(table: Mapping[str, Any], path: Path, source: str) -> None:
     head = (
         "# Left-out errors and error bands, written by `ratematch calibrate --engines FILE --bands`.\n"
         f"# Predicted over measured; measurements: {source}. Bands of TTFT leave out runs whose first\n"
-        "# tokens are out of line with those of their neighbours (`planner.evidence.validate_runs.odd`).\n\n"
+        "# tokens are out of line with those of their neighbours (`planner.evidence.outliers`).\n\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from planner.errors import InputError
+from planner.evidence import csv_files
 from planner.evidence.calibrate.derive import write_derived
-from planner.evidence.calibrate.fit import Calibration, Fit, fit_group, read_rows, write_kernels
+from planner.evidence.calibrate.fit import Calibration, Fit, fit_group, write_kernels
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, gemm, mla_modules, moe
 from planner.inputs import catalog
 from planner.inputs.toml_tables import read_toml
@@ -59,11 +60,11 @@ def calibrate(
     found = 0
     prepared: set[str] = set()
     for calibration in calibrations():
-        path = measurements / calibration.csv
-        if not path.exists():
+        path = csv_files.find(measurements, calibration.csv)
+        if path is None:
             continue
         fits: dict[str, list[Fit]] = {}
-        for group in calibration.groups(read_rows(path)):
+        for group in calibration.groups(csv_files.read(path)):
             name = presets.canonical("system", group.system)
             if system not in (None, name) or operator not in (None, group.operator):
                 continue

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import page as accuracy_page
 from planner.evidence import validate_runs
 from planner.evidence.calibrate import engines, left_out
+from planner.evidence.page.write import write
 from planner.inputs import catalog
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import data, words
@@ -203,7 +203,7 @@ def test_intervals_need_rows_and_contain_what_came_before() -> None:
 
 def test_the_page_names_groups_left_out_figures_and_how_to_reproduce() -> None:
     found = validate_runs.predict(validate_runs.read(RUNS), PRESETS)
-    page = accuracy_page.write(found, None, "runs.csv")
+    page = write(found, None, "runs.csv")
     for heading in (
         "End to end",
         "Left out of the fit",

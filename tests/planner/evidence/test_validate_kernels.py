@@ -10,8 +10,9 @@ import pytest
 
 from planner.errors import InputError
 from planner.evidence import validate_kernels
-from planner.evidence.calibrate.fit import read_rows
 from planner.evidence.calibrate.kernels import dsa_modules
+from planner.evidence.csv_files import read as read_rows
+from planner.evidence.text import kernels_text
 from planner.inputs import catalog
 
 PRESETS = catalog.load()
@@ -40,7 +41,7 @@ def test_the_report_keeps_its_contract(result: dict[str, object]) -> None:
     # kernels of one name in the measurements are one operator of the report, whatever their class
     assert {"gemm", "moe", "attention_prefill", "mla_decode", "dsa_prefill", "all_reduce"} <= names
     assert not any(name.startswith(("moe_", "dsa_prefill_")) for name in names)
-    assert validate_kernels.to_text(result)  # type: ignore[arg-type]
+    assert kernels_text(result)  # type: ignore[arg-type]
 
 
 def test_a_sample_is_met_within_what_is_published(result: dict[str, object]) -> None:

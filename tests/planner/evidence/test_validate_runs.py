@@ -11,7 +11,9 @@ import pytest
 
 from planner.errors import InputError
 from planner.evidence import validate_runs
+from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
+from planner.evidence.text import runs_text
 from planner.inputs import catalog
 
 PRESETS = catalog.load()
@@ -74,7 +76,7 @@ def test_what_was_not_measured_is_covered_and_not_counted(tmp_path: Path) -> Non
     assert (result["rows"], result["covered"]) == (1, 1)
     assert result["ttft"] == {"n": 0, "mape": None, "median_ape": None, "bias": None}
     assert result["tpot"]["n"] == 1 and result["groups"][0]["ttft_mape"] is None
-    assert validate_runs.to_text(result)
+    assert runs_text(result)
 
 
 def test_a_row_that_cannot_be_predicted_says_why(tmp_path: Path) -> None:
@@ -85,18 +87,16 @@ def test_a_row_that_cannot_be_predicted_says_why(tmp_path: Path) -> None:
     assert result["covered"] == len(rows) - 2
     assert [item["id"] for item in result["missing"]] == [rows[0].id, rows[1].id]
     assert "no-such-model" in result["missing"][0]["why"] and "fp3" in result["missing"][1]["why"]
-    assert "Not predicted" in validate_runs.to_text(result)
+    assert "Not predicted" in runs_text(result)
 
 
 def test_a_run_far_from_its_neighbours_is_named() -> None:
     row = validate_runs.read(RUNS)[0]
     calm = [dataclasses.replace(row, id=str(i), concurrency=8.0 + i, ttft_s=0.3) for i in range(5)]
     rough = dataclasses.replace(row, id="rough", concurrency=10.0, ttft_s=1.3)
-    assert [
-        r.id for r, odd in zip([*calm, rough], validate_runs.odd([*calm, rough]), strict=True) if odd
-    ] == ["rough"]
+    assert [r.id for r, odd in zip([*calm, rough], outliers([*calm, rough]), strict=True) if odd] == ["rough"]
     alone = dataclasses.replace(rough, isl=999)
-    assert not validate_runs.odd([*calm, alone]).any()
+    assert not outliers([*calm, alone]).any()
 
 
 def csv(folder: Path, *lines: str) -> Path:
@@ -141,8 +141,8 @@ def test_gpus_of_a_deployment() -> None:
     split = next(r for r in rows if not r.colocated)
     expected = split.prefill_workers * split.prefill[0] * split.prefill[1]
     expected += split.decode_workers * split.decode[0] * split.decode[1]
-    assert validate_runs.gpus(split) == expected
-    assert validate_runs.gpus(one(tp=4.0)) == 4.0
+    assert split.gpus == expected
+    assert one(tp=4.0).gpus == 4.0
 
 
 def one(*, tp: float) -> Row:

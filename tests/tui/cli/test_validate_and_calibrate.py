@@ -64,11 +64,10 @@ def test_validate_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["validate"],
         ["validate", "no-such.csv"],
         ["validate", str(DATA)],
         ["validate", "--kernels", str(RUNS)],
-        ["validate", "--write", "x.md"],
+        ["validate", "--kernels", str(KERNELS), "--write", "x.md"],
         ["calibrate"],
         ["calibrate", str(KERNELS), "--engines", str(RUNS)],
         ["calibrate", str(KERNELS), "--bands"],

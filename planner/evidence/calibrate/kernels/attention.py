@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from planner.arrays import FloatArray
-from planner.evidence.calibrate.fit import Calibration, Group, Rows, bind, column, row_keys, span, split_by
+from planner.evidence.calibrate.fit import Calibration, Group, bind, column, row_keys, span, split_by
+from planner.evidence.csv_files import Rows
 from planner.simulate.operators.attention import causal, gqa, linear, mla
 from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.machine import Machine

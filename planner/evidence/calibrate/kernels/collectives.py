@@ -19,7 +19,8 @@ from functools import partial
 import numpy as np
 
 from planner.arrays import FloatArray
-from planner.evidence.calibrate.fit import Calibration, Group, Rows, bind, column, row_keys, span, split_by
+from planner.evidence.calibrate.fit import Calibration, Group, bind, column, row_keys, span, split_by
+from planner.evidence.csv_files import Rows
 from planner.inputs.precision import FORMATS
 from planner.simulate.operators.collectives import (
     FORMAT,

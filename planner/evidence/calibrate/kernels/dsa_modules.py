@@ -19,10 +19,11 @@ from functools import partial
 import numpy as np
 
 from planner.arrays import FloatArray
-from planner.evidence.calibrate.fit import Calibration, Group, Rows, column, row_keys, span, split_by
+from planner.evidence.calibrate.fit import Calibration, Group, column, row_keys, span, split_by
 from planner.evidence.calibrate.kernels.attention import CACHE_FORMATS
 from planner.evidence.calibrate.kernels.gemm import DTYPES
 from planner.evidence.calibrate.kernels.mla_modules import BlockConstants, around
+from planner.evidence.csv_files import Rows
 from planner.inputs.precision import FORMATS
 from planner.simulate.operators.attention import mla, sparse
 from planner.simulate.operators.attention.causal import CACHE_READ_SHARE

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from planner.arrays import FloatArray
-from planner.evidence.calibrate.fit import Calibration, Group, Rows, bind, column, row_keys, span, split_by
+from planner.evidence.calibrate.fit import Calibration, Group, bind, column, row_keys, span, split_by
+from planner.evidence.csv_files import Rows
 from planner.inputs.precision import FORMATS, Format
 from planner.simulate.operators.gemm import EVEN_ROWS, OPERATOR, GemmConstants, gemm
 from planner.simulate.operators.machine import Machine

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from planner.arrays import FloatArray, Real
-from planner.evidence.calibrate.fit import Calibration, Group, Rows, column, row_keys, span, split_by
+from planner.evidence.calibrate.fit import Calibration, Group, column, row_keys, span, split_by
 from planner.evidence.calibrate.kernels.attention import (
     CACHE_FORMATS,
     MLA_LATENT,
@@ -28,6 +28,7 @@ from planner.evidence.calibrate.kernels.attention import (
     mla_expanded,
 )
 from planner.evidence.calibrate.kernels.gemm import DTYPES
+from planner.evidence.csv_files import Rows
 from planner.inputs.precision import FORMATS, Format
 from planner.simulate.operators.attention import mla
 from planner.simulate.operators.constants import bounded, seconds, serial
