@@ -7,7 +7,7 @@ import importlib
 import math
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,13 +28,33 @@ _PLAIN = {
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """The tables of a TOML text. Raises InputError naming `where` and the place of the mistake."""
+    """The tables of a TOML text. Raises InputError naming `where` and the place of the mistake.
+
+    Control characters are refused: texts are printed, and a terminal would obey them.
+    """
     try:
         table: dict[str, Any] = tomllib.loads(text)
-        return table
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = str(error) or "tables nested too deeply"
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
+    if "\\" in text:  # TOML has them as escapes alone
+        for found in _texts(table):
+            if any(not c.isprintable() and c not in "\t\n" for c in found):
+                raise InputError(where, _shorten(found), "texts without control characters")
+    return table
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every key and every text in a parsed file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from value
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -270,6 +270,14 @@ def test_a_preset_cut_off_anywhere_is_an_input_error_or_whole(tmp_path, kind):
     assert failures > 20
 
 
+@pytest.mark.parametrize("line", ['label = "\\u001b[31mred"', '"\\u0007" = 1', 'a = [{ b = "\\u009b2J" }]'])
+def test_control_characters_never_reach_a_terminal(line):
+    with pytest.raises(InputError) as caught:
+        toml_tables.parse_toml(line, "mine.toml")
+    assert str(caught.value).isprintable() and "control characters" in str(caught.value)
+    assert toml_tables.parse_toml('note = "two\\nlines, a \\"quote\\""', "mine.toml")
+
+
 def test_a_file_that_is_not_text(tmp_path):
     mine = own(tmp_path, "engines", "odd", "")
     (tmp_path / "engines" / "odd.toml").write_bytes(b"\xff\xfe\x00label")
