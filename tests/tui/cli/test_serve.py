@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import os
 import re
@@ -23,6 +24,11 @@ from planner.inputs.fields import FIELDS
 
 aiohttp = pytest.importorskip("aiohttp")  # what textual-serve itself needs
 pytest.importorskip("textual_serve")
+
+from tui.cli import main  # noqa: E402
+from tui.web import server, sessions  # noqa: E402
+from tui.web.door import Door  # noqa: E402
+from tui.web.door import new as door_of  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 BROWSER = next(
@@ -104,7 +110,7 @@ def served(tmp_path: Path) -> Any:
         [sys.executable, "-m", "tui.cli", "serve", "--port", str(port), *SMALL],
         cwd=ROOT,
         env={**os.environ, **home, "LANG": "C.UTF-8"},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     yield port, process
@@ -138,27 +144,22 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
         await browser.wait()
 
 
-async def answers(port: int, process: Any) -> None:
-    """Until something listens."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        assert process.poll() is None, process.stderr.read()
-        try:
-            _, writer = await asyncio.open_connection("localhost", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
+def printed(process: Any) -> str:
+    """The address to open, once something listens there."""
+    line = process.stdout.readline().decode().strip()
+    assert line.startswith("http://"), (line, process.stderr.read() if process.poll() is not None else "")
+    return str(line)
 
 
 async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp_path: Path) -> None:
-    port, process = served
-    await answers(port, process)
+    _, process = served
+    address = printed(process)
     await page.call("Network.enable")
     await page.call("Page.enable")
-    await page.call("Page.navigate", url=f"http://localhost:{port}")
+    await page.call("Page.navigate", url=address)
     await page.until(lambda: "up to date" in page.text)
+    where = await page.call("Runtime.evaluate", expression="location.href + document.title")
+    assert where["result"]["value"] == f"http://localhost:{served[0]}/ratematch"  # the token has gone
     assert "llama-3.1-8b" in page.text and "tok/s/GPU" in page.text
     await page.call("Input.dispatchMouseEvent", type="mousePressed", x=640, y=4, button="left", clickCount=1)
     await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=640, y=4, button="left", clickCount=1)
@@ -177,7 +178,7 @@ async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp
 
 async def test_a_port_in_use_is_one_line(served: Any) -> None:
     port, process = served
-    await answers(port, process)
+    printed(process)
     second = subprocess.run(
         [sys.executable, "-m", "tui.cli", "serve", "--port", str(port)],
         cwd=ROOT,
@@ -189,20 +190,169 @@ async def test_a_port_in_use_is_one_line(served: Any) -> None:
     assert re.fullmatch(rf"ratematch: port {port}: .*\n", second.stderr), second.stderr
 
 
-def test_it_listens_on_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from textual_serve import server
+# The door
 
-    from tui.cli import main
 
-    made: list[dict[str, Any]] = []
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[tuple[Door, server.Server]]:
+    """A server in this process, whose applications only say that they are there."""
+    found = door_of("localhost", free_port())
+    serving = server.Server([sys.executable, "-c", QUIET_APPLICATION], found, most_sessions=3)
+    task = asyncio.create_task(serving.run())
+    async with aiohttp.ClientSession() as session:
+        for _ in range(600):
+            try:
+                async with session.get(f"http://localhost:{found.port}/"):
+                    break
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.05)
+    yield found, serving
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+QUIET_APPLICATION = """
+import sys, time
+print("__GANGLION__", flush=True)
+time.sleep(600)  # deaf: reads nothing, goes for no word
+"""
+
+
+def headers(found: Door, **more: str) -> dict[str, str]:
+    """Those of a browser whose page came in by the door."""
+    own = f"http://localhost:{found.port}"
+    return {"Cookie": f"{found.cookie}={found.token}", "Origin": own, **more}
+
+
+async def refused(found: Door, path: str, sent: dict[str, str]) -> bool:
+    """Whether a request, or a websocket where `path` is one, is turned away."""
+    async with aiohttp.ClientSession() as session:
+        url = f"http://localhost:{found.port}{path}"
+        if path.startswith("/ws"):
+            try:
+                async with session.ws_connect(url, headers=sent):
+                    return False
+            except aiohttp.WSServerHandshakeError as error:
+                return error.status == 403
+        async with session.get(url, headers=sent, allow_redirects=False) as response:
+            return response.status == 403
+
+
+async def test_only_the_printed_address_lets_in(door: Any) -> None:
+    found, _ = door
+    async with aiohttp.ClientSession() as session:
+        async with session.get(found.address, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, "/")
+            cookie = response.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert not await refused(found, "/", headers(found))
+    assert not await refused(found, "/ws?width=80&height=24", headers(found))
+    for path in ("/", "/ws", "/pages/page.js", "/static/js/textual.js", "/download/x", "/?token=wrong"):
+        assert await refused(found, path, {"Origin": f"http://localhost:{found.port}"}), path
+        assert await refused(found, path, headers(found, Cookie=f"{found.cookie}=guess")), path
+
+
+async def test_a_foreign_page_is_refused(door: Any) -> None:
+    found, _ = door
+    for origin in ("http://evil.example", "null", "http://localhost:1", f"https://localhost:{found.port}"):
+        assert await refused(found, "/ws", headers(found, Origin=origin)), origin
+    none = headers(found)
+    none.pop("Origin")
+    assert await refused(found, "/ws", none)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "localhost", "localhost:x", "a@b:{port}"]
+)
+async def test_a_name_made_to_lead_here_is_refused(door: Any, host: str) -> None:
+    found, _ = door
+    name = host.format(port=found.port)
+    for path in ("/", "/ws", f"/?token={found.token}"):
+        assert await refused(found, path, headers(found, Host=name, Origin=f"http://{name}")), path
+
+
+async def test_pages_name_nothing_outside_and_cannot_be_framed(door: Any) -> None:
+    found, _ = door
+    async with aiohttp.ClientSession() as session:
+        for path in ("/", "/pages/page.css", "/pages/page.js", "/nowhere"):
+            url = f"http://localhost:{found.port}{path}"
+            async with session.get(url, headers=headers(found)) as response:
+                assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+                assert response.headers["X-Frame-Options"] == "DENY"
+                outside = re.sub(rf"ws://localhost:{found.port}", "", await response.text())
+                assert "//" not in outside, path
+
+
+async def test_sockets_that_go_leave_no_process(door: Any) -> None:
+    """A hundred pages opened and dropped, three at a time; the applications take no word to leave."""
+    found, serving = door
+    url = f"http://localhost:{found.port}/ws?width=9999999&height=9999999"
+    async with aiohttp.ClientSession() as session:
+
+        async def visit() -> None:
+            socket = await session.ws_connect(url, headers=headers(found))
+            await socket.close()
+
+        sessions.LEAVE_S, before = 0.05, sessions.LEAVE_S
+        try:
+            for _ in range(34):
+                await asyncio.gather(*(visit() for _ in range(3)), return_exceptions=True)
+                while serving.sessions:
+                    await asyncio.sleep(0.01)
+        finally:
+            sessions.LEAVE_S = before
+    children = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True
+    ).stdout
+    assert "__GANGLION__" not in children
+
+
+async def test_there_is_a_most_of_sessions(door: Any) -> None:
+    found, _ = door
+    url = f"http://localhost:{found.port}/ws"
+    async with aiohttp.ClientSession() as session:
+        held = [await session.ws_connect(url, headers=headers(found)) for _ in range(3)]
+        one_more = await session.ws_connect(url, headers=headers(found))
+        closed = await one_more.receive()
+        assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1013)
+        for socket in held:
+            await socket.close()
+
+
+@pytest.mark.parametrize(
+    "sent", ["{", "[]", "7", '["resize", 3]', '["resize", {"width": "x", "height": 1}]', "[" * 100_000]
+)
+async def test_a_message_out_of_shape_ends_the_session(door: Any, sent: str) -> None:
+    found, _ = door
+    url = f"http://localhost:{found.port}/ws"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, headers=headers(found)) as socket,
+    ):
+        await socket.send_str(sent)
+        closed = await socket.receive()
+        assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
+def test_another_address_only_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[tuple[list[str], Door]] = []
 
     class Server:
-        def __init__(self, command: str, **options: Any) -> None:
-            made.append({"command": command, **options})
+        def __init__(self, command: list[str], door: Door) -> None:
+            made.append((command, door))
 
-        def serve(self) -> None:
-            return None
+        async def run(self, listening: Callable[[], None]) -> None:
+            listening()
 
     monkeypatch.setattr(server, "Server", Server)
     assert main.main(["serve", "--port", "8123", "--isl", "4k"]) == 0
-    assert (made[0]["host"], made[0]["port"]) == ("localhost", 8123) and "--isl=4k" in made[0]["command"]
+    said = capsys.readouterr()
+    assert (made[0][1].host, made[0][1].port, said.err) == ("localhost", 8123, "")
+    assert "--isl=4k" in made[0][0] and f"http://localhost:8123/?token={made[0][1].token}" in said.out
+    assert main.main(["serve", "--host", "0.0.0.0"]) == 0
+    said = capsys.readouterr()
+    assert made[1][1].host == "0.0.0.0" and "can be reached by others" in said.err
+    assert made[0][1].token != made[1][1].token

@@ -1,0 +1,1 @@
+"""The application in a browser: the door, and the page behind it."""

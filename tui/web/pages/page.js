@@ -1,0 +1,3 @@
+window.addEventListener("DOMContentLoaded", () => {
+  document.getElementById("again").addEventListener("click", () => window.location.reload());
+});
