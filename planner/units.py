@@ -6,7 +6,11 @@ import math
 import re
 from collections.abc import Callable
 
-_NUMBER = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([^\d\s]*)\s*\Z", re.IGNORECASE)
+# No digit can be taken by two parts of it, so that a long text is refused in one pass over it.
+_NUMBER = re.compile(
+    r"([+-]?(?:[0-9][0-9_,]*(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([^0-9\s]*)\Z", re.IGNORECASE
+)
+LONGEST = 64  # characters of a number as typed, its unit included
 
 # K and M of token counts are binary in the field's speech (16k = 16384), of rates and money decimal.
 _TOKENS = {"": 1.0, "k": 1024.0, "m": 1024.0**2, "tok": 1.0, "tokens": 1.0}
@@ -42,7 +46,8 @@ def parse_quantity(text: str, kind: str) -> float:
     >>> parse_quantity("16k", "tokens"), parse_quantity("20ms", "seconds"), parse_quantity("5 %", "share")
     (16384.0, 0.02, 0.05)
     """
-    match = _NUMBER.match(text)
+    short = text.strip() if len(text) <= 4 * LONGEST else ""  # a paste is not searched for its spaces
+    match = _NUMBER.match(short) if len(short) <= LONGEST else None
     suffixes = SUFFIXES[kind]
     if not match or match[2].lower() not in suffixes:
         names = ", ".join(s for s in suffixes if s)

@@ -6,6 +6,10 @@ import dataclasses
 import errno
 import json
 import os
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +209,7 @@ async def test_a_disk_that_refuses_is_one_line_and_keeps_the_old_file(
     real = Path.open
 
     def full(self: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
-        if "w" in mode:
+        if "x" in mode:
             real(self, mode, *rest, **options).close()  # the beginning still fits
             raise OSError(number, os.strerror(number), str(self))
         return real(self, mode, *rest, **options)
@@ -376,3 +380,70 @@ async def test_the_session_holds_what_is_on_the_screen(driver: Driver) -> None:
     driver.main.take(dataclasses.replace(driver.app.scenario, headroom=0.1))
     session = driver.app.session
     assert (session.name, session.recent) == ("chat", ("chat",)) and session.scenario.headroom == 0.1
+
+
+# Writing
+
+
+def test_a_planted_link_is_never_written_through(tmp_path: Path) -> None:
+    """Neither one under the name that is written, nor one that leads to nothing."""
+    victim = tmp_path / "victim.txt"
+    victim.write_text("precious")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name in ("plan.json", f".plan.json.{os.getpid()}"):
+        (folder / name).symlink_to(tmp_path / "made-through-a-link")
+    with pytest.raises(FileExistsError):
+        storage.write_file(folder / "plan.json", "{}")
+    storage.write_file(folder / "plan.json", "{}", replace=True)
+    assert not (tmp_path / "made-through-a-link").exists()
+    assert not (folder / "plan.json").is_symlink() and (folder / "plan.json").read_text() == "{}"
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_of_ones_own_to_a_file_leads_there(tmp_path: Path) -> None:
+    kept = tmp_path / "dotfiles.json"
+    kept.write_text("old")
+    link = tmp_path / "session.json"
+    link.symlink_to(kept)
+    storage.write_atomically(link, "new")
+    assert link.is_symlink() and kept.read_text() == "new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_the_mode_of_what_is_replaced_is_kept(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text("old")
+    path.chmod(mode)
+    storage.write_file(path, "new", replace=True)
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (mode, "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["plan.json"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tui.files import storage
+path = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for text in ("a" * 200_000, "b" * 200_000):
+        storage.write_atomically(path, text)
+"""
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_in_saves_damage_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    path.write_text("a" * 200_000)
+    moments = random.Random(11)
+    for _ in range(200):
+        with subprocess.Popen(
+            [sys.executable, "-S", "-c", KILLED, str(path)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process:
+            assert process.stdout is not None and process.stdout.readline()
+            time.sleep(moments.uniform(0, 0.02))
+            process.kill()
+        assert path.read_text() in ("a" * 200_000, "b" * 200_000)
