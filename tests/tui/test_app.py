@@ -29,6 +29,7 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import FixList
 from tui.screens.choose import ChooseScreen
 from tui.solver.backend import Backend
+from tui.solver.messages import SolveDone
 from tui.state import command_line
 from tui.widgets import themes
 from tui.widgets.hint_line import HintLine
@@ -628,6 +629,19 @@ def test_importing_the_application_needs_neither_scipy_nor_plotext() -> None:
     code = "import sys, tui.app; print(sorted({'scipy', 'plotext', 'numpy', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+async def test_an_older_answer_behind_a_remembered_one_does_not_take_its_place(driver: Driver) -> None:
+    """The thread's answers take the longer way into the queue."""
+    main = driver.main
+    await driver.focus("isl")
+    await driver.pilot.press("right")
+    await driver.settled()
+    older = SolveDone(main.solver.generation, main.view.plan)
+    main.action_undo()  # remembered: its answer lies in the queue at once
+    main.post_message(older)
+    await driver.settled()
+    assert main.view.plan.scenario == fakes.SCENARIO and main.view.cached
 
 
 class Ran:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any
 
 import fakes
@@ -11,10 +12,13 @@ import pytest
 from terminals import Terminal
 from textual import events
 from textual.keys import _character_to_key
+from textual.message import Message
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from planner.inputs.fields import BY_KEY, FIELDS
 from tui import in_order
+from tui.widgets.knob import Knob
 
 TTL = ["j"] * [field.key for field in FIELDS].index("ttl")  # the way from the first row
 
@@ -133,6 +137,27 @@ async def test_a_part_that_never_comes_to_rest_holds_nothing_up_for_ever(
         free.set()
         assert stuck and at == f"knob-{FIELDS[2].key}"
         await fakes.settled(pilot)
+
+
+async def test_a_machine_too_busy_to_open_a_dialog_in_time_mixes_up_no_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(in_order, "PATIENCE_S", 0.05)
+    dispatch = Widget._dispatch_message
+
+    async def slow(self: Widget, message: Message) -> None:
+        if isinstance(message, Knob.Choose):  # it climbs to the screen, which opens the dialog
+            for _ in range(4):
+                time.sleep(0.05)  # the processor is elsewhere
+                await asyncio.sleep(0)
+        await dispatch(self, message)
+
+    monkeypatch.setattr(Widget, "_dispatch_message", slow, raising=False)
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await all_at_once(pilot, "enter", "down", "down", "enter")
+        assert app.scenario == BY_KEY["model"].set(fakes.SCENARIO, fakes.NAMES["model"][2])
 
 
 def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal) -> None:

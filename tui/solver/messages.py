@@ -18,8 +18,16 @@ class SolverMessage(Message):
         self.generation = generation
 
     def can_replace(self, message: Message) -> bool:
-        """A newer one of the same kind makes an older one in the queue pointless."""
-        return type(message) is type(self)
+        """Whether `message`, which is next in the queue, makes this one pointless: of its kind, not older.
+
+        The thread's answers pass through the event loop into the queue, a remembered answer does not: so
+        an older one can lie behind a newer one, and must not take its place.
+        """
+        return (
+            isinstance(message, SolverMessage)
+            and type(message) is type(self)
+            and message.generation >= self.generation
+        )
 
 
 class SolveStarted(SolverMessage):
@@ -69,5 +77,5 @@ class StudyNews(SolverMessage):
         self.line = line  # why it ended early, in one line
 
     def can_replace(self, message: Message) -> bool:
-        """Each holds all that the one before held."""
-        return isinstance(message, StudyNews) and message.name == self.name
+        """Each holds all that the one of its name before it held."""
+        return isinstance(message, StudyNews) and message.name == self.name and super().can_replace(message)
