@@ -29,6 +29,7 @@ from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.simulate import colocated, decode, forward, kv_transfer, memory
 from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.sources import Lookups
 from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 from planner.simulate.waiting import Client, Scheduler, Server, serve
@@ -174,7 +175,7 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
         machine=Machine(
             gpu=system.gpu,
             fabric=system.fabric,
-            kernels=deployed(catalog.kernels(system, engine.name), engine),
+            kernels=Lookups(source=deployed(catalog.kernels(system, engine.name), engine)),
             engine=engine,
         ),
         model=model,

@@ -112,8 +112,8 @@ def _experts(rows: Rows, catalog: Catalog) -> Iterator[Group]:
             kernels = _machine(usual, catalog).kernels
             apart = moe.group(system, engine, dtype, some, name)
             try:
-                own = kernels.find(usual.operator, usual.dtype)[1]
-                of_class = kernels.find(apart.operator, apart.dtype)[1]
+                own = kernels.provenance(usual.operator, usual.dtype)
+                of_class = kernels.provenance(apart.operator, apart.dtype)
             except LookupError:
                 yield usual
                 continue
@@ -320,7 +320,7 @@ def _add(
     line = found.setdefault(key, _Errors(parts=[], left_out=[], inherited=set()))
     line.parts.append(errors)
     try:
-        _, source = machine.kernels.find(group.operator, group.dtype)
+        source = machine.kernels.provenance(group.operator, group.dtype)
     except LookupError:
         return
     line.left_out.append((len(errors), source.mape))

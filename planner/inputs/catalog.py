@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from planner.errors import InputError, unknown
 from planner.inputs import checks, toml_tables
 from planner.inputs.engine import EngineProfile
-from planner.inputs.kernels import Kernels
+from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
@@ -65,7 +65,7 @@ class Catalog:
         """A serving engine."""
         return self._build("engine", name, EngineProfile, checks.engine)
 
-    def kernels(self, system: System, engine: str) -> Kernels:
+    def kernels(self, system: System, engine: str) -> MeasuredKernels:
         """Kernel constants of a system under an engine: its file, then its relatives' in turn."""
         found: list[tuple[str, Mapping[str, Any]]] = []
         name: str | None = system.kernels
@@ -76,7 +76,7 @@ class Catalog:
                 raise InputError(f"{name}.toml: {RELATIVE}", relative, "the name of a kernels file")
             found.append((name, table))
             name = relative
-        return Kernels(engine=engine, tables=tuple(found))
+        return MeasuredKernels(engine=engine, tables=tuple(found))
 
     def scenario(self, name: str | Path) -> Scenario:
         """A scenario by preset name, or from a TOML file."""

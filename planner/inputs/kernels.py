@@ -10,15 +10,21 @@ A file `presets/kernels/<system>.toml` holds one table per operator, engine and 
 
 What was not measured is looked up, in this order, at another engine (trtllm, sglang, vllm; nccl), at
 a related format of the same operator, then in the file of a relative named by `relative`.
+
+Operators take their constants from a `ConstantsSource`: the measured ones of this module, or those of
+`planner.simulate.operators.sources`, which stand on others or on none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from planner.inputs.engine import EngineProfile
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ENGINE_ORDER = ("trtllm", "sglang", "vllm", "nccl")
 # where to look when a format was not measured: nearest kernel first
@@ -37,19 +43,7 @@ FORMAT_ORDER = {
 QUANTISING = ("floor_s", "input_s")
 FLOORS = ("floor_s", "index_floor_s")
 
-T = TypeVar("T")
-
-
-def deployed(kernels: Kernels, engine: EngineProfile) -> Kernels:
-    """Kernels as an engine runs them: fused, launched back to back, some borrowed."""
-    return replace(
-        kernels,
-        engine=engine.kernels or engine.name,
-        floor_share=engine.floor_share,
-        fused_formats=engine.fused_formats,
-        borrows=engine.borrows,
-        known={},
-    )
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,34 +63,37 @@ class Provenance:
         return f"{self.operator} {self.dtype} from {self.engine} on {self.system}, {self.measurements} points"
 
 
+class ConstantsSource(Protocol):
+    """Where operators get their constants from.
+
+    An operator may name a use, as in "moe:dispatched": the same kernels, unless the source has others
+    for that use. Both methods raise LookupError if there are none for an operator in any format.
+    """
+
+    def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
+        """Constants of `operator` in `dtype`, as the dataclass `kind` of the operator's module."""
+
+    def provenance(self, operator: str, dtype: str) -> Provenance:
+        """Where those constants come from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kernels:
-    """Lookup of operator constants for one system and engine, with fallbacks."""
+class MeasuredKernels:
+    """Kernels as measured alone on one system under one engine, else on the nearest that was measured."""
 
     engine: str
     tables: tuple[tuple[str, Mapping[str, Any]], ...]  # (system, parsed file): own first, then relatives
-    # looked up once, asked for in every block of a sweep
-    floor_share: float = 1.0  # of each operator's fixed latency, where kernels follow each other
-    fused_formats: tuple[str, ...] = ()  # quantised by the kernel before: a GEMM starts like a bf16 one
-    borrows: Mapping[str, str] = field(default_factory=dict, hash=False)  # operator to another engine
-    known: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
         """Constants of `operator` in `dtype` and where they were measured.
-
-        An operator may name a use, as in "moe:dispatched": the same kernels, unless the engine borrows
-        others for that use.
 
         Raises
         ------
         LookupError
             If neither this system nor any relative has the operator in any format.
         """
-        operator, _, use = operator.partition(":")
-        own = self.borrows.get(operator, self.engine)
-        if use:
-            own = self.borrows.get(f"{operator}:{use}", own)
-        engines = (own, *(e for e in ENGINE_ORDER if e != own))
+        operator = operator.partition(":")[0]
+        engines = (self.engine, *(e for e in ENGINE_ORDER if e != self.engine))
         for system, table in self.tables:
             for wanted in (dtype, *FORMAT_ORDER.get(dtype, ())):
                 for engine in engines:
@@ -112,24 +109,54 @@ class Kernels:
                         )
         raise LookupError(f"no kernel constants for {operator} in {dtype}")
 
-    def _deployed(self, operator: str, dtype: str) -> dict[str, float]:
-        """The constants of a kernel among others, from those of the kernel measured alone."""
-        values = dict(self.find(operator, dtype)[0])
-        if operator == "gemm" and dtype in self.fused_formats:
-            plain, _ = self.find(operator, "bf16")
-            values |= {name: min(values[name], plain[name]) for name in QUANTISING if name in plain}
-        if self.floor_share != 1.0:
-            values |= {name: values[name] * self.floor_share for name in FLOORS if name in values}
-        return values
+    def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
+        """As measured."""
+        return kind(**self.find(operator, dtype)[0])
+
+    def provenance(self, operator: str, dtype: str) -> Provenance:
+        """Where they were measured."""
+        return self.find(operator, dtype)[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedKernels:
+    """Kernels as an engine runs them: fused, launched back to back, some borrowed from another engine."""
+
+    measured: MeasuredKernels
+    floor_share: float = 1.0  # of each operator's fixed latency, where kernels follow each other
+    fused_formats: tuple[str, ...] = ()  # quantised by the kernel before: a GEMM starts like a bf16 one
+    borrows: Mapping[str, str] = field(default_factory=dict, hash=False)  # operator to another engine
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
-        """The same as a dataclass of the operator's module."""
-        key = (operator, dtype)
-        if key not in self.known:
-            self.known[key] = kind(**self._deployed(operator, dtype))
-        found: T = self.known[key]
-        return found
+        """The constants of a kernel among others, from those of the kernel measured alone."""
+        owner = self._owner(operator)
+        found = owner.constants(operator, dtype, kind)
+        changed: dict[str, float] = {}
+        if operator == "gemm" and dtype in self.fused_formats:
+            plain = owner.constants(operator, "bf16", kind)
+            changed = {name: min(getattr(found, name), getattr(plain, name)) for name in QUANTISING}
+        if self.floor_share != 1.0:
+            for name in FLOORS:
+                if hasattr(found, name):
+                    changed[name] = changed.get(name, getattr(found, name)) * self.floor_share
+        return replace(found, **changed) if changed else found
 
-    def used(self) -> tuple[Provenance, ...]:
-        """Where the constants asked for so far come from, by operator and format."""
-        return tuple(self.find(*key)[1] for key in sorted(self.known))
+    def provenance(self, operator: str, dtype: str) -> Provenance:
+        """Where the kernels were measured alone."""
+        return self._owner(operator).provenance(operator, dtype)
+
+    def _owner(self, operator: str) -> MeasuredKernels:
+        """The measurements of the engine whose kernel it is."""
+        plain = operator.partition(":")[0]
+        engine = self.borrows.get(operator, self.borrows.get(plain, self.measured.engine))
+        return self.measured if engine == self.measured.engine else replace(self.measured, engine=engine)
+
+
+def deployed(kernels: MeasuredKernels, engine: EngineProfile) -> DeployedKernels:
+    """Measured kernels as an engine runs them."""
+    return DeployedKernels(
+        measured=replace(kernels, engine=engine.kernels or engine.name),
+        floor_share=engine.floor_share,
+        fused_formats=engine.fused_formats,
+        borrows=engine.borrows,
+    )

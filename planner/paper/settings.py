@@ -26,19 +26,10 @@ FLOPs are FP4 products, would run at half the rate of 256k ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from planner.inputs.kernels import Kernels, deployed
-from planner.simulate.operators.constants import Bounds, bounds
+from planner.inputs.kernels import ConstantsSource, MeasuredKernels, deployed
 from planner.simulate.operators.machine import Machine
-
-T = TypeVar("T")
-
-# Constants that a kernel or a collective takes whatever the tokens of a pass
-FIXED = (
-    *("floor_s", "index_floor_s", "first_s", "depth_s", "split_s", "index_split_s"),
-    *("gpu_s", "two_shot_s", "bulk_s", "ramp_s"),
-)
+from planner.simulate.operators.sources import PerfectKernels, ScaledKernels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,23 +44,18 @@ class Setting:
     latencies: float = 1.0  # part of the fixed latencies of measured kernels and collectives
     full: bool = False  # pipelines are kept full; else their filling is charged to every batch
 
-    def machine(self, served: Machine) -> Machine:
-        """The machine of a scenario as this setting has it."""
+    def machine(self, served: Machine, measured: MeasuredKernels) -> Machine:
+        """The machine of a scenario as this setting has it, from the one that serves it.
+
+        `measured` are the kernels of its system.
+        """
         if self.serving:
             return served
         engine = served.engine.bare()
-        if self.perfect:
-            return replace(served, engine=engine, kernels=Perfect(engine=engine.name, tables=()))
-        found = deployed(served.kernels, engine)
-        alone = Alone(
-            engine=found.engine,
-            tables=found.tables,
-            floor_share=found.floor_share,
-            fused_formats=found.fused_formats,
-            borrows=found.borrows,
-            latencies=self.latencies,
-        )
-        return replace(served, engine=engine, kernels=alone)
+        kernels: ConstantsSource = PerfectKernels()
+        if not self.perfect:
+            kernels = ScaledKernels(source=deployed(measured, engine), latencies=self.latencies)
+        return replace(served, engine=engine, kernels=kernels)
 
 
 STUDY = Setting(name="study", title="the study's setting", kv="fp4")
@@ -77,36 +63,3 @@ SERVED = Setting(name="served", title="as served today", serving=True)
 PERFECT = Setting(name="perfect", title="perfect kernels", perfect=True, kv="fp4")
 WIDE = Setting(name="fp8_cache", title="with an FP8 cache")
 SETTINGS = (STUDY, SERVED, PERFECT, WIDE)  # the first gives the verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alone(Kernels):
-    """Measured kernels without the host's time for a launch, and with a part of their fixed latencies."""
-
-    latencies: float = 1.0
-
-    def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
-        """As measured, launched at no cost."""
-        found = Kernels.constants(self, operator, dtype, kind)
-        changed = {name: getattr(found, name) * self.latencies for name in FIXED if hasattr(found, name)}
-        if hasattr(found, "host_s"):
-            changed["host_s"] = 0.0
-        return replace(found, **changed)  # type: ignore[type-var]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Perfect(Kernels):
-    """Every operator at the ideal end of the range that its constants may take."""
-
-    def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
-        """All of the peak, none of the rest."""
-        return kind(**{name: _best(found) for name, found in bounds(kind).items()})
-
-
-def _best(found: Bounds) -> float:
-    """Shares of a peak (they start at a thousandth or more) to 1, times and paddings to their least.
-
-    >>> _best(Bounds(0.02, 1.0, 0.7)), _best(Bounds(1e-9, 1e-3, 5e-6)), _best(Bounds(1e-4, 1.0, 0.2))
-    (1.0, 1e-09, 0.0001)
-    """
-    return found.high if found.high == 1.0 and found.low >= 1e-3 else found.low

@@ -18,6 +18,7 @@ from planner.paper.settings import SERVED, Setting
 from planner.planning import bands
 from planner.planning.resolve import Question, prepare
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
+from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Points
 from planner.simulate.setup import Setup
 
@@ -101,8 +102,10 @@ class Study:
         machine = found.setup.machine
         if case.domain:
             machine = replace(machine, fabric=replace(machine.fabric, scale_up_gpus=case.domain))
+        machine = self.setting.machine(machine, self.catalog.kernels(found.system, machine.engine.name))
+        machine = replace(machine, kernels=Lookups(source=machine.kernels))
         skew = None if self.setting.serving else 0.0
-        return replace(found, setup=replace(found.setup, machine=self.setting.machine(machine), skew=skew))
+        return replace(found, setup=replace(found.setup, machine=machine, skew=skew))
 
     def setup(self, case: Case) -> Setup:
         """Model, formats and machine of a case."""

@@ -76,7 +76,7 @@ def plan(
         infeasible=reasons,
         notes=question.notes,
         bands=bands.bands(question),
-        kernels=question.setup.machine.kernels.used(),
+        kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         alternatives=frontiers.alternatives(question, swept, candidates),
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
+from planner.inputs.kernels import Provenance
 from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
+from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Points
 
 
@@ -23,6 +25,7 @@ class Sweep:
     decode: Points
     colocated: Points
     split_ftl_s: FloatArray  # of each prefill point, KV transfer included
+    kernels: tuple[Provenance, ...]  # where the constants it used were measured
     seconds: float
 
     @property
@@ -38,8 +41,10 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     system without kernel constants that the model needs.
     """
     start = time.perf_counter()
-    setup, scenario = question.setup, question.scenario
-    domain = setup.machine.fabric.scale_up_gpus
+    scenario, machine = question.scenario, question.setup.machine
+    lookups = Lookups(source=machine.kernels)
+    setup = replace(question.setup, machine=replace(machine, kernels=lookups))
+    domain = machine.fabric.scale_up_gpus
     limit = space.instance_limit(domain, scenario.fleet.instance_gpus, budget)
 
     def at(phase: str) -> space.Layouts:
@@ -62,5 +67,6 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         decode=steps,
         colocated=alone,
         split_ftl_s=np.asarray(prompts.ftl_s + added),
+        kernels=lookups.used(),
         seconds=time.perf_counter() - start,
     )

@@ -24,7 +24,7 @@ from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.evidence.csv_files import Rows
 from planner.inputs.engine import EngineProfile
-from planner.inputs.kernels import Kernels
+from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.system import System
 from planner.inputs.toml_tables import read_toml
 from planner.simulate.operators.constants import bounds
@@ -133,7 +133,7 @@ def trial_machine(
     return Machine(
         gpu=system.gpu,
         fabric=system.fabric,
-        kernels=Kernels(engine=group.engine, tables=((system.name, table), (system.name, others))),
+        kernels=MeasuredKernels(engine=group.engine, tables=((system.name, table), (system.name, others))),
         engine=EngineProfile.none(group.engine),
     )
 

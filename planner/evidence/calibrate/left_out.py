@@ -24,7 +24,7 @@ from planner.evidence.figures import spread
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
 from planner.inputs.catalog import Catalog
-from planner.inputs.kernels import Kernels
+from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.system import System
 from planner.planning.bands import LEVELS, MODES, SHARE
 
@@ -99,10 +99,10 @@ class _Borrowed(Catalog):
     __slots__ = ("lost",)
     lost: frozenset[str]
 
-    def kernels(self, system: System, engine: str) -> Kernels:
+    def kernels(self, system: System, engine: str) -> MeasuredKernels:
         found = super().kernels(system, engine)
         rest = tuple(item for item in found.tables if item[0] not in self.lost)
-        return replace(found, tables=rest or found.tables, known={})
+        return replace(found, tables=rest or found.tables)
 
 
 def without_kernels(catalog: Catalog, system: str) -> Catalog:

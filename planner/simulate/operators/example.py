@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.inputs.engine import EngineProfile
-from planner.inputs.kernels import Kernels
+from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.system import Fabric, Gpu
 from planner.simulate.operators.machine import Machine
 
@@ -26,6 +26,6 @@ def h200(**operators: Mapping[str, float]) -> Machine:
             watts=700.0,
         ),
         fabric=Fabric(scale_up_gpus=8, scale_up_bytes_per_s=450e9, scale_out_bytes_per_s=50e9),
-        kernels=Kernels(engine="trtllm", tables=(("h200", table),)),
+        kernels=MeasuredKernels(engine="trtllm", tables=(("h200", table),)),
         engine=EngineProfile.none("trtllm", max_batch=4096, memory_fraction=0.9),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.inputs.engine import EngineProfile
-from planner.inputs.kernels import Kernels
+from planner.inputs.kernels import ConstantsSource
 from planner.inputs.system import Fabric, Gpu
 
 
@@ -15,5 +15,5 @@ class Machine:
 
     gpu: Gpu
     fabric: Fabric
-    kernels: Kernels
+    kernels: ConstantsSource
     engine: EngineProfile

@@ -32,6 +32,7 @@ from planner.paper.settings import PERFECT, SERVED, SETTINGS, STUDY
 from planner.paper.study import Study
 from planner.planning import frontiers, sweep
 from planner.simulate import forward, kv_transfer
+from planner.simulate.operators.gemm import GemmConstants
 from planner.simulate.space import EXCHANGES, Layouts
 
 PRESETS = load()
@@ -282,8 +283,16 @@ def test_long_outputs_weigh_more_in_decode():
 def test_the_studys_setting_has_kernels_and_nothing_else(study, own):
     served, bare = study.setup(SMALL).machine, own.setup(SMALL).machine
     assert bare.engine == served.engine.bare() and bare.engine.step_s == bare.engine.layer_s == 0.0
-    assert bare.kernels.tables == served.kernels.tables  # the same measurements
-    assert bare.kernels.floor_share == 1.0  # as measured alone
+    alone, among, measured = (
+        kernels.constants("gemm", "bf16", GemmConstants)
+        for kernels in (
+            bare.kernels,
+            served.kernels,
+            study.catalog.kernels(study.question(SMALL).system, "trtllm"),
+        )
+    )
+    assert bare.kernels.provenance("gemm", "bf16") == served.kernels.provenance("gemm", "bf16")
+    assert alone.floor_s == measured.floor_s > among.floor_s  # as measured alone
     assert bare.gpu == served.gpu and bare.fabric == served.fabric
 
 
