@@ -46,7 +46,7 @@ class MoeConstants:
     pad_width: float = bounded(1e-3, 2048.0, 32.0)  # columns that a slice of an expert costs beyond its own
     floor_s: float = seconds(2e-5)  # launches
     first_s: float = seconds(5e-6)  # added by the first tokens: routing and permuting in earnest
-    first_tokens: float = bounded(1.0, 512.0, 8.0, default=8.0)  # at which half of it is spent
+    first_tokens: float = bounded(1.0, 512.0, 8.0, default=8.0, ideal=512.0)  # at which half of it is spent
     pair_trips: float = bounded(1e-4, 200.0, 2.0)  # of a pair's activations through HBM
     token_trips: float = bounded(1e-4, 200.0, 2.0)  # of a token's hidden state through HBM
     pair_s: float = bounded(1e-14, 1e-7, 1e-10)  # per pair of the group: sorting and counting

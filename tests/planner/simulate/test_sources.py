@@ -14,6 +14,7 @@ from planner.planning import plan, resolve, sweep
 from planner.simulate.operators import collectives, gemm, moe
 from planner.simulate.operators.attention import causal, gqa, linear, mla, sparse
 from planner.simulate.operators.constants import bounds
+from planner.simulate.operators.example import h200
 from planner.simulate.operators.gemm import GemmConstants
 from planner.simulate.operators.sources import FIXED, Lookups, PerfectKernels, ScaledKernels
 
@@ -119,3 +120,10 @@ def test_the_sweep_that_explains_an_infeasible_plan_adds_no_kernels() -> None:
     found = plan.plan(one, PRESETS)
     assert found.infeasible is not None
     assert found.kernels == sweep.run(resolve.prepare(one, PRESETS), 1).kernels
+
+
+def test_perfect_sparse_attention_does_not_pay_for_empty_places() -> None:
+    machine = dataclasses.replace(h200(), kernels=PerfectKernels())
+    heads = mla.LatentHeads(query=128, latent=512, rope=64)
+    short, full = (sparse.sparse_mla(machine, "bf16", heads, 64, n, slots=2048) for n in (256, 2048))
+    assert float(short.seconds) < 0.2 * float(full.seconds)

@@ -50,8 +50,7 @@ class SparseConstants:
     memory: float = share(0.5)  # of HBM bandwidth, gathering them
     floor_s: float = seconds(1e-5)
     pad_heads: float = bounded(0.01, 500.0, 16.0)  # heads that pad a tile, and what gathering it takes
-    # share of the work of a filled place that an empty one costs
-    unfilled: float = bounded(1e-3, 1.0, 0.2, ideal=1.0)
+    unfilled: float = bounded(1e-3, 1.0, 0.2)  # share of the work of a filled place that an empty one costs
     # per place of a query where few heads take a kernel made for decode, which works on every place
     narrow_s: float = bounded(1e-14, 1e-8, 1e-10)
     # host time of a whole block outside a CUDA graph, what quantised GEMMs add to it, and what contexts
