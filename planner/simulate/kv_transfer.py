@@ -17,7 +17,7 @@ def holders(model: ModelSpec, at: Layouts) -> FloatArray:
     """GPUs of an instance that hold distinct cache.
 
     TP beyond the KV heads (beyond one for MLA, whose latent all heads share) only copies the
-    cache. Source: paper, section 5.1.
+    cache. Source: "Beyond the Buzz", section 5.1; docs/method.md section 10.
     """
     kv_heads = max((layer.kv_heads for layer in kinds.layers(model)), default=1)
     return np.minimum(at.tp, max(kv_heads, 1)) * at.attention_dp * at.pp

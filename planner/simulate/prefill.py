@@ -54,7 +54,7 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
 
     m chunks through p stages (chunked pipeline parallelism) are a flow shop with equal stages and
     growing jobs: ``FTL = sum_j t_j + (p - 1) t_m``; a full pipeline serves a batch every
-    ``sum_j t_j``. Source: flow-shop recurrence, modelling notes section 5.
+    ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7.
     """
     counts = chunk_counts(isl).reshape(1, 1, -1)
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
