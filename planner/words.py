@@ -19,4 +19,5 @@ Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two ker
 WeightFormat: TypeAlias = Literal["bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_wo", "int4_wo"]
 CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
 
+LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits
 Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.output.spelling import ascii_only
+from planner.words import LimitState
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
@@ -65,8 +68,6 @@ class Glyphs:
         """
         if not self.ascii:
             return text.replace("->", self.arrow)
-        from planner.output.words import ascii_only  # a module that brings many, for a start that waits
-
         return ascii_only(text)
 
 
@@ -170,6 +171,11 @@ def wants_ascii(environ: Mapping[str, str], *, coerced: bool = False) -> bool:
     ctype = "" if coerced else environ.get("LC_CTYPE")
     locale = environ.get("LC_ALL") or ctype or environ.get("LANG") or ""
     return bool(locale) and "utf" not in locale.lower()
+
+
+def limit_mark(state: LimitState, g: Glyphs) -> tuple[str, str]:
+    """The mark of how a limit stands, and its colour."""
+    return {"ok": (g.ok, "$hue-good"), "tight": (g.tight, "$hue-tight"), "missed": (g.bad, "$hue-bad")}[state]
 
 
 def bar(share: float, width: int, glyphs: Glyphs) -> str:

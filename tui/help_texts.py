@@ -94,7 +94,12 @@ NUMBERS = {
         "end of its 80 % range is a gain",
         "throughput of one / throughput of the other",
     ),
-    "used": Number("used", "%", "of a limit; tight from 95 %, over when it is missed", "value / limit"),
+    "used": Number(
+        "used",
+        "%",
+        "of a limit; tight from 90 % on, for predictions err by more than the rest",
+        "value / limit",
+    ),
     "gap": Number("gap", "%", "how far the answer can be from the optimum at most; optimal means proven"),
     "band": Number(
         "80 %", "", "range that has held four of five measurements of such deployments; also in brackets"

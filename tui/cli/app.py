@@ -59,7 +59,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     catalog = load()
     scenario = read_scenario(args, catalog, commands)
     if not on_terminal():
-        return report(solve(scenario, catalog), catalog, "text", args.ascii)
+        return report(solve(scenario, catalog), "text", args.ascii)
     slow_line()
     from tui import app
     from tui.widgets import themes

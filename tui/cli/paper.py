@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from planner import load
 from planner.errors import InputError
-from planner.output.words import ascii_only
+from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output
 

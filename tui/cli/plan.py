@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
     add_scenario(parser)
     args = parser.read(arguments)
     catalog = load()
-    return report(solve(read_scenario(args, catalog), catalog), catalog, args.format or "text", args.ascii)
+    return report(solve(read_scenario(args, catalog), catalog), args.format or "text", args.ascii)
 
 
 def solve(scenario: Scenario, catalog: Catalog) -> Plan:
@@ -41,16 +41,11 @@ def solve(scenario: Scenario, catalog: Catalog) -> Plan:
     return planner.plan(scenario, catalog)
 
 
-def report(plan: Plan, catalog: Catalog, form: str, ascii: bool) -> int:
+def report(plan: Plan, form: str, ascii: bool) -> int:
     """Print a plan as text, json, csv or markdown; the exit code says whether there is one."""
-    from planner.output import text as texts
+    from planner.output.formats import WRITERS
+    from planner.output.text import to_text
 
-    if form == "text":
-        from planner.simulate.kv_transfer import link_bytes_per_s
-
-        link = link_bytes_per_s(catalog.system(plan.scenario.system).fabric, plan.scenario.fleet.gpus)
-        text = texts.to_text(plan, ascii=ascii_output(ascii), link_bytes_per_s=link)
-    else:
-        text = {"json": texts.to_json, "csv": texts.to_csv, "markdown": texts.to_markdown}[form](plan)
+    text = to_text(plan, ascii=ascii_output(ascii)) if form == "text" else WRITERS[form](plan)
     print(text, end="" if text.endswith("\n") else "\n")
     return DONE if plan.chosen is not None else NO_PLAN

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from planner import load
 from planner.errors import InputError, unknown
 from planner.inputs.fields import FIELDS
-from planner.output.words import ascii_only, scenario_line
+from planner.output.spelling import ascii_only
+from planner.output.tables import scenario_line
 from planner.simulate import params
 from planner.simulate.operators.attention import kinds
 from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits

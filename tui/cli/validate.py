@@ -11,7 +11,7 @@ from pathlib import Path
 
 from planner import load
 from planner.errors import InputError
-from planner.output.words import ascii_only
+from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
 from tui.cli.terminal import DONE, ascii_output

@@ -20,9 +20,9 @@ FORMATS = {  # ending to what it holds
 
 def content(plan: Plan, ending: str) -> str:
     """A plan in one of the formats that need no screen: json, csv, md."""
-    from planner.output import text as report
+    from planner.output.formats import WRITERS
 
-    made = {"json": report.to_json, "csv": report.to_csv, "md": report.to_markdown}[ending](plan)
+    made = WRITERS["markdown" if ending == "md" else ending](plan)
     return made if made.endswith("\n") else made + "\n"
 
 

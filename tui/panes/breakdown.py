@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
+from planner.output.spelling import named
 from planner.units import format_memory, format_seconds, format_si, gib, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
-from tui.panes.words import PHASES, wrap
+from tui.panes.words import wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -69,15 +70,16 @@ class BreakdownPane(PlanPane):
     def lines(self, width: int, height: int) -> list[Content]:
         """A bar for each operator, the longest first."""
         self.border_title, self.border_subtitle = "Where the time goes", ""
-        if self._plan is None or self._plan.chosen is None:
-            return [Content()]
-        from planner.output.words import binding_pool
+        from planner.output.words import binding_pool, deployment
 
-        pool = binding_pool(self._plan.chosen)
+        serving = deployment(self._plan) if self._plan is not None else None
+        if serving is None:
+            return [Content()]
+        pool = binding_pool(serving)
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
         g = self.glyphs
-        title = f"Time of a {PHASES.get(pool.phase, pool.phase)} pass: {g.plain(format_seconds(total))}"
+        title = f"Time of a {named(pool.phase)} pass: {g.plain(format_seconds(total))}"
         self.border_title = (
             title if len(title) <= width - 4 else title.removeprefix("Time of a ").capitalize()
         )
@@ -133,14 +135,16 @@ class DetailsPane(PlanPane):
     def lines(self, width: int, height: int) -> list[Content]:
         """Sections, each with a heading."""
         self.border_title = "Memory and assumptions"
+        from planner.output.words import deployment
+
         plan, g = self._plan, self.glyphs
-        if plan is None or plan.chosen is None:
+        serving = deployment(plan) if plan is not None else None
+        if plan is None or serving is None:
             return []
         lines: list[Content] = []
-        for pool in plan.chosen.pools:
+        for pool in serving.pools:
             lines += memory_lines(pool.phase, pool.memory, width, g)
             lines.append(Content(""))
-        serving = plan.chosen
         facts = [
             ("tokens/s", three_digits(serving.tokens_per_s_per_gpu * serving.gpus)),
             ("GPUs", f"{serving.gpus:,}"),
@@ -151,10 +155,7 @@ class DetailsPane(PlanPane):
         facts.append(
             ("optimiser", f"{serving.solver.status}, {g.plain(format_seconds(serving.solver.seconds))}")
         )
-        facts += [
-            (f"{PHASES.get(phase, phase)} points", f"{number:,}")
-            for phase, number in plan.design_points.items()
-        ]
+        facts += [(f"{named(phase)} points", f"{number:,}") for phase, number in plan.design_points.items()]
         lines += [
             Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
             for name, value in facts
@@ -175,9 +176,9 @@ def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[C
     ]
     used = sum(size for _, size, _ in parts)
     head = f"{gib(used)} of {format_memory(memory.capacity_bytes)}"
-    title = f"memory per {phase} GPU"
+    title = f"memory per {named(phase)} GPU"
     if len(title) + len(head) + 1 > width:
-        title = phase
+        title = named(phase)
     lines = [Content.assemble((title, "$hue-muted"), f"{head:>{max(width - len(title), 1)}}")]
     glyphs = ("#", "=", "-") if g.ascii else ("█", "▓", "▒")
     cells: list[tuple[str, str]] = []

@@ -12,13 +12,14 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.breakdown import memory_lines, time_bars
 from tui.panes.limits import limit_lines
 from tui.panes.page import Page
-from tui.panes.words import PHASES, short, wrap
+from tui.panes.words import wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -102,28 +103,32 @@ def pool_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     """Each pool: what it is, where a pass spends its time, what fills the memory."""
     if plan is None:
         return [Content.styled(f"computing{g.ellipsis}", "$hue-muted")]
-    if plan.chosen is None:
-        return wrap("Nothing meets the limits: page 1 says why, and what would.", width, "$hue-bad")
+    from planner.output.verdict import NO_PLAN
+    from planner.output.words import deployment
+
+    serving = deployment(plan)
+    if serving is None:
+        return wrap(f"{NO_PLAN}: page 1 says why, and what would.", width, "$hue-bad")
     lines: list[Content] = []
-    for pool in plan.chosen.pools:
+    for pool in serving.pools:
         lines += [*_pool(pool, width, g), Content("")]
     return lines[:-1]
 
 
 def _pool(pool: PoolPlan, width: int, g: Glyphs) -> list[Content]:
-    name = f"{pool.phase} {pool.instances}{g.times}{pool.layout.label}"
+    name = f"{named(pool.phase)} {pool.instances}{g.times}{pool.layout.label}"
     facts = [f"{pool.gpus:,} GPUs", f"batch {pool.batch:,}"]
     if pool.chunk_tokens:
         facts.append(f"chunk {format_tokens(pool.chunk_tokens)}")
     facts += [pool.mode] if pool.mode else []
-    facts.append(f"{100 * pool.utilisation:.0f} % busy")
+    facts.append(f"{percent(pool.utilisation)} busy")
     while len(facts) > 1 and len(name) + 1 + len(f" {g.dot} ".join(facts)) > width:
         facts.pop()
     lines = [_heading(name, f" {g.dot} ".join(facts), width)]
     total = sum(part.seconds for part in pool.breakdown)
     light = sum(part.light_s for part in pool.breakdown)
     if total > 0:
-        head = f"one pass {g.plain(format_seconds(total))}, {100 * light / total:.0f} % of it light"
+        head = f"one pass {g.plain(format_seconds(total))}, {percent(light / total)} of it light"
         lines.append(Content.styled(head, "$hue-muted").truncate(width))
         lines += time_bars(pool, width, len(pool.breakdown), g)
     return [*lines, *memory_lines(pool.phase, pool.memory, width, g)]
@@ -133,12 +138,15 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     """The cache's way, limits, cost, search, notes and kernels."""
     if plan is None:
         return []
+    from planner.output.words import deployment
+
     lines: list[Content] = []
-    if plan.chosen is not None:
-        bars = limit_lines(plan, plan.chosen, width, g)
+    serving = deployment(plan)
+    if serving is not None:
+        bars = limit_lines(plan, serving, width, g)
         lines += [_heading("Limits", "used", width), *bars, Content("")]
-        lines += _cache(plan, plan.chosen, width, g)
-        lines += [*_expected(plan, width, g), *_cost(plan, plan.chosen, width, g)]
+        lines += _cache(plan, serving, width, g)
+        lines += [*_expected(plan, serving, width, g), *_cost(serving, width)]
     lines += _search(plan, width, g)
     if plan.notes:
         lines.append(_heading("Assumptions", "", width))
@@ -157,39 +165,36 @@ def _facts(rows: list[tuple[str, str]], width: int) -> list[Content]:
 
 def _cache(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """KV bandwidth of a split against the link."""
-    out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
-    link = plan.link_bytes_per_s
-    if not (math.isfinite(out) and math.isfinite(into)):
+    from planner.output.words import transfer
+
+    moved = transfer(plan, serving)
+    if moved is None:
         return []
     rows = [
-        ("out of each prefill GPU", format_si(out, "B/s")),
-        ("into each decode GPU", format_si(into, "B/s")),
+        ("out of each prefill GPU", format_si(moved.out_bytes_per_s, "B/s")),
+        ("into each decode GPU", format_si(moved.in_bytes_per_s, "B/s")),
     ]
-    if math.isfinite(link):
-        share = max(out, into) / link
-        rows.append(("link of one GPU", f"{format_si(link, 'B/s')}, {100 * share:.2g} % used"))
-    rows.append(("added to the first token", g.plain(format_seconds(serving.kv_transfer_s))))
+    if math.isfinite(moved.link_share):
+        link = format_si(moved.link_bytes_per_s, "B/s")
+        rows.append(("link of one GPU", f"{link}, {moved.link_text} used"))
+    rows.append(("added to the first token", g.plain(format_seconds(moved.added_ftl_s))))
     return [_heading("Cache between the pools", "", width), *_facts(rows, width), Content("")]
 
 
-def _expected(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+def _expected(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """How far measurements lie from such predictions."""
-    from planner.output.words import advantage, band_rows, band_source
+    from planner.output.verdict import advantage_sentence
+    from planner.output.words import EXPECTED, band_source, expected
 
-    rows = [(short(name), g.plain(f"{value}, {span}")) for name, value, span in band_rows(plan)]
-    if not rows:
+    items = expected(plan, serving)
+    if not items:
         return []
-    lines = [_heading("To be expected in 4 of 5 cases", "", width), *_facts(rows, width)]
-    found = advantage(plan)
-    if found is not None:
-        low, high = (three_digits(value) for value in found)
-        lines += wrap(f"The chosen way makes {low} to {high} times the other's throughput.", width, "")
-    return [*lines, *wrap(f"From {band_source(plan)}.", width, "$hue-muted"), Content("")]
+    rows = [(item.short, g.plain(f"{item.text}, {item.range_text}")) for item in items]
+    lines = [_heading(EXPECTED, "", width), *_facts(rows, width), *wrap(advantage_sentence(plan), width, "")]
+    return [*lines, *wrap(band_source(plan), width, "$hue-muted"), Content("")]
 
 
-def _cost(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
-    from planner.output.words import money
-
+def _cost(serving: Serving, width: int) -> list[Content]:
     tokens = serving.tokens_per_s_per_gpu * serving.gpus
     per_hour = serving.usd_per_million_tokens * tokens * 3600 / 1e6
     rows = [
@@ -203,11 +208,12 @@ def _cost(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
 
 
 def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:
-    rows = [
-        (f"{PHASES.get(phase, phase)} points", f"{number:,}") for phase, number in plan.design_points.items()
-    ]
-    if plan.chosen is not None:
-        solver = plan.chosen.solver
+    from planner.output.words import deployment
+
+    rows = [(f"{named(phase)} points", f"{number:,}") for phase, number in plan.design_points.items()]
+    serving = deployment(plan)
+    if serving is not None:
+        solver = serving.solver
         rows.append(("optimiser", f"{solver.status}, {g.plain(format_seconds(solver.seconds))}"))
     rows += [(name, g.plain(format_seconds(value))) for name, value in plan.seconds.items()]
     return [_heading("Search", "", width), *_facts(rows, width), Content("")]

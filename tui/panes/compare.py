@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from planner.inputs.fields import FIELDS
+from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, three_digits
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import pins_scene
@@ -81,17 +82,15 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
     """What a pin's plan gives, by name."""
     if pin.plan is None:
         return {name: Cell(g.ellipsis) for name in RESULTS}
-    serving = pin.plan.chosen
+    from planner.output.words import deployment
+
+    serving = deployment(pin.plan)
     if serving is None:
         return {"answer": Cell("infeasible"), **{name: Cell("-") for name in RESULTS[1:]}}
     return dict(zip(RESULTS, _results(pin.plan, serving, g), strict=True))
 
 
 def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
-    from planner.output.words import money
-
-    split = plan.choice == "disaggregated"
-
     def pools(*phases: str) -> Cell:
         named = [f"{p.instances}{g.times}{p.layout.label}" for p in serving.pools if p.phase in phases]
         return Cell(" + ".join(named) or "-")
@@ -104,7 +103,7 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
 
     used = max((pool.memory.used_share for pool in serving.pools), default=math.nan)
     return [
-        Cell("split" if split else "co-located"),
+        Cell(named(plan.choice)),
         pools("prefill"),
         pools("decode", "colocated"),
         number(float(serving.gpus), f"{serving.gpus:,}"),
@@ -115,7 +114,7 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
         seconds(serving.ttl_s),
         number(serving.usd_per_million_tokens, money(serving.usd_per_million_tokens)),
         number(serving.ctx_gen_ratio),
-        number(used, f"{100 * used:.0f} %" if math.isfinite(used) else "-"),
+        number(used, percent(used) if math.isfinite(used) else "-"),
     ]
 
 

@@ -11,6 +11,7 @@ from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from planner.inputs.fields import FIELDS, Field
+from planner.words import LimitState
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import View
@@ -19,7 +20,7 @@ from tui.widgets.knob import Knob
 if TYPE_CHECKING:
     from planner.planning.result import Plan
 
-LIMITS = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}  # field key to the name in planner.output.words
+LIMITS = ("ftl", "ttl", "gpus")  # the fields that are limits
 
 
 class InputsPane(Container):
@@ -86,14 +87,13 @@ class InputsPane(Container):
             self.set_class(edited, "-edited")
 
 
-def limit_use(plan: Plan | None) -> dict[str, tuple[float, str]]:
-    """Used share and state (ok, tight, over) by field key; of an infeasible plan, what stands in the way."""
+def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:
+    """Used share and state by field key; of an infeasible plan, what stands in the way."""
     if plan is None:
         return {}
     if plan.chosen is None:
         relax = plan.infeasible.relax if plan.infeasible else ()
-        return {r.field: (float("nan"), "over") for r in relax if r.field in LIMITS}
-    from planner.output.words import limit_rows
+        return {r.field: (float("nan"), "missed") for r in relax if r.field in LIMITS}
+    from planner.output.words import deployment, limits
 
-    rows = {name: (share, state) for name, _, share, state in limit_rows(plan, plan.chosen)}
-    return {key: rows[name] for key, name in LIMITS.items() if name in rows}
+    return {use.key: (use.share, use.state) for use in limits(plan, deployment(plan) or plan.chosen)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from tui.glyphs import Glyphs, bar
+from tui.glyphs import Glyphs, bar, limit_mark
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 def limit_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """`TTL  3.8 ms of 2 ms  ████████  190% ✗`: a serving against the limits of a plan's scenario."""
-    from planner.output.words import limit_rows
+    from planner.output.words import limits
 
-    marks = {"ok": (g.ok, "$hue-good"), "tight": (g.tight, "$hue-tight"), "over": (g.bad, "$hue-bad")}
-    rows = [(name, g.plain(shown), used, state) for name, shown, used, state in limit_rows(plan, serving)]
-    size = max((len(shown) for _, shown, _, _ in rows), default=0)
+    uses = limits(plan, serving)
+    shown = [g.plain(use.text) for use in uses]
+    size = max(map(len, shown), default=0)
     room = max(width - 5 - size - 1 - 8, 1)
     lines = []
-    for name, shown, used, state in rows:
-        mark, hue = marks[state]
-        filled = bar(used, room, g)
+    for use, text in zip(uses, shown, strict=True):
+        mark, hue = limit_mark(use.state, g)
+        filled = bar(use.share, room, g)
         lines.append(
             Content.assemble(
-                (f"{name:<5}", "$hue-muted"),
-                f"{shown:<{size}} ",
+                (f"{use.name:<5}", "$hue-muted"),
+                f"{text:<{size}} ",
                 (filled, hue),
-                (" " * (room - len(filled)) + g.plain(f"{_share(used):>6} "), "$hue-muted"),
+                (" " * (room - len(filled)) + g.plain(f"{_share(use.share):>6} "), "$hue-muted"),
                 (mark, hue),
             ).truncate(width)
         )

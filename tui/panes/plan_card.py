@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -13,11 +13,13 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from planner.output.spelling import money, named
 from planner.units import format_seconds, format_si, format_tokens, three_digits
-from tui.glyphs import UNICODE, Glyphs
+from planner.words import LimitState
+from tui.glyphs import UNICODE, Glyphs, limit_mark
 from tui.help_texts import page
 from tui.panes.why_not import LETTERS, FixList, closest_miss, line, why_not
-from tui.panes.words import deployment, flow, span, wrap
+from tui.panes.words import flow, layouts, span, wrap
 from tui.state import View
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class PlanCard(Vertical, can_focus=True):
         """
     ## The plan
 
-    What to deploy: a row for each pool, what they give together, and the way not taken below.
+    What to deploy: a row for each pool, what they give, and the way not taken below.
     """,
         "plan",
     )
@@ -160,94 +162,59 @@ class PlanCard(Vertical, can_focus=True):
 
 def found(plan: Plan, g: Glyphs) -> str:
     """What the optimiser says of its answer, and what holds the plan back."""
-    if plan.chosen is None:
-        return ""
-    solver = plan.chosen.solver
-    if solver.status == "optimal":
-        text = "optimal"
-    else:
-        text = (
-            f"best so far, gap {three_digits(100 * solver.gap)} %"
-            if math.isfinite(solver.gap)
-            else "best so far"
-        )
-    from planner.output.words import limit_rows
+    from planner.output.words import deployment, limits, optimality
 
-    tight = [name for name, _, used, _ in limit_rows(plan, plan.chosen) if used >= 0.95]
-    return f"{text} {g.dot} binding: {', '.join(tight)}" if tight else text
+    serving = deployment(plan)
+    if serving is None:
+        return ""
+    binding = ", ".join(use.name for use in limits(plan, serving) if use.binds)
+    text = optimality(serving)
+    return f"{text} {g.dot} binding: {binding}" if binding else text
 
 
 def headline(plan: Plan, width: int, g: Glyphs) -> str:
-    """The answer in a few words: split or not, and what it brings."""
-    from planner.output.words import advantage, gain, money
+    """The longest form of the answer that fits."""
+    from planner.output.verdict import verdict
 
-    chosen, limits = plan.chosen, plan.scenario.limits
-    assert chosen is not None
-    split = plan.choice == "disaggregated"
-    verdict = "Split" if split else "Do not split"
-    other, name = (plan.colocated, "co-located") if split else (plan.disaggregated, "a split")
-    if other is None:
-        return f"{verdict}: {name} cannot meet these limits"
-    sure = ""
-    if (found := advantage(plan)) is not None:
-        sure = ", beyond the error" if found[0] > 1 else ", within the error"
-    goal = plan.scenario.goal
-    if goal == "fewest-gpus" and chosen.gpus == other.gpus:
-        return f"{verdict}: {chosen.gpus:,} GPUs, the same as {name}"
-    if goal == "fewest-gpus":
-        texts = [
-            f"{verdict}: {chosen.gpus:,} GPUs, {name} needs {other.gpus:,}{sure}",
-            f"{verdict}: {chosen.gpus:,} GPUs against {other.gpus:,}{sure}",
-        ]
-        return next((text for text in texts if len(text) <= width), texts[-1])
-    if goal == "cost":
-        mine, theirs = money(chosen.usd_per_million_tokens), money(other.usd_per_million_tokens)
-        texts = [
-            f"{verdict}: ${mine} per million tokens, {name} ${theirs}{sure}",
-            f"{verdict}: ${mine}/Mtok against ${theirs}{sure}",
-        ]
-        return next((text for text in texts if len(text) <= width), texts[-1])
-    ratio = gain(plan, chosen, other)
-    at = g.plain(f" at TTL {g.at_most} {format_seconds(limits.ttl_s)}")
-    if abs(ratio - 1) < 0.005:
-        return f"{verdict}: the same throughput as {name}"
-    texts = [f"{verdict}: {ratio:.2f}{g.times} {the}{name}{sure}" for the in ("the throughput of ", "")]
-    return next((text for text in (texts[0] + at, *texts) if len(text) <= width), texts[1])
+    answer = verdict(plan)
+    assert answer is not None
+    texts = [g.plain(text) for text in answer.headlines]
+    return next((text for text in texts if len(text) <= width), texts[-1])
 
 
 def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Content]:
     """The lines of the card; `brief` where there are few."""
-    assert plan.chosen is not None
+    from planner.output import words
+
+    serving = words.deployment(plan)
+    assert serving is not None
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
-    table, dropped = pool_table(plan, plan.chosen, width, g)
+    table, dropped = pool_table(plan, serving, width, g)
     lines += table
-    lines += flow(totals(plan, plan.chosen, g, dropped, brief=brief), width, g)
+    lines += flow(totals(plan, serving, g, dropped, brief=brief), width, g)
     other = plan.colocated if plan.choice == "disaggregated" else plan.disaggregated
     if other is not None:
         lines += alternative(other, width, g)
-    if plan.mix is not None and (plan.scenario.mix or plan.mix.gain >= 0.001):
-        pools = " + ".join(deployment(plan.mix.serving, g))
-        lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * plan.mix.gain:+.1f} %)"))
+    mix = words.mix_offer(plan)
+    if mix is not None:
+        pools = " + ".join(layouts(mix.serving, g))
+        lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * mix.gain:+.1f} %)"))
     return lines
 
 
 def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
     """One row of the table of pools."""
-    limits, band = plan.scenario.limits, plan.bands.get(plan.choice)
-    if math.isfinite(pool.ttl_s):
-        latency, limit, factors = pool.ttl_s, limits.ttl_s, band.ttl if band else None
-    else:
-        latency, limit, factors = pool.ftl_s, limits.ftl_s, band.ftl if band else None
-    used = latency / limit
-    mark = g.bad if used > 1 + 1e-6 else g.tight if used >= 0.9 else g.ok
+    from planner.output.words import pool_limit
+
+    use = pool_limit(plan, pool)
     return {
         "": {"colocated": "co-loc."}.get(pool.phase, pool.phase),
         "pool": f"{pool.instances}{g.times}{pool.layout.label}",
         "GPUs": f"{pool.gpus:,}",
         "batch": f"{pool.batch:,}",
         "chunk": format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",
-        "latency": f"{g.plain(format_seconds(latency))} {mark}",
-        RANGE: g.plain(span(*(latency * f for f in factors), seconds=True)) if factors else "",
+        "latency": f"{g.plain(format_seconds(use.value))} {limit_mark(use.state, g)[0]}",
+        RANGE: g.plain(span(*use.range, seconds=True)) if use.range else "",
         "busy": f"{100 * pool.utilisation:.0f}%",
         "mem": f"{100 * pool.memory.used_share:.0f}%",
     }
@@ -275,6 +242,7 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     def padded(column: str, text: str) -> str:
         return f"{text:{'<' if column in ('', 'pool') else '>'}{sizes[column]}}"
 
+    hues = dict(limit_mark(state, g) for state in get_args(LimitState))
     header = gap.join(padded(column, column) for column in columns)
     body = []
     for row, pool in zip(rows, serving.pools, strict=True):
@@ -284,29 +252,26 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
         for column in columns:
             text = padded(column, row[column])
             if column == "latency":
-                parts += [(text[:-1], ""), (text[-1], mark_hues(g)[text[-1]]), (gap, "")]
+                parts += [(text[:-1], ""), (text[-1], hues[text[-1]]), (gap, "")]
             else:
                 parts += [(text, styles.get(column, "")), (gap, "")]
         body.append(Content.assemble(*parts[:-1]).truncate(width))
     return [Content.styled(header, "$hue-muted").truncate(width), *body], dropped
 
 
-def mark_hues(g: Glyphs) -> dict[str, str]:
-    """The colour of each mark of a limit."""
-    return {g.ok: "$hue-good", g.tight: "$hue-tight", g.bad: "$hue-bad"}
-
-
 def totals(
     plan: Plan, serving: Serving, g: Glyphs, more: Iterable[str] = (), *, brief: bool = False
 ) -> list[tuple[str, str]]:
     """What the serving brings, as (number, unit) phrases in order of need."""
-    from planner.output.words import money
+    from planner.output.words import expected, transfer
 
-    band = plan.bands.get(plan.choice)
-    per_gpu = serving.tokens_per_s_per_gpu
-    within = g.plain(f" ({span(*(per_gpu * f for f in band.throughput))})") if band else ""
+    ranges = {item.short: item.range for item in expected(plan, serving)}
+
+    def within(short: str) -> str:
+        return f" ({span(*ranges[short], seconds=short == 'FTL')})" if short in ranges else ""
+
     phrases = [
-        (three_digits(per_gpu), f"tok/s/GPU{within}"),
+        (three_digits(serving.tokens_per_s_per_gpu), g.plain(f"tok/s/GPU{within('tok/s/GPU')}")),
         (three_digits(serving.tokens_per_s_per_user), "tok/s/user"),
         (three_digits(serving.requests_per_s), "req/s"),
         (f"${money(serving.usd_per_million_tokens)}", "/Mtok"),
@@ -314,12 +279,11 @@ def totals(
     if math.isfinite(serving.ctx_gen_ratio):
         phrases.append(("", f"ctx:gen {three_digits(serving.ctx_gen_ratio)}"))
     else:  # one pool, whose row has its TTL
-        within = f" ({span(*(serving.ftl_s * f for f in band.ftl), seconds=True)})" if band else ""
-        phrases.append(("", g.plain(f"FTL {format_seconds(serving.ftl_s)}{within}")))
+        phrases.append(("", g.plain(f"FTL {format_seconds(serving.ftl_s)}{within('FTL')}")))
     phrases += [("", phrase) for phrase in more]
-    out, into = serving.kv_egress_bytes_per_s_per_gpu, serving.kv_ingress_bytes_per_s_per_gpu
-    if math.isfinite(out) and math.isfinite(into):
-        sent, received = format_si(out, "B/s"), format_si(into, "B/s")
+    moved = transfer(plan, serving)
+    if moved is not None:
+        sent, received = format_si(moved.out_bytes_per_s, "B/s"), format_si(moved.in_bytes_per_s, "B/s")
         text = f"KV {shared_unit([sent, received])}" if brief else f"KV {sent} out, {received} in per GPU"
         phrases.append(("", text))
     return phrases
@@ -341,10 +305,11 @@ def shared_unit(values: Sequence[str]) -> str:
 def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
     """The way not taken, on one line."""
     colocated = all(pool.phase == "colocated" for pool in other.pools)
-    name, hue = ("co-located", "$hue-coloc") if colocated else ("split", "$hue-split")
+    name = named("colocated" if colocated else "disaggregated")
+    hue = "$hue-coloc" if colocated else "$hue-split"
     glyph = g.colocated if colocated else g.split
     rate = f"{three_digits(other.tokens_per_s_per_gpu)} tok/s/GPU"
-    text = f" {' + '.join(deployment(other, g))} {g.dot} {rate}"
+    text = f" {' + '.join(layouts(other, g))} {g.dot} {rate}"
     more = f" {g.dot} {three_digits(other.tokens_per_s_per_user)} tok/s/user"
     if len(glyph) + 1 + len(name) + len(text) + len(more) <= width:
         text += more

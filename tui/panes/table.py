@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widget import Widget
 
+from planner.output.spelling import money
 from planner.units import format_seconds, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
@@ -140,8 +141,6 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
 
 
 def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
-    from planner.output.words import money
-
     ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
     values = (
         kind,

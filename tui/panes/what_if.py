@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from planner.inputs import fields
+from planner.output.spelling import named
 from planner.units import three_digits
 from tui.charts.curve_chart import CurveChart
 from tui.glyphs import UNICODE, Glyphs
@@ -353,7 +354,7 @@ def sentence(effect: Effect, findings: Findings, g: Glyphs) -> Content:
     measure = yardstick(findings.base.scenario)
     parts = [percent(effect.gain, g), f"{three_digits(effect.value)} {measure.unit}"]
     if effect.choice != findings.base.choice:
-        parts.append("split" if effect.choice == "disaggregated" else "co-located")
+        parts.append(named(effect.choice))
     if math.isfinite(effect.ctx_gen_ratio):
         parts.append(f"ctx:gen {three_digits(effect.ctx_gen_ratio)}")
     return Content.assemble((head, "bold"), ", ".join(parts))

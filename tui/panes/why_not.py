@@ -9,17 +9,17 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList
 
+from planner.output.spelling import named
 from planner.units import three_digits
 from tui.glyphs import Glyphs, bar
 from tui.panes.limits import limit_lines
-from tui.panes.words import deployment, wrap
+from tui.panes.words import layouts, wrap
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Relaxation
     from planner.planning.what_if import Miss
 
 
-NAMES = {"ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}
 LETTERS = "ABCDEFGH"  # the keys that apply a fix; all lower-case ones have a meaning of their own
 
 
@@ -61,7 +61,7 @@ def why_not(
     for limit, points, sentence in plan.infeasible.reasons:
         filled = bar(points / total, room, g) if total else ""
         share = f"{100 * points / total:>3.0f}%" if total else ""
-        head = f"{g.bad} {NAMES.get(limit, limit):<{size}} "
+        head = f"{g.bad} {named(limit):<{size}} "
         gap = " " * (room - len(filled)) if total else ""
         first, *rest = wrap(g.plain(sentence), max(width - len(head) - room - 6, 16), "")
         lines.append(
@@ -88,7 +88,7 @@ def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) ->
     near = miss.plan.chosen if miss is not None else None
     if plan is None or plan.infeasible is None or near is None:
         return []
-    head = Content.assemble(("Closest miss: ", "bold"), " + ".join(deployment(near, g)))
+    head = Content.assemble(("Closest miss: ", "bold"), " + ".join(layouts(near, g)))
     lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
     wanted = plan.scenario.traffic.requests_per_s
     if plan.scenario.goal != "throughput" and wanted and near.requests_per_s < wanted * (1 - 1e-9):

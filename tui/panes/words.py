@@ -14,18 +14,6 @@ if TYPE_CHECKING:
     from planner.planning.result import Serving
 
 
-PHASES = {"colocated": "co-located"}  # as they are written, where that differs from their names
-
-
-def short(name: str) -> str:
-    """The name of a number in a report, in its shortest form.
-
-    >>> short("token to token (TTL)"), short("tokens/s per GPU")
-    ('TTL', 'tok/s/GPU')
-    """
-    return name.partition("(")[2].rstrip(")") or name.replace("tokens/s per ", "tok/s/")
-
-
 def wrap(text: str, width: int, style: str) -> list[Content]:
     """Words over as many lines as they need."""
     lines, line = [], ""
@@ -57,8 +45,8 @@ def flow(phrases: Sequence[tuple[str, str]], width: int, g: Glyphs) -> list[Cont
     return [*lines, Content.assemble(*line)] if line else lines
 
 
-def deployment(serving: Serving, g: Glyphs) -> list[str]:
-    """Its pools, instances times layout."""
+def layouts(serving: Serving, g: Glyphs) -> list[str]:
+    """The pools of a serving, instances times layout."""
     return [f"{pool.instances}{g.times}{pool.layout.label}" for pool in serving.pools]
 
 

@@ -17,7 +17,8 @@ from textual.widget import Widget
 
 from planner.errors import InputError
 from planner.inputs.fields import Field, Names
-from tui.glyphs import UNICODE, Glyphs
+from planner.words import LimitState
+from tui.glyphs import UNICODE, Glyphs, limit_mark
 from tui.state import spelled
 from tui.widgets.line_edit import LineEdit
 
@@ -46,7 +47,7 @@ class Knob(Widget, can_focus=True):
 
     value: reactive[Any] = reactive(None)
     base: reactive[Any] = reactive(None)
-    used: reactive[tuple[float, str] | None] = reactive(None)  # share of the limit; ok, tight or over
+    used: reactive[tuple[float, LimitState] | None] = reactive(None)  # share of the limit, and how it stands
     problem: reactive[str] = reactive("")
     stale: reactive[bool] = reactive(False)
     line: reactive[LineEdit | None] = reactive(None)
@@ -306,9 +307,7 @@ class Knob(Widget, can_focus=True):
             mark, mark_style = g.bad, "$hue-bad bold"
         elif self.used is not None:
             portion, state = self.used
-            mark, hue = {"ok": (g.ok, "$hue-good"), "tight": (g.tight, "$hue-tight")}.get(
-                state, (g.bad, "$hue-bad")
-            )
+            mark, hue = limit_mark(state, g)
             mark_style = "$hue-muted" if self.stale else hue
             share = f"{100 * portion:.0f}%" if portion == portion else ""
         tail = f" {share} {mark}" if share else (f" {mark}" if mark else "")

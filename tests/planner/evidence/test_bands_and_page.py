@@ -15,7 +15,7 @@ from planner.evidence.calibrate import engines, left_out
 from planner.evidence.page.write import write
 from planner.inputs import catalog
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.output import data, words
+from planner.output import data, verdict, words
 from planner.output import text as report
 from planner.planning import bands as accuracy
 from planner.planning.plan import plan
@@ -105,36 +105,38 @@ def test_a_plan_carries_its_bands_everywhere(planned: Plan) -> None:
     assert document["bands"]["share"] == accuracy.SHARE
     text = report.to_text(planned)
     assert "4 of 5 cases" in text and "measured runs" in text
-    assert words.band_text(planned).startswith("80 % between: FTL ")
+    assert planned.chosen is not None
+    assert [item.short for item in words.expected(planned, planned.chosen)] == ["FTL", "TTL", "tok/s/GPU"]
 
 
 def test_the_answer_says_whether_the_advantage_exceeds_the_error(planned: Plan) -> None:
-    found = words.advantage(planned)
+    found = verdict.advantage(planned)
     assert found is not None and found[0] < found[1]
-    said = words.answer_sentence(planned)
+    said = verdict.answer_sentence(planned)
     assert ("beyond the error" if found[0] > 1 else "within the error") in said
     sure = dict.fromkeys(
         accuracy.MODES,
         accuracy.Band(ftl=(1, 1), ttl=(1, 1), throughput=(1, 1), level="both", rows=9),
     )
-    assert "beyond the error" in words.answer_sentence(dataclasses.replace(planned, bands=sure))
+    assert "beyond the error" in verdict.answer_sentence(dataclasses.replace(planned, bands=sure))
 
 
 def test_fewer_gpus_for_the_same_rate_are_an_advantage_too() -> None:
     traffic = dataclasses.replace(SCENARIO.traffic, requests_per_s=4.0)
     found = plan(dataclasses.replace(SCENARIO, traffic=traffic, goal="fewest-gpus"), PRESETS)
-    low, high = words.advantage(found) or (0.0, 0.0)
-    split, together = found.disaggregated, found.colocated
-    assert split is not None and together is not None
-    chosen, other = (split, together) if found.choice == "disaggregated" else (together, split)
+    low, high = verdict.advantage(found) or (0.0, 0.0)
+    split, colocated = found.disaggregated, found.colocated
+    assert split is not None and colocated is not None
+    chosen, other = (split, colocated) if found.choice == "disaggregated" else (colocated, split)
     assert low < chosen.tokens_per_s_per_gpu / other.tokens_per_s_per_gpu < high
     assert "throughput per GPU" in report.to_text(found)
 
 
 def test_without_measurements_nothing_is_claimed(planned: Plan, tmp_path: Path) -> None:
     bare = dataclasses.replace(planned, bands={})
-    assert words.band_text(bare) == "" and words.advantage(bare) is None
-    assert "error" not in words.answer_sentence(bare)
+    assert bare.chosen is not None and words.expected(bare, bare.chosen) == []
+    assert words.band_source(bare) == "" and verdict.advantage(bare) is None
+    assert "error" not in verdict.answer_sentence(bare)
     assert "ftl_s_band" not in data.to_json(bare) and "4 of 5" not in report.to_text(bare)
     assert accuracy.load(tmp_path / "none.toml") == {}
     assert accuracy.bands(prepare(SCENARIO, PRESETS), {}) == {}

@@ -13,16 +13,12 @@ import pytest
 
 from planner.inputs.fields import FIELDS
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.output.text import answer_sentence, to_csv, to_dict, to_json, to_markdown, to_text
-from planner.output.words import (
-    binding_pool,
-    comparison_rows,
-    deployment,
-    frontier_rows,
-    gain,
-    limit_rows,
-    scenario_line,
-)
+from planner.output.data import to_csv, to_dict, to_json
+from planner.output.markdown import to_markdown
+from planner.output.tables import comparison_rows, frontier_rows, scenario_line
+from planner.output.text import to_text
+from planner.output.verdict import answer_sentence, gain, verdict
+from planner.output.words import ALIKE, TIGHT, binding_pool, deployment, limits, mix_offer, pool_limit
 from planner.planning.result import (
     Frontier,
     Infeasible,
@@ -193,13 +189,13 @@ def test_json_has_the_keys_of_the_contract(split_plan: Plan) -> None:
 
 
 def test_json_colocated_reads_flat_and_as_a_pool(split_plan: Plan) -> None:
-    together = to_dict(split_plan)["colocated"]
-    assert together["layout"]["label"] == together["pool"]["layout"]["label"] == "TP8"
+    colocated = to_dict(split_plan)["colocated"]
+    assert colocated["layout"]["label"] == colocated["pool"]["layout"]["label"] == "TP8"
     assert {"chunk_tokens", "batch", "gpus_per_instance", "instances", "mode", "ftl_s", "ttl_s"} <= set(
-        together
+        colocated
     )
-    assert together["tokens_per_s_per_gpu"] == 900.0
-    assert together["ctx_gen_ratio"] is None
+    assert colocated["tokens_per_s_per_gpu"] == 900.0
+    assert colocated["ctx_gen_ratio"] is None
 
 
 def test_json_scenario_is_the_fields_in_si_units(split_plan: Plan) -> None:
@@ -262,7 +258,7 @@ def test_answer_compares_totals_under_a_budget_and_per_gpu_without_one(split_pla
     ("changes", "expected"),
     [
         ({"colocated": None}, "co-located serving cannot meet the limits"),
-        ({"choice": "colocated", "disaggregated": None}, "Keep prefill and decode together"),
+        ({"choice": "colocated", "disaggregated": None}, "Do not split prefill from decode"),
         ({"colocated": serving(pool("colocated"), per_gpu=1210.0)}, "the same as co-located serving"),
         ({"colocated": serving(pool("colocated"), per_gpu=400.0)}, "3.02 times as much as"),
     ],
@@ -289,13 +285,45 @@ def test_answer_follows_the_goal(split_plan: Plan, goal: str, other: dict, expec
     assert answer_sentence(plan).endswith(expected)
 
 
-def test_limits_say_ok_tight_or_over(split_plan: Plan) -> None:
+def test_limits_are_ok_tight_or_missed(split_plan: Plan) -> None:
     ours = split_plan.disaggregated
     assert ours is not None
-    states = {name: state for name, _, _, state in limit_rows(split_plan, ours)}
+    states = {use.name: use.state for use in limits(split_plan, ours)}
     assert states == {"FTL": "ok", "TTL": "tight", "GPUs": "ok"}
     late = dataclasses.replace(ours, ttl_s=0.021)
-    assert limit_rows(split_plan, late)[1][3] == "over"
+    assert limits(split_plan, late)[1].state == "missed"
+
+
+def test_tight_has_one_threshold_for_reports_pools_and_what_binds(split_plan: Plan) -> None:
+    ours = split_plan.disaggregated
+    assert ours is not None
+    for share, tight in ((TIGHT, True), (TIGHT - 0.01, False)):
+        at = dataclasses.replace(ours, ttl_s=share * split_plan.scenario.limits.ttl_s)
+        use = limits(split_plan, at)[1]
+        assert (use.state == "tight", use.binds) == (tight, tight)
+        slow = dataclasses.replace(ours.decode, ttl_s=at.ttl_s)
+        assert pool_limit(split_plan, slow).state == use.state
+    fleet = limits(split_plan, ours)[2]
+    assert (fleet.state, fleet.binds, fleet.text) == ("ok", True, "64 of 64")
+
+
+def test_a_tie_has_one_threshold_for_sentence_headline_and_mix(split_plan: Plan) -> None:
+    for factor, tie in ((1 - 0.9 * ALIKE, True), (1 - 1.1 * ALIKE, False)):
+        near = dataclasses.replace(split_plan, colocated=serving(pool("colocated"), per_gpu=1210.0 * factor))
+        answer = verdict(near)
+        assert answer is not None and answer.tie == tie
+        assert ("the same as" in answer.sentence) == ("the same throughput" in answer.headlines[0]) == tie
+    mixed = serving(pool("prefill"), pool("decode"))
+    for share in (0.9, 1.1):
+        offered = dataclasses.replace(split_plan, mix=Mix(serving=mixed, gain=share * ALIKE))
+        assert (mix_offer(offered) is None) == (share < 1)
+        assert ("Mixed layouts" in to_text(offered)) == (share > 1)
+
+
+def test_a_pool_answers_for_the_latency_that_it_makes(split_plan: Plan) -> None:
+    ours = split_plan.disaggregated
+    assert ours is not None
+    assert [pool_limit(split_plan, part).key for part in ours.pools] == ["ftl", "ttl"]
 
 
 def test_binding_pool_is_the_busiest_and_decode_on_a_tie() -> None:
@@ -318,7 +346,7 @@ def test_frontier_rows_take_the_best_point_at_each_interactivity(split_plan: Pla
 
 
 def test_text_starts_with_the_answer_and_fits_80_columns(split_plan: Plan) -> None:
-    text = to_text(split_plan, link_bytes_per_s=5e10)
+    text = to_text(dataclasses.replace(split_plan, link_bytes_per_s=5e10))
     assert " ".join(text.split()).startswith(answer_sentence(split_plan))
     assert max(map(len, text.splitlines())) <= 80
     for phrase in (
@@ -343,7 +371,7 @@ def test_text_can_be_plain_ascii(split_plan: Plan) -> None:
 def test_text_of_an_infeasible_plan_says_why_and_what_helps(no_plan: Plan) -> None:
     text = to_text(no_plan)
     assert text.startswith("No plan meets the limits. It takes ttl 5 ms -> 7.3 ms.")
-    assert "ttl 56 miss TTL 5 ms (best 7 ms)" in " ".join(text.split())
+    assert "TTL 56 miss TTL 5 ms (best 7 ms)" in " ".join(text.split())
 
 
 def test_text_tells_a_bounded_answer_from_a_proven_one(split_plan: Plan) -> None:
@@ -365,7 +393,7 @@ def test_markdown_has_the_pools_and_the_comparison(split_plan: Plan) -> None:
 
 def test_comparison_leaves_a_gap_where_a_way_is_missing(split_plan: Plan) -> None:
     rows = comparison_rows(dataclasses.replace(split_plan, colocated=None))
-    assert rows and all(together in ("", "-") for _, _, together in rows)
+    assert rows and all(cell in ("", "-") for _, _, cell in rows)
     assert comparison_rows(split_plan)[0] == ("", "3 × TP8", "3 × TP8")
 
 

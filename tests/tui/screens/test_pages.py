@@ -593,7 +593,7 @@ async def test_an_infeasible_scenario_shows_counts_and_the_closest_miss(pages: P
     for tab in ("table", "what-if", "breakdown"):
         await pages.open(tab)
         await pages.pilot.pause()
-    assert "Nothing meets the limits" in pages.shown("#pools")
+    assert "No plan meets the limits" in pages.shown("#pools")
     pages.main.take(fakes.SCENARIO)
     await pages.settled()
     await pages.open("plan")

@@ -1,0 +1,63 @@
+"""How numbers and names are written, wherever a plan is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.units import three_digits
+
+if TYPE_CHECKING:
+    from planner.planning.result import PoolPlan
+
+_PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
+_NAMES = {"colocated": "co-located", "disaggregated": "split", "ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}
+
+
+def named(key: str) -> str:
+    """A phase, a way of serving or a limit as people write it.
+
+    >>> named("colocated"), named("disaggregated"), named("ttl"), named("prefill")
+    ('co-located', 'split', 'TTL', 'prefill')
+    """
+    return _NAMES.get(key, key)
+
+
+def instances(pool: PoolPlan) -> str:
+    """`3 × TP8`: how many of which layout."""
+    return f"{pool.instances:,} × {pool.layout.label}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> count(1, "GPU"), count(1024, "GPU")
+    ('1 GPU', '1,024 GPUs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float) -> str:
+    """A share in whole per cent.
+
+    >>> percent(0.974)
+    '97 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
+def money(usd: float) -> str:
+    """Dollars with cents, or three digits where cents would say nothing.
+
+    >>> money(0.5), money(0.0123), money(12345.6)
+    ('0.50', '0.0123', '12,300')
+    """
+    return f"{usd:.2f}" if 0.1 <= usd < 1000 else three_digits(usd)
+
+
+def ascii_only(text: str) -> str:
+    """The text in ASCII, for terminals and files that take no more.
+
+    >>> ascii_only("2 × TP8, TTL ≤ 3 µs")
+    '2 x TP8, TTL <= 3 us'
+    """
+    return text.translate(_PLAIN).encode("ascii", "replace").decode()

@@ -1,0 +1,99 @@
+"""Small tables that more than one report shows: limits, the two ways, the frontiers in a few rows."""
+
+from __future__ import annotations
+
+import math
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from planner.inputs.fields import BY_KEY
+from planner.output.spelling import instances, money, named, percent
+from planner.output.words import limits
+from planner.units import format_seconds, format_si, three_digits
+
+if TYPE_CHECKING:
+    from planner.inputs.scenario import Scenario
+    from planner.planning.result import Frontier, Plan, PoolPlan, Serving
+
+
+def scenario_line(scenario: Scenario) -> str:
+    """The question in one line: workload, limits, fleet, and what else differs from the defaults."""
+    parts = [f"{scenario.model} on {scenario.system} with {scenario.engine}"]
+    for key, sign, unit in (
+        ("isl", " ", ""),
+        ("osl", " ", ""),
+        ("ftl", " ≤ ", ""),
+        ("ttl", " ≤ ", ""),
+        ("gpus", " ≤ ", ""),
+        ("rate", " ", " req/s"),
+    ):
+        field = BY_KEY[key]
+        if (value := field.get(scenario)) is not None:
+            parts.append(f"{field.label}{sign}{field.format(value)}{unit}")
+    default = type(scenario)()
+    for key in ("weights", "kv", "mtp", "instance-gpus", "price", "goal", "headroom", "mix", "mla-cache"):
+        field = BY_KEY[key]
+        if (value := field.get(scenario)) != field.get(default):
+            parts.append(f"{field.label} {field.format(value)}")
+    return ", ".join(parts)
+
+
+def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
+    """The two ways side by side: name, split, co-located ("-" where there is none)."""
+    ways = (plan.disaggregated, plan.colocated)
+    layouts = [[instances(pool) for pool in serving.pools] if serving else [] for serving in ways]
+    pools = [("", a, b) for a, b in zip_longest(*layouts, fillvalue="")]
+    facts = [_facts(serving) if serving else {} for serving in ways]
+    rows = [(name, facts[0].get(name, "-"), facts[1].get(name, "-")) for name in facts[0] or facts[1]]
+    return pools + rows
+
+
+def _facts(serving: Serving) -> dict[str, str]:
+    return {
+        "GPUs": f"{serving.gpus:,}",
+        "requests/s": three_digits(serving.requests_per_s),
+        "output tokens/s": three_digits(serving.tokens_per_s_per_gpu * serving.gpus),
+        "tokens/s per GPU": three_digits(serving.tokens_per_s_per_gpu),
+        "tokens/s per user": three_digits(serving.tokens_per_s_per_user),
+        "first token (FTL)": format_seconds(serving.ftl_s),
+        "token to token (TTL)": format_seconds(serving.ttl_s),
+        "$ per million tokens": money(serving.usd_per_million_tokens),
+        "power": format_si(serving.watts, "W"),
+    }
+
+
+def frontier_rows(plan: Plan, rows: int = 9) -> list[tuple[float, int | None, int | None]]:
+    """A few interactivities and the best point of each frontier there.
+
+    Each row: tokens/s per user, then the index in the split and in the co-located frontier of the
+    best point that gives a user at least that (None where no point does). The interactivities are
+    those of real points, even on a log scale, and the one that the TTL limit asks for.
+    """
+    fronts = (plan.frontier_disaggregated, plan.frontier_colocated)
+    marks = sorted({x for front in fronts for x in front.tokens_per_s_per_user.tolist() if x > 0})
+    if not marks:
+        return []
+    low, high = math.log(marks[0]), math.log(marks[-1])
+    wanted = [low + (high - low) * i / max(rows - 1, 1) for i in range(rows)]
+    picked = {min(marks, key=lambda mark: abs(math.log(mark) - w)) for w in wanted}
+    limit = 1 / plan.scenario.limits.ttl_s
+    if marks[0] <= limit <= marks[-1]:
+        picked.add(limit)
+    return [(x, _at_least(fronts[0], x), _at_least(fronts[1], x)) for x in sorted(picked)]
+
+
+def _at_least(front: Frontier, x: float) -> int | None:
+    """Index of the best point at interactivity `x` or more (x ascends, y descends)."""
+    users = front.tokens_per_s_per_user.tolist()
+    return next((i for i, value in enumerate(users) if value >= x * (1 - 1e-9)), None)
+
+
+def limit_rows(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]]:
+    """Each limit: name, value of limit, used share, and ok, tight or missed."""
+    return [(use.name, use.text, f"{percent(use.share)} used", use.state) for use in limits(plan, serving)]
+
+
+def latencies(pool: PoolPlan) -> str:
+    """`FTL 1.2 s, TTL 18 ms`: those that a pool has."""
+    each = (("ftl", pool.ftl_s), ("ttl", pool.ttl_s))
+    return ", ".join(f"{named(key)} {format_seconds(s)}" for key, s in each if math.isfinite(s)) or "-"

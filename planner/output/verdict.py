@@ -1,0 +1,173 @@
+"""The answer in words: which way to serve, by how much it beats the other, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from planner.output.spelling import count, money, percent
+from planner.output.words import ALIKE, deployment
+from planner.planning.bands import Range, compare
+from planner.units import format_seconds, three_digits
+
+if TYPE_CHECKING:
+    from planner.planning.result import Plan, Serving
+
+NO_PLAN = "No plan meets the limits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Which way to serve, and by how much it beats the other in what the goal counts."""
+
+    split: bool
+    goal: str
+    serving: Serving  # what to deploy
+    other: Serving | None  # the other way; None where it cannot meet the limits
+    ratio: float  # to the other way: of output tokens/s, GPUs or money; nan without it
+    sure: bool | None  # better beyond the error of the predictions; None: a tie, or nothing was measured
+    requests_per_s: float | None  # that were asked for
+    ttl_limit_s: float
+
+    @property
+    def tie(self) -> bool:
+        """Whether there is nothing between the two ways."""
+        return abs(self.ratio - 1) < ALIKE
+
+    @property
+    def sentence(self) -> str:
+        """The answer in full, for a report."""
+        name = "co-located serving" if self.split else "a split"
+        return f"{self._way} prefill from decode: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}."
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The answer in a few words, for a narrow place: the longest first."""
+        name, serving, other = "co-located" if self.split else "a split", self.serving, self.other
+        sure = self._sure(", ")
+        if other is None:
+            return (f"{self._way}: {name} cannot meet these limits",)
+        if self.goal == "fewest-gpus":
+            mine = f"{self._way}: {serving.gpus:,} GPUs"
+            if self.tie:
+                return (f"{mine}, the same as {name}",)
+            return (f"{mine}, {name} needs {other.gpus:,}{sure}", f"{mine} against {other.gpus:,}{sure}")
+        if self.goal == "cost":
+            mine, theirs = money(serving.usd_per_million_tokens), money(other.usd_per_million_tokens)
+            if self.tie:
+                return (f"{self._way}: ${mine} per million tokens, the same as {name}",)
+            return (
+                f"{self._way}: ${mine} per million tokens, {name} ${theirs}{sure}",
+                f"{self._way}: ${mine}/Mtok against ${theirs}{sure}",
+            )
+        if self.tie:
+            return (f"{self._way}: the same throughput as {name}",)
+        mine = f"{self._way}: {self.ratio:.2f}×"
+        full = f"{mine} the throughput of {name}{sure}"
+        return f"{full} at TTL ≤ {format_seconds(self.ttl_limit_s)}", full, f"{mine} {name}{sure}"
+
+    @property
+    def _way(self) -> str:
+        return "Split" if self.split else "Do not split"
+
+    @property
+    def _yield(self) -> str:
+        serving, gpus = self.serving, count(self.serving.gpus, "GPU")
+        if self.goal == "fewest-gpus" and self.requests_per_s is not None:
+            return f"{gpus} for {three_digits(self.requests_per_s)} requests/s"
+        if self.goal == "cost":
+            return f"${money(serving.usd_per_million_tokens)} per million output tokens"
+        return (
+            f"{three_digits(serving.tokens_per_s_per_gpu * serving.gpus)} output tokens/s on {gpus} "
+            f"({three_digits(serving.tokens_per_s_per_gpu)} per GPU)"
+        )
+
+    def _versus(self, name: str) -> str:
+        if self.other is None:
+            return f"and {name} cannot meet the limits"
+        if self.tie:
+            return f"the same as {name}"
+        if self.ratio >= 2:
+            return f"{three_digits(self.ratio)} times as much as {name}"
+        less = "fewer" if self.goal == "fewest-gpus" else "less"
+        return f"{percent(abs(self.ratio - 1))} {'more' if self.ratio > 1 else less} than {name}"
+
+    def _sure(self, before: str, after: str = "") -> str:
+        if self.sure is None:
+            return ""
+        return f"{before}{'beyond' if self.sure else 'within'} the error{after}"
+
+
+def verdict(plan: Plan) -> Verdict | None:
+    """The answer; None where no plan meets the limits."""
+    serving, scenario = deployment(plan), plan.scenario
+    if plan.chosen is None or serving is None:
+        return None
+    _, other = _ways(plan)
+    ratio = math.nan
+    if other is not None:
+        ratio = {
+            "fewest-gpus": serving.gpus / other.gpus,
+            "cost": serving.usd_per_million_tokens / other.usd_per_million_tokens,
+        }.get(scenario.goal, gain(plan, serving, other))
+    found = advantage(plan)
+    return Verdict(
+        split=plan.choice == "disaggregated",
+        goal=scenario.goal,
+        serving=serving,
+        other=other,
+        ratio=ratio,
+        sure=None if found is None or abs(ratio - 1) < ALIKE else found[0] > 1,
+        requests_per_s=scenario.traffic.requests_per_s,
+        ttl_limit_s=scenario.limits.ttl_s,
+    )
+
+
+def answer_sentence(plan: Plan) -> str:
+    """Split or not, what it brings, and by how much it beats the other way; or what a plan would take."""
+    answer = verdict(plan)
+    if answer is not None:
+        return answer.sentence
+    ways = ", or ".join(r.text for r in plan.infeasible.relax) if plan.infeasible else ""
+    return f"{NO_PLAN}.{f' It takes {ways}.' if ways else ''}"
+
+
+def gain(plan: Plan, serving: Serving, other: Serving) -> float:
+    """Output tokens/s of one serving over another's; per GPU when the fleet has no limit."""
+    ratio = serving.tokens_per_s_per_gpu / other.tokens_per_s_per_gpu
+    return ratio if plan.scenario.fleet.gpus is None else ratio * serving.gpus / other.gpus
+
+
+def advantage(plan: Plan) -> Range | None:
+    """Range that holds the chosen way's throughput over the other's in 80 % of cases.
+
+    Per GPU where GPUs or money are what counts. None where there is but one way, or nothing was
+    measured. Errors of the two count as independent.
+    """
+    one, two = _ways(plan)
+    mine = plan.bands.get(plan.choice)
+    theirs = next((band for way, band in plan.bands.items() if way != plan.choice), None)
+    if one is None or two is None or mine is None or theirs is None:
+        return None
+    ratio = gain(plan, one, two)
+    if plan.scenario.goal in ("fewest-gpus", "cost"):
+        ratio = one.tokens_per_s_per_gpu / two.tokens_per_s_per_gpu
+    return compare(ratio, mine.throughput, theirs.throughput)
+
+
+def advantage_sentence(plan: Plan) -> str:
+    """What the error leaves of the advantage over the other way; "" where that is not known."""
+    found = advantage(plan)
+    if found is None:
+        return ""
+    low, high = (three_digits(value) for value in found)
+    each = " per GPU" if plan.scenario.goal in ("fewest-gpus", "cost") else ""
+    return f"The chosen way makes {low} to {high} times the other's throughput{each}."
+
+
+def _ways(plan: Plan) -> tuple[Serving | None, Serving | None]:
+    """The chosen way and the other."""
+    if plan.choice == "colocated":
+        return plan.colocated, plan.disaggregated
+    return plan.disaggregated, plan.colocated
