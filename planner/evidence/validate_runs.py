@@ -9,14 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray
-from planner.errors import InputError
-from planner.evidence import runs as silicon
+from planner.evidence import gather
 from planner.evidence.figures import spread
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
@@ -47,26 +45,11 @@ class Predictions:
         return len(self.rows) - len(self.why)
 
 
-def read(path: Path) -> list[Row]:
-    """The rows of a CSV file. Raises InputError naming what cannot be read."""
-    try:
-        rows = silicon.read(path)
-    except InputError:
-        raise
-    except (ValueError, OverflowError, TypeError, KeyError) as error:
-        raise InputError("file", str(path), f"a CSV file of measured runs ({error})") from None
-    for number, row in enumerate(rows, start=2):
-        for name in GROUP:
-            if not getattr(row, name):
-                raise InputError(f"{path.name}, line {number}, {name}", "", "a name")
-    return rows
-
-
 def predict(rows: Sequence[Row], catalog: Catalog) -> Predictions:
     """Predict every row that can be, in the order given."""
     begin = time.perf_counter()
-    runs = silicon.gather(rows, catalog)
-    ttft, tpot = silicon.predict(runs)
+    runs = gather.gather(rows, catalog)
+    ttft, tpot = gather.predict(runs)
     index = {id(row): i for i, row in enumerate(rows)}
     at = np.array([index[id(row)] for row in runs.rows], dtype=np.intp)
     whole = np.full((2, len(rows)), np.nan)

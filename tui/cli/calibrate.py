@@ -111,8 +111,7 @@ def _kernels(
 
 
 def _engines(file: Path, out: Path, catalog: Catalog) -> int:
-    from planner.evidence import runs as silicon
-    from planner.evidence import validate_runs as runs
+    from planner.evidence import gather, runs
     from planner.evidence.calibrate import engines, left_out, own_presets
     from planner.evidence.figures import percent, spread
     from planner.evidence.text import table
@@ -133,8 +132,8 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
         for c in engines.CONSTANTS
     ]
     print(table([head, *cells], "ll" + "r" * len(names)))
-    found = silicon.gather(rows, catalog, profiles)
-    ttft, tpot = silicon.predict(found)
+    found = gather.gather(rows, catalog, profiles)
+    ttft, tpot = gather.predict(found)
     measured = [[getattr(row, key) for row in found.rows] for key in ("ttft_s", "tpot_s")]
     errors: list[tuple[str, Any, Any]] = [
         ("of the fit", spread(ttft / measured[0]), spread(tpot / measured[1]))
@@ -165,7 +164,7 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
 
 
 def _bands(file: Path, out: Path, catalog: Catalog) -> int:
-    from planner.evidence import validate_runs as runs
+    from planner.evidence import runs
     from planner.evidence.calibrate import left_out
     from planner.planning import bands as accuracy
 

@@ -48,9 +48,8 @@ def run(arguments: Sequence[str]) -> int:
     args = parser.read(arguments)
     if args.write and args.file is None and args.kernels is not None:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
-    from planner.evidence import shipped, text
+    from planner.evidence import runs, shipped, text, validate_runs
     from planner.evidence import validate_kernels as kernels
-    from planner.evidence import validate_runs as runs
 
     catalog = load()
     file = Path(args.file) if args.file is not None else None
@@ -58,8 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     name = file.name if file is not None else shipped.RUNS_NAME
     if file is None and folder is None:
         file, folder = shipped.runs_file(), shipped.kernels_folder()
-    found = runs.predict(runs.read(file), catalog) if file is not None else None
-    result = runs.summarise(found) if found is not None else None
+    found = validate_runs.predict(runs.read(file), catalog) if file is not None else None
+    result = validate_runs.summarise(found) if found is not None else None
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IndexArray
-from planner.evidence import runs as silicon
-from planner.evidence.runs import Row, Runs
+from planner.evidence import gather
+from planner.evidence.gather import Runs
+from planner.evidence.runs import Row
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.simulate.waiting import Scheduler, serve
@@ -104,8 +105,8 @@ def _part(runs: Runs, rows: BoolArray) -> Runs:
 def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
     """Simulate the rows that can be predicted, once for every trial."""
     plain = {name: catalog.engine(name).bare() for name in catalog.names("engine")}
-    full = silicon.gather(rows, catalog, plain)
-    bare = silicon.gather(rows, catalog, {k: replace(v, floor_share=0.0) for k, v in plain.items()})
+    full = gather.gather(rows, catalog, plain)
+    bare = gather.gather(rows, catalog, {k: replace(v, floor_share=0.0) for k, v in plain.items()})
     names = tuple(sorted({e.name for e in full.engines}))
     layers: list[float] = []
     qk_normed: list[float] = []

@@ -16,7 +16,7 @@ import numpy as np
 import tomli_w
 
 from planner.arrays import FloatArray
-from planner.evidence import runs as silicon
+from planner.evidence import gather
 from planner.evidence.calibrate import engines
 from planner.evidence.calibrate.engines import Trials
 from planner.evidence.calibrate.fit import significant
@@ -132,9 +132,9 @@ def ratios(
         ran = sorted({e.name for e, own in zip(trials.full.engines, groups, strict=True) if own == group})
         fitted = engines.fitted(trials.take(rest), catalog, ran)
         seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
-        runs = silicon.gather(inside, seen, fitted)
+        runs = gather.gather(inside, seen, fitted)
         at = [index[id(row)] for row in runs.rows]
-        ttft[at], tpot[at] = silicon.predict(runs)
+        ttft[at], tpot[at] = gather.predict(runs)
     return (
         ttft / np.array([row.ttft_s for row in rows], dtype=float),
         tpot / np.array([row.tpot_s for row in rows], dtype=float),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import validate_runs
+from planner.evidence import runs, validate_runs
 from planner.evidence.calibrate import engines, left_out
 from planner.evidence.page.write import write
 from planner.inputs import catalog
@@ -167,7 +167,7 @@ def test_a_system_can_be_predicted_without_its_own_kernels() -> None:
 
 
 def test_leaving_out_predicts_every_row_and_not_with_its_own_group() -> None:
-    rows = [r for r in validate_runs.read(RUNS) if r.engine == "vllm"]
+    rows = [r for r in runs.read(RUNS) if r.engine == "vllm"]
     rows = [r for r in rows if r.model in ("qwen3-32b", "llama-3.1-70b")]
     split = next(s for s in left_out.SPLITS if s.name == "model")
     ttft, tpot = left_out.ratios(rows, engines.prepare(rows, PRESETS), PRESETS, split)
@@ -181,7 +181,7 @@ def test_leaving_out_predicts_every_row_and_not_with_its_own_group() -> None:
 
 
 def test_an_engine_without_runs_is_taken_for_what_all_runs_together_give() -> None:
-    rows = [r for r in validate_runs.read(RUNS) if r.model in ("qwen3-32b", "llama-3.1-70b")]
+    rows = [r for r in runs.read(RUNS) if r.model in ("qwen3-32b", "llama-3.1-70b")]
     trials = engines.prepare(rows, PRESETS)
     here = np.array([e.name == "vllm" for e in trials.full.engines])
     assert here.any() and not here.all()
@@ -204,7 +204,7 @@ def test_intervals_need_rows_and_contain_what_came_before() -> None:
 
 
 def test_the_page_names_groups_left_out_figures_and_how_to_reproduce() -> None:
-    found = validate_runs.predict(validate_runs.read(RUNS), PRESETS)
+    found = validate_runs.predict(runs.read(RUNS), PRESETS)
     page = write(found, None, "runs.csv")
     for heading in (
         "End to end",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import csv_files, shipped, validate_kernels, validate_runs
+from planner.evidence import csv_files, runs, shipped, validate_kernels, validate_runs
 from planner.evidence.page import reproduce
 from planner.evidence.page.write import write
 from planner.inputs import catalog
@@ -33,7 +33,7 @@ def test_compressed_tables_hold_no_time_and_no_name() -> None:
 
 def test_shipped_runs_are_read_with_columns_that_are_not_used() -> None:
     assert {"max_batch", "remark"} <= set(csv_files.read(shipped.runs_file())[0])
-    rows = validate_runs.read(shipped.runs_file())
+    rows = runs.read(shipped.runs_file())
     assert len(rows) == 1387 and len({row.id for row in rows}) == 1387
 
 
@@ -55,11 +55,9 @@ def test_a_compressed_file_is_read_as_the_plain_one(tmp_path: Path) -> None:
     presets = catalog.load()
     plain, packed = (validate_kernels.report(folder, presets) for folder in (SAMPLES / "kernels", tmp_path))
     assert packed["operators"] == plain["operators"] and packed["rows"] > 200
-    runs = tmp_path / "runs.csv.gz"
-    runs.write_bytes(gzip.compress((SAMPLES / "runs.csv").read_bytes()))
-    assert [r.id for r in validate_runs.read(runs)] == [
-        r.id for r in validate_runs.read(SAMPLES / "runs.csv")
-    ]
+    packed_runs = tmp_path / "runs.csv.gz"
+    packed_runs.write_bytes(gzip.compress((SAMPLES / "runs.csv").read_bytes()))
+    assert [r.id for r in runs.read(packed_runs)] == [r.id for r in runs.read(SAMPLES / "runs.csv")]
 
 
 @pytest.mark.parametrize("spoil", [lambda packed: packed[:-20], lambda packed: b"model,system"])
@@ -67,7 +65,7 @@ def test_a_damaged_compressed_file_is_told_in_one_line(tmp_path: Path, spoil) ->
     path = tmp_path / "runs.csv.gz"
     path.write_bytes(spoil(gzip.compress((SAMPLES / "runs.csv").read_bytes())))
     with pytest.raises(InputError, match="readable CSV") as told:
-        validate_runs.read(path)
+        runs.read(path)
     assert "\n" not in str(told.value)
 
 
@@ -84,7 +82,7 @@ def test_the_page_of_a_sample_is_the_same_again_and_names_its_file() -> None:
     presets = catalog.load()
     pages = [
         write(
-            validate_runs.predict(validate_runs.read(SAMPLES / "runs.csv"), presets),
+            validate_runs.predict(runs.read(SAMPLES / "runs.csv"), presets),
             validate_kernels.report(SAMPLES / "kernels", presets),
             "mine.csv",
         )

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import validate_runs
+from planner.evidence import runs, validate_runs
 from planner.evidence.outliers import outliers
-from planner.evidence.runs import Row
+from planner.evidence.runs import Row, Widths
 from planner.evidence.text import runs_text
 from planner.inputs import catalog
 
@@ -22,7 +22,7 @@ RUNS = Path(__file__).parent / "data" / "runs.csv"
 
 @pytest.fixture(scope="module")
 def found() -> validate_runs.Predictions:
-    return validate_runs.predict(validate_runs.read(RUNS), PRESETS)
+    return validate_runs.predict(runs.read(RUNS), PRESETS)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_what_was_not_measured_is_covered_and_not_counted(tmp_path: Path) -> Non
     head = lines[0].split(",")
     row = lines[1].split(",")
     row[head.index("ttft_ms")] = ""
-    result = validate_runs.report(validate_runs.read(csv(tmp_path, lines[0], ",".join(row))), PRESETS)
+    result = validate_runs.report(runs.read(csv(tmp_path, lines[0], ",".join(row))), PRESETS)
     assert (result["rows"], result["covered"]) == (1, 1)
     assert result["ttft"] == {"n": 0, "mape": None, "median_ape": None, "bias": None}
     assert result["tpot"]["n"] == 1 and result["groups"][0]["ttft_mape"] is None
@@ -80,7 +80,7 @@ def test_what_was_not_measured_is_covered_and_not_counted(tmp_path: Path) -> Non
 
 
 def test_a_row_that_cannot_be_predicted_says_why(tmp_path: Path) -> None:
-    rows = validate_runs.read(RUNS)
+    rows = runs.read(RUNS)
     rows[0] = dataclasses.replace(rows[0], model="no-such-model")
     rows[1] = dataclasses.replace(rows[1], gemm="fp3")
     result = validate_runs.report(rows, PRESETS)
@@ -91,7 +91,7 @@ def test_a_row_that_cannot_be_predicted_says_why(tmp_path: Path) -> None:
 
 
 def test_a_run_far_from_its_neighbours_is_named() -> None:
-    row = validate_runs.read(RUNS)[0]
+    row = runs.read(RUNS)[0]
     calm = [dataclasses.replace(row, id=str(i), concurrency=8.0 + i, ttft_s=0.3) for i in range(5)]
     rough = dataclasses.replace(row, id="rough", concurrency=10.0, ttft_s=1.3)
     assert [r.id for r, odd in zip([*calm, rough], outliers([*calm, rough]), strict=True) if odd] == ["rough"]
@@ -125,7 +125,7 @@ HEAD = "model,system,engine,isl,osl,concurrency,ttft_ms,tpot_ms"
 )
 def test_a_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path, lines: list[str], told: str) -> None:
     with pytest.raises(InputError) as error:
-        validate_runs.read(csv(tmp_path, *lines))
+        runs.read(csv(tmp_path, *lines))
     assert told in str(error.value) and "\n" not in str(error.value)
 
 
@@ -133,18 +133,18 @@ def test_a_folder_and_a_picture_are_no_files_of_runs(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"\x89PNG\r\n\x1a\n\x00\xff\xfe")
     for path in (tmp_path, tmp_path / "x.csv", tmp_path / "missing.csv"):
         with pytest.raises(InputError, match="CSV"):
-            validate_runs.read(path)
+            runs.read(path)
 
 
 def test_gpus_of_a_deployment() -> None:
-    rows = validate_runs.read(RUNS)
+    rows = runs.read(RUNS)
     split = next(r for r in rows if not r.colocated)
-    expected = split.prefill_workers * split.prefill[0] * split.prefill[1]
-    expected += split.decode_workers * split.decode[0] * split.decode[1]
+    expected = split.prefill_workers * split.prefill.tp * split.prefill.attention_dp
+    expected += split.decode_workers * split.decode.tp * split.decode.attention_dp
     assert split.gpus == expected
     assert one(tp=4.0).gpus == 4.0
 
 
 def one(*, tp: float) -> Row:
-    row = next(r for r in validate_runs.read(RUNS) if r.colocated)
-    return dataclasses.replace(row, decode=(tp, 1.0, tp, 1.0), pp=1.0)
+    row = next(r for r in runs.read(RUNS) if r.colocated)
+    return dataclasses.replace(row, decode=Widths(tp=tp, attention_dp=1.0, moe_tp=tp, moe_ep=1.0), pp=1.0)

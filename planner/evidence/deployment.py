@@ -1,0 +1,71 @@
+"""The deployment that a measured run stands for: its engine profile, formats and layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.errors import InputError
+from planner.evidence.runs import Row, Widths
+from planner.inputs.catalog import Catalog
+from planner.inputs.engine import EngineProfile
+from planner.inputs.kernels import deployed
+from planner.inputs.precision import FORMATS, Precision
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.sources import Lookups
+from planner.simulate.setup import Setup
+from planner.simulate.space import Layouts
+
+
+def engine_profile(catalog: Catalog, engine: str, version: str) -> EngineProfile:
+    """The profile of an engine: that of an older build where the version says so."""
+    current = catalog.engine(engine)
+    family = current.kernels or current.name
+    for name in catalog.names("engine"):
+        other = catalog.engine(name)
+        if (other.kernels or name) == family and any(version.startswith(v) for v in other.versions):
+            return other
+    return current
+
+
+def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
+    """The simulator's setup of a row.
+
+    A checkpoint published in block-scaled fp8 is what a row that says fp8 ran.
+    """
+    model, system = catalog.model(row.model), catalog.system(row.system)
+
+    def known(name: str) -> str:
+        if name not in FORMATS:
+            raise InputError("dtype", name, f"one of {', '.join(FORMATS)}")
+        if name == "fp8" and model.checkpoint == "fp8_block":
+            return "fp8_block"
+        return "mxfp4_wo" if name == "mxfp4" and "fp4" not in system.gpu.peak_flops else name
+
+    return Setup(
+        machine=Machine(
+            gpu=system.gpu,
+            fabric=system.fabric,
+            kernels=Lookups(source=deployed(catalog.kernels(system, engine.name), engine)),
+            engine=engine,
+        ),
+        model=model,
+        precision=Precision(
+            gemm=FORMATS[known(row.gemm)],
+            moe=FORMATS[known(row.moe)],
+            kv="bf16" if row.gemm == "bf16" else "fp8",
+        ),
+    )
+
+
+def layout(widths: Widths, pp: float, moe: bool) -> Layouts:
+    """One layout, arrays of shape ``(1, 1, 1)``. A dense model has its attention's width everywhere."""
+    if not moe:
+        widths = Widths(tp=widths.tp, attention_dp=1.0, moe_tp=widths.tp, moe_ep=1.0)
+    shape = (1, 1, 1)
+    return Layouts(
+        tp=np.full(shape, widths.tp),
+        pp=np.full(shape, pp),
+        attention_dp=np.full(shape, widths.attention_dp),
+        moe_tp=np.full(shape, widths.moe_tp),
+        moe_ep=np.full(shape, widths.moe_ep),
+    )
