@@ -8,8 +8,8 @@ without measurements of its own is predicted with what it inherits, as in a plan
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +18,15 @@ import numpy as np
 from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.evidence import csv_files
-from planner.evidence.calibrate.fit import Group, column, row_keys, split_by
-from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, mla_modules, moe
-from planner.evidence.calibrate.kernels import gemm as gemms
-from planner.evidence.csv_files import Rows
+from planner.evidence.calibrate.fit import Group
+from planner.evidence.kernel_files import FILES, known_rows, machine_of, read
 from planner.inputs.catalog import Catalog
-from planner.inputs.engine import EngineProfile
-from planner.inputs.precision import FORMATS, Format
-from planner.simulate.operators.attention import sparse
-from planner.simulate.operators.gemm import OPERATOR as GEMM
-from planner.simulate.operators.gemm import GemmConstants, gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.moe import OPERATOR as MOE
-from planner.simulate.operators.roofline import Cost
-from planner.words import Pass
 
-LATENCY = "latency_us"
 NOT_FITTED = "its kernels were not measured on this system or a relative"
-# Formats that no plan uses, as the nearest kernel with their bytes: 8-bit weights in the weight-only
-# kernel that was measured with 4, and SmoothQuant at twice the bf16 rate (int8 on A100: 624 TOPS).
-INT8_RATE = "int8"
-INT8_SPEEDUP = 2.0
-STAND_INS = {
-    "int8_wo": replace(FORMATS["int4_wo"], weight_bytes=1.0),
-    "sq": replace(FORMATS["int4_wo"], weight_bytes=1.0, activation_bytes=1.0, rate=INT8_RATE),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """One kind of measurements: what a row must have, and how rows become groups."""
-
-    name: str
-    groups: Callable[[Rows, Catalog], Iterable[Group]]
-    numbers: tuple[str, ...]  # columns that must hold numbers
-    values: Mapping[str, Iterable[str]]  # columns of names, and those that are known
+# parts of one name in the report
+_MERGED = ((f"{MOE}_", MOE), ("dsa_prefill_", "dsa_prefill"), ("dsa_decode_", "dsa_decode"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,155 +36,6 @@ class _Errors:
     parts: list[FloatArray]
     left_out: list[tuple[int, float]]  # rows, error that calibration found on points left out
     inherited: set[str]
-
-
-def _machine(group: Group, catalog: Catalog) -> Machine:
-    system = catalog.system(group.system)
-    return Machine(
-        gpu=system.gpu,
-        fabric=system.fabric,
-        kernels=catalog.kernels(system, group.engine),
-        engine=EngineProfile.none(group.engine),
-    )
-
-
-def _as_fitted(how: Callable[..., Iterable[Group]], *arguments: Any) -> Callable[..., Iterable[Group]]:
-    return lambda rows, catalog: how(rows, *arguments)
-
-
-def _gemms(rows: Rows, catalog: Catalog) -> Iterator[Group]:
-    yield from gemms.groups(rows)
-    for (system, engine, dtype), part in split_by(rows, "system", "engine", "dtype").items():
-        if dtype in STAND_INS:
-            shape = [column(part, name) for name in "mnk"]
-            yield Group(
-                system=system,
-                operator=GEMM,
-                engine=engine,
-                dtype=dtype,
-                kind=GemmConstants,
-                predict=lambda machine, f=STAND_INS[dtype], at=shape: _int8(machine, f, at),  # type: ignore[misc]
-                measured_s=column(part, LATENCY) * 1e-6,
-                keys=row_keys(part),
-                range="",
-            )
-
-
-def _int8(machine: Machine, fmt: Format, shape: list[FloatArray]) -> Cost:
-    peaks = {**machine.gpu.peak_flops, INT8_RATE: INT8_SPEEDUP * machine.gpu.peak_flops["bf16"]}
-    return gemm(replace(machine, gpu=replace(machine.gpu, peak_flops=peaks)), fmt, *shape)
-
-
-def _experts(rows: Rows, catalog: Catalog) -> Iterator[Group]:
-    """Rows by the class of their kernel: its own constants where the usual kernel's stand beside them."""
-    for (system, engine, dtype), part in split_by(rows, "system", "engine", "moe_dtype").items():
-        by_class: dict[str, list[Mapping[str, str]]] = {}
-        for row in part:
-            by_class.setdefault(moe.kernel_class(row["kernel_source"]), []).append(row)
-        for name, some in by_class.items():
-            usual = moe.group(system, engine, dtype, some)
-            kernels = _machine(usual, catalog).kernels
-            apart = moe.group(system, engine, dtype, some, name)
-            try:
-                own = kernels.provenance(usual.operator, usual.dtype)
-                of_class = kernels.provenance(apart.operator, apart.dtype)
-            except LookupError:
-                yield usual
-                continue
-            same = all(getattr(own, key) == getattr(of_class, key) for key in ("system", "engine", "dtype"))
-            yield apart if same else usual
-
-
-def _sparse(phase: Pass) -> Callable[[Rows, Catalog], Iterator[Group]]:
-    def groups(rows: Rows, catalog: Catalog) -> Iterator[Group]:
-        yield from dsa_modules.variant_groups(rows, phase)
-        whole = [row for row in rows if not dsa_modules.variant(row, phase)]
-        for (system, engine, dtype), part in split_by(whole, "system", "engine", "kv_cache_dtype").items():
-            yield dsa_modules.group(system, engine, attention.CACHE_FORMATS[dtype], part, phase)
-
-    return groups
-
-
-_GEMM_TYPES = {"gemm_type": gemms.DTYPES}
-_CACHES = {"kv_cache_dtype": attention.CACHE_FORMATS}
-_HEADS = ("num_heads", "batch_size", "isl", "step")
-
-
-def _attention_files() -> Iterator[File]:
-    for calibration in attention.CALIBRATIONS:
-        name = calibration.csv
-        if name == "gated_delta_net.csv":
-            numbers: tuple[str, ...] = ("batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads")
-            values: Mapping[str, Iterable[str]] = {"phase": ("context", "generation")}
-        elif name.startswith("mla"):
-            numbers, values = _HEADS, _CACHES
-        else:
-            numbers = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
-            numbers, values = (*numbers, "step") if "decode" in name else numbers, _CACHES
-        yield File(name=name, groups=_as_fitted(calibration.groups), numbers=numbers, values=values)
-
-
-FILES = (
-    File(
-        name="gemm.csv",
-        groups=_gemms,
-        numbers=("m", "n", "k"),
-        values={"dtype": {**gemms.DTYPES, **STAND_INS}},
-    ),
-    *_attention_files(),
-    *(
-        File(
-            name=f"dsa_{phase}_module.csv",
-            groups=_sparse(phase),
-            numbers=_HEADS,
-            values={**_CACHES, **_GEMM_TYPES},
-        )
-        for phase in sparse.OPERATORS
-    ),
-    *(
-        File(
-            name=f"mla_{phase}_module.csv",
-            groups=_as_fitted(mla_modules.groups, phase),
-            numbers=_HEADS,
-            values={**_CACHES, **_GEMM_TYPES},
-        )
-        for phase in ("prefill", "decode")
-    ),
-    File(
-        name="moe.csv",
-        groups=_experts,
-        numbers=(
-            "num_tokens",
-            "hidden_size",
-            "inter_size",
-            "topk",
-            "num_experts",
-            "moe_tp_size",
-            "moe_ep_size",
-        ),
-        values={"moe_dtype": gemms.DTYPES},
-    ),
-    File(
-        name="allreduce.csv",
-        groups=_as_fitted(collectives.all_reduce_groups),
-        numbers=("num_gpus", "message_size"),
-        values={},
-    ),
-    File(
-        name="nccl.csv",
-        groups=_as_fitted(collectives.nccl_groups),
-        numbers=("num_gpus", "message_size"),
-        values={"nccl_dtype": collectives.NCCL_BYTES, "op_name": collectives.NCCL_OPERATORS},
-    ),
-    File(
-        name="moe_alltoall.csv",
-        groups=_as_fitted(collectives.exchange_groups),
-        numbers=("ep_size", "hidden_size", "topk", "num_tokens"),
-        values={"phase": ("dispatch", "combine")},
-    ),
-)
-# parts of one name in the report
-_MERGED = ((f"{MOE}_", MOE), ("dsa_prefill_", "dsa_prefill"), ("dsa_decode_", "dsa_decode"))
 
 
 def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
@@ -242,10 +67,10 @@ def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
     for file, path in present:
         rows = read(path, file)
         total += len(rows)
-        known, why = _known(rows, file, catalog)
+        known, why = known_rows(rows, file, catalog)
         missing += [{"file": file.name, "n": n, "why": text} for text, n in why.items()]
         for group in file.groups(known, catalog) if known else ():
-            machine = _machine(group, catalog)
+            machine = machine_of(group, catalog)
             try:
                 predicted = np.broadcast_to(group.predict(machine).seconds, group.measured_s.shape)
             except LookupError:
@@ -267,49 +92,6 @@ def report(folder: Path, catalog: Catalog) -> dict[str, Any]:
         "missing": missing,
         "seconds": time.perf_counter() - begin,
     }
-
-
-def read(path: Path, file: File) -> Rows:
-    """The rows of one file, checked. Raises InputError naming file and column."""
-    rows = csv_files.read(path)
-    if not rows:
-        raise InputError("file", str(path), "a CSV file with a header and at least one row")
-    needed = ("system", "engine", LATENCY, *file.values, *file.numbers)
-    lacking = [name for name in needed if name not in rows[0]]
-    if lacking:
-        raise InputError(path.name, ", ".join(rows[0]), f"the columns {', '.join(lacking)} are missing")
-    for name in (LATENCY, *file.numbers):
-        cells = column(rows, name, blank=np.nan)
-        least = 0.0 if name in ("step", "window_size") else np.nextafter(0.0, 1.0)
-        wrong = np.flatnonzero(~(np.isfinite(cells) & (cells >= least)))
-        if len(wrong):
-            cell = rows[int(wrong[0])].get(name)
-            raise InputError(f"{path.name}, line {int(wrong[0]) + 2}, {name}", cell, "a number above 0")
-    return rows
-
-
-def _known(rows: Rows, file: File, catalog: Catalog) -> tuple[Rows, dict[str, int]]:
-    """Rows whose names are known, and how many of the others there are, by reason."""
-    systems: dict[str, str] = {}
-    kept: list[Mapping[str, str]] = []
-    why: dict[str, int] = {}
-    for row in rows:
-        name = row["system"] or ""
-        if name not in systems:
-            try:
-                catalog.canonical("system", name)
-                systems[name] = ""
-            except InputError as error:
-                systems[name] = str(error)
-        reason = systems[name]
-        for key, accepted in file.values.items():
-            if row[key] not in accepted:
-                reason = reason or f"{key} {row[key]!r} is not known"
-        if reason:
-            why[reason] = why.get(reason, 0) + 1
-        else:
-            kept.append(row)
-    return kept, why
 
 
 def _add(
