@@ -200,20 +200,13 @@ def _frontier(question: Question, sweep: Sweep, of: _Deployments, rows: IndexArr
         tokens_per_s_per_gpu=per_gpu,
         ctx_gen_ratio=of.ctx_gen_ratio[rows],
         gpus=of.gpus[rows],
-        prefill=_labels(sweep.prefill, prefill_row, True) if with_prefill else ("",) * len(rows),
-        decode=_labels(of.points, of.row[rows], False),
+        prefill=sweep.prefill.take(prefill_row).labels() if with_prefill else ("",) * len(rows),
+        decode=of.points.take(of.row[rows]).labels(),
         prefill_row=prefill_row,
         decode_row=of.row[rows],
-        cloud_ttl_s=np.empty(0),
-        cloud_tokens_per_s_per_gpu=np.empty(0),
         ftl_s=of.ftl_s[rows],
         usd_per_million_tokens=np.asarray(1e6 * question.usd_per_gpu_hour / SECONDS_PER_HOUR / per_gpu),
     )
-
-
-def _labels(points: Points, rows: IndexArray, chunked: bool) -> tuple[str, ...]:
-    at = points.layouts.take(points.layout[rows])
-    return tuple(at.choice(row, chunked).label for row in range(len(at)))
 
 
 def _cloud(question: Question, of: _Deployments, front: Frontier) -> Frontier:
@@ -259,8 +252,5 @@ def _empty() -> Frontier:
         gpus=none,
         prefill=(),
         decode=(),
-        cloud_ttl_s=none,
-        cloud_tokens_per_s_per_gpu=none,
         ftl_s=none,
-        usd_per_million_tokens=none,
     )

@@ -107,6 +107,10 @@ class Serving:
         return next(p for p in self.pools if p.phase == "colocated")
 
 
+def _no_values() -> FloatArray:
+    return np.empty(0)
+
+
 def _no_rows() -> IndexArray:
     return np.empty(0, dtype=np.intp)
 
@@ -125,12 +129,14 @@ class Frontier:
     gpus: FloatArray
     prefill: tuple[str, ...]  # layout labels ("" for co-located)
     decode: tuple[str, ...]  # layout labels (the co-located layout there)
-    cloud_ttl_s: FloatArray  # other deployments within the FTL limit, thinned for drawing
-    cloud_tokens_per_s_per_gpu: FloatArray  # of the budget's GPUs where there is one, else of those in use
     ftl_s: FloatArray  # first token, moving the cache included
-    usd_per_million_tokens: FloatArray  # of output tokens
     prefill_row: IndexArray = field(default_factory=_no_rows)  # -1 for co-located
     decode_row: IndexArray = field(default_factory=_no_rows)  # for co-located, of the co-located points
+    # what a caller may leave out: prices of output tokens, and other deployments within the FTL limit,
+    # thinned for drawing; tokens/s per GPU of the budget where there is one, else of those in use
+    usd_per_million_tokens: FloatArray = field(default_factory=_no_values)
+    cloud_ttl_s: FloatArray = field(default_factory=_no_values)
+    cloud_tokens_per_s_per_gpu: FloatArray = field(default_factory=_no_values)
 
     def __len__(self) -> int:
         return len(self.ttl_s)

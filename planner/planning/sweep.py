@@ -38,7 +38,7 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
 
     Raises `planner.simulate.points.Stopped` when `should_stop()` turns true, InputError for a
-    system without kernel constants that the model needs.
+    system without kernel constants that the model needs, and for a cached prefix.
     """
     start = time.perf_counter()
     scenario, machine = question.scenario, question.setup.machine
@@ -51,6 +51,8 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
+    if cached := scenario.traffic.cached_share:
+        raise InputError("cached_share", cached, "0: a plan does not count on cached prefixes yet")
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             prompts = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
@@ -58,9 +60,8 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
             alone = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
     except LookupError as missing:
         raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
-    layouts = prompts.layouts.take(prompts.layout)
     added = kv_transfer.added_ftl_s(
-        setup.model, setup.precision, layouts, isl, prompts.ftl_s, question.link_bytes_per_s
+        setup.model, setup.precision, prompts.sharding, isl, prompts.ftl_s, question.link_bytes_per_s
     )
     return Sweep(
         prefill=prompts,

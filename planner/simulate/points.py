@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,29 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.layout)
+
+    @property
+    def sharding(self) -> Layouts:
+        """How each point is sharded, arrays of shape ``(points,)``."""
+        return self.layouts.take(self.layout)
+
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> Points:
+        """Some of the points, in the order of `rows`, or those that a mask keeps."""
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in (*_COLUMNS, "gpus")}
+        return replace(self, **columns)
+
+    def labels(self) -> tuple[str, ...]:
+        """The short name of each point's layout."""
+        at = self.sharding
+        return tuple(at.choice(row, self.phase == "prefill").label for row in range(len(at)))
+
+
+def join(*parts: Points) -> Points:
+    """The points of several sweeps of the same phase over the same layouts, one after the other."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in (*_COLUMNS, "gpus")
+    }
+    return replace(parts[0], **columns)
 
 
 _DTYPES = {"layout": np.int32, "mode": np.int8}
