@@ -15,10 +15,10 @@ from typing import Any
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.output.columns import aligned, markdown
-from planner.paper.claims import judge
+from planner.paper.claims.claim import judge
 from planner.paper.reproduction import CLAIMS
 from planner.paper.settings import STUDY, Setting
-from planner.paper.study import Study
+from planner.paper.sweeps import Sweeps
 from planner.units import three_digits
 
 CACHES = ("fp4", "fp8")
@@ -96,15 +96,16 @@ def run(
     done: list[Mix] = []
     points = 0
 
-    def count(of_this_study: int) -> None:
+    def count(simulated: int) -> None:
+        nonlocal points
+        points += simulated
         if on_sweep is not None:
-            on_sweep(points + of_this_study)
+            on_sweep(points)
 
     for setting in mixes or settings():
-        study = Study(found, count, setting=setting)
-        verdicts = {claim.id: judge(claim, (study,)).verdict for claim in CLAIMS}
+        sweeps = Sweeps(found, count, setting=setting)
+        verdicts = {claim.id: judge(claim, (sweeps,)).verdict for claim in CLAIMS}
         done.append(Mix(setting=setting, verdicts=verdicts))
-        points += study.design_points
     return Assumptions(mixes=tuple(done), design_points=points, seconds=time.perf_counter() - start)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.output.columns import markdown
-from planner.paper.claims import Part, Verdict
-from planner.paper.drawing import BAND, Figure, Series
+from planner.paper.claims.claim import Part, Verdict
+from planner.paper.figures.drawing import BAND, Figure, Series
 from planner.paper.report import PAYS, pays_cells, pays_summary, settings_summary, summary
 from planner.paper.reproduction import CLAIMS, Reproduction
 from planner.paper.settings import SETTINGS

@@ -12,11 +12,11 @@ from typing import Any
 
 from planner.arrays import FloatArray
 from planner.output.columns import aligned
-from planner.paper.beyond import Row
-from planner.paper.claims import Verdict
-from planner.paper.drawing import BAND, Figure, Panel, Series
+from planner.paper.claims.claim import Verdict
+from planner.paper.figures.drawing import BAND, Figure, Panel, Series
 from planner.paper.reproduction import Reproduction
 from planner.paper.settings import SETTINGS, STUDY
+from planner.paper.where_it_pays import Row
 from planner.units import format_tokens, three_digits
 
 _EXTRAS = ("ctx_gen_ratio", "prefill", "layout", "batch", "gpus", "chunk_tokens")

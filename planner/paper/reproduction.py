@@ -9,17 +9,19 @@ from dataclasses import dataclass, replace
 from planner.errors import unknown
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
-from planner.paper import beyond, figures, gains, pools, ratios
-from planner.paper.claims import Claim, Verdict, judge
-from planner.paper.drawing import Figure
-from planner.paper.settings import SERVED, SETTINGS, STUDY, Setting
-from planner.paper.study import Study
+from planner.paper.claims import gains, layouts, ratios
+from planner.paper.claims.claim import Claim, Verdict, judge
+from planner.paper.figures import added, published
+from planner.paper.figures.drawing import Figure
+from planner.paper.settings import SERVED, SETTINGS, STUDY
+from planner.paper.sweeps import Sweeps
+from planner.paper.where_it_pays import Row, where_it_pays
 
 CLAIMS: tuple[Claim, ...] = tuple(
-    sorted((*gains.CLAIMS, *pools.CLAIMS, *ratios.CLAIMS), key=lambda claim: claim.id)
+    sorted((*gains.CLAIMS, *layouts.CLAIMS, *ratios.CLAIMS), key=lambda claim: claim.id)
 )
 UNSIMULATED = ("13",)  # the same whatever serves it
-FIGURES: Mapping[str, Callable[[Study], Figure]] = {**figures.FIGURES, **beyond.FIGURES}
+FIGURES: Mapping[str, Callable[[Sweeps], Figure]] = {**published.FIGURES, **added.FIGURES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class Reproduction:
 
     verdicts: tuple[Verdict, ...]
     figures: tuple[Figure, ...]
-    pays: tuple[beyond.Row, ...]
+    pays: tuple[Row, ...]
     design_points: int
     seconds: float
 
@@ -58,40 +60,36 @@ def run(
         raise unknown("figure", figure, FIGURES)
     start = time.perf_counter()
     found = catalog or presets.load()
-    counts: dict[str, int] = {}
+    points = 0
 
-    def counter(setting: Setting) -> Callable[[int], None]:
-        def count(points: int) -> None:
-            counts[setting.name] = points
-            if on_sweep is not None:
-                on_sweep(sum(counts.values()))
+    def count(simulated: int) -> None:
+        nonlocal points
+        points += simulated
+        if on_sweep is not None:
+            on_sweep(points)
 
-        return count
-
-    studies = {s.name: Study(found, counter(s), setting=s) for s in SETTINGS}
-    served = studies[SERVED.name]
-    drawn = [
-        _both(make, studies[STUDY.name], served) for n, make in figures.FIGURES.items() if figure in (None, n)
-    ]
-    drawn += [make(served) for name, make in beyond.FIGURES.items() if figure in (None, name)]
-    judged = tuple(judge(c, tuple(studies.values())) for c in CLAIMS if figure in (None, c.figure))
-    pays = beyond.where_it_pays(served) if figure in (None, "systems", "models") else ()
+    every = {setting.name: Sweeps(found, count, setting=setting) for setting in SETTINGS}
+    own, served = every[STUDY.name], every[SERVED.name]
+    drawn = [_both(make, own, served) for name, make in published.FIGURES.items() if figure in (None, name)]
+    drawn += [make(served) for name, make in added.FIGURES.items() if figure in (None, name)]
+    judged = tuple(judge(c, tuple(every.values())) for c in CLAIMS if figure in (None, c.figure))
+    pays = where_it_pays(served) if figure in (None, "systems", "models") else ()
     return Reproduction(
         verdicts=judged,
         figures=tuple(drawn),
         pays=pays,
-        design_points=sum(counts.values()),
+        design_points=points,
         seconds=time.perf_counter() - start,
     )
 
 
-def _both(make: Callable[[Study], Figure], study: Study, served: Study) -> Figure:
+def _both(make: Callable[[Sweeps], Figure], own: Sweeps, served: Sweeps) -> Figure:
     """A figure of the study in its own setting, and its panels again as served today."""
-    own, today = make(study), make(served)
-    first = (replace(panel, setting=STUDY.title) for panel in own.panels)
+    figure, today = make(own), make(served)
+    first = (replace(panel, setting=STUDY.title) for panel in figure.panels)
     again = (
         replace(panel, title=f"{panel.title}, {SERVED.title}", setting=SERVED.title)
         for panel in today.panels
-        if panel.series and own.id not in UNSIMULATED
+        if panel.series and figure.id not in UNSIMULATED
     )
-    return replace(own, panels=(*first, *again))
+    return replace(figure, panels=(*first, *again))

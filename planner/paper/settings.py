@@ -43,12 +43,15 @@ class Setting:
     kv: str = ""  # format of the cache on systems with FP4 units; "" leaves the case's own
     latencies: float = 1.0  # part of the fixed latencies of measured kernels and collectives
     full: bool = False  # pipelines are kept full; else their filling is charged to every batch
+    domain_gpus: int = 0  # of a scale-up domain; 0: the system's
 
     def machine(self, served: Machine, measured: MeasuredKernels) -> Machine:
         """The machine of a scenario as this setting has it, from the one that serves it.
 
         `measured` are the kernels of its system.
         """
+        if self.domain_gpus:
+            served = replace(served, fabric=replace(served.fabric, scale_up_gpus=self.domain_gpus))
         if self.serving:
             return served
         engine = served.engine.bare()

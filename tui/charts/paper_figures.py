@@ -15,7 +15,7 @@ from tui.charts.plotting import decode, log_ticks, nice_ticks, tick_label
 
 if TYPE_CHECKING:
     from planner.arrays import FloatArray
-    from planner.paper.drawing import Figure, Panel
+    from planner.paper.figures.drawing import Figure, Panel
 
 HEIGHT = 18  # rows of a panel, axis included
 WIDEST = 100

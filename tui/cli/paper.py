@@ -20,7 +20,7 @@ from tui.cli.terminal import DONE, ascii_output
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
-    from planner.paper.drawing import Figure
+    from planner.paper.figures.drawing import Figure
     from planner.paper.reproduction import Reproduction
 
 FOLDER = "paper"  # in --out: one CSV per figure, SVG and PNG where matplotlib is installed

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.paper.drawing import Figure, Panel, Series
+from planner.paper.figures.drawing import Figure, Panel, Series
 from tui.charts import paper_figures
 from tui.cli import main
 

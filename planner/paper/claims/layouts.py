@@ -7,13 +7,24 @@ from dataclasses import replace
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.inputs import trace
 from planner.match import rate_match
-from planner.paper import pool, probes, trace
-from planner.paper.cases import HEAVY, LLAMA_8B, LLAMA_70B, LONG, MEDIANS, heavy
-from planner.paper.claims import Claim, Part, fact
-from planner.paper.pool import MEDIUM, STEPS
-from planner.paper.study import Case, Study
+from planner.paper import readings
+from planner.paper.claims.claim import Claim, Part, fact, part
+from planner.paper.readings import MEDIUM, STEPS
+from planner.paper.scenarios import (
+    DISTILLED,
+    HEAVY,
+    LLAMA_70B,
+    LONG,
+    MEDIANS,
+    heavy,
+    with_traffic,
+    within,
+)
+from planner.paper.sweeps import SINGLE_DIGITS, Curve, Sweeps
 from planner.simulate import kv_transfer
+from planner.simulate.points import Points
 from planner.simulate.space import Layouts
 from planner.units import format_seconds
 
@@ -28,226 +39,200 @@ def _rank_trend(x: FloatArray, y: FloatArray) -> float:
     return float(spearmanr(x, y).statistic)
 
 
-def _seven(study: Study) -> tuple[Part, ...]:
-    found = probes.pipelines(study)
+def _seven(sweeps: Sweeps) -> tuple[Part, ...]:
+    found = readings.pipelines(sweeps)
     factor = float(found.ftl_s[0] / found.ftl_s[-1])
     kept = found.tokens_per_s_per_gpu / found.tokens_per_s_per_gpu[0]
     low, high = 0.75 * FTL_FACTOR[0], 1.25 * FTL_FACTOR[1]
     return (
-        Part(
-            name="FTL at PP=1 over PP=32",
-            got=f"{factor:.1f}x ({format_seconds(float(found.ftl_s[0]))} to "
+        part(
+            "FTL at PP=1 over PP=32",
+            f"{factor:.1f}x ({format_seconds(float(found.ftl_s[0]))} to "
             f"{format_seconds(float(found.ftl_s[-1]))})",
-            holds=low <= factor <= high,
+            low <= factor <= high,
         ),
-        Part(
-            name="FTL falls at every step",
-            got=", ".join(format_seconds(float(t)) for t in found.ftl_s),
-            holds=bool(np.all(np.diff(found.ftl_s) < 0)),
+        part(
+            "FTL falls at every step",
+            ", ".join(format_seconds(float(t)) for t in found.ftl_s),
+            bool(np.all(np.diff(found.ftl_s) < 0)),
         ),
-        Part(
-            name="tokens/s/GPU against PP=1",
-            got=", ".join(f"{k:.2f}" for k in kept),
-            holds=bool(np.all(np.abs(kept - 1) <= 0.10)),
+        part(
+            "tokens/s/GPU against PP=1",
+            ", ".join(f"{k:.2f}" for k in kept),
+            bool(np.all(np.abs(kept - 1) <= 0.10)),
         ),
     )
 
 
-def _eight(study: Study) -> tuple[Part, ...]:
-    points = probes.wide_points(study)
-    at = points.layouts.take(points.layout)
+def _eight(sweeps: Sweeps) -> tuple[Part, ...]:
+    points = readings.wide_points(sweeps)
+    at = points.sharding
     wide = (at.pp == 1) & (at.attention_dp == 1)
     chunked = (at.pp >= 8) & (at.tp <= 8)
-    layers = study.setup(LONG).model.layers
+    layers = sweeps.setup(LONG).model.layers
     parts = [
-        Part(
-            name="volume per ISL x width, TP against CPP of 32 and of 8",
-            got=f"{2 * layers} against 31 and 7",
-            holds=2 * layers > 31,
+        part(
+            "volume per ISL x width, TP against CPP of 32 and of 8",
+            f"{2 * layers} against 31 and 7",
+            2 * layers > 31,
         )
     ]
     compared = 0
     for limit in TIGHT_FTLS_S:
-        ours, theirs = (probes.best_under(points, limit, rows) for rows in (chunked, wide))
+        ours, theirs = (readings.best_under(points, limit, rows) for rows in (chunked, wide))
         compared += ours > 0 or theirs > 0
         parts.append(
-            Part(
-                name=f"prompt tokens/s/GPU within {format_seconds(limit)}, CPP against TP64",
-                got=f"{ours * LONG.isl:,.0f} against {theirs * LONG.isl:,.0f}",
-                holds=ours > theirs or ours == theirs == 0.0,
+            part(
+                f"prompt tokens/s/GPU within {format_seconds(limit)}, CPP against TP64",
+                f"{ours * LONG.traffic.isl:,.0f} against {theirs * LONG.traffic.isl:,.0f}",
+                ours > theirs or ours == theirs == 0.0,
             )
         )
-    parts.append(Part(name="limits that can be met", got=f"{compared} of 3", holds=compared > 0))
+    parts.append(part("limits that can be met", f"{compared} of 3", compared > 0))
     return tuple(parts)
 
 
-def _nine(study: Study) -> tuple[Part, ...]:
-    split = study.split(HEAVY)
-    tight_ftl = study.split(replace(HEAVY, ftl_s=1.0))
-    pre = study.prefill(HEAVY)
-    within = pre.take(pre.ftl_s <= HEAVY.ftl_s)
+def _nine(sweeps: Sweeps) -> tuple[Part, ...]:
+    split, hurried = sweeps.split(HEAVY), sweeps.split(within(HEAVY, 1.0))
+    pre = sweeps.prefill_points(HEAVY)
+    pre = pre.take(pre.ftl_s <= HEAVY.limits.ftl_s)
     # by brute force: the best prefill instance for each decode point of the curve
-    per_request = 1.0 / (within.rate / within.gpus)
-    decode = 1.0 / (split.points.rate / split.points.gpus)
-    best = np.argmin(per_request[:, None] + decode[None, :], axis=0)
-    kept = int(np.unique(best).size)
-    own = {
-        (label, batch): rate
-        for label, batch, rate in zip(
-            split.points.labels(), split.points.batch, split.points.rate, strict=True
-        )
-    }
-    same = [
-        own.get((label, batch), rate) == rate
-        for label, batch, rate in zip(
-            tight_ftl.points.labels(), tight_ftl.points.batch, tight_ftl.points.rate, strict=True
-        )
-    ]
-    shared = len(set(own) & set(zip(tight_ftl.points.labels(), tight_ftl.points.batch, strict=True)))
-    assert split.prefill is not None and tight_ftl.prefill is not None
-    changed = float(split.prefill.rate[0] / split.prefill.gpus[0]) >= float(
-        tight_ftl.prefill.rate[0] / tight_ftl.prefill.gpus[0]
-    )
+    gpu_seconds = _gpu_seconds(pre)[:, None] + _gpu_seconds(split.points)[None, :]
+    kept = len(np.unique(np.argmin(gpu_seconds, axis=0)))
+
+    def deployed(curve: Curve) -> dict[tuple[str, float], float]:
+        points = curve.points
+        return dict(zip(zip(points.labels(), points.batch, strict=True), points.requests_per_s, strict=True))
+
+    before, after = deployed(split), deployed(hurried)
+    shared = before.keys() & after.keys()
+    same = all(before[point] == after[point] for point in shared)
+    assert split.prefill is not None and hurried.prefill is not None
     return (
-        Part(name="best prefill instances along the curve", got=f"{kept}", holds=kept == 1),
-        Part(
-            name="decode points of the curve that stay when FTL is cut to 1 s",
-            got=f"{shared} of {len(split)}",
-            holds=all(same) and shared == len(split),
+        part("best prefill instances along the curve", f"{kept}", kept == 1),
+        part(
+            "decode points of the curve that stay when FTL is cut to 1 s",
+            f"{len(shared)} of {len(split)}",
+            same and len(shared) == len(split),
         ),
-        Part(
-            name="prefill at 10 s and at 1 s",
-            got=f"{split.prefill.labels(True)[0]} and {tight_ftl.prefill.labels(True)[0]}",
-            holds=changed,
+        part(
+            "prefill at 10 s and at 1 s",
+            f"{split.prefill.labels()[0]} and {hurried.prefill.labels()[0]}",
+            _gpu_seconds(split.prefill)[0] <= _gpu_seconds(hurried.prefill)[0],
         ),
     )
 
 
-def _ten(study: Study) -> tuple[Part, ...]:
-    curve = study.split(HEAVY)
+def _gpu_seconds(points: Points) -> FloatArray:
+    """Of one request."""
+    return points.gpus / points.requests_per_s
+
+
+def _ten(sweeps: Sweeps) -> tuple[Part, ...]:
+    curve = sweeps.split(HEAVY)
     user = STEPS * curve.axis_end
-    ep = curve.column(curve.points.moe_ep, user)
-    tp, dp = curve.points.tp, curve.points.attention_dp
-    domain = study.setup(HEAVY).machine.fabric.scale_up_gpus
-    labels = curve.points.labels()
+    at = curve.points.sharding
+    ep, tp, dp = curve.column(at.moe_ep, user), at.tp, at.attention_dp
+    domain = sweeps.setup(HEAVY).machine.fabric.scale_up_gpus
+    labels = curve.frontier.decode
     batch = curve.points.batch
     return (
-        Part(
-            name="axis on which experts are parallel, within the domain",
-            got=f"{np.mean((ep > 1) & (ep <= domain)):.0%}",
-            holds=float(np.mean((ep > 1) & (ep <= domain))) >= 0.9,
+        part(
+            "axis on which experts are parallel, within the domain",
+            f"{np.mean((ep > 1) & (ep <= domain)):.0%}",
+            float(np.mean((ep > 1) & (ep <= domain))) >= 0.9,
         ),
-        Part(
-            name="attention, loosest to tightest",
-            got=f"{labels[0]} to {labels[-1]}",
-            holds=bool(dp[0] > tp[0] and tp[-1] > dp[-1]),
+        part(
+            "attention, loosest to tightest",
+            f"{labels[0]} to {labels[-1]}",
+            bool(dp[0] > tp[0] and tp[-1] > dp[-1]),
         ),
-        Part(
-            name="batch of an instance, loosest to tightest",
-            got=f"{batch[0]:,.0f} to {batch[-1]:,.0f}",
-            holds=bool(batch[0] >= 200 and batch[-1] <= pool.SINGLE_DIGITS),
+        part(
+            "batch of an instance, loosest to tightest",
+            f"{batch[0]:,.0f} to {batch[-1]:,.0f}",
+            bool(batch[0] >= 200 and batch[-1] <= SINGLE_DIGITS),
         ),
     )
 
 
-def _eleven(study: Study) -> tuple[Part, ...]:
-    curve = study.split(heavy(LLAMA_70B))
-    tp, batch = curve.points.tp, curve.points.batch
+def _eleven(sweeps: Sweeps) -> tuple[Part, ...]:
+    curve = sweeps.split(heavy(LLAMA_70B))
+    tp, batch = curve.points.sharding.tp, curve.points.batch
     up, down = _rank_trend(curve.user, tp), _rank_trend(curve.user, batch)
     return (
-        Part(
-            name="decode TP, loosest to tightest",
-            got=f"{tp[0]:.0f} to {tp[-1]:.0f}",
-            holds=bool(tp[0] <= 4 and tp[-1] >= 32),
+        part(
+            "decode TP, loosest to tightest",
+            f"{tp[0]:.0f} to {tp[-1]:.0f}",
+            bool(tp[0] <= 4 and tp[-1] >= 32),
         ),
-        Part(name="rank correlation of TP with interactivity", got=f"{up:.2f}", holds=up > 0.8),
-        Part(
-            name="the same of batch",
-            got=f"{down:.2f} ({batch[0]:,.0f} to {batch[-1]:,.0f})",
-            holds=down < -0.8,
-        ),
+        part("rank correlation of TP with interactivity", f"{up:.2f}", up > 0.8),
+        part("the same of batch", f"{down:.2f} ({batch[0]:,.0f} to {batch[-1]:,.0f})", down < -0.8),
     )
 
 
-def _twenty(study: Study) -> tuple[Part, ...]:
+def _twenty(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
-    for case, last_useful in ((heavy(LLAMA_70B), 8), (HEAVY, 1)):
-        setup = study.setup(case)
+    for scenario, last_useful in ((heavy(LLAMA_70B), 8), (HEAVY, 1)):
+        setup = sweeps.setup(scenario)
         tp = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
         one = np.ones(len(tp))
         at = Layouts(tp=tp, pp=one, attention_dp=one, moe_tp=tp, moe_ep=one)
-        flow = np.asarray(
-            kv_transfer.bytes_per_s_per_gpu(setup.model, setup.precision, at, case.isl, np.ones(len(tp)))
-        )
+        isl = scenario.traffic.isl
+        flow = np.asarray(kv_transfer.bytes_per_s_per_gpu(setup.model, setup.precision, at, isl, one))
         falls = tp[1:][np.diff(flow) < 0]
         until = float(falls[-1]) if len(falls) else 1.0
         halves = bool(np.allclose(flow[tp <= last_useful], flow[0] / tp[tp <= last_useful]))
         parts.append(
-            Part(
-                name=f"{case.model} bandwidth per GPU falls until TP",
-                got=f"{until:.0f}",
-                holds=until == last_useful and halves,
+            part(
+                f"{scenario.model} bandwidth per GPU falls until TP",
+                f"{until:.0f}",
+                until == last_useful and halves,
             )
         )
     return tuple(parts)
 
 
-def trace_curves(study: Study) -> tuple[trace.Trace, pool.Curve, pool.Curve]:
-    """The trace, its frontier and that of its medians."""
-    lengths = study.once(("lengths", MEDIANS), lambda: trace.conversations(MEDIANS.isl, MEDIANS.osl))
-    dynamic = study.once(("trace", MEDIANS), lambda: trace.curve(study, MEDIANS, lengths))
-    return lengths, dynamic, study.split(MEDIANS)
+def _twenty_one(sweeps: Sweeps) -> tuple[Part, ...]:
+    _, varying, static = readings.varying_traffic(sweeps)
+    drawn = trace.log_normal(MEDIANS.traffic.isl, MEDIANS.traffic.osl)
 
-
-def _twenty_one(study: Study) -> tuple[Part, ...]:
-    _, dynamic, static = trace_curves(study)
-    imitated = trace.curve(study, MEDIANS, trace.log_normal(MEDIANS.isl, MEDIANS.osl))
-
-    def off(curve: pool.Curve) -> tuple[float, str]:
-        user = STEPS * pool.axis_end(static, curve)
+    def off(curve: Curve) -> tuple[float, str]:
+        user = STEPS * readings.axis_end(static, curve)
         ratio = curve.at(user) / static.at(user)
         distance = float(np.exp(np.mean(np.abs(np.log(ratio))))) - 1
-        return distance, f"{distance:.0%} (trace over medians {pool.mean(ratio):.2f}x)"
+        return distance, f"{distance:.0%} (trace over medians {readings.mean(ratio):.2f}x)"
 
-    distance, line = off(dynamic)
+    distance, line = off(varying)
     return (
-        Part(name="mean distance of the two frontiers", got=line, holds=distance <= 0.15),
-        fact("the same with log-normal lengths", off(imitated)[1]),
+        part("mean distance of the two frontiers", line, distance <= 0.15),
+        fact("the same with log-normal lengths", off(sweeps.under_trace(MEDIANS, drawn))[1]),
     )
 
 
-def _twenty_two(study: Study) -> tuple[Part, ...]:
-    case = Case(model=LLAMA_8B, isl=3072, osl=300, system="h200", weights="bf16", kv="bf16", ftl_s=0.2)
-    curve = study.split(case)
-    row = probes.decode_row(curve, 100.0)
-    if row < 0:
-        got = "no split meets FTL 200 ms and TTL 10 ms here"
-    else:
-        loss = float(rate_match.fixed_ratio(3.0, curve.ratio[row]))
+def _twenty_two(sweeps: Sweeps) -> tuple[Part, ...]:
+    curve = sweeps.split(DISTILLED)
+    ratio = float(curve.column(curve.ratio, np.array([100.0]))[0])
+    got = "no split meets FTL 200 ms and TTL 10 ms here"
+    if np.isfinite(ratio):
+        three, one = (float(rate_match.fixed_ratio(held, ratio)) for held in (3.0, 1.0))
         got = (
-            f"in steady state the best ratio within FTL 200 ms and TTL 10 ms is {curve.ratio[row]:.2f}; "
-            f"3:1 keeps {loss:.0%} and 1:1 {float(rate_match.fixed_ratio(1.0, curve.ratio[row])):.0%} of it"
+            f"in steady state the best ratio within FTL 200 ms and TTL 10 ms is {ratio:.2f}; "
+            f"3:1 keeps {three:.0%} and 1:1 {one:.0%} of it"
         )
-    return (Part(name="not decided", got=got, holds=None),)
+    return (part("not decided", got, None),)
 
 
-def _twenty_three(study: Study) -> tuple[Part, ...]:
-    base = study.split(HEAVY)
+def _twenty_three(sweeps: Sweeps) -> tuple[Part, ...]:
+    base = sweeps.split(HEAVY)
     parts = []
-    for name, case, up in (
-        ("half of each prompt cached", replace(HEAVY, cached_share=0.5), False),
+    for name, scenario, up in (
+        ("half of each prompt cached", with_traffic(HEAVY, cached_share=0.5), False),
         ("two tokens drafted per step", replace(HEAVY, mtp=2), True),
     ):
-        other = study.split(case)
-        user = STEPS[pool.band(MEDIUM)] * pool.axis_end(base, other)
-        moved = pool.mean(other.column(other.ratio, user) / base.column(base.ratio, user))
-        parts.append(
-            Part(
-                name=f"ctx:gen ratio, {name}",
-                got=f"{moved:.2f}x",
-                holds=moved > 1 if up else moved < 1,
-            )
-        )
+        other = sweeps.split(scenario)
+        user = STEPS[readings.part_of_axis(MEDIUM)] * readings.axis_end(base, other)
+        moved = readings.mean(other.column(other.ratio, user) / base.column(base.ratio, user))
+        parts.append(part(f"ctx:gen ratio, {name}", f"{moved:.2f}x", moved > 1 if up else moved < 1))
     return tuple(parts)
 
 

@@ -7,8 +7,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.paper import pool, probes
-from planner.paper.cases import (
+from planner.paper import readings
+from planner.paper.claims.ratios import GB
+from planner.paper.figures.drawing import RATIO, USER, Figure, Panel, Series
+from planner.paper.figures.panels import (
+    TOGETHER,
+    axis,
+    bands,
+    frontier_panel,
+    frontier_series,
+    frontiers,
+    held,
+    matched,
+    traffic,
+)
+from planner.paper.readings import PLOTTED, STEPS
+from planner.paper.scenarios import (
     GENERATION,
     HEAVY,
     LLAMA_8B,
@@ -27,12 +41,7 @@ from planner.paper.cases import (
     pattern,
     sized,
 )
-from planner.paper.drawing import RATIO, USER, Figure, Panel, Series, frontier_panel, frontier_series
-from planner.paper.panels import TOGETHER, axis, bands, frontiers, held, matched, traffic
-from planner.paper.pool import PLOTTED, STEPS
-from planner.paper.pools import trace_curves
-from planner.paper.ratios import GB
-from planner.paper.study import Study
+from planner.paper.sweeps import Sweeps
 
 _LABELS = {
     R1: "DeepSeek-R1",
@@ -42,7 +51,7 @@ _LABELS = {
 }
 
 
-def one(study: Study) -> Figure:
+def one(sweeps: Sweeps) -> Figure:
     """Prefill-heavy against generation-heavy."""
     return Figure(
         id="1",
@@ -52,15 +61,16 @@ def one(study: Study) -> Figure:
             "Dots: decode instances worth matching, each at its ideal ratio.",
         ),
         panels=tuple(
-            frontiers(study, case, f"DeepSeek-R1 {traffic(case)}", cloud=True) for case in (HEAVY, GENERATION)
+            frontiers(sweeps, scenario, f"DeepSeek-R1 {traffic(scenario)}", cloud=True)
+            for scenario in (HEAVY, GENERATION)
         ),
     )
 
 
-def five(study: Study) -> Figure:
+def five(sweeps: Sweeps) -> Figure:
     """Chunked pipelines in prefill."""
-    found = probes.pipelines(study)
-    band = study.band(LONG, "disaggregated")
+    found = readings.pipelines(sweeps)
+    band = sweeps.band(LONG, "disaggregated")
     ftl = None if band is None else band.ftl
     chunks = {"chunk_tokens": [round(float(c)) for c in found.chunk_tokens]}
     return Figure(
@@ -96,52 +106,52 @@ def five(study: Study) -> Figure:
     )
 
 
-def six(study: Study) -> Figure:
+def six(sweeps: Sweeps) -> Figure:
     """MLA against GQA."""
-    kept = study.together(replace(HEAVY, mla_cache=True), pool.STEADY)
-    cached = frontier_series("piggybacked, up-projections kept", kept, bands(study, HEAVY)[1])
-    r1 = frontiers(study, HEAVY, "DeepSeek-R1 16k/2k")
+    kept = sweeps.colocated(replace(HEAVY, mla_cache=True), "steady")
+    cached = frontier_series("piggybacked, up-projections kept", kept, bands(sweeps, HEAVY)[1])
+    r1 = frontiers(sweeps, HEAVY, "DeepSeek-R1 16k/2k")
     return Figure(
         id="6",
         title="Latent attention makes piggybacking dear: DeepSeek-R1 and Llama-70B",
         notes=("Piggybacked: the same mix of prompt and decode tokens in every pass.",),
         panels=(
             replace(r1, series=(*r1.series, cached)),
-            frontiers(study, heavy(LLAMA_70B), "Llama-3.1-70B 16k/2k"),
+            frontiers(sweeps, heavy(LLAMA_70B), "Llama-3.1-70B 16k/2k"),
         ),
     )
 
 
-def seven(study: Study) -> Figure:
+def seven(sweeps: Sweeps) -> Figure:
     """Model size."""
     return Figure(
         id="7",
         title="Larger models gain more: Llama 8B, 70B and 405B at 4096/256",
         notes=(),
         panels=tuple(
-            frontiers(study, sized(m), f"{_LABELS[m]} 4096/256") for m in (LLAMA_8B, LLAMA_70B, LLAMA_405B)
+            frontiers(sweeps, sized(m), f"{_LABELS[m]} 4096/256") for m in (LLAMA_8B, LLAMA_70B, LLAMA_405B)
         ),
     )
 
 
-def eight(study: Study) -> Figure:
+def eight(sweeps: Sweeps) -> Figure:
     """Traffic."""
     return Figure(
         id="8",
         title="The gain depends on the traffic: four patterns, DeepSeek-R1",
         notes=(),
-        panels=tuple(frontiers(study, pattern(*p), f"DeepSeek-R1 {traffic(pattern(*p))}") for p in PATTERNS),
+        panels=tuple(frontiers(sweeps, pattern(*p), f"DeepSeek-R1 {traffic(pattern(*p))}") for p in PATTERNS),
     )
 
 
-def nine(study: Study) -> Figure:
+def nine(sweeps: Sweeps) -> Figure:
     """The matched ratio."""
     cases = {m: heavy(m) for m in MODELS}
-    end = probes.shared_end(study, tuple(cases.values()))
+    end = readings.shared_end(sweeps, tuple(cases.values()))
     user = STEPS[PLOTTED] * end
 
     def line(model: str, shared: bool) -> Series:
-        curve = study.split(cases[model])
+        curve = sweeps.split(cases[model])
         if not shared:
             return Series(name=_LABELS[model], x=curve.user, y=curve.ratio)
         return Series(name=_LABELS[model], x=user, y=curve.column(curve.ratio, user))
@@ -167,30 +177,30 @@ def nine(study: Study) -> Figure:
     )
 
 
-def ten(study: Study) -> Figure:
+def ten(sweeps: Sweeps) -> Figure:
     """Fixed ratios."""
-    over = axis(study, HEAVY)
-    apart, joint = bands(study, HEAVY)
+    over = axis(sweeps, HEAVY)
+    apart, joint = bands(sweeps, HEAVY)
     fixed = (
-        Series(name=f"fixed {r:g}", x=over.user, y=held(study, HEAVY, r)).banded(apart) for r in (3.5, 0.5)
+        Series(name=f"fixed {r:g}", x=over.user, y=held(sweeps, HEAVY, r)).banded(apart) for r in (3.5, 0.5)
     )
-    together = Series(name=TOGETHER, x=over.user, y=study.together(HEAVY).at(over.user)).banded(joint)
+    together = Series(name=TOGETHER, x=over.user, y=sweeps.colocated(HEAVY).at(over.user)).banded(joint)
     return Figure(
         id="10",
         title="A fixed ratio against rate matching: DeepSeek-R1, 16k/2k",
         notes=(),
-        panels=(over.panel("DeepSeek-R1 16k/2k", (matched(study, HEAVY), *fixed, together)),),
+        panels=(over.panel("DeepSeek-R1 16k/2k", (matched(sweeps, HEAVY), *fixed, together)),),
     )
 
 
-def eleven(study: Study) -> Figure:
+def eleven(sweeps: Sweeps) -> Figure:
     """NVLink domain."""
     panels = []
     for model in (R1, LLAMA_70B):
         curves = [
-            frontier_series(f"domain of {n}", study.split(case), study.band(case, "disaggregated"))
+            frontier_series(f"domain of {n}", of.split(heavy(model)), of.band(heavy(model), "disaggregated"))
             for n in (RACK, SMALL_DOMAIN)
-            for case in (replace(heavy(model), domain=n),)
+            for of in (sweeps.in_domain(n),)
         ]
         panels.append(frontier_panel(f"{_LABELS[model]} 16k/2k", curves))
     return Figure(
@@ -201,14 +211,14 @@ def eleven(study: Study) -> Figure:
     )
 
 
-def twelve(study: Study) -> Figure:
+def twelve(sweeps: Sweeps) -> Figure:
     """KV transfer."""
     panels = []
-    for case in (HEAVY, MILLION):
-        curve = study.split(case)
+    for scenario in (HEAVY, MILLION):
+        curve = sweeps.split(scenario)
         if not len(curve):
             continue
-        out, into, user = probes.flow(study, case)
+        out, into, user = readings.kv_flow(sweeps, scenario)
         x = user[PLOTTED]
         flows = {
             "larger of both": np.maximum(out, into)[PLOTTED],
@@ -217,7 +227,7 @@ def twelve(study: Study) -> Figure:
         }
         panels.append(
             Panel(
-                title=f"DeepSeek-R1 {case.isl // K}k/{case.osl // K}k",
+                title=f"DeepSeek-R1 {scenario.traffic.isl // K}k/{scenario.traffic.osl // K}k",
                 x_label=USER,
                 y_label="GB/s per GPU that holds distinct KV",
                 x_one=curve.axis_end,
@@ -235,9 +245,9 @@ def twelve(study: Study) -> Figure:
     )
 
 
-def thirteen(study: Study) -> Figure:
+def thirteen(sweeps: Sweeps) -> Figure:
     """Lengths of the trace."""
-    lengths, _, _ = trace_curves(study)
+    lengths, _, _ = readings.varying_traffic(sweeps)
     share = np.arange(1, 100) / 100.0
     return Figure(
         id="13",
@@ -261,10 +271,10 @@ def thirteen(study: Study) -> Figure:
     )
 
 
-def fourteen(study: Study) -> Figure:
+def fourteen(sweeps: Sweeps) -> Figure:
     """Medians as a proxy."""
-    _, dynamic, static = trace_curves(study)
-    apart, _ = bands(study, MEDIANS)
+    _, dynamic, static = readings.varying_traffic(sweeps)
+    apart, _ = bands(sweeps, MEDIANS)
     return Figure(
         id="14",
         title="Constant traffic at the medians against the varying traffic: Llama-70B",
@@ -278,7 +288,7 @@ def fourteen(study: Study) -> Figure:
     )
 
 
-FIGURES: Mapping[str, Callable[[Study], Figure]] = {
+FIGURES: Mapping[str, Callable[[Sweeps], Figure]] = {
     "1": one,
     "5": five,
     "6": six,

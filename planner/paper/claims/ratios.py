@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.inputs.scenario import Scenario
 from planner.match import rate_match
-from planner.paper import probes
-from planner.paper.cases import HEAVY, LLAMA_8B, LLAMA_70B, LLAMA_405B, LONG, MILLION, MODELS, R1, K, heavy
-from planner.paper.claims import Claim, Part, fact
-from planner.paper.pool import PLOTTED, STEPS, Curve
-from planner.paper.study import Case, Study
+from planner.paper import readings
+from planner.paper.claims.claim import Claim, Part, fact, part
+from planner.paper.readings import BUDGETS, PLOTTED, STEPS
+from planner.paper.scenarios import (
+    HEAVY,
+    LLAMA_8B,
+    LLAMA_70B,
+    LLAMA_405B,
+    LONG,
+    MILLION,
+    MODELS,
+    R1,
+    K,
+    heavy,
+    with_traffic,
+)
+from planner.paper.sweeps import Sweeps
 
 # Figure 9, middle of the readings of several people: ratio at the loose and at the tight end.
 READINGS = {R1: (3.63, 0.07), LLAMA_405B: (2.07, 0.21), LLAMA_70B: (0.95, 0.46), LLAMA_8B: (0.42, 0.35)}
@@ -23,166 +35,156 @@ GB = 1e9
 KV_SPAN = (0.1 * GB, 4.0 * GB)  # 0.37 to 1.82 GB/s read, and a factor of 2 (KV format) times 2 (speed)
 
 
-def swings(study: Study) -> dict[str, FloatArray]:
+def swings(sweeps: Sweeps) -> dict[str, FloatArray]:
     """The matched ratio of the four models over the axis they share, from START on."""
     cases = tuple(heavy(m) for m in MODELS)
-    end = probes.shared_end(study, cases)
-    return {m: probes.ratios(study, case, end).ratio[PLOTTED] for m, case in zip(MODELS, cases, strict=True)}
+    end = readings.shared_end(sweeps, cases)
+    return {m: readings.ratios(sweeps, case, end)[PLOTTED] for m, case in zip(MODELS, cases, strict=True)}
 
 
-def _thirteen(study: Study) -> tuple[Part, ...]:
-    found = swings(study)
+def _thirteen(sweeps: Sweeps) -> tuple[Part, ...]:
+    found = swings(sweeps)
     parts = []
     for model, ratio in found.items():
         risen = float(np.max(ratio / np.minimum.accumulate(ratio))) - 1
         loose, tight = READINGS[model]
         parts.append(
-            Part(
-                name=f"{model} ratio, loose to tight",
-                got=f"{ratio[0]:.2f} to {ratio[-1]:.3g} (read: {loose} to {tight})",
-                holds=risen <= RISE and 0.5 <= ratio[0] / loose <= 2.0 and 1 / 3 <= ratio[-1] / tight <= 3.0,
+            part(
+                f"{model} ratio, loose to tight",
+                f"{ratio[0]:.2f} to {ratio[-1]:.3g} (read: {loose} to {tight})",
+                risen <= RISE and 0.5 <= ratio[0] / loose <= 2.0 and 1 / 3 <= ratio[-1] / tight <= 3.0,
             )
         )
     swing = [float(found[m][0] / found[m][-1]) for m in MODELS]
     parts.append(
-        Part(
-            name="swings of R1, 405B, 70B, 8B",
-            got=", ".join(f"{s:.1f}x" for s in swing),
-            holds=bool(np.all(np.diff(swing) < 0)),
+        part(
+            "swings of R1, 405B, 70B, 8B",
+            ", ".join(f"{s:.1f}x" for s in swing),
+            bool(np.all(np.diff(swing) < 0)),
         )
     )
-    parts.append(Part(name="8B nearly flat", got=f"{swing[-1]:.1f}x", holds=swing[-1] <= 2.0))
+    parts.append(part("8B nearly flat", f"{swing[-1]:.1f}x", swing[-1] <= 2.0))
     return tuple(parts)
 
 
-def _fourteen(study: Study) -> tuple[Part, ...]:
-    curve = study.split(HEAVY)
+def _fourteen(sweeps: Sweeps) -> tuple[Part, ...]:
+    curve = sweeps.split(HEAVY)
     assert curve.prefill is not None
-    first = float(curve.prefill.rate[0] / curve.prefill.gpus[0])
-    own = curve.points.rate / curve.points.gpus
+    first = float(curve.prefill.requests_per_s[0] / curve.prefill.gpus[0])
+    own = curve.points.requests_per_s / curve.points.gpus
     closed, user = 0.0, STEPS[PLOTTED] * curve.axis_end
     for held in (0.5, 3.5):
-        straight = rate_match.throughput_at_ratio(held, first, own, HEAVY.osl) / curve.per_gpu
+        straight = rate_match.throughput_at_ratio(held, first, own, HEAVY.traffic.osl) / curve.per_gpu
         closed = max(closed, float(np.max(np.abs(straight / rate_match.fixed_ratio(held, curve.ratio) - 1))))
     best = curve.at(user)
-    half, most = (probes.fixed_curve(study, HEAVY, r, user) for r in (0.5, 3.5))
+    half, most = (readings.fixed_ratio(sweeps, HEAVY, r, user) for r in (0.5, 3.5))
     # 0.5 is flat as long as prefill is the slower pool at every point
     starved = curve.column(curve.ratio, user) >= 0.5
     flat = half[starved] / half[0] if starved.any() else np.ones(1)
     over = max(float(np.max(half / best)), float(np.max(most / best)))
     return (
-        Part(name="closed form", got=f"off by {closed:.1e} at most", holds=closed < 1e-9),
-        Part(
-            name="fixed 3.5, loose end over best",
-            got=f"{most[0] / best[0]:.2f}",
-            holds=most[0] / best[0] >= 0.9,
+        part("closed form", f"off by {closed:.1e} at most", closed < 1e-9),
+        part("fixed 3.5, loose end over best", f"{most[0] / best[0]:.2f}", most[0] / best[0] >= 0.9),
+        part("fixed 3.5, tight end over the peak", f"{most[-1] / best[0]:.3f}", most[-1] / best[0] <= 0.10),
+        part(
+            "fixed 0.5 over the loose-end best",
+            f"{half[0] / best[0]:.2f}",
+            abs(half[0] / best[0] - 0.425) <= 0.08,
         ),
-        Part(
-            name="fixed 3.5, tight end over the peak",
-            got=f"{most[-1] / best[0]:.3f}",
-            holds=most[-1] / best[0] <= 0.10,
+        part(
+            "fixed 0.5 flat while prefill is short",
+            f"within {np.max(np.abs(flat - 1)):.1%}",
+            bool(np.max(np.abs(flat - 1)) <= 0.02),
         ),
-        Part(
-            name="fixed 0.5 over the loose-end best",
-            got=f"{half[0] / best[0]:.2f}",
-            holds=abs(half[0] / best[0] - 0.425) <= 0.08,
-        ),
-        Part(
-            name="fixed 0.5 flat while prefill is short",
-            got=f"within {np.max(np.abs(flat - 1)):.1%}",
-            holds=bool(np.max(np.abs(flat - 1)) <= 0.02),
-        ),
-        Part(name="most of any fixed ratio over best", got=f"{over:.3f}", holds=over <= 1 + 1e-9),
+        part("most of any fixed ratio over best", f"{over:.3f}", over <= 1 + 1e-9),
     )
 
 
-def _sixteen(study: Study) -> tuple[Part, ...]:
-    losses = {b: float(np.mean(probes.budget_loss(study, HEAVY, b))) for b in probes.BUDGETS}
-    small, large = losses[16], losses[probes.BUDGETS[-1]]
+def _sixteen(sweeps: Sweeps) -> tuple[Part, ...]:
+    losses = {b: float(np.mean(readings.fleet_loss(sweeps, HEAVY, b))) for b in BUDGETS}
+    small, large = losses[16], losses[BUDGETS[-1]]
     values = list(losses.values())
-    matching = probes.matching_loss(study, HEAVY, 16)
-    part = float(np.nanmean(np.where(np.isfinite(matching), matching, np.nan)))
+    matching = readings.matching_loss(sweeps, HEAVY, 16)
+    whole = float(np.mean(matching[np.isfinite(matching)]))
     return (
-        Part(
-            name="mean loss by fleet",
-            got=", ".join(f"{b} GPUs {loss:.0%}" for b, loss in losses.items()),
-            holds=all(later <= before + 0.01 for before, later in itertools.pairwise(values)),
+        part(
+            "mean loss by fleet",
+            ", ".join(f"{b} GPUs {loss:.0%}" for b, loss in losses.items()),
+            all(later <= before + 0.01 for before, later in itertools.pairwise(values)),
         ),
-        Part(name="loss of 16 GPUs", got=f"{small:.0%}", holds=small >= 0.05),
-        Part(name="of it by whole instances alone", got=f"{part:.0%}", holds=part > 0),
-        Part(name=f"loss of {probes.BUDGETS[-1]} GPUs", got=f"{large:.1%}", holds=large <= 0.03),
+        part("loss of 16 GPUs", f"{small:.0%}", small >= 0.05),
+        part("of it by whole instances alone", f"{whole:.0%}", whole > 0),
+        part(f"loss of {BUDGETS[-1]} GPUs", f"{large:.1%}", large <= 0.03),
     )
 
 
-def _eighteen(study: Study) -> tuple[Part, ...]:
+def _eighteen(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
-    for case, falls in ((HEAVY, True), (MILLION, False)):
-        if not len(study.split(case)):
-            parts.append(Part(name=f"{case.isl:,} in", got="no split within the FTL limit", holds=False))
+    for scenario, falls in ((HEAVY, True), (MILLION, False)):
+        if not len(sweeps.split(scenario)):
+            parts.append(part(f"{scenario.traffic.isl:,} in", "no split within the FTL limit", False))
             continue
-        out, into, _ = probes.flow(study, case)
+        out, into, _ = readings.kv_flow(sweeps, scenario)
         most = np.maximum(out, into)[PLOTTED]
         parts.append(
-            Part(
-                name=f"{case.isl // K}k/{case.osl // K}k, larger of egress and ingress",
-                got=f"{most[0] / GB:.2f} to {most[-1] / GB:.2f} GB/s per GPU "
+            part(
+                f"{scenario.traffic.isl // K}k/{scenario.traffic.osl // K}k, larger of egress and ingress",
+                f"{most[0] / GB:.2f} to {most[-1] / GB:.2f} GB/s per GPU "
                 f"(least {np.min(most) / GB:.2f}, most {np.max(most) / GB:.2f})",
-                holds=bool(np.min(most) >= KV_SPAN[0] and np.max(most) <= KV_SPAN[1]),
+                bool(np.min(most) >= KV_SPAN[0] and np.max(most) <= KV_SPAN[1]),
             )
         )
         if falls:
             drop = float(most[0] / most[-1])
-            parts.append(Part(name="its fall as TTL tightens", got=f"{drop:.1f}x", holds=drop >= 2.0))
+            parts.append(part("its fall as TTL tightens", f"{drop:.1f}x", drop >= 2.0))
     return tuple(parts)
 
 
-def _into(study: Study, case: Case, user: float) -> float:
+def _into(sweeps: Sweeps, scenario: Scenario, user: float) -> float:
     """Ingress at an interactivity, bytes/s per holding GPU."""
-    curve: Curve = study.split(case)
-    _, into = study.kv_flow(case, curve)
-    return float(curve.column(into, np.array([user]))[0])
+    _, into = sweeps.kv_flow(scenario)
+    return float(sweeps.split(scenario).column(into, np.array([user]))[0])
 
 
-def _nineteen(study: Study) -> tuple[Part, ...]:
+def _nineteen(sweeps: Sweeps) -> tuple[Part, ...]:
     user = 20.0  # tokens/s: TTL 50 ms, the loose end
-    shorter = [replace(HEAVY, isl=n * K) for n in (4, 16, 64)]
-    out = [study.kv_flow(c, study.split(c))[0] for c in (*shorter, LONG)]
-    by_isl = [_into(study, c, user) for c in (HEAVY, MILLION)]
-    by_osl = [_into(study, replace(HEAVY, osl=n), user) * n for n in (512, 2048, 8192)]
-    _, into, _ = probes.flow(study, HEAVY)
+    shorter = [with_traffic(HEAVY, isl=n * K) for n in (4, 16, 64)]
+    out = [sweeps.kv_flow(c)[0] for c in (*shorter, LONG)]
+    by_isl = [_into(sweeps, c, user) for c in (HEAVY, MILLION)]
+    by_osl = [_into(sweeps, with_traffic(HEAVY, osl=n), user) * n for n in (512, 2048, 8192)]
+    _, into, _ = readings.kv_flow(sweeps, HEAVY)
     into = into[PLOTTED]
-    small_case = heavy(LLAMA_70B)
-    small = study.kv_flow(small_case, study.split(small_case))[0]
+    small, _ = sweeps.kv_flow(heavy(LLAMA_70B))
     spread_isl, spread_osl = max(by_isl) / min(by_isl), max(by_osl) / min(by_osl)
     return (
-        Part(
-            name="R1 egress at 4k, 16k, 64k, 256k in",
-            got=", ".join(f"{v / GB:.2f}" for v in out) + " GB/s",
-            holds=bool(np.all(np.diff(out) < 0)),
+        part(
+            "R1 egress at 4k, 16k, 64k, 256k in",
+            ", ".join(f"{v / GB:.2f}" for v in out) + " GB/s",
+            bool(np.all(np.diff(out) < 0)),
         ),
-        Part(
-            name="R1 ingress at 16k and 1M in, TTL 50 ms",
-            got=" and ".join(f"{v / GB:.2f}" for v in by_isl) + " GB/s",
-            holds=spread_isl <= 2.0,
+        part(
+            "R1 ingress at 16k and 1M in, TTL 50 ms",
+            " and ".join(f"{v / GB:.2f}" for v in by_isl) + " GB/s",
+            spread_isl <= 2.0,
         ),
         fact(
             "the same at 4k and 64k",
-            " and ".join(f"{_into(study, c, user) / GB:.2f}" for c in (shorter[0], shorter[2])) + " GB/s",
+            " and ".join(f"{_into(sweeps, c, user) / GB:.2f}" for c in (shorter[0], shorter[2])) + " GB/s",
         ),
-        Part(
-            name="R1 ingress x OSL at 512, 2k, 8k out: largest over smallest",
-            got=f"{spread_osl:.2f}x",
-            holds=spread_osl <= 1.5,
+        part(
+            "R1 ingress x OSL at 512, 2k, 8k out: largest over smallest",
+            f"{spread_osl:.2f}x",
+            spread_osl <= 1.5,
         ),
-        Part(
-            name="R1 ingress, loose to tight TTL",
-            got=f"{into[0] / GB:.2f} to {into[-1] / GB:.3f} GB/s",
-            holds=bool(into[-1] < into[0]),
+        part(
+            "R1 ingress, loose to tight TTL",
+            f"{into[0] / GB:.2f} to {into[-1] / GB:.3f} GB/s",
+            bool(into[-1] < into[0]),
         ),
-        Part(
-            name="egress of R1 against Llama-70B, 16k in",
-            got=f"{out[1] / GB:.2f} against {small / GB:.2f} GB/s",
-            holds=out[1] < small,
+        part(
+            "egress of R1 against Llama-70B, 16k in",
+            f"{out[1] / GB:.2f} against {small / GB:.2f} GB/s",
+            out[1] < small,
         ),
     )
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from planner.arrays import FloatArray
-from planner.paper import pool, probes
-from planner.paper.cases import (
+from planner.inputs.scenario import Scenario
+from planner.paper import readings
+from planner.paper.claims.claim import Claim, Part, fact, part
+from planner.paper.readings import LOOSE, MEDIUM, PLOTTED, STEPS, TIGHT
+from planner.paper.scenarios import (
     GENERATION,
     HEAVY,
     LLAMA_8B,
@@ -22,9 +25,7 @@ from planner.paper.cases import (
     pattern,
     sized,
 )
-from planner.paper.claims import Claim, Part, fact
-from planner.paper.pool import LOOSE, MEDIUM, PLOTTED, STEPS, TIGHT
-from planner.paper.study import Case, Study
+from planner.paper.sweeps import Sweeps
 
 STEADY_MIX = (
     "The first run took the planner's own piggybacking for the piggybacked curve, and claims 5 and 6 failed; "
@@ -38,80 +39,80 @@ def _times(value: float) -> str:
     return f"{value:.2f}x"
 
 
-def _medium(study: Study, case: Case) -> float:
-    return pool.mean(probes.gains(study, case), MEDIUM)
+def _medium(sweeps: Sweeps, scenario: Scenario) -> float:
+    return readings.mean(readings.gains(sweeps, scenario), MEDIUM)
 
 
-def _one(study: Study) -> tuple[Part, ...]:
-    heavy_gain, light_gain = probes.gains(study, HEAVY), probes.gains(study, GENERATION)
-    worst = float(np.min(heavy_gain[pool.band(MEDIUM)]))
-    large, small = pool.mean(heavy_gain, MEDIUM), pool.mean(light_gain, MEDIUM)
+def _one(sweeps: Sweeps) -> tuple[Part, ...]:
+    heavy_gain, light_gain = readings.gains(sweeps, HEAVY), readings.gains(sweeps, GENERATION)
+    worst = float(np.min(heavy_gain[readings.part_of_axis(MEDIUM)]))
+    large, small = readings.mean(heavy_gain, MEDIUM), readings.mean(light_gain, MEDIUM)
     return (
-        Part(name="least gain at 16k/2k, medium", got=_times(worst), holds=worst >= 1 - GRID),
-        Part(
-            name="mean gain at 16k/2k against 1k/32k",
-            got=f"{_times(large)} against {_times(small)}",
-            holds=large - 1 >= 2 * (small - 1) and large > 1 + GRID,
+        part("least gain at 16k/2k, medium", _times(worst), worst >= 1 - GRID),
+        part(
+            "mean gain at 16k/2k against 1k/32k",
+            f"{_times(large)} against {_times(small)}",
+            large - 1 >= 2 * (small - 1) and large > 1 + GRID,
         ),
-        Part(name="1k/32k nearly coincides", got=_times(small), holds=abs(small - 1) <= 0.15),
+        part("1k/32k nearly coincides", _times(small), abs(small - 1) <= 0.15),
     )
 
 
-def _two(study: Study) -> tuple[Part, ...]:
-    found = {p: _medium(study, pattern(*p)) for p in PATTERNS}
+def _two(sweeps: Sweeps) -> tuple[Part, ...]:
+    found = {p: _medium(sweeps, pattern(*p)) for p in PATTERNS}
     first, long_long, short_short, last = (found[p] for p in PATTERNS)
     rest = (long_long, short_short, last)
     line = ", ".join(f"{isl // 1024}k/{osl // 1024}k {_times(g)}" for (isl, osl), g in found.items())
     return (
         fact("mean gain, medium", line),
-        Part(name="16k/2k largest", got=_times(first), holds=first >= max(rest) * (1 - GRID)),
-        Part(
-            name="16k inputs above 2k inputs",
-            got=f"least {_times(min(first, long_long))}, most {_times(max(short_short, last))}",
-            holds=min(first, long_long) >= max(short_short, last) * (1 - GRID),
+        part("16k/2k largest", _times(first), first >= max(rest) * (1 - GRID)),
+        part(
+            "16k inputs above 2k inputs",
+            f"least {_times(min(first, long_long))}, most {_times(max(short_short, last))}",
+            min(first, long_long) >= max(short_short, last) * (1 - GRID),
         ),
-        Part(name="2k/16k smallest", got=_times(last), holds=last <= min(found.values()) * (1 + GRID)),
+        part("2k/16k smallest", _times(last), last <= min(found.values()) * (1 + GRID)),
     )
 
 
-def _on_one_axis(study: Study) -> list[FloatArray]:
+def _on_one_axis(sweeps: Sweeps) -> list[FloatArray]:
     """Gains of the three Llamas at STEPS of the axis that they share: the same latency targets for all."""
     cases = tuple(sized(m) for m in LLAMAS)
-    end = min(probes.shared_end(study, cases), *(study.together(case).end for case in cases))
+    end = min(readings.shared_end(sweeps, cases), *(sweeps.colocated(case).end for case in cases))
     user = STEPS * end
-    return [study.split(case).at(user) / study.together(case).at(user) for case in cases]
+    return [sweeps.split(case).at(user) / sweeps.colocated(case).at(user) for case in cases]
 
 
-def _three(study: Study) -> tuple[Part, ...]:
-    own = [probes.gains(study, sized(m)) for m in LLAMAS]
-    shared = _on_one_axis(study)
-    large, middle, small = (pool.mean(g, MEDIUM) for g in own)
+def _three(sweeps: Sweeps) -> tuple[Part, ...]:
+    own = [readings.gains(sweeps, sized(m)) for m in LLAMAS]
+    shared = _on_one_axis(sweeps)
+    large, middle, small = (readings.mean(g, MEDIUM) for g in own)
 
     def line(found: list[FloatArray], of: tuple[float, float]) -> str:
-        return ", ".join(_times(pool.mean(g, of)) for g in found)
+        return ", ".join(_times(readings.mean(g, of)) for g in found)
 
     return (
-        Part(
-            name="405B over 70B over 8B",
-            got=f"{_times(large)}, {_times(middle)}, {_times(small)}",
-            holds=large > middle > small,
+        part(
+            "405B over 70B over 8B",
+            f"{_times(large)}, {_times(middle)}, {_times(small)}",
+            large > middle > small,
         ),
-        Part(name="8B near one", got=_times(small), holds=small <= 1.15),
+        part("8B near one", _times(small), small <= 1.15),
         fact("405B, 70B, 8B at loose latency", line(own, LOOSE)),
         fact("405B, 70B, 8B in the middle of an axis that they share, as in figure 9", line(shared, MEDIUM)),
     )
 
 
-def _four(study: Study) -> tuple[Part, ...]:
+def _four(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
     for model in (R1, LLAMA_70B):
-        found = probes.gains(study, heavy(model))
-        loose, medium, tight = (pool.mean(found, b) for b in (LOOSE, MEDIUM, TIGHT))
+        found = readings.gains(sweeps, heavy(model))
+        loose, medium, tight = (readings.mean(found, b) for b in (LOOSE, MEDIUM, TIGHT))
         parts.append(
-            Part(
-                name=f"{model} loose, medium, tight",
-                got=f"{_times(loose)}, {_times(medium)}, {_times(tight)}",
-                holds=medium > loose and medium > tight,
+            part(
+                f"{model} loose, medium, tight",
+                f"{_times(loose)}, {_times(medium)}, {_times(tight)}",
+                medium > loose and medium > tight,
             )
         )
         parts.append(
@@ -123,100 +124,83 @@ def _four(study: Study) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _effect(study: Study, case: Case) -> FloatArray:
-    """Piggybacked over unchunked co-located serving."""
-    chunked, plain = (study.together(case, mode) for mode in (pool.STEADY, pool.INFLIGHT))
-    end = pool.axis_end(study.split(case), chunked, plain)
-    return chunked.at(STEPS * end) / plain.at(STEPS * end)
-
-
-def _five(study: Study) -> tuple[Part, ...]:
+def _five(sweeps: Sweeps) -> tuple[Part, ...]:
     generation = pattern(*PATTERNS[3])
-    many, few = _effect(study, generation), _effect(study, HEAVY)
-    back = 1.0 / pool.mean(probes.gains(study, generation), LOOSE)
-    loose, tight = pool.mean(many, LOOSE), pool.mean(many, TIGHT)
+    many, few = (readings.over(sweeps, of, "steady", "inflight") for of in (generation, HEAVY))
+    back = 1.0 / readings.mean(readings.gains(sweeps, generation), LOOSE)
+    loose, tight = readings.mean(many, LOOSE), readings.mean(many, TIGHT)
     return (
-        Part(
-            name="piggybacked over unchunked, 2k/16k against 16k/2k",
-            got=f"{_times(pool.mean(many))} against {_times(pool.mean(few))}",
-            holds=pool.mean(many) > pool.mean(few),
+        part(
+            "piggybacked over unchunked, 2k/16k against 16k/2k",
+            f"{_times(readings.mean(many))} against {_times(readings.mean(few))}",
+            readings.mean(many) > readings.mean(few),
         ),
-        Part(
-            name="loose against tight, 2k/16k",
-            got=f"{_times(loose)} against {_times(tight)}",
-            holds=loose >= tight,
-        ),
-        Part(name="co-located over split, 2k/16k loose", got=_times(back), holds=back >= 0.97),
+        part("loose against tight, 2k/16k", f"{_times(loose)} against {_times(tight)}", loose >= tight),
+        part("co-located over split, 2k/16k loose", _times(back), back >= 0.97),
     )
 
 
-def _piggyback_share(study: Study, case: Case) -> FloatArray:
-    """The piggybacked curve over the co-located envelope."""
-    chunked, envelope = study.together(case, pool.STEADY), study.together(case)
-    user = STEPS * pool.axis_end(study.split(case), chunked, envelope)
-    return chunked.at(user) / envelope.at(user)
-
-
-def _six(study: Study) -> tuple[Part, ...]:
-    plain = pool.mean(_piggyback_share(study, HEAVY), MEDIUM)
-    llama = pool.mean(_piggyback_share(study, heavy(LLAMA_70B)), MEDIUM)
-    chunked = study.together(HEAVY, pool.STEADY)
-    cached = study.together(replace(HEAVY, mla_cache=True), pool.STEADY)
-    user = STEPS * pool.axis_end(study.split(HEAVY), chunked, cached)
-    lift = pool.mean(cached.at(user) / chunked.at(user), MEDIUM)
+def _six(sweeps: Sweeps) -> tuple[Part, ...]:
+    plain, llama = (
+        readings.mean(readings.over(sweeps, of, "steady", None), MEDIUM) for of in (HEAVY, heavy(LLAMA_70B))
+    )
+    chunked = sweeps.colocated(HEAVY, "steady")
+    cached = sweeps.colocated(replace(HEAVY, mla_cache=True), "steady")
+    user = STEPS * readings.axis_end(sweeps.split(HEAVY), chunked, cached)
+    lift = readings.mean(cached.at(user) / chunked.at(user), MEDIUM)
     return (
-        Part(name="R1 piggybacked over co-located", got=f"{plain:.0%}", holds=plain <= 0.8),
-        Part(name="Llama-70B piggybacked over co-located", got=f"{llama:.0%}", holds=llama >= 0.9),
-        Part(name="R1 with cached up-projections", got=_times(lift), holds=lift > 1 + GRID),
+        part("R1 piggybacked over co-located", f"{plain:.0%}", plain <= 0.8),
+        part("Llama-70B piggybacked over co-located", f"{llama:.0%}", llama >= 0.9),
+        part("R1 with cached up-projections", _times(lift), lift > 1 + GRID),
     )
 
 
-def _twelve(study: Study) -> tuple[Part, ...]:
+def _twelve(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
     for model in (R1, LLAMA_70B):
-        split, together = study.split(heavy(model)), study.together(heavy(model))
-        user = STEPS[pool.band(MEDIUM)] * pool.axis_end(split, together)
-        apart = split.column(split.points.tp, user)
-        joint = together.column(together.points.tp, user)
-        ratio = pool.mean(apart / joint)
+        split, colocated = sweeps.split(heavy(model)), sweeps.colocated(heavy(model))
+        user = STEPS[readings.part_of_axis(MEDIUM)] * readings.axis_end(split, colocated)
+        apart = split.column(split.points.sharding.tp, user)
+        joint = colocated.column(colocated.points.sharding.tp, user)
+        ratio = readings.mean(apart / joint)
         parts.append(
-            Part(
-                name=f"{model} decode TP over co-located TP",
-                got=f"{_times(ratio)} (means {np.exp(np.mean(np.log(apart))):.1f} and "
+            part(
+                f"{model} decode TP over co-located TP",
+                f"{_times(ratio)} (means {np.exp(np.mean(np.log(apart))):.1f} and "
                 f"{np.exp(np.mean(np.log(joint))):.1f})",
-                holds=ratio > 1,
+                ratio > 1,
             )
         )
     return tuple(parts)
 
 
-def _fifteen(study: Study) -> tuple[Part, ...]:
-    split, together = study.split(HEAVY), study.together(HEAVY)
-    user = STEPS[PLOTTED] * pool.axis_end(split, together)
-    below = probes.fixed_curve(study, HEAVY, 0.5, user) < together.at(user)
+def _fifteen(sweeps: Sweeps) -> tuple[Part, ...]:
+    split, colocated = sweeps.split(HEAVY), sweeps.colocated(HEAVY)
+    user = STEPS[PLOTTED] * readings.axis_end(split, colocated)
+    below = readings.fixed_ratio(sweeps, HEAVY, 0.5, user) < colocated.at(user)
     return (
-        Part(
-            name="axis on which fixed 0.5 is below co-located",
-            got=f"{np.mean(below):.0%}",
-            holds=float(np.mean(below)) > 0.5,
+        part(
+            "axis on which fixed 0.5 is below co-located",
+            f"{np.mean(below):.0%}",
+            float(np.mean(below)) > 0.5,
         ),
     )
 
 
-def _seventeen(study: Study) -> tuple[Part, ...]:
+def _seventeen(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
     for model, best in ((R1, "medium"), (LLAMA_70B, "tight")):
-        found = probes.domain_gain(study, heavy(model), RACK, SMALL_DOMAIN)
+        found = readings.domain_gain(sweeps, heavy(model), RACK, SMALL_DOMAIN)
         bands = {"loose": LOOSE, "medium": MEDIUM, "tight": TIGHT}
-        means = {name: pool.mean(found, of) for name, of in bands.items()}
+        means = {name: readings.mean(found, of) for name, of in bands.items()}
         line = ", ".join(f"{name} {_times(value)}" for name, value in means.items())
         worst = float(np.min(found))
-        parts.append(Part(name=f"{model} least gain", got=_times(worst), holds=worst >= 1 - GRID))
+        parts.append(part(f"{model} least gain", _times(worst), worst >= 1 - GRID))
         parts.append(
-            Part(
-                name=f"{model} gains most at {best} latency",
-                got=line,
-                holds=means[best] >= max(means.values()) and means[best] > 1 + GRID,
+            part(
+                f"{model} gains most at {best} latency",
+                line,
+                means[best] >= max(means.values()) and means[best] > 1 + GRID,
             )
         )
     return tuple(parts)

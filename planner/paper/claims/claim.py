@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from planner.paper.study import Study
+from planner.paper.sweeps import Sweeps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,11 @@ class Part:
     got: str
     holds: bool | None  # None: cannot be decided here
     decides: bool = True  # False: shown beside the conditions
+
+
+def part(name: str, got: str, holds: bool | None) -> Part:
+    """A condition and whether it holds."""
+    return Part(name=name, got=got, holds=None if holds is None else bool(holds))
 
 
 def fact(name: str, got: str) -> Part:
@@ -39,7 +44,7 @@ class Claim:
     text: str
     expected: str
     tolerance: str
-    check: Callable[[Study], tuple[Part, ...]]
+    check: Callable[[Sweeps], tuple[Part, ...]]
     differs: str = ""  # physics or unknown settings that explain a fail, or why a claim stays open
     changed: str = ""  # how, why and with what effect the check was changed after the first look
 
@@ -78,6 +83,6 @@ def _line(parts: tuple[Part, ...]) -> str:
     return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in parts)
 
 
-def judge(claim: Claim, studies: Sequence[Study]) -> Verdict:
+def judge(claim: Claim, settings: Sequence[Sweeps]) -> Verdict:
     """Run one check in each setting."""
-    return Verdict(claim=claim, parts={study.setting.name: claim.check(study) for study in studies})
+    return Verdict(claim=claim, parts={sweeps.setting.name: claim.check(sweeps) for sweeps in settings})
