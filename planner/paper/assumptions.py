@@ -15,8 +15,8 @@ from typing import Any
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.output.columns import aligned, markdown
-from planner.paper.claims.claim import judge
-from planner.paper.reproduction import CLAIMS
+from planner.paper.claims import claim
+from planner.paper.reproduction import CHECKS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.sweeps import Sweeps
 from planner.units import three_digits
@@ -36,7 +36,7 @@ class Mix:
     @property
     def passing(self) -> tuple[int, ...]:
         """Claims that pass, ascending."""
-        return tuple(claim for claim, verdict in self.verdicts.items() if verdict == "pass")
+        return tuple(number for number, verdict in self.verdicts.items() if verdict == "pass")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Assumptions:
     @property
     def always(self) -> tuple[int, ...]:
         """Claims that pass in every mix."""
-        return tuple(claim for claim in self.mixes[0].verdicts if all(claim in m.passing for m in self.mixes))
+        return tuple(c for c in self.mixes[0].verdicts if all(c in m.passing for m in self.mixes))
 
     @property
     def never(self) -> tuple[int, ...]:
@@ -93,6 +93,7 @@ def run(
     """
     start = time.perf_counter()
     found = catalog or presets.load()
+    claims = claim.load()
     done: list[Mix] = []
     points = 0
 
@@ -104,7 +105,7 @@ def run(
 
     for setting in mixes or settings():
         sweeps = Sweeps(found, count, setting=setting)
-        verdicts = {claim.id: judge(claim, (sweeps,)).verdict for claim in CLAIMS}
+        verdicts = {c.id: claim.judge(c, CHECKS[c.id], (sweeps,)).verdict for c in claims}
         done.append(Mix(setting=setting, verdicts=verdicts))
     return Assumptions(mixes=tuple(done), design_points=points, seconds=time.perf_counter() - start)
 
@@ -118,7 +119,7 @@ def to_dict(done: Assumptions) -> dict[str, Any]:
                 "full_pipelines": m.setting.full,
                 "perfect_kernels": m.setting.perfect,
                 "latencies": None if m.setting.perfect else m.setting.latencies,
-                "verdicts": {str(claim): verdict for claim, verdict in m.verdicts.items()},
+                "verdicts": {str(number): verdict for number, verdict in m.verdicts.items()},
             }
             for m in done.mixes
         ],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.output.columns import markdown
-from planner.paper.claims.claim import Part, Verdict
+from planner.paper.claims.claim import Part, Verdict, load
 from planner.paper.figures.drawing import BAND, Figure, Series
 from planner.paper.report import PAYS, pays_cells, pays_summary, settings_summary, summary
-from planner.paper.reproduction import CLAIMS, Reproduction
+from planner.paper.reproduction import Reproduction
 from planner.paper.settings import SETTINGS
 from planner.planning.bands import Range
 from planner.units import three_digits
@@ -111,7 +111,7 @@ def _end(series: Series, at: int) -> str:
 
 def _changes() -> str:
     """What was changed once a result had been seen: settings first, then checks."""
-    checks = [f"- **Claim {c.id}.** {c.changed}" for c in CLAIMS if c.changed]
+    checks = [f"- **Claim {c.id}.** {c.changed}" for c in load() if c.changed]
     return "\n".join([_CHANGED, *checks])
 
 

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from planner.errors import unknown
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
-from planner.paper.claims import gains, layouts, ratios
-from planner.paper.claims.claim import Claim, Verdict, judge
+from planner.paper.claims import claim, gains, layouts, ratios
+from planner.paper.claims.claim import Check, Verdict, judge
 from planner.paper.figures import added, published
 from planner.paper.figures.drawing import Figure
 from planner.paper.settings import SERVED, SETTINGS, STUDY
 from planner.paper.sweeps import Sweeps
 from planner.paper.where_it_pays import Row, where_it_pays
 
-CLAIMS: tuple[Claim, ...] = tuple(
-    sorted((*gains.CLAIMS, *layouts.CLAIMS, *ratios.CLAIMS), key=lambda claim: claim.id)
-)
+CHECKS: Mapping[int, Check] = {**gains.CHECKS, **layouts.CHECKS, **ratios.CHECKS}
 UNSIMULATED = ("13",)  # the same whatever serves it
 FIGURES: Mapping[str, Callable[[Sweeps], Figure]] = {**published.FIGURES, **added.FIGURES}
 
@@ -72,7 +70,8 @@ def run(
     own, served = every[STUDY.name], every[SERVED.name]
     drawn = [_both(make, own, served) for name, make in published.FIGURES.items() if figure in (None, name)]
     drawn += [make(served) for name, make in added.FIGURES.items() if figure in (None, name)]
-    judged = tuple(judge(c, tuple(every.values())) for c in CLAIMS if figure in (None, c.figure))
+    asked = (c for c in claim.load() if figure in (None, c.figure))
+    judged = tuple(judge(c, CHECKS[c.id], tuple(every.values())) for c in asked)
     pays = where_it_pays(served) if figure in (None, "systems", "models") else ()
     return Reproduction(
         verdicts=judged,

@@ -1,17 +1,21 @@
-"""The 23 checkable findings of the study: what is expected, how far off may be, and what we get.
+"""The checkable findings of the study: what is expected, how far off may be, and what we get.
 
-Expected values, directions and tolerances were written down before the first result was looked at;
-`tolerance` says why each is what it is, and `changed` where a check was brought closer to the finding
-after that. A check is made of parts and passes when every part holds.
-"Open" is left to findings on measured hardware that a steady-state simulator cannot decide.
+Findings, expectations and tolerances are data (presets/paper/claims.toml), written down before the first
+result was looked at. A check is made of parts and passes when every part holds. "Open" is left to findings
+on measured hardware that a steady-state simulator cannot decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from planner.inputs import toml_tables
+from planner.inputs.catalog import preset_folder
 from planner.paper.sweeps import Sweeps
+
+FILE = "paper/claims.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +48,18 @@ class Claim:
     text: str
     expected: str
     tolerance: str
-    check: Callable[[Sweeps], tuple[Part, ...]]
     differs: str = ""  # physics or unknown settings that explain a fail, or why a claim stays open
     changed: str = ""  # how, why and with what effect the check was changed after the first look
+
+
+Check: TypeAlias = "Callable[[Sweeps], tuple[Part, ...]]"
+
+
+def load() -> tuple[Claim, ...]:
+    """Every claim, by number."""
+    path = preset_folder() / FILE
+    tables = toml_tables.read_toml(path)["claims"]
+    return tuple(toml_tables.decode(Claim, table, path.name) for table in tables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +96,6 @@ def _line(parts: tuple[Part, ...]) -> str:
     return "; ".join(f"{part.name}: {part.got}{mark(part)}" for part in parts)
 
 
-def judge(claim: Claim, settings: Sequence[Sweeps]) -> Verdict:
-    """Run one check in each setting."""
-    return Verdict(claim=claim, parts={sweeps.setting.name: claim.check(sweeps) for sweeps in settings})
+def judge(claim: Claim, check: Check, settings: Sequence[Sweeps]) -> Verdict:
+    """Run its check in each setting."""
+    return Verdict(claim=claim, parts={sweeps.setting.name: check(sweeps) for sweeps in settings})

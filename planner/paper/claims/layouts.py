@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from planner.arrays import FloatArray
 from planner.inputs import trace
 from planner.match import rate_match
 from planner.paper import readings
-from planner.paper.claims.claim import Claim, Part, fact, part
+from planner.paper.claims.claim import Check, Part, fact, part
 from planner.paper.readings import MEDIUM, STEPS
 from planner.paper.scenarios import (
     DISTILLED,
@@ -236,118 +237,14 @@ def _twenty_three(sweeps: Sweeps) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-CLAIMS = (
-    Claim(
-        id=7,
-        figure="5",
-        kind="magnitude",
-        text="DeepSeek-R1, 256k in, 64 GPUs: chunked pipelines of 1 to 32 stages cut FTL 22 to 31 times, at "
-        "every step, with tokens/s/GPU within about 3 % of PP=1.",
-        expected="FTL 16.5 to 39 times lower; throughput within 10 % of PP=1",
-        tolerance="25 % around the readings of the plot for FTL; for throughput 3 % plus the 5 % that 61 "
-        "layers on 32 stages cost by themselves, plus 2 % for stage hand-over",
-        check=_seven,
-        differs="Batch over FTL and GPUs is, with one sequence per data-parallel rank, the fall of FTL over "
-        "32: chunks small enough to fill 32 stages at once run measured kernels below their best. As served "
-        "a full pipeline loses less; on real GPUs it is 18 to 30 % (SGLang, DeepSeek-V3.1 and Qwen3-235B, "
-        "128k in, on H20). FTL on perfect kernels falls as the study has it.",
-    ),
-    Claim(
-        id=8,
-        figure="5",
-        kind="direction",
-        text="Under a tight FTL limit chunked pipelines beat wide tensor parallelism in the prefill pool: "
-        "2 x layers transfers of the hidden states against stages - 1.",
-        expected="more prompt tokens/s/GPU within 10, 5 and 3 s on 64 GPUs (R1, 256k in)",
-        tolerance="none; pipelines of at least 8 stages with TP up to 8 against any TP64",
-        check=_eight,
-    ),
-    Claim(
-        id=9,
-        figure="3",
-        kind="direction",
-        text="The FTL limit binds only the prefill pool and TTL only the decode pool; the best prefill "
-        "configuration is one for the whole curve.",
-        expected="one best prefill instance for every decode point by brute force; the decode points of the "
-        "curve do not change with the FTL limit",
-        tolerance="none: exact",
-        check=_nine,
-    ),
-    Claim(
-        id=10,
-        figure="6",
-        kind="magnitude",
-        text="Along the frontier of DeepSeek-R1 at 16k/2k, experts stay parallel within the NVLink domain, "
-        "attention goes from data to tensor parallelism, and the batch falls from several hundreds to "
-        "single digits.",
-        expected="EP on at least 90 % of the axis; DP above TP at the loose end, TP above DP at the tight "
-        "end; batch of an instance from at least 200 to at most 9",
-        tolerance="90 % for 'throughout', 200 for 'several hundreds'",
-        check=_ten,
-        differs="At the tight end TP without expert parallelism reads the same expert weights and has no "
-        "busiest rank to wait for; the two differ by a few percent.",
-    ),
-    Claim(
-        id=11,
-        figure="6",
-        kind="magnitude",
-        text="Decode tensor parallelism of Llama-70B grows from 2 to 64 along the frontier while the batch "
-        "falls.",
-        expected="TP at most 4 at the loose end and at least 32 at the tight end; rank correlations of TP "
-        "above 0.8 and of the batch below -0.8",
-        tolerance="a factor of two at both ends: TP comes in powers of two",
-        check=_eleven,
-        differs="A measured GEMM takes its time along the inner dimension however narrow its shard, and the "
-        "latency of an all-reduce grows with the group (measured up to 8 GPUs, extrapolated beyond): past "
-        "about TP 16 nothing gets faster. With half of those latencies TP grows to 32, on perfect kernels to "
-        "64.",
-    ),
-    Claim(
-        id=20,
-        figure="12",
-        kind="direction",
-        text="Bandwidth is to be counted per GPU that holds distinct KV: tensor parallelism beyond the KV "
-        "heads (Llama: 8; latent attention: 1) lowers it no further.",
-        expected="falls as 1/TP until TP 8 (Llama-70B) and not at all (DeepSeek-R1)",
-        tolerance="none: exact",
-        check=_twenty,
-    ),
-    Claim(
-        id=21,
-        figure="14",
-        kind="direction",
-        text="Constant traffic at the power-of-two medians reproduces the frontier of real, varying traffic "
-        "closely (Llama-70B, 4096/512).",
-        expected="mean distance of the two frontiers at most 15 %",
-        tolerance="15 %: two lines that close look alike in the plot; the trace itself is not public, ours "
-        "is an hour of public production conversations, stretched to the medians",
-        check=_twenty_one,
-        changed="The first check drew log-normal lengths with the spread of those conversations; their "
-        "longer inputs are rarer than that, and the mean input is 1.1 times the median where the imitation "
-        "had 1.4. The trace itself took its place, and 15 % holds now where it had not. The imitation "
-        "stands beside it: how wide the study's trace was is not known.",
-    ),
-    Claim(
-        id=22,
-        figure="",
-        kind="magnitude",
-        text="Measured on H200, a dynamic planner serves 2 times the goodput of the best static split and 4"
-        " to 8 times that of poor ones (R1-Distill-Llama-8B, 3000/300).",
-        expected="2x, 4x to 8x",
-        tolerance="not applicable",
-        check=_twenty_two,
-        differs="A measurement of a controller under a changing load on hardware: arrivals, queues and role"
-        " changes are outside a steady-state simulation.",
-    ),
-    Claim(
-        id=23,
-        figure="",
-        kind="direction",
-        text="Prefix caching lowers the prefill GPUs needed and speculative decoding the generation GPUs "
-        "needed, so both move the best ratio.",
-        expected="ctx:gen lower with half of each prompt cached, higher with two drafted tokens, at the "
-        "same TTL",
-        tolerance="none; a cached prefix is modelled as a prompt shorter by it in prefill, whole in decode",
-        check=_twenty_three,
-    ),
-)
+CHECKS: Mapping[int, Check] = {
+    7: _seven,
+    8: _eight,
+    9: _nine,
+    10: _ten,
+    11: _eleven,
+    20: _twenty,
+    21: _twenty_one,
+    22: _twenty_two,
+    23: _twenty_three,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from planner.arrays import FloatArray
 from planner.inputs.scenario import Scenario
 from planner.match import rate_match
 from planner.paper import readings
-from planner.paper.claims.claim import Claim, Part, fact, part
+from planner.paper.claims.claim import Check, Part, fact, part
 from planner.paper.readings import BUDGETS, PLOTTED, STEPS
 from planner.paper.scenarios import (
     HEAVY,
@@ -189,80 +190,10 @@ def _nineteen(sweeps: Sweeps) -> tuple[Part, ...]:
     )
 
 
-CLAIMS = (
-    Claim(
-        id=13,
-        figure="9",
-        kind="magnitude",
-        text="At 16k/2k the best ctx:gen ratio falls steadily as TTL tightens: 3.6 to 0.06 (DeepSeek-R1), "
-        "2.1 to 0.2 (Llama-405B), 0.95 to 0.46 (70B), 0.42 to 0.35 (8B, nearly flat); the swings are "
-        "ordered.",
-        expected="loose ends within a factor of 2 of the readings, tight ends within 3; no rise above 10 %; "
-        "swings R1 > 405B > 70B > 8B; 8B at most 2x",
-        tolerance="2 for two simulators' decode over prefill speed; 3 where the end of their axis is "
-        "unknown too. Ours ends where the first of the four models reaches single-digit batches: "
-        "an axis of each model's own could not leave 8B flat, whose batch of one needs next to no"
-        " prefill",
-        check=_thirteen,
-        differs="The axis that the models share ends where Llama-405B, the slowest here, reaches single-"
-        "digit batches; DeepSeek-R1 is then only half way to its own end, where its ratio is close "
-        "to the reading (figure 9, right). In the study's plot it is the other way round. The tight"
-        " end is set by latencies (collectives and kernel floors per layer), where measured kernels"
-        " and an idealised simulator differ most.",
-    ),
-    Claim(
-        id=14,
-        figure="10",
-        kind="magnitude",
-        text="Held at 3.5, DeepSeek-R1 at 16k/2k has 0.99 of the best at the loose end and a few percent of"
-        " the peak at the tight end; held at 0.5, a plateau of 0.42; matching is best everywhere.",
-        expected="3.5: at least 0.9 of the best at the loose end, at most 0.10 of the peak at the tight "
-        "end; 0.5: 0.345 to 0.505 of the loose-end best, flat within 2 %; none above the best; "
-        "closed form to 1e-9",
-        tolerance="both levels follow from the best ratio alone (closed form): 0.9 stands for a best ratio "
-        "of 2.9 to 3.9 (read: 3.63), 0.42 within 0.08 for one of 2 and more",
-        check=_fourteen,
-        differs="Both levels follow from the best ratio at the loose end, which is lower here (claim 13); "
-        "the closed form and the dominance of matching hold.",
-    ),
-    Claim(
-        id=16,
-        figure="10",
-        kind="direction",
-        text="A small GPU budget acts like a fixed ratio: it restricts the search space of rate matching.",
-        expected="mean loss against the unbounded match falls with the fleet, is at least 5 % for 16 GPUs "
-        "and at most 3 % for 1,152; part of the loss is whole instances alone",
-        tolerance="one point of rise between fleets (rounding); 3 %: the mismatch Algorithm 2 accepts",
-        check=_sixteen,
-    ),
-    Claim(
-        id=18,
-        figure="12",
-        kind="magnitude",
-        text="The larger of egress and ingress of DeepSeek-R1 is 0.4 to 1.8 GB/s per GPU at 16k/2k and "
-        "1M/2k; at 16k/2k it falls from 1.2 to 0.4 as TTL tightens.",
-        expected="all of it within 0.1 to 4 GB/s per GPU; at 16k/2k at least halved from loose to tight",
-        tolerance="a factor of about 4 down and 2 up: the KV format is not stated (2 either way), nor is "
-        "the prefill speed; the fall read is 3.2x",
-        check=_eighteen,
-        differs="The tight end is egress, that is prefill speed, and twice the bytes with an FP8 cache.",
-    ),
-    Claim(
-        id=19,
-        figure="12",
-        kind="direction",
-        text="Egress falls as ISL grows; ingress hardly depends on ISL, goes as 1/OSL and falls as TTL "
-        "tightens; DeepSeek-R1, with its small latent cache, can need less egress than a smaller "
-        "model.",
-        expected="egress strictly down over 4k to 256k; ingress within a factor of 2 from 16k to 1M; "
-        "ingress x OSL within 1.5 over 512 to 8k; ingress lower at the tight end; R1 egress below "
-        "Llama-70B's",
-        tolerance="2 over a 64-fold change of ISL for 'does not depend' (figure 12 itself: 1.5), 1.5 over a "
-        "16-fold change of OSL for '1/OSL' (half the OSL is context, too)",
-        check=_nineteen,
-        changed="The first check held ingress within a factor of 2 over 4k to 64k in, and prefill of 256k to "
-        "10 s. Figure 12, from which the finding is read, has 16k and 1M in, and neither 1M nor the "
-        "256k of figure 5 keep to 10 s; at 4k experts and projections, not the cache, set the decode time of "
-        "DeepSeek-R1 (the value is shown). It failed before.",
-    ),
-)
+CHECKS: Mapping[int, Check] = {
+    13: _thirteen,
+    14: _fourteen,
+    16: _sixteen,
+    18: _eighteen,
+    19: _nineteen,
+}

@@ -14,24 +14,24 @@ from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.paper import assumptions, page, report, reproduction, scenarios, where_it_pays
 from planner.paper.claims.claim import Claim, Part, Verdict, fact
+from planner.paper.claims.claim import load as load_claims
 from planner.paper.scenarios import LLAMA_8B, LLAMA_70B, heavy, within
 from planner.paper.settings import SERVED, STUDY
 from planner.paper.sweeps import Sweeps
 
 SMALL = heavy(LLAMA_70B)
+CLAIMS = load_claims()
 
 
 def test_all_claims_are_there_with_what_was_expected_and_how_far_off_may_be():
-    assert [claim.id for claim in reproduction.CLAIMS] == list(range(1, 24))
-    for claim in reproduction.CLAIMS:
+    assert [claim.id for claim in CLAIMS] == list(range(1, 24)) == sorted(reproduction.CHECKS)
+    for claim in CLAIMS:
         assert claim.kind in ("direction", "magnitude")
         assert claim.text and claim.expected and claim.tolerance
 
 
 def _verdict(*holds):
-    claim = Claim(
-        id=1, figure="", kind="direction", text="", expected="", tolerance="", check=lambda sweeps: ()
-    )
+    claim = Claim(id=1, figure="", kind="direction", text="", expected="", tolerance="")
     parts = tuple(Part(name="p", got="g", holds=h) for h in holds)
     return Verdict(claim=claim, parts={"study": parts, "served": ()})
 
@@ -65,9 +65,8 @@ def test_a_check_fails_on_a_study_where_the_finding_is_not_so(presets):
             return replace(curve, frontier=replace(curve.frontier, tokens_per_s_per_gpu=slow))
 
     twisted = Twisted(presets)
-    by_id = {claim.id: claim for claim in reproduction.CLAIMS}
-    assert not all(part.holds for part in by_id[15].check(twisted))
-    assert not all(part.holds for part in by_id[5].check(twisted))
+    assert not all(part.holds for part in reproduction.CHECKS[15](twisted))
+    assert not all(part.holds for part in reproduction.CHECKS[5](twisted))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +132,8 @@ def test_the_page_names_every_claim_with_its_verdict(done):
 
 def test_the_page_tells_every_change_after_the_first_look(done):
     changed = page.to_markdown(done, {}).split("## Changed after the first look")[1]
-    assert all(f"Claim {c.id}." in changed for c in reproduction.CLAIMS if c.changed)
-    assert 0 < sum(bool(c.changed) for c in reproduction.CLAIMS) < 10
+    assert all(f"Claim {c.id}." in changed for c in CLAIMS if c.changed)
+    assert 0 < sum(bool(c.changed) for c in CLAIMS) < 10
 
 
 def test_an_unknown_figure_is_told_in_one_line():
@@ -170,7 +169,7 @@ def test_assumptions_are_told_apart_and_counted(presets):
     pair = [s for s in assumptions.settings() if s.name in ("fp4, charged, 1", "fp8, full, perfect")]
     done = assumptions.run(presets, pair)
     first, last = done.mixes
-    numbers = [claim.id for claim in reproduction.CLAIMS]
+    numbers = [claim.id for claim in CLAIMS]
     assert list(first.verdicts) == list(last.verdicts) == numbers
     assert set(done.always) == set(first.passing) & set(last.passing)
     assert set(done.never) == set(numbers) - set(first.passing) - set(last.passing)
