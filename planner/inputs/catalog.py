@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ KINDS = ("model", "system", "engine", "scenario", "kernels")
 # keys of a preset that are for the catalog alone
 ALIASES = "aliases"
 RELATIVE = "relative"
+ACCURACY_FILE = "accuracy.toml"
 CONFIG_VARIABLE = "RATEMATCH_CONFIG"
 
 T = TypeVar("T")
@@ -32,9 +33,14 @@ class Catalog:
     Names are matched without regard to case, of ``_`` as of ``-``, and without the organisation
     of a Hugging Face id; presets may list aliases. Every lookup raises InputError for a name that
     is not known (with the nearest that are) and for a file that cannot be used.
+
+    Threads may share a catalog: what a file says is kept with `setdefault`, so that of two threads that
+    parse one at the same time both get the result that came first.
     """
 
     files: Mapping[str, Mapping[str, Path]]  # kind to name to file
+    accuracy_file: Path | None = None  # measured errors, `planner.planning.bands`
+    unmeasured: frozenset[str] = frozenset()  # kernels files taken as never measured
     _parsed: dict[Path, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
     _built: dict[Path, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -76,7 +82,19 @@ class Catalog:
                 raise InputError(f"{name}.toml: {RELATIVE}", relative, "the name of a kernels file")
             found.append((name, table))
             name = relative
-        return MeasuredKernels(engine=engine, tables=tuple(found))
+        rest = tuple(item for item in found if item[0] not in self.unmeasured)
+        return MeasuredKernels(engine=engine, tables=rest or tuple(found))
+
+    def without_kernels(self, system: str) -> Catalog:
+        """The catalog of someone who never measured a system's kernels: those of a relative stand in.
+
+        A system that has no relative keeps its own.
+        """
+        return replace(self, unmeasured=self.unmeasured | {self.system(system).kernels})
+
+    def accuracy(self) -> Mapping[str, Any]:
+        """How far predictions are off, as `ratematch calibrate --bands` wrote it; {} without a file."""
+        return {} if self.accuracy_file is None else self._read(self.accuracy_file)
 
     def scenario(self, name: str | Path) -> Scenario:
         """A scenario by preset name, or from a TOML file."""
@@ -112,20 +130,20 @@ class Catalog:
         files = self._of(kind)
         if name not in files:
             raise unknown(kind, name, files)
-        path = files[name]
-        if path not in self._parsed:
-            self._parsed[path] = toml_tables.read_toml(path)
-        return self._parsed[path]
+        return self._read(files[name])
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        found = self._parsed.get(path)
+        return self._parsed.setdefault(path, toml_tables.read_toml(path)) if found is None else found
 
     def _build(self, kind: str, name: str, into: type[T], check: Callable[[T, str], T]) -> T:
         exact = self.canonical(kind, name)
         path = self._of(kind)[exact]
-        if path not in self._built:
+        made: T | None = self._built.get(path)
+        if made is None:
             table = {key: value for key, value in self._table(kind, exact).items() if key != ALIASES}
-            self._built[path] = check(
-                toml_tables.decode(into, {**table, "name": exact}, path.name), path.name
-            )
-        made: T = self._built[path]
+            decoded = toml_tables.decode(into, {**table, "name": exact}, path.name)
+            made = self._built.setdefault(path, check(decoded, path.name))
         return made
 
     def _aliases(self, kind: str) -> Iterator[tuple[str, str]]:
@@ -145,8 +163,8 @@ def load(user_dir: Path | None = None) -> Catalog:
     Parameters
     ----------
     user_dir
-        Folder with models/, systems/, engines/, scenarios/ and kernels/; `user_folder()` by default.
-        It need not exist.
+        Folder with models/, systems/, engines/, scenarios/, kernels/ and accuracy.toml;
+        `user_folder()` by default. It need not exist.
     """
     folders = (preset_folder(), user_folder() if user_dir is None else user_dir)
     files: dict[str, dict[str, Path]] = {}
@@ -154,7 +172,8 @@ def load(user_dir: Path | None = None) -> Catalog:
         found = files.setdefault(kind, {})
         for folder in folders:
             found.update(_toml_files(folder / _folder_name(kind)))
-    return Catalog(files=files)
+    measured = (folder / ACCURACY_FILE for folder in reversed(folders))
+    return Catalog(files=files, accuracy_file=next((path for path in measured if path.is_file()), None))
 
 
 def user_folder() -> Path:

@@ -145,7 +145,9 @@ class Sweeps:
 
     def band(self, scenario: Scenario, way: str) -> bands.Band | None:
         """How far measured serving strays from the prediction; None where no serving is predicted."""
-        return bands.band(self.question(scenario), way) if self.setting.serving else None
+        if not self.setting.serving:
+            return None
+        return bands.bands(self.question(scenario), self.catalog.accuracy()).get(way)
 
     def layouts(self, scenario: Scenario, phase: str) -> space.Layouts:
         """Every layout of a phase up to the largest instance."""

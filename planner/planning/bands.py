@@ -1,6 +1,6 @@
 """How far to trust a plan: the range that holds 80 % of what was measured, as factors on a prediction.
 
-presets/accuracy.toml is written by ``ratematch calibrate --engines FILE --bands``: measured runs,
+The table is `Catalog.accuracy`, written by ``ratematch calibrate --engines FILE --bands``: measured runs,
 each predicted with its own group left out of the fit. Three levels: the model and the GPU were both
 measured (but not together: the pair was left out), one of them never was, neither was. An engine or a
 feature that no run had counts like a GPU that was never measured. Runs whose first tokens are out of line
@@ -15,19 +15,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.inputs import catalog, toml_tables
+from planner.words import Level, Way
 
 if TYPE_CHECKING:
     from planner.planning.resolve import Question
 
 SHARE = 0.8
-LEVELS = ("both", "one", "neither")
-MODES = ("disaggregated", "colocated")
-FILE = "accuracy.toml"
-LEVEL_TEXT = {
+LEVELS: tuple[Level, ...] = ("both", "one", "neither")
+MODES: tuple[Way, ...] = ("disaggregated", "colocated")
+LEVEL_TEXT: Mapping[Level, str] = {
     "both": "runs of this model and of this GPU are among them",
     "one": "none of this model, or of this GPU, or of this engine is among them",
     "neither": "none of this model on any GPU or of this GPU with any model is among them",
@@ -43,39 +41,12 @@ class Band:
     ftl: Range
     ttl: Range
     throughput: Range
-    level: str  # one of LEVELS
+    level: Level
     rows: int  # measurements behind it
 
 
-def load(path: Path | None = None) -> dict[str, Any]:
-    """The accuracy file: the user's own, else the one that comes with ratematch; {} if there is none.
-
-    Raises InputError for a file that is not TOML.
-    """
-    for candidate in (path,) if path is not None else files():
-        if candidate.is_file():
-            return _read(candidate, candidate.stat().st_mtime_ns)
-    return {}
-
-
-def files() -> tuple[Path, ...]:
-    """Where an accuracy file may lie, the first that exists being used."""
-    return catalog.user_folder() / FILE, catalog.preset_folder() / FILE
-
-
-_KEPT: dict[Path, tuple[int, dict[str, Any]]] = {}
-
-
-def _read(path: Path, stamp: int) -> dict[str, Any]:
-    """Parsed once: a plan asks for it every time."""
-    kept = _KEPT.get(path)
-    if kept is None or kept[0] != stamp:
-        _KEPT[path] = kept = (stamp, toml_tables.read_toml(path))
-    return kept[1]
-
-
-def level(question: Question, table: Mapping[str, Any]) -> str:
-    """What of a question was measured: "both", "one" or "neither"."""
+def level(question: Question, table: Mapping[str, Any]) -> Level:
+    """What of a question was measured."""
     scenario = question.scenario
     unknown = (
         question.setup.model.name not in table["models"],
@@ -87,21 +58,15 @@ def level(question: Question, table: Mapping[str, Any]) -> str:
     return LEVELS[min(sum(unknown), 2)]
 
 
-def bands(question: Question, table: Mapping[str, Any] | None = None) -> dict[str, Band]:
-    """The band of each way of serving ("disaggregated", "colocated"); {} without an accuracy file."""
-    known = load() if table is None else table
-    if not known:
+def bands(question: Question, table: Mapping[str, Any]) -> dict[str, Band]:
+    """The band of each way of serving; {} from an empty table."""
+    if not table:
         return {}
-    name = level(question, known)
-    return {mode: _band(known["bands"][mode][name], name) for mode in MODES if mode in known["bands"]}
+    name = level(question, table)
+    return {mode: _band(table["bands"][mode][name], name) for mode in MODES if mode in table["bands"]}
 
 
-def band(question: Question, mode: str = "colocated") -> Band | None:
-    """The band of one way of serving."""
-    return bands(question).get(mode)
-
-
-def _band(entry: Mapping[str, Any], name: str) -> Band:
+def _band(entry: Mapping[str, Any], name: Level) -> Band:
     ftl, ttl = _inverse(entry["ttft"]), _inverse(entry["tpot"])
     # throughput is one over the time per token, so its factors are those of TTL upside down
     return Band(ftl=ftl, ttl=ttl, throughput=_inverse(ttl), level=name, rows=int(entry["rows"]))

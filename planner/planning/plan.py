@@ -43,7 +43,8 @@ def plan(
         When asked to stop.
     """
     start = time.perf_counter()
-    question = prepare(scenario, catalog or presets.load())
+    catalog = catalog or presets.load()
+    question = prepare(scenario, catalog)
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()
     candidates = frontiers.candidates(question, swept)
@@ -75,7 +76,7 @@ def plan(
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
         notes=question.notes,
-        bands=bands.bands(question),
+        bands=bands.bands(question, catalog.accuracy()),
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         alternatives=frontiers.alternatives(question, swept, candidates),

@@ -166,10 +166,10 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
 def _bands(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.evidence import runs
     from planner.evidence.calibrate import left_out
-    from planner.planning import bands as accuracy
+    from planner.inputs.catalog import ACCURACY_FILE
 
     table = left_out.measure(runs.read(file), catalog, lambda text: print(text, flush=True))
-    path = out / accuracy.FILE
+    path = out / ACCURACY_FILE
     left_out.write(table, path, file.name)
     print(path)
     return DONE

@@ -8,7 +8,7 @@ those of a GPU that was never measured do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from planner.evidence.figures import spread
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
 from planner.inputs.catalog import Catalog
-from planner.inputs.kernels import MeasuredKernels
-from planner.inputs.system import System
 from planner.planning.bands import LEVELS, MODES, SHARE
 
 MIN_ROWS = 20  # fewer left-out rows than this do not make a band
@@ -93,25 +91,6 @@ LEVEL_SPLITS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Borrowed(Catalog):
-    """A catalog in which some systems have lost their own kernels."""
-
-    __slots__ = ("lost",)
-    lost: frozenset[str]
-
-    def kernels(self, system: System, engine: str) -> MeasuredKernels:
-        found = super().kernels(system, engine)
-        rest = tuple(item for item in found.tables if item[0] not in self.lost)
-        return replace(found, tables=rest or found.tables)
-
-
-def without_kernels(catalog: Catalog, system: str) -> Catalog:
-    """The catalog of someone who never measured a system's kernels: its relative's stand in."""
-    found = _Borrowed(files=catalog.files)
-    object.__setattr__(found, "lost", frozenset((catalog.system(system).kernels,)))
-    return found
-
-
 def ratios(
     rows: Sequence[Row], trials: Trials, catalog: Catalog, split: Split
 ) -> tuple[FloatArray, FloatArray]:
@@ -131,7 +110,7 @@ def ratios(
         rest = np.array([not split.related(group, row) for row in known])
         ran = sorted({e.name for e, own in zip(trials.full.engines, groups, strict=True) if own == group})
         fitted = engines.fitted(trials.take(rest), catalog, ran)
-        seen = without_kernels(catalog, inside[0].system) if split.kernels else catalog
+        seen = catalog.without_kernels(inside[0].system) if split.kernels else catalog
         runs = gather.gather(inside, seen, fitted)
         at = [index[id(row)] for row in runs.rows]
         ttft[at], tpot[at] = gather.predict(runs)

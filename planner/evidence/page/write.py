@@ -8,7 +8,7 @@ from typing import Any
 from planner.evidence.page import kernels, left_out, limits, reproduce, runs
 from planner.evidence.shipped import RUNS_NAME
 from planner.evidence.validate_runs import Predictions, summarise
-from planner.planning import bands
+from planner.inputs import catalog
 
 IN_SAMPLE = (
     "These figures are **in sample**: the host and scheduling constants of the engines (a dozen for each "
@@ -36,7 +36,7 @@ def write(
     table
         Left-out errors and bands; those of the catalog by default.
     """
-    known = bands.load() if table is None else table
+    known = catalog.load().accuracy() if table is None else table
     result = summarise(found)
     shipped = file == RUNS_NAME
     command = reproduce.COMMAND if shipped else "ratematch validate"

@@ -14,6 +14,7 @@ from planner.evidence import runs, validate_runs
 from planner.evidence.calibrate import engines, left_out
 from planner.evidence.page.write import write
 from planner.inputs import catalog
+from planner.inputs.catalog import ACCURACY_FILE, load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import data, verdict, words
 from planner.output import text as report
@@ -44,7 +45,7 @@ def width(span: tuple[float, float]) -> float:
 
 
 def test_bands_hold_the_prediction_or_its_bias_and_are_ordered() -> None:
-    for mode, levels in accuracy.load()["bands"].items():
+    for mode, levels in PRESETS.accuracy()["bands"].items():
         assert mode in accuracy.MODES
         for entry in levels.values():
             for key in ("ttft", "tpot"):
@@ -54,7 +55,7 @@ def test_bands_hold_the_prediction_or_its_bias_and_are_ordered() -> None:
 
 
 def test_knowing_less_never_makes_surer() -> None:
-    for levels in accuracy.load()["bands"].values():
+    for levels in PRESETS.accuracy()["bands"].values():
         for surer, less_sure in (("both", "one"), ("one", "neither")):
             for key in ("ttft", "tpot"):
                 inner, outer = levels[surer][key], levels[less_sure][key]
@@ -73,12 +74,12 @@ def test_knowing_less_never_makes_surer() -> None:
 )
 def test_the_level_says_what_was_measured(changes: dict[str, str], level: str) -> None:
     question = prepare(dataclasses.replace(SCENARIO, **changes), PRESETS)
-    assert {band.level for band in accuracy.bands(question).values()} == {level}
+    assert {band.level for band in accuracy.bands(question, PRESETS.accuracy()).values()} == {level}
 
 
 def test_an_unmeasured_gpu_widens_every_band() -> None:
     known, unknown = (
-        accuracy.bands(prepare(dataclasses.replace(SCENARIO, system=name), PRESETS))
+        accuracy.bands(prepare(dataclasses.replace(SCENARIO, system=name), PRESETS), PRESETS.accuracy())
         for name in ("h200", "a100")
     )
     for mode in accuracy.MODES:
@@ -87,8 +88,7 @@ def test_an_unmeasured_gpu_widens_every_band() -> None:
 
 
 def test_throughput_follows_the_time_per_token() -> None:
-    band = accuracy.band(prepare(SCENARIO, PRESETS))
-    assert band is not None
+    band = accuracy.bands(prepare(SCENARIO, PRESETS), PRESETS.accuracy())["colocated"]
     assert band.throughput == pytest.approx((1 / band.ttl[1], 1 / band.ttl[0]))
 
 
@@ -132,24 +132,23 @@ def test_fewer_gpus_for_the_same_rate_are_an_advantage_too() -> None:
     assert "throughput per GPU" in report.to_text(found)
 
 
-def test_without_measurements_nothing_is_claimed(planned: Plan, tmp_path: Path) -> None:
+def test_without_measurements_nothing_is_claimed(planned: Plan) -> None:
     bare = dataclasses.replace(planned, bands={})
     assert bare.chosen is not None and words.expected(bare, bare.chosen) == []
     assert words.band_source(bare) == "" and verdict.advantage(bare) is None
     assert "error" not in verdict.answer_sentence(bare)
     assert "ftl_s_band" not in data.to_json(bare) and "4 of 5" not in report.to_text(bare)
-    assert accuracy.load(tmp_path / "none.toml") == {}
+    assert dataclasses.replace(PRESETS, accuracy_file=None).accuracy() == {}
     assert accuracy.bands(prepare(SCENARIO, PRESETS), {}) == {}
 
 
 def test_ones_own_bands_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATEMATCH_CONFIG", str(tmp_path))
-    installed = accuracy.load()
-    left_out.write({**installed, "rows": 7}, tmp_path / accuracy.FILE, "a test")
-    assert accuracy.load()["rows"] == 7
-    (tmp_path / accuracy.FILE).write_text("rows = ")
+    left_out.write({**load().accuracy(), "rows": 7}, tmp_path / ACCURACY_FILE, "a test")
+    assert load().accuracy()["rows"] == 7
+    (tmp_path / ACCURACY_FILE).write_text("rows = ")
     with pytest.raises(InputError, match="TOML"):
-        accuracy.load()
+        load().accuracy()
 
 
 def test_compared_bands_are_wider_than_each() -> None:
@@ -161,7 +160,7 @@ def test_compared_bands_are_wider_than_each() -> None:
 def test_a_system_can_be_predicted_without_its_own_kernels() -> None:
     system = PRESETS.system("h200")
     assert PRESETS.kernels(system, "vllm").find("gemm", "fp8")[1].system == "h200"
-    without = left_out.without_kernels(PRESETS, "h200")
+    without = PRESETS.without_kernels("h200")
     assert without.kernels(system, "vllm").find("gemm", "fp8")[1].system == "h100"
     assert without.kernels(PRESETS.system("b200"), "vllm").find("gemm", "fp8")[1].system == "b200"
 

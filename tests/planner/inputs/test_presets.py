@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -184,6 +186,23 @@ def test_the_users_folder_is_where_the_environment_says(tmp_path, monkeypatch):
     assert "toy" in load().names("model")
     monkeypatch.setenv(catalog.CONFIG_VARIABLE, "")
     assert catalog.user_folder().name == "ratematch"
+
+
+def test_threads_that_ask_at_once_are_given_one_and_the_same(monkeypatch):
+    """All four parse the file, for none is done before the last has begun; one result is kept."""
+    together = threading.Barrier(4, timeout=30)
+    monkeypatch.setattr(
+        toml_tables,
+        "read_toml",
+        lambda path, original=toml_tables.read_toml: (together.wait(), original(path))[1],
+    )
+    shared = load()
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(lambda _: shared.accuracy(), range(4)))
+        models = list(pool.map(lambda _: shared.model("llama-3.1-8b"), range(4)))
+    assert all(table is tables[0] for table in tables) and tables[0]["bands"]
+    assert all(model is models[0] for model in models)
+    assert shared.model("llama-3.1-8b") is models[0] == PRESETS.model("llama-3.1-8b")
 
 
 def test_nothing_is_parsed_before_it_is_asked_for(tmp_path, monkeypatch):
