@@ -63,9 +63,9 @@ def layout(widths: Widths, pp: float, moe: bool) -> Layouts:
         widths = Widths(tp=widths.tp, attention_dp=1.0, moe_tp=widths.tp, moe_ep=1.0)
     shape = (1, 1, 1)
     return Layouts(
-        tp=np.full(shape, widths.tp),
-        pp=np.full(shape, pp),
-        attention_dp=np.full(shape, widths.attention_dp),
-        moe_tp=np.full(shape, widths.moe_tp),
-        moe_ep=np.full(shape, widths.moe_ep),
+        tp=np.full(shape, widths.tp, dtype=np.int64),
+        pp=np.full(shape, pp, dtype=np.int64),
+        attention_dp=np.full(shape, widths.attention_dp, dtype=np.int64),
+        moe_tp=np.full(shape, widths.moe_tp, dtype=np.int64),
+        moe_ep=np.full(shape, widths.moe_ep, dtype=np.int64),
     )

@@ -171,7 +171,7 @@ def _points(frontier: Frontier) -> list[dict[str, Any]]:
         frontier.tokens_per_s_per_user.tolist(),
         frontier.tokens_per_s_per_gpu.tolist(),
         frontier.ctx_gen_ratio.tolist(),
-        [round(g) if math.isfinite(g) else g for g in frontier.gpus.tolist()],
+        frontier.gpus.tolist(),
         frontier.prefill,
         frontier.decode,
     )

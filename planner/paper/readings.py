@@ -160,9 +160,9 @@ def pipelines(sweeps: Sweeps) -> Pipelines:
 
 
 def _pipelines(sweeps: Sweeps) -> Pipelines:
-    stages = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-    one = np.ones(len(stages))
-    width = PIPELINE_GPUS / stages
+    stages = np.array([1, 2, 4, 8, 16, 32])
+    one = np.ones_like(stages)
+    width = PIPELINE_GPUS // stages
     at = Layouts(tp=one, pp=stages, attention_dp=width, moe_tp=one, moe_ep=width)
     points = sweeps.simulate_prefill(LONG, at)
     points = points.take(points.batch == width[points.layout])

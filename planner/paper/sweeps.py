@@ -75,7 +75,7 @@ class Curve:
         """Most tokens/s per GPU at an interactivity of at least `user`; 0 beyond the end."""
         return self.column(self.per_gpu, user, 0.0)
 
-    def column(self, values: FloatArray, user: FloatArray, beyond: float = np.nan) -> FloatArray:
+    def column(self, values: FloatArray | IntArray, user: FloatArray, beyond: float = np.nan) -> FloatArray:
         """Values of the curve's points, taken at the first that is at least as fast; `beyond` the end."""
         if not len(self):
             return np.full(np.shape(user), beyond)
@@ -322,7 +322,7 @@ def split_curve(pre: Points, dec: Points, scenario: Scenario) -> Curve:
     if best < 0 or not len(dec):
         return _curve(dec.take(np.empty(0, dtype=np.intp)), np.empty(0))
     matched = rate_match.match_unbounded(
-        round(float(pre.gpus[best])),
+        int(pre.gpus[best]),
         float(pre.requests_per_s[best]),
         dec.gpus,
         dec.requests_per_s,
@@ -359,7 +359,7 @@ def _curve(
         ttl_s=along.ttl_s,
         tokens_per_s_per_gpu=per_gpu[top],
         ctx_gen_ratio=np.full(len(top), np.nan) if ratio is None else ratio[top],
-        gpus=along.gpus if gpus is None else gpus[top].astype(np.float64),
+        gpus=along.gpus if gpus is None else gpus[top],
         prefill=tuple(labels),
         decode=along.labels(),
         ftl_s=ftl_s,

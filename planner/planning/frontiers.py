@@ -36,7 +36,7 @@ class _Deployments:
     row: IndexArray
     prefill_row: IndexArray  # of the prefill points; -1 for co-located and where nothing fits
     ftl_s: FloatArray
-    gpus: FloatArray  # in use, over all pools
+    gpus: IntArray  # in use, over all pools
     ctx_gen_ratio: FloatArray
     tokens_per_s_per_gpu: FloatArray  # of the GPUs in use
 
@@ -118,7 +118,6 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
     prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
     decode_gpus, decode_rate = dec.gpus[decode], dec.requests_per_s[decode]
     osl, budget, headroom = scenario.traffic.osl, scenario.fleet.gpus, scenario.headroom
-    gpus: FloatArray | IntArray
     if budget is None:
         best = rate_match.best_prefill(np.zeros(len(prefill_gpus)), prefill_gpus, prefill_rate, 1.0)
         matched = rate_match.match_unbounded(
@@ -145,7 +144,7 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
         row=decode,
         prefill_row=prefill_row,
         ftl_s=sweep.split_ftl_s[prefill_row],
-        gpus=gpus.astype(np.float64),
+        gpus=gpus,
         ctx_gen_ratio=ratio,
         tokens_per_s_per_gpu=per_gpu,
     )
@@ -161,7 +160,7 @@ def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deploymen
         row=rows,
         prefill_row=np.full(len(rows), -1),
         ftl_s=points.ftl_s[rows],
-        gpus=gpus if budget is None else gpus * np.floor(budget / gpus),
+        gpus=gpus if budget is None else gpus * (budget // gpus),
         ctx_gen_ratio=np.full(len(rows), np.nan),
         tokens_per_s_per_gpu=points.requests_per_s[rows] * tokens / gpus,
     )
@@ -249,7 +248,7 @@ def _empty() -> Frontier:
         ttl_s=none,
         tokens_per_s_per_gpu=none,
         ctx_gen_ratio=none,
-        gpus=none,
+        gpus=np.empty(0, dtype=np.int64),
         prefill=(),
         decode=(),
         ftl_s=none,

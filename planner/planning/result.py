@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray
+from planner.arrays import FloatArray, IndexArray, IntArray
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
@@ -126,7 +126,7 @@ class Frontier:
     ttl_s: FloatArray
     tokens_per_s_per_gpu: FloatArray
     ctx_gen_ratio: FloatArray  # nan for co-located
-    gpus: FloatArray
+    gpus: IntArray
     prefill: tuple[str, ...]  # layout labels ("" for co-located)
     decode: tuple[str, ...]  # layout labels (the co-located layout there)
     ftl_s: FloatArray  # first token, moving the cache included

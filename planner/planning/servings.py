@@ -35,7 +35,7 @@ class Pick:
     @property
     def gpus(self) -> int:
         """GPUs of these instances."""
-        return self.instances * round(float(self.points.gpus[self.row]))
+        return self.instances * int(self.points.gpus[self.row])
 
 
 def tokens_per_request(osl: int) -> int:

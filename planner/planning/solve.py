@@ -73,7 +73,7 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
         (sweep.decode, kept.decode),
         (sweep.colocated, kept.colocated),
     )
-    gpus = [np.round(points.gpus[rows]).astype(np.intp) for points, rows in pools]
+    gpus = [points.gpus[rows] for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]
     solution = milp.solve(
         milp.Problem(

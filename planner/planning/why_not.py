@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner import units
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, IntArray
 from planner.inputs import fields
 from planner.planning import frontiers, solve
 from planner.planning.resolve import Question
@@ -121,7 +121,7 @@ def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ..
     return tuple(found)
 
 
-def _least(values: FloatArray) -> float:
+def _least(values: FloatArray | IntArray) -> float:
     return float(values.min()) if len(values) else math.inf
 
 

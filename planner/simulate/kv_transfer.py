@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.arrays import FloatArray, Real
+from planner.arrays import IntArray, Real
 from planner.inputs.model import ModelSpec
 from planner.inputs.precision import Precision
 from planner.inputs.system import Fabric
@@ -13,7 +13,7 @@ from planner.simulate.operators.attention import kinds
 from planner.simulate.space import Layouts
 
 
-def holders(model: ModelSpec, at: Layouts) -> FloatArray:
+def holders(model: ModelSpec, at: Layouts) -> IntArray:
     """GPUs of an instance that hold distinct cache.
 
     TP beyond the KV heads (beyond one for MLA, whose latent all heads share) only copies the

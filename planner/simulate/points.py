@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, Real
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real
 from planner.simulate import forward
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
@@ -37,7 +37,7 @@ class Points:
     phase: str
     layouts: Layouts
     layout: npt.NDArray[np.int32]
-    gpus: FloatArray  # of one instance
+    gpus: IntArray  # of one instance
     mode: npt.NDArray[np.int8]  # index into MODES
     batch: FloatArray
     chunk_tokens: FloatArray  # 0 where no prompt is processed
@@ -115,7 +115,7 @@ class Block:
         return forward.interleaved(work, moved, second, split[self.of_stage])
 
 
-def widths(at: Layouts) -> FloatArray:
+def widths(at: Layouts) -> IntArray:
     """The distinct attention TP widths, ascending, as ``(widths, 1, 1)``."""
     return np.unique(at.tp).reshape(-1, 1, 1)
 

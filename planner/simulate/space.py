@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, IntArray
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
 
@@ -38,25 +38,25 @@ class LayoutChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layouts:
-    """How instances are sharded: float arrays of one shape, usually ``(layouts,)``.
+    """How instances are sharded: integer arrays of one shape, usually ``(layouts,)``.
 
     A pipeline stage has ``tp * attention_dp`` GPUs, and in a mixture of experts also
     ``moe_tp * moe_ep`` of them: the same GPUs seen by attention and by the experts.
     """
 
-    tp: FloatArray
-    pp: FloatArray
-    attention_dp: FloatArray
-    moe_tp: FloatArray
-    moe_ep: FloatArray
+    tp: IntArray
+    pp: IntArray
+    attention_dp: IntArray
+    moe_tp: IntArray
+    moe_ep: IntArray
 
     @property
-    def stage_gpus(self) -> FloatArray:
+    def stage_gpus(self) -> IntArray:
         """GPUs of one pipeline stage."""
         return self.tp * self.attention_dp
 
     @property
-    def gpus(self) -> FloatArray:
+    def gpus(self) -> IntArray:
         """GPUs of the instance."""
         return self.stage_gpus * self.pp
 
@@ -169,7 +169,7 @@ def layouts(model: ModelSpec, phase: str, *, max_gpus: int, scale_up_gpus: int) 
                 for pp in (2**i for i in range(6)):
                     if pp <= min(MAX_STAGES[phase], model.layers) and tp * dp * pp <= max_gpus:
                         rows.append((tp, pp, dp, moe_tp, ep))
-    table = np.array(rows, dtype=float).reshape(-1, 5).T
+    table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     return Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
 
 

@@ -15,7 +15,7 @@ from planner.units import format_seconds, three_digits
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
-    from planner.arrays import FloatArray
+    from planner.arrays import FloatArray, IntArray
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Frontier, Plan, Serving
     from tui.state import Pin, View
@@ -43,7 +43,7 @@ AXES = (
 USER = AXES[0]
 
 
-def per_gpu(tokens_per_s_per_gpu: FloatArray, gpus: FloatArray, budget: int | None) -> FloatArray:
+def per_gpu(tokens_per_s_per_gpu: FloatArray, gpus: IntArray, budget: int | None) -> FloatArray:
     """Tokens/s per GPU: of the budget, or of those in use where there is none."""
     return tokens_per_s_per_gpu if budget is None else tokens_per_s_per_gpu * gpus / budget
 
@@ -66,7 +66,7 @@ class Curve:
             "user": f.tokens_per_s_per_user,
             "ftl": f.ftl_s,
             "usd": f.usd_per_million_tokens,
-            "gpus": f.gpus,
+            "gpus": f.gpus.astype(float),  # an axis like the others
         }[axis.key]
         return x, per_gpu(f.tokens_per_s_per_gpu, f.gpus, self.budget)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, IntArray
 from planner.inputs import trace
 from planner.match import rate_match
 from planner.paper import readings
@@ -33,7 +33,7 @@ FTL_FACTOR = (22.0, 31.0)  # readings of figure 5: 90 s over 4 s to 90 s over 2.
 TIGHT_FTLS_S = (10.0, 5.0, 3.0)
 
 
-def _rank_trend(x: FloatArray, y: FloatArray) -> float:
+def _rank_trend(x: FloatArray, y: FloatArray | IntArray) -> float:
     """Spearman's rank correlation of y with x."""
     from scipy.stats import spearmanr
 
@@ -175,8 +175,8 @@ def _twenty(sweeps: Sweeps) -> tuple[Part, ...]:
     parts = []
     for scenario, last_useful in ((heavy(LLAMA_70B), 8), (HEAVY, 1)):
         setup = sweeps.setup(scenario)
-        tp = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
-        one = np.ones(len(tp))
+        tp = np.array([1, 2, 4, 8, 16, 32, 64])
+        one = np.ones_like(tp)
         at = Layouts(tp=tp, pp=one, attention_dp=one, moe_tp=tp, moe_ep=one)
         isl = scenario.traffic.isl
         flow = np.asarray(kv_transfer.bytes_per_s_per_gpu(setup.model, setup.precision, at, isl, one))

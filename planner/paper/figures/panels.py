@@ -38,7 +38,7 @@ def frontier_series(name: str, curve: Curve, band: Band | None = None) -> Series
     columns: dict[str, Sequence[object]] = {
         "layout": frontier.decode,
         "batch": [round(float(b)) for b in curve.points.batch],
-        "gpus": [round(float(g)) for g in frontier.gpus],
+        "gpus": frontier.gpus.tolist(),
     }
     if curve.prefill is not None:
         columns["prefill"] = frontier.prefill

@@ -25,7 +25,7 @@ def step(kv: str):
         PRESETS,
     ).setup
     sizes = {"tp": 4, "pp": 1, "attention_dp": 1, "moe_tp": 4, "moe_ep": 1}
-    at = Layouts(**{name: np.full((1, 1, 1), float(size)) for name, size in sizes.items()})
+    at = Layouts(**{name: np.full((1, 1, 1), int(size)) for name, size in sizes.items()})
     return decode.step(setup, at, EXCHANGES[0], BATCH, 32768, 512).layers()
 
 

@@ -83,7 +83,7 @@ def test_the_studys_setting_has_kernels_and_nothing_else(served, in_study):
 
 
 def test_experts_are_even_in_the_studys_setting_only(served, in_study):
-    one = np.ones(1)
+    one = np.ones(1, dtype=np.int64)
     at = Layouts(tp=one, pp=one, attention_dp=32 * one, moe_tp=one, moe_ep=32 * one)
 
     def seconds(setup):

@@ -36,7 +36,7 @@ def setup(system: str, two_batches: bool) -> Setup:
 
 def wide(gpus: int) -> Layouts:
     sizes = {"tp": 1, "pp": 1, "attention_dp": gpus, "moe_tp": 1, "moe_ep": gpus}
-    return Layouts(**{name: np.full((1, 1, 1), float(size)) for name, size in sizes.items()})
+    return Layouts(**{name: np.full((1, 1, 1), int(size)) for name, size in sizes.items()})
 
 
 def step_s(system: str, two_batches: bool, gpus: int) -> np.ndarray:

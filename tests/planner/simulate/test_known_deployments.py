@@ -33,7 +33,7 @@ LONG = 131072  # "128K"
 def layout(*, tp: int = 1, pp: int = 1, dp: int = 1, ep: int = 1) -> Layouts:
     """One layout; experts sharded over what `ep` leaves of the stage's GPUs."""
     sizes = {"tp": tp, "pp": pp, "attention_dp": dp, "moe_tp": tp * dp // ep, "moe_ep": ep}
-    return Layouts(**{name: np.array([float(size)]) for name, size in sizes.items()})
+    return Layouts(**{name: np.array([int(size)]) for name, size in sizes.items()})
 
 
 @functools.cache

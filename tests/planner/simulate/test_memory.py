@@ -16,11 +16,11 @@ FP8 = Precision(gemm=FORMATS["fp8"], moe=FORMATS["fp8"], kv="fp8")
 
 def layout(tp: int = 1, pp: int = 1, dp: int = 1, moe_tp: int = 1, ep: int = 1) -> Layouts:
     return Layouts(
-        tp=np.array([float(tp)]),
-        pp=np.array([float(pp)]),
-        attention_dp=np.array([float(dp)]),
-        moe_tp=np.array([float(moe_tp)]),
-        moe_ep=np.array([float(ep)]),
+        tp=np.array([tp]),
+        pp=np.array([pp]),
+        attention_dp=np.array([dp]),
+        moe_tp=np.array([moe_tp]),
+        moe_ep=np.array([ep]),
     )
 
 

@@ -84,7 +84,7 @@ def test_tokens_are_counted_once(sample: tuple[str, str, str]) -> None:
 
 def one_layout(**widths: int) -> Layouts:
     given = {"tp": 1, "pp": 1, "attention_dp": 1, "moe_tp": 1, "moe_ep": 1} | widths
-    return Layouts(**{name: np.array([[[float(v)]]]) for name, v in given.items()})
+    return Layouts(**{name: np.array([[[int(v)]]]) for name, v in given.items()})
 
 
 def step_s(q: Question, at: Layouts, batch: float, isl: int = 4096) -> float:
