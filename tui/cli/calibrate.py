@@ -63,9 +63,8 @@ def run(arguments: Sequence[str]) -> int:
 def _kernels(
     measurements: Path, out: Path, catalog: Catalog, system: str | None, operator: str | None
 ) -> int:
-    from planner.evidence.calibrate import own_presets
-    from planner.evidence.calibrate.fit import Fit
-    from planner.evidence.calibrate.run import calibrate as fit_all
+    from planner.evidence.calibrate import user_presets
+    from planner.evidence.calibrate.run import calibrate
     from planner.evidence.figures import percent
     from planner.evidence.text import table
 
@@ -73,16 +72,8 @@ def _kernels(
         raise InputError("measurements", str(measurements), "a folder of CSV files")
     if system is not None:
         system = catalog.canonical("system", system)
-    fits: list[Fit] = []
-    count = fit_all(
-        measurements,
-        out / own_presets.KERNELS,
-        system,
-        operator,
-        prepare=lambda name: own_presets.prepare_kernels(name, out, catalog),
-        tell=fits.append,
-    )
-    if not count:
+    fits = list(calibrate(measurements, out, catalog, system, operator))
+    if not fits:
         print("Nothing could be fitted: no file with at least 12 usable rows of a known system.")
         return ERROR
     head = ("system", "operator", "engine", "format", "rows", "faster than light", "left-out mean", "median")
@@ -102,17 +93,17 @@ def _kernels(
     print(table([head, *rows], "llllrrrr"))
     for name in sorted({catalog.canonical("system", fit.group.system) for fit in fits}):
         fitted = {fit.group.operator for fit in fits if catalog.canonical("system", fit.group.system) == name}
-        lent = own_presets.inherited(name, out, catalog)
+        lent = user_presets.inherited(name, out, catalog)
         text = ", ".join(f"{key} from {owner}" for key, owner in lent.items()) or "nothing"
         print(
-            f"\n{out / own_presets.KERNELS / name}.toml: {len(fitted)} operators fitted; inherited: {text}."
+            f"\n{out / user_presets.KERNELS / name}.toml: {len(fitted)} operators fitted; inherited: {text}."
         )
     return DONE
 
 
 def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.evidence import gather, runs
-    from planner.evidence.calibrate import engines, left_out, own_presets
+    from planner.evidence.calibrate import engines, left_out, user_presets
     from planner.evidence.figures import percent, spread
     from planner.evidence.text import table
 
@@ -123,8 +114,8 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
         print("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
         return ERROR
     for name in profiles:
-        own_presets.prepare_engine(name, out, catalog)
-    paths = engines.write(profiles, out / own_presets.ENGINES)
+        user_presets.prepare_engine(name, out, catalog)
+    paths = engines.write(profiles, out / user_presets.ENGINES)
     names = list(profiles)
     head = ("constant", "range", *names)
     cells = [
@@ -166,9 +157,19 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
 def _bands(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.evidence import runs
     from planner.evidence.calibrate import left_out
+    from planner.evidence.figures import percent, spread
     from planner.inputs.catalog import ACCURACY_FILE
 
-    table = left_out.measure(runs.read(file), catalog, lambda text: print(text, flush=True))
+    rows = runs.read(file)
+    found = {}
+    for split, ttft, tpot in left_out.each(rows, catalog):
+        found[split.name] = ttft, tpot
+        text = ", ".join(
+            f"{name} {percent(spread(ratio)['median_ape'])} median"
+            for name, ratio in (("TPOT", tpot), ("TTFT", ttft))
+        )
+        print(f"left out by {split.label}: {text}", flush=True)
+    table = left_out.summarise(rows, catalog, found)
     path = out / ACCURACY_FILE
     left_out.write(table, path, file.name)
     print(path)

@@ -7,7 +7,7 @@ those of a GPU that was never measured do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,35 +120,36 @@ def ratios(
     )
 
 
-def measure(
-    rows: Sequence[Row], catalog: Catalog, tell: Callable[[str], None] = lambda text: None
-) -> dict[str, Any]:
-    """Everything that presets/accuracy.toml holds: left-out errors and bands, from measured runs.
+def each(rows: Sequence[Row], catalog: Catalog) -> Iterator[tuple[Split, FloatArray, FloatArray]]:
+    """(split, TTFT, TPOT) of each way of leaving runs out: predicted over measured, as in `ratios`.
 
-    Takes a few minutes for a thousand rows: a few seconds a group. `tell` hears of each way of leaving
-    out as it is done.
+    A few minutes for a thousand rows: a few seconds for each group left out.
     """
-    usable = [row for row in rows if row.model and row.system]
-    colocated = np.array([row.colocated for row in usable])
-    trials = engines.prepare(usable, catalog)
-    found: dict[str, tuple[FloatArray, FloatArray]] = {}
+    trials = engines.prepare(rows, catalog)
+    for split in SPLITS:
+        yield split, *ratios(rows, trials, catalog, split)
+
+
+def summarise(
+    rows: Sequence[Row], catalog: Catalog, found: Mapping[str, tuple[FloatArray, FloatArray]]
+) -> dict[str, Any]:
+    """Everything that presets/accuracy.toml holds: left-out errors and bands.
+
+    `found` has (TTFT, TPOT) of `each` by the name of the split.
+    """
+    colocated = np.array([row.colocated for row in rows])
     left_out: dict[str, Any] = {}
     for split in SPLITS:
-        found[split.name] = ttft, tpot = ratios(usable, trials, catalog, split)
-        figures = {"ttft": spread(ttft), "tpot": spread(tpot)}
-        left_out[split.name] = {"label": split.label, **_flat(figures)}
+        ttft, tpot = found[split.name]
+        left_out[split.name] = {"label": split.label, **_flat({"ttft": spread(ttft), "tpot": spread(tpot)})}
         if split.listed:
-            names = np.array([split.group(row)[0] for row in usable])
+            names = np.array([split.group(row)[0] for row in rows])
             left_out[split.name]["groups"] = {
                 str(name): _flat({"ttft": spread(ttft[names == name]), "tpot": spread(tpot[names == name])})
                 for name in sorted(set(names))
             }
-        tell(
-            f"left out by {split.label}: TPOT {figures['tpot']['median_ape']:.1%} median, "
-            f"TTFT {figures['ttft']['median_ape']:.1%} median"
-        )
     bands: dict[str, Any] = {}
-    ready = ~outliers(usable)  # builds that were compiling say nothing of a first token to come
+    ready = ~outliers(rows)  # builds that were compiling say nothing of a first token to come
     for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
         before: dict[str, tuple[float, float]] = {}
         for level in LEVELS:
@@ -163,10 +164,10 @@ def measure(
             bands.setdefault(mode, {})[level] = entry
     return {
         "share": SHARE,
-        "rows": len(usable),
-        "models": sorted({catalog.canonical("model", row.model) for row in usable}),
-        "systems": sorted({catalog.canonical("system", row.system) for row in usable}),
-        "engines": sorted({catalog.canonical("engine", row.engine) for row in usable}),
+        "rows": len(rows),
+        "models": sorted({catalog.canonical("model", row.model) for row in rows}),
+        "systems": sorted({catalog.canonical("system", row.system) for row in rows}),
+        "engines": sorted({catalog.canonical("engine", row.engine) for row in rows}),
         "left_out": left_out,
         "bands": bands,
     }

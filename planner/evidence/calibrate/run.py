@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from planner.errors import InputError
 from planner.evidence import csv_files
+from planner.evidence.calibrate import user_presets
 from planner.evidence.calibrate.derive import write_derived
 from planner.evidence.calibrate.fit import Calibration, Fit, fit_group, write_kernels
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, gemm, mla_modules, moe
-from planner.inputs import catalog
+from planner.inputs.catalog import Catalog
 from planner.inputs.toml_tables import read_toml
 
 # where to look for what a system's own file lacks: the nearest architecture that was measured
@@ -33,31 +34,22 @@ def calibrations() -> tuple[Calibration, ...]:
 
 
 def calibrate(
-    measurements: Path,
-    out: Path,
-    system: str | None = None,
-    operator: str | None = None,
-    *,
-    prepare: Callable[[str], None] = lambda name: None,
-    tell: Callable[[Fit], None] = lambda fit: None,
-) -> int:
-    """Fit everything measured in a folder and write it; returns the number of fits.
+    measurements: Path, out: Path, catalog: Catalog, system: str | None = None, operator: str | None = None
+) -> Iterator[Fit]:
+    """Fit everything measured in a folder and write it; yields each fit, file by file.
+
+    Constants are written as the iteration goes: those of a CSV file after its last fit.
 
     Parameters
     ----------
     out
-        Folder of kernels files. What a file holds of other operators stays.
+        Folder of presets. A system's kernels file that is not in it starts as the catalog's; what a file
+        holds of other operators stays.
     system, operator
         Only these.
-    prepare
-        Called with each system before its first fit: it may lay out the file.
-    tell
-        Called with each fit.
 
     Raises InputError for a file that cannot be used or a system that is not known.
     """
-    presets = catalog.load()
-    found = 0
     prepared: set[str] = set()
     for calibration in calibrations():
         path = csv_files.find(measurements, calibration.csv)
@@ -65,32 +57,21 @@ def calibrate(
             continue
         fits: dict[str, list[Fit]] = {}
         for group in calibration.groups(csv_files.read(path)):
-            name = presets.canonical("system", group.system)
+            name = catalog.canonical("system", group.system)
             if system not in (None, name) or operator not in (None, group.operator):
                 continue
             if name not in prepared:
                 prepared.add(name)
-                prepare(name)
-            file = out / f"{name}.toml"
+                user_presets.prepare_kernels(name, out, catalog)
+            others = read_toml(user_presets.kernels_path(name, out))
             try:
-                fit = fit_group(group, presets.system(name), read_toml(file) if file.exists() else {})
+                fit = fit_group(group, catalog.system(name), others)
             except LookupError as error:
                 text = f"the operators around it must be fitted first: {error.args[0]}"
                 raise InputError(calibration.csv, name, text) from None
             if fit is not None:
                 fits.setdefault(name, []).append(fit)
-                tell(fit)
+                yield fit
         for name, some in fits.items():
-            write_kernels(out / f"{name}.toml", some, RELATIVES.get(name))
-            found += len(some)
-    write_derived(out)
-    return found
-
-
-def line(fit: Fit) -> str:
-    """One fit as a line of a table."""
-    g = fit.group
-    return (
-        f"{g.system:14} {g.operator:18} {g.engine:7} {g.dtype:10} n {fit.n:5}"
-        f"  left-out MAPE {fit.mape:6.1%}  median {fit.median_ape:6.1%}"
-    )
+            write_kernels(user_presets.kernels_path(name, out), some, RELATIVES.get(name))
+    write_derived(out / user_presets.KERNELS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from planner.evidence.calibrate.__main__ import main
+from planner.errors import InputError
 from planner.evidence.calibrate.derive import Derived, derive
 from planner.evidence.calibrate.fit import (
     Fit,
@@ -24,6 +25,7 @@ from planner.evidence.calibrate.fit import (
     write_kernels,
 )
 from planner.evidence.calibrate.kernels.gemm import groups as gemm_groups
+from planner.evidence.calibrate.run import calibrate
 from planner.inputs import catalog
 from planner.inputs.precision import FORMATS
 from planner.inputs.system import Fabric, Gpu, System
@@ -176,7 +178,7 @@ def test_a_launch_of_its_own_waits_for_the_host() -> None:
     assert group.fixed["floor_s"] > 0.0  # the host hides the kernel's own
 
 
-def test_only_kernels_that_mind_odd_rows_are_fitted_so() -> None:
+def test_only_kernels_slower_for_uneven_rows_are_fitted_so() -> None:
     row = {"system": "test", "m": "9", "n": "128", "k": "128", "latency_us": "6"}
     kinds = [("vllm", "fp8"), ("sglang", "fp8"), ("trtllm", "fp8"), ("vllm", "bfloat16")]
     fixed = [
@@ -235,26 +237,36 @@ def csv_of_gemms(folder: Path, rows: int = 40) -> Path:
     return folder
 
 
-def test_command_fits_a_folder_of_measurements(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(csv_of_gemms(tmp_path)), "--out", str(tmp_path)]) == 0
-    table = read_toml(tmp_path / "h200.toml")
+def test_a_folder_of_measurements_is_fitted(tmp_path: Path) -> None:
+    presets = catalog.load()
+    measured = csv_of_gemms(tmp_path)
+    (fit,) = calibrate(measured, tmp_path, presets)
+    assert (fit.group.operator, fit.n) == ("gemm", 40)
+    table = read_toml(tmp_path / "kernels" / "h200.toml")
     assert table["relative"] == "h100"
     assert table["gemm"]["vllm"]["fp8"]["n"] == 40
     assert table["gemm"]["vllm"]["fp8"]["mape"] < 0.1
-    assert "h200" in capsys.readouterr().out
-    assert main([str(tmp_path), "--out", str(tmp_path), "--system", "b200"]) == 1
+    assert "moe" in table  # what was not measured again is what was installed
+    assert not list(calibrate(measured, tmp_path, presets, system="b200"))
+    assert not list(calibrate(tmp_path / "empty", tmp_path, presets))
 
 
-def test_command_tells_misuse_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compressed_measurements_are_fitted(tmp_path: Path) -> None:
+    plain = csv_of_gemms(tmp_path) / "gemm.csv"
+    (tmp_path / "gemm.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert [fit.n for fit in calibrate(tmp_path, tmp_path, catalog.load())] == [40]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [("dtype", "type", "dtype"), ("h200", "h2000", "h2000"), (",vllm,fp8,", ",vllm,fp8,x", "number")],
+)
+def test_a_file_that_cannot_be_fitted_is_told_in_one_line(
+    tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
     file = csv_of_gemms(tmp_path, 20) / "gemm.csv"
-    good = file.read_text()
-    for spoilt, told in (
-        (good.replace("dtype", "type"), "dtype"),
-        (good.replace("h200", "h2000"), "h2000"),
-        (good.replace(",vllm,fp8,", ",vllm,fp8,x"), "number"),
-    ):
-        file.write_text(spoilt)
-        assert main([str(tmp_path), "--out", str(tmp_path)]) == 2
-        error = capsys.readouterr().err
-        assert told in error and error.count("\n") == 1
-    assert main([str(tmp_path / "empty"), "--out", str(tmp_path)]) == 1
+    file.write_text(file.read_text().replace(right, wrong))
+    with pytest.raises(InputError, match=told) as error:
+        list(calibrate(tmp_path, tmp_path, catalog.load()))
+    assert "\n" not in str(error.value)

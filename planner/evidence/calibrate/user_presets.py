@@ -1,4 +1,4 @@
-"""Presets of one's own machine: what calibration writes into, and what it leaves to others.
+"""The user's preset folder: the files that calibration writes into, and what they inherit.
 
 A kernels file in the user's folder takes the place of the installed one of that name, so it starts as
 a copy of it: what was not measured again stays as it was.
@@ -20,13 +20,18 @@ from planner.inputs.toml_tables import read_toml
 KERNELS, SYSTEMS, ENGINES = "kernels", "systems", "engines"
 
 
+def kernels_path(name: str, folder: Path) -> Path:
+    """Where a preset folder has a system's kernels file."""
+    return folder / KERNELS / f"{name}.toml"
+
+
 def prepare_kernels(name: str, folder: Path, catalog: Catalog) -> None:
     """A kernels file for a system in a preset folder, unless it is there.
 
     A system that ran on a relative's constants gets a file that names the relative, and a preset that
     names the file.
     """
-    path = folder / KERNELS / f"{name}.toml"
+    path = kernels_path(name, folder)
     if path.exists():
         return
     installed = catalog.files[KERNELS].get(name)
@@ -35,7 +40,7 @@ def prepare_kernels(name: str, folder: Path, catalog: Catalog) -> None:
         shutil.copyfile(installed, path)
         return
     relative = catalog.system(name).kernels
-    write_table(path, {RELATIVE: relative} if relative else {})
+    write_table(path, {RELATIVE: relative} if relative and relative != name else {})
     preset = folder / SYSTEMS / f"{name}.toml"
     if not preset.exists():
         table = {**read_toml(catalog.files["system"][name]), KERNELS: name}
@@ -56,7 +61,7 @@ def inherited(name: str, folder: Path, catalog: Catalog) -> dict[str, str]:
     tables: list[tuple[str, Mapping[str, Any]]] = []
     at: str | None = name
     while at is not None and at not in (seen for seen, _ in tables):
-        path = folder / KERNELS / f"{at}.toml"
+        path = kernels_path(at, folder)
         source = path if path.exists() else catalog.files[KERNELS].get(at)
         if source is None:
             break
