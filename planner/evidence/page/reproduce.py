@@ -31,7 +31,8 @@ def commands(file: str, *, kernels: bool) -> list[str]:
         COMMAND,
         "```",
         "",
-        "The constants and the figures left out were fitted to the same files:",
+        "The constants and the figures left out were fitted to the same files (five runs were corrected "
+        "afterwards; the README.md there tells by how much that moves them):",
         "",
         "```",
         f"ratematch calibrate {KERNELS_NAME} --out presets",

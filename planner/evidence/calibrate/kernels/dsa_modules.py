@@ -55,14 +55,16 @@ BLOCKS = {
 }
 
 
-# Where the host's launches hide them, the kernels' floors are those that TensorRT-LLM's rows give
+# In prefill of SGLang and vLLM the host launches each kernel, which hides the indexer's floor and splits:
+# they are those fitted to TensorRT-LLM's rows
 HIDDEN_FLOORS = {"index_floor_s": 3e-5, "index_split_s": 3e-7}
-# of the sparse kernel alone, as MLA's decode kernels have it; the rest is the indexer's
+# floor of the sparse kernel, that of MLA's decode kernels; the rest of a block's floor is the indexer's
 FLOOR_S = 1e-5
-SGLANG_DENSE_TOKENS = 2048
-# its prompts of 65,536 tokens cost the host as much as short ones, those of 131,072 a third more
+SGLANG_DENSE_TOKENS = 2048  # prompts up to this length run as plain MLA
+# Context that SGLang scores in one piece: prompts of 65,536 tokens cost its host as much as short ones,
+# those of 131,072 a third more
 ONE_PIECE = 1e5
-SGLANG_GRAPH_BATCH = 256
+SGLANG_GRAPH_BATCH = 256  # sequences up to which CUDA graphs replay a decode step
 
 
 def _block(model: str) -> Block:
@@ -202,12 +204,12 @@ def group(system: str, engine: str, kv: str, rows: Rows, phase: Pass) -> Group:
 def variant_groups(rows: Rows, phase: Pass) -> Iterator[Group]:
     """One group per system, engine, cache format, GEMM format and variant."""
     for (system, engine, kv), found in _known(rows):
-        odd: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        by_kind: dict[tuple[str, str], list[Mapping[str, str]]] = {}
         for row in found:
             kind = variant(row, phase)
             if kind:
-                odd.setdefault((kind, DTYPES[row["gemm_type"]]), []).append(row)
-        for (kind, fmt), part in odd.items():
+                by_kind.setdefault((kind, DTYPES[row["gemm_type"]]), []).append(row)
+        for (kind, fmt), part in by_kind.items():
             operator = f"{sparse.OPERATORS[phase]}_{kind}_{fmt}"
             measured_s = column(part, "latency_us") * 1e-6
             yield Group(
@@ -238,26 +240,23 @@ def _predict_variant(
 
 
 def _fixed(engine: str, phase: Pass, kv: str) -> dict[str, float]:
-    """Constants that the rows cannot tell.
-
-    The sparse kernel's floor beside the indexer's; the indexer's own, and splits, under the host's time.
-    Gathering in prefill, which grows as the padding of a tile does; index keys, in decode as many as
-    scores, and a table to clear. The kernel for few heads where an engine has none; the host's time
-    where CUDA graphs replay the block, and where GEMMs of all formats are launched alike.
-    """
+    """Constants that the rows of an engine, phase and cache format cannot tell."""
+    # the floors of the indexer and of the sparse kernel only occur as a sum
     fixed = {"floor_s": FLOOR_S}
     if phase == "decode":
+        # one query per sequence: index keys, scores and the table to clear grow alike (`index_score_s`)
         fixed |= {"index_clear_s": 0.0, "index_memory": CACHE_READ_SHARE}
     else:
+        # gathering latents grows as the padding of a tile does (`pad_heads`)
         fixed |= {"memory": CACHE_READ_SHARE}
     if not (engine == "vllm" and phase == "prefill" and kv == "fp8"):
-        fixed |= {"narrow_s": 0.0}
+        fixed |= {"narrow_s": 0.0}  # no other takes the decode kernel for prompts with few heads
     if engine != "sglang" or phase == "decode":
-        fixed |= {"host_pieces_s": 0.0}
+        fixed |= {"host_pieces_s": 0.0}  # no other engine scores long contexts in pieces
     if engine == "trtllm":
-        fixed |= {"host_quantised_s": 0.0}
+        fixed |= {"host_quantised_s": 0.0}  # launches GEMMs of all formats alike
     elif phase == "decode":
-        fixed |= {"host_s": 0.0, "host_quantised_s": 0.0}
+        fixed |= {"host_s": 0.0, "host_quantised_s": 0.0}  # CUDA graphs replay the block
     else:
         fixed |= HIDDEN_FLOORS
     return fixed

@@ -39,11 +39,11 @@ MEMORY_SHARE = 0.85
 # own floor, nor what depth adds to it; they are those of the same formats' kernels elsewhere (SGLang's
 # fp8_block: 4 to 6 us, 0.74 to 1.04 ns per unit of k).
 SLOW_LAUNCH_S, HIDDEN_FLOOR_S, HIDDEN_DEPTH_S = 40e-6, 5e-6, 8e-10
-# Engines whose per-tensor fp8 kernel minds rows that are no multiple of 4, and the one that quantises
-# each row in a block of its own.
+# Engines whose per-tensor fp8 kernel is slower where m is no multiple of 4 (`ragged`), and those whose
+# kernel quantises each row of the input in a thread block of its own (`row_s`).
 RAGGED, BY_ROW, RAGGED_FORMAT = ("vllm", "sglang"), ("vllm",), "fp8"
-# An engine and format whose host does something else for such rows (Blackwell: 290 us a launch with
-# multiples of 4, 490 without) or for more than a few (Hopper: 58 us up to 17 rows, 90 us from 32).
+# An engine and format whose host takes another path to the kernel where m is no multiple of 4 (Blackwell:
+# 290 us a launch with multiples, 490 without) or above a few rows (Hopper: 58 us up to 17, 90 us from 32).
 TWO_PATHS = ("vllm", "fp8_block")
 FEW_ROWS = 24.0
 
@@ -85,8 +85,8 @@ def _launched(machine: Machine, fmt: Format, m: FloatArray, n: FloatArray, k: Fl
     """A GEMM launched by itself, its rows as they come."""
     c = machine.kernels.constants(OPERATOR, fmt.name, GemmConstants)
     cost = gemm(machine, fmt, m, n, k, graph=True, padded=False)
-    odd = np.mod(m, EVEN_ROWS) > 0.0
-    host_s = c.host_s + odd * c.host_ragged_s + (m > FEW_ROWS) * c.host_many_s
+    uneven = np.mod(m, EVEN_ROWS) > 0.0
+    host_s = c.host_s + uneven * c.host_ragged_s + (m > FEW_ROWS) * c.host_many_s
     return Cost(np.maximum(cost.seconds, host_s), cost.light_s)
 
 
