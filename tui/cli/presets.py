@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from planner import load
 from planner.errors import InputError, unknown
 from planner.inputs.fields import FIELDS
+from planner.output.columns import aligned
 from planner.output.spelling import ascii_only
 from planner.output.tables import scenario_line
 from planner.simulate import params
@@ -186,14 +187,9 @@ def _table(rows: Sequence[Row]) -> list[str]:
     """Aligned columns under a heading; words left, numbers right."""
     if not rows:
         return ["none"]
-    columns = list(rows[0])
-    lines = [{column: column for column in columns}, *rows]
-    widths = {column: max(len(line[column]) for line in lines) for column in columns}
-    left = {columns[0], "attention"}
-    return [
-        "  ".join(f"{line[c]:{'<' if c in left else '>'}{widths[c]}}" for c in columns).rstrip()
-        for line in lines
-    ]
+    head = tuple(rows[0])
+    sides = "".join("l" if name in (head[0], "attention") else "r" for name in head)
+    return aligned([head, *(tuple(row.values()) for row in rows)], sides)
 
 
 def _plain(item: Any) -> Any:
