@@ -128,7 +128,9 @@ class PlanCard(Vertical, can_focus=True):
         plan = self._drawn[0]
         title, subtitle = "Plan", ""
         if plan is not None:
-            title = "No plan meets every limit" if plan.chosen is None else "Plan"
+            from planner.output.verdict import NO_PLAN
+
+            title = NO_PLAN if plan.chosen is None else "Plan"
             title, subtitle = f"{title}, before the edit" if self._old else title, found(plan, self.glyphs)
         if (title, subtitle) != (self.border_title, self.border_subtitle):
             self.border_title, self.border_subtitle = title, subtitle

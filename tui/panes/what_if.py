@@ -317,10 +317,13 @@ class WhatIfPage(Page):
         view, g = self._view, self.glyphs
         if view is None:
             return
+        from planner.output.verdict import NO_PLAN
+        from planner.planning.what_if import yardstick
+
         box, findings = self.query_one("#tornado-box"), view.findings
         under = self.query_one(Tornado)
         if view.infeasible:
-            text = Content.styled("Nothing meets the limits: page 1 says what would.", "$hue-bad")
+            text = Content.styled(f"{NO_PLAN}: page 1 says what would.", "$hue-bad")
         elif findings.base is None:
             text = Content.styled(f"computing{g.ellipsis}", "$hue-muted")
         elif under.has_focus and under.effect is not None:
@@ -330,8 +333,6 @@ class WhatIfPage(Page):
         self.query_one("#tornado-best", Static).update(text)
         quiet = ", ".join(line.label for line in under.quiet)
         self.query_one("#tornado-rest", Static).update(Content(f"No effect: {quiet}." if quiet else ""))
-        from planner.planning.what_if import yardstick
-
         measure = yardstick(view.scenario)
         box.border_title = f"{measure.name}: 20 % down {g.shade} up {g.full}"
         stale = findings.base is not None and findings.base is not view.plan
