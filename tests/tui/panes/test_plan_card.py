@@ -1,0 +1,50 @@
+"""The card renders what the planner's words decide: the same deployment, the same thresholds."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import fakes
+
+from planner.output.verdict import verdict
+from planner.output.words import ALIKE
+from planner.planning.result import Mix, Plan
+from tui.glyphs import ASCII, UNICODE
+from tui.panes.plan_card import card, found, headline
+
+
+def mixed(gain: float, *, asked: bool) -> Plan:
+    plan = fakes.plan(dataclasses.replace(fakes.SCENARIO, mix=asked))
+    serving = plan.chosen
+    assert serving is not None
+    twice = (serving.prefill, dataclasses.replace(serving.prefill, instances=9), serving.decode)
+    return dataclasses.replace(plan, mix=Mix(serving=dataclasses.replace(serving, pools=twice), gain=gain))
+
+
+def shown(plan: Plan, width: int = 100) -> str:
+    return "\n".join(line.plain for line in card(plan, width, UNICODE))
+
+
+def test_a_mix_is_shown_as_the_plan_where_it_was_asked_for() -> None:
+    asked, offered = mixed(0.074, asked=True), mixed(0.074, asked=False)
+    rows = [line.split()[0] for line in shown(asked).splitlines()]
+    assert rows.count("prefill") == 2 and "mixed" not in rows
+    assert "(+7.4 %)" in shown(offered)
+
+
+def test_a_mix_that_brings_next_to_nothing_is_not_offered() -> None:
+    assert "mixed" not in shown(mixed(0.9 * ALIKE, asked=False))
+
+
+def test_what_is_tight_in_its_row_binds_in_the_title() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    assert UNICODE.tight in shown(plan) and found(plan, UNICODE).endswith("binding: TTL")
+
+
+def test_the_longest_headline_that_fits_is_taken() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    answer = verdict(plan)
+    assert answer is not None
+    for text in answer.headlines:
+        assert headline(plan, len(text), UNICODE) == text
+    assert headline(plan, 200, ASCII).isascii()
