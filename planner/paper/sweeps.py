@@ -15,13 +15,14 @@ from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.trace import Trace, equal_shares
 from planner.match import pareto, rate_match
 from planner.paper.settings import SERVED, Setting
-from planner.planning import bands
+from planner.planning import bands, sweep
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Frontier
-from planner.simulate import colocated, decode, kv_transfer, prefill, space
+from planner.simulate import colocated, decode, kv_transfer, prefill
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import MODES, Points, join
 from planner.simulate.setup import Setup
+from planner.simulate.space import Layouts
 
 T = TypeVar("T")
 
@@ -149,14 +150,11 @@ class Sweeps:
             return None
         return bands.bands(self.question(scenario), self.catalog.accuracy()).get(way)
 
-    def layouts(self, scenario: Scenario, phase: str) -> space.Layouts:
+    def layouts(self, scenario: Scenario, phase: str) -> Layouts:
         """Every layout of a phase up to the largest instance."""
-        setup = self.setup(scenario)
-        domain = setup.machine.fabric.scale_up_gpus
-        limit = space.instance_limit(domain, None, None)
-        return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+        return sweep.layouts(self.question(scenario), phase, None)
 
-    def simulate_prefill(self, scenario: Scenario, at: space.Layouts) -> Points:
+    def simulate_prefill(self, scenario: Scenario, at: Layouts) -> Points:
         """Prefill of the part of the prompt that no cache holds, on some layouts.
 
         A serving engine keeps a pipeline full and projects the latents of earlier chunks up again, unless
@@ -176,12 +174,7 @@ class Sweeps:
         """Prefill points with the FTL that users of a split see: in serving the KV transfer adds to it."""
         if not self.setting.serving:
             return points
-        question = self.question(scenario)
-        setup, link, isl = question.setup, question.link_bytes_per_s, scenario.traffic.isl
-        added = kv_transfer.added_ftl_s(
-            setup.model, setup.precision, points.sharding, isl, points.ftl_s, link
-        )
-        return replace(points, ftl_s=np.asarray(points.ftl_s + added))
+        return replace(points, ftl_s=sweep.split_ftl_s(self.question(scenario), points))
 
     def prefill_points(self, scenario: Scenario) -> Points:
         """Prefill instances worth matching under any FTL limit and budget; KV transfer in their FTL."""
@@ -189,7 +182,7 @@ class Sweeps:
         def make() -> Points:
             simulated = self.simulate_prefill(scenario, self.layouts(scenario, "prefill"))
             points = self.with_transfer(scenario, simulated)
-            return points.take(pareto.prune(points.ftl_s, points.gpus, points.requests_per_s))
+            return _worth_matching(points, points.ftl_s)
 
         traffic = replace(scenario.traffic, osl=2)
         key = replace(scenario, traffic=traffic, mtp=0, limits=Limits())
@@ -201,8 +194,9 @@ class Sweeps:
         def make() -> Points:
             setup, at, traffic = self.setup(scenario), self.layouts(scenario, "decode"), scenario.traffic
             with np.errstate(divide="ignore", invalid="ignore"):
-                points = decode.simulate(setup, at, traffic.isl, traffic.osl, mtp=scenario.mtp)
-            return _worth_matching(self._counted(points))
+                simulated = decode.simulate(setup, at, traffic.isl, traffic.osl, mtp=scenario.mtp)
+            points = self._counted(simulated)
+            return _worth_matching(points, points.ttl_s)
 
         traffic = replace(scenario.traffic, cached_share=0.0)
         key = replace(scenario, traffic=traffic, mla_cache=False, limits=Limits())
@@ -227,15 +221,14 @@ class Sweeps:
         ways: tuple[Batching, ...] = ("inflight", "piggyback") if self.setting.serving else ("inflight",)
         found: dict[Batching, Points] = {way: points.take(points.mode == MODES.index(way)) for way in ways}
         found["steady"] = steady
-        limit = scenario.limits.ftl_s
-        return {way: _worth_matching(of.take(of.ftl_s <= limit)) for way, of in found.items()}
+        in_time = {way: of.take(of.ftl_s <= scenario.limits.ftl_s) for way, of in found.items()}
+        return {way: _worth_matching(of, of.ttl_s) for way, of in in_time.items()}
 
     def split(self, scenario: Scenario) -> Curve:
         """The frontier of prefill and decode apart, fleet without limit."""
 
         def make() -> Curve:
-            pools = self.prefill_points(scenario), self.decode_points(scenario)
-            return split_curve(*pools, scenario)
+            return split_curve(self.prefill_points(scenario), self.decode_points(scenario), scenario)
 
         return self.once(("split", scenario), make)
 
@@ -376,6 +369,6 @@ def _least(values: FloatArray, layout: npt.NDArray[np.int32], layouts: int) -> F
     return found
 
 
-def _worth_matching(points: Points) -> Points:
-    """Those that matching under some TTL limit and budget could take."""
-    return points.take(pareto.prune(points.ttl_s, points.gpus, points.requests_per_s))
+def _worth_matching(points: Points, latency_s: FloatArray) -> Points:
+    """Those that matching under some limit on that latency and some budget could take."""
+    return points.take(pareto.prune(latency_s, points.gpus, points.requests_per_s))

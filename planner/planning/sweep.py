@@ -44,11 +44,9 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     scenario, machine = question.scenario, question.setup.machine
     lookups = Lookups(source=machine.kernels)
     setup = replace(question.setup, machine=replace(machine, kernels=lookups))
-    domain = machine.fabric.scale_up_gpus
-    limit = space.instance_limit(domain, scenario.fleet.instance_gpus, budget)
 
     def at(phase: str) -> space.Layouts:
-        return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+        return layouts(question, phase, budget)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
     if cached := scenario.traffic.cached_share:
@@ -60,14 +58,25 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
             alone = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
     except LookupError as missing:
         raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
-    added = kv_transfer.added_ftl_s(
-        setup.model, setup.precision, prompts.sharding, isl, prompts.ftl_s, question.link_bytes_per_s
-    )
     return Sweep(
         prefill=prompts,
         decode=steps,
         colocated=alone,
-        split_ftl_s=np.asarray(prompts.ftl_s + added),
+        split_ftl_s=split_ftl_s(question, prompts),
         kernels=lookups.used(),
         seconds=time.perf_counter() - start,
     )
+
+
+def layouts(question: Question, phase: str, budget: int | None) -> space.Layouts:
+    """Every layout of a phase up to the largest instance worth trying within a budget."""
+    domain = question.setup.machine.fabric.scale_up_gpus
+    limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)
+    return space.layouts(question.setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+
+
+def split_ftl_s(question: Question, points: Points) -> FloatArray:
+    """First token of each prefill point in a split: its own, and what moving the cache adds."""
+    setup, link, isl = question.setup, question.link_bytes_per_s, question.scenario.traffic.isl
+    added = kv_transfer.added_ftl_s(setup.model, setup.precision, points.sharding, isl, points.ftl_s, link)
+    return np.asarray(points.ftl_s + added)
