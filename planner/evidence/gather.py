@@ -117,8 +117,8 @@ def predict(runs: Runs) -> tuple[FloatArray, FloatArray]:
         return np.empty(0), np.empty(0)
     scheduler = Scheduler(
         exposure=column("exposure"),
-        bunching=column("bunching"),
-        turns=column("turns"),
+        prefill_priority=column("prefill_priority"),
+        admission_passes=column("admission_passes"),
         arrival_s=column("arrival_s"),
         handover_s=column("handover_s"),
         request_s=column("prefill_request_s"),

@@ -61,7 +61,7 @@ def system(spec: System, where: str) -> System:
 def engine(spec: EngineProfile, where: str) -> EngineProfile:
     """The engine, if it can hold a sequence. Raises InputError as `model` does."""
     _positive(where, spec, ("max_batch", "memory_fraction", "prefill_stretch"))
-    for name in ("floor_share", "exposure", "bunching", "turns"):
+    for name in ("floor_share", "exposure", "prefill_priority", "admission_passes"):
         if getattr(spec, name) < 0:
             raise InputError(f"{where}: {name}", getattr(spec, name), "a number of at least 0")
     if spec.memory_fraction > 1:

@@ -29,11 +29,14 @@ class EngineProfile:
     fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
     borrows: Mapping[str, str] = field(default_factory=dict)  # operator to the engine whose kernel it runs
     two_batches: bool = False  # run in turns, the all-to-all of one behind the kernels of the other
-    # scheduling
+    # scheduling; what they do to the first token is in `planner.simulate.waiting`
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
-    exposure: float = 1.0  # share of prefill work that stops the decodes beside it
-    bunching: float = 0.0  # how much requests that start together stay together (prompts first)
-    turns: float = 1.0  # passes a new request waits for its turn
+    exposure: float = 1.0  # share of a prompt's time that decodes on the same GPUs stand still for it
+    # 0: prompts are worked on between decode steps. 1: all waiting prompts first (prefill-prioritising),
+    # so that requests which came together stay together
+    prefill_priority: float = 0.0
+    # passes of the model until a new request's prompt is admitted, where prefill shares the GPUs
+    admission_passes: float = 1.0
     handover_s: float = 0.0  # handing a request from a prefill to a decode instance, beside its cache
     arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
     # limits

@@ -18,9 +18,10 @@ Operators take their constants from a `ConstantsSource`: the measured ones of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from planner.errors import InputError, unknown
 from planner.inputs.engine import EngineProfile
 
 if TYPE_CHECKING:
@@ -110,12 +111,26 @@ class MeasuredKernels:
         raise LookupError(f"no kernel constants for {operator} in {dtype}")
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
-        """As measured."""
-        return kind(**self.find(operator, dtype)[0])
+        """As measured. Raises InputError for a table that has other constants than the operator."""
+        values, source = self.find(operator, dtype)
+        try:
+            return kind(**values)
+        except TypeError:
+            raise _misnamed(values, source, kind) from None
 
     def provenance(self, operator: str, dtype: str) -> Provenance:
         """Where they were measured."""
         return self.find(operator, dtype)[1]
+
+
+def _misnamed(values: Mapping[str, float], source: Provenance, kind: type[DataclassInstance]) -> InputError:
+    known = {f.name: f.default is MISSING for f in fields(kind)}
+    place = f"{source.system}.toml: {source.operator}.{source.engine}.{source.dtype}: constants"
+    for name in values:
+        if name not in known:
+            return unknown(place, name, known)
+    lacking = ", ".join(name for name, needed in known.items() if needed and name not in values)
+    return InputError(place, None, f"{lacking} missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,20 +10,23 @@ while a request makes its S steps, each of the others is prefilled once, so
 
 with B the requests that are decoding rather than waiting (Little's law), solved by iteration.
 
-First token. Where prefill shares the GPUs a request waits `turns` passes for its turn. Requests of
-unequal lengths come at any time, and a pass takes TPOT on average. Equal lengths keep requests in
-step: each ends, and its successor comes, right behind the one that was admitted before it, so that
-the passes it waits for hold a prompt each, as long as there are requests ahead of it:
+First token. Where prefill shares the GPUs a request waits `admission_passes` passes until its prompt
+is admitted. Requests of unequal lengths come at any time, and a pass takes TPOT on average. Equal
+lengths keep requests in step: each ends, and its successor comes, right behind the one that was
+admitted before it, so that the passes it waits for hold a prompt each, as long as there are requests
+ahead of it:
 
-    turn = turns TPOT + in_step min(turns, R - 1) max(t(B) + prompt - TPOT, 0)
-    in_step = max(1 - spread S TPOT / (R W), 0)
+    admission = admission_passes TPOT
+              + in_step min(admission_passes, R - 1) max(t(B) + prompt - TPOT, 0)
+    in_step   = max(1 - spread S TPOT / (R W), 0)
 
 A run of `waves` waves starts with all requests at once: on average half of them are served before a
 request of the first wave. In later waves it waits as behind a single server, or, where requests are
-in step and the scheduler does not pull them apart, behind those of its own bunch:
+in step and the scheduler runs all waiting prompts first (`prefill_priority` 1), which keeps them together,
+behind those of its own bunch:
 
     wait = arrival (R - 1) / 2 + R W / 2 / waves
-         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), bunching in_step R W / 2)
+         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), prefill_priority in_step R W / 2)
 
 with `arrival` the host's serial work per request beside it, R the requests per prefill rank, and
 ``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal service times). A batch that is full
@@ -70,9 +73,9 @@ class Server:
 class Scheduler:
     """How an engine schedules; scalars or arrays ``(runs,)``."""
 
-    exposure: FloatArray | float
-    bunching: FloatArray | float
-    turns: FloatArray | float
+    exposure: FloatArray | float  # share of a prompt's time that the decodes on its GPUs stand still
+    prefill_priority: FloatArray | float  # 0: prompts go between decode steps, 1: all waiting ones first
+    admission_passes: FloatArray | float  # passes until a new request's prompt is admitted
     arrival_s: FloatArray | float  # serial host work per request beside it
     handover_s: FloatArray | float  # from prefill to decode instance, where they are apart
     request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
@@ -107,15 +110,15 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
         busy = np.minimum(work / (ttft + decoding), MOST_BUSY)
         queue = server.marginal_s * busy / (2 * (1 - busy))
         in_step = np.maximum(1 - client.spread * decoding / work, 0.0)
-        together = scheduler.bunching * in_step
+        together = scheduler.prefill_priority * in_step
         bunch = together * work / 2
         wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
         wait = wait + scheduler.arrival_s * (client.prefill_requests - 1) / 2
-        ahead = in_step * np.minimum(scheduler.turns, client.prefill_requests - 1)
+        ahead = in_step * np.minimum(scheduler.admission_passes, client.prefill_requests - 1)
         longer = np.maximum(step + server.prompt_s - tpot, 0.0)  # a pass with a prompt over an average one
-        turn = server.colocated * (scheduler.turns * tpot + ahead * longer)
+        admission = server.colocated * (scheduler.admission_passes * tpot + ahead * longer)
         apart = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
-        ttft = server.prompt_s + scheduler.request_s + apart + turn + wait
+        ttft = server.prompt_s + scheduler.request_s + apart + admission + wait
         # requests beyond the batch wait for places: every place turns over once per stay
         held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
         next_batch = admitted * decoding / (ttft + decoding)

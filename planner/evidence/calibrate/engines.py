@@ -59,14 +59,14 @@ CONSTANTS = (
     Constant("qk_norm_s", 0.0, 2.5e-5, 1.2e-5),  # two small kernels, with copies where heads are cut out
     Constant("request_s", 1e-6, 4e-5, 5e-6),  # published fit: 4.4 us
     Constant("exposure", 0.4, 1.3, 0.95),
-    Constant("bunching", 0.0, 1.0, 0.2, WAITING_PRIOR),
-    Constant("turns", 0.5, 4.0, 1.5, WAITING_PRIOR),
+    Constant("prefill_priority", 0.0, 1.0, 0.2, WAITING_PRIOR),
+    Constant("admission_passes", 0.5, 4.0, 1.5, WAITING_PRIOR),
     Constant("arrival_s", 0.0, 2e-2, 2e-3, WAITING_PRIOR),  # published fit: 15.6 ms of API time per request
     Constant("handover_s", 0.0, 0.5, 0.05, WAITING_PRIOR),
     Constant("prefill_request_s", 2e-3, 0.3, 0.03, WAITING_PRIOR),  # published fit: 15.6 ms of API time
-    # A pass over the sum of its kernels. These rows hardly tell it from `exposure` and `turns`: bounds of
-    # 1.1 and 1.5 meet them alike (TTFT 18.8 % in the median with both, 26.7 and 27.4 % with the GPU left
-    # out); the lower one meets the published deployments of the tests better.
+    # A pass over the sum of its kernels. These rows hardly tell it from `exposure` and `admission_passes`:
+    # bounds of 1.1 and 1.5 meet them alike (TTFT 18.8 % in the median with both, 26.7 and 27.4 % with the
+    # GPU left out); the lower one meets the published deployments of the tests better.
     Constant("prefill_stretch", 1.0, 1.1, 1.05),
 )
 
@@ -148,8 +148,8 @@ def _predict(trials: Trials, values: FloatArray) -> tuple[FloatArray, FloatArray
     )
     scheduler = Scheduler(
         exposure=c["exposure"],
-        bunching=c["bunching"],
-        turns=c["turns"],
+        prefill_priority=c["prefill_priority"],
+        admission_passes=c["admission_passes"],
         arrival_s=c["arrival_s"],
         handover_s=c["handover_s"],
         request_s=c["prefill_request_s"],

@@ -245,7 +245,7 @@ def test_empty_places_cost_what_the_kernel_works_on_them() -> None:
         cost = sparse.sparse_mla(machine, *shape, slots=2048, phase="prefill", queries=1024)
         return float(cost.seconds)
 
-    skipped, half, all_of_them = (taken(unfilled=share) for share in (0.0, 0.5, 1.0))
+    skipped, half, all_of_them = (taken(empty_slot_work=share) for share in (0.0, 0.5, 1.0))
     assert skipped < half < all_of_them < 4.0 * skipped
     assert half == pytest.approx(0.5 * (skipped + all_of_them))
     assert taken(narrow_s=1e-10) - skipped == pytest.approx(4096 * 2048 * 1e-10)

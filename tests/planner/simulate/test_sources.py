@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 
+from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.kernels import MeasuredKernels, deployed
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
@@ -127,3 +128,17 @@ def test_perfect_sparse_attention_does_not_pay_for_empty_places() -> None:
     heads = mla.LatentHeads(query=128, latent=512, rope=64)
     short, full = (sparse.sparse_mla(machine, "bf16", heads, 64, n, slots=2048) for n in (256, 2048))
     assert float(short.seconds) < 0.2 * float(full.seconds)
+
+
+def test_a_table_with_other_constants_than_the_operators_is_told_in_one_line() -> None:
+    good = dict(measured().find("dsa_prefill", "bf16")[0])
+    table = {"dsa_prefill": {"trtllm": {"bf16": {"constants": good}}}}
+    source = MeasuredKernels(engine="trtllm", tables=(("mine", table),))
+    kind = sparse.SparseConstants
+    assert source.constants("dsa_prefill", "bf16", kind) == kind(**good)
+    good["empty_slots_work"] = good.pop("empty_slot_work")
+    with pytest.raises(InputError, match=r"mine\.toml: dsa_prefill.*did you mean empty_slot_work"):
+        source.constants("dsa_prefill", "bf16", kind)
+    del good["empty_slots_work"]
+    with pytest.raises(InputError, match="empty_slot_work missing"):
+        source.constants("dsa_prefill", "bf16", kind)

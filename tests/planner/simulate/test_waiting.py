@@ -8,7 +8,7 @@ import pytest
 from planner.simulate.waiting import Client, Scheduler, Server, serve
 
 STEP_S, PROMPT_S, STEPS = 0.01, 0.1, 2000.0
-TURNS = 2.0
+ADMISSION_PASSES = 2.0
 
 
 def served(
@@ -16,7 +16,7 @@ def served(
     *,
     spread: float,
     colocated: bool = True,
-    turns: float = TURNS,
+    admission_passes: float = ADMISSION_PASSES,
     prompt_s: float = PROMPT_S,
 ) -> tuple[float, float]:
     """(TTFT, TPOT) of `requests` in flight on one rank whose steps take the same at any batch."""
@@ -38,7 +38,14 @@ def served(
             colocated=one * float(colocated),
             transfer_s=one * 0.0,
         ),
-        Scheduler(exposure=1.0, bunching=0.0, turns=turns, arrival_s=0.0, handover_s=0.0, request_s=0.0),
+        Scheduler(
+            exposure=1.0,
+            prefill_priority=0.0,
+            admission_passes=admission_passes,
+            arrival_s=0.0,
+            handover_s=0.0,
+            request_s=0.0,
+        ),
     )
     return float(ttft[0]), float(tpot[0])
 
@@ -48,18 +55,21 @@ def test_a_request_alone_waits_for_steps_and_no_prompt() -> None:
         ttft, tpot = served(1.0, spread=spread)
         # it is the one prompt of its own stay: nobody else's stops its steps or stands before it
         queue = PROMPT_S * (PROMPT_S / (ttft + STEPS * tpot)) / 2
-        assert ttft == pytest.approx(PROMPT_S + TURNS * tpot + queue, rel=1e-2)
+        assert ttft == pytest.approx(PROMPT_S + ADMISSION_PASSES * tpot + queue, rel=1e-2)
 
 
 def test_equal_lengths_put_prompts_into_the_passes_waited_for() -> None:
     apart, tpot = served(16.0, spread=0.2)
     in_step, same = served(16.0, spread=0.0)
     assert same == pytest.approx(tpot, rel=1e-2)
-    assert in_step - apart == pytest.approx(TURNS * (STEP_S + PROMPT_S - tpot), rel=0.05)
+    assert in_step - apart == pytest.approx(ADMISSION_PASSES * (STEP_S + PROMPT_S - tpot), rel=0.05)
 
 
 def test_a_request_waits_for_no_more_prompts_than_there_are_others() -> None:
-    added = [served(r, spread=0.0, turns=4.0)[0] - served(r, spread=0.2, turns=4.0)[0] for r in (1, 2, 3, 9)]
+    added = [
+        served(r, spread=0.0, admission_passes=4.0)[0] - served(r, spread=0.2, admission_passes=4.0)[0]
+        for r in (1, 2, 3, 9)
+    ]
     assert added[0] == pytest.approx(0.0, abs=1e-9)
     assert added[1] < added[2] < added[3] <= 4.0 * (STEP_S + PROMPT_S)
     assert added[1] == pytest.approx(added[3] / 4, rel=0.1)
@@ -68,7 +78,7 @@ def test_a_request_waits_for_no_more_prompts_than_there_are_others() -> None:
 def test_prompts_shorter_than_a_step_add_a_pass_of_both_at_most() -> None:
     short = 0.001
     longer = served(16.0, spread=0.0, prompt_s=short)[0] - served(16.0, spread=0.2, prompt_s=short)[0]
-    assert 0.0 <= longer <= TURNS * short
+    assert 0.0 <= longer <= ADMISSION_PASSES * short
 
 
 def test_where_prefill_is_apart_lengths_do_not_matter() -> None:

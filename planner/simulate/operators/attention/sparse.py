@@ -50,8 +50,10 @@ class SparseConstants:
     memory: float = share(0.5)  # of HBM bandwidth, gathering them
     floor_s: float = seconds(1e-5)
     pad_heads: float = bounded(0.01, 500.0, 16.0)  # heads that pad a tile, and what gathering it takes
-    unfilled: float = bounded(1e-3, 1.0, 0.2)  # share of the work of a filled place that an empty one costs
-    # per place of a query where few heads take a kernel made for decode, which works on every place
+    # The kernel has a slot for each of the top k tokens; a context shorter than that leaves some empty.
+    # Work on an empty slot over that on a filled one: 0 skips it, 1 computes it and throws it away.
+    empty_slot_work: float = bounded(1e-3, 1.0, 0.2)
+    # per slot of a query where few heads take a kernel made for decode, which works on every slot
     narrow_s: float = bounded(1e-14, 1e-8, 1e-10)
     # host time of a whole block outside a CUDA graph, what quantised GEMMs add to it, and what contexts
     # add that are scored in several pieces: calibration only
@@ -201,7 +203,8 @@ def indexer(
     >>> from planner.simulate.operators.example import h200
     >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_memory=1.0, index_score_s=1e-13,
     ...     index_floor_s=2e-5, index_clear_s=0.0, index_split_s=0.0, compute=0.5, memory=0.5, floor_s=1e-5,
-    ...     pad_heads=0.0, unfilled=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0, host_pieces_s=0.0))
+    ...     pad_heads=0.0, empty_slot_work=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0,
+    ...     host_pieces_s=0.0))
     >>> cost = indexer(machine, "fp8", Indexer(heads=64, dim=128), 64, 65536)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (205.2, 115.3)
@@ -249,11 +252,11 @@ def sparse_mla(
     """Absorbed MLA of `tokens` query tokens, each over its own `attended` cached latents.
 
     `mean_attended` tells how many those are where a prompt's contexts grow past the top k.
-    A kernel has `slots` places for the indexer's top k and works on those that are filled, and in part
-    on the others. In prefill the latents of neighbouring queries overlap and come from the GPU's own
+    A kernel has `slots` for the indexer's top k and works on those that are filled, and in part on the
+    empty ones. In prefill the latents of neighbouring queries overlap and come from the GPU's own
     cache: `queries` of them read one set.
 
-        worked = attended + unfilled (slots - attended)
+        worked = attended + empty_slot_work (slots - attended)
         t_c    = 2 tokens worked (heads + pad_heads) (2 latent + rope) / (compute peak)
         t_m    = tokens attended (latent + rope) kv_bytes / (queries memory bandwidth)
         t      = floor_s + t_c + t_m + tokens slots narrow_s
@@ -264,7 +267,8 @@ def sparse_mla(
     >>> from planner.simulate.operators.example import h200
     >>> machine = h200(dsa_decode=dict(index_compute=0.5, index_memory=1.0, index_score_s=1e-13,
     ...     index_floor_s=2e-5, index_clear_s=0.0, index_split_s=0.0, compute=0.5, memory=0.5, floor_s=1e-5,
-    ...     pad_heads=0.0, unfilled=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0, host_pieces_s=0.0))
+    ...     pad_heads=0.0, empty_slot_work=0.0, narrow_s=0.0, host_s=0.0, host_quantised_s=0.0,
+    ...     host_pieces_s=0.0))
     >>> cost = sparse_mla(machine, "bf16", LatentHeads(query=128, latent=512, rope=64), 64, 2048)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (154.2, 36.9)
@@ -276,7 +280,7 @@ def sparse_mla(
     read = tokens * (heads.width * (KV_BYTES[kv] / bandwidth))
     light_compute = tokens * attended * (heads.query * flops_s)
     light_memory = (read / queries) * attended + tokens * vectors
-    worked = attended + c.unfilled * np.maximum(slots - attended, 0.0)
+    worked = attended + c.empty_slot_work * np.maximum(slots - attended, 0.0)
     computed = tokens * worked * ((heads.query + c.pad_heads) * (flops_s / c.compute))
     narrow = np.less(heads.query, NARROW_HEADS) * c.narrow_s
     taken = computed + light_memory / c.memory + tokens * slots * narrow + c.floor_s
