@@ -14,6 +14,7 @@ from planner.paper.readings import STEPS, fixed_ratio
 from planner.paper.scenarios import K
 from planner.paper.sweeps import Curve, Sweeps
 from planner.planning.bands import Band
+from planner.planning.frontiers import thin
 
 SPLIT, TOGETHER, PIGGYBACKED, MATCHED = "disaggregated", "co-located", "piggybacked", "matched"
 
@@ -59,22 +60,6 @@ def frontier_panel(title: str, series: Sequence[Series]) -> Panel:
     )
 
 
-def thin(x: FloatArray, y: FloatArray, columns: int = 120, rows: int = 60) -> tuple[FloatArray, FloatArray]:
-    """One of the points in each cell of a grid: all that a plot can show.
-
-    >>> [len(v) for v in thin(np.linspace(0, 1, 10_000), np.ones(10_000), 10, 10)]
-    [10, 10]
-    """
-    good = np.isfinite(x) & np.isfinite(y)
-    x, y = x[good], y[good]
-    if not len(x):
-        return x, y
-    across = (x - x.min()) / max(float(np.ptp(x)), 1e-12) * (columns - 1e-6)
-    up = (y - y.min()) / max(float(np.ptp(y)), 1e-12) * (rows - 1e-6)
-    _, first = np.unique(np.floor(across) * rows + np.floor(up), return_index=True)
-    return x[first], y[first]
-
-
 def frontiers(
     sweeps: Sweeps, scenario: Scenario, title: str, *, piggybacked: bool = True, cloud: bool = False
 ) -> Panel:
@@ -96,8 +81,8 @@ def _cloud(sweeps: Sweeps, scenario: Scenario) -> Series:
     pre, dec = sweeps.split(scenario).prefill, sweeps.decode_points(scenario)
     assert pre is not None
     gpu_seconds = dec.gpus / dec.requests_per_s + float(pre.gpus[0] / pre.requests_per_s[0])
-    x, y = thin(1.0 / dec.ttl_s, (scenario.traffic.osl - 1) / gpu_seconds)
-    return Series(name="design points", x=x, y=y, dots=True)
+    ttl_s, per_gpu = thin(dec.ttl_s, (scenario.traffic.osl - 1) / gpu_seconds)
+    return Series(name="design points", x=1.0 / ttl_s, y=per_gpu, dots=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
