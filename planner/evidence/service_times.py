@@ -11,7 +11,6 @@ from planner.evidence.deployment import layout
 from planner.evidence.runs import Row
 from planner.simulate import colocated, decode, forward, kv_transfer, memory
 from planner.simulate.setup import Setup
-from planner.simulate.space import EXCHANGES
 
 PASS_TOKENS = 8192  # prompt tokens an engine puts into one pass when many prompts wait
 GRID = 24  # batches at which a decode step is evaluated; between them it is interpolated
@@ -34,7 +33,7 @@ def simulate(s: Setup, row: Row, most: float) -> ServiceTimes:
     isl, osl = round(row.isl * row.length_mean), max(round(row.osl * row.length_mean), 2)
     at = layout(row.decode, row.pp, s.model.is_moe)
     first = layout(row.prefill, row.pp, s.model.is_moe)
-    exchange, first_exchange = (EXCHANGES[int(x.exchange().ravel()[0])] for x in (at, first))
+    exchange, first_exchange = (x.exchange_of() for x in (at, first))
     batch = np.geomspace(1.0, max(most, 1.0 + 1e-6), GRID)
     grid = batch.reshape(1, -1, 1)
     ledger = decode.step(s, at, exchange, grid, isl, osl)
@@ -43,7 +42,7 @@ def simulate(s: Setup, row: Row, most: float) -> ServiceTimes:
     work = colocated.prompt_side(s, first.tp, prompts, isl) + forward.experts(
         s, first, first_exchange, prompts * isl
     )
-    work = forward.interleave(s, first, first_exchange, work)
+    work = forward.hide_exchange(s, first, first_exchange, work)
     stretch = s.machine.engine.prefill_stretch
     pace = forward.pace(s, first, work.layers(), work.head, prompts * isl, prompts, stretch)
     alone, many = np.broadcast_to(pace.seconds, prompts.shape).ravel()

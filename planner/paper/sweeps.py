@@ -23,6 +23,7 @@ from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import MODES, Points, join
 from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts
+from planner.words import Phase
 
 T = TypeVar("T")
 
@@ -150,7 +151,7 @@ class Sweeps:
             return None
         return bands.bands(self.question(scenario), self.catalog.accuracy()).get(way)
 
-    def layouts(self, scenario: Scenario, phase: str) -> Layouts:
+    def layouts(self, scenario: Scenario, phase: Phase) -> Layouts:
         """Every layout of a phase up to the largest instance."""
         return sweep.layouts(self.question(scenario), phase, None)
 

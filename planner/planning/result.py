@@ -12,6 +12,7 @@ from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
 from planner.simulate.space import LayoutChoice as LayoutChoice
+from planner.words import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class OperatorTime:
 class PoolPlan:
     """The instances of one phase. Rates are of the whole pool; latencies of one request."""
 
-    phase: str  # prefill, decode or colocated
+    phase: Phase
     layout: LayoutChoice
     instances: int
     batch: int  # sequences in flight per instance

@@ -14,7 +14,8 @@ from planner.planning.result import LayoutChoice, MemoryUse, OperatorTime, PoolP
 from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
-from planner.simulate.space import EXCHANGES, Layouts
+from planner.simulate.space import Layouts
+from planner.words import Exchange
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -43,12 +44,12 @@ def tokens_per_request(osl: int) -> int:
     return osl - 1
 
 
-def _layout(pick: Pick) -> tuple[Layouts, str, LayoutChoice]:
+def _layout(pick: Pick) -> tuple[Layouts, Exchange, LayoutChoice]:
     points = pick.points
     index = np.array([points.layout[pick.row]], dtype=np.intp)
     one = points.layouts.take(index)
     chunked = points.phase == "prefill"
-    return one, EXCHANGES[int(one.exchange()[0])], one.choice(0, chunked)
+    return one, one.exchange_of(), one.choice(0, chunked)
 
 
 def _breakdown(ledger: forward.Ledger) -> tuple[OperatorTime, ...]:

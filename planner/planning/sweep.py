@@ -15,6 +15,7 @@ from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Points
+from planner.words import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     lookups = Lookups(source=machine.kernels)
     setup = replace(question.setup, machine=replace(machine, kernels=lookups))
 
-    def at(phase: str) -> space.Layouts:
+    def at(phase: Phase) -> space.Layouts:
         return layouts(question, phase, budget)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
@@ -68,7 +69,7 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     )
 
 
-def layouts(question: Question, phase: str, budget: int | None) -> space.Layouts:
+def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:
     """Every layout of a phase up to the largest instance worth trying within a budget."""
     domain = question.setup.machine.fabric.scale_up_gpus
     limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)

@@ -17,6 +17,7 @@ from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
 from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches
+from planner.words import Exchange
 
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
 CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)
@@ -41,13 +42,13 @@ def mixed_side(setup: Setup, tp: Real, batch: Real, chunk: Real, isl: int, osl: 
 
 
 def mixed_pass(
-    setup: Setup, at: Layouts, exchange: str, batch: Real, chunk: Real, isl: int, osl: int
+    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunk: Real, isl: int, osl: int
 ) -> Ledger:
     """The mixed pass, by part, of given layouts."""
     whole = mixed_side(setup, at.tp, batch, chunk, isl, osl) + forward.experts(
         setup, at, exchange, batch + chunk
     )
-    return forward.interleave(setup, at, exchange, whole)
+    return forward.hide_exchange(setup, at, exchange, whole)
 
 
 def simulate(

@@ -12,6 +12,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.points import Collected, Points, blocks, gather, widths
 from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches
+from planner.words import Exchange
 
 # Tokens that a step yields with 0..3 drafted tokens from DeepSeek-style prediction heads: the
 # first draft is taken 85 % of the time (reported .78 to .93), each later one less often.
@@ -40,7 +41,7 @@ def attention_side(setup: Setup, tp: Real, batch: Real, isl: int, osl: int, mtp:
     return ledger
 
 
-def expert_side(setup: Setup, stage: Layouts, exchange: str, batch: Real, mtp: int = 0) -> Ledger:
+def expert_side(setup: Setup, stage: Layouts, exchange: Exchange, batch: Real, mtp: int = 0) -> Ledger:
     """What the same step costs at the routed experts."""
     ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1))
     if mtp and ledger.parts:
@@ -49,10 +50,12 @@ def expert_side(setup: Setup, stage: Layouts, exchange: str, batch: Real, mtp: i
     return ledger
 
 
-def step(setup: Setup, at: Layouts, exchange: str, batch: Real, isl: int, osl: int, mtp: int = 0) -> Ledger:
+def step(
+    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, isl: int, osl: int, mtp: int = 0
+) -> Ledger:
     """The whole step, by part, of given layouts."""
     whole = attention_side(setup, at.tp, batch, isl, osl, mtp) + expert_side(setup, at, exchange, batch, mtp)
-    return forward.interleave(setup, at, exchange, whole)
+    return forward.hide_exchange(setup, at, exchange, whole)
 
 
 def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real) -> BoolArray:

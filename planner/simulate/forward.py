@@ -22,7 +22,8 @@ from planner.simulate.operators.attention import kinds
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import NOTHING, Cost
 from planner.simulate.setup import Setup
-from planner.simulate.space import EXCHANGES, Layouts
+from planner.simulate.space import Layouts
+from planner.words import Exchange
 
 BF16 = FORMATS["bf16"]
 # Activations that small fused kernels read and write per token, in units of the hidden width:
@@ -121,7 +122,7 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
     return ledger
 
 
-def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger:
+def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> Ledger:
     """Routed experts of all layers and the traffic to them; nothing for a dense model.
 
     Parameters
@@ -129,7 +130,7 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
     stage
         Layouts of one exchange kind (pipeline depth does not matter here).
     exchange
-        One of `planner.simulate.space.EXCHANGES`.
+        How tokens reach their experts, see `Layouts.exchange`.
     tokens
         Tokens in the pass per attention rank.
     """
@@ -143,26 +144,22 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
         routed = moe.grouped_gemm(
             machine,
             fmt,
+            moe.Experts(hidden=width, width=f.width, matrices=f.matrices, topk=f.topk, count=f.experts),
             group,
-            width,
-            f.width,
-            f.matrices,
-            f.topk,
-            f.experts,
-            stage.moe_tp,
-            stage.moe_ep,
-            setup.skew,
-            dispatched=exchange == EXCHANGES[1],
+            tp=stage.moe_tp,
+            ep=stage.moe_ep,
+            skew=setup.skew,
+            dispatched=exchange == "all-to-all",
         )
         ledger.add("experts", routed, f.layers)
-        if exchange == EXCHANGES[0]:
+        if exchange == "replicated":
             moved = collectives.all_reduce(machine, BF16_BYTES * width * tokens, stage.tp)
-        elif exchange == EXCHANGES[1]:
+        elif exchange == "all-to-all":
             # the ranks of an attention TP group hold the same tokens: each sends its share
-            own = tokens / stage.tp
+            sent = tokens / stage.tp
             gpus = stage.stage_gpus
-            moved = collectives.dispatch(machine, own, width, f.topk, gpus, fmt.activation_bytes)
-            moved = moved + collectives.combine(machine, own, width, f.topk, gpus, BF16_BYTES)
+            moved = collectives.dispatch(machine, sent, width, f.topk, gpus, fmt.activation_bytes)
+            moved = moved + collectives.combine(machine, sent, width, f.topk, gpus, BF16_BYTES)
             moved = moved + collectives.all_gather(machine, BF16_BYTES * width * tokens, stage.tp)
         else:
             gathered = fmt.activation_bytes * width * group
@@ -172,27 +169,27 @@ def experts(setup: Setup, stage: Layouts, exchange: str, tokens: Real) -> Ledger
     return ledger
 
 
-def interleaves(setup: Setup, at: Layouts, exchange: str) -> BoolArray:
+def in_halves(setup: Setup, at: Layouts, exchange: Exchange) -> BoolArray:
     """Which layouts run their batches in two halves: those that dispatch tokens beyond the domain.
 
     Within a domain the exchange is too short to pay for reading all weights twice, and engines leave
     it off.
     """
-    splits = setup.machine.engine.two_batches and exchange == EXCHANGES[1]
+    splits = setup.machine.engine.two_batches and exchange == "all-to-all"
     return np.asarray(splits & (at.stage_gpus > setup.machine.fabric.scale_up_gpus))
 
 
-def again(setup: Setup, stage: Layouts, exchange: str) -> Cost:
+def second_reading(setup: Setup, stage: Layouts, exchange: Exchange) -> Cost:
     """What a second pass costs before its tokens: weights and launches of all layers."""
     beside = shared(setup, stage.tp, 1.0, 1.0, graph=True).layers()
     return beside + experts(setup, stage, exchange, 1.0).apart()[0]
 
 
-def interleaved(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost:
+def overlapped(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost:
     """All layers of a batch that runs as two halves where `split` and that is faster, else as one.
 
     ``min(work + moved, max(work + second, moved))``: while one half is on the wire the other computes,
-    and `second` (see `again`) is what the second reading of all weights adds. Light is the longer of
+    and `second` (see `second_reading`) is what the second reading of all weights adds. Light is the longer of
     the two, whichever way it runs.
     """
     halves = np.maximum(work.seconds + second.seconds, moved.seconds)
@@ -203,12 +200,12 @@ def interleaved(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost
     )
 
 
-def interleave(setup: Setup, at: Layouts, exchange: str, ledger: Ledger) -> Ledger:
-    """The ledger of a pass of layouts `at` with what `interleaved` leaves to be seen of its exchange."""
-    split = interleaves(setup, at, exchange)
+def hide_exchange(setup: Setup, at: Layouts, exchange: Exchange, ledger: Ledger) -> Ledger:
+    """The ledger of a pass of layouts `at` with what `overlapped` leaves to be seen of its exchange."""
+    split = in_halves(setup, at, exchange)
     if split.any():
         work, moved = ledger.apart()
-        whole = interleaved(work, moved, again(setup, at, exchange), split)
+        whole = overlapped(work, moved, second_reading(setup, at, exchange), split)
         seen = whole.seconds - work.seconds
         ledger.parts[EXCHANGE] = Cost(seen, np.minimum(whole.light_s - work.light_s, seen))
     return ledger

@@ -15,10 +15,11 @@ from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
+from planner.words import Batching, Exchange, Phase
 
 # Arrays of 256 KiB. With 2 MiB of second-level cache: 3.0 M points/s, 2.1 M at a quarter, 2.9 M at twice.
 BLOCK_POINTS = 32768
-MODES = ("", "inflight", "piggyback")
+MODES: tuple[Batching, ...] = ("", "inflight", "piggyback")
 
 
 class Stopped(Exception):
@@ -34,7 +35,7 @@ class Points:
     of `ftl_s` for prefill, of `ttl_s` otherwise.
     """
 
-    phase: str
+    phase: Phase
     layouts: Layouts
     layout: npt.NDArray[np.int32]
     gpus: IntArray  # of one instance
@@ -92,7 +93,7 @@ class Block:
     stage: Layouts  # (stages, 1, 1)
     of_stage: IndexArray
     of_tp: IndexArray  # into `widths(at)`
-    exchange: str
+    exchange: Exchange
     batch: FloatArray  # (1, batches, 1)
 
     def join(self, setup: Setup, mixing: Cost, routed: Ledger) -> Cost:
@@ -108,11 +109,11 @@ class Block:
         many = self.batch.size
         work, moved = (cost.take(self.of_stage, many) for cost in routed.apart())
         work = mixing.take(self.of_tp, many) + work
-        split = forward.interleaves(setup, self.stage, self.exchange)
+        split = forward.in_halves(setup, self.stage, self.exchange)
         if not split.any():
             return work + moved
-        second = forward.again(setup, self.stage, self.exchange).take(self.of_stage, 1)
-        return forward.interleaved(work, moved, second, split[self.of_stage])
+        second = forward.second_reading(setup, self.stage, self.exchange).take(self.of_stage, 1)
+        return forward.overlapped(work, moved, second, split[self.of_stage])
 
 
 def widths(at: Layouts) -> IntArray:
@@ -187,7 +188,7 @@ class Collected:
     light_s: Real
 
 
-def gather(phase: str, at: Layouts, parts: Sequence[Collected], tried: int) -> Points:
+def gather(phase: Phase, at: Layouts, parts: Sequence[Collected], tried: int) -> Points:
     """Flatten blocks into points; `tried` are the points of the grid for each layout, were memory endless."""
     kept = [np.flatnonzero(part.exists) for part in parts]
     ends = np.cumsum([0, *(len(keep) for keep in kept)])

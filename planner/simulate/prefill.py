@@ -12,6 +12,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.points import Collected, Points, blocks, gather, widths
 from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches, chunk_counts
+from planner.words import Exchange
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
 MAX_BATCH = 64  # prompts per attention rank and pass
@@ -31,11 +32,11 @@ def attention_side(setup: Setup, tp: Real, batch: Real, chunks: Real, isl: int) 
     return mean, last
 
 
-def mean_pass(setup: Setup, at: Layouts, exchange: str, batch: Real, chunks: Real, isl: int) -> Ledger:
+def mean_pass(setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks: Real, isl: int) -> Ledger:
     """The mean pass, by part, of given layouts."""
     mean, _ = attention_side(setup, at.tp, batch, chunks, isl)
     whole = mean + forward.experts(setup, at, exchange, batch * isl / chunks)
-    return forward.interleave(setup, at, exchange, whole)
+    return forward.hide_exchange(setup, at, exchange, whole)
 
 
 def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> BoolArray:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +10,12 @@ import numpy.typing as npt
 from planner.arrays import FloatArray, IntArray
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
+from planner.words import Exchange, Phase
 
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
-MAX_STAGES = {"prefill": 32, "decode": 8, "colocated": 4}
-EXCHANGES = ("replicated", "all-to-all", "gathered")  # how tokens reach their experts
+MAX_STAGES: dict[Phase, int] = {"prefill": 32, "decode": 8, "colocated": 4}
+EXCHANGES: tuple[Exchange, ...] = ("replicated", "all-to-all", "gathered")  # as `exchange` indexes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,10 @@ class Layouts:
         gathered = np.where(self.moe_tp > 1, 2, 1)
         return np.where(self.attention_dp > 1, gathered, 0).astype(np.int8)
 
+    def exchange_of(self, row: int = 0) -> Exchange:
+        """How the tokens of one layout reach the experts, whatever the axes of the arrays."""
+        return EXCHANGES[int(self.exchange().ravel()[row])]
+
     def choice(self, row: int, chunked: bool) -> LayoutChoice:
         """One layout as an object with its label."""
         tp, pp, dp, moe_tp, ep = (int(getattr(self, f.name)[row]) for f in fields(self))
@@ -132,43 +135,46 @@ def _widths(limit: int, scale_up_gpus: int) -> list[int]:
     return sorted(widths)
 
 
-def _expert_splits(model: ModelSpec, stage: int) -> Iterator[tuple[int, int]]:
+def _expert_splits(model: ModelSpec, stage: int) -> list[tuple[int, int]]:
     """(moe_tp, moe_ep) that split the experts of every MoE layer over a stage of `stage` GPUs."""
     moe = [f for f in model.ffn if f.kind == "moe"]
     if not moe:
-        yield stage, 1
-        return
-    for ep in range(1, stage + 1):
+        return [(stage, 1)]
+    found = []
+    for ep in range(1, min(stage, *(f.experts for f in moe)) + 1):
         moe_tp = stage // ep
-        if stage % ep or ep > min(f.experts for f in moe):
-            continue
-        if 1 < ep < stage and ep & (ep - 1):
+        if stage % ep or (1 < ep < stage and ep & (ep - 1)):
             continue  # odd partial splits are never deployed
         if all(f.width % moe_tp == 0 and f.width // moe_tp >= MIN_EXPERT_SHARD for f in moe):
-            yield moe_tp, ep
+            found.append((moe_tp, ep))
+    return found
 
 
-@lru_cache(maxsize=64)
-def layouts(model: ModelSpec, phase: str, *, max_gpus: int, scale_up_gpus: int) -> Layouts:
+def layouts(model: ModelSpec, phase: Phase, *, max_gpus: int, scale_up_gpus: int) -> Layouts:
     """Every layout of `phase` that divides the model over at most `max_gpus` GPUs.
 
     Attention TP divides the heads; experts may not divide the EP width (the fullest rank then
     holds one more, as with redundant experts). Attention DP needs experts to share: without
-    them, data parallelism is simply more instances. Kept between calls: treat as read-only.
+    them, data parallelism is simply more instances.
     """
     widths = _widths(max_gpus, scale_up_gpus)
     heads = [layer.heads for layer in kinds.layers(model)]
-    rows = []
-    for tp in widths:
-        if any(h % tp for h in heads):
-            continue
-        for dp in widths if model.is_moe else (1,):
-            if tp * dp > max_gpus:
-                continue
-            for moe_tp, ep in _expert_splits(model, tp * dp):
-                for pp in (2**i for i in range(6)):
-                    if pp <= min(MAX_STAGES[phase], model.layers) and tp * dp * pp <= max_gpus:
-                        rows.append((tp, pp, dp, moe_tp, ep))
+    depths = [2**i for i in range(6) if 2**i <= min(MAX_STAGES[phase], model.layers)]
+    stages = [
+        (tp, dp)
+        for tp in widths
+        if not any(h % tp for h in heads)
+        for dp in (widths if model.is_moe else (1,))
+        if tp * dp <= max_gpus
+    ]
+    splits = {size: _expert_splits(model, size) for size in {tp * dp for tp, dp in stages}}
+    rows = [
+        (tp, pp, dp, moe_tp, ep)
+        for tp, dp in stages
+        for moe_tp, ep in splits[tp * dp]
+        for pp in depths
+        if tp * dp * pp <= max_gpus
+    ]
     table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     return Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
 

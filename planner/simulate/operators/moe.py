@@ -16,19 +16,25 @@ from planner.simulate.operators.roofline import Cost
 
 OPERATOR = "moe"
 
-# How unevenly tokens choose experts when nothing else is known: 0 is round robin, 1 a power law of
-# exponent 1. Measured with routing of exponents 1.01 and 1.2, kernels on the busiest of 32 ranks
-# take 2 to 4 times as long as balanced ones; in production, redundant experts and their placement
-# (EPLB) pull that down. Independent choice is like 0.3; end-to-end decode times of ten models are met
-# best at 1, where few tokens touch fewer experts than by independent choice, with ranks as even as at 0.4.
-PLANNING_SKEW = 1.0  # decides how many experts are touched
-PLANNING_BALANCE = 0.4  # decides how unevenly ranks are loaded, redundant experts at work
+# How unevenly tokens choose experts when nothing else is known. On this scale 0 is round robin, 0.3
+# nearly independent uniform choice, 1 a power law of exponent 1. Two things follow from it, and they are
+# set apart, because engines even out one of them alone:
+# - How many experts a batch touches, and so how many must be read. Measured decode times of ten models
+#   are met best at 1: tokens share experts more often than independent choice would have it.
+# - How much more than the mean the busiest rank has. With routing of exponents 1.01 and 1.2 the measured
+#   kernels on the busiest of 32 ranks take 2 to 4 times as long as balanced ones, but in production
+#   redundant experts and their placement (EPLB) even the ranks out: the same decode times ask for 0.4.
+PLANNING_SKEW = 1.0
+PLANNING_BALANCE = 0.4
 
-# Loads drawn from a truncated power law of exponent a >= 1: their squared coefficient of variation
-# is SPREAD * L * (1 + STEEPER * (a - 1) * L) with L = ln(1 + tokens / SETTLED). The busiest of ep ranks
-# then has 1 + NORMAL * sqrt(v) + TAIL * v times the mean, v = ln(ep) times the relative variance of
-# one rank's load (CHANCE is its part from whole tokens). Fitted to 4,100 simulated cases, the means of
-# 24 draws: 8 group sizes, 15 mixtures of 8 to 896 experts; mean error 6 %, one draw strays by 14 %.
+# The load of the busiest rank, fitted to simulated routing in two steps.
+# 1. Let experts' loads follow a truncated power law of exponent a >= 1. Their variance over their mean
+#    squared is SPREAD L (1 + STEEPER (a - 1) L), with L = ln(1 + tokens / SETTLED).
+# 2. A rank's load sums its experts', so its relative variance is smaller by their number; that tokens are
+#    whole adds CHANCE over the mean number of pairs. With v = ln(ep) times that relative variance, the
+#    busiest of ep ranks has 1 + NORMAL sqrt(v) + TAIL v times the mean.
+# 4,100 cases, each the mean of 24 draws, of 8 group sizes and 15 mixtures of 8 to 896 experts: the mean
+# error of the formula is 6 %; a single draw strays from it by 14 %.
 SPREAD = 0.518
 STEEPER = 1.085
 SETTLED = 14.5
@@ -50,6 +56,17 @@ class MoeConstants:
     pair_trips: float = bounded(1e-4, 200.0, 2.0)  # of a pair's activations through HBM
     token_trips: float = bounded(1e-4, 200.0, 2.0)  # of a token's hidden state through HBM
     pair_s: float = bounded(1e-14, 1e-7, 1e-10)  # per pair of the group: sorting and counting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experts:
+    """The routed experts of one layer; numbers, or arrays that broadcast."""
+
+    hidden: Real  # width of what they take and give
+    width: Real  # intermediate width of one expert
+    matrices: Real  # 3 for gated experts, else 2
+    topk: Real  # experts that a token chooses
+    count: Real  # experts in all
 
 
 class Routing(NamedTuple):
@@ -122,38 +139,15 @@ def _touched(pairs: Real, held: Real, crowd: Real, first: Real) -> Real:
     return np.minimum(pairs / (pairs * crowd + (1.0 - crowd * first)), held)
 
 
-def distinct_experts(tokens: Real, experts: Real, topk: Real, skew: Real | None = None) -> Real:
-    """Experts, of all, that at least one of `tokens` chooses.
-
-    >>> float(distinct_experts(16, 256, 8, 0.0)), round(float(distinct_experts(16, 256, 8, 1.0)), 1)
-    (128.0, 87.1)
-    """
-    return route(tokens, topk, experts, 1.0, skew).mean_experts
-
-
-def imbalance(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None = None) -> Real:
-    """Load of the busiest rank over the mean, at least 1.
-
-    >>> float(imbalance(4096, 8, 256, 8, 0.0)), round(float(imbalance(4096, 8, 256, 8, 1.01)), 2)
-    (1.0, 1.5)
-    """
-    load = route(tokens, topk, experts, ep, skew)
-    return np.maximum(load.pairs / load.mean_pairs, 1.0)
-
-
 def grouped_gemm(
     machine: Machine,
     fmt: Format,
+    experts: Experts,
     tokens: Real,
-    hidden: Real,
-    width: Real,
-    matrices: Real,
-    topk: Real,
-    experts: Real,
+    *,
     tp: Real,
     ep: Real,
     skew: Real | None = None,
-    *,
     dispatched: bool = False,
     kernel: str = "",
 ) -> Cost:
@@ -169,14 +163,10 @@ def grouped_gemm(
 
     Parameters
     ----------
-    machine, fmt
-        Where it runs; format of the experts.
+    machine, fmt, experts
+        Where it runs; format and shape of the experts.
     tokens
         Tokens of the whole expert-parallel group.
-    hidden, width, matrices
-        Model width, intermediate width of one expert, 3 matrices for gated experts, else 2.
-    topk, experts
-        Experts per token and in all.
     tp, ep
         Ranks that slice each expert; groups that share the experts out.
     skew
@@ -199,7 +189,8 @@ def grouped_gemm(
     >>> from planner.simulate.operators.example import h200
     >>> machine = h200(moe=dict(compute=0.5, memory=0.8, pad_width=0.0, floor_s=2e-5, first_s=0.0,
     ...                         pair_trips=0.0, token_trips=0.0, pair_s=0.0))
-    >>> cost = grouped_gemm(machine, FORMATS["fp8"], 4096, 7168, 2048, 3, 8, 256, 1, 8, 0.0)
+    >>> experts = Experts(hidden=7168, width=2048, matrices=3, topk=8, count=256)
+    >>> cost = grouped_gemm(machine, FORMATS["fp8"], experts, 4096, tp=1, ep=8, skew=0.0)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (751.6, 293.6)
     """
@@ -207,24 +198,25 @@ def grouped_gemm(
     bandwidth = machine.gpu.hbm_bytes_per_s
     per_byte = 1.0 / bandwidth
     per_flop = 1.0 / peak_flops(machine, fmt.rate)
-    load = route(tokens, topk, experts, ep, skew)
+    hidden, matrices = experts.hidden, experts.matrices
+    load = route(tokens, experts.topk, experts.count, ep, skew)
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     column = matrices * hidden
-    own = width / tp
-    padded = column * (own + c.pad_width)
+    sliced = experts.width / tp
+    padded = column * (sliced + c.pad_width)
     expert_s = padded * (fmt.weight_bytes * per_byte / c.memory)
-    pair_bytes = hidden * (fmt.activation_bytes + BF16_BYTES) + 2.0 * matrices * own
+    pair_bytes = hidden * (fmt.activation_bytes + BF16_BYTES) + 2.0 * matrices * sliced
     pair_s = padded * (2.0 * per_flop / c.compute) + pair_bytes * (c.pair_trips * per_byte)
     token_s = hidden * (BF16_BYTES * c.token_trips * per_byte)
     if dispatched:
         around = np.minimum(tokens, load.pairs) * token_s
         pair_s = pair_s + c.pair_s
     else:
-        around = tokens * (token_s + c.pair_s * topk)
+        around = tokens * (token_s + c.pair_s * experts.topk)
     first = tokens * c.first_s / (tokens + c.first_tokens)
     light_s = np.maximum(
-        load.mean_pairs * (column * own * (2.0 * per_flop)),
-        load.mean_experts * (column * own * (fmt.weight_bytes * per_byte)),
+        load.mean_pairs * (column * sliced * (2.0 * per_flop)),
+        load.mean_experts * (column * sliced * (fmt.weight_bytes * per_byte)),
     )
     return Cost(load.experts * expert_s + load.pairs * pair_s + around + (first + c.floor_s), light_s)
 

@@ -1,4 +1,4 @@
-"""One operator: a smooth roofline and its speed of light."""
+"""What an operator costs: its time and its speed of light."""
 
 from __future__ import annotations
 
@@ -50,35 +50,3 @@ def soft_max(a: Real, b: Real, serial: Real) -> Real:
     """
     gap = a - b
     return 0.5 * (a + b + np.sqrt(gap * gap + (4.0 * serial) * (a * b)))
-
-
-def roofline(
-    compute_light_s: Real,
-    memory_light_s: Real,
-    *,
-    compute: Real,
-    memory: Real,
-    floor_s: Real,
-    serial: Real,
-) -> Cost:
-    """A kernel that computes and streams at once.
-
-    Parameters
-    ----------
-    compute_light_s, memory_light_s
-        FLOPs over peak and bytes over bandwidth, seconds, any broadcastable shapes.
-    compute, memory
-        Shares of peak and of bandwidth that the kernel reaches, in (0, 1].
-    floor_s
-        Launch and fixed latency, seconds.
-    serial
-        Share of the shorter part that does not hide behind the longer, in [0, 1].
-
-    >>> cost = roofline(2e-6, 1e-6, compute=0.5, memory=1.0, floor_s=3e-6, serial=0.0)
-    >>> round(float(cost.seconds) * 1e6, 3), float(cost.light_s) * 1e6
-    (7.0, 2.0)
-    """
-    return Cost(
-        floor_s + soft_max(compute_light_s / compute, memory_light_s / memory, serial),
-        np.maximum(compute_light_s, memory_light_s),
-    )

@@ -11,7 +11,7 @@ from planner.inputs.precision import KV_BYTES, resolve
 from planner.inputs.scenario import Scenario, Traffic
 from planner.planning.resolve import prepare
 from planner.simulate import decode
-from planner.simulate.space import EXCHANGES, Layouts
+from planner.simulate.space import Layouts
 
 PRESETS = catalog.load()
 BATCH = np.array([1.0, 16.0, 256.0]).reshape(1, -1, 1)
@@ -26,7 +26,7 @@ def step(kv: str):
     ).setup
     sizes = {"tp": 4, "pp": 1, "attention_dp": 1, "moe_tp": 4, "moe_ep": 1}
     at = Layouts(**{name: np.full((1, 1, 1), int(size)) for name, size in sizes.items()})
-    return decode.step(setup, at, EXCHANGES[0], BATCH, 32768, 512).layers()
+    return decode.step(setup, at, "replicated", BATCH, 32768, 512).layers()
 
 
 def test_auto_takes_the_narrowest_weights_and_no_narrower_cache_than_fp8():

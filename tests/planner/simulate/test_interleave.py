@@ -13,7 +13,7 @@ from planner.planning.resolve import prepare
 from planner.simulate import decode, forward, prefill
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.setup import Setup
-from planner.simulate.space import EXCHANGES, Layouts
+from planner.simulate.space import Layouts
 
 PRESETS = catalog.load()
 BATCH = np.array([1.0, 4.0, 16.0, 64.0, 256.0]).reshape(1, -1, 1)
@@ -40,7 +40,7 @@ def wide(gpus: int) -> Layouts:
 
 
 def step_s(system: str, two_batches: bool, gpus: int) -> np.ndarray:
-    ledger = decode.step(setup(system, two_batches), wide(gpus), EXCHANGES[1], BATCH, 2048, 512)
+    ledger = decode.step(setup(system, two_batches), wide(gpus), "all-to-all", BATCH, 2048, 512)
     return np.asarray(ledger.layers().seconds).ravel()
 
 
@@ -59,10 +59,10 @@ def test_within_a_domain_nothing_changes():
 def test_neither_work_nor_wire_is_hidden_twice():
     moved, second = Cost(np.array([1.0, 5.0, 9.0]), np.array([0.5, 3.0, 8.0])), Cost(1.0, 0.2)
     work = Cost(np.array([4.0, 4.0, 4.0]), np.array([2.0, 2.0, 2.0]))
-    found = forward.interleaved(work, moved, second, np.array([True, True, True]))
+    found = forward.overlapped(work, moved, second, np.array([True, True, True]))
     assert found.seconds.tolist() == [5.0, 5.0, 9.0]
     assert found.light_s.tolist() == [2.0, 3.0, 8.0]
-    apart = forward.interleaved(work, moved, second, np.array([False, False, False]))
+    apart = forward.overlapped(work, moved, second, np.array([False, False, False]))
     assert apart.seconds.tolist() == [5.0, 9.0, 13.0]
 
 
@@ -73,7 +73,7 @@ def test_breakdown_and_sweep_agree(two_batches):
     points = prefill.simulate(s, flat, 2048)
     at = int(np.argmax(points.requests_per_s))
     per_rank, chunks = points.batch[at] / 32, round(2048 / points.chunk_tokens[at])
-    ledger = prefill.mean_pass(s, wide(32), EXCHANGES[1], per_rank, float(chunks), 2048)
+    ledger = prefill.mean_pass(s, wide(32), "all-to-all", per_rank, float(chunks), 2048)
     pace = forward.pace(
         s,
         wide(32),

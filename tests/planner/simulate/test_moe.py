@@ -17,10 +17,9 @@ from planner.simulate.operators.example import h200
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.moe import (
     PLANNING_BALANCE,
+    Experts,
     MoeConstants,
-    distinct_experts,
     grouped_gemm,
-    imbalance,
     route,
 )
 
@@ -36,6 +35,25 @@ PLAIN = {
     "token_trips": 2.0,
     "pair_s": 1e-10,
 }
+
+
+def distinct_experts(tokens, experts, topk, skew=None):
+    """Experts, of all, that at least one token chooses."""
+    return route(tokens, topk, experts, 1.0, skew).mean_experts
+
+
+def imbalance(tokens, topk, experts, ep, skew=None):
+    """Load of the busiest rank over the mean."""
+    load = route(tokens, topk, experts, ep, skew)
+    return np.maximum(load.pairs / load.mean_pairs, 1.0)
+
+
+def run(machine, fmt, tokens, hidden, width, matrices, topk, experts, tp, ep, skew=None, **options):
+    """The operator on one of SHAPES."""
+    shape = Experts(hidden=hidden, width=width, matrices=matrices, topk=topk, count=experts)
+    return grouped_gemm(machine, FORMATS[fmt], shape, tokens, tp=tp, ep=ep, skew=skew, **options)
+
+
 # tokens, hidden, width, matrices, topk, experts, moe_tp, moe_ep
 SHAPES = st.tuples(
     st.integers(1, 200_000),
@@ -76,7 +94,7 @@ FORMAT = st.sampled_from(sorted(FORMATS))
 @settings(max_examples=30, deadline=None)
 def test_nothing_beats_light(machine, fmt, shapes, skew, dispatched):
     columns = np.array(shapes, dtype=float).T
-    cost = grouped_gemm(machine, FORMATS[fmt], *columns, skew, dispatched=dispatched)
+    cost = run(machine, fmt, *columns, skew, dispatched=dispatched)
     assert np.all(np.isfinite(cost.seconds)) and np.all(cost.light_s > 0)
     assert np.all(cost.seconds >= cost.light_s)
 
@@ -86,8 +104,8 @@ def test_nothing_beats_light(machine, fmt, shapes, skew, dispatched):
 def test_more_work_never_takes_less(machine, fmt, shape, which, factor, skew, dispatched):
     more = list(shape)
     more[which] = shape[which] * factor
-    small = grouped_gemm(machine, FORMATS[fmt], *shape, skew, dispatched=dispatched)
-    large = grouped_gemm(machine, FORMATS[fmt], *more, skew, dispatched=dispatched)
+    small = run(machine, fmt, *shape, skew, dispatched=dispatched)
+    large = run(machine, fmt, *more, skew, dispatched=dispatched)
     assert large.seconds >= small.seconds * (1 - 1e-12)
     assert large.light_s >= small.light_s * (1 - 1e-12)
 
@@ -98,34 +116,32 @@ def test_a_faster_gpu_never_takes_longer(machine, fmt, shape, factor):
     gpu = machine.gpu
     wider = dataclasses.replace(gpu, hbm_bytes_per_s=gpu.hbm_bytes_per_s * factor)
     stronger = dataclasses.replace(gpu, peak_flops={k: v * factor for k, v in gpu.peak_flops.items()})
-    usual = grouped_gemm(machine, FORMATS[fmt], *shape)
+    usual = run(machine, fmt, *shape)
     for better in (wider, stronger):
-        cost = grouped_gemm(dataclasses.replace(machine, gpu=better), FORMATS[fmt], *shape)
+        cost = run(dataclasses.replace(machine, gpu=better), fmt, *shape)
         assert cost.seconds <= usual.seconds * (1 + 1e-12)
         assert cost.light_s <= usual.light_s * (1 + 1e-12)
 
 
 def test_shapes_broadcast():
     tokens, ep = np.arange(1.0, 6.0)[:, None], np.array([1.0, 8.0, 32.0])
-    cost = grouped_gemm(h200(moe=PLAIN), FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1.0, ep)
+    cost = run(h200(moe=PLAIN), "fp8", tokens, 7168, 2048, 3, 8, 256, 1.0, ep)
     assert np.shape(cost.seconds) == np.shape(cost.light_s) == (5, 3)
-    one = grouped_gemm(h200(moe=PLAIN), FORMATS["fp8"], 4, 7168, 2048, 3, 8, 256, 1, 32)
+    one = run(h200(moe=PLAIN), "fp8", 4, 7168, 2048, 3, 8, 256, 1, 32)
     assert float(one.seconds) == pytest.approx(cost.seconds[3, 2])
 
 
 def test_a_gate_is_a_third_matrix():
     machine = h200(moe={**PLAIN, "floor_s": 1e-9, "first_s": 1e-9, "pair_trips": 1e-4, "token_trips": 1e-4})
-    two, three = (
-        grouped_gemm(machine, FORMATS["bf16"], 4096, 7168, 2048, m, 8, 256, 1, 1, 0.0) for m in (2, 3)
-    )
+    two, three = (run(machine, "bf16", 4096, 7168, 2048, m, 8, 256, 1, 1, 0.0) for m in (2, 3))
     assert three.light_s == pytest.approx(1.5 * two.light_s)
     assert three.seconds == pytest.approx(1.5 * two.seconds, rel=0.01)
 
 
 def test_an_all_to_all_spares_a_rank_the_tokens_of_others():
     machine, tokens = h200(moe=PLAIN), np.array([1.0, 64.0, 4096.0])
-    held = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3)
-    sent = grouped_gemm(machine, FORMATS["fp8"], tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3, dispatched=True)
+    held = run(machine, "fp8", tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3)
+    sent = run(machine, "fp8", tokens, 7168, 2048, 3, 8, 256, 1, 32, 0.3, dispatched=True)
     assert np.all(sent.seconds <= held.seconds) and sent.seconds[2] < 0.95 * held.seconds[2]
 
 
@@ -134,8 +150,7 @@ def test_a_kernel_measured_apart_is_used_and_the_usual_one_stands_in():
     machine = h200(moe=PLAIN, moe_min_latency=faster)
     shape = (1, 7168, 2048, 3, 8, 256, 1, 8)
     usual, apart, unknown = (
-        grouped_gemm(machine, FORMATS["fp8"], *shape, kernel=name).seconds
-        for name in ("", "min_latency", "x")
+        run(machine, "fp8", *shape, kernel=name).seconds for name in ("", "min_latency", "x")
     )
     assert apart == pytest.approx(usual - 19e-6) and unknown == usual
 

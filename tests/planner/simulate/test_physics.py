@@ -88,7 +88,7 @@ def one_layout(**widths: int) -> Layouts:
 
 
 def step_s(q: Question, at: Layouts, batch: float, isl: int = 4096) -> float:
-    ledger = decode.step(q.setup, at, space.EXCHANGES[int(at.exchange().ravel()[0])], batch, isl, 512)
+    ledger = decode.step(q.setup, at, at.exchange_of(), batch, isl, 512)
     return float(np.ravel(forward.pace(q.setup, at, ledger.layers(), ledger.head, batch, batch).seconds)[0])
 
 

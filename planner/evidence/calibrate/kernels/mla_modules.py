@@ -35,8 +35,9 @@ from planner.simulate.operators.constants import bounded, seconds, serial
 from planner.simulate.operators.gemm import gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
+from planner.words import Pass
 
-OPERATORS = {"prefill": "mla_prefill_block", "decode": "mla_decode_block"}
+OPERATORS: dict[Pass, str] = {"prefill": "mla_prefill_block", "decode": "mla_decode_block"}
 HIDDEN, Q_LORA = 7168, 1536  # DeepSeek-V3
 NOPE = MLA_QK_DIM - MLA_ROPE
 
@@ -63,7 +64,7 @@ class _Part:
     past: FloatArray
     heads: FloatArray
 
-    def cost(self, machine: Machine, kv: str, phase: str) -> Cost:
+    def cost(self, machine: Machine, kv: str, phase: Pass) -> Cost:
         f, plain = self.fmt, FORMATS["bf16"]
         tokens, heads = self.batch * self.new, self.heads
         found = (
@@ -97,7 +98,7 @@ def around(
     return Cost(soft_max(kernels.seconds + added, c.host_s + more_host_s, c.serial), kernels.light_s)
 
 
-def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machine) -> Cost:
+def _predict(parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine) -> Cost:
     c = machine.kernels.constants(OPERATORS[phase], kv, BlockConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
@@ -106,7 +107,7 @@ def _predict(parts: list[_Part], size: int, kv: str, phase: str, machine: Machin
     return Cost(taken, light)
 
 
-def groups(rows: Rows, phase: str) -> Iterator[Group]:
+def groups(rows: Rows, phase: Pass) -> Iterator[Group]:
     """One group per system, engine and cache format, over all GEMM formats."""
     for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
         kv = CACHE_FORMATS.get(dtype)

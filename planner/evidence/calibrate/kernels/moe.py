@@ -17,7 +17,7 @@ from planner.evidence.calibrate.fit import Calibration, Group, bind, column, row
 from planner.evidence.calibrate.kernels.gemm import DTYPES
 from planner.evidence.csv_files import Rows
 from planner.inputs.precision import FORMATS
-from planner.simulate.operators.moe import OPERATOR, MoeConstants, grouped_gemm
+from planner.simulate.operators.moe import OPERATOR, Experts, MoeConstants, grouped_gemm
 
 # Experts without a gate, by (hidden, width, topk, experts): those of Nemotron-3, whose kernels
 # TensorRT-LLM calls "nongated". The measurements do not say so in a column of their own.
@@ -89,18 +89,21 @@ def skews(rows: Rows) -> FloatArray:
 def group(system: str, engine: str, dtype: str, rows: Rows, kernel: str = "") -> Group:
     """Rows of one system, engine and format, predicted as the engine's usual kernel or as `kernel`."""
     fmt = FORMATS[DTYPES[dtype]]
-    where = (
-        column(rows, "num_tokens"),
-        column(rows, "hidden_size"),
-        column(rows, "inter_size"),
-        matrices(rows),
-        column(rows, "topk"),
-        column(rows, "num_experts"),
-        column(rows, "moe_tp_size"),
-        column(rows, "moe_ep_size"),
-        skews(rows),
+    experts = Experts(
+        hidden=column(rows, "hidden_size"),
+        width=column(rows, "inter_size"),
+        matrices=matrices(rows),
+        topk=column(rows, "topk"),
+        count=column(rows, "num_experts"),
     )
-    predict = bind(partial(grouped_gemm, kernel=kernel), fmt, *where)
+    operator = partial(
+        grouped_gemm,
+        tp=column(rows, "moe_tp_size"),
+        ep=column(rows, "moe_ep_size"),
+        skew=skews(rows),
+        kernel=kernel,
+    )
+    predict = bind(operator, fmt, experts, column(rows, "num_tokens"))
     return Group(
         system=system,
         operator=f"{OPERATOR}_{kernel}" if kernel else OPERATOR,
