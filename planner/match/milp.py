@@ -15,15 +15,20 @@ Goals
 throughput
     Most requests/s in the budget; then the fewest GPUs for that rate.
 fewest-gpus; cost when a demand is given
-    Fewest GPUs with ``total >= demand``. One price per GPU: fewest GPUs cost least.
+    Least cost with ``total >= demand``: of fewest-gpus the GPUs, of cost the GPUs times their price.
 cost without a demand
-    Most requests/s per GPU in the budget by Dinkelbach's iteration ("On nonlinear fractional
-    programming", 1967): maximise ``total - k * GPUs``, set k to the ratio found, until nothing beats k.
+    Most requests/s per cost in the budget by Dinkelbach's iteration ("On nonlinear fractional
+    programming", 1967): maximise ``total - k * cost``, set k to the ratio found, until nothing beats k.
     The cheapest deployment is then repeated as often as the budget holds it.
 throughput or cost without a budget and without a demand
-    The fewest GPUs, up to `FREE_GPUS`, whose rate per GPU is within 3 % of that of perfectly balanced
-    pools of any size, then the best rate on those. Algorithm 2's deployment meets the 3 %, so this is
-    its integer program. If none in `FREE_GPUS` does: most requests/s per GPU.
+    The least cost, up to `FREE_GPUS`, whose rate per cost is within 3 % of that of perfectly balanced
+    pools of any size, then the best rate on those GPUs (where all cost the same). Algorithm 2's
+    deployment meets the 3 %, so this is its integer program. If none in `FREE_GPUS` does: most
+    requests/s per cost.
+
+Cost counts GPUs, each weighed by its price over that of the cheapest candidate's, as Melange does
+(Griggs and others, "Melange: Cost Efficient Large Language Model Serving by Exploiting GPU
+Heterogeneity", 2024): where all cost the same it is the number of GPUs.
 
 A first plan comes from the exact search over one layout per pool (`planner.match.rate_match`): the
 solver has to beat it or to prove that nothing does, and when time runs out there is always an answer.
@@ -31,32 +36,20 @@ solver has to beat it or to prove that nothing does, and when time runs out ther
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
-from planner.match.pareto import prune
-from planner.match.rate_match import (
-    TIE,
-    TOLERANCE,
-    best_prefill,
-    fewest_gpus,
-    match_unbounded,
-    pool_table,
-    rate_steps,
-)
-from planner.match.solver_output import c_stdout_muted
+from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
+from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
 
 GOALS = ("throughput", "fewest-gpus", "cost")
 FREE_GPUS = 4096  # largest deployment considered when the budget is "any"
-_GAP = 1e-7  # a plan this close to the proven bound is optimal; see _SCALE
-# HiGHS accepts rows violated by 1e-6 and stops at an absolute gap of 1e-6. Rates are scaled so that
-# their upper bound is this number: both slacks are then 1e-9 of it.
-_SCALE = 1e3
+_GAP = 1e-7  # a plan this close to the proven bound is optimal; see planner.match.program.SCALE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +66,10 @@ class Problem:
     decode_rate: FloatArray
     colocated_gpus: IntArray  # only `mix` reads the co-located candidates
     colocated_rate: FloatArray
+    # price of one GPU of each candidate, (n,); only the goal cost reads it. None: all cost the same
+    prefill_usd_per_gpu_hour: FloatArray | None = None
+    decode_usd_per_gpu_hour: FloatArray | None = None
+    colocated_usd_per_gpu_hour: FloatArray | None = None
     budget: int | None  # GPUs over all pools; None: no limit
     goal: str = "throughput"
     requests_per_s: float | None = None  # demand; the goal throughput ignores it
@@ -122,20 +119,20 @@ def solve(problem: Problem) -> Solution:
     import scipy.optimize  # noqa: F401  the first time it takes half a second, which is not the solver's
 
     started = time.perf_counter()
-    candidates = _Candidates(problem)
+    buildable = _buildable(problem)
     deadline = started + problem.time_limit_s
     demand = None if problem.goal == "throughput" else problem.requests_per_s
-    if not candidates.ideal:
+    if not buildable.ideal:
         found = _Found(plan=None)
     elif demand is not None:
-        found = _fewest(candidates, demand, problem.budget, deadline)
+        found = _least(buildable, demand, problem.budget, deadline)
     elif problem.budget is None:
-        found = _near_ideal(candidates, deadline)
+        found = _near_ideal(buildable, deadline)
     elif problem.goal == "throughput":
-        found = _most(candidates, problem.budget, deadline)
+        found = _most(buildable, problem.budget, deadline)
     else:
-        found = _cheapest(candidates, problem.budget, deadline)
-    plan = found.plan or candidates.of()
+        found = _cheapest(buildable, problem.budget, deadline)
+    plan = found.plan or buildable.of()
     gap = abs(found.bound - found.value) / found.value if found.plan else 0.0 if found.proven else np.inf
     optimal = gap <= _GAP
     return Solution(
@@ -152,248 +149,129 @@ def solve(problem: Problem) -> Solution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Plan:
-    """Whole instances and what they serve."""
-
-    counts: Sequence[IntArray]  # prefill, decode, colocated
-    rate: float
-    split: float
-    gpus: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Found:
     """A plan, its value of what the goal counts and the bound that no plan can pass."""
 
-    plan: _Plan | None
+    plan: Deployment | None
     value: float = np.nan
     bound: float = np.nan
     proven: bool = True  # without a plan: that there is none
 
 
-class _Candidates:
-    """Instances that can be built: GPUs and rate less headroom per pool (prefill, decode, colocated)."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.mix = problem.mix
-        none: list[float] = []
-        pools = (
-            (problem.prefill_gpus, problem.prefill_rate),
-            (problem.decode_gpus, problem.decode_rate),
-            (problem.colocated_gpus, problem.colocated_rate) if problem.mix else (none, none),
-        )
-        limit = np.inf if problem.budget is None else problem.budget
-        self.gpus = [np.asarray(gpus, dtype=np.int64) for gpus, _ in pools]
-        self.rate = []
-        for gpus, (_, rates) in zip(self.gpus, pools, strict=True):
-            rate = (1 - problem.headroom) * np.asarray(rates, dtype=np.float64)
-            self.rate.append(np.where(np.isfinite(rate) & (rate > 0) & (gpus <= limit), rate, 0.0))
-        best = [float(np.max(r / g, initial=0.0)) for g, r in zip(self.gpus, self.rate, strict=True)]
-        split = best[0] * best[1] / (best[0] + best[1]) if best[0] and best[1] else 0.0
-        self.ideal = max(split, best[2])  # requests/s per GPU at perfect balance: no plan has more
-
-    def plan(self, counts: Sequence[IntArray]) -> _Plan:
-        """The plan with these instances."""
-        rates = [float(n @ rate) for n, rate in zip(counts, self.rate, strict=True)]
-        gpus = sum(int(n @ gpus) for n, gpus in zip(counts, self.gpus, strict=True))
-        split = min(rates[0], rates[1])
-        return _Plan(counts=counts, rate=split + rates[2], split=split, gpus=gpus)
-
-    def of(self, *chosen: tuple[int, int, int]) -> _Plan:
-        """The plan with n instances of candidate i of pool p for each (p, i, n)."""
-        counts = [np.zeros(len(gpus), dtype=np.int64) for gpus in self.gpus]
-        for pool, index, n in chosen:
-            counts[pool][index] = n
-        return self.plan(counts)
-
-    def first_in(self, budget: int, *, per_gpu: bool) -> _Plan | None:
-        """Most requests/s (or per GPU) in a budget: one layout per pool or one co-located layout."""
-        rate, gpus = rate_steps(*self._of(0), *self._of(1), budget=budget)
-        copies, _ = pool_table(*self._of(2), budget)
-        rate = np.concatenate((rate, copies))
-        gpus = np.concatenate((gpus, np.arange(budget + 1)))
-        if not rate.any():
-            return None
-        worth = rate / np.maximum(gpus, 1) if per_gpu else rate
-        return self.first_for(float(rate[np.argmax(worth)]) * (1 - TIE))
-
-    def _of(self, pool: int) -> tuple[IntArray, FloatArray]:
-        return self.gpus[pool], self.rate[pool]
-
-    def first_for(self, demand: float) -> _Plan | None:
-        """Fewest GPUs for a demand: one layout per pool or one co-located layout."""
-        fewest = [fewest_gpus(g, r, demand) for g, r in zip(self.gpus, self.rate, strict=True)]
-        (p, n_p), (d, n_d), (c, n_c) = fewest
-        plans = [self.of((0, p, n_p), (1, d, n_d))] if n_p and n_d else []
-        plans += [self.of((2, c, n_c))] if n_c else []
-        return min(plans, key=lambda plan: plan.gpus, default=None)
+def _buildable(problem: Problem) -> Buildable:
+    none = np.empty(0)
+    pools = (
+        (problem.prefill_gpus, problem.prefill_rate, problem.prefill_usd_per_gpu_hour),
+        (problem.decode_gpus, problem.decode_rate, problem.decode_usd_per_gpu_hour),
+        (problem.colocated_gpus, problem.colocated_rate, problem.colocated_usd_per_gpu_hour)
+        if problem.mix
+        else (none, none, none),
+    )
+    priced = problem.goal == "cost"  # the other goals count GPUs, whatever they cost
+    return Buildable(
+        gpus=[np.asarray(gpus, dtype=np.int64) for gpus, _, _ in pools],
+        rate=[(1 - problem.headroom) * np.asarray(rate, dtype=np.float64) for _, rate, _ in pools],
+        price=[
+            np.ones(len(gpus)) if price is None or not priced else np.asarray(price, dtype=np.float64)
+            for gpus, _, price in pools
+        ],
+        budget=problem.budget,
+        mix=problem.mix,
+    )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Answer:
-    """What the solver returned."""
-
-    plan: _Plan | None
-    bound: float  # on the objective; nan when unknown
-    proven: bool
-
-
-class _Program:
-    """The model: columns are instances of prefill, decode and co-located candidates, (y), r."""
-
-    def __init__(self, candidates: _Candidates, budget: int, most_per_s: float, deadline: float) -> None:
-        """`most_per_s` is a rate beyond which no plan can or need go."""
-        self.candidates, self.budget, self.deadline = candidates, budget, deadline
-        self.unit = most_per_s / _SCALE
-        # An instance that alone exceeds the rate serves no purpose beyond it. Cut there, coefficients
-        # stay within the solver's range, and instances of one size that reach it become equal.
-        rates = [
-            np.minimum(r, most_per_s) * (g <= budget)
-            for g, r in zip(candidates.gpus, candidates.rate, strict=True)
-        ]
-        self.kept = [prune(np.zeros(len(r)), g, r) for g, r in zip(candidates.gpus, rates, strict=True)]
-        self.pool = np.repeat(np.arange(3), [len(kept) for kept in self.kept])
-        self.gpus = np.concatenate([g[k] for g, k in zip(candidates.gpus, self.kept, strict=True)])
-        self.rate = np.concatenate([r[k] for r, k in zip(rates, self.kept, strict=True)]) / self.unit
-        self.columns = len(self.gpus) * (1 if candidates.mix else 2) + 1
-        self.size = self.row(self.gpus)  # GPUs in use
-        self.total = self.row(np.where(self.pool == 2, self.rate, 0.0), split=1.0)  # rate, in units
-
-    def row(self, instances: FloatArray | IntArray, split: float = 0.0) -> FloatArray:
-        """A row from the coefficients of the instances and of r."""
-        row = np.zeros(self.columns)
-        row[: len(instances)] = instances
-        row[-1] = split
-        return row
-
-    def minimise(self, objective: FloatArray, *at_least: tuple[FloatArray, float]) -> _Answer:
-        """The plan with the least ``objective @ x`` under the model and ``row @ x >= low`` of each pair."""
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
-        n = len(self.gpus)
-        most = self.budget // self.gpus
-        rows = [self.row(np.where(self.pool == p, self.rate, 0.0), split=-1.0) for p in (0, 1)]
-        rows += [-self.size, *(row for row, _ in at_least)]
-        lows = [0.0, 0.0, -float(self.budget), *(low for _, low in at_least)]
-        upper = self.row(most, split=_SCALE)
-        if not self.candidates.mix:
-            upper[n:-1] = 1
-            layouts = np.zeros((2, self.columns))
-            layouts[:, n:-1] = [-(self.pool == p).astype(float) for p in (0, 1)]
-            linked = np.hstack((-np.eye(n), np.diag(most.astype(float)), np.zeros((n, 1))))
-            rows += [*layouts, *linked]
-            lows += [-1.0, -1.0, *np.zeros(n)]
-        left_s = max(self.deadline - time.perf_counter(), 1e-3)
-        with c_stdout_muted():
-            result = milp(
-                objective,
-                integrality=np.r_[np.ones(self.columns - 1), 0],
-                bounds=Bounds(np.zeros(self.columns), upper),
-                constraints=LinearConstraint(np.array(rows), np.array(lows), np.inf),
-                options={"mip_rel_gap": 0.0, "time_limit": left_s},
-            )
-        bound = result.get("mip_dual_bound")
-        return _Answer(
-            plan=None if result.x is None else self._plan(np.rint(result.x[:n]).astype(np.int64)),
-            bound=np.nan if bound is None else float(bound),
-            proven=result.status in (0, 2),  # optimal, infeasible
-        )
-
-    def _plan(self, n: IntArray) -> _Plan | None:
-        """The plan with these whole numbers of instances, None where rounding broke the model."""
-        counts = [np.zeros(len(gpus), dtype=np.int64) for gpus in self.candidates.gpus]
-        for p, kept in enumerate(self.kept):
-            counts[p][kept] = n[self.pool == p]
-        plan = self.candidates.plan(counts)
-        single = self.candidates.mix or all(np.count_nonzero(c) <= 1 for c in counts)
-        return plan if single and plan.gpus <= self.budget and np.all(n >= 0) else None
-
-
-def _most(candidates: _Candidates, budget: int, deadline: float) -> _Found:
+def _most(buildable: Buildable, budget: int, deadline: float) -> _Found:
     """Most requests/s in the budget, then the fewest GPUs for them."""
-    plan = candidates.first_in(budget, per_gpu=False)
+    plan = buildable.first_in(budget, per_gpu=False)
     if not plan:
         return _Found(plan=None)
-    most_per_s = candidates.ideal * budget
-    program = _Program(candidates, budget, most_per_s, deadline)
+    most_per_s = buildable.ideal * budget
+    program = Program(buildable, budget, most_per_s, deadline)
     answer = program.minimise(-program.total)
     bound = np.fmin(-answer.bound * program.unit, most_per_s)
     if answer.plan and answer.plan.rate > plan.rate * (1 + TIE):
         plan = answer.plan
     enough = plan.rate * (1 - TIE)
-    if candidates.mix:
-        program = _Program(candidates, plan.gpus, plan.rate, deadline)
+    if buildable.mix:
+        program = Program(buildable, plan.gpus, plan.rate, deadline)
         fewer = program.minimise(program.size, (program.total, enough / program.unit)).plan
     else:
-        fewer = candidates.first_for(enough)
+        fewer = buildable.first_for(enough, None)
     if fewer and fewer.rate >= enough and fewer.gpus < plan.gpus:
         plan = fewer
     return _Found(plan=plan, value=plan.rate, bound=float(bound))
 
 
-def _fewest(candidates: _Candidates, demand: float, budget: int | None, deadline: float) -> _Found:
-    """Fewest GPUs that serve the demand."""
+def _least(buildable: Buildable, demand: float, budget: int | None, deadline: float) -> _Found:
+    """Least cost that serves the demand: the fewest GPUs, where all cost the same."""
     enough = demand * (1 - TIE)
-    plan = candidates.first_for(enough)
-    if plan and (budget is None or plan.gpus <= budget):
-        budget = plan.gpus  # no more are needed, and a tight budget makes a fast program
-    elif budget is None or not candidates.mix or candidates.ideal * budget < enough:
+    plan = buildable.first_for(enough, budget)
+    if plan:
+        # no more are needed (none costs less than one unit), and a tight budget makes a fast program
+        needed = math.floor(plan.cost * (1 + TIE))
+        budget = needed if budget is None else min(budget, needed)
+    elif budget is None or not buildable.mix or buildable.ideal * budget < enough:
         return _Found(plan=None)
-    else:
-        plan = None
-    program = _Program(candidates, budget, 1.001 * demand, deadline)
+    program = Program(buildable, budget, 1.001 * demand, deadline)
     bound, proven = np.nan, True
     for more in (1.0, 1.0 + 4e-6):  # the solver may take 2.999999 instances for 3: then ask for more
-        answer = program.minimise(program.size, (program.total, more * enough / program.unit))
+        answer = program.minimise(program.cost, (program.total, more * enough / program.unit))
         bound = answer.bound if more == 1.0 else bound
         proven = proven and answer.proven
         if not answer.plan or answer.plan.rate >= enough:
             break
-    if answer.plan and answer.plan.rate >= enough and (not plan or answer.plan.gpus < plan.gpus):
+    if answer.plan and answer.plan.rate >= enough and (not plan or answer.plan.cost < plan.cost):
         plan = answer.plan
-    bound = np.ceil(np.fmax(bound, demand / candidates.ideal) - 1e-6)
-    return _Found(plan=plan, value=plan.gpus if plan else np.nan, bound=float(bound), proven=proven)
+    bound = np.fmax(bound, demand / buildable.ideal_worth)
+    if buildable.one_price:
+        bound = np.ceil(bound - 1e-6)  # GPUs are whole
+    return _Found(plan=plan, value=plan.cost if plan else np.nan, bound=float(bound), proven=proven)
 
 
-def _cheapest(candidates: _Candidates, budget: int, deadline: float) -> _Found:
-    """Most requests/s per GPU in the budget, then as many copies of that as fit."""
-    plan = candidates.first_in(budget, per_gpu=True)
+def _cheapest(buildable: Buildable, budget: int, deadline: float) -> _Found:
+    """Most requests/s per unit of cost in the budget, then as many copies of that as fit."""
+    plan = buildable.first_in(budget, per_gpu=True)
     if not plan:
         return _Found(plan=None)
-    program = _Program(candidates, budget, candidates.ideal * budget, deadline)
+    program = Program(buildable, budget, buildable.ideal * budget, deadline)
     while True:
-        per_gpu = plan.rate / plan.gpus
-        answer = program.minimise(per_gpu / program.unit * program.size - program.total)
-        if not answer.plan or answer.plan.rate <= per_gpu * (1 + TIE) * answer.plan.gpus:
+        worth = plan.rate / plan.cost
+        answer = program.minimise(worth / program.unit * program.cost - program.total)
+        if not answer.plan or answer.plan.rate <= worth * (1 + TIE) * answer.plan.cost:
             break
         plan = answer.plan
-    # Some best plan fills more than half of the budget (copies of it do), which bounds its ratio.
+    # Some best plan fills more than half of the budget (copies of it do), and no GPU costs less than
+    # one unit, which bounds its ratio.
     excess = np.maximum(-answer.bound, 0.0) * program.unit / (budget / 2)
-    bound = np.fmin(per_gpu + excess, candidates.ideal)
-    plan = candidates.plan([n * (budget // plan.gpus) for n in plan.counts])
-    return _Found(plan=plan, value=per_gpu, bound=float(bound))
+    bound = np.fmin(worth + excess, buildable.ideal_worth)
+    plan = buildable.plan([n * (budget // plan.gpus) for n in plan.counts])
+    return _Found(plan=plan, value=worth, bound=float(bound))
 
 
-def _near_ideal(candidates: _Candidates, deadline: float) -> _Found:
-    """Fewest GPUs with a rate per GPU within 3 % of the ideal, then most requests/s on those."""
-    least = (1 - TOLERANCE) * candidates.ideal
-    # Algorithm 1 without a latency limit, for every pool; algorithm 2 for the first two.
-    p, d, c = (best_prefill(0 * r, g, r, 0.0) for g, r in zip(candidates.gpus, candidates.rate, strict=True))
-    plans = [candidates.of((2, c, 1))] if c >= 0 else []
+def _near_ideal(buildable: Buildable, deadline: float) -> _Found:
+    """Least cost with a rate per cost within 3 % of the ideal, then most requests/s on those GPUs."""
+    least = (1 - TOLERANCE) * buildable.ideal_worth
+    # The instance that is worth most of every pool; of the first two, as many as algorithm 2 matches.
+    p, d, c = (most_per_size(size, r) for size, r in zip(buildable.cost, buildable.rate, strict=True))
+    plans = [buildable.of((COLOCATED, c, 1))] if c >= 0 else []
     if p >= 0 and d >= 0:
-        gpus, rate = candidates.gpus, candidates.rate
+        gpus, rate = buildable.gpus, buildable.rate
         match = match_unbounded(int(gpus[0][p]), rate[0][p], gpus[1][[d]], rate[1][[d]], osl=2)
-        plans.append(candidates.of((0, p, match.n_prefill.item()), (1, d, match.n_decode.item())))
-    plans = [x for x in plans if x.gpus <= FREE_GPUS and x.rate >= least * x.gpus * (1 - TIE)]
+        counts = (PREFILL, p, match.n_prefill.item()), (DECODE, d, match.n_decode.item())
+        plans.append(buildable.of(*counts))
+    plans = [x for x in plans if x.cost <= FREE_GPUS and x.rate >= least * x.cost * (1 - TIE)]
     if not plans:
-        return _cheapest(candidates, FREE_GPUS, deadline)
-    plan = min(plans, key=lambda x: x.gpus)
-    program = _Program(candidates, plan.gpus, candidates.ideal * plan.gpus, deadline)
-    near = program.total - least * (1 - TIE) / program.unit * program.size
-    answer = program.minimise(program.size, (near, 0.0), (program.size, 1.0))
-    if answer.plan and 0 < answer.plan.gpus < plan.gpus:
+        return _cheapest(buildable, FREE_GPUS, deadline)
+    plan = min(plans, key=lambda x: x.cost)
+    budget = math.floor(plan.cost * (1 + TIE))
+    program = Program(buildable, budget, buildable.ideal * budget, deadline)
+    near = program.total - least * (1 - TIE) / program.unit * program.cost
+    answer = program.minimise(program.cost, (near, 0.0), (program.size, 1.0))
+    if answer.plan and 0 < answer.plan.cost < plan.cost:
         plan = answer.plan
-    best = _most(candidates, plan.gpus, deadline)
+    if not buildable.one_price:
+        return _Found(plan=plan, value=plan.cost, bound=float(np.fmax(answer.bound, 1.0)))
+    best = _most(buildable, plan.gpus, deadline)
     bound = np.ceil(np.fmax(answer.bound, 1.0) - 1e-6)
     return _Found(plan=best.plan, value=plan.gpus, bound=float(bound))
 
@@ -415,3 +293,6 @@ def _check(problem: Problem) -> None:
         gpus, rate = getattr(problem, f"{pool}_gpus"), getattr(problem, f"{pool}_rate")
         if np.shape(gpus) != np.shape(rate) or np.any(np.asarray(gpus) < 1):
             raise InputError(f"{pool}_gpus", np.shape(gpus), "one number of GPUs, at least 1, for each rate")
+        price = getattr(problem, f"{pool}_usd_per_gpu_hour")
+        if price is not None and (np.shape(price) != np.shape(gpus) or not np.all(np.asarray(price) > 0)):
+            raise InputError(f"{pool}_usd_per_gpu_hour", price, "one price above 0 for each candidate")

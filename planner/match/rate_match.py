@@ -46,15 +46,6 @@ class Match:
     requests_per_s: FloatArray  # of the deployment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copies:
-    """As many copies of one instance as a budget holds; arrays (n,)."""
-
-    instances: IntArray
-    gpus: IntArray
-    requests_per_s: FloatArray
-
-
 def best_prefill(
     ftl_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike, ftl_limit_s: float
 ) -> int:
@@ -76,15 +67,27 @@ def best_prefill(
     >>> best_prefill([0.5, 2.0, 20.0], [4, 8, 8], [2.0, 6.0, 9.0], 10.0)
     1
     """
-    ftl_s = np.asarray(ftl_s, dtype=np.float64)
-    gpus = np.asarray(gpus, dtype=np.int64)
+    in_time = np.flatnonzero(np.asarray(ftl_s, dtype=np.float64) <= ftl_limit_s)
+    best = most_per_size(np.asarray(gpus)[in_time], np.asarray(requests_per_s)[in_time])
+    return int(in_time[best]) if best >= 0 else -1
+
+
+def most_per_size(size: npt.ArrayLike, requests_per_s: npt.ArrayLike) -> int:
+    """Index of the instance with the most requests/s per GPU (or per cost), -1 if none serves.
+
+    Shapes (n,); ties go to the smaller one.
+
+    >>> most_per_size([4, 8, 16], [2.0, 6.0, 12.0])
+    1
+    """
+    size = np.asarray(size, dtype=np.float64)
     rate = np.asarray(requests_per_s, dtype=np.float64)
-    index = np.flatnonzero((ftl_s <= ftl_limit_s) & np.isfinite(rate) & (rate > 0))
+    index = np.flatnonzero(np.isfinite(rate) & (rate > 0))
     if not len(index):
         return -1
-    per_gpu = rate[index] / gpus[index]
-    index = index[per_gpu >= per_gpu.max() * (1 - TIE)]
-    return int(index[np.argmin(gpus[index])])
+    worth = rate[index] / size[index]
+    index = index[worth >= worth.max() * (1 - TIE)]
+    return int(index[np.argmin(size[index])])
 
 
 def match_unbounded(
@@ -362,48 +365,6 @@ def rate_steps(
     enough = rate * (1 - TIE)
     gpus = np.searchsorted(prefill, enough) + np.searchsorted(decode, enough)
     return rate[gpus <= budget], gpus[gpus <= budget]
-
-
-def colocated_budget(
-    gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike, *, budget: int, headroom: float = 0.0
-) -> Copies:
-    """As many copies of each co-located instance as the budget holds: ``floor(budget / gpus)``.
-
-    Shapes (n,); raises InputError for `budget` or `headroom` out of range.
-
-    >>> copies = colocated_budget([8, 3], [2.0, 1.0], budget=20)
-    >>> copies.instances.tolist(), copies.gpus.tolist(), copies.requests_per_s.tolist()
-    ([2, 6], [16, 18], [4.0, 6.0])
-    """
-    _check_budget(budget)
-    _check_headroom(headroom)
-    gpus = np.asarray(gpus, dtype=np.int64)
-    rate = np.asarray(requests_per_s, dtype=np.float64)
-    instances = np.where(np.isfinite(rate) & (rate > 0), budget // gpus, 0)
-    return Copies(
-        instances=instances,
-        gpus=instances * gpus,
-        requests_per_s=(1 - headroom) * instances * np.where(instances > 0, rate, 0.0),
-    )
-
-
-def fewest_gpus(gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike, demand: float) -> tuple[int, int]:
-    """The pool of one layout that serves `demand` requests/s on the fewest GPUs.
-
-    ``min_i gpus_i * ceil(demand / rate_i)``, ties to the higher rate. Returns the index and its
-    number of instances, (-1, 0) without usable candidates.
-
-    >>> fewest_gpus([2, 8], [1.0, 5.0], 9.0)
-    (1, 2)
-    """
-    sizes = np.asarray(gpus, dtype=np.int64)
-    rate = np.asarray(requests_per_s, dtype=np.float64)
-    index = np.flatnonzero(np.isfinite(rate) & (rate > 0))
-    if not len(index):
-        return -1, 0
-    instances = instances_for(demand, rate[index])
-    best = np.lexsort((-instances * rate[index], instances * sizes[index]))[0]
-    return int(index[best]), int(instances[best])
 
 
 def instances_for(demand: Real, requests_per_s: FloatArray) -> IntArray:

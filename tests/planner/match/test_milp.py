@@ -175,6 +175,118 @@ def test_without_budget_the_smallest_deployment_near_the_ideal(goal: str, mix: b
         assert s.requests_per_s == pytest.approx(best[-1], rel=SAME)
 
 
+def every_plan(p: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Requests/s, GPUs and dollars an hour of every vector of counts within the budget."""
+    assert p.budget is not None
+    gpus = np.concatenate((p.prefill_gpus, p.decode_gpus, p.colocated_gpus if p.mix else []))
+    price = np.concatenate(
+        (p.prefill_usd_per_gpu_hour, p.decode_usd_per_gpu_hour, p.colocated_usd_per_gpu_hour if p.mix else [])
+    )
+    counts = np.array(list(itertools.product(*(range(int(p.budget // g) + 1) for g in gpus))))
+    a, b = len(p.prefill_gpus), len(p.prefill_gpus) + len(p.decode_gpus)
+    fits = counts @ gpus <= p.budget
+    if not p.mix:
+        fits &= (np.count_nonzero(counts[:, :a], axis=1) <= 1) & (
+            np.count_nonzero(counts[:, a:], axis=1) <= 1
+        )
+    counts, keep = counts[fits], 1 - p.headroom
+    rate = keep * np.minimum(counts[:, :a] @ p.prefill_rate, counts[:, a:b] @ p.decode_rate)
+    if p.mix:
+        rate = rate + keep * (counts[:, b:] @ p.colocated_rate)
+    return rate, counts @ gpus, counts @ (gpus * price)
+
+
+def priced_problem(rng: np.random.Generator, *, mix: bool) -> Problem:
+    """Two candidates per pool, each on a GPU of its own price; the cheap ones are slow."""
+    columns: dict[str, Any] = {}
+    for name in ("prefill", "decode", "colocated"):
+        gpus, price = rng.integers(1, 4, 2), np.round(rng.uniform(1.0, 6.0, 2), 2)
+        columns[f"{name}_gpus"] = gpus
+        columns[f"{name}_usd_per_gpu_hour"] = price
+        columns[f"{name}_rate"] = gpus * price ** rng.uniform(0.3, 1.3) * rng.uniform(0.7, 1.4, 2)
+    columns["colocated_rate"] /= 2
+    return Problem(**columns, goal="cost", budget=int(rng.integers(3, 9)), mix=mix, headroom=0.1)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_demand_is_met_for_the_least_money(seed: int, mix: bool) -> None:
+    rng = np.random.default_rng([5, seed, mix])
+    for _ in range(EACH):
+        p = priced_problem(rng, mix=mix)
+        rate, _, usd = every_plan(p)
+        demand = float(rng.choice(rate)) or 0.5 * rate.max() or 1.0
+        p = dataclasses.replace(p, requests_per_s=demand)
+        s = solve(p)
+        check_counts(p, s)
+        enough = rate >= demand * (1 - TIE)
+        assert s.status == ("optimal" if enough.any() else "infeasible")
+        if enough.any():
+            assert usd_per_hour(p, s) == pytest.approx(usd[enough].min(), rel=SAME)
+            assert s.requests_per_s >= demand * (1 - 2 * TIE)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cost_without_demand_is_the_most_per_dollar(seed: int, mix: bool) -> None:
+    rng = np.random.default_rng([6, seed, mix])
+    for _ in range(EACH):
+        p = priced_problem(rng, mix=mix)
+        rate, _, usd = every_plan(p)
+        s = solve(p)
+        check_counts(p, s)
+        best = np.max(rate[1:] / usd[1:], initial=0.0)
+        assert s.status == ("optimal" if best else "infeasible")
+        if best:
+            assert s.requests_per_s / usd_per_hour(p, s) == pytest.approx(best, rel=SAME)
+
+
+def usd_per_hour(p: Problem, s: Solution) -> float:
+    """What the instances of a solution cost."""
+    pools = (
+        (s.prefill, p.prefill_gpus, p.prefill_usd_per_gpu_hour),
+        (s.decode, p.decode_gpus, p.decode_usd_per_gpu_hour),
+        (s.colocated, p.colocated_gpus, p.colocated_usd_per_gpu_hour),
+    )
+    return float(sum(n @ (gpus * price) for n, gpus, price in pools))
+
+
+@pytest.mark.parametrize("mix", [False, True])
+@pytest.mark.parametrize("demand", [None, 3.0])
+def test_without_budget_the_cheap_gpus_are_taken_where_they_are_worth_it(
+    demand: float | None, mix: bool
+) -> None:
+    """The second candidates do 1.5 times as much for 3 times the money."""
+    pools: Any = [(1, 1.0), (1, 1.5)], [(1, 1.0), (1, 1.5)], [(1, 0.2), (1, 0.3)]
+    price = np.array([0.7, 2.1])
+    p = dataclasses.replace(
+        problem(*pools, budget=None, goal="cost", requests_per_s=demand, mix=mix),
+        prefill_usd_per_gpu_hour=price,
+        decode_usd_per_gpu_hour=price,
+        colocated_usd_per_gpu_hour=price,
+    )
+    s = solve(p)
+    check_counts(p, s)
+    n = 3 if demand else 1
+    assert (s.prefill.tolist(), s.decode.tolist(), s.status) == ([n, 0], [n, 0], "optimal")
+
+
+@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus", "cost"])
+@pytest.mark.parametrize("mix", [False, True])
+def test_one_price_of_all_gpus_changes_nothing(goal: str, mix: bool) -> None:
+    rng = np.random.default_rng([7, mix])
+    for _ in range(EACH):
+        demand = float(rng.uniform(0.5, 3.0)) if goal == "fewest-gpus" or rng.random() < 0.5 else None
+        p = dataclasses.replace(some_problem(rng, mix=mix), goal=goal, requests_per_s=demand)
+        priced = {
+            f"{name}_usd_per_gpu_hour": np.full(len(getattr(p, f"{name}_gpus")), 2.99)
+            for name in ("prefill", "decode", "colocated")
+        }
+        a, b = solve(p), solve(dataclasses.replace(p, **priced))
+        assert (a.prefill == b.prefill).all() and (a.decode == b.decode).all()
+        assert (a.colocated == b.colocated).all() and a.gap == b.gap
+
+
 def test_without_budget_the_plan_is_never_larger_than_that_of_algorithm_2() -> None:
     for rate in (0.3, 1.7, 5.9, 23.0):
         paper = match_unbounded(4, 1.3, [16], [rate], osl=2)
@@ -286,6 +398,7 @@ def test_colocated_alone_is_a_mix() -> None:
         ("time-limit", {"time_limit_s": 0.0}),
         ("prefill_gpus", {"prefill_gpus": np.array([1, 2])}),
         ("decode_gpus", {"decode_gpus": np.array([0])}),
+        ("decode_usd_per_gpu_hour", {"decode_usd_per_gpu_hour": np.array([0.0])}),
     ],
 )
 def test_misuse_names_the_field(field: str, change: dict[str, Any]) -> None:

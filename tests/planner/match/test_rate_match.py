@@ -12,8 +12,6 @@ from planner.match.rate_match import (
     TIE,
     TOLERANCE,
     best_prefill,
-    colocated_budget,
-    fewest_gpus,
     fixed_ratio,
     instances_for,
     match_budget,
@@ -289,8 +287,8 @@ def test_equal_rates_take_fewer_gpus_though_rounding_tells_them_apart() -> None:
     # 3 * 0.2 exceeds 2 * 0.3 as well, and a third prefill instance would fit into the budget.
     plan = match_budget([1], [0.3], [1], [0.2], budget=6)
     assert (plan.n_prefill.item(), plan.n_decode.item(), plan.gpus.item()) == (2, 3, 5)
-    assert fewest_gpus([3], [0.1 + 0.2], 0.3 * (1 - TIE)) == (0, 1)
-    assert fewest_gpus([1], [0.1], 0.3) == (0, 3)
+    assert instances_for(0.3 * (1 - TIE), np.array([0.1 + 0.2])).item() == 1
+    assert instances_for(0.3, np.array([0.1])).item() == 3
 
 
 @given(pools, st.integers(1, 30))
@@ -318,26 +316,3 @@ def test_instances_for_whole_multiples_are_those_multiples() -> None:
     for n in (3, 7, 49, 1009):
         assert np.all(instances_for(n * rate, rate) == n)
         assert np.all(instances_for(np.nextafter(n * rate, np.inf), rate) == n + 1)
-
-
-@given(pools, st.floats(0.1, 200.0))
-def test_fewest_gpus_against_every_candidate(pool: list[tuple[int, float]], demand: float) -> None:
-    index, instances = fewest_gpus([p[0] for p in pool], [p[1] for p in pool], demand)
-    if not pool:
-        assert (index, instances) == (-1, 0)
-        return
-    assert instances * pool[index][1] >= demand
-    every = []
-    for gpus, rate in pool:
-        n = 1
-        while n * rate < demand:
-            n += 1
-        every.append(n * gpus)
-    assert instances * pool[index][0] == min(every)
-
-
-def test_colocated_budget_fills_the_budget_with_copies() -> None:
-    copies = colocated_budget([8, 3, 32, 1], [2.0, 1.0, 9.0, np.nan], budget=20, headroom=0.5)
-    assert copies.instances.tolist() == [2, 6, 0, 0]
-    assert copies.gpus.tolist() == [16, 18, 0, 0]
-    assert copies.requests_per_s.tolist() == [2.0, 3.0, 0.0, 0.0]
