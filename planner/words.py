@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance does
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
+Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
 Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase
@@ -18,6 +19,9 @@ Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two ker
 
 WeightFormat: TypeAlias = Literal["bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_wo", "int4_wo"]
 CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
+# what a scenario may ask for; "auto" is the narrowest format that the GPU multiplies in
+Weights: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
+Cache: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
 
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits
 Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from planner.inputs.fleet import Fleet as Fleet
 from planner.inputs.traffic import Traffic as Traffic
+from planner.words import Cache, Goal, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,12 @@ class Scenario:
     model: str = "llama-3.1-70b"
     system: str = "h200"
     engine: str = "trtllm"
-    weights: str = "auto"  # auto, bf16, fp8, fp4
-    kv: str = "auto"  # auto, bf16, fp8
+    weights: Weights = "auto"
+    kv: Cache = "auto"
     traffic: Traffic = Traffic()
     limits: Limits = Limits()
     fleet: Fleet = Fleet()
-    goal: str = "throughput"  # throughput, fewest-gpus, cost
+    goal: Goal = "throughput"
     headroom: float = 0.0  # share of each pool's capacity kept free
     mtp: int = 0  # speculative tokens per step from the model's own prediction heads
     mla_cache: bool = False  # keep up-projected KV of earlier chunks (removes MLA's chunking penalty)

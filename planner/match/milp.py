@@ -39,6 +39,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -46,8 +47,9 @@ from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
+from planner.words import Goal, Status
 
-GOALS = ("throughput", "fewest-gpus", "cost")
+GOALS = get_args(Goal)
 FREE_GPUS = 4096  # largest deployment considered when the budget is "any"
 _GAP = 1e-7  # a plan this close to the proven bound is optimal; see planner.match.program.SCALE
 
@@ -71,7 +73,7 @@ class Problem:
     decode_usd_per_gpu_hour: FloatArray | None = None
     colocated_usd_per_gpu_hour: FloatArray | None = None
     budget: int | None  # GPUs over all pools; None: no limit
-    goal: str = "throughput"
+    goal: Goal = "throughput"
     requests_per_s: float | None = None  # demand; the goal throughput ignores it
     headroom: float = 0.0  # share of each pool's capacity kept free, in [0, 1)
     mix: bool = False  # several layouts per pool, co-located instances beside the split
@@ -95,7 +97,7 @@ class Solution:
     requests_per_s: float  # in total, headroom kept
     split_requests_per_s: float  # the part that the prefill and decode pools serve
     gpus: int
-    status: str  # optimal, feasible, infeasible
+    status: Status
     gap: float  # |bound - value| / value of what the goal counts: rate, GPUs or rate per GPU
     seconds: float
 

@@ -20,8 +20,9 @@ from planner.paper.reproduction import CHECKS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.sweeps import Sweeps
 from planner.units import three_digits
+from planner.words import CacheFormat
 
-CACHES = ("fp4", "fp8")
+CACHES: tuple[CacheFormat, ...] = ("fp4", "fp8")
 LATENCIES = (1.0, 0.5, 0.25, 0.1, 0.0)
 HEAD = ("KV cache", "prefill pipelines", "kernel latencies", "pass", "claims that pass")
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from planner.inputs.fleet import Fleet
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.traffic import Traffic
+from planner.words import Cache, Weights
 
 R1, LLAMA_8B, LLAMA_70B, LLAMA_405B = "deepseek-r1", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"
 MODELS = (R1, LLAMA_405B, LLAMA_70B, LLAMA_8B)  # by the swing of their ratio, largest first
@@ -22,8 +23,8 @@ def scenario(
     osl: int,
     *,
     system: str = "gb200",
-    weights: str = "fp4",  # "modern Blackwell systems using FP4 precision" (section 3.1)
-    kv: str = "fp8",  # as FP4 deployments of these models cache; a setting may have another
+    weights: Weights = "fp4",  # "modern Blackwell systems using FP4 precision" (section 3.1)
+    kv: Cache = "fp8",  # as FP4 deployments of these models cache; a setting may have another
     ftl_s: float = FTL_CUT_S,
     mla_cache: bool = False,
 ) -> Scenario:

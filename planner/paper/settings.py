@@ -26,10 +26,12 @@ FLOPs are FP4 products, would run at half the rate of 256k ones.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from planner.inputs.kernels import ConstantsSource, MeasuredKernels, deployed
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.sources import PerfectKernels, ScaledKernels
+from planner.words import CacheFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class Setting:
     title: str  # heads its column
     serving: bool = False  # an engine with its host, uneven experts, what links cannot hide of a transfer
     perfect: bool = False  # data-sheet peaks instead of measured kernels
-    kv: str = ""  # format of the cache on systems with FP4 units; "" leaves the case's own
+    kv: CacheFormat | Literal[""] = ""  # on systems with FP4 units; "" leaves the scenario's own
     latencies: float = 1.0  # part of the fixed latencies of measured kernels and collectives
     full: bool = False  # pipelines are kept full; else their filling is charged to every batch
     domain_gpus: int = 0  # of a scale-up domain; 0: the system's

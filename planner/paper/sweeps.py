@@ -134,16 +134,17 @@ class Sweeps:
         if self.setting.kv and self.setting.kv in rates and scenario.weights == "fp4":
             scenario = replace(scenario, kv=self.setting.kv)
         found = prepare(scenario, self.catalog)
-        served = found.setup.machine
-        kernels = self.catalog.kernels(found.system, served.engine.name)
+        pool = found.pools["prefill"]
+        served = pool.setup.machine
+        kernels = self.catalog.kernels(pool.system, served.engine.name)
         machine = self.setting.machine(served, kernels)
         machine = replace(machine, kernels=Lookups(source=machine.kernels))
         skew = None if self.setting.serving else 0.0
-        return replace(found, setup=replace(found.setup, machine=machine, skew=skew))
+        return found.on(replace(pool, setup=replace(pool.setup, machine=machine, skew=skew)))
 
     def setup(self, scenario: Scenario) -> Setup:
         """Model, formats and machine of a scenario."""
-        return self.question(scenario).setup
+        return self.question(scenario).pools["prefill"].setup
 
     def band(self, scenario: Scenario, way: str) -> bands.Band | None:
         """How far measured serving strays from the prediction; None where no serving is predicted."""

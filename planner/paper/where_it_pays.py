@@ -10,12 +10,13 @@ from planner.paper.readings import LOOSE, MEDIUM, STEPS, TIGHT
 from planner.paper.scenarios import MODELS, OTHER_MODELS, PATTERNS, scenario
 from planner.paper.sweeps import Sweeps
 from planner.planning.bands import Range, compare
+from planner.words import Weights
 
 SYSTEMS = ("gb200", "b200", "h200")
 PAYS = 1.05  # a gain below 5 % is within the error of any simulator
 
 # On a GPU without FP4 units: the published checkpoint where that is 4-bit, else FP8.
-_HOPPER_WEIGHTS = {"gpt-oss-120b": "fp4", "kimi-k2.5": "fp4"}
+_HOPPER_WEIGHTS: dict[str, Weights] = {"gpt-oss-120b": "fp4", "kimi-k2.5": "fp4"}
 
 
 def elsewhere(model: str, system: str, isl: int, osl: int) -> Scenario:

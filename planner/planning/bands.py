@@ -47,13 +47,13 @@ class Band:
 
 def level(question: Question, table: Mapping[str, Any]) -> Level:
     """What of a question was measured."""
-    scenario = question.scenario
+    setups = [pool.setup for pool in question.pools.values()]
     unknown = (
-        question.setup.model.name not in table["models"],
-        question.system.name not in table["systems"],
-        question.setup.machine.engine.name not in table["engines"]
-        or scenario.mtp > 0
-        or question.setup.precision.kv == "fp4",
+        any(setup.model.name not in table["models"] for setup in setups),
+        any(pool.system.name not in table["systems"] for pool in question.pools.values()),
+        question.scenario.mtp > 0
+        or any(setup.machine.engine.name not in table["engines"] for setup in setups)
+        or any(setup.precision.kv == "fp4" for setup in setups),
     )
     return LEVELS[min(sum(unknown), 2)]
 

@@ -37,6 +37,7 @@ class _Deployments:
     prefill_row: IndexArray  # of the prefill points; -1 for co-located and where nothing fits
     ftl_s: FloatArray
     gpus: IntArray  # in use, over all pools
+    usd_per_hour: FloatArray  # of those
     ctx_gen_ratio: FloatArray
     tokens_per_s_per_gpu: FloatArray  # of the GPUs in use
 
@@ -70,7 +71,7 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     if not len(kept.prefill) or not len(kept.decode):
         return _empty()
     deployments = _split(question, sweep, kept.prefill, kept.decode)
-    front = _frontier(question, sweep, deployments, _staircase(question, deployments))
+    front = _frontier(sweep, deployments, _staircase(question, deployments))
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // CLOUD_MOST))
     return _cloud(question, _split(question, sweep, kept.prefill, some), front)
 
@@ -80,7 +81,7 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     if not len(kept.colocated):
         return _empty()
     deployments = _colocated(question, sweep, kept.colocated)
-    front = _frontier(question, sweep, deployments, _staircase(question, deployments))
+    front = _frontier(sweep, deployments, _staircase(question, deployments))
     in_time = np.flatnonzero(sweep.colocated.ftl_s <= question.scenario.limits.ftl_s)
     return _cloud(question, _colocated(question, sweep, in_time), front)
 
@@ -118,9 +119,10 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
     prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
     decode_gpus, decode_rate = dec.gpus[decode], dec.requests_per_s[decode]
     osl, budget, headroom = scenario.traffic.osl, scenario.fleet.gpus, scenario.headroom
+    match: rate_match.Ratio | rate_match.Match
     if budget is None:
-        best = rate_match.best_prefill(np.zeros(len(prefill_gpus)), prefill_gpus, prefill_rate, 1.0)
-        matched = rate_match.match_unbounded(
+        best = rate_match.most_per_size(prefill_gpus, prefill_rate)  # all candidates meet the FTL limit
+        match = ideal = rate_match.match_unbounded(
             int(prefill_gpus[best]),
             float(prefill_rate[best]),
             decode_gpus,
@@ -128,23 +130,26 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
             osl=osl,
             headroom=headroom,
         )
-        per_gpu, gpus, ratio = matched.tokens_per_s_per_gpu, matched.gpus, matched.ctx_gen_ratio
+        per_gpu, ratio = ideal.tokens_per_s_per_gpu, ideal.ctx_gen_ratio
         prefill_row = np.full(len(decode), prefill[best])
     else:
-        budgeted = rate_match.match_budget(
+        match = budgeted = rate_match.match_budget(
             prefill_gpus, prefill_rate, decode_gpus, decode_rate, budget=budget, headroom=headroom
         )
-        gpus, at = budgeted.gpus, budgeted.prefill
+        at = budgeted.prefill
         with np.errstate(divide="ignore", invalid="ignore"):
-            per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / gpus
+            per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / budgeted.gpus
             ratio = budgeted.n_prefill * prefill_gpus[at] / (budgeted.n_decode * decode_gpus)
         prefill_row = np.where(at >= 0, prefill[at], -1)
+    prices = question.pools["prefill"].usd_per_gpu_hour, question.pools["decode"].usd_per_gpu_hour
+    with_decode = match.n_decode * decode_gpus
     return _Deployments(
         points=dec,
         row=decode,
         prefill_row=prefill_row,
         ftl_s=sweep.split_ftl_s[prefill_row],
-        gpus=gpus,
+        gpus=match.gpus,
+        usd_per_hour=(match.gpus - with_decode) * prices[0] + with_decode * prices[1],
         ctx_gen_ratio=ratio,
         tokens_per_s_per_gpu=per_gpu,
     )
@@ -155,12 +160,14 @@ def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deploymen
     scenario, points = question.scenario, sweep.colocated
     tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
     gpus, budget = points.gpus[rows], scenario.fleet.gpus
+    fleet = gpus if budget is None else gpus * (budget // gpus)
     return _Deployments(
         points=points,
         row=rows,
         prefill_row=np.full(len(rows), -1),
         ftl_s=points.ftl_s[rows],
-        gpus=gpus if budget is None else gpus * (budget // gpus),
+        gpus=fleet,
+        usd_per_hour=np.asarray(fleet * question.pools["colocated"].usd_per_gpu_hour),
         ctx_gen_ratio=np.full(len(rows), np.nan),
         tokens_per_s_per_gpu=points.requests_per_s[rows] * tokens / gpus,
     )
@@ -187,24 +194,24 @@ def _ranked(question: Question, sweep: Sweep, of: _Deployments) -> Frontier:
     worth = _worth(question, of)
     useful = np.flatnonzero(worth > 0)
     best = useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
-    return _frontier(question, sweep, of, best)
+    return _frontier(sweep, of, best)
 
 
-def _frontier(question: Question, sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:
+def _frontier(sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:
     """Some rows of deployments, without a cloud."""
-    per_gpu, prefill_row = of.tokens_per_s_per_gpu[rows], of.prefill_row[rows]
+    per_gpu, gpus, prefill_row = of.tokens_per_s_per_gpu[rows], of.gpus[rows], of.prefill_row[rows]
     with_prefill = of.points is sweep.decode
     return Frontier(
         ttl_s=of.ttl_s[rows],
         tokens_per_s_per_gpu=per_gpu,
         ctx_gen_ratio=of.ctx_gen_ratio[rows],
-        gpus=of.gpus[rows],
+        gpus=gpus,
         prefill=sweep.prefill.take(prefill_row).labels() if with_prefill else ("",) * len(rows),
         decode=of.points.take(of.row[rows]).labels(),
         prefill_row=prefill_row,
         decode_row=of.row[rows],
         ftl_s=of.ftl_s[rows],
-        usd_per_million_tokens=np.asarray(1e6 * question.usd_per_gpu_hour / SECONDS_PER_HOUR / per_gpu),
+        usd_per_million_tokens=1e6 * of.usd_per_hour[rows] / SECONDS_PER_HOUR / (per_gpu * gpus),
     )
 
 

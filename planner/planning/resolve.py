@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import get_args
 
 from planner.errors import InputError
 from planner.inputs import fields, precision
@@ -13,18 +15,31 @@ from planner.inputs.system import System
 from planner.simulate import kv_transfer
 from planner.simulate.operators.machine import Machine
 from planner.simulate.setup import Setup
+from planner.words import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSetup:
+    """What the instances of one phase run on, and what that costs."""
+
+    system: System
+    setup: Setup
+    usd_per_gpu_hour: float
+    watts_per_gpu: float  # all-in
+    link_bytes_per_s: float  # of one GPU, towards the other pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """The scenario, its model and system, and what follows from them at once."""
+    """The scenario, and what follows from it at once: what the pool of each phase runs on."""
 
     scenario: Scenario
-    system: System
-    setup: Setup
-    usd_per_gpu_hour: float
-    link_bytes_per_s: float  # of one GPU, towards the other pool
+    pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
     notes: tuple[str, ...]
+
+    def on(self, pool: PoolSetup) -> Question:
+        """The same question with every phase on one setup."""
+        return replace(self, pools=dict.fromkeys(self.pools, pool))
 
 
 def prepare(scenario: Scenario, catalog: Catalog) -> Question:
@@ -55,11 +70,11 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     if system.kernels != system.name:
         notes.append(f"kernel constants of {system.name} are those measured on {system.kernels}")
     price = scenario.fleet.usd_per_gpu_hour
-    return Question(
-        scenario=scenario,
+    everywhere = PoolSetup(
         system=system,
         setup=Setup(machine=machine, model=model, precision=formats, mla_cache=scenario.mla_cache),
         usd_per_gpu_hour=system.usd_per_gpu_hour if price is None else price,
+        watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
-        notes=tuple(notes),
     )
+    return Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), notes=tuple(notes))

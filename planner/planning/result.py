@@ -12,7 +12,7 @@ from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
 from planner.simulate.space import LayoutChoice as LayoutChoice
-from planner.words import Phase
+from planner.words import Batching, Choice, Phase, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class PoolPlan:
     instances: int
     batch: int  # sequences in flight per instance
     chunk_tokens: int  # prompt tokens per chunk (prefill, piggybacked co-located); 0 means no prompt work
-    mode: str  # "", or for co-located "inflight" or "piggyback"
+    mode: Batching
     ftl_s: float  # nan where the phase has none
     ttl_s: float
     requests_per_s: float  # capacity of the pool
@@ -68,7 +68,7 @@ class PoolPlan:
 class SolverReport:
     """What the integer program says of its own answer."""
 
-    status: str  # optimal, feasible (time limit), infeasible
+    status: Status  # feasible: the time limit ended the proof
     gap: float  # relative optimality gap
     seconds: float
 
@@ -177,8 +177,8 @@ class Mix:
 class Plan:
     """The answer to a scenario."""
 
-    status: str  # optimal, feasible, infeasible
-    choice: str  # disaggregated, colocated or "" when infeasible
+    status: Status
+    choice: Choice
     scenario: Scenario
     disaggregated: Serving | None
     colocated: Serving | None
@@ -198,4 +198,6 @@ class Plan:
     @property
     def chosen(self) -> Serving | None:
         """The serving that `choice` names."""
-        return {"disaggregated": self.disaggregated, "colocated": self.colocated}.get(self.choice)
+        if self.choice == "disaggregated":
+            return self.disaggregated
+        return self.colocated if self.choice == "colocated" else None

@@ -70,7 +70,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
 
     `used_per_s` is the request rate that the plan sends to these instances.
     """
-    points, row, setup = pick.points, pick.row, question.setup
+    points, row, setup = pick.points, pick.row, question.pools[pick.points.phase].setup
     traffic = question.scenario.traffic
     at, exchange, layout = _layout(pick)
     per_rank = float(points.batch[row]) / layout.attention_dp
@@ -115,12 +115,16 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     )
 
 
-def _spend(question: Question, gpus: int, requests_per_s: float) -> tuple[float, float, float]:
-    """(output tokens/s/GPU, $ per million output tokens, watts)."""
+def _spend(
+    question: Question, pools: Sequence[PoolPlan], requests_per_s: float
+) -> tuple[int, float, float, float]:
+    """(GPUs, output tokens/s/GPU, $ per million output tokens, watts) of all pools."""
     tokens = requests_per_s * tokens_per_request(question.scenario.traffic.osl)
-    usd = gpus * question.usd_per_gpu_hour / SECONDS_PER_HOUR
-    per_million = 1e6 * usd / tokens if tokens > 0 else math.nan
-    return (tokens / gpus if gpus else math.nan), per_million, gpus * question.system.watts_per_gpu
+    gpus = sum(pool.gpus for pool in pools)
+    usd_per_hour = sum(pool.gpus * question.pools[pool.phase].usd_per_gpu_hour for pool in pools)
+    watts = sum(pool.gpus * question.pools[pool.phase].watts_per_gpu for pool in pools)
+    per_million = 1e6 * usd_per_hour / SECONDS_PER_HOUR / tokens if tokens > 0 else math.nan
+    return gpus, (tokens / gpus if gpus else math.nan), per_million, watts
 
 
 def colocated_serving(
@@ -129,8 +133,7 @@ def colocated_serving(
     """Co-located pools at a total request rate."""
     capacity = sum(p.requests_per_s for p in picks)
     pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
-    gpus = sum(p.gpus for p in picks)
-    per_gpu, per_million, watts = _spend(question, gpus, rate)
+    gpus, per_gpu, per_million, watts = _spend(question, pools, rate)
     ttl = max(p.ttl_s for p in pools)
     return Serving(
         pools=pools,
@@ -161,14 +164,13 @@ def split_serving(
     `split_ftl_s` is that of every prefill point, moving the cache included. Users of each prefill pool
     wait for their own cache alone: the latest first token is what the serving promises.
     """
-    setup, isl = question.setup, question.scenario.traffic.isl
+    setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     shares = []
     for picks, rate in ((prefills, split_rate), (decodes, split_rate), (beside, total_rate - split_rate)):
         capacity = sum(p.requests_per_s for p in picks)
         shares.append([pool(question, p, rate * p.requests_per_s / capacity) for p in picks])
     pools = tuple(p for share in shares for p in share)
-    gpus = sum(p.gpus for p in pools)
-    per_gpu, per_million, watts = _spend(question, gpus, total_rate)
+    gpus, per_gpu, per_million, watts = _spend(question, pools, total_rate)
 
     def flow(picks: Sequence[Pick]) -> float:
         """Cache per second and GPU that holds distinct cache, over all of a side's instances."""

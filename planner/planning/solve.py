@@ -75,6 +75,7 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
     )
     gpus = [points.gpus[rows] for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]
+    prices = [np.full(len(rows), question.pools[points.phase].usd_per_gpu_hour) for points, rows in pools]
     solution = milp.solve(
         milp.Problem(
             prefill_gpus=gpus[0],
@@ -83,6 +84,9 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
             decode_rate=rates[1],
             colocated_gpus=gpus[2],
             colocated_rate=rates[2],
+            prefill_usd_per_gpu_hour=prices[0],
+            decode_usd_per_gpu_hour=prices[1],
+            colocated_usd_per_gpu_hour=prices[2],
             budget=scenario.fleet.gpus,
             goal=scenario.goal,
             requests_per_s=scenario.traffic.requests_per_s,

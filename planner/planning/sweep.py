@@ -15,6 +15,7 @@ from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Points
+from planner.simulate.setup import Setup
 from planner.words import Phase
 
 
@@ -42,42 +43,48 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     system without kernel constants that the model needs, and for a cached prefix.
     """
     start = time.perf_counter()
-    scenario, machine = question.scenario, question.setup.machine
-    lookups = Lookups(source=machine.kernels)
-    setup = replace(question.setup, machine=replace(machine, kernels=lookups))
+    scenario, pools = question.scenario, question.pools
+    lookups: dict[int, Lookups] = {}  # by the identity of their source: pools may share one
 
-    def at(phase: Phase) -> space.Layouts:
-        return layouts(question, phase, budget)
+    def of(phase: Phase) -> tuple[Setup, space.Layouts]:
+        setup = pools[phase].setup
+        source = setup.machine.kernels
+        known = lookups.setdefault(id(source), Lookups(source=source))
+        setup = replace(setup, machine=replace(setup.machine, kernels=known))
+        return setup, layouts(question, phase, budget)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
     if cached := scenario.traffic.cached_share:
         raise InputError("cached_share", cached, "0: a plan does not count on cached prefixes yet")
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            prompts = prefill.simulate(setup, at("prefill"), isl, should_stop=should_stop)
-            steps = decode.simulate(setup, at("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
-            alone = colocated.simulate(setup, at("colocated"), isl, osl, should_stop=should_stop)
+            prompts = prefill.simulate(*of("prefill"), isl, should_stop=should_stop)
+            steps = decode.simulate(*of("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
+            alone = colocated.simulate(*of("colocated"), isl, osl, should_stop=should_stop)
     except LookupError as missing:
-        raise InputError("system", question.system.name, f"{missing}; add them to its kernels file") from None
+        names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))
+        raise InputError("system", names, f"{missing}; add them to its kernels file") from None
     return Sweep(
         prefill=prompts,
         decode=steps,
         colocated=alone,
         split_ftl_s=split_ftl_s(question, prompts),
-        kernels=lookups.used(),
+        kernels=tuple(source for known in lookups.values() for source in known.used()),
         seconds=time.perf_counter() - start,
     )
 
 
 def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:
     """Every layout of a phase up to the largest instance worth trying within a budget."""
-    domain = question.setup.machine.fabric.scale_up_gpus
+    setup = question.pools[phase].setup
+    domain = setup.machine.fabric.scale_up_gpus
     limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)
-    return space.layouts(question.setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+    return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
 
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
     """First token of each prefill point in a split: its own, and what moving the cache adds."""
-    setup, link, isl = question.setup, question.link_bytes_per_s, question.scenario.traffic.isl
+    sender, isl = question.pools["prefill"], question.scenario.traffic.isl
+    setup, link = sender.setup, min(sender.link_bytes_per_s, question.pools["decode"].link_bytes_per_s)
     added = kv_transfer.added_ftl_s(setup.model, setup.precision, points.sharding, isl, points.ftl_s, link)
     return np.asarray(points.ftl_s + added)

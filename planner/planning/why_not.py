@@ -15,6 +15,7 @@ from planner.planning import frontiers, solve
 from planner.planning.resolve import Question
 from planner.planning.result import Infeasible, Relaxation, Serving
 from planner.planning.sweep import Sweep, run
+from planner.words import Goal
 
 
 def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool] | None = None) -> Infeasible:
@@ -63,7 +64,7 @@ def _unbounded(question: Question) -> Question:
     return replace(question, scenario=replace(question.scenario, fleet=fleet))
 
 
-def _best(question: Question, sweep: Sweep, goal: str) -> Serving | None:
+def _best(question: Question, sweep: Sweep, goal: Goal) -> Serving | None:
     """The best plan for another goal on the same points."""
     other = replace(question, scenario=replace(question.scenario, goal=goal))
     choice = solve.choose(other, sweep, frontiers.candidates(other, sweep))
@@ -102,7 +103,8 @@ def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ..
     refused = sweep.prefill.out_of_memory + sweep.decode.out_of_memory + sweep.colocated.out_of_memory
     found: list[tuple[str, int, str]] = []
     if refused:
-        memory = units.format_memory(question.setup.machine.gpu.memory_bytes)
+        sizes = {pool.setup.machine.gpu.memory_bytes for pool in question.pools.values()}
+        memory = " or ".join(units.format_memory(size) for size in sorted(sizes))
         found.append(("memory", refused, f"{refused:,} do not fit in {memory} per GPU"))
     slow = np.concatenate((sweep.split_ftl_s, sweep.colocated.ftl_s))
     late = slow > limits.ftl_s

@@ -72,7 +72,7 @@ def test_at_gives_the_best_point_that_is_at_least_as_fast(served):
 def test_the_studys_setting_has_kernels_and_nothing_else(served, in_study):
     engine, bare = served.setup(SMALL).machine, in_study.setup(SMALL).machine
     assert bare.engine == engine.engine.bare() and bare.engine.step_s == bare.engine.layer_s == 0.0
-    measured = served.catalog.kernels(served.question(SMALL).system, "trtllm")
+    measured = served.catalog.kernels(served.question(SMALL).pools["prefill"].system, "trtllm")
     alone, among, raw = (
         kernels.constants("gemm", "bf16", GemmConstants)
         for kernels in (bare.kernels, engine.kernels, measured)

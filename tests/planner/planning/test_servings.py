@@ -27,7 +27,7 @@ PROVEN = SolverReport(status="optimal", gap=0.0, seconds=0.0)
 def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
     question = prepare(SMALL, catalog.load())
     # a link so slow that what it adds differs from layout to layout
-    points = sweep.run(replace(question, link_bytes_per_s=1e10), 8)
+    points = sweep.run(question.on(replace(question.pools["prefill"], link_bytes_per_s=1e10)), 8)
     pre = points.prefill
     added = points.split_ftl_s - pre.ftl_s
     slow_link = int(np.argmax(added))

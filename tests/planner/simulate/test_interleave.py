@@ -20,16 +20,20 @@ BATCH = np.array([1.0, 4.0, 16.0, 64.0, 256.0]).reshape(1, -1, 1)
 
 
 def setup(system: str, two_batches: bool) -> Setup:
-    found = prepare(
-        Scenario(
-            model="deepseek-v3",
-            system=system,
-            engine="sglang",
-            weights="fp8",
-            traffic=Traffic(isl=2048, osl=512),
-        ),
-        PRESETS,
-    ).setup
+    found = (
+        prepare(
+            Scenario(
+                model="deepseek-v3",
+                system=system,
+                engine="sglang",
+                weights="fp8",
+                traffic=Traffic(isl=2048, osl=512),
+            ),
+            PRESETS,
+        )
+        .pools["decode"]
+        .setup
+    )
     engine = replace(found.machine.engine, two_batches=two_batches)
     return replace(found, machine=replace(found.machine, engine=engine))
 

@@ -40,10 +40,14 @@ def layout(*, tp: int = 1, pp: int = 1, dp: int = 1, ep: int = 1) -> Layouts:
 def setup(model: str, system: str, isl: int, osl: int, weights: str, kv: str) -> Setup:
     """SGLang, whose kernels (DeepEP, DeepGEMM, FlashMLA) are those of DeepSeek's own engine too."""
     traffic = Traffic(isl=isl, osl=osl)
-    return prepare(
-        Scenario(model=model, system=system, engine="sglang", traffic=traffic, weights=weights, kv=kv),
-        PRESETS,
-    ).setup
+    return (
+        prepare(
+            Scenario(model=model, system=system, engine="sglang", traffic=traffic, weights=weights, kv=kv),
+            PRESETS,
+        )
+        .pools["decode"]
+        .setup
+    )
 
 
 def prompt_rate(points: Points, isl: int) -> float:

@@ -9,7 +9,7 @@ import pytest
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning import resolve, sweep
-from planner.planning.resolve import Question
+from planner.planning.resolve import PoolSetup, Question
 from planner.simulate import colocated, decode, forward, kv_transfer, prefill, space
 from planner.simulate import points as points_module
 from planner.simulate.points import Points
@@ -33,7 +33,7 @@ SAMPLES = (
 )
 
 
-def ask(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: int = 512) -> Question:
+def question(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: int = 512) -> Question:
     scenario = Scenario(
         model=model,
         system=system,
@@ -45,9 +45,14 @@ def ask(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: i
     return resolve.prepare(scenario, load())
 
 
+def ask(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: int = 512) -> PoolSetup:
+    """What every pool of a question runs on."""
+    return question(model, system, engine, isl, osl).pools["prefill"]
+
+
 @lru_cache
 def swept(model: str, system: str, engine: str) -> sweep.Sweep:
-    return sweep.run(ask(model, system, engine), 64)
+    return sweep.run(question(model, system, engine), 64)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -87,7 +92,7 @@ def one_layout(**widths: int) -> Layouts:
     return Layouts(**{name: np.array([[[int(v)]]]) for name, v in given.items()})
 
 
-def step_s(q: Question, at: Layouts, batch: float, isl: int = 4096) -> float:
+def step_s(q: PoolSetup, at: Layouts, batch: float, isl: int = 4096) -> float:
     ledger = decode.step(q.setup, at, at.exchange_of(), batch, isl, 512)
     return float(np.ravel(forward.pace(q.setup, at, ledger.layers(), ledger.head, batch, batch).seconds)[0])
 
@@ -104,7 +109,7 @@ def test_a_step_never_gets_faster_with_more_work(sample: tuple[str, str, str]) -
         assert by_context == sorted(by_context), layouts.choice(row, False).label
 
 
-def faster(q: Question, bandwidth: float = 1.0, peak: float = 1.0, link: float = 1.0) -> Question:
+def faster(q: PoolSetup, bandwidth: float = 1.0, peak: float = 1.0, link: float = 1.0) -> PoolSetup:
     gpu, fabric = q.setup.machine.gpu, q.setup.machine.fabric
     machine = replace(
         q.setup.machine,
