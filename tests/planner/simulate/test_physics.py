@@ -69,7 +69,7 @@ def test_no_point_beats_light(sample: tuple[str, str, str]) -> None:
 
 def test_blocks_do_not_change_what_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the points nor the count of those that memory refused."""
-    asked = ask("deepseek-r1", "h200", isl=16384)
+    asked = question("deepseek-r1", "h200", isl=16384)
     whole = sweep.run(asked, 16)
     monkeypatch.setattr(points_module, "BLOCK_POINTS", 512)
     cut = sweep.run(asked, 16)
