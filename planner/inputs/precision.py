@@ -9,6 +9,9 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.system import Gpu
 
 BF16_BYTES = 2.0
+# of an element of DSA's index keys, held and read alike: fp8 and one float32 scale per 128 of them, as
+# vLLM, SGLang and TensorRT-LLM lay them out (a key of 128 elements takes 132 bytes)
+INDEX_BYTES = 1.0 + 4.0 / 128.0
 # bytes of a cached element; NVFP4 has one fp8 scale per 16 values
 KV_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
 # the tensor-core rate at which attention multiplies; four bits are widened to eight on the way

@@ -73,13 +73,13 @@ def test_linear_attention_qwen35_holds_a_state() -> None:
 
 def test_sparse_attention_caches_the_index_too() -> None:
     model = load().model("deepseek-v3.2")
-    assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (576 + 128)
+    assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (576 + 132)  # 128 in fp8 and their scale
 
 
 def test_folded_latents_deepseek_v4_flash() -> None:
     model = load().model("deepseek-v4-flash")
     # 43 layers keep 128 whole tokens; 21 keep an entry and an index key for 4 tokens, 20 an entry for 128
-    near, sparse, dense = 43 * 128 * 512, 21 * 1024 * (512 + 128), 20 * 32 * 512
+    near, sparse, dense = 43 * 128 * 512, 21 * 1024 * (512 + 132), 20 * 32 * 512  # a key with its scale: 132
     assert cache(model, FP8, layout(tp=8), 4096) == near + sparse + dense
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.arrays import Real
 from planner.inputs.model import Attention
-from planner.inputs.precision import BF16_BYTES, KV_BYTES, KV_RATES, Precision
+from planner.inputs.precision import BF16_BYTES, INDEX_BYTES, KV_BYTES, KV_RATES, Precision
 from planner.simulate.operators.attention import mla
 from planner.simulate.operators.attention.layer import ATTENTION, Parts
 from planner.simulate.operators.attention.mla import LatentHeads, MultiHeadLatent
@@ -30,8 +30,6 @@ OPERATORS: dict[Pass, str] = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
 # vLLM's FlashMLA backend prefills with fewer heads than this through its decode kernel on an fp8 cache
 # (MIN_HEADS_FOR_BF16_PREFILL); its rows on H100 and H200 show the step between 16 and 32 heads.
 NARROW_HEADS = 32
-INDEX_BYTES = 1.0 + 4.0 / 128.0  # fp8 index keys, one float32 scale per 128
-CACHED_INDEX_BYTES = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +119,7 @@ class SparseLatent(MultiHeadLatent):
         """Latents, and the indexer's keys: one for every entry beside the window."""
         kept = MultiHeadLatent.cache_bytes(self, precision, tp, self.entries(tokens))
         if self.index_topk:
-            kept = kept + tokens / self.fold * self.index_dim * CACHED_INDEX_BYTES
+            kept = kept + tokens / self.fold * self.index_dim * INDEX_BYTES
         return kept
 
     def prefill(self, setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Parts:
