@@ -76,6 +76,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     per_rank = float(points.batch[row]) / layout.attention_dp
     chunk = float(points.chunk_tokens[row])
     mode = MODES[int(points.mode[row])]
+    mtp = question.scenario.mtp if points.phase == "decode" else 0
     if points.phase == "prefill":
         chunks = np.round(traffic.isl / chunk)
         ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
@@ -87,12 +88,11 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         if mode == "piggyback":
             ledger = colocated.mixed_pass(setup, at, exchange, batch, chunk, traffic.isl, traffic.osl)
         else:
-            mtp = question.scenario.mtp if points.phase == "decode" else 0
             ledger = decode.step(setup, at, exchange, batch, traffic.isl, traffic.osl, mtp)
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk
-    weights = float(memory.weight_bytes(setup.model, setup.precision, at)[0])
+    weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
         phase=points.phase,
         layout=layout,

@@ -58,13 +58,13 @@ def step(
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real) -> BoolArray:
-    """Whether `batch` sequences per rank and stage fit beside the weights, by pipeline depth."""
+def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real, mtp: int = 0) -> BoolArray:
+    """Whether `batch` sequences per rank and stage fit beside the weights, those of prediction heads too."""
     cached = memory.decode_tokens(batch * at.pp, isl, osl)
     # windows and states make the cache of a sequence less than linear: price it per sequence
     mean = cached / (batch * at.pp)
     used = (
-        memory.weight_bytes(setup.model, setup.precision, at)
+        memory.weight_bytes(setup.model, setup.precision, at, mtp)
         + batch * at.pp * memory.kv_bytes(setup.model, setup.precision, at, mean)
         + memory.activation_bytes(setup.model, at, tokens)
     )
@@ -86,7 +86,7 @@ def simulate(
     makes ``p batch attention_dp`` tokens in one TTL. A request costs ``osl - 1`` tokens, its first
     one coming from prefill.
     """
-    largest = memory.largest_batch(setup.machine, setup.model, setup.precision, at, isl, osl)
+    largest = memory.largest_batch(setup.machine, setup.model, setup.precision, at, isl, osl, mtp)
     largest = np.minimum(np.floor(largest / at.pp), setup.machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     gained = TOKENS_PER_STEP[mtp]
@@ -96,7 +96,7 @@ def simulate(
     for block in blocks(at, largest, grid, 1, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
-        exists = fits(setup, spread, batch, isl, osl, tokens)
+        exists = fits(setup, spread, batch, isl, osl, tokens, mtp)
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from planner.arrays import Real
 from planner.inputs.model import Ffn, ModelSpec
+from planner.simulate.operators.attention import kinds
+from planner.simulate.operators.attention.layer import Layer
 from planner.simulate.operators.gemm import Linear
 
 
@@ -45,6 +47,21 @@ def expert(f: Ffn, hidden: int) -> list[Linear]:
         Linear("expert_up", (f.matrices - 1) * f.width, outer, bias=f.bias),
         Linear("expert_down", outer, f.width, bias=f.bias),
     ]
+
+
+def prediction_head(model: ModelSpec) -> tuple[list[Layer], list[Ffn]]:
+    """What a multi-token-prediction head is made of beside `joining`: a layer of the model's last kinds.
+
+    A list with the attention (the last that keeps a cache) and one with the feed-forward layer. The
+    embedding and the output projection are the model's own.
+    """
+    mixing = [layer for layer in kinds.layers(model) if layer.kv_heads]
+    return mixing[-1:], [f for f in model.ffn if f.kind != "none"][-1:]
+
+
+def joining(model: ModelSpec, tp: Real) -> Linear:
+    """The projection of a prediction head: the last hidden state and the next token's embedding to one."""
+    return Linear("mtp_join", model.hidden / tp, 2 * model.hidden)
 
 
 def head(model: ModelSpec, tp: Real) -> Linear:

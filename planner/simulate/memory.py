@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from planner.arrays import FloatArray, Real
-from planner.inputs.model import ModelSpec
+from planner.inputs.model import Ffn, ModelSpec
 from planner.inputs.precision import BF16_BYTES, Precision
 from planner.simulate import linears
 from planner.simulate.operators.attention import kinds
@@ -37,22 +37,45 @@ def _weights(found: Iterable[Linear], precision: Precision) -> Real:
     return total
 
 
-def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts) -> FloatArray:
-    """Weights on the fullest GPU: the fullest stage's layers, and embedding or head.
+def _feed_forward_bytes(f: Ffn, hidden: int, precision: Precision, at: Layouts) -> Real:
+    """One feed-forward layer on the fullest GPU of a stage."""
+    held = np.ceil(f.experts / at.moe_ep) / at.moe_tp
+    one = sum(lin.n * lin.k for lin in linears.expert(f, hidden))
+    beside = _weights(linears.feed_forward(f, hidden, at.tp), precision)
+    return beside + precision.moe.weight_bytes * one * held
 
-    Experts that do not divide the EP width leave one more on the fullest rank.
+
+def prediction_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int) -> Real:
+    """What `mtp` drafted tokens a step add to the weights of a GPU: the prediction heads that make them.
+
+    A head is a layer of the model's last kind, sharded as those are, and a projection that joins two
+    hidden states. A model has `mtp_layers` of them; the last drafts all tokens beyond (DeepSeek-V3 has
+    one, which engines run again for each token).
+    """
+    mixing, feeding = linears.prediction_head(model)
+    head = _weights([linears.joining(model, at.tp)], precision)
+    for layer in mixing:
+        head = head + _weights(layer.matrices(model.hidden, at.tp), precision)
+    for f in feeding:
+        head = head + _feed_forward_bytes(f, model.hidden, precision, at)
+    return min(mtp, model.mtp_layers) * head
+
+
+def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int = 0) -> FloatArray:
+    """Weights on the fullest GPU: the fullest stage's layers, embedding or head, prediction heads.
+
+    Experts that do not divide the EP width leave one more on the fullest rank. `mtp` is the number of
+    drafted tokens, see `prediction_bytes`.
     """
     layers: Real = 0.0
     for layer in kinds.layers(model):
         layers = layers + layer.layers * _weights(layer.matrices(model.hidden, at.tp), precision)
     for f in model.ffn:
-        layers = layers + f.layers * _weights(linears.feed_forward(f, model.hidden, at.tp), precision)
-        held = np.ceil(f.experts / at.moe_ep) / at.moe_tp
-        one = sum(lin.n * lin.k for lin in linears.expert(f, model.hidden))
-        layers = layers + f.layers * (precision.moe.weight_bytes * one) * held
+        layers = layers + f.layers * _feed_forward_bytes(f, model.hidden, precision, at)
     table = BF16_BYTES * model.vocab * model.hidden / at.tp
     ends = np.where((at.pp > 1) | model.tied_embeddings, 1.0, 2.0)
-    return np.asarray(layers * stage_share(model.layers, at.pp) + table * ends)
+    held = layers * stage_share(model.layers, at.pp) + table * ends
+    return np.asarray(held + prediction_bytes(model, precision, at, mtp) if mtp else held)
 
 
 def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) -> Real:
@@ -110,12 +133,18 @@ def decode_tokens(batch: Real, isl: float, osl: float) -> Real:
 
 
 def largest_batch(
-    machine: Machine, model: ModelSpec, precision: Precision, at: Layouts, isl: int, osl: int
+    machine: Machine,
+    model: ModelSpec,
+    precision: Precision,
+    at: Layouts,
+    isl: int,
+    osl: int,
+    mtp: int = 0,
 ) -> FloatArray:
     """Sequences per attention rank and stage that surely do not fit any more: an upper bound.
 
     Ignores activations and stagger, so the exact check still has to be made point by point.
     """
-    free = budget_bytes(machine) - weight_bytes(model, precision, at)
+    free = budget_bytes(machine) - weight_bytes(model, precision, at, mtp)
     one = np.maximum(np.asarray(kv_bytes(model, precision, at, isl + osl / 2)), 1.0)
     return np.asarray(np.clip(np.floor(free / one), 0, machine.engine.max_batch))

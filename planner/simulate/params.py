@@ -72,6 +72,9 @@ def mtp_params(spec: ModelSpec) -> int:
     """
     if not spec.mtp_layers:
         return 0
-    mixing = [attention_params(a, spec.hidden) for a in spec.attention if a.kind in ("gqa", "mla")]
-    ffn = [ffn_params(f, spec.hidden) for f in spec.ffn if f.kind != "none"]
-    return sum(mixing[-1:]) + sum(ffn[-1:]) + 2 * spec.hidden * spec.hidden
+    mixing, feeding = linears.prediction_head(spec)
+    matrices = [
+        linears.joining(spec, 1),
+        *(lin for layer in mixing for lin in layer.matrices(spec.hidden, 1)),
+    ]
+    return _count(matrices) + sum(ffn_params(f, spec.hidden) for f in feeding)
