@@ -5,6 +5,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_LINE = 400  # characters of an error: what is quoted in it may be a whole file
+NAMES_LISTED = 8
+
+
+def printable(text: str, most: int | None = None) -> str:
+    r"""A text from a file or a user that a terminal may be sent: one line, nothing that it would obey.
+
+    Control and format characters (escapes, overrides of direction) and lone surrogates become the
+    escapes that a program text would have for them; `most` characters are kept.
+
+    >>> print(printable("evil\x1b]52;c;Y2xpcA==\x07"), printable("a\u202eb\n c"), printable("x" * 9, 5))
+    evil\x1b]52;c;Y2xpcA==\x07 a\u202eb\n c xx...
+    """
+    if most is not None and len(text) > most:
+        text = f"{text[: max(most - 3, 0)]}..."
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class InputError(ValueError):
     """A value that cannot be used. `str()` of it is the one line a user sees."""
@@ -13,12 +32,16 @@ class InputError(ValueError):
         self.field = field
         self.value = value
         self.accepted = accepted
-        super().__init__(f"{field}: {value!r} is not accepted; {accepted}")
+        shown = printable(repr(value), LONGEST_LINE // 4)
+        line = f"{printable(field, LONGEST_LINE // 4)}: {shown} is not accepted; {accepted}"
+        super().__init__(printable(printable(line), LONGEST_LINE))  # escapes are longer than what they show
 
 
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """An unknown name, with the nearest known ones."""
     names = sorted(known)
-    near = difflib.get_close_matches(value.lower(), names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    near = difflib.get_close_matches(value[:LONGEST_LINE].lower(), names, n=3, cutoff=0.4)
+    some = ", ".join(names[:NAMES_LISTED])
+    more = f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else ""
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {some}{more}"
     return InputError(field, value, hint)

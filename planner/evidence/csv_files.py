@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from planner.errors import InputError
+from planner.inputs import files
+from planner.inputs.files import COMPRESSED
 
-COMPRESSED = ".gz"
+MOST_BYTES = 256 << 20  # of one table
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -26,10 +27,9 @@ def read(path: Path) -> list[dict[str, str]]:
     A name that ends in .gz is read as gzip. Raises InputError for what is no such file.
     """
     try:
-        if path.suffix == COMPRESSED:
-            with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
-                return list(csv.DictReader(lines))
-        with path.open(encoding="utf-8", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
+        text = files.read_text(path, MOST_BYTES)
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except InputError as error:
+        raise InputError("file", str(path), f"a readable CSV file ({error.accepted})") from None
+    except csv.Error as error:
         raise InputError("file", str(path), f"a readable CSV file ({error})") from None

@@ -115,11 +115,11 @@ class Field:
             if isinstance(value, str) and (not self.choices or value in self.choices):
                 return value
             raise InputError(self.key, shown, self.accepted)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        # nan lies in no range; an integer of any length can be compared, but not made a float
+        known = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not known or not self.low <= value <= self.high or value == math.inf:
             raise InputError(self.key, shown, self.accepted)
         if self.integer and abs(value - round(value)) > 1e-9 * max(1.0, abs(value)):
-            raise InputError(self.key, shown, self.accepted)
-        if not self.low <= value <= self.high:
             raise InputError(self.key, shown, self.accepted)
         return round(value) if self.integer else float(value)
 

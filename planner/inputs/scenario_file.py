@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from planner.errors import InputError, unknown
-from planner.inputs import toml_tables
+from planner.inputs import files, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
-
-if TYPE_CHECKING:
-    from planner.inputs.catalog import Catalog
 
 SCHEMA = 1
 _OTHER_KEYS = ("schema", "base", "note", "aliases")
 
 
-def read(source: Path | str, catalog: Catalog) -> Scenario:
+class Names(Protocol):
+    """Where the names in a scenario lead: what a catalog knows."""
+
+    def canonical(self, kind: str, name: str) -> str:
+        """The exact name of a preset. Raises InputError for one that is not known."""
+
+    def scenario_path(self, name: str) -> Path:
+        """The file of a scenario. Raises InputError for one that is not known."""
+
+
+def read(source: Path | str, catalog: Names) -> Scenario:
     """A scenario from a file (a Path) or from TOML text (a str).
 
     Keys are those of `planner.inputs.fields` and their aliases; values are numbers in SI units or texts
@@ -33,9 +40,9 @@ def read(source: Path | str, catalog: Catalog) -> Scenario:
     return _read(source, catalog, ())
 
 
-def _read(source: Path | str, catalog: Catalog, above: tuple[Path, ...]) -> Scenario:
+def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenario:
     if isinstance(source, Path):
-        where, text = source.name, toml_tables.read_text(source)
+        where, text = source.name, files.read_text(source)
         above = (*above, source.resolve())
     else:
         where, text = "scenario", source
@@ -62,7 +69,7 @@ def _read(source: Path | str, catalog: Catalog, above: tuple[Path, ...]) -> Scen
     return check(scenario)
 
 
-def _base(name: object, where: str, catalog: Catalog, above: tuple[Path, ...]) -> Scenario:
+def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> Scenario:
     if name is None:
         return Scenario()
     if not isinstance(name, str):
@@ -73,7 +80,7 @@ def _base(name: object, where: str, catalog: Catalog, above: tuple[Path, ...]) -
     return _read(path, catalog, above)
 
 
-def _value(field: Field, value: Any, catalog: Catalog) -> Any:
+def _value(field: Field, value: Any, catalog: Names) -> Any:
     if field.catalog and isinstance(value, str):
         return catalog.canonical(field.catalog, value)
     if isinstance(value, int) and abs(value) >= 2**63:
@@ -81,9 +88,7 @@ def _value(field: Field, value: Any, catalog: Catalog) -> Any:
     return field.parse(value) if isinstance(value, str) else field.check(value)
 
 
-def write(
-    scenario: Scenario, base: str | None = None, *, catalog: Catalog | None = None, note: str = ""
-) -> str:
+def write(scenario: Scenario, base: str | None = None, *, catalog: Names, note: str = "") -> str:
     """A scenario as TOML text that `read` gives back exactly.
 
     Parameters
@@ -94,7 +99,7 @@ def write(
         Name of a scenario in the catalog: only the fields that differ from it are written. None:
         those that differ from the defaults.
     catalog
-        Where `base` is looked up; the installed presets by default.
+        Where `base` is looked up.
     note
         One line on what the scenario stands for.
 
@@ -102,11 +107,7 @@ def write(
     """
     import tomli_w
 
-    if base is not None and catalog is None:
-        from planner.inputs.catalog import load
-
-        catalog = load()
-    below = catalog.scenario(base) if base is not None and catalog is not None else Scenario()
+    below = Scenario() if base is None else read(catalog.scenario_path(base), catalog)
     table: dict[str, Any] = {"schema": SCHEMA}
     if base is not None:
         table["base"] = base

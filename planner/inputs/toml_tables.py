@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from planner.errors import InputError, unknown
+from planner.inputs import files
 
 # the standard library reads TOML from 3.11 on; before, the package that became it
 tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -34,8 +35,8 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """
     try:
         table: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        found = str(error) or "tables nested too deeply"
+    except (ValueError, RecursionError) as error:  # ValueError also for an integer of 5,000 digits
+        found = "tables nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
     if "\\" in text:  # TOML has them as escapes alone
         for found in _texts(table):
@@ -59,18 +60,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises InputError if it cannot be read or is not TOML."""
-    return parse_toml(read_text(path), path.name)
-
-
-def read_text(path: Path) -> str:
-    """A file as UTF-8 text. Raises InputError with the reason if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputError("file", str(path), "a text file in UTF-8") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError("file", str(path), f"cannot be read: {reason}") from None
+    return parse_toml(files.read_text(path), path.name)
 
 
 def decode(kind: type[T], table: object, where: str) -> T:

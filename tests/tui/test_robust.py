@@ -10,6 +10,7 @@ import signal
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from terminals import Terminal
@@ -266,3 +267,13 @@ sys.exit(main.main(sys.argv[1:]))
     assert json.loads(found.read_text(encoding="utf-8")) == []
     terminal.type("q")
     assert terminal.leave() == 0
+
+
+@pytest.mark.parametrize("size", [(24, 80), (36, 120)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_the_plan_as_text(tmp_path: Path, size: Any) -> None:
+    shown = Terminal([*SMALL], tmp_path, *size, environ={"TERM": "dumb"})
+    try:
+        assert shown.leave() == 0
+        assert b"TERM=dumb" in shown.sent and b"Deploy" in shown.sent and b"\x1b" not in shown.sent
+    finally:
+        shown.close()

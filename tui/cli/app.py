@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tui.cli.flags import Parser, add_scenario, named_scenario, read_scenario, s
 from tui.cli.plan import report, solve
 from tui.cli.terminal import (
     ascii_output,
+    cannot_draw,
     draws_ascii,
     interrupts,
     on_terminal,
@@ -60,6 +62,9 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     scenario = read_scenario(args, catalog, commands)
     if not on_terminal():
         return report(solve(scenario, catalog), "text", args.ascii)
+    if reason := cannot_draw():
+        print(f"ratematch: {reason}", file=sys.stderr)
+        return report(solve(scenario, catalog), "text", True)
     slow_line()
     from tui import app
     from tui.widgets import themes

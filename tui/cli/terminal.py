@@ -40,6 +40,16 @@ def on_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
+def cannot_draw() -> str:
+    """Why the terminal cannot show the application, in one line; "" where it can.
+
+    A terminal that cannot move its cursor would get the screen as an endless scroll.
+    """
+    if os.environ.get("TERM") != "dumb" or os.environ.get("TEXTUAL_DRIVER"):
+        return ""
+    return "this terminal cannot show the application (TERM=dumb); here is the plan as text"
+
+
 def ascii_output(wanted: bool = False) -> bool:
     """Whether to keep to ASCII: asked for, or all that the output can take."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
+from planner.inputs import files
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Scenario
 
@@ -78,12 +79,16 @@ def load(path: Path | None = None) -> Session | None:
     """
     path = path or session_path()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        path.lstat()
     except FileNotFoundError:
         return None
     except OSError as error:
         return Session(scenario=Scenario(), damage=why(error))
-    except ValueError:
+    try:
+        data = json.loads(files.read_text(path, what="session"))
+    except InputError as error:
+        return Session(scenario=Scenario(), damage=error.accepted)
+    except (ValueError, RecursionError):
         return Session(scenario=Scenario(), damage="it is not JSON")
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return Session(scenario=Scenario(), damage="it is not of this version")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
-from planner.inputs import checks, toml_tables
+from planner.inputs import checks, files, toml_tables
 from planner.inputs.catalog import user_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.model import ModelSpec
@@ -79,7 +79,7 @@ def to_toml(spec: ModelSpec, comment: str, extra: Mapping[str, Any] | None = Non
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    text = toml_tables.read_text(path)
+    text = files.read_text(path)
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -53,11 +53,14 @@ def test_what_is_written_is_read_back(scenario, base):
 
 
 def test_only_differences_are_written():
-    assert scenario_file.write(Scenario()) == "schema = 1\n"
-    assert scenario_file.write(PRESETS.scenario("chat"), "chat") == 'schema = 1\nbase = "chat"\n'
+    assert scenario_file.write(Scenario(), catalog=PRESETS) == "schema = 1\n"
+    assert (
+        scenario_file.write(PRESETS.scenario("chat"), "chat", catalog=PRESETS)
+        == 'schema = 1\nbase = "chat"\n'
+    )
     longer = scenario_file.read('schema = 1\nbase = "chat"\nisl = "64k"', PRESETS)
     assert longer.traffic.isl == 65536 and longer.traffic.osl == PRESETS.scenario("chat").traffic.osl
-    assert scenario_file.write(longer, "chat").splitlines()[2:] == ['isl = "64k"']
+    assert scenario_file.write(longer, "chat", catalog=PRESETS).splitlines()[2:] == ['isl = "64k"']
 
 
 @pytest.mark.parametrize(

@@ -493,7 +493,10 @@ def test_internal_error_is_one_line_and_a_log(
 def test_serve_without_its_extra_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "textual_serve.server", None)
+    import tui.web
+
+    monkeypatch.delattr(tui.web, "server", raising=False)
+    monkeypatch.setitem(sys.modules, "tui.web.server", None)
     assert main.main(["serve"]) == 1
     assert "pip install 'ratematch[serve]'" in one_line(capsys)
 

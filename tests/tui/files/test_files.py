@@ -447,3 +447,34 @@ def test_two_hundred_kills_in_saves_damage_nothing(tmp_path: Path) -> None:
             time.sleep(moments.uniform(0, 0.02))
             process.kill()
         assert path.read_text() in ("a" * 200_000, "b" * 200_000)
+
+
+# A session of any content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"schema": 1, "scenario": {"isl": 1' + b"0" * 400 + b"}}",
+        b'{"schema": 1, "scenario": {"isl": 1' + b"0" * 5000 + b"}}",
+        b'{"schema": 1, "scenario": {"ttl": Infinity, "gpus": NaN, "rate": -Infinity}}',
+        b'{"schema": 1, "scenario": {"isl": {"a": []}, "model": 7, "mix": "on"}, "pins": {"A": 3}}',
+        b"\xff\xfe",
+        b"",
+    ],
+    ids=["brackets", "large", "endless", "not-finite", "kinds", "bytes", "empty"],
+)
+def test_no_session_keeps_it_from_starting(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "session.json"
+    path.write_bytes(content)
+    found = storage.load(path)
+    assert found is not None and found.damage and found.damage.isprintable()
+    assert found.scenario.traffic.isl > 0
+
+
+def test_a_session_that_is_no_file_is_set_aside_unread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "session.json")
+    found = storage.load(tmp_path / "session.json")
+    assert found is not None and "regular file" in found.damage
+    assert storage.set_aside(tmp_path / "session.json").name == "session.damaged.json"
