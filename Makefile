@@ -46,7 +46,9 @@ $(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@echo "  installing what builds it: pip, hatchling" >&2
 	@$(PIP) pip hatchling editables
-	@echo "  installing ratematch, in place, and what it runs on: numpy, scipy, textual, plotext" >&2
+	@echo "  installing what it computes with: numpy, scipy" >&2
+	@$(PIP) numpy scipy
+	@echo "  installing what it draws with: textual, rich, plotext; and ratematch itself, in place" >&2
 	@$(PIP) --no-build-isolation --editable '.[serve]'
 	@touch $@
 	@echo "  ready to run" >&2
