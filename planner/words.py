@@ -22,6 +22,7 @@ CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
 # what a scenario may ask for; "auto" is the narrowest format that the GPU multiplies in
 Weights: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
 Cache: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
+Topology: TypeAlias = Literal["switch", "mesh", "pcie"]  # of a scale-up domain
 
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits
 Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured

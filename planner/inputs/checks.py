@@ -19,7 +19,6 @@ _ATTENTION = {
 }
 _FFN = {"dense": ("width", "matrices"), "moe": ("width", "matrices", "experts", "topk"), "none": ()}
 _RATES = ("bf16", "fp8", "fp4")
-_TOPOLOGIES = ("switch", "mesh", "pcie")
 
 
 def model(spec: ModelSpec, where: str) -> ModelSpec:
@@ -48,7 +47,6 @@ def system(spec: System, where: str) -> System:
     _positive(f"{where}: gpu", spec.gpu, ("memory_bytes", "hbm_bytes_per_s", "sms", "watts"))
     links = ("scale_up_gpus", "scale_up_bytes_per_s", "scale_out_bytes_per_s")
     _positive(f"{where}: fabric", spec.fabric, links)
-    _one_of(f"{where}: fabric", "topology", spec.fabric.topology, _TOPOLOGIES)
     for rate, peak in spec.gpu.peak_flops.items():
         _one_of(f"{where}: gpu", "peak_flops", rate, _RATES)
         if not peak > 0:

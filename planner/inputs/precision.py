@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from planner.errors import InputError
 from planner.inputs.model import ModelSpec
 from planner.inputs.system import Gpu
+from planner.words import Cache, CacheFormat, WeightFormat, Weights
 
 BF16_BYTES = 2.0
 # of an element of DSA's index keys, held and read alike: fp8 and one float32 scale per 128 of them, as
@@ -26,13 +27,13 @@ class Format:
     `Gpu.peak_flops`) at which the product runs.
     """
 
-    name: str
+    name: WeightFormat
     weight_bytes: float
     activation_bytes: float
     rate: str
 
 
-FORMATS = {
+FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
         Format(name="bf16", weight_bytes=2.0, activation_bytes=2.0, rate="bf16"),
@@ -56,7 +57,7 @@ class Precision:
 
     gemm: Format
     moe: Format
-    kv: str
+    kv: CacheFormat
 
     @property
     def kv_bytes(self) -> float:
@@ -64,8 +65,8 @@ class Precision:
         return KV_BYTES[self.kv]
 
 
-def resolve(weights: str, kv: str, model: ModelSpec, gpu: Gpu) -> Precision:
-    """The concrete formats behind `weights` (auto, bf16, fp8, fp4) and `kv` (auto, bf16, fp8, fp4).
+def resolve(weights: Weights, kv: Cache, model: ModelSpec, gpu: Gpu) -> Precision:
+    """The concrete formats behind what a scenario asks for.
 
     "auto" takes the narrowest format the GPU's tensor cores multiply in. FP8 is block-scaled
     where the published checkpoint is; FP4 is weight-only on a GPU without FP4 units, and

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from planner.words import Topology
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
@@ -29,7 +31,7 @@ class Fabric:
     scale_up_gpus: int
     scale_up_bytes_per_s: float
     scale_out_bytes_per_s: float
-    topology: str = "switch"  # switch, mesh or pcie
+    topology: Topology = "switch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

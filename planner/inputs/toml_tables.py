@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from planner.errors import InputError, unknown
 from planner.inputs import files
@@ -69,7 +69,7 @@ def decode(kind: type[T], table: object, where: str) -> T:
     Parameters
     ----------
     kind
-        A dataclass of int, float, str, bool, tuples and mappings of these, and other dataclasses.
+        A dataclass of int, float, str, bool, literals, tuples and mappings of these, and other dataclasses.
     table
         The parsed TOML table.
     where
@@ -130,6 +130,8 @@ def _accepted(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is tuple:
         return "a list of tables" if dataclasses.is_dataclass(typing.get_args(hint)[0]) else "a list"
+    if origin is Literal:
+        return f"one of {', '.join(typing.get_args(hint))}"
     if origin is not None or dataclasses.is_dataclass(hint):
         return "a table of keys and values"
     return _PLAIN[hint]
@@ -143,6 +145,10 @@ def _value(hint: Any, given: object, where: str) -> Any:
         if not isinstance(given, list):
             raise InputError(where, _shorten(given), _accepted(hint))
         return tuple(_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(given))
+    if origin is Literal:
+        if given not in arguments:
+            raise InputError(where, _shorten(given), _accepted(hint))
+        return given
     if origin is Mapping:
         if not isinstance(given, Mapping):
             raise InputError(where, _shorten(given), _accepted(hint))
