@@ -107,12 +107,13 @@ def test_lookups_ask_once_and_tell_what_was_found() -> None:
 
 def test_a_sweep_tells_its_own_kernels_and_leaves_the_question_as_it_was() -> None:
     question = resolve.prepare(SMALL, PRESETS)
-    before = dataclasses.replace(question.setup.machine)
+    before = {phase: pool.setup.machine for phase, pool in question.pools.items()}
     found = sweep.run(question, 4)
     keys = [(p.operator, p.dtype) for p in found.kernels]
     assert {"gemm", "attention_decode", "attention_prefill"} <= {operator for operator, _ in keys}
     assert sweep.run(question, 4).kernels == found.kernels
-    assert question.setup.machine == before == resolve.prepare(SMALL, PRESETS).setup.machine
+    assert {phase: pool.setup.machine for phase, pool in question.pools.items()} == before
+    assert question.pools == resolve.prepare(SMALL, PRESETS).pools
 
 
 def test_the_sweep_that_explains_an_infeasible_plan_adds_no_kernels() -> None:
