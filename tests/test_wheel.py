@@ -29,7 +29,7 @@ print(json.dumps({
 
 def run(*command, **kwargs):
     """Standard output of a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **kwargs)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, **kwargs)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 

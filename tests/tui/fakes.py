@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
 import threading
@@ -58,6 +59,7 @@ BANDS = {
     mode: Band(ftl=(0.5, 4.0), ttl=(0.8, 1.25), throughput=(0.8, 1.25), level="both", rows=120)
     for mode in ("disaggregated", "colocated")
 }
+CEILING_S = 120.0  # on every wait: for what never comes, not a measurement
 FASTEST_S = 0.003  # no deployment of the fake is faster than this
 
 
@@ -331,14 +333,26 @@ def app(
     return made
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], tries: int = 600) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
     """Let the application run until something holds."""
-    for _ in range(tries):
-        if condition():
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("this never came to hold")
+    await eventually(condition)
+    await pilot.pause()
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Let the event loop run until something holds, whatever the application is at."""
+    end = time.monotonic() + CEILING_S
+    while not condition():
+        assert time.monotonic() < end, "this never came to hold"
+        await asyncio.sleep(0.01)
+
+
+async def painted(pilot: Pilot[Any]) -> None:
+    """Let the application do all that it has been told, and paint it."""
+    await pilot.pause()
+    done = asyncio.Event()
+    pilot.app.screen.call_after_refresh(done.set)
+    await asyncio.wait_for(done.wait(), CEILING_S)
 
 
 async def settled(pilot: Pilot[Any]) -> None:
@@ -353,9 +367,8 @@ def text(widget: Any) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def wait_for(condition: Callable[[], object], tries: int = 5000) -> None:
+def hold_until(condition: Callable[[], object]) -> None:
     """Hold up the solver's thread until something holds, but not for ever."""
-    for _ in range(tries):
-        if condition():
-            return
+    end = time.monotonic() + CEILING_S
+    while not condition() and time.monotonic() < end:
         time.sleep(0.002)

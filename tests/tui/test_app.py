@@ -449,9 +449,9 @@ async def test_never_blank_before_the_first_plan_and_the_picture_comes_first() -
     before = threading.Semaphore(0)
 
     def slow(scenario: Scenario, *, on_frontier: Any, **options: Any):
-        assert before.acquire(timeout=10)
+        assert before.acquire(timeout=fakes.CEILING_S)
         on_frontier(*fakes.frontiers(scenario))
-        assert between.acquire(timeout=10)
+        assert between.acquire(timeout=fakes.CEILING_S)
         return fakes.plan(scenario)
 
     async with fakes.app(plan_fn=slow).run_test(size=SIZE) as pilot:
@@ -627,7 +627,9 @@ async def test_plans_with_holes_draw() -> None:
 
 def test_importing_the_application_needs_neither_scipy_nor_plotext() -> None:
     code = "import sys, tui.app; print(sorted({'scipy', 'plotext', 'numpy', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=fakes.CEILING_S
+    )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 

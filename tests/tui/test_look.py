@@ -106,7 +106,12 @@ async def test_in_ascii_every_cell_is_ascii(walk: str, size: tuple[int, int]) ->
     async with fakes.app(ascii=True).run_test(size=size) as pilot:
         await fakes.settled(pilot)
         await pilot.press(*WALKS[walk])
-        await pilot.pause(0.2)
+        main, screen = pilot.app.main, pilot.app.screen
+        if walk == "palette":
+            await fakes.until(pilot, lambda: screen.query_one("CommandList").option_count)
+        else:
+            await fakes.until(pilot, lambda: main.view.current or main.view.invalid)
+        await fakes.painted(pilot)
         strips = pilot.app.screen._compositor.render_strips()
         text = "\n".join(strip.text for strip in strips)
         assert text.isascii(), sorted({char for char in text if not char.isascii()})

@@ -36,7 +36,7 @@ async def test_a_frontier_is_on_the_screen_before_the_optimiser_goes_on() -> Non
         steps.frontier.clear()
         traffic = dataclasses.replace(fakes.SCENARIO.traffic, isl=2048)
         main.take(dataclasses.replace(fakes.SCENARIO, traffic=traffic))
-        await pilot.pause(0.1)  # the edit is painted
+        await fakes.painted(pilot)  # the edit is painted
         happened: list[str] = []
         chart = main.query_one("#chart")
         render, drawn = chart.render_line, main.solver.drawn
@@ -54,14 +54,14 @@ async def test_a_frontier_does_not_paint_the_title_again() -> None:
     app = fakes.app(plan_fn=steps)
     async with app.run_test(size=(120, 36)) as pilot:
         main = app.main
-        await pilot.pause(0.1)
+        await fakes.painted(pilot)
         title = main.query_one("#title")
         painted: list[int] = []
         render = title.render
         title.render = lambda: painted.append(1) or render()
         steps.frontier.set()
         await fakes.until(pilot, lambda: main.view.frontiers is not None)
-        await pilot.pause(0.1)
+        await fakes.painted(pilot)
         assert not painted
         steps.answer.set()
         await fakes.settled(pilot)

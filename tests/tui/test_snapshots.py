@@ -30,7 +30,7 @@ class Stuck:
         if self._fails:
             raise RuntimeError("the kernels are gone")
         options["on_frontier"](*fakes.frontiers(scenario))
-        fakes.wait_for(should_stop)
+        fakes.hold_until(should_stop)
         raise RuntimeError("stopped")
 
 

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[3]
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0  # for what never comes, not a measurement
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
 QUIET = (
     "--headless=new",

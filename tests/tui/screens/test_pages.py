@@ -508,7 +508,7 @@ async def test_a_known_what_if_is_shown_at_once(pages: Pages) -> None:
 
 
 async def test_nothing_is_studied_while_no_page_asks(pages: Pages) -> None:
-    await pages.pilot.pause(0.05)
+    await fakes.painted(pages.pilot)
     assert pages.main.view.findings.effects == () and pages.main.view.findings.wanted == 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import fakes
 import pytest
 from textual.command import CommandPalette
+from textual.widgets import Input
 
 from planner.inputs.fields import BY_KEY
 from tui.screens.export import ExportScreen
@@ -31,12 +32,19 @@ async def choose(pilot: Any, *words: str) -> None:
     """Open the palette, type, take the first."""
     await pilot.press("ctrl+p")
     await fakes.until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
-    await pilot.press(*" ".join(words).replace(" ", "\t").replace("\t", " "))
     palette_screen = pilot.app.screen
+    palette_screen.query_one(Input).value = " ".join(words)  # all at once: each key would begin a search
+    await pilot.pause()
     await fakes.until(
-        pilot, lambda: palette_screen.query_one("CommandList").option_count or not palette_screen.is_running
+        pilot,
+        lambda: (
+            not palette_screen.is_running
+            or (
+                all(worker.is_finished for worker in pilot.app.workers)  # the search is over
+                and palette_screen.query_one("CommandList").option_count
+            )
+        ),
     )
-    await pilot.pause(0.3)
     await pilot.press("enter")
     await pilot.pause()
 

@@ -20,7 +20,7 @@ async def test_the_tour_shows_every_step_and_leaves() -> None:
 
     app.tour = Tour(app, pause_s=0, key_s=0.01, look=look)
     async with app.run_test(size=(120, 36)) as pilot:
-        await fakes.until(pilot, lambda: app.return_code is not None or not app.is_running, tries=3000)
+        await fakes.until(pilot, lambda: app.return_code is not None or not app.is_running)
     assert [name for name, *_ in seen] == [step.name for step in STEPS]
     by_name = {name: rest for name, *rest in seen}
     assert by_name["ease"][0] > fakes.SCENARIO.limits.ttl_s  # the arrows eased the limit

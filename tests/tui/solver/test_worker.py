@@ -7,7 +7,6 @@ import os
 import sys
 import termios
 import threading
-import time
 from pathlib import Path
 
 import fakes
@@ -35,9 +34,11 @@ class Inbox:
             self._news.notify_all()
 
     def wait(self, kind: type[SolverMessage], generation: int) -> SolverMessage:
-        """The message of this kind and generation; fails after ten seconds."""
+        """The message of this kind and generation; fails if it never comes."""
         with self._news:
-            assert self._news.wait_for(lambda: self.find(kind, generation), timeout=10), self.messages
+            assert self._news.wait_for(lambda: self.find(kind, generation), timeout=fakes.CEILING_S), (
+                self.messages
+            )
         return self.find(kind, generation)[0]
 
     def find(self, kind: type[SolverMessage], generation: int) -> list[SolverMessage]:
@@ -74,10 +75,10 @@ def test_the_newest_request_wins_and_those_between_are_never_asked(inbox: Inbox)
     gate = fakes.Gate()
     solver = start(inbox, gate)
     first = solver.submit(variant(1024))
-    assert gate.started.acquire(timeout=10)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
     between = [solver.submit(variant(isl)) for isl in (2048, 3072)]
     last = solver.submit(variant(4096))
-    assert gate.started.acquire(timeout=10)  # the first has stopped, the newest is at the gate
+    assert gate.started.acquire(timeout=fakes.CEILING_S)  # the first has stopped, the newest is at the gate
     gate.open()
     inbox.wait(SolveDone, last)
     assert [s.traffic.isl for s in gate.asked] == [1024, 4096]
@@ -176,7 +177,7 @@ def test_close_stops_a_running_solve_and_leaves_no_thread(inbox: Inbox) -> None:
     gate = fakes.Gate()
     solver = start(inbox, gate)
     generation = solver.submit(fakes.SCENARIO)
-    assert gate.started.acquire(timeout=10)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
     assert solver.close()
     assert not solver.alive
     assert gate.stopped == [fakes.SCENARIO]
@@ -196,10 +197,7 @@ def test_a_closed_event_loop_ends_the_thread() -> None:
     solver = Solver(closed, fakes.plan)
     solver.start()
     solver.submit(fakes.SCENARIO)
-    for _ in range(1000):
-        if not solver.alive:
-            break
-        time.sleep(0.005)
+    solver._thread.join(fakes.CEILING_S)
     assert not solver.alive
 
 
@@ -229,7 +227,8 @@ def wait_done(inbox: Inbox, generation: int, name: str) -> StudyNews:
     """The last news of a study."""
     with inbox._news:
         assert inbox._news.wait_for(
-            lambda: any(m.done and m.name == name for m in inbox.find(StudyNews, generation)), timeout=10
+            lambda: any(m.done and m.name == name for m in inbox.find(StudyNews, generation)),
+            timeout=fakes.CEILING_S,
         )
     return next(m for m in inbox.find(StudyNews, generation) if m.done and m.name == name)
 
@@ -240,12 +239,12 @@ def test_a_submit_ends_the_studies(inbox: Inbox) -> None:
     first = solver.submit(variant(1024))
     gate.open()
     inbox.wait(SolveDone, first)
-    assert gate.started.acquire(timeout=10)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
     solver.study("long", lambda plan: (plan(variant(isl)) for isl in (1, 2, 3)))
     solver.study("never", lambda plan: (plan(variant(isl)) for isl in (4, 5)))
-    assert gate.started.acquire(timeout=10)  # the study's first plan is at the gate
+    assert gate.started.acquire(timeout=fakes.CEILING_S)  # the study's first plan is at the gate
     second = solver.submit(variant(2048))
-    assert gate.started.acquire(timeout=10)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
     gate.open()
     inbox.wait(SolveDone, second)
     assert [s.traffic.isl for s in gate.asked] == [1024, 1, 2048]
@@ -273,7 +272,7 @@ def test_a_study_asked_for_again_takes_the_old_ones_place(inbox: Inbox) -> None:
     gate = fakes.Gate()
     solver = start(inbox, gate)
     generation = solver.submit(fakes.SCENARIO)
-    assert gate.started.acquire(timeout=10)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
     solver.study("curve", lambda plan: iter(("old",)))
     solver.study("curve", lambda plan: iter(("new",)))
     gate.open()
