@@ -1,4 +1,5 @@
 # Two commands do everything: `make run` and `make test`. Both set up .venv by themselves.
+# `make test` leaves out what takes minutes; `make test-all` runs everything.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,13 +7,18 @@ RUNS := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench screenshots constraints clean
+.PHONY: run test test-slow test-all lint bench screenshots constraints clean
 
 run: $(RUNS)
 	@$(BIN)/ratematch $(ARGS)
 
 test: $(STAMP) lint
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-slow: $(STAMP)
+	$(BIN)/pytest -n auto -m slow
+
+test-all: test test-slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
