@@ -37,7 +37,7 @@ class FileActions(InOrder):
         try:
             entries = library.entries(self.recent)
         except InputError as error:
-            self.tell_error("No scenarios", str(error))
+            self.show_error("No scenarios", str(error))
             return
         labels = {entry.name: _label(entry, self.glyphs) for entry in entries}
         screen = ChooseScreen("Open a scenario", list(labels), self.main.view.name, labels=labels)
@@ -48,7 +48,7 @@ class FileActions(InOrder):
         try:
             scenario = library.read(name)
         except InputError as error:
-            self.tell_error(f"{name} cannot be opened", str(error))
+            self.show_error(f"{name} cannot be opened", str(error))
             return
         self.recent = storage.recently(name, self.recent)
         self.main.take(scenario, name)
@@ -57,7 +57,7 @@ class FileActions(InOrder):
         """Save the form as a scenario of the user's own."""
         view = self.main.view
         if view.invalid:
-            self.tell_error("Not saved", view.problem)
+            self.show_error("Not saved", view.problem)
             return
         name = view.name
         try:
@@ -78,7 +78,7 @@ class FileActions(InOrder):
         try:
             path = library.save(view.scenario, name, base=view.name, replace=answer.replace)
         except (OSError, InputError) as error:
-            self.tell_error("Not saved", _reason(error))
+            self.show_error("Not saved", _reason(error))
             return
         self.recent = storage.recently(name, self.recent)
         self.main.set_view(base=view.scenario, name=name)
@@ -133,7 +133,7 @@ class FileActions(InOrder):
             )
             storage.write_file(path, text, replace=replace)
         except OSError as error:
-            self.tell_error("Not written", _reason(error))
+            self.show_error("Not written", _reason(error))
         else:
             self.notify(str(path), title=f"Exported, {_age(self.main)}", markup=False)
 
@@ -143,7 +143,7 @@ class FileActions(InOrder):
             self.notify("There is no plan yet.", severity="warning")
         return plan
 
-    def tell_error(self, title: str, line: str) -> None:
+    def show_error(self, title: str, line: str) -> None:
         """What could not be done, and why, in one line."""
         self.notify(self.glyphs.plain(line), title=title, severity="error", timeout=10, markup=False)
 

@@ -38,7 +38,7 @@ from tui.state import History, changed, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
-from tui.widgets.tab_bar import TabBar
+from tui.widgets.tab_bar import TabBar, TabId
 from tui.widgets.title_bar import TitleBar
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ class MainScreen(EditingScreen):
         self.query_one(BreakdownPane).show(view)
         self.query_one(DetailsPane).show(view)
 
-    async def action_tab(self, tab: str) -> None:
+    async def action_tab(self, tab: TabId) -> None:
         """Open a page; what the plan's panes missed meanwhile is drawn when they come back."""
         if tab == "plan" != self.tab:
             self._show_plan()

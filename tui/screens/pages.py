@@ -26,9 +26,9 @@ from tui.solver.studies import Studies
 from tui.solver.worker import Solver
 from tui.state import LETTERS, History, Pin, View
 from tui.widgets.knob import Knob
-from tui.widgets.tab_bar import TABS, TabBar
+from tui.widgets.tab_bar import TABS, TabBar, TabId
 
-PAGES: dict[str, Callable[..., Page]] = {
+PAGES: dict[TabId, Callable[..., Page]] = {
     "table": TablePage,
     "compare": ComparePage,
     "what-if": WhatIfPage,
@@ -67,7 +67,7 @@ class PagedScreen(Screen[None]):
     solver: Solver
     glyphs: Glyphs
     studies: Studies
-    tab = "plan"
+    tab: TabId = "plan"
 
     # What the main screen brings
 
@@ -91,7 +91,7 @@ class PagedScreen(Screen[None]):
         found = self.query(f"#page-{self.tab}").results(Page)
         return next(iter(found), None)
 
-    async def action_tab(self, tab: str) -> None:
+    async def action_tab(self, tab: TabId) -> None:
         """Open a page."""
         if tab == self.tab:
             return
@@ -166,13 +166,13 @@ class PagedScreen(Screen[None]):
                 for p in self.view.pins
             )
             self.set_view(pins=tuple(pins))
-            self._mourn(message)
+            self._drop_unplannable_pin(message)
             return
         findings = self.studies.news(message, self.view.findings)
         if findings is not self.view.findings:
             self.set_view(findings=findings)
 
-    def _mourn(self, message: StudyNews) -> None:
+    def _drop_unplannable_pin(self, message: StudyNews) -> None:
         """Drop a restored pin that can no longer be planned, say why, and go on with the others."""
         lost = next((pin for pin in self.view.pins if pin.plan is None), None)
         if message.line and lost is not None:

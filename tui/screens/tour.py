@@ -12,6 +12,7 @@ from textual import events
 if TYPE_CHECKING:
     from tui.screens.file_actions import FileActions
     from tui.state import View
+    from tui.widgets.tab_bar import TabId
 
 SCENARIO = "prefill-heavy"  # what the tour is about, unless another is named
 PAUSE_S = 3.5  # to read a caption and look
@@ -26,7 +27,7 @@ class Step:
     name: str
     caption: str
     keys: tuple[str, ...] = ()
-    page: str = ""  # the page to open first
+    page: TabId | None = None  # the page to open first
     row: str = ""  # the form's row to go to then
 
 

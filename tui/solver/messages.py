@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from textual.message import Message
 
 if TYPE_CHECKING:
     from planner.planning.result import Frontier, Plan
+
+
+StudyName: TypeAlias = Literal["tornado", "curve", "miss", "pins"]
 
 
 class SolverMessage(Message):
@@ -68,7 +71,7 @@ class StudyNews(SolverMessage):
     """What a study (see `Solver.study`) has found so far; the last has `done`."""
 
     def __init__(
-        self, generation: int, name: str, found: tuple[Any, ...], *, done: bool, line: str = ""
+        self, generation: int, name: StudyName, found: tuple[Any, ...], *, done: bool, line: str = ""
     ) -> None:
         super().__init__(generation)
         self.name = name

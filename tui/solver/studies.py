@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.scenario import Scenario
-from tui.solver.messages import StudyNews
+from tui.solver.messages import StudyName, StudyNews
 from tui.solver.worker import Solver
 from tui.state import Findings, Pin, View
 
@@ -37,7 +37,7 @@ class Studies:
     def __init__(self, solver: Solver, names: Callable[[str], Sequence[str]]) -> None:
         self._solver = solver
         self._names = names
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[StudyName, Asked] = {}
         self._kept: OrderedDict[tuple[Scenario, str], tuple[tuple[Any, ...], int]] = OrderedDict()
 
     def forget(self) -> None:
@@ -88,11 +88,11 @@ class Studies:
         self._start("curve", Asked(plan=plan, key=key), _curve(plan, key))
         return findings
 
-    def _running(self, name: str, plan: Plan, key: str = "") -> bool:
+    def _running(self, name: StudyName, plan: Plan, key: str = "") -> bool:
         asked = self._asked.get(name)
         return asked is not None and asked.plan is plan and asked.key == key
 
-    def _start(self, name: str, asked: Asked, study: Callable[..., Iterator[Any]]) -> None:
+    def _start(self, name: StudyName, asked: Asked, study: Callable[..., Iterator[Any]]) -> None:
         if not self._running(name, asked.plan, asked.key):
             self._asked[name] = asked
             self._solver.study(name, study)

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.inputs.scenario import Scenario
-from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
+from tui.solver.messages import (
+    FrontierReady,
+    SolveDone,
+    SolveFailed,
+    SolverMessage,
+    SolveStarted,
+    StudyName,
+    StudyNews,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +130,7 @@ class Solver:
         self._results: OrderedDict[Scenario, Plan] = OrderedDict()
         self._wake = threading.Condition()
         self._waiting: tuple[int, Scenario] | None = None
-        self._studies: deque[tuple[int, str, StudyFn]] = deque()
+        self._studies: deque[tuple[int, StudyName, StudyFn]] = deque()
         self._generation = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ratematch-solver", daemon=True)
@@ -164,7 +172,7 @@ class Solver:
             self._post(SolveDone(generation, plan, cached=True))
         return generation
 
-    def study(self, name: str, study: StudyFn) -> None:
+    def study(self, name: StudyName, study: StudyFn) -> None:
         """Run a study when nothing is waiting: `study(plan)` may ask for any number of plans.
 
         What it has found is told after every finding (`StudyNews`). Studies run in the order asked; one
@@ -202,7 +210,7 @@ class Solver:
             try:
                 self._warm_up()
             except Exception as error:  # the same import will fail again where it is needed
-                self._tell(SolveFailed(self._generation, one_line(error)))
+                self._send(SolveFailed(self._generation, one_line(error)))
         while True:
             with self._wake:
                 while self._waiting is None and not self._studies and not self._closed:
@@ -216,7 +224,7 @@ class Solver:
             elif study is not None:
                 self._study(*study)
 
-    def _study(self, generation: int, name: str, study: StudyFn) -> None:
+    def _study(self, generation: int, name: StudyName, study: StudyFn) -> None:
         def overtaken() -> bool:
             return self._generation != generation
 
@@ -230,11 +238,11 @@ class Solver:
                 found.append(item)
                 if overtaken():
                     return
-                self._tell(StudyNews(generation, name, tuple(found), done=False))
+                self._send(StudyNews(generation, name, tuple(found), done=False))
         except Exception as error:  # stopped, or a bug: either way the answer itself stands
             line = one_line(error)
         if not overtaken():
-            self._tell(StudyNews(generation, name, tuple(found), done=True, line=line))
+            self._send(StudyNews(generation, name, tuple(found), done=True, line=line))
 
     def _solve(self, generation: int, scenario: Scenario) -> None:
         def overtaken() -> bool:
@@ -243,19 +251,19 @@ class Solver:
         def on_frontier(disaggregated: Frontier, colocated: Frontier) -> None:
             if not overtaken():
                 self._drawn.clear()
-                self._tell(FrontierReady(generation, disaggregated, colocated, scenario.fleet.gpus))
+                self._send(FrontierReady(generation, disaggregated, colocated, scenario.fleet.gpus))
                 if self._courtesy_s and not overtaken():
                     self._drawn.wait(self._courtesy_s)
 
-        self._tell(SolveStarted(generation))
+        self._send(SolveStarted(generation))
         try:
             plan = self._plan_fn(scenario, should_stop=overtaken, on_frontier=on_frontier)
         except InputError as error:
             if not overtaken():
-                self._tell(SolveFailed(generation, str(error), field=error.field))
+                self._send(SolveFailed(generation, str(error), field=error.field))
         except Exception as error:  # a bug in the planner must not take the screen with it
             if not overtaken():
-                self._tell(SolveFailed(generation, one_line(error)))
+                self._send(SolveFailed(generation, one_line(error)))
         else:
             with self._wake:
                 self._results[scenario] = plan
@@ -263,9 +271,9 @@ class Solver:
                 while len(self._results) > self._remembered:
                     self._results.popitem(last=False)
             if not overtaken():
-                self._tell(SolveDone(generation, plan))
+                self._send(SolveDone(generation, plan))
 
-    def _tell(self, message: SolverMessage) -> None:
+    def _send(self, message: SolverMessage) -> None:
         try:
             self._post(message)
         except RuntimeError:  # the event loop is gone: the application is closing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
 from textual import events
@@ -14,13 +15,15 @@ from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
 
+TabId: TypeAlias = Literal["plan", "table", "compare", "what-if", "breakdown"]
+
 
 @dataclass(frozen=True, slots=True)
 class Tab:
     """A page: its key, its name for the program and for the user."""
 
     key: str
-    id: str
+    id: TabId
     title: str
 
 
@@ -36,13 +39,13 @@ TABS = (
 class TabBar(Widget):
     """The pages, the open one emphasised; behind Compare, how many plans are pinned."""
 
-    active: reactive[str] = reactive("plan")
+    active: reactive[TabId] = reactive[TabId]("plan")
     pins: reactive[int] = reactive(0)
 
     class Picked(Message):
         """The user wants a page."""
 
-        def __init__(self, tab: str) -> None:
+        def __init__(self, tab: TabId) -> None:
             super().__init__()
             self.tab = tab
 
