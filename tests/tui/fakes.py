@@ -367,6 +367,18 @@ def text(widget: Any) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def screen_text(app: RatematchApp) -> str:
+    """All that is on the screen, as lines."""
+    return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips())
+
+
+def colours(app: RatematchApp) -> set[str]:
+    """The colours on the screen, as #rrggbb."""
+    styles = (part.style for strip in app.screen._compositor.render_strips() for part in strip if part.style)
+    used = {colour for style in styles for colour in (style.color, style.bgcolor) if colour is not None}
+    return {colour.triplet.hex for colour in used if colour.triplet is not None}
+
+
 def hold_until(condition: Callable[[], object]) -> None:
     """Hold up the solver's thread until something holds, but not for ever."""
     end = time.monotonic() + CEILING_S
