@@ -13,6 +13,13 @@ BF16_BYTES = 2.0
 # of an element of DSA's index keys, held and read alike: fp8 and one float32 scale per 128 of them, as
 # vLLM, SGLang and TensorRT-LLM lay them out (a key of 128 elements takes 132 bytes)
 INDEX_BYTES = 1.0 + 4.0 / 128.0
+# of an element of recurrent state as memory must hold it and a transfer move it: float32, as the published
+# configs ask (mamba_ssm_dtype, mamba_ssm_cache_dtype)
+STATE_BYTES = 4.0
+# and as the kernels' traffic is counted, the least that any engine moves: bf16. At 4 bytes the measured
+# steps of TensorRT-LLM would read H100 and H200 at 1.13 and 1.08 times their bandwidth; those of vLLM and
+# SGLang stand at 0.36 to 0.5 of it here, float32 at twice that
+LEAST_STATE_BYTES = 2.0
 # bytes of a cached element; NVFP4 has one fp8 scale per 16 values
 KV_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
 # the tensor-core rate at which attention multiplies; four bits are widened to eight on the way

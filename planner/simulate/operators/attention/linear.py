@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.arrays import Real
 from planner.inputs.model import Attention
-from planner.inputs.precision import BF16_BYTES, Precision
+from planner.inputs.precision import BF16_BYTES, LEAST_STATE_BYTES, STATE_BYTES, Precision
 from planner.simulate.operators.attention.layer import ATTENTION, Layer, Parts
 from planner.simulate.operators.constants import bounded, seconds, serial, share
 from planner.simulate.operators.gemm import Linear, peak_flops
@@ -23,9 +23,6 @@ from planner.simulate.setup import Setup
 CONV, SCAN = "linear_conv", "linear_scan"
 CONV_STEP, STEP = "linear_conv_step", "linear_step"
 FORMAT = "bf16"
-# the least an engine keeps: TensorRT-LLM holds states in bf16, others in float32 at half the share
-STATE_BYTES = 2.0
-KEPT_STATE_BYTES = 4.0  # recurrent state is kept in float32 (mamba_ssm_dtype of the published configs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +111,7 @@ class DeltaNet(Layer):
 
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
         """The state of the shard's heads, of one size at any length."""
-        return KEPT_STATE_BYTES * self.state_elements / tp
+        return STATE_BYTES * self.state_elements / tp
 
     def shard(self, tp: Real) -> StateHeads:
         """One GPU's heads."""
@@ -151,7 +148,7 @@ def conv_step(machine: Machine, heads: StateHeads, batch: Real, width: Real) -> 
 
 def step(machine: Machine, heads: StateHeads, batch: Real) -> Cost:
     """The recurrence of one token: ``batch v_heads k_dim v_dim`` elements of state, read and written."""
-    return _stream(machine, STEP, batch * (2.0 * STATE_BYTES * heads.state))
+    return _stream(machine, STEP, batch * (2.0 * LEAST_STATE_BYTES * heads.state))
 
 
 def scan(machine: Machine, heads: StateHeads, sequences: Real, new: Real) -> Cost:
@@ -164,7 +161,7 @@ def scan(machine: Machine, heads: StateHeads, sequences: Real, new: Real) -> Cos
     tokens = sequences * new
     light_compute = tokens * (heads.state * (4.0 / peak_flops(machine, FORMAT)))
     vectors = 2.0 * BF16_BYTES * (heads.key * heads.key_dim + heads.value * heads.value_dim)
-    light_memory = (tokens * vectors + sequences * (2.0 * STATE_BYTES * heads.state)) * (
+    light_memory = (tokens * vectors + sequences * (2.0 * LEAST_STATE_BYTES * heads.state)) * (
         1.0 / machine.gpu.hbm_bytes_per_s
     )
     work = np.maximum(light_compute / c.compute, light_memory)
