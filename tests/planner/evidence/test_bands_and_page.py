@@ -215,3 +215,15 @@ def test_the_page_names_groups_left_out_figures_and_how_to_reproduce() -> None:
     ):
         assert f"## {heading}" in page
     assert "deepseek-r1" in page and "nan" not in page
+
+
+def test_what_was_left_out_becomes_errors_and_bands() -> None:
+    rows = runs.read(RUNS)
+    colocated = np.array([row.colocated for row in rows])
+    off = np.where(colocated, 1.25, 0.8)
+    table = left_out.summarise(rows, PRESETS, {split.name: (off, off) for split in left_out.SPLITS})
+    assert table["rows"] == len(rows)
+    assert table["left_out"]["pair"]["tpot_mape"] == pytest.approx(np.abs(off - 1).mean(), rel=1e-2)
+    assert set(table["left_out"]["engine"]["groups"]) == {row.engine for row in rows}
+    assert table["bands"]["colocated"]["both"]["tpot"] == [1.25, 1.25]
+    assert table["bands"]["colocated"]["one"]["rows"] == 2 * colocated.sum()
