@@ -100,7 +100,16 @@ WALKS = {
 }
 
 
-@pytest.mark.parametrize("size", [(80, 24), (80, 36), (120, 36), (160, 45)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize(
+    "size",
+    [
+        (80, 24),
+        pytest.param((80, 36), marks=pytest.mark.slow),
+        pytest.param((120, 36), marks=pytest.mark.slow),
+        (160, 45),
+    ],
+    ids=lambda s: f"{s[0]}x{s[1]}",
+)
 @pytest.mark.parametrize("walk", WALKS)
 async def test_in_ascii_every_cell_is_ascii(walk: str, size: tuple[int, int]) -> None:
     async with fakes.app(ascii=True).run_test(size=size) as pilot:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fakes
+import pytest
 
 from tui.screens import tour
 from tui.screens.tour import STEPS, Tour
 from tui.widgets import themes
 
 
+@pytest.mark.slow
 async def test_the_tour_shows_every_step_and_leaves() -> None:
     app = fakes.app()
     seen: list[tuple[str, float, bool, str]] = []

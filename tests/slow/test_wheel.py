@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
 import json
