@@ -154,12 +154,12 @@ def all_gather(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
 
 
 def reduce_scatter(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
-    """Sum a tensor of `bytes_` over a group and leave each GPU its part. See `nccl`."""
+    """Sum a tensor of `bytes_` in all over a group and leave each GPU its part. See `nccl`."""
     return nccl(machine, "reduce_scatter", bytes_, gpus)
 
 
 def all_to_all(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
-    """Send each GPU of a group its own part of `bytes_`. See `nccl`."""
+    """Send each GPU of a group its own part of the `bytes_` that every GPU holds. See `nccl`."""
     return nccl(machine, "all_to_all", bytes_, gpus)
 
 
@@ -334,7 +334,7 @@ def _crowded(fabric: Fabric, gpus: Real, crowd: float) -> Real:
 
 
 def _ranks(gpus: Real) -> Real:
-    """(n - 1)^(3/4): measured latencies grow a little slower than the number of GPUs."""
+    """What `gpu_s` is multiplied by: (n - 1)^(3/4), as measured latencies grow slower than the GPUs."""
     root = np.sqrt(np.asarray(gpus) - 1.0)
     return root * np.sqrt(root)
 
@@ -346,6 +346,6 @@ def _outside(fabric: Fabric, gpus: Real) -> Real:
 
 
 def _hops(fabric: Fabric, gpus: Real) -> Real:
-    """Latency of the network: a hop for every doubling of the number of domains, one at least."""
+    """Seconds of network latency: a hop for every doubling of the domains, one at least; 0 within one."""
     domains = np.maximum(np.asarray(gpus) / fabric.scale_up_gpus, 1.0)
     return HOP_S * np.maximum(np.log2(domains), 1.0) * (domains > 1.0)
