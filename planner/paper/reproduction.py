@@ -67,8 +67,10 @@ def run(
             on_sweep(points)
 
     every = {setting.name: Sweeps(found, count, setting=setting) for setting in SETTINGS}
-    own, served = every[STUDY.name], every[SERVED.name]
-    drawn = [_both(make, own, served) for name, make in published.FIGURES.items() if figure in (None, name)]
+    in_study, served = every[STUDY.name], every[SERVED.name]
+    drawn = [
+        _both(make, in_study, served) for name, make in published.FIGURES.items() if figure in (None, name)
+    ]
     drawn += [make(served) for name, make in added.FIGURES.items() if figure in (None, name)]
     asked = (c for c in claim.load() if figure in (None, c.figure))
     judged = tuple(judge(c, CHECKS[c.id], tuple(every.values())) for c in asked)
@@ -82,9 +84,9 @@ def run(
     )
 
 
-def _both(make: Callable[[Sweeps], Figure], own: Sweeps, served: Sweeps) -> Figure:
+def _both(make: Callable[[Sweeps], Figure], in_study: Sweeps, served: Sweeps) -> Figure:
     """A figure of the study in its own setting, and its panels again as served today."""
-    figure, today = make(own), make(served)
+    figure, today = make(in_study), make(served)
     first = (replace(panel, setting=STUDY.title) for panel in figure.panels)
     again = (
         replace(panel, title=f"{panel.title}, {SERVED.title}", setting=SERVED.title)

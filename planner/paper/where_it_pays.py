@@ -83,10 +83,10 @@ def row(sweeps: Sweeps, of: Scenario) -> Row | None:
 
 
 def _gain_band(sweeps: Sweeps, of: Scenario, gain: float) -> Range:
-    apart, joint = sweeps.band(of, "disaggregated"), sweeps.band(of, "colocated")
-    if apart is None or joint is None:
+    split, colocated = sweeps.band(of, "disaggregated"), sweeps.band(of, "colocated")
+    if split is None or colocated is None:
         return float("nan"), float("nan")
-    return compare(gain, apart.throughput, joint.throughput)
+    return compare(gain, split.throughput, colocated.throughput)
 
 
 def where_it_pays(sweeps: Sweeps) -> tuple[Row, ...]:

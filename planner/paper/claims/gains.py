@@ -81,9 +81,9 @@ def _on_one_axis(sweeps: Sweeps) -> list[FloatArray]:
 
 
 def _three(sweeps: Sweeps) -> tuple[Part, ...]:
-    own = [readings.gains(sweeps, sized(m)) for m in LLAMAS]
+    each = [readings.gains(sweeps, sized(m)) for m in LLAMAS]
     shared = _on_one_axis(sweeps)
-    large, middle, small = (readings.mean(g, MEDIUM) for g in own)
+    large, middle, small = (readings.mean(g, MEDIUM) for g in each)
 
     def line(found: list[FloatArray], of: tuple[float, float]) -> str:
         return ", ".join(_times(readings.mean(g, of)) for g in found)
@@ -95,7 +95,7 @@ def _three(sweeps: Sweeps) -> tuple[Part, ...]:
             large > middle > small,
         ),
         part("8B near one", _times(small), small <= 1.15),
-        fact("405B, 70B, 8B at loose latency", line(own, LOOSE)),
+        fact("405B, 70B, 8B at loose latency", line(each, LOOSE)),
         fact("405B, 70B, 8B in the middle of an axis that they share, as in figure 9", line(shared, MEDIUM)),
     )
 
@@ -157,14 +157,14 @@ def _twelve(sweeps: Sweeps) -> tuple[Part, ...]:
     for model in (R1, LLAMA_70B):
         split, colocated = sweeps.split(heavy(model)), sweeps.colocated(heavy(model))
         user = STEPS[readings.part_of_axis(MEDIUM)] * readings.axis_end(split, colocated)
-        apart = split.column(split.points.sharding.tp, user)
-        joint = colocated.column(colocated.points.sharding.tp, user)
-        ratio = readings.mean(apart / joint)
+        split_tp = split.column(split.points.sharding.tp, user)
+        colocated_tp = colocated.column(colocated.points.sharding.tp, user)
+        ratio = readings.mean(split_tp / colocated_tp)
         parts.append(
             part(
                 f"{model} decode TP over co-located TP",
-                f"{_times(ratio)} (means {np.exp(np.mean(np.log(apart))):.1f} and "
-                f"{np.exp(np.mean(np.log(joint))):.1f})",
+                f"{_times(ratio)} (means {np.exp(np.mean(np.log(split_tp))):.1f} and "
+                f"{np.exp(np.mean(np.log(colocated_tp))):.1f})",
                 ratio > 1,
             )
         )

@@ -71,11 +71,13 @@ def _thirteen(sweeps: Sweeps) -> tuple[Part, ...]:
 def _fourteen(sweeps: Sweeps) -> tuple[Part, ...]:
     curve = sweeps.split(HEAVY)
     assert curve.prefill is not None
-    first = float(curve.prefill.requests_per_s[0] / curve.prefill.gpus[0])
-    own = curve.points.requests_per_s / curve.points.gpus
+    prefill_rate = float(curve.prefill.requests_per_s[0] / curve.prefill.gpus[0])
+    decode_rate = curve.points.requests_per_s / curve.points.gpus
     closed, user = 0.0, STEPS[PLOTTED] * curve.axis_end
     for held in (0.5, 3.5):
-        straight = rate_match.throughput_at_ratio(held, first, own, HEAVY.traffic.osl) / curve.per_gpu
+        straight = (
+            rate_match.throughput_at_ratio(held, prefill_rate, decode_rate, HEAVY.traffic.osl) / curve.per_gpu
+        )
         closed = max(closed, float(np.max(np.abs(straight / rate_match.fixed_ratio(held, curve.ratio) - 1))))
     best = curve.at(user)
     half, most = (readings.fixed_ratio(sweeps, HEAVY, r, user) for r in (0.5, 3.5))

@@ -16,7 +16,7 @@ from planner.paper.sweeps import Curve, Sweeps
 from planner.planning.bands import Band
 from planner.planning.frontiers import thin
 
-SPLIT, TOGETHER, PIGGYBACKED, MATCHED = "disaggregated", "co-located", "piggybacked", "matched"
+SPLIT, COLOCATED, PIGGYBACKED, MATCHED = "disaggregated", "co-located", "piggybacked", "matched"
 
 
 def traffic(scenario: Scenario) -> str:
@@ -64,13 +64,13 @@ def frontiers(
     sweeps: Sweeps, scenario: Scenario, title: str, *, piggybacked: bool = True, cloud: bool = False
 ) -> Panel:
     """Split and co-located, with the piggybacked curve alone and the instances behind the split if asked."""
-    apart, joint = bands(sweeps, scenario)
+    of_split, of_colocated = bands(sweeps, scenario)
     series = [
-        frontier_series(SPLIT, sweeps.split(scenario), apart),
-        frontier_series(TOGETHER, sweeps.colocated(scenario), joint),
+        frontier_series(SPLIT, sweeps.split(scenario), of_split),
+        frontier_series(COLOCATED, sweeps.colocated(scenario), of_colocated),
     ]
     if piggybacked:
-        series.append(frontier_series(PIGGYBACKED, sweeps.colocated(scenario, "steady"), joint))
+        series.append(frontier_series(PIGGYBACKED, sweeps.colocated(scenario, "steady"), of_colocated))
     if cloud and len(series[0].x):
         series.insert(0, _cloud(sweeps, scenario))
     return frontier_panel(title, series)

@@ -11,7 +11,7 @@ from planner.paper import readings
 from planner.paper.claims.ratios import GB
 from planner.paper.figures.drawing import RATIO, USER, Figure, Panel, Series
 from planner.paper.figures.panels import (
-    TOGETHER,
+    COLOCATED,
     axis,
     bands,
     frontier_panel,
@@ -180,16 +180,19 @@ def nine(sweeps: Sweeps) -> Figure:
 def ten(sweeps: Sweeps) -> Figure:
     """Fixed ratios."""
     over = axis(sweeps, HEAVY)
-    apart, joint = bands(sweeps, HEAVY)
+    of_split, of_colocated = bands(sweeps, HEAVY)
     fixed = (
-        Series(name=f"fixed {r:g}", x=over.user, y=held(sweeps, HEAVY, r)).banded(apart) for r in (3.5, 0.5)
+        Series(name=f"fixed {r:g}", x=over.user, y=held(sweeps, HEAVY, r)).banded(of_split)
+        for r in (3.5, 0.5)
     )
-    together = Series(name=TOGETHER, x=over.user, y=sweeps.colocated(HEAVY).at(over.user)).banded(joint)
+    colocated = Series(name=COLOCATED, x=over.user, y=sweeps.colocated(HEAVY).at(over.user)).banded(
+        of_colocated
+    )
     return Figure(
         id="10",
         title="A fixed ratio against rate matching: DeepSeek-R1, 16k/2k",
         notes=(),
-        panels=(over.panel("DeepSeek-R1 16k/2k", (matched(sweeps, HEAVY), *fixed, together)),),
+        panels=(over.panel("DeepSeek-R1 16k/2k", (matched(sweeps, HEAVY), *fixed, colocated)),),
     )
 
 
@@ -274,7 +277,7 @@ def thirteen(sweeps: Sweeps) -> Figure:
 def fourteen(sweeps: Sweeps) -> Figure:
     """Medians as a proxy."""
     _, dynamic, static = readings.varying_traffic(sweeps)
-    apart, _ = bands(sweeps, MEDIANS)
+    of_split, _ = bands(sweeps, MEDIANS)
     return Figure(
         id="14",
         title="Constant traffic at the medians against the varying traffic: Llama-70B",
@@ -282,7 +285,7 @@ def fourteen(sweeps: Sweeps) -> Figure:
         panels=(
             frontier_panel(
                 f"Llama-3.1-70B {traffic(MEDIANS)}",
-                (frontier_series("varying", dynamic, apart), frontier_series("medians", static, apart)),
+                (frontier_series("varying", dynamic, of_split), frontier_series("medians", static, of_split)),
             ),
         ),
     )
