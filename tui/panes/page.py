@@ -11,6 +11,12 @@ from tui.state import View
 class Page(Container):
     """What every page can do."""
 
+    composed = False  # whether its parts are there to be shown something
+
+    def on_mount(self) -> None:
+        """Its parts are there."""
+        self.composed = True
+
     def show(self, view: View) -> None:
         """Draw a view."""
         raise NotImplementedError

@@ -87,9 +87,12 @@ class PagedScreen(Screen[None]):
 
     @property
     def page(self) -> Page | None:
-        """The open page; None for the plan, which is no page of its own."""
-        found = self.query(f"#page-{self.tab}").results(Page)
-        return next(iter(found), None)
+        """The open page, once it can be shown something; None for the plan, which is no page of its own."""
+        found = self._made(self.tab)
+        return found if found is not None and found.composed else None
+
+    def _made(self, tab: TabId) -> Page | None:
+        return next(iter(self.query(f"#page-{tab}").results(Page)), None)
 
     async def action_tab(self, tab: TabId) -> None:
         """Open a page."""
@@ -100,13 +103,15 @@ class PagedScreen(Screen[None]):
         self.tab = tab
         self.add_class(f"-on-{tab}")
         self.query_one(TabBar).active = tab
-        if tab in PAGES and self.page is None:
+        if tab in PAGES and self._made(tab) is None:
+            # news of the solver come in meanwhile, and the user may open another page
             await self.query_one("#work").mount(PAGES[tab](glyphs=self.glyphs, id=f"page-{tab}"))
-        self.query_one("#answer").display = tab == "plan"
+        self.query_one("#answer").display = self.tab == "plan"
         for page in self.query(Page):
-            page.display = page is self.page
-        self.show_page()
-        self._focus_page()
+            page.display = page is self._made(self.tab)
+        if tab == self.tab:
+            self.show_page()
+            self._focus_page()
 
     async def action_next_tab(self, by: int) -> None:
         """The page beside this one."""

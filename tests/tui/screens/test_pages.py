@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
 from typing import Any
@@ -19,6 +20,7 @@ from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.compare import Cell as CompareCell
 from tui.panes.compare import CompareTable, against, columns
+from tui.panes.page import Page
 from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid, plan_rows
 from tui.panes.what_if import Tornado, lines, percent, without_effect
@@ -664,3 +666,49 @@ async def test_pages_in_ascii_are_ascii() -> None:
 def test_rows_of_a_table_without_frontiers() -> None:
     assert plan_rows(View(scenario=fakes.SCENARIO, base=fakes.SCENARIO), UNICODE) == []
     assert Row(cells=("a",), values=("a",), item=1).mark == " "
+
+
+# What arrives while a page is made
+
+
+@pytest.mark.parametrize("tab", ["table", "compare", "what-if", "breakdown"])
+async def test_news_while_a_page_is_made_do_not_end_the_application(pages: Pages, tab: str) -> None:
+    """A page takes news once it is composed: the tab was set before, and the parts were not there."""
+    news = 0
+
+    async def arrive() -> None:
+        nonlocal news
+        while pages.main.page is None:
+            pages.main.set_view(problem=f"news {news}")
+            news += 1
+            await asyncio.sleep(0)
+
+    arriving = asyncio.ensure_future(arrive())
+    await pages.main.action_tab(tab)
+    await asyncio.wait_for(arriving, 120)
+    assert news > 0 and pages.main.page is not None
+
+
+async def test_pages_turned_faster_than_they_are_made(pages: Pages) -> None:
+    """Each is made once, and the last one asked for is the one that is shown."""
+    turned = [tab.id for tab in TABS[1:]] * 2 + ["table"]
+    await asyncio.gather(*(pages.main.action_tab(tab) for tab in turned))
+    await fakes.until(pages.pilot, lambda: pages.main.page is not None)
+    shown = [page.id for page in pages.main.query(Page) if page.display]
+    assert shown == ["page-table"] and pages.main.page.id == "page-table"
+
+
+async def test_told_to_go_while_it_is_made_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal or a socket that closes during the first mount: its parts never come."""
+    from tui.screens.main import MainScreen
+
+    compose = MainScreen.compose
+
+    def interrupted(self: MainScreen) -> ComposeResult:
+        self.app.exit(return_code=0)
+        yield from compose(self)
+
+    monkeypatch.setattr(MainScreen, "compose", interrupted)
+    made = fakes.app()
+    await made.run_async(headless=True)
+    assert made._exception is None and made.return_code == 0
