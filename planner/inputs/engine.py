@@ -16,6 +16,7 @@ class EngineProfile:
 
     name: str
     label: str
+    version: str = ""  # the newest whose runs the constants are fitted to; "" where that is not known
     kernels: str = ""  # whose kernel measurements apply; "" means its own name
     versions: tuple[str, ...] = ()  # beginnings of the versions an older build's profile stands for
     # host

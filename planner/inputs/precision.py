@@ -89,6 +89,8 @@ def resolve(weights: Weights, kv: Cache, model: ModelSpec, gpu: Gpu) -> Precisio
         kv = "fp8" if "fp8" in rates else "bf16"
     if kv == "fp4" and "fp4" not in rates:
         raise InputError("kv", "fp4", "this GPU has no FP4 units; auto, bf16 or fp8")
+    gemm: WeightFormat
+    moe: WeightFormat
     if weights == "bf16":
         gemm = moe = "bf16"
     elif weights == "fp8":

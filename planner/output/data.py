@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
+from planner.output.words import deployment
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     that does not exist ("disaggregated", "colocated", "mix") and "infeasible" where a plan was found.
     """
     infeasible = plan.infeasible and {
-        "reasons": [{"limit": r[0], "points": r[1], "text": r[2]} for r in plan.infeasible.reasons],
+        "reasons": [{"limit": r.limit, "points": r.points, "text": r.text} for r in plan.infeasible.reasons],
         "relax": [{"field": r.field, "value": r.value, "text": r.text} for r in plan.infeasible.relax],
     }
+    serving = deployment(plan)
     document = {
         "status": plan.status,
         "choice": plan.choice or None,
@@ -54,6 +56,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "seconds": dict(plan.seconds),
         "infeasible": infeasible,
         "notes": list(plan.notes),
+        "precision": plan.precision
+        and {"weights": plan.precision.weights, "experts": plan.precision.experts, "kv": plan.precision.kv},
+        "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},
+        "pools": [_deployed(pool) for pool in (serving.pools if serving else ())],
         "bands": {
             "share": SHARE,
             **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
@@ -136,14 +142,7 @@ def _pool(pool: PoolPlan) -> dict[str, Any]:
     layout, memory = pool.layout, pool.memory
     return {
         "phase": pool.phase,
-        "layout": {
-            "tp": layout.tp,
-            "pp": layout.pp,
-            "ep": layout.ep,
-            "attention_dp": layout.attention_dp,
-            "moe_tp": layout.moe_tp,
-            "label": layout.label,
-        },
+        "layout": _layout(pool),
         "mode": pool.mode or None,
         "chunk_tokens": pool.chunk_tokens,
         "batch": pool.batch,
@@ -163,6 +162,33 @@ def _pool(pool: PoolPlan) -> dict[str, Any]:
             "used_share": memory.used_share,
         },
         "breakdown": [{"name": o.name, "seconds": o.seconds, "light_s": o.light_s} for o in pool.breakdown],
+    }
+
+
+def _deployed(pool: PoolPlan) -> dict[str, Any]:
+    """What a deployment of a pool is set to."""
+    return {
+        "phase": pool.phase,
+        "system": pool.system,
+        "layout": _layout(pool),
+        "instances": pool.instances,
+        "gpus": pool.gpus,
+        "max_batch": pool.max_batch,
+        "max_batched_tokens": pool.max_batched_tokens,
+        "memory_fraction": pool.memory_fraction,
+        "link_bytes_per_s": pool.link_bytes_per_s,
+    }
+
+
+def _layout(pool: PoolPlan) -> dict[str, Any]:
+    layout = pool.layout
+    return {
+        "tp": layout.tp,
+        "pp": layout.pp,
+        "ep": layout.ep,
+        "attention_dp": layout.attention_dp,
+        "moe_tp": layout.moe_tp,
+        "label": layout.label,
     }
 
 

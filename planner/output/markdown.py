@@ -20,7 +20,7 @@ def to_markdown(plan: Plan) -> str:
     out = [f"**{answer_sentence(plan)}**", "", scenario_line(plan.scenario)]
     deployed = deployment(plan)
     if deployed is None and plan.infeasible is not None:
-        reasons = [(named(limit), f"{points:,}", text) for limit, points, text in plan.infeasible.reasons]
+        reasons = [(named(r.limit), f"{r.points:,}", r.text) for r in plan.infeasible.reasons]
         out += ["", *markdown([("limit", "design points it stops first", "why"), *reasons], "lrl")]
         out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
     if deployed is not None:

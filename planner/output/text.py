@@ -124,11 +124,14 @@ def _frontier(plan: Plan) -> list[str]:
 def _why_not(plan: Plan, width: int) -> list[str]:
     if plan.infeasible is None:
         return []
-    indent = " " * (max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0) + 2)
+    indent = " " * (max((len(r.limit) for r in plan.infeasible.reasons), default=0) + 2)
     lines: list[str] = []
-    for limit, _, text in plan.infeasible.reasons:
-        sentence = textwrap.wrap(text, max(width - len(indent) - 2, 20)) or ["-"]
-        lines += [f"{named(limit):<{len(indent)}}{sentence[0]}", *(indent + rest for rest in sentence[1:])]
+    for reason in plan.infeasible.reasons:
+        sentence = textwrap.wrap(reason.text, max(width - len(indent) - 2, 20)) or ["-"]
+        lines += [
+            f"{named(reason.limit):<{len(indent)}}{sentence[0]}",
+            *(indent + rest for rest in sentence[1:]),
+        ]
     relax = [r.text for r in plan.infeasible.relax]
     return [
         _section("Design points by the first limit that stops them", lines),

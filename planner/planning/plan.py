@@ -9,8 +9,8 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.planning import bands, frontiers, solve, sweep, why_not
-from planner.planning.resolve import prepare
-from planner.planning.result import Frontier, Plan
+from planner.planning.resolve import Question, prepare
+from planner.planning.result import EngineBuild, Formats, Frontier, Plan
 from planner.simulate.points import Stopped
 
 __all__ = ["Stopped", "plan"]
@@ -79,5 +79,19 @@ def plan(
         bands=bands.bands(question, catalog.accuracy()),
         kernels=swept.kernels,
         link_bytes_per_s=question.pools["prefill"].link_bytes_per_s,
+        precision=_formats(question),
+        engine=_engine(question),
         alternatives=frontiers.alternatives(question, swept, candidates),
     )
+
+
+def _formats(question: Question) -> Formats:
+    setup = question.pools["decode"].setup
+    formats = setup.precision
+    experts = formats.moe.name if setup.model.is_moe else None
+    return Formats(weights=formats.gemm.name, experts=experts, kv=formats.kv)
+
+
+def _engine(question: Question) -> EngineBuild:
+    engine = question.pools["decode"].setup.machine.engine
+    return EngineBuild(name=engine.name, label=engine.label, version=engine.version)

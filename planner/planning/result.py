@@ -12,7 +12,7 @@ from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
 from planner.simulate.space import LayoutChoice as LayoutChoice
-from planner.words import Batching, Choice, Phase, Status
+from planner.words import Batching, CacheFormat, Choice, Phase, Status, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,12 @@ class PoolPlan:
     utilisation: float  # share of that capacity the plan uses
     memory: MemoryUse
     breakdown: tuple[OperatorTime, ...]  # of one forward pass
+    # what a deployment sets
+    system: str = ""
+    max_batch: int = 0  # sequences in flight on an attention rank
+    max_batched_tokens: int = 0  # of one forward pass of an attention rank
+    memory_fraction: float = float("nan")  # of the GPU's memory that the engine may fill
+    link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
 
     @property
     def gpus(self) -> int:
@@ -158,10 +164,19 @@ class Relaxation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A limit that stops design points."""
+
+    limit: str  # "memory", or a key of planner.inputs.fields
+    points: int  # that it stops first
+    text: str  # a sentence with the best value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Infeasible:
     """Why nothing fits: counts by the first limit that fails, and what would help."""
 
-    reasons: tuple[tuple[str, int, str], ...]  # (limit, points it stops first, sentence with the best value)
+    reasons: tuple[Reason, ...]
     relax: tuple[Relaxation, ...]
 
 
@@ -171,6 +186,24 @@ class Mix:
 
     serving: Serving
     gain: float  # throughput over the best single-layout plan, minus one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """The formats behind "auto", by their names in `planner.inputs.precision`."""
+
+    weights: WeightFormat
+    experts: WeightFormat | None  # None for a model without
+    kv: CacheFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineBuild:
+    """The serving software that a plan is for."""
+
+    name: str
+    label: str
+    version: str  # the newest whose runs its constants are fitted to; "" where that is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +225,8 @@ class Plan:
     bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
     kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
     link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
+    precision: Formats | None = None
+    engine: EngineBuild | None = None
     # the best deployment of each layout at the limits, split and co-located, the best first
     alternatives: tuple[Frontier, Frontier] | None = None
 

@@ -70,7 +70,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
 
     `used_per_s` is the request rate that the plan sends to these instances.
     """
-    points, row, setup = pick.points, pick.row, question.pools[pick.points.phase].setup
+    points, row, at_pool = pick.points, pick.row, question.pools[pick.points.phase]
+    setup = at_pool.setup
     traffic = question.scenario.traffic
     at, exchange, layout = _layout(pick)
     per_rank = float(points.batch[row]) / layout.attention_dp
@@ -82,7 +83,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
         held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
         cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(traffic.isl))
-        tokens = per_rank * traffic.isl / chunks
+        tokens = passing = per_rank * traffic.isl / chunks
     else:
         batch = per_rank / layout.pp
         if mode == "piggyback":
@@ -92,6 +93,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk
+        passing = batch * (1 + mtp) + chunk
     weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
         phase=points.phase,
@@ -112,6 +114,11 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
         breakdown=_breakdown(ledger),
+        system=at_pool.system.name,
+        max_batch=math.ceil(per_rank),
+        max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),
+        memory_fraction=setup.machine.engine.memory_fraction,
+        link_bytes_per_s=at_pool.link_bytes_per_s,
     )
 
 

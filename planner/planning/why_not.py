@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from planner import units
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.inputs import fields
 from planner.planning import frontiers, solve
 from planner.planning.resolve import Question
-from planner.planning.result import Infeasible, Relaxation, Serving
+from planner.planning.result import Infeasible, Reason, Relaxation, Serving
 from planner.planning.sweep import Sweep, run
 from planner.words import Goal
 
@@ -45,7 +45,7 @@ def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool]
         more = _best(_unbounded(question), wide(), goal=scenario.goal)
         if more is not None and more.gpus <= fields.BY_KEY["gpus"].high:
             relax.append(_relaxation(question, "gpus", more.gpus))
-        return Infeasible(reasons=(("rate", 0, reason),), relax=tuple(relax))
+        return Infeasible(reasons=(Reason(limit="rate", points=0, text=reason),), relax=tuple(relax))
     ftl = _least_ftl(sweep, limits.ttl_s, budget)
     ttl = _least_ttl(sweep, limits.ftl_s, budget)
     if math.isfinite(ttl) and ttl > limits.ttl_s:
@@ -98,29 +98,32 @@ def _times(ratio: float) -> str:
     return f"{units.three_digits(ratio)}×" if ratio > 1 else f"1/{units.three_digits(1 / ratio)}"
 
 
-def _reasons(question: Question, sweep: Sweep) -> tuple[tuple[str, int, str], ...]:
+def _reasons(question: Question, sweep: Sweep) -> tuple[Reason, ...]:
     limits = question.scenario.limits
     refused = sweep.prefill.out_of_memory + sweep.decode.out_of_memory + sweep.colocated.out_of_memory
-    found: list[tuple[str, int, str]] = []
+    reasons: list[Reason] = []
     if refused:
         sizes = {pool.setup.machine.gpu.memory_bytes for pool in question.pools.values()}
         memory = " or ".join(units.format_memory(size) for size in sorted(sizes))
-        found.append(("memory", refused, f"{refused:,} do not fit in {memory} per GPU"))
+        text = f"{refused:,} do not fit in {memory} per GPU"
+        reasons.append(Reason(limit="memory", points=refused, text=text))
     slow = np.concatenate((sweep.split_ftl_s, sweep.colocated.ftl_s))
     late = slow > limits.ftl_s
     if late.any():
-        best = units.format_seconds(float(slow.min()))
-        limit = units.format_seconds(limits.ftl_s)
-        count = int(late.sum())
-        found.append(("ftl", count, f"{count:,} fit but miss FTL {limit} (best {best})"))
+        reasons.append(_missed("ftl", "fit but miss", late, slow, limits.ftl_s))
     rest = np.concatenate((sweep.decode.ttl_s, sweep.colocated.ttl_s[sweep.colocated.ftl_s <= limits.ftl_s]))
     sluggish = rest > limits.ttl_s
     if sluggish.any():
-        best = units.format_seconds(float(rest.min()))
-        limit = units.format_seconds(limits.ttl_s)
-        count = int(sluggish.sum())
-        found.append(("ttl", count, f"{count:,} miss TTL {limit} (best {best})"))
-    return tuple(found)
+        reasons.append(_missed("ttl", "miss", sluggish, rest, limits.ttl_s))
+    return tuple(reasons)
+
+
+def _missed(key: str, verb: str, over: BoolArray, seconds: FloatArray, limit_s: float) -> Reason:
+    """The points over a latency limit, and the best of all."""
+    field, points = fields.BY_KEY[key], int(over.sum())
+    limit, best = field.format(limit_s), field.format(float(seconds.min()))
+    text = f"{points:,} {verb} {key.upper()} {limit} (best {best})"
+    return Reason(limit=key, points=points, text=text)
 
 
 def _least(values: FloatArray | IntArray) -> float:

@@ -25,6 +25,7 @@ from planner.planning.result import (
     OperatorTime,
     Plan,
     PoolPlan,
+    Reason,
     Relaxation,
     Serving,
     SolverReport,
@@ -180,9 +181,9 @@ def plan(
             Relaxation(field="system", value="b200", text="system gb200 -> b200"),
         )
         reasons = (
-            ("memory", 40_320, "do not fit; the smallest that does needs 8 GPUs"),
-            ("ttl", 170_112, "fit but are slower; the best reaches 3.8 ms"),
-            ("gpus", 7_680, "meet both limits but need 144 GPUs"),
+            Reason(limit="memory", points=40_320, text="do not fit; the smallest that does needs 8 GPUs"),
+            Reason(limit="ttl", points=170_112, text="fit but are slower; the best reaches 3.8 ms"),
+            Reason(limit="gpus", points=7_680, text="meet both limits but need 144 GPUs"),
         )
         return Plan(
             status="infeasible",

@@ -54,16 +54,16 @@ def why_not(
     """
     if plan.infeasible is None:
         return []  # the title says that there is none
-    total = sum(points for _, points, _ in plan.infeasible.reasons)
+    total = sum(reason.points for reason in plan.infeasible.reasons)
     lines = []
-    size = max((len(limit) for limit, _, _ in plan.infeasible.reasons), default=0)
+    size = max((len(reason.limit) for reason in plan.infeasible.reasons), default=0)
     room = 8 if width < 70 else 16
-    for limit, points, sentence in plan.infeasible.reasons:
-        filled = bar(points / total, room, g) if total else ""
-        share = f"{100 * points / total:>3.0f}%" if total else ""
-        head = f"{g.bad} {named(limit):<{size}} "
+    for reason in plan.infeasible.reasons:
+        filled = bar(reason.points / total, room, g) if total else ""
+        share = f"{100 * reason.points / total:>3.0f}%" if total else ""
+        head = f"{g.bad} {named(reason.limit):<{size}} "
         gap = " " * (room - len(filled)) if total else ""
-        first, *rest = wrap(g.plain(sentence), max(width - len(head) - room - 6, 16), "")
+        first, *rest = wrap(g.plain(reason.text), max(width - len(head) - room - 6, 16), "")
         lines.append(
             Content.assemble(
                 (head, "$hue-bad"), (filled, "$hue-bad"), (f"{gap} {share} ", "$hue-muted"), first

@@ -28,6 +28,7 @@ from planner.planning.result import (
     OperatorTime,
     Plan,
     PoolPlan,
+    Reason,
     Relaxation,
     Serving,
     SolverReport,
@@ -138,7 +139,10 @@ def no_plan(split_plan: Plan) -> Plan:
         frontier_disaggregated=frontier([], [], split=True),
         frontier_colocated=frontier([], [], split=False),
         infeasible=Infeasible(
-            reasons=(("memory", 40, "40 do not fit in 80 GiB"), ("ttl", 56, "56 miss TTL 5 ms (best 7 ms)")),
+            reasons=(
+                Reason(limit="memory", points=40, text="40 do not fit in 80 GiB"),
+                Reason(limit="ttl", points=56, text="56 miss TTL 5 ms (best 7 ms)"),
+            ),
             relax=(Relaxation(field="ttl", value=0.0073, text="ttl 5 ms -> 7.3 ms"),),
         ),
     )

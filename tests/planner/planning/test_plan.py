@@ -172,7 +172,7 @@ def test_nothing_fits_says_why_and_what_would_help() -> None:
     assert found.chosen is None
     why = found.infeasible
     assert why is not None
-    assert {limit for limit, _, _ in why.reasons} <= {"memory", "ftl", "ttl", "gpus", "rate"}
+    assert {reason.limit for reason in why.reasons} <= {"memory", "ftl", "ttl", "gpus", "rate"}
     assert why.relax
     for relaxation in why.relax:
         field = fields.BY_KEY[relaxation.field]
@@ -241,3 +241,30 @@ def test_bad_input_is_one_line(change: dict[str, object], line: str) -> None:
     with pytest.raises(InputError, match=line) as caught:
         plan(replace(SMALL, **change))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("goal", "foo"), ("weights", "fp3"), ("kv", "int8")])
+def test_a_scenario_built_directly_is_checked_when_it_is_planned(key: str, value: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan(replace(SMALL, **{key: value}))
+    assert caught.value.field == key
+
+
+def test_a_plan_carries_what_a_deployment_sets() -> None:
+    found = answer(R1)
+    assert found.precision is not None and found.engine is not None
+    assert (found.precision.weights, found.precision.experts, found.precision.kv) == ("nvfp4", "nvfp4", "fp8")
+    assert (found.engine.name, found.engine.label) == ("trtllm", "TensorRT-LLM") and found.engine.version
+    assert found.disaggregated is not None
+    for pool in found.disaggregated.pools:
+        assert pool.system == "gb200" and 0.5 < pool.memory_fraction <= 1
+        assert pool.link_bytes_per_s == found.link_bytes_per_s
+        assert pool.max_batch * pool.layout.attention_dp >= pool.batch > 0
+    prefill, decode = found.disaggregated.prefill, found.disaggregated.decode
+    assert prefill.max_batched_tokens >= prefill.chunk_tokens
+    assert decode.max_batched_tokens <= decode.max_batch
+
+
+def test_speculative_tokens_count_among_those_of_a_pass() -> None:
+    decode = answer(replace(R1, mtp=3)).disaggregated.decode  # type: ignore[union-attr]
+    assert decode.max_batched_tokens == 4 * decode.max_batch
