@@ -194,8 +194,9 @@ async def test_a_port_in_use_is_one_line(served: Any) -> None:
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[tuple[Door, server.Server]]:
+async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Door, server.Server]]:
     """A server in this process, whose applications only say that they are there."""
+    monkeypatch.setattr(sessions, "LEAVE_S", 0.05)  # these applications take no word to leave
     found = door_of("localhost", free_port())
     serving = server.Server([sys.executable, "-c", QUIET_APPLICATION], found, most_sessions=3)
     task = asyncio.create_task(serving.run())
@@ -294,14 +295,10 @@ async def test_sockets_that_go_leave_no_process(door: Any) -> None:
             socket = await session.ws_connect(url, headers=headers(found))
             await socket.close()
 
-        sessions.LEAVE_S, before = 0.05, sessions.LEAVE_S
-        try:
-            for _ in range(34):
-                await asyncio.gather(*(visit() for _ in range(3)), return_exceptions=True)
-                while serving.sessions:
-                    await asyncio.sleep(0.01)
-        finally:
-            sessions.LEAVE_S = before
+        for _ in range(34):
+            await asyncio.gather(*(visit() for _ in range(3)), return_exceptions=True)
+            while serving.sessions:
+                await asyncio.sleep(0.01)
     children = subprocess.run(
         ["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True
     ).stdout
@@ -321,7 +318,9 @@ async def test_there_is_a_most_of_sessions(door: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", ["{", "[]", "7", '["resize", 3]', '["resize", {"width": "x", "height": 1}]', "[" * 100_000]
+    "sent",
+    ["{", "[]", "7", '["resize", 3]', '["resize", {"width": "x", "height": 1}]', "[" * 100_000],
+    ids=["half", "empty", "number", "no-size", "no-number", "deep"],
 )
 async def test_a_message_out_of_shape_ends_the_session(door: Any, sent: str) -> None:
     found, _ = door
