@@ -224,13 +224,11 @@ def _cloud(question: Question, of: _Deployments, front: Frontier) -> Frontier:
     budget = question.scenario.fleet.gpus
     share = 1.0 if budget is None else 1.0 / budget
     reached = front.tokens_per_s_per_gpu * (1.0 if budget is None else front.gpus / budget)
-    worth = _worth(question, of) * share
+    ttl_s, worth = thin(of.ttl_s, _worth(question, of) * share)
     # the best of the frontier's points that are as fast: TTL descends along it, and so does what they reach
-    at = np.searchsorted(-front.ttl_s, -of.ttl_s * (1 + 1e-9))
-    roof = np.append(reached, 0.0)[at]
-    kept = worth <= roof * (1 + 1e-9)
-    dots = thin(of.ttl_s[kept], worth[kept])
-    return replace(front, cloud_ttl_s=dots[0], cloud_tokens_per_s_per_gpu=dots[1])
+    at = np.searchsorted(-front.ttl_s, -ttl_s * (1 + 1e-9))
+    below = worth <= np.append(reached, 0.0)[at] * (1 + 1e-9)
+    return replace(front, cloud_ttl_s=ttl_s[below], cloud_tokens_per_s_per_gpu=worth[below])
 
 
 def thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray]:
