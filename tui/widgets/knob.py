@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.errors import InputError
-from planner.inputs.fields import Field, Names
+from planner.inputs.field import Field, Names
 from planner.words import LimitState
 from tui.glyphs import UNICODE, Glyphs, limit_mark
 from tui.state import spelled

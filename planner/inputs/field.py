@@ -1,0 +1,177 @@
+"""What an input is: its range, its spellings, the values that arrow keys visit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from planner import units
+from planner.errors import InputError, unknown
+from planner.inputs.scenario import Scenario
+
+Names: TypeAlias = Callable[[], Sequence[str]]  # the catalog's names, looked up when asked
+Kind: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd", "choice", "switch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One input.
+
+    key       flag, TOML key and JSON key ("isl", "ftl")
+    path      where the value lives in a Scenario ("traffic.isl")
+    kind      what the value is a quantity of, or that it is chosen or switched
+    steps     the values that arrow keys visit, ascending, SI units (or the choices)
+    catalog   "model", "system" or "engine" when the choices are preset names
+    none      the word that stands for None, where None is allowed
+    """
+
+    key: str
+    path: str
+    label: str
+    unit: str
+    kind: Kind
+    help: str
+    group: str
+    low: float = 0.0
+    high: float = math.inf
+    integer: bool = False
+    steps: tuple[Any, ...] = ()
+    choices: tuple[str, ...] = ()
+    catalog: str = ""
+    none: str = ""
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> str:
+        """What may be typed, as the end of an error message."""
+        if self.kind == "choice":
+            return f"one of {', '.join(self.choices)}" if self.choices else f"a {self.catalog} preset"
+        if self.kind == "switch":
+            return "on or off"
+        low, high = self.format(self.low), self.format(self.high) if self.high < math.inf else ""
+        span = f"from {low} to {high}" if high else f"of at least {low}"
+        example = {
+            "tokens": ", such as 16k or 4096",
+            "seconds": ", such as 20ms or 1.5s",
+            "share": ", such as 10%",
+        }
+        tail = f", or {self.none}" if self.none else ""
+        whole = "a whole number" if self.integer else "a value"
+        return f"{whole} {span}{example.get(self.kind, '')}{tail}"
+
+    def parse(self, text: str, names: Sequence[str] = ()) -> Any:
+        """The value behind what was typed.
+
+        Parameters
+        ----------
+        text
+            As typed; units as in `planner.units`.
+        names
+            Known preset names, for a field with a catalog.
+
+        Raises
+        ------
+        InputError
+            Naming the field, the text and what is accepted.
+        """
+        text = text.strip()
+        if self.none and text.lower() == self.none:
+            return None
+        if self.kind == "choice":
+            known = names or self.choices
+            for name in known:
+                if name.lower() == text.lower():
+                    return name
+            if self.catalog:
+                raise unknown(self.key, text, known)
+            raise InputError(self.key, text, self.accepted)
+        if self.kind == "switch":
+            if text.lower() in ("on", "true", "yes", "1"):
+                return True
+            if text.lower() in ("off", "false", "no", "0"):
+                return False
+            raise InputError(self.key, text, self.accepted)
+        try:
+            value = units.parse_quantity(text, self.kind)
+        except ValueError:
+            raise InputError(self.key, text, self.accepted) from None
+        return self.check(value, text)
+
+    def check(self, value: Any, shown: object = None) -> Any:
+        """The value if it lies in the range (whole where it must be).
+
+        Raises InputError otherwise.
+        """
+        shown = value if shown is None else shown
+        if value is None and self.none:
+            return None
+        if self.kind == "switch":
+            if isinstance(value, bool):
+                return value
+            raise InputError(self.key, shown, self.accepted)
+        if self.kind == "choice":
+            if isinstance(value, str) and (not self.choices or value in self.choices):
+                return value
+            raise InputError(self.key, shown, self.accepted)
+        # nan lies in no range; an integer of any length can be compared, but not made a float
+        known = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not known or not self.low <= value <= self.high or value == math.inf:
+            raise InputError(self.key, shown, self.accepted)
+        if self.integer and abs(value - round(value)) > 1e-9 * max(1.0, abs(value)):
+            raise InputError(self.key, shown, self.accepted)
+        return round(value) if self.integer else float(value)
+
+    def format(self, value: Any) -> str:
+        """The value as a form shows it and as `parse` reads it back."""
+        if value is None:
+            return self.none
+        if self.kind == "switch":
+            return "on" if value else "off"
+        if self.kind == "tokens":
+            return units.format_tokens(value)
+        if self.kind == "seconds":
+            return units.format_seconds(value)
+        if self.kind == "share":
+            return f"{units.three_digits(100 * value)} %"
+        if self.kind in ("count", "rate", "usd"):
+            return units.three_digits(value) if not self.integer else f"{value:,}"
+        return str(value)
+
+    def get(self, scenario: Scenario) -> Any:
+        """This field's value in a scenario."""
+        value: Any = scenario
+        for name in self.path.split("."):
+            value = getattr(value, name)
+        return value
+
+    def set(self, scenario: Scenario, value: Any) -> Scenario:
+        """A scenario with this field changed; the value is not checked here."""
+        head, _, tail = self.path.partition(".")
+        if not tail:
+            return dataclasses.replace(scenario, **{head: value})
+        part = dataclasses.replace(getattr(scenario, head), **{tail: value})
+        return dataclasses.replace(scenario, **{head: part})
+
+    def step(self, value: Any, by: int, names: Sequence[str] = ()) -> Any:
+        """The value `by` steps along, within the range; choices and switches go round."""
+        if self.kind == "switch":
+            return not value
+        if self.kind == "choice":
+            ring = list(names or self.choices)
+            if not ring:
+                return value
+            at = ring.index(value) if value in ring else 0
+            return ring[(at + by) % len(ring)]
+        stops: list[Any] = list(self.steps)
+        if value is None:  # "any" lies beyond the last stop
+            return stops[by] if by < 0 else None
+        if by > 0:
+            later = [s for s in stops if s > value * (1 + 1e-9)]
+            if len(later) < by and self.none:
+                return None
+            return later[min(by, len(later)) - 1] if later else value
+        earlier = [s for s in stops if s < value * (1 - 1e-9)]
+        return earlier[max(by, -len(earlier))] if earlier else value
