@@ -107,10 +107,13 @@ def verdict(plan: Plan) -> Verdict | None:
     _, other = _ways(plan)
     ratio = math.nan
     if other is not None:
-        ratio = {
-            "fewest-gpus": serving.gpus / other.gpus,
-            "cost": serving.usd_per_million_tokens / other.usd_per_million_tokens,
-        }.get(scenario.goal, gain(plan, serving, other))
+        if scenario.goal == "fewest-gpus":
+            ratio = serving.gpus / other.gpus
+        elif scenario.goal == "cost":
+            mine, theirs = serving.usd_per_million_tokens, other.usd_per_million_tokens
+            ratio = mine / theirs if theirs else 1.0  # GPUs that cost nothing: neither costs more
+        else:
+            ratio = gain(plan, serving, other)
     found = advantage(plan)
     return Verdict(
         split=plan.choice == "disaggregated",

@@ -56,7 +56,9 @@ def better(question: Question, a: Serving | None, b: Serving | None) -> Serving 
         return a if a.requests_per_s >= b.requests_per_s else b
     if scenario.goal == "fewest-gpus":
         return a if a.gpus <= b.gpus else b
-    return a if a.usd_per_million_tokens <= b.usd_per_million_tokens else b
+    if a.usd_per_million_tokens == b.usd_per_million_tokens:  # nothing, where the GPUs are free
+        return a if a.tokens_per_s_per_gpu >= b.tokens_per_s_per_gpu else b
+    return a if a.usd_per_million_tokens < b.usd_per_million_tokens else b
 
 
 def _gain(mixed: Serving, *others: Serving | None) -> float:
@@ -75,7 +77,9 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
     )
     gpus = [points.gpus[rows] for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]
-    prices = [np.full(len(rows), question.pools[points.phase].usd_per_gpu_hour) for points, rows in pools]
+    usd = [question.pools[points.phase].usd_per_gpu_hour for points, _ in pools]
+    # GPUs that all cost nothing are ranked by their number, as equal prices rank them
+    prices = [np.full(len(rows), price or 1.0) for (_, rows), price in zip(pools, usd, strict=True)]
     solution = milp.solve(
         milp.Problem(
             prefill_gpus=gpus[0],

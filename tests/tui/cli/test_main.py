@@ -328,6 +328,16 @@ def test_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
     assert '\n[tool.hatch.version]\npath = "planner/__init__.py"\n' in project
 
 
+@pytest.mark.parametrize("form", [[], ["--markdown"], ["--json"], ["--csv"]])
+@pytest.mark.parametrize("more", [[], ["--rate", "3"], ["--gpus", "any"], ["--mix"]])
+def test_gpus_that_cost_nothing_can_be_planned(
+    form: list[str], more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["plan", *SMALL, "--price", "0", "--goal", "cost", *more, *form]) == 0
+    said = capsys.readouterr()
+    assert said.err == "" and "nan" not in said.out.lower()
+
+
 def test_plan_is_a_plain_function(monkeypatch: pytest.MonkeyPatch) -> None:
     import planner.planning.plan  # whatever is imported beside it
 
