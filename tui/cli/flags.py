@@ -65,7 +65,7 @@ class Parser(argparse.ArgumentParser):
         if not flags:
             self.error(f"unexpected argument {rest[0]!r}")
         name = flags[0].split("=")[0]
-        if name[2:] in FORMATS:
+        if name[2:] in FORMATS and self.prog == "ratematch":
             self.error(f"{name} belongs to a command: ratematch plan {name}")
         near = difflib.get_close_matches(name, self._option_string_actions, n=2)
         self.error(f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else ""))

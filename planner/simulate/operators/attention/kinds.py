@@ -1,7 +1,8 @@
 """The kinds of attention: which class simulates a row of a model preset.
 
 A new kind is one file beside this one with a class of `Layer`, one line in `layer`, its name in
-`planner.words.AttentionKind`, and its fields in `planner.inputs.model.Attention`.
+`planner.words.AttentionKind` and in `planner.inputs.checks`, and its fields in
+`planner.inputs.model.Attention`.
 """
 
 from __future__ import annotations
