@@ -23,6 +23,7 @@ LOOSE, MEDIUM, TIGHT = (0.05, 0.25), (0.25, 0.75), (0.75, 1.0)
 STEPS = np.arange(5, 101) / 100.0
 PLOTTED = STEPS >= 0.15 - 1e-9  # figures 9, 10 and 12 start at about 0.15 of their axis
 BUDGETS = (8, 16, 32, 72, 144, 288, 576, 1152)  # GPUs; the last four are whole racks
+GB = 1e9  # bytes, as the study counts transfers
 
 
 def axis_end(*curves: Curve) -> float:

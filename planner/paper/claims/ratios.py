@@ -12,7 +12,7 @@ from planner.inputs.scenario import Scenario
 from planner.match import rate_match
 from planner.paper import readings
 from planner.paper.claims.claim import Check, Part, fact, part
-from planner.paper.readings import BUDGETS, PLOTTED, STEPS
+from planner.paper.readings import BUDGETS, GB, PLOTTED, STEPS
 from planner.paper.scenarios import (
     HEAVY,
     LLAMA_8B,
@@ -32,7 +32,6 @@ from planner.paper.sweeps import Sweeps
 READINGS = {R1: (3.63, 0.07), LLAMA_405B: (2.07, 0.21), LLAMA_70B: (0.95, 0.46), LLAMA_8B: (0.42, 0.35)}
 RISE = 0.10  # a matched ratio may rise this much between neighbouring layouts: batches step by 9 %
 
-GB = 1e9
 KV_SPAN = (0.1 * GB, 4.0 * GB)  # 0.37 to 1.82 GB/s read, and a factor of 2 (KV format) times 2 (speed)
 
 

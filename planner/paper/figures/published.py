@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from planner.paper import readings
-from planner.paper.claims.ratios import GB
 from planner.paper.figures.drawing import RATIO, USER, Figure, Panel, Series
 from planner.paper.figures.panels import (
     COLOCATED,
@@ -21,7 +20,7 @@ from planner.paper.figures.panels import (
     matched,
     traffic,
 )
-from planner.paper.readings import PLOTTED, STEPS
+from planner.paper.readings import GB, PLOTTED, STEPS
 from planner.paper.scenarios import (
     GENERATION,
     HEAVY,
