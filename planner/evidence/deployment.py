@@ -11,8 +11,8 @@ from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
-from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts
 
 

@@ -15,7 +15,7 @@ from planner.evidence.runs import Row
 from planner.evidence.service_times import GRID, ServiceTimes, simulate
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.simulate.waiting import Client, Scheduler, Server, serve
 
 WAVES = 10.0  # public benchmark runs send this many requests for each one in flight

@@ -10,7 +10,7 @@ from planner.arrays import FloatArray
 from planner.evidence.deployment import layout
 from planner.evidence.runs import Row
 from planner.simulate import colocated, decode, forward, kv_transfer, memory
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 
 PASS_TOKENS = 8192  # prompt tokens an engine puts into one pass when many prompts wait
 GRID = 24  # batches at which a decode step is evaluated; between them it is interpolated

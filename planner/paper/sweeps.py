@@ -19,9 +19,9 @@ from planner.planning import bands, sweep
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Frontier
 from planner.simulate import colocated, decode, kv_transfer, prefill
+from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import MODES, Points, join
-from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts
 from planner.words import Phase
 

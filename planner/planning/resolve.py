@@ -14,7 +14,7 @@ from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.simulate import kv_transfer
 from planner.simulate.operators.machine import Machine
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.words import Phase
 
 

@@ -13,9 +13,9 @@ from planner.errors import InputError
 from planner.inputs.kernels import Provenance
 from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
+from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Points
-from planner.simulate.setup import Setup
 from planner.words import Phase
 
 

@@ -14,8 +14,8 @@ from planner.arrays import Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
+from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
-from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches
 from planner.words import Exchange
 

@@ -21,7 +21,7 @@ from planner.simulate.operators import collectives, gemm, moe
 from planner.simulate.operators.attention import kinds
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import NOTHING, Cost
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
 from planner.words import Exchange
 

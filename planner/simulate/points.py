@@ -13,7 +13,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real
 from planner.simulate import forward
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.simulate.space import EXCHANGES, Layouts
 from planner.words import Batching, Exchange, Phase
 

@@ -9,8 +9,8 @@ import numpy as np
 from planner.arrays import BoolArray, Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
+from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, blocks, gather, widths
-from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts, batches, chunk_counts
 from planner.words import Exchange
 

@@ -12,7 +12,7 @@ from planner.inputs.scenario import Scenario, Traffic
 from planner.planning.resolve import prepare
 from planner.simulate import decode, forward, prefill
 from planner.simulate.operators.roofline import Cost
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
 
 PRESETS = catalog.load()

@@ -21,8 +21,8 @@ from planner.planning import frontiers, sweep
 from planner.planning.resolve import prepare
 from planner.planning.result import Frontier
 from planner.simulate import decode, prefill
+from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Points
-from planner.simulate.setup import Setup
 from planner.simulate.space import Layouts
 
 PRESETS = catalog.load()

@@ -10,7 +10,7 @@ from planner.arrays import Real
 from planner.inputs.precision import Precision
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import Cost
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 
 Parts: TypeAlias = dict[str, Cost]  # cost by part of the breakdown
 ATTENTION = "attention"  # the part that the kernels of token mixing are booked under

@@ -18,7 +18,7 @@ from planner.simulate.operators.constants import bounded, seconds, serial, share
 from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 
 CONV, SCAN = "linear_conv", "linear_scan"
 CONV_STEP, STEP = "linear_conv_step", "linear_step"

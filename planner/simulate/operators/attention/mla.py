@@ -19,7 +19,7 @@ from planner.simulate.operators.constants import bounded, seconds, serial, share
 from planner.simulate.operators.gemm import Linear, gemm, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 
 PREFILL, DECODE = "mla_prefill", "mla_decode"
 

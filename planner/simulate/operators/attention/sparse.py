@@ -23,7 +23,7 @@ from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
-from planner.simulate.setup import Setup
+from planner.simulate.operators.setup import Setup
 from planner.words import Pass
 
 OPERATORS: dict[Pass, str] = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
