@@ -19,7 +19,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
 
 
-def test_bench_times_keys_frontiers_and_the_first_paint(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("starts", ["made up", pytest.param("timed", marks=pytest.mark.slow)])
+def test_bench_times_keys_frontiers_and_the_first_paint(
+    starts: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if starts == "made up":
+        monkeypatch.setattr(bench_screen, "first_paints_s", lambda starts: [0.5] * starts)
     assert main.main(["bench", "--json", "--runs", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
     for name in SPEED:
@@ -31,6 +36,7 @@ def test_bench_times_keys_frontiers_and_the_first_paint(capsys: pytest.CaptureFi
     assert all(word in text for word in ("key to echo", "key to frontier", "typed to frontier"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals here")
 def test_starts_are_timed_in_processes_of_their_own() -> None:
     (seconds,) = bench_screen.first_paints_s(1)

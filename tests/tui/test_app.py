@@ -365,7 +365,14 @@ async def test_each_fix_is_one_key_away_wherever_the_focus_is(driver: Driver) ->
     assert driver.scenario.limits.ttl_s == 0.0038 and driver.main.view.current
 
 
-@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 36), (160, 45), (200, 60)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (60, 18),
+        (160, 45),
+        *(pytest.param(size, marks=pytest.mark.slow) for size in [(80, 24), (120, 36), (200, 60)]),
+    ],
+)
 async def test_the_card_says_at_every_size_whether_it_is_beyond_the_error(size: tuple[int, int]) -> None:
     async with fakes.app().run_test(size=size) as pilot:
         driver = Driver(pilot)
@@ -538,8 +545,15 @@ async def test_theme_and_help(driver: Driver) -> None:
     assert not driver.main.query(HelpPanel)
 
 
-@pytest.mark.parametrize("key", ["q", "ctrl+q"])
-@pytest.mark.parametrize("focused", ["isl", "model"])
+@pytest.mark.parametrize(
+    ("focused", "key"),
+    [
+        ("isl", "q"),
+        ("model", "ctrl+q"),
+        pytest.param("isl", "ctrl+q", marks=pytest.mark.slow),
+        pytest.param("model", "q", marks=pytest.mark.slow),
+    ],
+)
 async def test_quit_leaves_no_thread(key: str, focused: str) -> None:
     async with fakes.app().run_test(size=SIZE) as pilot:
         driver = Driver(pilot)
@@ -558,7 +572,15 @@ async def test_ctrl_c_does_not_end_it(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", [(60, 18), (80, 24), (100, 50), (120, 30), (150, 24), (160, 45), (200, 60), (20, 5)]
+    "size",
+    [
+        (80, 24),
+        (20, 5),
+        *(
+            pytest.param(size, marks=pytest.mark.slow)
+            for size in [(60, 18), (100, 50), (120, 30), (150, 24), (160, 45), (200, 60)]
+        ),
+    ],
 )
 async def test_any_size_draws(size: tuple[int, int]) -> None:
     async with fakes.app().run_test(size=size) as pilot:
@@ -582,18 +604,20 @@ async def test_a_small_terminal_shows_plan_or_chart() -> None:
         assert chart.region and not card.region and "●" in fakes.text(chart)
 
 
-async def test_ascii_is_ascii_to_the_last_cell() -> None:
-    for ttl_s in (0.02, 0.002, 0.0005):
-        scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
-        async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
-            await fakes.settled(pilot)
-            await pilot.press(*["j"] * 7, "7", "x")
-            assert pilot.app.main.view.invalid == "ftl"
-            drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
-            screen = html.unescape("".join(drawn)).replace("\xa0", " ")
-            assert "Inputs" in screen
-            strange = sorted({char for char in screen if not char.isascii()})
-            assert not strange, strange
+@pytest.mark.parametrize(
+    "ttl_s", [0.002, *(pytest.param(ttl_s, marks=pytest.mark.slow) for ttl_s in [0.02, 0.0005])]
+)
+async def test_ascii_is_ascii_to_the_last_cell(ttl_s: float) -> None:
+    scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
+    async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press(*["j"] * 7, "7", "x")
+        assert pilot.app.main.view.invalid == "ftl"
+        drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
+        screen = html.unescape("".join(drawn)).replace("\xa0", " ")
+        assert "Inputs" in screen
+        strange = sorted({char for char in screen if not char.isascii()})
+        assert not strange, strange
 
 
 async def test_plans_with_holes_draw() -> None:

@@ -49,13 +49,17 @@ def field(app: Any, key: str) -> Any:
 @pytest.mark.parametrize(
     ("keys", "values"),
     [
-        ((*TTL, *"30ms", "enter"), {"ttl": 0.03}),
-        ((*TTL, "enter", "ctrl+u", *"30ms", "enter"), {"ttl": 0.03}),
-        ((*TTL, "paste:30ms", "enter"), {"ttl": 0.03}),
-        ((*TTL, *"30ms", "enter", "j", *"48", "enter"), {"ttl": 0.03, "gpus": 48}),
+        pytest.param((*TTL, *"30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        pytest.param((*TTL, "enter", "ctrl+u", *"30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        pytest.param((*TTL, "paste:30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        pytest.param(
+            (*TTL, *"30ms", "enter", "j", *"48", "enter"), {"ttl": 0.03, "gpus": 48}, marks=pytest.mark.slow
+        ),
         ((*TTL, *"30ms", "down", *"48", "up", "right"), {"ttl": 0.04, "gpus": 48}),
-        ((*TTL, *"30ms", "enter", "right", "u"), {"ttl": 0.03}),
-        ((*TTL, *"30ms", "escape", "j", "left"), {"ttl": 0.02, "gpus": 64}),
+        pytest.param((*TTL, *"30ms", "enter", "right", "u"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        pytest.param(
+            (*TTL, *"30ms", "escape", "j", "left"), {"ttl": 0.02, "gpus": 64}, marks=pytest.mark.slow
+        ),
         (
             ("enter", *"llama-3.1-8b", "enter", "j", "j", "j", *"4k", "enter"),
             {"model": "llama-3.1-8b", "isl": 4096},
@@ -156,12 +160,13 @@ async def test_a_machine_too_busy_to_open_a_dialog_in_time_mixes_up_no_keys(
         assert app.scenario == BY_KEY["model"].set(fakes.SCENARIO, fakes.NAMES["model"][2])
 
 
-def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal, times: int) -> None:
     terminal.wait_for("8 h100", r"\d+×TP\d")
     way = "j" * [field.key for field in FIELDS].index("isl")
     os.write(terminal.master, f"{way}\r\x153k\r".encode())
     terminal.wait_for(r"ISL\S* +\S? *3k")
-    for isl in (*range(5, 15),):
+    for isl in range(5, 5 + times):
         os.write(terminal.master, f"\r\x15{isl}k\r".encode())
         terminal.wait_for(rf"ISL\S* +\S? *{isl}k")
     os.write(terminal.master, b"j\r\x15300\rk\x1b[200~7k\x1b[201~\r")

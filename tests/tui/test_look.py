@@ -98,19 +98,17 @@ WALKS = {
     "breakdown": ("5",),
     "infeasible": (*["j"] * 8, *"2ms", "enter", "f"),
 }
+QUICK = {"help", "palette", "export", "choose"}  # the plan and the pages are seen in ASCII by their own tests
 
 
 @pytest.mark.parametrize(
     "size",
-    [
-        (80, 24),
-        pytest.param((80, 36), marks=pytest.mark.slow),
-        pytest.param((120, 36), marks=pytest.mark.slow),
-        (160, 45),
-    ],
+    [(80, 24), *(pytest.param(size, marks=pytest.mark.slow) for size in [(80, 36), (120, 36), (160, 45)])],
     ids=lambda s: f"{s[0]}x{s[1]}",
 )
-@pytest.mark.parametrize("walk", WALKS)
+@pytest.mark.parametrize(
+    "walk", [walk if walk in QUICK else pytest.param(walk, marks=pytest.mark.slow) for walk in WALKS]
+)
 async def test_in_ascii_every_cell_is_ascii(walk: str, size: tuple[int, int]) -> None:
     async with fakes.app(ascii=True).run_test(size=size) as pilot:
         await fakes.settled(pilot)
@@ -126,7 +124,7 @@ async def test_in_ascii_every_cell_is_ascii(walk: str, size: tuple[int, int]) ->
         assert text.isascii(), sorted({char for char in text if not char.isascii()})
 
 
-@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("ascii", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_the_keys_say_how_pages_turn_where_digits_edit(ascii: bool) -> None:
     async with fakes.app(ascii=ascii).run_test(size=(80, 24)) as pilot:
         await fakes.settled(pilot)

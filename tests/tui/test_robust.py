@@ -176,7 +176,9 @@ def test_a_terminal_that_vanishes_ends_it_and_the_session_is_kept(
     assert session(tmp_path)["gpus"] == 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGHUP, 129), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_told_to_go_it_puts_the_terminal_back(
     open_terminal: Open, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -209,7 +211,9 @@ def test_ctrl_c_says_how_to_leave(open_terminal: Open) -> None:
     assert terminal.leave() == 0
 
 
-@pytest.mark.parametrize("term", ["nonsense-9000", "", None])
+@pytest.mark.parametrize(
+    "term", ["nonsense-9000", *(pytest.param(term, marks=pytest.mark.slow) for term in ["", None])]
+)
 def test_a_terminal_of_unknown_name_still_draws(open_terminal: Open, term: str | None) -> None:
     terminal = open_terminal(environ={"TERM": term})
     terminal.wait_for("Inputs", "up to date")
@@ -218,7 +222,16 @@ def test_a_terminal_of_unknown_name_still_draws(open_terminal: Open, term: str |
     assert b"Traceback" not in terminal.sent
 
 
-@pytest.mark.parametrize("environ", [{"TERM": "linux"}, {"LANG": "C"}, {"LC_ALL": "POSIX"}])
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"LANG": "C"},
+        *(
+            pytest.param(environ, marks=pytest.mark.slow)
+            for environ in [{"TERM": "linux"}, {"LC_ALL": "POSIX"}]
+        ),
+    ],
+)
 def test_where_no_unicode_can_be_drawn_all_is_ascii(open_terminal: Open, environ: dict[str, str]) -> None:
     terminal = open_terminal(environ=environ)
     text = terminal.wait_for("Inputs", "up to date")
@@ -269,7 +282,7 @@ sys.exit(main.main(sys.argv[1:]))
     assert terminal.leave() == 0
 
 
-@pytest.mark.parametrize("size", [(24, 80), (36, 120)])
+@pytest.mark.parametrize("size", [(24, 80), pytest.param((36, 120), marks=pytest.mark.slow)])
 def test_a_terminal_that_cannot_move_its_cursor_gets_the_plan_as_text(tmp_path: Path, size: Any) -> None:
     shown = Terminal([*SMALL], tmp_path, *size, environ={"TERM": "dumb"})
     try:

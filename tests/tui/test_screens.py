@@ -14,7 +14,6 @@ from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan
 from tui.widgets import themes
 
-SIZES = ((80, 24), (120, 36), (160, 45))
 INFEASIBLE = BY_KEY["ttl"].set(fakes.SCENARIO, 0.002)
 PLAN = (
     "Split: 2.02× co-located",
@@ -26,7 +25,11 @@ PLAN = (
     "$0.76",
 )
 
-at_each_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+at_each_size = pytest.mark.parametrize(
+    "size",
+    [(80, 24), *(pytest.param(size, marks=pytest.mark.slow) for size in [(120, 36), (160, 45)])],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
 
 
 class Stuck:
@@ -241,7 +244,7 @@ async def test_a_large_size_holds_all_of_it() -> None:
     holds(text, *PLAN, "Workload", "Limits", "Fleet", "Goal", "attention", "74%", "◆ plan", "t theme")
 
 
-@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("ascii", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_help_explains_the_focused_pane(ascii: bool) -> None:
     text = await screen((80, 24), "tab", "tab", "question_mark", ascii=ascii)
     holds(text, "The plan", "What to deploy: a row for each pool", "The numbers", "space more help")

@@ -110,10 +110,10 @@ async def test_ones_own_and_the_recent_come_first(driver: Driver) -> None:
     [
         (b'schema = 1\nisl = "lo', "hurt.toml"),
         (b"schema = 1\nislx = 4\n", "did you mean isl"),
-        (b"\xff\xfe\x00", "a text file"),
-        (b"", "schema"),
-        (b'schema = 1\nbase = "hurt"\n', "leads back to itself"),
-        (b'schema = 1\nmodel = "gone-1"\n', "gone-1"),
+        pytest.param(b"\xff\xfe\x00", "a text file", marks=pytest.mark.slow),
+        pytest.param(b"", "schema", marks=pytest.mark.slow),
+        pytest.param(b'schema = 1\nbase = "hurt"\n', "leads back to itself", marks=pytest.mark.slow),
+        pytest.param(b'schema = 1\nmodel = "gone-1"\n', "gone-1", marks=pytest.mark.slow),
     ],
 )
 async def test_a_damaged_file_is_one_line_and_loses_nothing(
@@ -183,7 +183,17 @@ async def test_saving_again_keeps_the_name_the_base_and_the_note(driver: Driver)
     assert load().scenario("mine") == driver.app.scenario
 
 
-@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "chat", "CHAT.toml", "naïve", "x" * 99])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../up",
+        "chat",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ["", "a/b", ".hidden", "CHAT.toml", "naïve", "x" * 99]
+        ),
+    ],
+)
 async def test_a_name_that_cannot_be_is_told_before_enter(driver: Driver, name: str) -> None:
     await driver.press("w")
     driver.app.screen.query_one(Input).value = name
@@ -196,8 +206,8 @@ async def test_a_name_that_cannot_be_is_told_before_enter(driver: Driver, name: 
     ("number", "said"),
     [
         (errno.ENOSPC, "no space left on device"),
-        (errno.EROFS, "read-only file system"),
-        (errno.EACCES, "permission denied"),
+        pytest.param(errno.EROFS, "read-only file system", marks=pytest.mark.slow),
+        pytest.param(errno.EACCES, "permission denied", marks=pytest.mark.slow),
     ],
 )
 async def test_a_disk_that_refuses_is_one_line_and_keeps_the_old_file(
@@ -286,7 +296,13 @@ async def test_a_state_folder_that_cannot_be_written_still_copies(
 # Exports
 
 
-@pytest.mark.parametrize("ending", export.FORMATS)
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(ending, marks=pytest.mark.slow) if ending in ("csv", "md") else ending
+        for ending in export.FORMATS
+    ],
+)
 async def test_export_writes_each_format_here_and_says_where(driver: Driver, ending: str) -> None:
     await driver.press("e", *["down"] * list(export.FORMATS).index(ending))
     await driver.press("enter")

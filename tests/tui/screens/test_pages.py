@@ -126,7 +126,17 @@ async def test_pages_are_made_when_opened_and_only_the_open_one_is_drawn(pages: 
     assert len(pages.main.query("#page-table")) == 1
 
 
-@pytest.mark.parametrize("size", [(60, 18), (80, 24), (100, 40), (120, 36), (160, 45), (200, 60), (20, 5)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (80, 24),
+        (160, 45),
+        *(
+            pytest.param(size, marks=pytest.mark.slow)
+            for size in [(60, 18), (100, 40), (120, 36), (200, 60), (20, 5)]
+        ),
+    ],
+)
 async def test_every_page_draws_at_every_size_and_all_parts_can_be_reached(size: tuple[int, int]) -> None:
     async with fakes.app().run_test(size=size) as pilot:
         pages = Pages(pilot)
@@ -671,7 +681,10 @@ def test_rows_of_a_table_without_frontiers() -> None:
 # What arrives while a page is made
 
 
-@pytest.mark.parametrize("tab", ["table", "compare", "what-if", "breakdown"])
+@pytest.mark.parametrize(
+    "tab",
+    ["table", *(pytest.param(tab, marks=pytest.mark.slow) for tab in ["compare", "what-if", "breakdown"])],
+)
 async def test_news_while_a_page_is_made_do_not_end_the_application(pages: Pages, tab: str) -> None:
     """A page takes news once it is composed: the tab was set before, and the parts were not there."""
     news = 0
