@@ -135,7 +135,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
     relax = [r.text for r in plan.infeasible.relax]
     return [
         _section("Design points by the first limit that stops them", lines),
-        _section("Change one of these, keep the rest", _wrapped(relax, width)),
+        _section(words.WAYS_OUT, _wrapped(relax, width)),
     ]
 
 

@@ -104,7 +104,7 @@ def verdict(plan: Plan) -> Verdict | None:
     serving, scenario = deployment(plan), plan.scenario
     if plan.chosen is None or serving is None:
         return None
-    _, other = _ways(plan)
+    _, other = ways(plan)
     ratio = math.nan
     if other is not None:
         if scenario.goal == "fewest-gpus":
@@ -132,8 +132,8 @@ def answer_sentence(plan: Plan) -> str:
     answer = verdict(plan)
     if answer is not None:
         return answer.sentence
-    ways = ", or ".join(r.text for r in plan.infeasible.relax) if plan.infeasible else ""
-    return f"{NO_PLAN}.{f' It takes {ways}.' if ways else ''}"
+    changes = ", or ".join(r.text for r in plan.infeasible.relax) if plan.infeasible else ""
+    return f"{NO_PLAN}.{f' It takes {changes}.' if changes else ''}"
 
 
 def gain(plan: Plan, serving: Serving, other: Serving) -> float:
@@ -148,7 +148,7 @@ def advantage(plan: Plan) -> Range | None:
     Per GPU where GPUs or money are what counts. None where there is but one way, or nothing was
     measured. Errors of the two count as independent.
     """
-    one, two = _ways(plan)
+    one, two = ways(plan)
     mine = plan.bands.get(plan.choice)
     theirs = next((band for way, band in plan.bands.items() if way != plan.choice), None)
     if one is None or two is None or mine is None or theirs is None:
@@ -169,8 +169,8 @@ def advantage_sentence(plan: Plan) -> str:
     return f"The chosen way makes {low} to {high} times the other's throughput{each}."
 
 
-def _ways(plan: Plan) -> tuple[Serving | None, Serving | None]:
-    """The chosen way and the other."""
+def ways(plan: Plan) -> tuple[Serving | None, Serving | None]:
+    """The chosen way and the other; None where a way cannot meet the limits."""
     if plan.choice == "colocated":
         return plan.colocated, plan.disaggregated
     return plan.disaggregated, plan.colocated

@@ -7,8 +7,9 @@ place, the glyph and the form that fits, never what is tight, a tie, beyond the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from planner.output.spelling import instances, named
 from planner.planning.bands import LEVEL_TEXT, Range
@@ -16,12 +17,17 @@ from planner.units import format_seconds, format_si, three_digits
 from planner.words import LimitState
 
 if TYPE_CHECKING:
+    from planner.arrays import BoolArray, FloatArray
+    from planner.inputs.kernels import Provenance
     from planner.planning.result import Mix, Plan, PoolPlan, Serving
+    from planner.planning.what_if import Effect
 
 TIGHT = 0.9  # a limit used to this share is tight: predictions err by more than what is left
 ALIKE = 0.005  # ways that differ by less are the same, and a mix that brings less is not worth telling
-ROUNDING = 1e-6  # of a share
+NO_EFFECT = 0.0005  # a gain below this shows as 0 %: the change has no effect
+ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 EXPECTED = "What to expect in 4 of 5 cases"  # the heading of `expected`
+WAYS_OUT = "Each of these is enough"  # the heading of the single changes that make a scenario feasible
 
 
 def deployment(plan: Plan) -> Serving | None:
@@ -35,6 +41,23 @@ def binding_pool(serving: Serving) -> PoolPlan:
 
 
 # Limits.
+
+
+@overload
+def meets(value: float, limit: float) -> bool: ...
+
+
+@overload
+def meets(value: FloatArray, limit: float) -> BoolArray: ...
+
+
+def meets(value: float | FloatArray, limit: float) -> bool | BoolArray:
+    """Whether a value is within a limit, but for a hair: plans lie on their limits.
+
+    >>> meets(0.02, 0.02), meets(0.02 * (1 + 1e-9), 0.02), meets(0.0201, 0.02)
+    (True, True, False)
+    """
+    return value <= limit * (1 + ROUNDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +114,7 @@ def pool_limit(plan: Plan, pool: PoolPlan) -> LimitUse:
 
 def _use(plan: Plan, key: str, value: float, limit: float) -> LimitUse:
     state: LimitState = "ok"
-    if value > limit * (1 + ROUNDING):
+    if not meets(value, limit):
         state = "missed"
     elif value > limit * (TIGHT - ROUNDING) and key != "gpus":  # a full fleet is what was asked for
         state = "tight"
@@ -215,6 +238,11 @@ def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:
     return lines
 
 
+def inherited(plan: Plan, kernel: Provenance) -> bool:
+    """Whether a kernel's constants were measured on another system than the plan's."""
+    return kernel.system != plan.scenario.system
+
+
 def mix_offer(plan: Plan) -> Mix | None:
     """What several layouts per pool would bring, where they were not asked for and bring something."""
     return None if plan.mix is None or plan.scenario.mix or plan.mix.gain < ALIKE else plan.mix
@@ -227,6 +255,15 @@ def mix_sentence(plan: Plan) -> str:
         return ""
     pools = ", ".join(f"{named(pool.phase)} {instances(pool)}" for pool in mix.serving.pools)
     return f"{100 * mix.gain:.1f} % more requests/s than one layout per pool: {pools} (--mix)."
+
+
+def best_change(found: Sequence[Effect]) -> Effect | None:
+    """The change with the largest gain; None where none gains anything worth telling.
+
+    What is asked for is no lever: shorter prompts or answers, or a smaller load, are left out.
+    """
+    usable = [e for e in found if e.change.field not in ("isl", "osl", "rate") and e.gain >= ALIKE]
+    return max(usable, key=lambda e: e.gain, default=None)
 
 
 def optimality(serving: Serving) -> str:

@@ -25,7 +25,6 @@ NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp
 CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
 CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
 SPAN = 8.0  # a curve goes from a SPAN-th of the value to SPAN times it
-LEAST_GAIN = 0.005  # below this a change changes nothing worth telling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,15 +176,6 @@ def effect(base: Plan, change: Change, plan: PlanFn, measure: Yardstick) -> Effe
     return Effect(
         change=change, gain=math.nan, value=math.nan, ctx_gen_ratio=math.nan, choice="", problem=problem
     )
-
-
-def best(found: Sequence[Effect]) -> Effect | None:
-    """The change with the largest gain; None where none gains anything worth telling.
-
-    What is asked for is no lever: shorter prompts or answers, or a smaller load, are left out.
-    """
-    usable = [e for e in found if e.change.field not in ("isl", "osl", "rate") and e.gain >= LEAST_GAIN]
-    return max(usable, key=lambda e: e.gain, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,6 +196,7 @@ class ChartFace(Widget):
 
     def _lines(self, ttl_s: float | None) -> tuple[list[Line], list[Line]]:
         """The curves, and what is faint: other deployments, or off the own axis those that miss the TTL."""
+        from planner.output.words import meets
         from tui.charts.plotting import Line
 
         assert self._scene is not None
@@ -205,8 +206,8 @@ class ChartFace(Widget):
             if ttl_s is None:
                 faint_x, faint_y = 1.0 / front.cloud_ttl_s, front.cloud_tokens_per_s_per_gpu
             else:
-                meets = front.ttl_s <= ttl_s * (1 + 1e-9)
-                faint_x, faint_y, x, y = x[~meets], y[~meets], x[meets], y[meets]
+                good = meets(front.ttl_s, ttl_s)
+                faint_x, faint_y, x, y = x[~good], y[~good], x[good], y[good]
             hue = self._hue(curve.hue)
             lines.append(Line(x=x, y=y, hue=hue, plain=curve.plain, joined=self.axis is USER))
             if self.faint:

@@ -223,11 +223,13 @@ def _kernels(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     """Where each operator's constants come from: measured on this system, or inherited."""
     if not plan.kernels:
         return []
-    measured = sum(kernel.system == plan.scenario.system for kernel in plan.kernels)
+    from planner.output.words import inherited
+
+    measured = sum(not inherited(plan, kernel) for kernel in plan.kernels)
     lines = [_heading("Kernels", f"{measured} of {len(plan.kernels)} measured here", width)]
     size = max(len(f"{k.operator} {k.dtype}") for k in plan.kernels) + 1
     for kernel in plan.kernels:
-        own = kernel.system == plan.scenario.system
+        own = not inherited(plan, kernel)
         mark, hue = (g.ok, "$hue-good") if own else (g.arrow[-1:], "$hue-tight")
         line = Content.assemble(
             (f"{mark} ", hue),

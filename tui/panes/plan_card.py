@@ -187,6 +187,7 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
 def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Content]:
     """The lines of the card; `brief` where there are few."""
     from planner.output import words
+    from planner.output.verdict import ways
 
     serving = words.deployment(plan)
     assert serving is not None
@@ -194,7 +195,7 @@ def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Cont
     table, dropped = pool_table(plan, serving, width, g)
     lines += table
     lines += flow(totals(plan, serving, g, dropped, brief=brief), width, g)
-    other = plan.colocated if plan.choice == "disaggregated" else plan.disaggregated
+    _, other = ways(plan)
     if other is not None:
         lines += alternative(other, width, g)
     mix = words.mix_offer(plan)

@@ -108,16 +108,18 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
     """
     if view.frontiers is None:
         return []
+    from planner.output.words import meets
+
     limit = view.scenario.limits.ttl_s
     rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
     for kind, source in _sources(view):
         chosen = _chosen(view.plan, kind, source)
         for at in range(len(source)):
-            meets = float(source.ttl_s[at]) <= limit * (1 + 1e-9)
-            row = _row(kind, source, at, g, meets=meets, chosen=at == chosen)
+            good = meets(float(source.ttl_s[at]), limit)
+            row = _row(kind, source, at, g, meets=good, chosen=at == chosen)
             rate = float(source.tokens_per_s_per_gpu[at])
             worth = rate if view.budget is None else rate * float(source.gpus[at])
-            rows.setdefault(row.cells, ((at != chosen, not meets, -worth), row))
+            rows.setdefault(row.cells, ((at != chosen, not good, -worth), row))
     return [row for _, row in sorted(rows.values(), key=lambda item: item[0])]
 
 
@@ -136,8 +138,10 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
     """Which point of a frontier the plan is; -1 if it is none of them."""
     if plan is None or plan.chosen is None or (plan.choice == "disaggregated") != (kind == "split"):
         return -1
+    from planner.output.words import ROUNDING
+
     far = abs(frontier.ttl_s / plan.chosen.ttl_s - 1)
-    return int(far.argmin()) if len(far) and float(far.min()) < 1e-6 else -1
+    return int(far.argmin()) if len(far) and float(far.min()) < ROUNDING else -1
 
 
 def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:

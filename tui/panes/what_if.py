@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 LABEL = 20  # columns of the names, at most
 FULL = 0.25  # gain of a full bar, at least
-NOTHING = 0.0005  # a gain that shows as 0 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,9 @@ def lines(effects: Sequence[Effect], g: Glyphs) -> list[Line]:
 
 def without_effect(found: Sequence[Line]) -> list[Line]:
     """The inputs that change nothing on either side."""
-    return [line for line in found if 0 <= line.swing < NOTHING and all(not e.problem for e in line.sides)]
+    from planner.output.words import NO_EFFECT
+
+    return [line for line in found if 0 <= line.swing < NO_EFFECT and all(not e.problem for e in line.sides)]
 
 
 def percent(gain: float, g: Glyphs) -> str:
@@ -87,7 +88,9 @@ def percent(gain: float, g: Glyphs) -> str:
     """
     if not math.isfinite(gain):
         return g.bad
-    if abs(gain) < NOTHING:
+    from planner.output.words import NO_EFFECT
+
+    if abs(gain) < NO_EFFECT:
         return "0 %"
     return f"{100 * gain:+.0f} %" if abs(gain) >= 0.0995 else f"{100 * gain:+.1f} %"
 
@@ -314,6 +317,7 @@ class WhatIfPage(Page):
         self._tell()
 
     def _tell(self) -> None:
+        """Write the sentence on the change under the cursor, what has no effect, and the border's texts."""
         view, g = self._view, self.glyphs
         if view is None:
             return
@@ -363,9 +367,9 @@ def sentence(effect: Effect, findings: Findings, g: Glyphs) -> Content:
 
 def best_sentence(findings: Findings, g: Glyphs) -> Content:
     """The next best change, or that there is none."""
-    from planner.planning.what_if import best
+    from planner.output.words import best_change
 
-    found = best(findings.effects)
+    found = best_change(findings.effects)
     if found is None:
         whole = len(findings.effects) >= findings.wanted
         return Content.styled(

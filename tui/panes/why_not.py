@@ -54,6 +54,8 @@ def why_not(
     """
     if plan.infeasible is None:
         return []  # the title says that there is none
+    from planner.output.words import WAYS_OUT
+
     total = sum(reason.points for reason in plan.infeasible.reasons)
     lines = []
     size = max((len(reason.limit) for reason in plan.infeasible.reasons), default=0)
@@ -73,7 +75,7 @@ def why_not(
         lines += [Content.assemble(" " * indent, more) for more in rest]
     lines.append(Content(""))
     if plan.infeasible.relax:
-        heading = "Each of these is enough; its letter applies it:"
+        heading = f"{WAYS_OUT}; its letter applies it:"
     elif miss is not None:
         heading = "One limit alone will not do; each of these will:"
     elif looking:
@@ -90,8 +92,10 @@ def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) ->
         return []
     head = Content.assemble(("Closest miss: ", "bold"), " + ".join(layouts(near, g)))
     lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
+    from planner.output.words import meets
+
     wanted = plan.scenario.traffic.requests_per_s
-    if plan.scenario.goal != "throughput" and wanted and near.requests_per_s < wanted * (1 - 1e-9):
+    if plan.scenario.goal != "throughput" and wanted and not meets(wanted, near.requests_per_s):
         served = f"{three_digits(near.requests_per_s)} of {three_digits(wanted)} req/s"
         lines.append(Content.assemble(("rate ", "$hue-muted"), f"{served} ", (g.bad, "$hue-bad")))
     return lines

@@ -12,6 +12,7 @@ import pytest
 from planner.errors import InputError
 from planner.inputs import fields
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output.words import best_change
 from planner.planning import what_if
 from planner.planning.result import Frontier, Infeasible, Plan, Relaxation, Serving, SolverReport
 
@@ -118,10 +119,10 @@ def test_for_cost_less_is_better() -> None:
 
 def test_the_best_change_is_a_lever_and_not_the_load() -> None:
     effects = list(found().values())
-    best = what_if.best(effects)
+    best = best_change(effects)
     assert best is not None and (best.change.field, best.change.value) == ("system", "two")
     without = [e for e in effects if e.change.field in ("isl", "kv")]
-    assert what_if.best(without) is None
+    assert best_change(without) is None
 
 
 def test_a_change_that_makes_it_infeasible_says_so() -> None:
