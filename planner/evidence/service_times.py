@@ -36,7 +36,7 @@ def simulate(s: Setup, row: Row, most: float) -> ServiceTimes:
     exchange, first_exchange = (x.exchange_of() for x in (at, first))
     batch = np.geomspace(1.0, max(most, 1.0 + 1e-6), GRID)
     grid = batch.reshape(1, -1, 1)
-    ledger = decode.step(s, at, exchange, grid, isl, osl)
+    ledger = decode.step(s, at, exchange, grid, isl=isl, osl=osl)
     step = at.pp * forward.pace(s, at, ledger.layers(), ledger.head, grid, grid).seconds
     prompts = np.array([1.0, max(1.0, PASS_TOKENS / isl)]).reshape(1, 1, -1)
     work = colocated.prompt_side(s, first.tp, prompts, isl) + forward.experts(
@@ -51,7 +51,7 @@ def simulate(s: Setup, row: Row, most: float) -> ServiceTimes:
         link = s.machine.fabric.scale_out_bytes_per_s
         added = kv_transfer.added_ftl_s(s.model, s.precision, first, isl, float(alone), link)
         moved = float(np.ravel(added)[0])
-    room = memory.largest_batch(s.machine, s.model, s.precision, at, isl, osl)
+    room = memory.largest_batch(s.machine, s.model, s.precision, at, isl=isl, osl=osl)
     return ServiceTimes(
         batch=batch,
         step_s=np.broadcast_to(step, grid.shape).ravel(),

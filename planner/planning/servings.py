@@ -87,9 +87,11 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     else:
         batch = per_rank / layout.pp
         if mode == "piggyback":
-            ledger = colocated.mixed_pass(setup, at, exchange, batch, chunk, traffic.isl, traffic.osl)
+            ledger = colocated.mixed_pass(
+                setup, at, exchange, batch=batch, chunk=chunk, isl=traffic.isl, osl=traffic.osl
+            )
         else:
-            ledger = decode.step(setup, at, exchange, batch, traffic.isl, traffic.osl, mtp)
+            ledger = decode.step(setup, at, exchange, batch, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk
@@ -158,6 +160,7 @@ def colocated_serving(
 
 def split_serving(
     question: Question,
+    *,
     prefills: Sequence[Pick],
     decodes: Sequence[Pick],
     beside: Sequence[Pick],

@@ -111,13 +111,13 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
         return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver)
     return servings.split_serving(
         question,
-        picks[0],
-        picks[1],
-        picks[2],
-        sweep.split_ftl_s,
-        solution.split_requests_per_s,
-        solution.requests_per_s,
-        solver,
+        prefills=picks[0],
+        decodes=picks[1],
+        beside=picks[2],
+        split_ftl_s=sweep.split_ftl_s,
+        split_rate=solution.split_requests_per_s,
+        total_rate=solution.requests_per_s,
+        solver=solver,
     )
 
 

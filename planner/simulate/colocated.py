@@ -30,7 +30,7 @@ def prompt_side(setup: Setup, tp: Real, prompts: Real, isl: int) -> Ledger:
     )
 
 
-def mixed_side(setup: Setup, tp: Real, batch: Real, chunk: Real, isl: int, osl: int) -> Ledger:
+def mixed_side(setup: Setup, tp: Real, *, batch: Real, chunk: Real, isl: int, osl: int) -> Ledger:
     """What a pass with `batch` decode and `chunk` prompt tokens, at a prompt's mean prefix, costs there."""
     prompts = np.maximum(chunk / isl, 1.0)
     new = np.minimum(chunk, float(isl))
@@ -42,12 +42,11 @@ def mixed_side(setup: Setup, tp: Real, batch: Real, chunk: Real, isl: int, osl: 
 
 
 def mixed_pass(
-    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunk: Real, isl: int, osl: int
+    setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, chunk: Real, isl: int, osl: int
 ) -> Ledger:
     """The mixed pass, by part, of given layouts."""
-    whole = mixed_side(setup, at.tp, batch, chunk, isl, osl) + forward.experts(
-        setup, at, exchange, batch + chunk
-    )
+    whole = mixed_side(setup, at.tp, batch=batch, chunk=chunk, isl=isl, osl=osl)
+    whole = whole + forward.experts(setup, at, exchange, batch + chunk)
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
@@ -73,7 +72,7 @@ def simulate(
     and no token waits longer than another, which bounds the worst token where the rest bound the mean.
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
-    largest = memory.largest_batch(machine, model, precision, at, isl, osl)
+    largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl)
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
@@ -86,9 +85,9 @@ def simulate(
         chunks = every * (isl / (osl - 1))
     shares = every * isl / ((osl - 1) * chunks)
     keeps_up = shares <= 1.0 + 1e-9
-    alone_side = decode.attention_side(setup, tp, every, isl, osl)
+    alone_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl)
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
-    both_side = mixed_side(setup, tp, every, chunks, isl, osl)
+    both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl)
     sides = [(side.layers(), side.head) for side in (alone_side, prompts_side, both_side)]
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
@@ -105,7 +104,7 @@ def simulate(
         alone = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
 
-        exists = decode.fits(setup, spread, batch, isl, osl, batch + PROMPTS_PER_PASS * isl)
+        exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + PROMPTS_PER_PASS * isl)
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
@@ -128,7 +127,8 @@ def simulate(
 
         chunk = chunks[:, : batch.size]
         share = shares[:, : batch.size]
-        exists = decode.fits(setup, spread, batch, isl, osl, batch + chunk) & keeps_up[:, : batch.size]
+        exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + chunk)
+        exists = exists & keeps_up[:, : batch.size]
         if exists.any():
             mixed = pass_of(2, batch + chunk, batch)
             # what the chunk adds to the pass is prefill work, and priced as in a prefill pool

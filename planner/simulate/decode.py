@@ -24,7 +24,7 @@ def mean_context(isl: float, osl: float) -> float:
     return isl + osl / 2
 
 
-def attention_side(setup: Setup, tp: Real, batch: Real, isl: int, osl: int, mtp: int = 0) -> Ledger:
+def attention_side(setup: Setup, tp: Real, batch: Real, *, isl: int, osl: int, mtp: int = 0) -> Ledger:
     """What a step of `batch` sequences per attention rank costs outside the experts.
 
     With `mtp` drafted tokens the step verifies ``mtp + 1`` tokens per sequence, and a prediction
@@ -51,15 +51,21 @@ def expert_side(setup: Setup, stage: Layouts, exchange: Exchange, batch: Real, m
 
 
 def step(
-    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, isl: int, osl: int, mtp: int = 0
+    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, *, isl: int, osl: int, mtp: int = 0
 ) -> Ledger:
     """The whole step, by part, of given layouts."""
-    whole = attention_side(setup, at.tp, batch, isl, osl, mtp) + expert_side(setup, at, exchange, batch, mtp)
+    whole = attention_side(setup, at.tp, batch, isl=isl, osl=osl, mtp=mtp)
+    whole = whole + expert_side(setup, at, exchange, batch, mtp)
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def fits(setup: Setup, at: Layouts, batch: Real, isl: int, osl: int, tokens: Real, mtp: int = 0) -> BoolArray:
-    """Whether `batch` sequences per rank and stage fit beside the weights, those of prediction heads too."""
+def fits(
+    setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int, tokens: Real, mtp: int = 0
+) -> BoolArray:
+    """Whether `batch` sequences per rank and stage fit beside the weights, those of prediction heads too.
+
+    `tokens` are those of one pass of an attention rank.
+    """
     cached = memory.decode_tokens(batch * at.pp, isl, osl)
     # windows and states make the cache of a sequence less than linear: price it per sequence
     mean = cached / (batch * at.pp)
@@ -86,17 +92,17 @@ def simulate(
     makes ``p batch attention_dp`` tokens in one TTL. A request costs ``osl - 1`` tokens, its first
     one coming from prefill.
     """
-    largest = memory.largest_batch(setup.machine, setup.model, setup.precision, at, isl, osl, mtp)
+    largest = memory.largest_batch(setup.machine, setup.model, setup.precision, at, isl=isl, osl=osl, mtp=mtp)
     largest = np.minimum(np.floor(largest / at.pp), setup.machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     gained = TOKENS_PER_STEP[mtp]
-    mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl, osl, mtp)
+    mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
     mixing_layers, head = mixing.layers(), mixing.head
     parts: list[Collected] = []
     for block in blocks(at, largest, grid, 1, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
-        exists = fits(setup, spread, batch, isl, osl, tokens, mtp)
+        exists = fits(setup, spread, batch, isl=isl, osl=osl, tokens=tokens, mtp=mtp)
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)

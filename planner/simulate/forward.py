@@ -158,8 +158,11 @@ def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> L
             # the ranks of an attention TP group hold the same tokens: each sends its share
             sent = tokens / stage.tp
             gpus = stage.stage_gpus
-            moved = collectives.dispatch(machine, sent, width, f.topk, gpus, fmt.activation_bytes)
-            moved = moved + collectives.combine(machine, sent, width, f.topk, gpus, BF16_BYTES)
+            there, back = (
+                collectives.Exchanged(tokens=sent, hidden=width, topk=f.topk, bytes_per_element=size)
+                for size in (fmt.activation_bytes, BF16_BYTES)
+            )
+            moved = collectives.dispatch(machine, there, gpus) + collectives.combine(machine, back, gpus)
             moved = moved + collectives.all_gather(machine, BF16_BYTES * width * tokens, stage.tp)
         else:
             gathered = fmt.activation_bytes * width * group

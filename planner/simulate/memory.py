@@ -137,6 +137,7 @@ def largest_batch(
     model: ModelSpec,
     precision: Precision,
     at: Layouts,
+    *,
     isl: int,
     osl: int,
     mtp: int = 0,

@@ -94,17 +94,22 @@ class Layouts:
             ep=ep,
             attention_dp=dp,
             moe_tp=moe_tp,
-            label=label(tp, pp, dp, moe_tp, ep, chunked),
+            label=label(tp=tp, pp=pp, attention_dp=dp, moe_tp=moe_tp, ep=ep, chunked=chunked),
         )
 
 
-def label(tp: int, pp: int, attention_dp: int, moe_tp: int, ep: int, chunked: bool = False) -> str:
+def label(*, tp: int, pp: int, attention_dp: int, moe_tp: int, ep: int, chunked: bool = False) -> str:
     """The short name of a layout.
 
-    >>> label(8, 1, 1, 8, 1), label(8, 4, 1, 8, 1, True), label(1, 1, 16, 1, 16), label(8, 1, 1, 1, 8)
-    ('TP8', 'CPP4xTP8', 'DEP16', 'TEP8')
-    >>> label(2, 1, 8, 1, 16), label(1, 1, 8, 8, 1), label(8, 1, 1, 2, 4)
-    ('TP2DP8EP16', 'DP8-TP8', 'TP8-EP4TP2')
+    >>> tensor = dict(tp=8, attention_dp=1)
+    >>> label(**tensor, pp=1, moe_tp=8, ep=1), label(**tensor, pp=4, moe_tp=8, ep=1, chunked=True)
+    ('TP8', 'CPP4xTP8')
+    >>> label(**tensor, pp=1, moe_tp=1, ep=8), label(**tensor, pp=1, moe_tp=2, ep=4)
+    ('TEP8', 'TP8-EP4TP2')
+    >>> label(tp=1, pp=1, attention_dp=16, moe_tp=1, ep=16), label(tp=1, pp=1, attention_dp=8, moe_tp=8, ep=1)
+    ('DEP16', 'DP8-TP8')
+    >>> label(tp=2, pp=1, attention_dp=8, moe_tp=1, ep=16)
+    'TP2DP8EP16'
     """
     stage = tp * attention_dp
     if attention_dp == 1:

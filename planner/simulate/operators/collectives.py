@@ -71,6 +71,21 @@ class ExchangeConstants:
     share: float = share(0.6)  # of the link's bandwidth
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanged:
+    """What one rank of an expert-parallel group sends to the experts, or gets back; numbers or arrays."""
+
+    tokens: Real  # of the rank
+    hidden: Real  # width of a token
+    topk: Real  # experts that each token goes to
+    bytes_per_element: Real  # of the format it travels in
+
+    @property
+    def token_bytes(self) -> Real:
+        """One copy of one token."""
+        return self.hidden * self.bytes_per_element
+
+
 def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
     """Sum a tensor over a group; every GPU holds all of it before and after.
 
@@ -189,15 +204,7 @@ def nccl(machine: Machine, operator: str, bytes_: Real, gpus: Real) -> Cost:
     return Cost(seconds_, bytes_ * light)
 
 
-def dispatch(
-    machine: Machine,
-    tokens: Real,
-    hidden: Real,
-    topk: Real,
-    gpus: Real,
-    bytes_per_element: float,
-    kernel: str = "",
-) -> Cost:
+def dispatch(machine: Machine, sent: Exchanged, gpus: Real, kernel: str = "") -> Cost:
     """Send tokens to the ranks of their experts.
 
         copies = tokens (n - 1)/n times: topk (low latency), or the distinct ranks of topk experts
@@ -210,10 +217,8 @@ def dispatch(
     ----------
     machine
         Where it runs.
-    tokens
-        Tokens of one rank, each with `topk` experts.
-    hidden, bytes_per_element
-        Width and format of what travels.
+    sent
+        What travels from one rank.
     gpus
         Ranks of the group; 1 costs nothing. Beyond the scale-up domain the copies that leave it
         (one per domain where a kernel forwards them, else one per expert) pass through the NIC.
@@ -229,24 +234,16 @@ def dispatch(
 
     >>> from planner.simulate.operators.example import h200
     >>> machine = h200(dispatch_ht=dict(floor_s=6e-5, gpu_s=0.0, copy_s=0.0, share=0.8))
-    >>> cost = dispatch(machine, 4096, 7168, 8, 8, 2.0)
+    >>> cost = dispatch(machine, Exchanged(tokens=4096, hidden=7168, topk=8, bytes_per_element=2.0), gpus=8)
     >>> round(float(cost.seconds) * 1e6), round(float(cost.light_s) * 1e6)
     (809, 600)
     """
-    return _exchange(machine, "dispatch", tokens, hidden, topk, gpus, bytes_per_element, kernel)
+    return _exchange(machine, "dispatch", sent, gpus, kernel)
 
 
-def combine(
-    machine: Machine,
-    tokens: Real,
-    hidden: Real,
-    topk: Real,
-    gpus: Real,
-    bytes_per_element: float,
-    kernel: str = "",
-) -> Cost:
+def combine(machine: Machine, back: Exchanged, gpus: Real, kernel: str = "") -> Cost:
     """Bring the experts' outputs back to the ranks of their tokens and sum them. See `dispatch`."""
-    return _exchange(machine, "combine", tokens, hidden, topk, gpus, bytes_per_element, kernel)
+    return _exchange(machine, "combine", back, gpus, kernel)
 
 
 def send(machine: Machine, bytes_: Real, across: npt.ArrayLike) -> Cost:
@@ -270,20 +267,10 @@ def send(machine: Machine, bytes_: Real, across: npt.ArrayLike) -> Cost:
     )
 
 
-def _exchange(
-    machine: Machine,
-    operator: str,
-    tokens: Real,
-    hidden: Real,
-    topk: Real,
-    gpus: Real,
-    bytes_per_element: float,
-    kernel: str,
-) -> Cost:
-    fabric = machine.fabric
+def _exchange(machine: Machine, operator: str, moved: Exchanged, gpus: Real, kernel: str) -> Cost:
+    fabric, tokens, topk, token_bytes = machine.fabric, moved.tokens, moved.topk, moved.token_bytes
     gpus = np.asarray(gpus, dtype=np.float64)
     domain = float(fabric.scale_up_gpus)
-    token_bytes = hidden * bytes_per_element
     hit = 1.0 - (1.0 - 1.0 / gpus) ** topk  # chance that a token needs a given rank
     ranks = (gpus - 1.0) * hit
     bandwidth = _bandwidth(fabric, gpus)

@@ -78,13 +78,15 @@ class Routing(NamedTuple):
     mean_experts: Real
 
 
-def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None = None) -> Routing:
+def route(experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None) -> Routing:
     """Loads of the ranks of an expert-parallel group.
 
     Parameters
     ----------
+    experts
+        Of which each token chooses `topk` among `count`.
     tokens
-        Tokens of the whole group, each choosing `topk` of `experts`; below 1 counts as 1.
+        Tokens of the whole group; below 1 counts as 1.
     ep
         Ranks that share the experts out.
     skew
@@ -97,12 +99,14 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None =
     Routing
         Of the broadcast shape. None of it falls when `tokens` grows.
 
-    >>> busy = route(1024, 8, 256, 32, skew=1.01)
+    >>> experts = Experts(hidden=7168, width=2048, matrices=3, topk=8, count=256)
+    >>> busy = route(experts, 1024, ep=32, skew=1.01)
     >>> round(float(busy.pairs)), round(float(busy.experts), 2), float(busy.mean_pairs)
     (589, 7.91, 256.0)
     """
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
-    held = np.maximum(experts / ep, 1.0)
+    topk, count = experts.topk, experts.count
+    held = np.maximum(count / ep, 1.0)
     touch, balance = (PLANNING_SKEW, PLANNING_BALANCE) if skew is None else (skew, skew)
     uneven = np.minimum(balance, 1.0)
     ranks = np.log(ep) * (1.0 - 1.0 / ep)
@@ -118,7 +122,7 @@ def route(tokens: Real, topk: Real, experts: Real, ep: Real, skew: Real | None =
     variance = mean_pairs * settled * spread + chance  # v times mean_pairs
     excess = np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL
     # one token sends a rank at most as many pairs as the rank has experts
-    most = mean_pairs * np.minimum(ep, experts / topk)
+    most = mean_pairs * np.minimum(ep, count / topk)
     pairs = np.maximum(np.minimum(mean_pairs + excess, most), 1.0)
     return Routing(
         pairs=pairs,
@@ -199,7 +203,7 @@ def grouped_gemm(
     per_byte = 1.0 / bandwidth
     per_flop = 1.0 / peak_flops(machine, fmt.rate)
     hidden, matrices = experts.hidden, experts.matrices
-    load = route(tokens, experts.topk, experts.count, ep, skew)
+    load = route(experts, tokens, ep=ep, skew=skew)
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     column = matrices * hidden
     sliced = experts.width / tp

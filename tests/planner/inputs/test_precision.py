@@ -26,7 +26,7 @@ def step(kv: str):
     )
     sizes = {"tp": 4, "pp": 1, "attention_dp": 1, "moe_tp": 4, "moe_ep": 1}
     at = Layouts(**{name: np.full((1, 1, 1), int(size)) for name, size in sizes.items()})
-    return decode.step(question.pools["decode"].setup, at, "replicated", BATCH, 32768, 512).layers()
+    return decode.step(question.pools["decode"].setup, at, "replicated", BATCH, isl=32768, osl=512).layers()
 
 
 def test_auto_takes_the_narrowest_weights_and_no_narrower_cache_than_fp8():

@@ -35,13 +35,13 @@ def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
     assert pre.layout[late] != pre.layout[slow_link] and pre.ftl_s[late] > pre.ftl_s[slow_link]
     serving = servings.split_serving(
         question,
-        [Pick(pre, late, 1), Pick(pre, slow_link, 2)],
-        [Pick(points.decode, 0, 1)],
-        [],
-        points.split_ftl_s,
-        0.01,
-        0.01,
-        PROVEN,
+        prefills=[Pick(pre, late, 1), Pick(pre, slow_link, 2)],
+        decodes=[Pick(points.decode, 0, 1)],
+        beside=[],
+        split_ftl_s=points.split_ftl_s,
+        split_rate=0.01,
+        total_rate=0.01,
+        solver=PROVEN,
     )
     own = points.split_ftl_s[[late, slow_link]]
     assert serving.ftl_s == own.max() < pre.ftl_s[late] + added[slow_link]

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from planner.inputs import catalog
 from planner.simulate.operators import collectives
-from planner.simulate.operators.collectives import AllReduceConstants, ExchangeConstants, NcclConstants
+from planner.simulate.operators.collectives import (
+    AllReduceConstants,
+    ExchangeConstants,
+    Exchanged,
+    NcclConstants,
+)
 from planner.simulate.operators.constants import bounds
 from planner.simulate.operators.example import h200
 from planner.simulate.operators.machine import Machine
@@ -27,14 +32,21 @@ KINDS = {
     "all_to_all": NcclConstants,
     **{f"{half}_{name}": ExchangeConstants for half in ("dispatch", "combine") for name in ("ll", "ht")},
 }
+
+
+def moved(tokens, bytes_per_element):
+    """What DeepSeek exchanges: 8 experts for each token, 7168 wide."""
+    return Exchanged(tokens=tokens, hidden=7168, topk=8, bytes_per_element=bytes_per_element)
+
+
 # each operator as a function of machine, size and GPUs, the size being bytes or tokens
 OPERATORS = {
     "all_reduce": collectives.all_reduce,
     "all_gather": collectives.all_gather,
     "reduce_scatter": collectives.reduce_scatter,
     "all_to_all": collectives.all_to_all,
-    "dispatch": lambda m, size, n: collectives.dispatch(m, size, 7168, 8, n, 1.0),
-    "combine": lambda m, size, n: collectives.combine(m, size, 7168, 8, n, 2.0),
+    "dispatch": lambda m, size, n: collectives.dispatch(m, moved(size, 1.0), n),
+    "combine": lambda m, size, n: collectives.combine(m, moved(size, 2.0), n),
     "send": lambda m, size, n: collectives.send(m, size, n > m.fabric.scale_up_gpus),
 }
 SIZES = np.array([0.0, 1.0, 300.0, 8e3, 2e5, 3e6, 5e7, 2e9])
@@ -154,7 +166,7 @@ def test_latency_grows_slowly_over_a_rack():
 def test_exchange_sends_a_token_once_to_a_rank():
     """With 8 experts per token on 2 ranks a token leaves once at most; light counts that copy."""
     machine = machine_of("h200", "trtllm")
-    cost = collectives.dispatch(machine, 4096, 7168, 8, np.array([2.0, 8.0]), 2.0)
+    cost = collectives.dispatch(machine, moved(4096, 2.0), np.array([2.0, 8.0]))
     one_copy = 4096 * 7168 * 2 / machine.fabric.scale_up_bytes_per_s
     assert 0.95 * one_copy < cost.light_s[0] <= one_copy
     assert cost.light_s[1] == pytest.approx(7 * (1 - (7 / 8) ** 8) * one_copy)
@@ -162,8 +174,8 @@ def test_exchange_sends_a_token_once_to_a_rank():
 
 def test_the_cheaper_exchange_kernel_is_taken():
     machine, tokens = machine_of("h200", "trtllm"), np.array([1.0, 64.0, 4096.0])
-    least = collectives.combine(machine, tokens, 7168, 8, 8.0, 2.0).seconds
-    each = [collectives.combine(machine, tokens, 7168, 8, 8.0, 2.0, k).seconds for k in ("ll", "ht")]
+    least = collectives.combine(machine, moved(tokens, 2.0), 8.0).seconds
+    each = [collectives.combine(machine, moved(tokens, 2.0), 8.0, k).seconds for k in ("ll", "ht")]
     assert np.all(least == np.minimum(*each))
     assert each[0][0] < each[1][0] and each[1][2] < each[0][2]
 
@@ -171,26 +183,26 @@ def test_the_cheaper_exchange_kernel_is_taken():
 def test_exchange_falls_back_on_nccl():
     own = {"floor_s": 1e-5, "gpu_s": 1e-9, "ramp_s": 1e-5, "share": 0.7, "crowd": 0.1}
     machine = h200(all_to_all=own)
-    cost = collectives.dispatch(machine, 4096, 7168, 8, 8.0, 2.0)
+    cost = collectives.dispatch(machine, moved(4096, 2.0), 8.0)
     assert cost.seconds >= cost.light_s > 0
     with pytest.raises(LookupError):
-        collectives.dispatch(h200(), 4096, 7168, 8, 8.0, 2.0)
+        collectives.dispatch(h200(), moved(4096, 2.0), 8.0)
 
 
 def test_two_nodes_of_low_latency_exchange():
     """DeepEP on 2 nodes of 8 H100: 128 tokens per rank in fp8 took 102 us, mostly through the NIC."""
     machine = machine_of("h100", "sglang")
-    cost = collectives.dispatch(machine, 128, 7168, 8, 16.0, 1.0, "ll")
+    cost = collectives.dispatch(machine, moved(128, 1.0), 16.0, "ll")
     assert float(cost.seconds) == pytest.approx(102e-6, rel=0.15)
 
 
 def test_which_exchange_kernels_a_fabric_has():
     """Kernels that write through NVLink need a rack; constants of a relative must not lend them to HGX."""
     rack, node = machine_of("gb200", "trtllm"), machine_of("b200", "trtllm")
-    through = [collectives.combine(m, 64, 7168, 8, 8.0, 2.0, "nvlink").seconds for m in (rack, node)]
-    usual = [collectives.combine(m, 64, 7168, 8, 8.0, 2.0).seconds for m in (rack, node)]
+    through = [collectives.combine(m, moved(64, 2.0), 8.0, "nvlink").seconds for m in (rack, node)]
+    usual = [collectives.combine(m, moved(64, 2.0), 8.0).seconds for m in (rack, node)]
     assert usual[0] == through[0] and usual[1] > through[1]
     cards = machine_of("l40s", "vllm")
-    assert collectives.dispatch(cards, 64, 7168, 8, 8.0, 1.0).seconds == pytest.approx(
+    assert collectives.dispatch(cards, moved(64, 1.0), 8.0).seconds == pytest.approx(
         collectives.all_to_all(cards, 64 * 7168 * 8 * (1 - (7 / 8) ** 8), 8.0).seconds
     )

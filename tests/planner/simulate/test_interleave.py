@@ -44,7 +44,7 @@ def wide(gpus: int) -> Layouts:
 
 
 def step_s(system: str, two_batches: bool, gpus: int) -> np.ndarray:
-    ledger = decode.step(setup(system, two_batches), wide(gpus), "all-to-all", BATCH, 2048, 512)
+    ledger = decode.step(setup(system, two_batches), wide(gpus), "all-to-all", BATCH, isl=2048, osl=512)
     return np.asarray(ledger.layers().seconds).ravel()
 
 

@@ -93,7 +93,7 @@ def one_layout(**widths: int) -> Layouts:
 
 
 def step_s(q: PoolSetup, at: Layouts, batch: float, isl: int = 4096) -> float:
-    ledger = decode.step(q.setup, at, at.exchange_of(), batch, isl, 512)
+    ledger = decode.step(q.setup, at, at.exchange_of(), batch, isl=isl, osl=512)
     return float(np.ravel(forward.pace(q.setup, at, ledger.layers(), ledger.head, batch, batch).seconds)[0])
 
 
@@ -171,12 +171,11 @@ def test_mla_reprojects_unless_cached() -> None:
         at = one_layout(tp=8, moe_ep=8) if penalised else one_layout(tp=8)
         kept = replace(q.setup, mla_cache=True)
         plain, cached = (
-            float(
-                np.ravel(colocated.mixed_pass(s, at, "replicated", 8.0, 512.0, 65536, 512).layers().seconds)[
-                    0
-                ]
+            float(np.ravel(whole.layers().seconds)[0])
+            for whole in (
+                colocated.mixed_pass(s, at, "replicated", batch=8.0, chunk=512.0, isl=65536, osl=512)
+                for s in (q.setup, kept)
             )
-            for s in (q.setup, kept)
         )
         assert (plain > 1.02 * cached) if penalised else (plain == cached)
 

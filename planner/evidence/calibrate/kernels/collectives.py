@@ -26,6 +26,7 @@ from planner.simulate.operators.collectives import (
     FORMAT,
     AllReduceConstants,
     ExchangeConstants,
+    Exchanged,
     NcclConstants,
     all_reduce,
     combine,
@@ -105,16 +106,13 @@ def exchange_groups(rows: Rows) -> Iterator[Group]:
             continue
         kernel = backend.rpartition("deepep_")[2]
         operator = dispatch if phase == "dispatch" else combine
-        width = column(part, "hidden_size")
-        predict = bind(
-            operator,
-            column(part, "num_tokens"),
-            width,
-            column(part, "topk"),
-            column(part, "ep_size"),
-            _element_bytes(part) if phase == "dispatch" else COMBINE_BYTES,
-            kernel,
+        moved = Exchanged(
+            tokens=column(part, "num_tokens"),
+            hidden=column(part, "hidden_size"),
+            topk=column(part, "topk"),
+            bytes_per_element=_element_bytes(part) if phase == "dispatch" else COMBINE_BYTES,
         )
+        predict = bind(operator, moved, column(part, "ep_size"), kernel)
         latency = column(part, "latency_us")
         unit = 1e-9 if float(np.median(latency)) > LONGEST_MEDIAN_US else 1e-6
         yield Group(
