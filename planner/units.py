@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from planner.words import Quantity
 
 # No digit can be taken by two parts of it, so that a long text is refused in one pass over it.
 _NUMBER = re.compile(
@@ -28,7 +30,7 @@ _COUNT = {"": 1.0, "k": 1e3, "gpus": 1.0, "gpu": 1.0}
 _RATE = {"": 1.0, "/s": 1.0, "req/s": 1.0, "rps": 1.0, "/min": 1 / 60, "req/min": 1 / 60}
 _SHARE = {"": 1.0, "%": 0.01}
 _USD = {"": 1.0, "$": 1.0, "usd": 1.0, "$/h": 1.0}
-SUFFIXES = {
+SUFFIXES: Mapping[Quantity, Mapping[str, float]] = {
     "tokens": _TOKENS,
     "seconds": _SECONDS,
     "count": _COUNT,
@@ -38,10 +40,10 @@ SUFFIXES = {
 }
 
 
-def parse_quantity(text: str, kind: str) -> float:
+def parse_quantity(text: str, kind: Quantity) -> float:
     """The SI value of what was typed.
 
-    Raises ValueError with the accepted spellings. `kind` is a key of `SUFFIXES`.
+    Raises ValueError with the accepted spellings.
 
     >>> parse_quantity("16k", "tokens"), parse_quantity("20ms", "seconds"), parse_quantity("5 %", "share")
     (16384.0, 0.02, 0.05)

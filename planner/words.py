@@ -12,6 +12,10 @@ Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase
 Batching: TypeAlias = Literal["", "inflight", "piggyback"]
 
+PresetKind: TypeAlias = Literal["model", "system", "engine", "scenario", "kernels"]
+Quantity: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd"]  # what a number counts
+FieldKind: TypeAlias = Literal[Quantity, "choice", "switch"]  # what an input holds
+
 AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "none"]
 FfnKind: TypeAlias = Literal["dense", "moe", "none"]
 Exchange: TypeAlias = Literal["replicated", "all-to-all", "gathered"]  # how tokens reach their experts

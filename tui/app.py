@@ -21,6 +21,7 @@ from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
 
 from planner.inputs.scenario import Scenario
+from planner.words import PresetKind
 from tui import state
 from tui.files import storage
 from tui.files.storage import Session
@@ -105,7 +106,7 @@ class RatematchApp(FileActions):
         self.theme = session.theme if session.theme in self.available_themes else themes.DARK.name
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"
-        self._names: dict[str, Sequence[str]] = {}
+        self._names: dict[PresetKind, Sequence[str]] = {}
         self._names_fn = backend.names_fn
         backend = dataclasses.replace(
             backend, names_fn=self.names, warm_up=backend.warm_up or warm_up
@@ -156,7 +157,7 @@ class RatematchApp(FileActions):
         """Our hues, for themes that do not bring them."""
         return themes.hues(self.current_theme.dark)
 
-    def names(self, kind: str) -> Sequence[str]:
+    def names(self, kind: PresetKind) -> Sequence[str]:
         """The catalog's names of a kind, asked for once; none, with a word, if they cannot be read."""
         if kind not in self._names:
             try:

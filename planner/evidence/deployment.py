@@ -9,7 +9,7 @@ from planner.evidence.runs import Row, Widths
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
-from planner.inputs.precision import FORMATS, Precision
+from planner.inputs.precision import FORMATS, Format, Precision
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
@@ -34,12 +34,13 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
     """
     model, system = catalog.model(row.model), catalog.system(row.system)
 
-    def known(name: str) -> str:
-        if name not in FORMATS:
+    def known(name: str) -> Format:
+        fmt = next((fmt for fmt in FORMATS.values() if fmt.name == name), None)
+        if fmt is None:
             raise InputError("dtype", name, f"one of {', '.join(FORMATS)}")
         if name == "fp8" and model.checkpoint == "fp8_block":
-            return "fp8_block"
-        return "mxfp4_wo" if name == "mxfp4" and "fp4" not in system.gpu.peak_flops else name
+            return FORMATS["fp8_block"]
+        return FORMATS["mxfp4_wo"] if name == "mxfp4" and "fp4" not in system.gpu.peak_flops else fmt
 
     return Setup(
         machine=Machine(
@@ -50,8 +51,8 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
         ),
         model=model,
         precision=Precision(
-            gemm=FORMATS[known(row.gemm)],
-            moe=FORMATS[known(row.moe)],
+            gemm=known(row.gemm),
+            moe=known(row.moe),
             kv="bf16" if row.gemm == "bf16" else "fp8",
         ),
     )

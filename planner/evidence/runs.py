@@ -52,7 +52,7 @@ class Row:
     system: str
     engine: str
     version: str
-    gemm: str
+    gemm: str  # as the file has it: `planner.evidence.deployment` tells which formats it knows
     moe: str
     isl: int
     osl: int

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from planner.errors import InputError, unknown
 from planner.inputs import checks, toml_tables
@@ -15,8 +15,9 @@ from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
+from planner.words import PresetKind
 
-KINDS = ("model", "system", "engine", "scenario", "kernels")
+KINDS: tuple[PresetKind, ...] = get_args(PresetKind)
 # keys of a preset that are for the catalog alone
 ALIASES = "aliases"
 RELATIVE = "relative"
@@ -38,17 +39,17 @@ class Catalog:
     parse one at the same time both get the result that came first.
     """
 
-    files: Mapping[str, Mapping[str, Path]]  # kind to name to file
+    files: Mapping[PresetKind, Mapping[str, Path]]  # kind to name to file
     accuracy_file: Path | None = None  # measured errors, `planner.planning.bands`
     unmeasured: frozenset[str] = frozenset()  # kernels files taken as never measured
     _parsed: dict[Path, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
     _built: dict[Path, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def names(self, kind: str) -> tuple[str, ...]:
+    def names(self, kind: PresetKind) -> tuple[str, ...]:
         """Names of a kind (model, system, engine, scenario, kernels), in order."""
         return tuple(sorted(self._of(kind)))
 
-    def canonical(self, kind: str, name: str) -> str:
+    def canonical(self, kind: PresetKind, name: str) -> str:
         """The catalog's name for what was typed: exact, then by alias. Raises InputError if unknown."""
         files = self._of(kind)
         typed = _key(name)
@@ -115,18 +116,18 @@ class Catalog:
             raise InputError("scenario", str(name), "no such file; a preset's name or a TOML file")
         return path
 
-    def note(self, kind: str, name: str) -> str:
+    def note(self, kind: PresetKind, name: str) -> str:
         """One line on a preset: a scenario's note, the label of anything else."""
         table = self._table(kind, self.canonical(kind, name))
         return str(table.get("note", table.get("label", "")))
 
-    def _of(self, kind: str) -> Mapping[str, Path]:
-        known = {**{k: k for k in KINDS}, **{f"{k}s": k for k in KINDS}}
+    def _of(self, kind: PresetKind) -> Mapping[str, Path]:
+        known: dict[str, PresetKind] = {name: k for k in KINDS for name in (k, f"{k}s")}  # or in the plural
         if kind not in known:
             raise unknown("kind", kind, KINDS)
         return self.files.get(known[kind], {})
 
-    def _table(self, kind: str, name: str) -> dict[str, Any]:
+    def _table(self, kind: PresetKind, name: str) -> dict[str, Any]:
         files = self._of(kind)
         if name not in files:
             raise unknown(kind, name, files)
@@ -136,7 +137,7 @@ class Catalog:
         found = self._parsed.get(path)
         return self._parsed.setdefault(path, toml_tables.read_toml(path)) if found is None else found
 
-    def _build(self, kind: str, name: str, into: type[T], check: Callable[[T, str], T]) -> T:
+    def _build(self, kind: PresetKind, name: str, into: type[T], check: Callable[[T, str], T]) -> T:
         exact = self.canonical(kind, name)
         path = self._of(kind)[exact]
         made: T | None = self._built.get(path)
@@ -146,7 +147,7 @@ class Catalog:
             made = self._built.setdefault(path, check(decoded, path.name))
         return made
 
-    def _aliases(self, kind: str) -> Iterator[tuple[str, str]]:
+    def _aliases(self, kind: PresetKind) -> Iterator[tuple[str, str]]:
         """Aliases of every readable preset of a kind; one broken file does not hide the others'."""
         for name in self._of(kind):
             try:
@@ -167,7 +168,7 @@ def load(user_dir: Path | None = None) -> Catalog:
         `user_folder()` by default. It need not exist.
     """
     folders = (preset_folder(), user_folder() if user_dir is None else user_dir)
-    files: dict[str, dict[str, Path]] = {}
+    files: dict[PresetKind, dict[str, Path]] = {}
     for kind in KINDS:
         found = files.setdefault(kind, {})
         for folder in folders:
@@ -193,7 +194,7 @@ def preset_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "presets"
 
 
-def _folder_name(kind: str) -> str:
+def _folder_name(kind: PresetKind) -> str:
     return kind if kind.endswith("s") else f"{kind}s"
 
 

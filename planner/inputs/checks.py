@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from planner.errors import InputError
 from planner.inputs.engine import EngineProfile
 from planner.inputs.model import Attention, Ffn, ModelSpec
-from planner.inputs.precision import FORMATS
 from planner.inputs.system import System
 
 # fields that a layer of each kind cannot do without
@@ -24,7 +23,6 @@ _RATES = ("bf16", "fp8", "fp4")
 def model(spec: ModelSpec, where: str) -> ModelSpec:
     """The model, if its layers add up. Raises InputError naming file, key and what is accepted."""
     _positive(where, spec, ("hidden", "vocab", "layers"))
-    _one_of(where, "checkpoint", spec.checkpoint, FORMATS)
     _layers(f"{where}: attention", spec.attention, _ATTENTION, spec.layers)
     _layers(f"{where}: ffn", spec.ffn, _FFN, spec.layers)
     for i, a in enumerate(spec.attention):
@@ -71,7 +69,6 @@ def _layers(
     where: str, parts: Sequence[Attention | Ffn], needs: Mapping[str, tuple[str, ...]], layers: int
 ) -> None:
     for i, part in enumerate(parts):
-        _one_of(f"{where}[{i}]", "kind", part.kind, needs)
         _positive(f"{where}[{i}]", part, ("layers", *needs[part.kind]))
     count = sum(part.layers for part in parts)
     if count != layers:

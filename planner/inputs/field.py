@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 from planner import units
 from planner.errors import InputError, unknown
 from planner.inputs.scenario import Scenario
+from planner.words import FieldKind, PresetKind
 
 Names: TypeAlias = Callable[[], Sequence[str]]  # the catalog's names, looked up when asked
-Kind: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd", "choice", "switch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Field:
     path: str
     label: str
     unit: str
-    kind: Kind
+    kind: FieldKind
     help: str
     group: str
     low: float = 0.0
@@ -40,7 +40,7 @@ class Field:
     integer: bool = False
     steps: tuple[Any, ...] = ()
     choices: tuple[str, ...] = ()
-    catalog: str = ""
+    catalog: PresetKind | Literal[""] = ""
     none: str = ""
     aliases: tuple[str, ...] = ()
 

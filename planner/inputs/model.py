@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.words import AttentionKind, FfnKind, WeightFormat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
@@ -17,7 +19,7 @@ class Attention:
         "none"    no token mixing in these layers
     """
 
-    kind: str
+    kind: AttentionKind
     layers: int
     heads: int = 0
     kv_heads: int = 0
@@ -59,7 +61,7 @@ class Ffn:
     kind is "dense", "moe" or "none". `matrices` is 3 for gated units (SwiGLU, GeGLU), 2 otherwise.
     """
 
-    kind: str
+    kind: FfnKind
     layers: int
     width: int = 0  # intermediate width of the dense layer or of ONE expert
     matrices: int = 3
@@ -86,7 +88,7 @@ class ModelSpec:
     tied_embeddings: bool = False
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
-    checkpoint: str = "bf16"  # format of the published weights: bf16, fp8, fp8_block, mxfp4, int4_wo, nvfp4
+    checkpoint: WeightFormat = "bf16"  # format of the published weights
     published_params: float = 0.0  # total, for the check; 0 means none
     source: str = ""
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.errors import InputError
@@ -21,9 +22,9 @@ STATE_BYTES = 4.0
 # SGLang stand at 0.36 to 0.5 of it here, float32 at twice that
 LEAST_STATE_BYTES = 2.0
 # bytes of a cached element; NVFP4 has one fp8 scale per 16 values
-KV_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
+KV_BYTES: Mapping[CacheFormat, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
 # the tensor-core rate at which attention multiplies; four bits are widened to eight on the way
-KV_RATES = {"bf16": "bf16", "fp8": "fp8", "fp4": "fp8"}
+KV_RATES: Mapping[CacheFormat, str] = {"bf16": "bf16", "fp8": "fp8", "fp4": "fp8"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class Format:
     rate: str
 
 
-FORMATS: dict[str, Format] = {
+FORMATS: Mapping[WeightFormat, Format] = {
     f.name: f
     for f in (
         Format(name="bf16", weight_bytes=2.0, activation_bytes=2.0, rate="bf16"),

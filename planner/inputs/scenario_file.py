@@ -9,6 +9,7 @@ from planner.errors import InputError, unknown
 from planner.inputs import files, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
+from planner.words import PresetKind
 
 SCHEMA = 1
 _OTHER_KEYS = ("schema", "base", "note", "aliases")
@@ -17,7 +18,7 @@ _OTHER_KEYS = ("schema", "base", "note", "aliases")
 class Names(Protocol):
     """Where the names in a scenario lead: what a catalog knows."""
 
-    def canonical(self, kind: str, name: str) -> str:
+    def canonical(self, kind: PresetKind, name: str) -> str:
         """The exact name of a preset. Raises InputError for one that is not known."""
 
     def scenario_path(self, name: str) -> Path:

@@ -10,6 +10,7 @@ from planner.output.spelling import count, money, percent
 from planner.output.words import ALIKE, deployment
 from planner.planning.bands import Range, compare
 from planner.units import format_seconds, three_digits
+from planner.words import Goal
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
@@ -22,7 +23,7 @@ class Verdict:
     """Which way to serve, and by how much it beats the other in what the goal counts."""
 
     split: bool
-    goal: str
+    goal: Goal
     serving: Serving  # what to deploy
     other: Serving | None  # the other way; None where it cannot meet the limits
     ratio: float  # to the other way: of output tokens/s, GPUs or money; nan without it

@@ -17,6 +17,7 @@ from planner.inputs import catalog, fields
 from planner.inputs.fields import Field
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan, Relaxation
+from planner.words import Choice
 
 PlanFn = Callable[[Scenario], Plan]
 
@@ -99,7 +100,7 @@ class Effect:
     gain: float  # share by which the yardstick gets better; nan where nothing meets the limits
     value: float  # of the yardstick
     ctx_gen_ratio: float
-    choice: str  # disaggregated, colocated, "" where nothing meets the limits
+    choice: Choice
     problem: str = ""  # why there is no plan: one line
 
 
@@ -185,7 +186,7 @@ class CurvePoint:
     at: float
     value: float  # of the yardstick
     ctx_gen_ratio: float
-    choice: str
+    choice: Choice
 
 
 def curve_values(scenario: Scenario, key: str) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from planner.output.tables import scenario_line
 from planner.simulate import params
 from planner.simulate.operators.attention import kinds
 from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits
+from planner.words import PresetKind
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output
 
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.inputs.system import System
 
-KINDS = ("models", "systems", "engines", "scenarios")
+# what is listed, as it is called there
+KINDS: Mapping[str, PresetKind] = {
+    "models": "model",
+    "systems": "system",
+    "engines": "engine",
+    "scenarios": "scenario",
+}
 Row = dict[str, str]
 
 
@@ -70,7 +77,7 @@ def lists(catalog: Catalog, kinds: Sequence[str], *, as_json: bool = False) -> s
     broken: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
     for kind in kinds:
         found[kind] = {}
-        for name in catalog.names(kind):
+        for name in catalog.names(KINDS[kind]):
             try:
                 found[kind][name] = _get(catalog, kind, name)
             except InputError as error:
@@ -127,7 +134,7 @@ def show(catalog: Catalog, kind: str, name: str, *, as_json: bool = False) -> st
 
 
 def _get(catalog: Catalog, kind: str, name: str) -> Any:
-    return getattr(catalog, kind[:-1])(name)
+    return getattr(catalog, KINDS[kind])(name)
 
 
 def _model(spec: ModelSpec) -> Row:

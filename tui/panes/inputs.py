@@ -11,7 +11,7 @@ from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from planner.inputs.fields import FIELDS, Field
-from planner.words import LimitState
+from planner.words import LimitState, PresetKind
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
 from tui.state import View
@@ -35,7 +35,7 @@ class InputsPane(Container):
 
     def __init__(
         self,
-        names: Callable[[str], Sequence[str]],
+        names: Callable[[PresetKind], Sequence[str]],
         *,
         fields: Iterable[Field] = FIELDS,
         glyphs: Glyphs = UNICODE,
@@ -59,7 +59,8 @@ class InputsPane(Container):
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
-        return lambda: self._names(field.catalog)
+        kind = field.catalog
+        return lambda: self._names(kind) if kind else ()
 
     @property
     def knobs(self) -> list[Knob]:

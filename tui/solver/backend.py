@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from planner.words import PresetKind
 from tui.solver.asker import DEBOUNCE_S
 from tui.solver.worker import PlanFn, real_plan
 
-NamesFn = Callable[[str], Sequence[str]]
+NamesFn = Callable[[PresetKind], Sequence[str]]
 
 
-def real_names(kind: str) -> Sequence[str]:
-    """The catalog's names of a kind ("model", "system", "engine", "scenario"), imported when asked."""
+def real_names(kind: PresetKind) -> Sequence[str]:
+    """The catalog's names of a kind, imported when asked."""
     from planner.inputs import catalog
 
     return tuple(catalog.load().names(kind))

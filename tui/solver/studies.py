@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.scenario import Scenario
+from planner.words import PresetKind
 from tui.solver.messages import StudyName, StudyNews
 from tui.solver.worker import Solver
 from tui.state import Findings, Pin, View
@@ -34,7 +35,7 @@ class Asked:
 class Studies:
     """The studies of one screen. Runs on the screen's thread."""
 
-    def __init__(self, solver: Solver, names: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, solver: Solver, names: Callable[[PresetKind], Sequence[str]]) -> None:
         self._solver = solver
         self._names = names
         self._asked: dict[StudyName, Asked] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import tomli_w
 
@@ -17,7 +17,8 @@ from planner.evidence.calibrate.fit import write_table
 from planner.inputs.catalog import RELATIVE, Catalog
 from planner.inputs.toml_tables import read_toml
 
-KERNELS, SYSTEMS, ENGINES = "kernels", "systems", "engines"
+KERNELS: Final = "kernels"
+SYSTEMS, ENGINES = "systems", "engines"
 
 
 def kernels_path(name: str, folder: Path) -> Path:

@@ -11,6 +11,7 @@ from planner.inputs.huggingface import layers as hf_layers
 from planner.inputs.huggingface import reader
 from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Attention, Ffn, ModelSpec
+from planner.words import WeightFormat
 
 MAX_LAYERS = 10_000  # more is a mistake, and would only fill memory here
 
@@ -93,7 +94,7 @@ def _prediction_heads(c: Config) -> int:
     return heads
 
 
-def _checkpoint(c: Config) -> str:
+def _checkpoint(c: Config) -> WeightFormat:
     """Format of the published weights."""
     quantised = c.get("quantization_config")
     if not isinstance(quantised, Mapping):

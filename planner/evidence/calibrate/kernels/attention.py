@@ -24,8 +24,9 @@ from planner.simulate.operators.attention import causal, gqa, linear, mla
 from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.words import CacheFormat
 
-CACHE_FORMATS = {"bfloat16": "bf16", "bf16": "bf16", "fp8": "fp8"}
+CACHE_FORMATS: Mapping[str, CacheFormat] = {"bfloat16": "bf16", "bf16": "bf16", "fp8": "fp8"}
 # DeepSeek-V3: the head dimensions of every MLA measurement
 MLA_QK_DIM, MLA_V_DIM, MLA_LATENT, MLA_ROPE = 192, 128, 512, 64
 
@@ -36,7 +37,7 @@ def _groups(
     rows: Rows,
     operator: str,
     kind: type,
-    predictor: Callable[[Rows, str], Predict],
+    predictor: Callable[[Rows, CacheFormat], Predict],
     ranges: tuple[str, ...],
     fixed: Mapping[str, float],
 ) -> Iterator[Group]:
@@ -73,11 +74,11 @@ def _heads(rows: Rows) -> Heads:
     return Heads(query=query, kv=kv, qk_dim=dim, v_dim=dim, window=window)
 
 
-def _prefill(rows: Rows, kv: str) -> Predict:
+def _prefill(rows: Rows, kv: CacheFormat) -> Predict:
     return bind(gqa.prefill, kv, _heads(rows), *_columns(rows, "batch_size", "isl", "step"))
 
 
-def _decode(rows: Rows, kv: str) -> Predict:
+def _decode(rows: Rows, kv: CacheFormat) -> Predict:
     return bind(gqa.decode, kv, _heads(rows), column(rows, "batch_size"), _context(rows))
 
 
@@ -91,12 +92,12 @@ def mla_absorbed(heads: FloatArray) -> mla.LatentHeads:
     return mla.LatentHeads(query=heads, latent=MLA_LATENT, rope=MLA_ROPE)
 
 
-def _mla_prefill(rows: Rows, kv: str) -> Predict:
+def _mla_prefill(rows: Rows, kv: CacheFormat) -> Predict:
     heads = mla_expanded(column(rows, "num_heads"))
     return bind(mla.prefill, kv, heads, *_columns(rows, "batch_size", "isl", "step"))
 
 
-def _mla_decode(rows: Rows, kv: str) -> Predict:
+def _mla_decode(rows: Rows, kv: CacheFormat) -> Predict:
     heads = mla_absorbed(column(rows, "num_heads"))
     return bind(mla.decode, kv, heads, column(rows, "batch_size"), _context(rows))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.gemm import gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
-from planner.words import Pass
+from planner.words import CacheFormat, Pass, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class Block:
     index_dim: int = 128
     topk: int = 2048
 
+
+Variant: TypeAlias = Literal["", "dense", "reuse"]  # what a row ran instead of the whole block, "" for that
 
 BLOCKS = {
     "deepseek": Block(hidden=7168, q_lora=1536, nope=128, value=128, index_heads=64),
@@ -71,7 +74,7 @@ def _block(model: str) -> Block:
     return BLOCKS["glm" if "glm" in model.lower() else "deepseek"]
 
 
-def _outer(machine: Machine, b: Block, fmt: str, tokens: FloatArray, heads: FloatArray) -> Cost:
+def _outer(machine: Machine, b: Block, fmt: WeightFormat, tokens: FloatArray, heads: FloatArray) -> Cost:
     """The GEMMs that every block has: down, up of the queries, output."""
     f = FORMATS[fmt]
     return (
@@ -89,7 +92,7 @@ def _absorbed(machine: Machine, b: Block, tokens: FloatArray, heads: FloatArray)
     )
 
 
-def _indexing(machine: Machine, b: Block, fmt: str, tokens: FloatArray) -> Cost:
+def _indexing(machine: Machine, b: Block, fmt: WeightFormat, tokens: FloatArray) -> Cost:
     """The GEMMs of the indexer."""
     return gemm(machine, FORMATS[fmt], tokens, b.index_heads * b.index_dim, b.q_lora, graph=True) + gemm(
         machine, FORMATS["bf16"], tokens, b.index_dim + b.index_heads, b.hidden, graph=True
@@ -102,7 +105,7 @@ class _Part:
 
     rows: FloatArray
     block: Block
-    fmt: str
+    fmt: WeightFormat
     batch: FloatArray
     new: FloatArray
     past: FloatArray
@@ -112,7 +115,7 @@ class _Part:
         """1 where the context is longer than what is scored in one piece."""
         return np.asarray(self.new + self.past > ONE_PIECE, dtype=np.float64)
 
-    def cost(self, machine: Machine, kv: str, phase: Pass, kind: str = "") -> Cost:
+    def cost(self, machine: Machine, kv: CacheFormat, phase: Pass, kind: Variant = "") -> Cost:
         b, tokens, heads = self.block, self.batch * self.new, self.heads
         outer = _outer(machine, b, self.fmt, tokens, heads)
         if kind == "dense":
@@ -139,7 +142,7 @@ class _Part:
         return attended + scored + _indexing(machine, b, self.fmt, tokens)
 
 
-def _predict(parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine) -> Cost:
+def _predict(parts: list[_Part], size: int, kv: CacheFormat, phase: Pass, machine: Machine) -> Cost:
     c = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:
@@ -167,7 +170,7 @@ def _parts(rows: Rows) -> list[_Part]:
     return parts
 
 
-def _known(rows: Rows) -> Iterator[tuple[tuple[str, str, str], Rows]]:
+def _known(rows: Rows) -> Iterator[tuple[tuple[str, str, CacheFormat], Rows]]:
     """Rows of formats that are known, by (system, engine, cache format)."""
     for (system, engine, dtype), found in split_by(rows, "system", "engine", "kv_cache_dtype").items():
         part = [row for row in found if row["gemm_type"] in DTYPES]
@@ -183,7 +186,7 @@ def groups(rows: Rows, phase: Pass) -> Iterator[Group]:
             yield group(system, engine, kv, part, phase)
 
 
-def group(system: str, engine: str, kv: str, rows: Rows, phase: Pass) -> Group:
+def group(system: str, engine: str, kv: CacheFormat, rows: Rows, phase: Pass) -> Group:
     """Rows of one system, engine and cache format as the whole block."""
     measured_s = column(rows, "latency_us") * 1e-6
     return Group(
@@ -204,7 +207,7 @@ def group(system: str, engine: str, kv: str, rows: Rows, phase: Pass) -> Group:
 def variant_groups(rows: Rows, phase: Pass) -> Iterator[Group]:
     """One group per system, engine, cache format, GEMM format and variant."""
     for (system, engine, kv), found in _known(rows):
-        by_kind: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+        by_kind: dict[tuple[Variant, WeightFormat], list[Mapping[str, str]]] = {}
         for row in found:
             kind = variant(row, phase)
             if kind:
@@ -227,7 +230,13 @@ def variant_groups(rows: Rows, phase: Pass) -> Iterator[Group]:
 
 
 def _predict_variant(
-    operator: str, kind: str, parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine
+    operator: str,
+    kind: Variant,
+    parts: list[_Part],
+    size: int,
+    kv: CacheFormat,
+    phase: Pass,
+    machine: Machine,
 ) -> Cost:
     c = machine.kernels.constants(operator, kv, BlockConstants)
     whole = machine.kernels.constants(sparse.OPERATORS[phase], kv, sparse.SparseConstants)
@@ -239,7 +248,7 @@ def _predict_variant(
     return Cost(taken, light)
 
 
-def _fixed(engine: str, phase: Pass, kv: str) -> dict[str, float]:
+def _fixed(engine: str, phase: Pass, kv: CacheFormat) -> dict[str, float]:
     """Constants that the rows of an engine, phase and cache format cannot tell."""
     # the floors of the indexer and of the sparse kernel only occur as a sum
     fixed = {"floor_s": FLOOR_S}
@@ -274,8 +283,8 @@ def _usable(row: Mapping[str, str], phase: Pass) -> bool:
     return row["engine"] != "sglang" or phase == "prefill" or float(row["batch_size"]) <= SGLANG_GRAPH_BATCH
 
 
-def variant(row: Mapping[str, str], phase: Pass) -> str:
-    """What a row ran instead of the whole block: "dense", "reuse" or "" (the whole block).
+def variant(row: Mapping[str, str], phase: Pass) -> Variant:
+    """What a row ran instead of the whole block, "" where it ran that.
 
     NVIDIA's checkpoint of GLM-5.2 keeps the indexer in the layer that was measured.
     """

@@ -6,7 +6,7 @@ are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -17,9 +17,10 @@ from planner.inputs.precision import FORMATS, Format
 from planner.simulate.operators.gemm import EVEN_ROWS, OPERATOR, GemmConstants, gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.words import WeightFormat
 
 # the measurements' names of our formats
-DTYPES = {
+DTYPES: Mapping[str, WeightFormat] = {
     "bfloat16": "bf16",
     "bf16": "bf16",
     "fp8": "fp8",

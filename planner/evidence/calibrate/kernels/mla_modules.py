@@ -35,7 +35,7 @@ from planner.simulate.operators.constants import bounded, seconds, serial
 from planner.simulate.operators.gemm import gemm
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
-from planner.words import Pass
+from planner.words import CacheFormat, Pass
 
 OPERATORS: dict[Pass, str] = {"prefill": "mla_prefill_block", "decode": "mla_decode_block"}
 HIDDEN, Q_LORA = 7168, 1536  # DeepSeek-V3
@@ -64,7 +64,7 @@ class _Part:
     past: FloatArray
     heads: FloatArray
 
-    def cost(self, machine: Machine, kv: str, phase: Pass) -> Cost:
+    def cost(self, machine: Machine, kv: CacheFormat, phase: Pass) -> Cost:
         f, plain = self.fmt, FORMATS["bf16"]
         tokens, heads = self.batch * self.new, self.heads
         found = (
@@ -98,7 +98,7 @@ def around(
     return Cost(soft_max(kernels.seconds + added, c.host_s + more_host_s, c.serial), kernels.light_s)
 
 
-def _predict(parts: list[_Part], size: int, kv: str, phase: Pass, machine: Machine) -> Cost:
+def _predict(parts: list[_Part], size: int, kv: CacheFormat, phase: Pass, machine: Machine) -> Cost:
     c = machine.kernels.constants(OPERATORS[phase], kv, BlockConstants)
     taken, light = np.empty(size), np.empty(size)
     for part in parts:

@@ -18,6 +18,7 @@ from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.gemm import peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.words import CacheFormat
 
 # Reading a long cached prefix during prefill: what decode kernels reach (0.83 to 0.89 of bandwidth).
 CACHE_READ_SHARE = 0.85
@@ -40,7 +41,7 @@ class PrefillConstants:
 
 
 def causal(
-    machine: Machine, operator: str, kv: str, heads: Heads, sequences: Real, new: Real, past: Real
+    machine: Machine, operator: str, kv: CacheFormat, heads: Heads, sequences: Real, new: Real, past: Real
 ) -> Cost:
     """Causal attention of `new` tokens in each of `sequences` sequences on top of `past` cached ones.
 

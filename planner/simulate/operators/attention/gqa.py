@@ -16,6 +16,7 @@ from planner.simulate.operators.gemm import Linear, elementwise, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
+from planner.words import CacheFormat
 
 PREFILL, DECODE = "attention_prefill", "attention_decode"
 
@@ -122,7 +123,7 @@ class GroupedQuery(Layer):
         return {ATTENTION: cost}
 
 
-def prefill(machine: Machine, kv: str, heads: Heads, sequences: Real, new: Real, past: Real) -> Cost:
+def prefill(machine: Machine, kv: CacheFormat, heads: Heads, sequences: Real, new: Real, past: Real) -> Cost:
     """The kernel of prefill, see `causal.causal`.
 
     >>> from planner.simulate.operators.example import h200
@@ -135,7 +136,9 @@ def prefill(machine: Machine, kv: str, heads: Heads, sequences: Real, new: Real,
     return causal(machine, PREFILL, kv, heads, sequences, new, past)
 
 
-def decode(machine: Machine, kv: str, heads: Heads, batch: Real, context: Real, queries: Real = 1) -> Cost:
+def decode(
+    machine: Machine, kv: CacheFormat, heads: Heads, batch: Real, context: Real, queries: Real = 1
+) -> Cost:
     """Attention of `queries` new tokens in each of `batch` sequences over `context` cached ones.
 
         t_m = batch context kv_heads (qk_dim + v_dim) kv_bytes / (memory bandwidth)

@@ -20,6 +20,7 @@ from planner.simulate.operators.gemm import Linear, gemm, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
+from planner.words import CacheFormat
 
 PREFILL, DECODE = "mla_prefill", "mla_decode"
 
@@ -131,7 +132,7 @@ class MultiHeadLatent(Layer):
         return {ATTENTION: cost}
 
 
-def prefill(machine: Machine, kv: str, heads: Heads, sequences: Real, new: Real, past: Real) -> Cost:
+def prefill(machine: Machine, kv: CacheFormat, heads: Heads, sequences: Real, new: Real, past: Real) -> Cost:
     """The core of MLA in prefill: keys and values expanded from the latent, one per head.
 
     Attention with as many KV heads as heads; the up-projection of the latent is a GEMM apart.
@@ -148,7 +149,7 @@ def prefill(machine: Machine, kv: str, heads: Heads, sequences: Real, new: Real,
 
 
 def decode(
-    machine: Machine, kv: str, heads: LatentHeads, batch: Real, context: Real, queries: Real = 1
+    machine: Machine, kv: CacheFormat, heads: LatentHeads, batch: Real, context: Real, queries: Real = 1
 ) -> Cost:
     """The core of absorbed MLA: all heads of a sequence score one latent of `latent + rope` per token.
 

@@ -24,7 +24,7 @@ from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
-from planner.words import Pass
+from planner.words import CacheFormat, Pass
 
 OPERATORS: dict[Pass, str] = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
 # vLLM's FlashMLA backend prefills with fewer heads than this through its decode kernel on an fp8 cache
@@ -164,7 +164,7 @@ _LATENT = tuple(f.name for f in fields(MultiHeadLatent))
 
 def indexer(
     machine: Machine,
-    kv: str,
+    kv: CacheFormat,
     index: Indexer,
     tokens: Real,
     context: Real,
@@ -238,7 +238,7 @@ def mean_attended(context: Real, topk: Real, queries: Real = 1) -> Real:
 
 def sparse_mla(
     machine: Machine,
-    kv: str,
+    kv: CacheFormat,
     heads: LatentHeads,
     tokens: Real,
     attended: Real,
