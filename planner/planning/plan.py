@@ -78,7 +78,7 @@ def plan(
         notes=question.notes,
         bands=bands.bands(question, catalog.accuracy()),
         kernels=swept.kernels,
-        link_bytes_per_s=question.pools["prefill"].link_bytes_per_s,
+        link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),
         engine=_engine(question),
         alternatives=frontiers.alternatives(question, swept, candidates),

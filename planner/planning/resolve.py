@@ -37,6 +37,11 @@ class Question:
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
     notes: tuple[str, ...]
 
+    @property
+    def link_bytes_per_s(self) -> float:
+        """Bandwidth of one GPU between prefill and decode: that of the side whose link is slower."""
+        return min(self.pools["prefill"].link_bytes_per_s, self.pools["decode"].link_bytes_per_s)
+
     def on(self, pool: PoolSetup) -> Question:
         """The same question with every phase on one setup."""
         return replace(self, pools=dict.fromkeys(self.pools, pool))

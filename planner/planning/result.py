@@ -58,11 +58,11 @@ class PoolPlan:
     memory: MemoryUse
     breakdown: tuple[OperatorTime, ...]  # of one forward pass
     # what a deployment sets
-    system: str = ""
-    max_batch: int = 0  # sequences in flight on an attention rank
-    max_batched_tokens: int = 0  # of one forward pass of an attention rank
-    memory_fraction: float = float("nan")  # of the GPU's memory that the engine may fill
-    link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
+    system: str
+    max_batch: int  # sequences in flight on an attention rank
+    max_batched_tokens: int  # of one forward pass of an attention rank
+    memory_fraction: float  # of the GPU's memory that the engine may fill
+    link_bytes_per_s: float  # of one GPU, towards the other pool
 
     @property
     def gpus(self) -> int:
@@ -224,7 +224,7 @@ class Plan:
     notes: tuple[str, ...] = field(default=())  # assumptions worth knowing: inherited constants, formats
     bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
     kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
-    link_bytes_per_s: float = float("nan")  # of one GPU, towards the other pool
+    link_bytes_per_s: float = float("nan")  # of one GPU between the pools: the slower side's
     precision: Formats | None = None
     engine: EngineBuild | None = None
     # the best deployment of each layout at the limits, split and co-located, the best first

@@ -84,7 +84,10 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
     """First token of each prefill point in a split: its own, and what moving the cache adds."""
-    sender, isl = question.pools["prefill"], question.scenario.traffic.isl
-    setup, link = sender.setup, min(sender.link_bytes_per_s, question.pools["decode"].link_bytes_per_s)
+    setup, isl, link = (
+        question.pools["prefill"].setup,
+        question.scenario.traffic.isl,
+        question.link_bytes_per_s,
+    )
     added = kv_transfer.added_ftl_s(setup.model, setup.precision, points.sharding, isl, points.ftl_s, link)
     return np.asarray(points.ftl_s + added)

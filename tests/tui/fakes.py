@@ -64,6 +64,16 @@ CEILING_S = 120.0  # on every wait: for what never comes, not a measurement
 FASTEST_S = 0.003  # no deployment of the fake is faster than this
 
 
+# what a deployment sets beside its layout
+DEPLOYED: dict[str, Any] = {
+    "system": "gb200",
+    "max_batch": 4,
+    "max_batched_tokens": 16384,
+    "memory_fraction": 0.9,
+    "link_bytes_per_s": 9e11,
+}
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Names as the catalog gives them."""
     return NAMES[kind]
@@ -215,6 +225,7 @@ def plan(
                 utilisation=0.93,
                 memory=memory(42, 30),
                 breakdown=operators(0.31),
+                **DEPLOYED,
             ),
             PoolPlan(
                 phase="decode",
@@ -229,6 +240,7 @@ def plan(
                 utilisation=1.0,
                 memory=memory(58, 97),
                 breakdown=operators(ttl / 1.04),
+                **DEPLOYED,
             ),
         ),
         gpus=16 * (prefills + decodes),
@@ -261,6 +273,7 @@ def plan(
                 utilisation=1.0,
                 memory=memory(42, 61),
                 breakdown=operators(ttl * 0.97),
+                **DEPLOYED,
             ),
         ),
         requests_per_s=gpus * gpu_together / osl,

@@ -67,6 +67,11 @@ def pool(phase: str, **changes) -> PoolPlan:
         utilisation=1.0 if phase == "decode" else 0.97,
         memory=MEMORY,
         breakdown=BREAKDOWN,
+        system="gb200",
+        max_batch=4,
+        max_batched_tokens=16384,
+        memory_fraction=0.9,
+        link_bytes_per_s=9e11,
     )
     return dataclasses.replace(base, **changes)
 

@@ -46,3 +46,13 @@ def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
     own = points.split_ftl_s[[late, slow_link]]
     assert serving.ftl_s == own.max() < pre.ftl_s[late] + added[slow_link]
     assert serving.kv_transfer_s == pytest.approx(added[slow_link])
+
+
+def test_the_link_between_the_pools_is_that_of_the_slower_side() -> None:
+    question = prepare(SMALL, catalog.load())
+    slow = replace(question.pools["decode"], link_bytes_per_s=1e10)
+    mixed = replace(question, pools={**question.pools, "decode": slow})
+    assert question.link_bytes_per_s > mixed.link_bytes_per_s == 1e10
+    points = sweep.run(question, 8).prefill
+    waits = [sweep.split_ftl_s(one, points) for one in (question, question.on(slow), mixed)]
+    assert (waits[0] < waits[1]).all() and (waits[1] == waits[2]).all()
