@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 LONGEST_LINE = 400  # characters of an error: what is quoted in it may be a whole file
-NAMES_LISTED = 8
+LONGEST_LIST = 200  # characters of the names that are known
 
 
 def printable(text: str, most: int | None = None) -> str:
@@ -41,7 +41,14 @@ def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """An unknown name, with the nearest known ones."""
     names = sorted(known)
     near = difflib.get_close_matches(value[:LONGEST_LINE].lower(), names, n=3, cutoff=0.4)
-    some = ", ".join(names[:NAMES_LISTED])
-    more = f" and {len(names) - NAMES_LISTED} more" if len(names) > NAMES_LISTED else ""
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {some}{more}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {_listed(names)}"
     return InputError(field, value, hint)
+
+
+def _listed(names: list[str]) -> str:
+    """As many names as fit a line, and how many there are beside them."""
+    whole = ", ".join(names)
+    if len(whole) <= LONGEST_LIST:
+        return whole
+    some = names[: max(whole[:LONGEST_LIST].count(","), 1)]
+    return f"{', '.join(some)} and {len(names) - len(some)} more"

@@ -112,7 +112,7 @@ def read(path: Path) -> list[Row]:
 def _row(line: Mapping[str, str], number: int, path: Path) -> Row:
     def figure(column: str, default: float | None = None) -> float:
         text = (line.get(column) or "").strip()
-        if not text and default is not None:
+        if text.lower() in ("", "nan") and default is not None:  # how spreadsheets write what is missing
             return default
         try:
             value = float(text)

@@ -36,7 +36,7 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES, *, what: str = "file") -
     if found is None:
         raise InputError(what, str(path), f"a file of at most {most_bytes >> 20} MiB")
     try:
-        return found.decode("utf-8")
+        return found.decode("utf-8-sig")  # some editors write a mark before it
     except UnicodeDecodeError:
         raise InputError(what, str(path), "a text file in UTF-8") from None
 

@@ -16,8 +16,6 @@ from planner.inputs.fields import FIELDS
 from planner.output.columns import aligned
 from planner.output.spelling import ascii_only
 from planner.output.tables import scenario_line
-from planner.simulate import params
-from planner.simulate.operators.attention import kinds
 from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits
 from planner.words import PresetKind
 from tui.cli.flags import Parser
@@ -138,6 +136,10 @@ def _get(catalog: Catalog, kind: str, name: str) -> Any:
 
 
 def _model(spec: ModelSpec) -> Row:
+    # they bring numpy, which the other lists need not wait for
+    from planner.simulate import params
+    from planner.simulate.operators.attention import kinds
+
     mixing = kinds.layers(spec)
     kv = sum(layer.kv_elements * layer.layers for layer in mixing)
     state = " + state" if any(layer.state_elements for layer in mixing) else ""

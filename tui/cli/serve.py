@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     args = parser.read(arguments)
     if not 1 <= args.port <= 65535:
         raise InputError("port", args.port, "a whole number from 1 to 65535")
+    if not args.host.strip():  # which a socket would take for every address of this machine
+        raise InputError("host", args.host, "an address of this machine, such as localhost")
     read_scenario(args, load())  # a mistake is told here, not in the browser
     try:
         from tui.web import door, server

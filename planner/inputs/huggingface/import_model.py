@@ -83,7 +83,9 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "nested too deeply")
+        reason = (
+            "nested too deeply" if isinstance(error, RecursionError) else getattr(error, "msg", str(error))
+        )
         line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise InputError(path.name, text[:30], f"not valid JSON: {reason}{line}") from None
     if not isinstance(found, dict):

@@ -355,3 +355,5 @@ def test_another_address_only_with_a_warning(
     said = capsys.readouterr()
     assert made[1][1].host == "0.0.0.0" and "can be reached by others" in said.err
     assert made[0][1].token != made[1][1].token
+    assert main.main(["serve", "--host", ""]) == 2  # an unset variable would open it to everyone
+    assert len(made) == 2 and "host" in capsys.readouterr().err
