@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY
 from planner.output.spelling import instances, money, named, percent
-from planner.output.words import limits
+from planner.output.words import limits, meets
 from planner.units import format_seconds, format_si, three_digits
 
 if TYPE_CHECKING:
@@ -63,29 +63,28 @@ def _facts(serving: Serving) -> dict[str, str]:
 
 
 def frontier_rows(plan: Plan, rows: int = 9) -> list[tuple[float, int | None, int | None]]:
-    """A few interactivities and the best point of each frontier there.
+    """A few TTLs and the best point of each frontier there, the slowest first.
 
-    Each row: tokens/s per user, then the index in the split and in the co-located frontier of the
-    best point that gives a user at least that (None where no point does). The interactivities are
-    those of real points, even on a log scale, and the one that the TTL limit asks for.
+    Each row: TTL in seconds, then the index in the split and in the co-located frontier of the best
+    point within it (None where there is none). The TTLs are those of real points, even on a log scale,
+    and the limit itself.
     """
     fronts = (plan.frontier_disaggregated, plan.frontier_colocated)
-    marks = sorted({x for front in fronts for x in front.tokens_per_s_per_user.tolist() if x > 0})
+    marks = sorted({ttl_s for front in fronts for ttl_s in front.ttl_s.tolist() if math.isfinite(ttl_s)})
     if not marks:
         return []
     low, high = math.log(marks[0]), math.log(marks[-1])
     wanted = [low + (high - low) * i / max(rows - 1, 1) for i in range(rows)]
     picked = {min(marks, key=lambda mark: abs(math.log(mark) - w)) for w in wanted}
-    limit = 1 / plan.scenario.limits.ttl_s
-    if marks[0] <= limit <= marks[-1]:
-        picked.add(limit)
-    return [(x, _at_least(fronts[0], x), _at_least(fronts[1], x)) for x in sorted(picked)]
+    limit_s = plan.scenario.limits.ttl_s
+    if marks[0] <= limit_s <= marks[-1]:
+        picked.add(limit_s)
+    return [(s, _within(fronts[0], s), _within(fronts[1], s)) for s in sorted(picked, reverse=True)]
 
 
-def _at_least(front: Frontier, x: float) -> int | None:
-    """Index of the best point at interactivity `x` or more (x ascends, y descends)."""
-    users = front.tokens_per_s_per_user.tolist()
-    return next((i for i, value in enumerate(users) if value >= x * (1 - 1e-9)), None)
+def _within(front: Frontier, ttl_s: float) -> int | None:
+    """Index of the best point within a TTL (TTL and throughput both descend)."""
+    return next((i for i, value in enumerate(front.ttl_s.tolist()) if meets(value, ttl_s)), None)
 
 
 def limit_rows(plan: Plan, serving: Serving) -> list[tuple[str, str, str, str]]:

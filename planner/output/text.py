@@ -101,12 +101,12 @@ def _where_time_goes(serving: Serving) -> str:
 def _frontier(plan: Plan) -> list[str]:
     """One line per interactivity; a star marks the one that the TTL limit asks for."""
     split, colocated = plan.frontier_disaggregated, plan.frontier_colocated
-    limit = 1 / plan.scenario.limits.ttl_s
+    limit_s = plan.scenario.limits.ttl_s
     rows = [
         ("per user", "split", "co-located", "gain", "ctx:gen", "prefill + decode"),
         ("tokens/s", "per GPU", "per GPU", "", "", "of the split"),
     ]
-    for x, a, b in frontier_rows(plan):
+    for ttl_s, a, b in frontier_rows(plan):
         one, other, more, ratio, layouts = "-", "-", "", "", ""
         if a is not None:
             one, ratio = _digits(split.tokens_per_s_per_gpu[a]), _digits(split.ctx_gen_ratio[a])
@@ -115,10 +115,12 @@ def _frontier(plan: Plan) -> list[str]:
             other = _digits(colocated.tokens_per_s_per_gpu[b])
         if a is not None and b is not None:
             more = f"{100 * (split.tokens_per_s_per_gpu[a] / colocated.tokens_per_s_per_gpu[b] - 1):+.0f} %"
-        rows.append((f"{'* ' if x == limit else ''}{_digits(x)}", one, other, more, ratio, layouts))
+        rows.append(
+            (f"{'* ' if ttl_s == limit_s else ''}{_digits(1 / ttl_s)}", one, other, more, ratio, layouts)
+        )
     if len(rows) == 2:
         return []
-    return [*aligned(rows, "rrrrrl"), f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}"]
+    return [*aligned(rows, "rrrrrl"), f"* TTL {format_seconds(limit_s)}"]
 
 
 def _why_not(plan: Plan, width: int) -> list[str]:

@@ -87,7 +87,6 @@ class Serving:
     gpus: int
     requests_per_s: float
     tokens_per_s_per_gpu: float  # output tokens over the GPUs of all pools
-    tokens_per_s_per_user: float
     ftl_s: float
     ttl_s: float
     usd_per_million_tokens: float
@@ -97,6 +96,11 @@ class Serving:
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
     kv_ingress_bytes_per_s_per_gpu: float = float("nan")
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
+
+    @property
+    def tokens_per_s_per_user(self) -> float:
+        """Interactivity, 1/TTL."""
+        return 1.0 / self.ttl_s
 
     @property
     def prefill(self) -> PoolPlan:

@@ -246,7 +246,6 @@ def plan(
         gpus=16 * (prefills + decodes),
         requests_per_s=gpus * gpu_split / osl,
         tokens_per_s_per_gpu=gpu_split,
-        tokens_per_s_per_user=user,
         ftl_s=1.24,
         ttl_s=ttl / 1.04,
         usd_per_million_tokens=4.1 / 3600 / gpu_split * 1e6,
@@ -257,6 +256,7 @@ def plan(
         kv_ingress_bytes_per_s_per_gpu=1.7e8,
         kv_transfer_s=0.0042,
     )
+    rate_together = gpu_together * (1.3 if ttl > 0.06 else 1.0)
     colocated = dataclasses.replace(
         disaggregated,
         pools=(
@@ -277,8 +277,8 @@ def plan(
             ),
         ),
         requests_per_s=gpus * gpu_together / osl,
-        tokens_per_s_per_gpu=gpu_together * (1.3 if ttl > 0.06 else 1.0),
-        tokens_per_s_per_user=1.03 / ttl,
+        tokens_per_s_per_gpu=rate_together,
+        ttl_s=ttl / (1.04 if rate_together > gpu_split else 1.03),
         usd_per_million_tokens=4.1 / 3600 / gpu_together * 1e6,
         ctx_gen_ratio=math.nan,
         kv_egress_bytes_per_s_per_gpu=math.nan,

@@ -633,7 +633,6 @@ async def test_plans_with_holes_draw() -> None:
         full.disaggregated,
         pools=pools,
         requests_per_s=0.0,
-        tokens_per_s_per_user=nan,
         tokens_per_s_per_gpu=1e-9,
         usd_per_million_tokens=float("inf"),
         watts=nan,

@@ -123,15 +123,14 @@ class ChartFace(Widget):
         return None if curve is None or at is None else float(curve.frontier.ttl_s[at[1]])
 
     def _nearest(self, series: int, ttl_s: float) -> At | None:
-        """The point of a curve whose interactivity is nearest to that of a TTL; of the next curve if
-        it has none."""
+        """The point of a curve nearest to a TTL; of the next curve if it has none."""
         if self._scene is None:
             return None
         curves = self._scene.curves
         for s in (*range(series, len(curves)), *range(min(series, len(curves)))):
-            users = curves[s].frontier.tokens_per_s_per_user
-            if len(users):
-                return s, int(abs(users - 1 / ttl_s).argmin())
+            front = curves[s].frontier
+            if len(front):
+                return s, int(abs(front.ttl_s - ttl_s).argmin())
         return None
 
     @property

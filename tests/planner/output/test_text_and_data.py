@@ -83,7 +83,6 @@ def serving(*pools: PoolPlan, gpus: int = 64, per_gpu: float = 1210.0, **changes
         gpus=gpus,
         requests_per_s=8.9,
         tokens_per_s_per_gpu=per_gpu,
-        tokens_per_s_per_user=55.5,
         ftl_s=1.2,
         ttl_s=0.018,
         usd_per_million_tokens=0.57,
@@ -344,11 +343,11 @@ def test_binding_pool_is_the_busiest_and_decode_on_a_tie() -> None:
 
 def test_frontier_rows_take_the_best_point_at_each_interactivity(split_plan: Plan) -> None:
     rows = frontier_rows(split_plan)
-    assert [x for x, _, _ in rows] == sorted(x for x, _, _ in rows)
-    assert 1 / 0.02 in {x for x, _, _ in rows}
-    for x, a, b in rows:
+    assert [ttl_s for ttl_s, _, _ in rows] == sorted((ttl_s for ttl_s, _, _ in rows), reverse=True)
+    assert 0.02 in {ttl_s for ttl_s, _, _ in rows}
+    for ttl_s, a, b in rows:
         for index, front in ((a, split_plan.frontier_disaggregated), (b, split_plan.frontier_colocated)):
-            able = front.tokens_per_s_per_gpu[front.tokens_per_s_per_user >= x * (1 - 1e-9)]
+            able = front.tokens_per_s_per_gpu[front.ttl_s <= ttl_s * (1 + 1e-9)]
             assert (index is None) == (len(able) == 0)
             if index is not None:
                 assert front.tokens_per_s_per_gpu[index] == able.max()

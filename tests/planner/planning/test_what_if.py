@@ -54,7 +54,6 @@ def plan(scenario: Scenario) -> Plan:
             gpus=gpus - 1,
             requests_per_s=1.0,
             tokens_per_s_per_gpu=per_gpu,
-            tokens_per_s_per_user=1 / limit,
             ftl_s=0.5,
             ttl_s=limit,
             usd_per_million_tokens=100 / per_gpu,

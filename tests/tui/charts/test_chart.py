@@ -258,7 +258,7 @@ async def test_only_rows_that_look_different_are_painted_again() -> None:
         assert painted == []
         plan = fakes.plan(fakes.SCENARIO)
         chosen = plan.disaggregated
-        moved = dataclasses.replace(chosen, tokens_per_s_per_user=1.2 * chosen.tokens_per_s_per_user)
+        moved = dataclasses.replace(chosen, ttl_s=chosen.ttl_s / 1.2)
         frontiers = (plan.frontier_disaggregated, plan.frontier_colocated)
         app.chart.show(scene(frontiers, dataclasses.replace(plan, disaggregated=moved), fakes.SCENARIO))
         await pilot.pause()

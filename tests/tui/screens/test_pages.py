@@ -209,7 +209,7 @@ def view_of(plan: Any) -> View:
 def test_the_plans_row_has_the_diamond_and_stands_first() -> None:
     plan = fakes.plan(fakes.SCENARIO)
     ttl_s = float(plan.frontier_disaggregated.ttl_s[12])
-    chosen = dataclasses.replace(plan.disaggregated, ttl_s=ttl_s, tokens_per_s_per_user=1 / ttl_s)
+    chosen = dataclasses.replace(plan.disaggregated, ttl_s=ttl_s)
     rows = plan_rows(view_of(dataclasses.replace(plan, disaggregated=chosen)), UNICODE)
     assert rows[0].mark == UNICODE.chosen and rows[0].item == ttl_s
     assert [row.mark for row in rows].count(UNICODE.chosen) == 1
