@@ -116,16 +116,17 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
     from tui.app import RatematchApp
     from tui.files.storage import Session
     from tui.solver.backend import Backend
-    from tui.solver.worker import real_plan
+    from tui.solver.worker import Planner
 
     known: dict[Scenario, Any] = {}
+    answer = Planner()
 
     def plan(scenario: Scenario, *, on_frontier: Callable[..., None], **rest: Any) -> Any:
         def note(split: Any, *more: Any) -> None:
             known[scenario] = split
             on_frontier(split, *more)
 
-        return real_plan(scenario, on_frontier=note, **rest)
+        return answer(scenario, on_frontier=note, **rest)
 
     app = RatematchApp(Session(scenario=SCENARIO), backend=Backend(plan_fn=plan))
     app.animation_level = "none"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planner.words import PresetKind
 from tui.solver.asker import DEBOUNCE_S
-from tui.solver.worker import PlanFn, real_plan
+from tui.solver.worker import PlanFn, Planner
 
 NamesFn = Callable[[PresetKind], Sequence[str]]
 
@@ -24,7 +24,7 @@ def real_names(kind: PresetKind) -> Sequence[str]:
 class Backend:
     """The application's way to the planner; tests bring their own."""
 
-    plan_fn: PlanFn = real_plan
+    plan_fn: PlanFn = field(default_factory=Planner)
     names_fn: NamesFn = real_names
     clock: Callable[[], float] = time.monotonic  # seconds
     debounce_s: float = DEBOUNCE_S  # edits that follow each other faster wait for the last of them

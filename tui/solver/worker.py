@@ -34,53 +34,64 @@ if TYPE_CHECKING:
     from planner.planning.result import Frontier, Plan
 
 PlanFn = Callable[..., "Plan"]
+Stamp = tuple[tuple[str, int], ...]  # files and when they were changed, ns
 StudyFn = Callable[[Callable[[Scenario], "Plan"]], Iterator[Any]]  # yields one finding after another
 LEAVE_S = 0.3  # how long leaving waits for the thread, which can be inside the integer program for seconds
 OPTIMISER = tuple(f"scipy.{part}" for part in ("sparse", "special", "fft", "linalg", "spatial", "optimize"))
 REMEMBERED = 64  # results kept: undo and stepping back are instant
 
 
-def real_plan(scenario: Scenario, **options: Any) -> Plan:
+class Presets:
+    """The presets as their files are now.
+
+    To read and check them takes a third as long as a sweep, so it is done again only when a file has
+    come, gone or changed since. Any thread may ask.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: tuple[Stamp, Catalog] | None = None
+
+    def now(self) -> Catalog:
+        """The catalog; the very same one while no file has changed."""
+        from planner.inputs import catalog
+
+        with self._lock:
+            paths = (path for files in catalog.load().files.values() for path in files.values())
+            stamp = tuple((str(path), _changed_ns(path)) for path in paths)
+            if self._held is None or self._held[0] != stamp:
+                self._held = stamp, catalog.load()
+            return self._held[1]
+
+
+class Planner:
     """`planner.planning.plan.plan`, imported when first called: the first paint never waits for it.
 
     What the integer program imports takes half a second the first time. It comes after the first
     frontier and in parts, so that an edit made meanwhile has not to wait for all of it.
     """
-    from planner.planning.plan import plan
 
-    on_frontier, should_stop = options.get("on_frontier"), options.get("should_stop", lambda: False)
-    if on_frontier is not None:
+    def __init__(self) -> None:
+        self._presets = Presets()
 
-        def shown(*frontiers: Frontier) -> None:
-            on_frontier(*frontiers)
-            for name in OPTIMISER:
-                if should_stop():
-                    return
-                importlib.import_module(name)
+    def __call__(self, scenario: Scenario, **options: Any) -> Plan:
+        """The plan under the presets as they are now; options are those of `plan`."""
+        from planner.planning.plan import plan
 
-        options["on_frontier"] = shown
-    answer = plan(scenario, presets(), **options)
-    _settle()
-    return answer
+        on_frontier, should_stop = options.get("on_frontier"), options.get("should_stop", lambda: False)
+        if on_frontier is not None:
 
+            def shown(*frontiers: Frontier) -> None:
+                on_frontier(*frontiers)
+                for name in OPTIMISER:
+                    if should_stop():
+                        return
+                    importlib.import_module(name)
 
-def presets() -> Catalog:
-    """The presets as their files are now.
-
-    To read and check them takes a third as long as a sweep, so it is done again only when a file has
-    come, gone or changed since.
-    """
-    from planner.inputs import catalog
-
-    paths = (path for files in catalog.load().files.values() for path in files.values())
-    return _presets(tuple((str(path), _changed_ns(path)) for path in paths))
-
-
-@functools.lru_cache(maxsize=1)
-def _presets(files: tuple[tuple[str, int], ...]) -> Catalog:
-    from planner.inputs import catalog
-
-    return catalog.load()
+            options["on_frontier"] = shown
+        answer = plan(scenario, self._presets.now(), **options)
+        _settle()
+        return answer
 
 
 def _changed_ns(path: Path) -> int:
@@ -115,7 +126,7 @@ class Solver:
     def __init__(
         self,
         post: Callable[[SolverMessage], object],
-        plan_fn: PlanFn = real_plan,
+        plan_fn: PlanFn,
         *,
         warm_up: Callable[[], object] | None = None,
         remembered: int = REMEMBERED,

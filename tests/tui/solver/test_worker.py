@@ -18,7 +18,7 @@ from planner.inputs.scenario import Scenario
 from planner.simulate.points import Stopped
 from tui.solver import worker as solver_module
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
-from tui.solver.worker import Solver, one_line, presets, real_plan
+from tui.solver.worker import Planner, Presets, Solver, one_line
 
 
 class Inbox:
@@ -306,18 +306,19 @@ def test_presets_are_read_again_only_when_a_file_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATEMATCH_CONFIG", str(tmp_path))
-    first = presets()
-    assert presets() is first
+    presets = Presets()
+    first = presets.now()
+    assert presets.now() is first
     mine = tmp_path / "scenarios" / "mine.toml"
     mine.parent.mkdir()
     mine.write_text("schema = 1\nisl = 1000\n", encoding="utf-8")
-    second = presets()
+    second = presets.now()
     assert second is not first and second.scenario("mine").traffic.isl == 1000
     mine.write_text("schema = 1\nisl = 2000\n", encoding="utf-8")
     os.utime(mine, ns=(1, 1))  # clocks of file systems can be coarse
-    assert presets().scenario("mine").traffic.isl == 2000
+    assert presets.now().scenario("mine").traffic.isl == 2000
     mine.unlink()
-    assert "mine" not in presets().names("scenario")
+    assert "mine" not in presets.now().names("scenario")
 
 
 def test_an_edit_after_the_frontier_does_not_wait_for_the_optimisers_imports(
@@ -327,10 +328,10 @@ def test_an_edit_after_the_frontier_does_not_wait_for_the_optimisers_imports(
     monkeypatch.setattr(solver_module.importlib, "import_module", imported.append)
     seen: list[object] = []
     with pytest.raises(Stopped):
-        real_plan(SMALL, on_frontier=lambda *both: seen.append(both), should_stop=lambda: bool(seen))
+        Planner()(SMALL, on_frontier=lambda *both: seen.append(both), should_stop=lambda: bool(seen))
     assert len(seen) == 1 and imported == []
     monkeypatch.undo()
-    assert real_plan(SMALL, on_frontier=lambda *both: seen.append(both)).scenario == SMALL
+    assert Planner()(SMALL, on_frontier=lambda *both: seen.append(both)).scenario == SMALL
     assert len(seen) == 2 and "scipy.optimize" in sys.modules
 
 
