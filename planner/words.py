@@ -8,6 +8,8 @@ Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
 Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
+ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says
+Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it
 Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase
 Batching: TypeAlias = Literal["", "inflight", "piggyback"]

@@ -20,7 +20,7 @@ from planner.paper.reproduction import CHECKS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.sweeps import Sweeps
 from planner.units import three_digits
-from planner.words import CacheFormat
+from planner.words import CacheFormat, Outcome
 
 CACHES: tuple[CacheFormat, ...] = ("fp4", "fp8")
 LATENCIES = (1.0, 0.5, 0.25, 0.1, 0.0)
@@ -32,7 +32,7 @@ class Mix:
     """One mix of assumptions and what becomes of each claim: "pass", "fail" or "open" by its number."""
 
     setting: Setting
-    verdicts: Mapping[int, str]
+    verdicts: Mapping[int, Outcome]
 
     @property
     def passing(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from planner.paper.reproduction import Reproduction
 from planner.paper.settings import SETTINGS
 from planner.planning.bands import Range
 from planner.units import three_digits
+from planner.words import Outcome
 
 SOURCE = "Beyond the Buzz: A Pragmatic Take on Inference Disaggregation (arXiv 2506.05508)"
 
@@ -54,8 +55,8 @@ def _overview(done: Reproduction) -> str:
     return "\n".join([*markdown(rows), "", note])
 
 
-def _mark(verdict: str) -> str:
-    return verdict if verdict == "pass" else f"**{verdict}**"
+def _mark(outcome: Outcome) -> str:
+    return outcome if outcome == "pass" else f"**{outcome}**"
 
 
 def _detail(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from planner.inputs.scenario import Scenario
 from planner.inputs.trace import Trace
 from planner.match import rate_match
 from planner.paper.scenarios import HEAVY, LONG, MEDIANS, PIPELINE_GPUS
-from planner.paper.sweeps import Batching, Curve, Sweeps, split_curve
+from planner.paper.sweeps import Curve, StudyBatching, Sweeps, split_curve
 from planner.simulate.points import Points
 from planner.simulate.space import Layouts
 
@@ -55,7 +55,9 @@ def gains(sweeps: Sweeps, scenario: Scenario) -> FloatArray:
     return split.at(user) / colocated.at(user)
 
 
-def over(sweeps: Sweeps, scenario: Scenario, batching: Batching, base: Batching | None) -> FloatArray:
+def over(
+    sweeps: Sweeps, scenario: Scenario, batching: StudyBatching, base: StudyBatching | None
+) -> FloatArray:
     """Co-located serving of one way of batching over another's, or all of them, at `STEPS`."""
     ours, theirs = sweeps.colocated(scenario, batching), sweeps.colocated(scenario, base)
     user = STEPS * axis_end(sweeps.split(scenario), ours, theirs)
@@ -114,8 +116,8 @@ def matching_loss(sweeps: Sweeps, scenario: Scenario, gpus: int) -> FloatArray:
     The yardstick is perfect balance of the instances that fit side by side into the fleet.
     """
     pre, dec = sweeps.prefill_points(scenario), sweeps.decode_points(scenario)
-    least_prefill = float(np.min(pre.gpus[pre.ftl_s <= scenario.limits.ftl_s]))
-    least_decode = float(np.min(dec.gpus))
+    least_prefill = int(np.min(pre.gpus[pre.ftl_s <= scenario.limits.ftl_s]))
+    least_decode = int(np.min(dec.gpus))
     fitting = split_curve(
         pre.take(pre.gpus <= gpus - least_decode), dec.take(dec.gpus <= gpus - least_prefill), scenario
     )

@@ -16,6 +16,7 @@ from planner.paper.figures.drawing import Figure
 from planner.paper.settings import SERVED, SETTINGS, STUDY
 from planner.paper.sweeps import Sweeps
 from planner.paper.where_it_pays import Row, where_it_pays
+from planner.words import Outcome
 
 CHECKS: Mapping[int, Check] = {**gains.CHECKS, **layouts.CHECKS, **ratios.CHECKS}
 UNSIMULATED = ("13",)  # the same whatever serves it
@@ -32,9 +33,9 @@ class Reproduction:
     design_points: int
     seconds: float
 
-    def count(self, verdict: str, setting: str = STUDY.name) -> int:
-        """Claims with a verdict in a setting."""
-        return sum(v.of(setting) == verdict for v in self.verdicts)
+    def count(self, outcome: Outcome, setting: str = STUDY.name) -> int:
+        """Claims with an outcome in a setting."""
+        return sum(v.of(setting) == outcome for v in self.verdicts)
 
 
 def run(

@@ -23,13 +23,13 @@ from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import MODES, Points, join
 from planner.simulate.space import Layouts
-from planner.words import Phase
+from planner.words import Phase, Way
 
 T = TypeVar("T")
 
 # How co-located instances batch. "steady" is piggybacking as the study has it: the same mix of prompt and
 # decode tokens in every pass (`balanced` in `planner.simulate.colocated`).
-Batching: TypeAlias = Literal["inflight", "piggyback", "steady"]
+StudyBatching: TypeAlias = Literal["inflight", "piggyback", "steady"]
 
 # The axis of the study ends where decode batches reach "single digits" (section 5.1 of the text).
 SINGLE_DIGITS = 9.0
@@ -77,12 +77,12 @@ class Curve:
         """Most tokens/s per GPU at an interactivity of at least `user`; 0 beyond the end."""
         return self.column(self.per_gpu, user, 0.0)
 
-    def column(self, values: FloatArray | IntArray, user: FloatArray, beyond: float = np.nan) -> FloatArray:
-        """Values of the curve's points, taken at the first that is at least as fast; `beyond` the end."""
+    def column(self, values: FloatArray | IntArray, user: FloatArray, past_end: float = np.nan) -> FloatArray:
+        """Values of the curve's points, taken at the first as fast; `past_end` where none is."""
         if not len(self):
-            return np.full(np.shape(user), beyond)
+            return np.full(np.shape(user), past_end)
         rows = np.searchsorted(self.user, user * (1 - 1e-12))
-        return np.where(rows < len(self), values[np.minimum(rows, len(self) - 1)], beyond)
+        return np.where(rows < len(self), values[np.minimum(rows, len(self) - 1)], past_end)
 
 
 class Sweeps:
@@ -146,7 +146,7 @@ class Sweeps:
         """Model, formats and machine of a scenario."""
         return self.question(scenario).pools["prefill"].setup
 
-    def band(self, scenario: Scenario, way: str) -> bands.Band | None:
+    def band(self, scenario: Scenario, way: Way) -> bands.Band | None:
         """How far measured serving strays from the prediction; None where no serving is predicted."""
         if not self.setting.serving:
             return None
@@ -204,7 +204,7 @@ class Sweeps:
         key = replace(scenario, traffic=traffic, mla_cache=False, limits=Limits())
         return self.once(("decode", key), make)
 
-    def colocated_points(self, scenario: Scenario, batching: Batching | None = None) -> Points:
+    def colocated_points(self, scenario: Scenario, batching: StudyBatching | None = None) -> Points:
         """Co-located instances within the FTL limit worth having, of one way of batching or of all.
 
         The study has two, in-flight and steady. Serving adds the planner's own piggybacking. KeyError for
@@ -215,26 +215,28 @@ class Sweeps:
             return found[batching]
         return self.once(("all co-located", scenario), lambda: join(*found.values()))
 
-    def _colocated_points(self, scenario: Scenario) -> dict[Batching, Points]:
+    def _colocated_points(self, scenario: Scenario) -> dict[StudyBatching, Points]:
         setup, at, traffic = self.setup(scenario), self.layouts(scenario, "colocated"), scenario.traffic
         with np.errstate(divide="ignore", invalid="ignore"):
             points = self._counted(colocated.simulate(setup, at, traffic.isl, traffic.osl))
             steady = self._counted(colocated.simulate(setup, at, traffic.isl, traffic.osl, balanced=True))
-        ways: tuple[Batching, ...] = ("inflight", "piggyback") if self.setting.serving else ("inflight",)
-        found: dict[Batching, Points] = {way: points.take(points.mode == MODES.index(way)) for way in ways}
+        ways: tuple[StudyBatching, ...] = ("inflight", "piggyback") if self.setting.serving else ("inflight",)
+        found: dict[StudyBatching, Points] = {
+            way: points.take(points.mode == MODES.index(way)) for way in ways
+        }
         found["steady"] = steady
         in_time = {way: of.take(of.ftl_s <= scenario.limits.ftl_s) for way, of in found.items()}
         return {way: _worth_matching(of, of.ttl_s) for way, of in in_time.items()}
 
     def split(self, scenario: Scenario) -> Curve:
-        """The frontier of prefill and decode apart, fleet without limit."""
+        """The frontier of a split, fleet without limit."""
 
         def make() -> Curve:
             return split_curve(self.prefill_points(scenario), self.decode_points(scenario), scenario)
 
         return self.once(("split", scenario), make)
 
-    def colocated(self, scenario: Scenario, batching: Batching | None = None) -> Curve:
+    def colocated(self, scenario: Scenario, batching: StudyBatching | None = None) -> Curve:
         """The co-located frontier: of one way of batching, or the envelope of all."""
 
         def make() -> Curve:
@@ -256,8 +258,10 @@ class Sweeps:
             found = rate_match.match_budget(
                 pre.gpus, pre.requests_per_s, dec.gpus, dec.requests_per_s, budget=gpus
             )
-            first = pre.gpus[found.prefill] * found.n_prefill if len(pre) else np.zeros(len(dec))
-            ratio = first / np.maximum(found.n_decode * dec.gpus, 1.0)
+            first = (
+                pre.gpus[found.prefill] * found.n_prefill if len(pre) else np.zeros(len(dec), dtype=np.int64)
+            )
+            ratio = first / np.maximum(found.n_decode * dec.gpus, 1)
             per_gpu = found.requests_per_s * (scenario.traffic.osl - 1) / gpus
             ratio = np.where(found.prefill >= 0, ratio, np.nan)
             return _curve(dec, per_gpu, ratio, found.gpus, pre, found.prefill)

@@ -21,7 +21,7 @@ _HOPPER_WEIGHTS: dict[str, Weights] = {"gpt-oss-120b": "fp4", "kimi-k2.5": "fp4"
 
 def elsewhere(model: str, system: str, isl: int, osl: int) -> Scenario:
     """A model on a system in the formats it is served in there."""
-    weights = _HOPPER_WEIGHTS.get(model, "fp8") if system == "h200" else "fp4"
+    weights: Weights = _HOPPER_WEIGHTS.get(model, "fp8") if system == "h200" else "fp4"
     return scenario(model, isl, osl, system=system, weights=weights)
 
 
@@ -31,7 +31,7 @@ class Row:
 
     model: str
     system: str
-    weights: str
+    weights: Weights
     isl: int
     osl: int
     gain_loose: float

@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from planner.output.spelling import named
 from planner.units import format_memory, format_seconds, format_si, gib, three_digits
+from planner.words import Phase
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.words import wrap
@@ -167,7 +168,7 @@ class DetailsPane(PlanPane):
         return lines
 
 
-def memory_lines(phase: str, memory: MemoryUse, width: int, g: Glyphs) -> list[Content]:
+def memory_lines(phase: Phase, memory: MemoryUse, width: int, g: Glyphs) -> list[Content]:
     """Used over capacity, then a stacked bar and its key."""
     parts = [
         ("weights", memory.weights_bytes, "$hue-split"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from rich.cells import cell_len
 from textual import events
@@ -20,6 +20,7 @@ from textual.widgets import Static
 from planner.inputs.fields import FIELDS
 from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, three_digits
+from planner.words import Phase
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import pins_scene
 from tui.glyphs import UNICODE, Glyphs
@@ -29,6 +30,8 @@ from tui.state import Pin, View
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
+
+PinAction: TypeAlias = Literal["open", "baseline", "drop"]  # what the user wants done with a pin
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
 LIMITS = ("ftl", "ttl", "gpus")
@@ -91,7 +94,7 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
 
 
 def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
-    def pools(*phases: str) -> Cell:
+    def pools(*phases: Phase) -> Cell:
         named = [f"{p.instances}{g.times}{p.layout.label}" for p in serving.pools if p.phase in phases]
         return Cell(" + ".join(named) or "-")
 
@@ -154,9 +157,9 @@ class CompareTable(VerticalScroll, can_focus=True):
     ]
 
     class Wanted(Message):
-        """The user wants something (open, baseline, drop) done with a pin."""
+        """The user wants something done with a pin."""
 
-        def __init__(self, what: str, letter: str) -> None:
+        def __init__(self, what: PinAction, letter: str) -> None:
             super().__init__()
             self.what, self.letter = what, letter
 
@@ -201,7 +204,7 @@ class CompareTable(VerticalScroll, can_focus=True):
         self.differences = not self.differences
         self._draw()
 
-    def _want(self, what: str) -> None:
+    def _want(self, what: PinAction) -> None:
         if self._view is None:
             return
         shown = columns(self._view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -12,6 +13,7 @@ from textual.widget import Widget
 
 from planner.output.spelling import money
 from planner.units import format_seconds, three_digits
+from planner.words import Way
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
@@ -33,6 +35,7 @@ COLUMNS = (
     Column(title="$/Mtok", need=2),
     Column(title="ctx:gen", need=1),
 )
+KINDS: Mapping[Way, str] = {"disaggregated": "split", "colocated": "co-loc."}
 
 
 class PlanGrid(Grid):
@@ -112,31 +115,30 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
 
     limit = view.scenario.limits.ttl_s
     rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
-    for kind, source in _sources(view):
-        chosen = _chosen(view.plan, kind, source)
+    for way, source in _sources(view):
+        chosen = _chosen(view.plan, way, source)
         for at in range(len(source)):
             good = meets(float(source.ttl_s[at]), limit)
-            row = _row(kind, source, at, g, meets=good, chosen=at == chosen)
+            row = _row(way, source, at, g, meets=good, chosen=at == chosen)
             rate = float(source.tokens_per_s_per_gpu[at])
             worth = rate if view.budget is None else rate * float(source.gpus[at])
             rows.setdefault(row.cells, ((at != chosen, not good, -worth), row))
     return [row for _, row in sorted(rows.values(), key=lambda item: item[0])]
 
 
-def _sources(view: View) -> list[tuple[str, Frontier]]:
+def _sources(view: View) -> list[tuple[Way, Frontier]]:
     """Both frontiers, and what the plan knows beside them where it is the plan of these frontiers."""
     assert view.frontiers is not None
-    kinds = ("split", "co-loc.")
-    found = list(zip(kinds, view.frontiers, strict=True))
+    found = list(zip(KINDS, view.frontiers, strict=True))
     plan = view.plan
     if plan is not None and plan.alternatives and view.frontiers[0] is plan.frontier_disaggregated:
-        found += zip(kinds, plan.alternatives, strict=True)
+        found += zip(KINDS, plan.alternatives, strict=True)
     return found
 
 
-def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
+def _chosen(plan: Plan | None, way: Way, frontier: Frontier) -> int:
     """Which point of a frontier the plan is; -1 if it is none of them."""
-    if plan is None or plan.chosen is None or (plan.choice == "disaggregated") != (kind == "split"):
+    if plan is None or plan.chosen is None or plan.choice != way:
         return -1
     from planner.output.words import ROUNDING
 
@@ -144,13 +146,13 @@ def _chosen(plan: Plan | None, kind: str, frontier: Frontier) -> int:
     return int(far.argmin()) if len(far) and float(far.min()) < ROUNDING else -1
 
 
-def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
+def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
     ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
     values = (
-        kind,
+        KINDS[way],
         f.prefill[at],
         f.decode[at],
-        float(f.gpus[at]),
+        int(f.gpus[at]),
         float(f.tokens_per_s_per_gpu[at]),
         user,
         float(f.ftl_s[at]),
@@ -159,10 +161,10 @@ def _row(kind: str, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: boo
         ratio,
     )
     cells = (
-        kind,
+        KINDS[way],
         f.prefill[at] or "-",
         f.decode[at],
-        f"{f.gpus[at]:,.0f}",
+        f"{f.gpus[at]:,}",
         three_digits(values[4]),
         three_digits(user),
         g.plain(format_seconds(values[6])),

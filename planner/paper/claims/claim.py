@@ -14,6 +14,7 @@ from typing import TypeAlias
 from planner.inputs import toml_tables
 from planner.inputs.catalog import preset_folder
 from planner.paper.sweeps import Sweeps
+from planner.words import ClaimKind, Outcome
 
 FILE = "paper/claims.toml"
 
@@ -44,7 +45,7 @@ class Claim:
 
     id: int
     figure: str
-    kind: str  # direction or magnitude
+    kind: ClaimKind
     text: str
     expected: str
     tolerance: str
@@ -70,12 +71,12 @@ class Verdict:
     parts: Mapping[str, tuple[Part, ...]]
 
     @property
-    def verdict(self) -> str:
-        """pass, fail or open, in the setting that counts."""
+    def verdict(self) -> Outcome:
+        """The outcome in the setting that counts."""
         return self.of(next(iter(self.parts)))
 
-    def of(self, setting: str) -> str:
-        """pass, fail or open in one setting."""
+    def of(self, setting: str) -> Outcome:
+        """The outcome in one setting."""
         return _verdict(self.parts[setting])
 
     def got(self, setting: str) -> str:
@@ -83,7 +84,7 @@ class Verdict:
         return _line(self.parts[setting])
 
 
-def _verdict(parts: tuple[Part, ...]) -> str:
+def _verdict(parts: tuple[Part, ...]) -> Outcome:
     if any(part.holds is not None and not part.holds for part in parts):
         return "fail"
     return "open" if any(part.holds is None for part in parts) else "pass"
