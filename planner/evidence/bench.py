@@ -120,7 +120,7 @@ def _edited(i: int) -> Scenario:
 def _until_frontier(plan: Callable[..., Any], scenario: Scenario, catalog: Any) -> float:
     shown: list[float] = []
     start = time.perf_counter()
-    plan(scenario, catalog, on_frontier=lambda split, together: shown.append(time.perf_counter()))
+    plan(scenario, catalog, on_frontier=lambda split, colocated: shown.append(time.perf_counter()))
     return shown[0] - start
 
 

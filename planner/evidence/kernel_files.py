@@ -98,15 +98,17 @@ def _experts(rows: Rows, catalog: Catalog) -> Iterator[Group]:
         for name, some in by_class.items():
             usual = moe.group(system, engine, dtype, some)
             kernels = machine_of(usual, catalog).kernels
-            apart = moe.group(system, engine, dtype, some, name)
+            as_class = moe.group(system, engine, dtype, some, name)
             try:
-                own = kernels.provenance(usual.operator, usual.dtype)
-                of_class = kernels.provenance(apart.operator, apart.dtype)
+                usual_at = kernels.provenance(usual.operator, usual.dtype)
+                class_at = kernels.provenance(as_class.operator, as_class.dtype)
             except LookupError:
                 yield usual
                 continue
-            same = all(getattr(own, key) == getattr(of_class, key) for key in ("system", "engine", "dtype"))
-            yield apart if same else usual
+            same = all(
+                getattr(usual_at, key) == getattr(class_at, key) for key in ("system", "engine", "dtype")
+            )
+            yield as_class if same else usual
 
 
 def _sparse(phase: Pass) -> Callable[[Rows, Catalog], Iterator[Group]]:

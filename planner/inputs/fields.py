@@ -110,7 +110,7 @@ FIELDS: tuple[Field, ...] = (
         high=3600,
         steps=tuple(s for s in _ONE_TWO_FIVE if 0.01 <= s <= 100),
         aliases=("ttft",),
-        help="First token latency (TTFT) at most this; above 10 s no one waits.",
+        help="First token latency (TTFT) at most this; few users wait longer than 10 s.",
     ),
     Field(
         key="ttl",

@@ -111,9 +111,9 @@ class Buildable:
         if np.isfinite(pairs).any():
             i, j = np.unravel_index(np.argmin(pairs), pairs.shape)
             plans.append(self.of((PREFILL, int(p[i]), int(n_p[i])), (DECODE, int(d[j]), int(n_d[j]))))
-        alone = np.flatnonzero(gpus_c <= limit)
-        if len(alone):
-            plans.append(self.of((COLOCATED, int(c[alone[0]]), int(n_c[alone[0]]))))
+        colocated = np.flatnonzero(gpus_c <= limit)
+        if len(colocated):
+            plans.append(self.of((COLOCATED, int(c[colocated[0]]), int(n_c[colocated[0]]))))
         return min(plans, key=lambda plan: plan.cost, default=None)
 
     def _pools_for(self, pool: int, demand: float) -> tuple[IntArray, IntArray, IntArray, FloatArray]:

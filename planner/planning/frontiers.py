@@ -94,12 +94,12 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
     """
     limits, points = question.scenario.limits, sweep.colocated
     decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
-    alone = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
+    colocated = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
     return (
         _ranked(question, sweep, _split(question, sweep, kept.prefill, decode))
         if len(kept.prefill) and len(decode)
         else _empty(),
-        _ranked(question, sweep, _colocated(question, sweep, alone)) if len(alone) else _empty(),
+        _ranked(question, sweep, _colocated(question, sweep, colocated)) if len(colocated) else _empty(),
     )
 
 

@@ -162,7 +162,7 @@ def split_serving(
     *,
     prefills: Sequence[Pick],
     decodes: Sequence[Pick],
-    beside: Sequence[Pick],
+    colocated: Sequence[Pick],
     split_ftl_s: FloatArray,
     split_rate: float,
     total_rate: float,
@@ -175,7 +175,7 @@ def split_serving(
     """
     setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     shares = []
-    for picks, rate in ((prefills, split_rate), (decodes, split_rate), (beside, total_rate - split_rate)):
+    for picks, rate in ((prefills, split_rate), (decodes, split_rate), (colocated, total_rate - split_rate)):
         capacity = sum(p.requests_per_s for p in picks)
         shares.append([pool(question, p, rate * p.requests_per_s / capacity) for p in picks])
     pools = tuple(p for share in shares for p in share)
@@ -189,7 +189,7 @@ def split_serving(
 
     added = [float(split_ftl_s[p.row] - p.points.ftl_s[p.row]) for p in prefills]
     first_token_s = [float(split_ftl_s[p.row]) for p in prefills]
-    first_token_s += [float(p.points.ftl_s[p.row]) for p in beside]
+    first_token_s += [float(p.points.ftl_s[p.row]) for p in colocated]
     prefill_gpus = sum(p.gpus for p in prefills)
     decode_gpus = sum(p.gpus for p in decodes)
     ttl = max(p.ttl_s for p in pools if p.phase != "prefill")

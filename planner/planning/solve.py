@@ -113,7 +113,7 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
         question,
         prefills=picks[0],
         decodes=picks[1],
-        beside=picks[2],
+        colocated=picks[2],
         split_ftl_s=sweep.split_ftl_s,
         split_rate=solution.split_requests_per_s,
         total_rate=solution.requests_per_s,

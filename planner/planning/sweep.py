@@ -60,14 +60,14 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         with np.errstate(divide="ignore", invalid="ignore"):
             prompts = prefill.simulate(*of("prefill"), isl, should_stop=should_stop)
             steps = decode.simulate(*of("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
-            alone = colocated.simulate(*of("colocated"), isl, osl, should_stop=should_stop)
+            colocated_points = colocated.simulate(*of("colocated"), isl, osl, should_stop=should_stop)
     except LookupError as missing:
         names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))
         raise InputError("system", names, f"{missing}; add them to its kernels file") from None
     return Sweep(
         prefill=prompts,
         decode=steps,
-        colocated=alone,
+        colocated=colocated_points,
         split_ftl_s=split_ftl_s(question, prompts),
         kernels=tuple(source for known in lookups.values() for source in known.used()),
         seconds=time.perf_counter() - start,

@@ -54,7 +54,7 @@ def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool]
         relax.append(_relaxation(question, "ftl", ftl))
     if budget is not None:
         gpus = _least_gpus(wide(), limits.ftl_s, limits.ttl_s)
-        if budget < gpus <= fields.BY_KEY["gpus"].high:
+        if gpus is not None and budget < gpus <= fields.BY_KEY["gpus"].high:
             relax.append(_relaxation(question, "gpus", gpus))
     return Infeasible(reasons=_reasons(question, sweep), relax=tuple(relax))
 
@@ -132,28 +132,30 @@ def _least(values: FloatArray | IntArray) -> float:
 
 def _least_ttl(sweep: Sweep, ftl_limit_s: float, budget: int | None) -> float:
     """Lowest TTL of any plan that meets the FTL limit within the budget."""
-    room = math.inf if budget is None else float(budget)
+    room: float = math.inf if budget is None else budget
     smallest = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s])
     split = sweep.decode.ttl_s[sweep.decode.gpus <= room - smallest]
-    alone = sweep.colocated
-    colocated = alone.ttl_s[(alone.ftl_s <= ftl_limit_s) & (alone.gpus <= room)]
+    points = sweep.colocated
+    colocated = points.ttl_s[(points.ftl_s <= ftl_limit_s) & (points.gpus <= room)]
     return min(_least(split), _least(colocated))
 
 
 def _least_ftl(sweep: Sweep, ttl_limit_s: float, budget: int | None) -> float:
     """Lowest FTL of any plan that meets the TTL limit within the budget."""
-    room = math.inf if budget is None else float(budget)
+    room: float = math.inf if budget is None else budget
     smallest = _least(sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s])
     split = sweep.split_ftl_s[sweep.prefill.gpus <= room - smallest]
-    alone = sweep.colocated
-    colocated = alone.ftl_s[(alone.ttl_s <= ttl_limit_s) & (alone.gpus <= room)]
+    points = sweep.colocated
+    colocated = points.ftl_s[(points.ttl_s <= ttl_limit_s) & (points.gpus <= room)]
     return min(_least(split), _least(colocated))
 
 
-def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> float:
-    """Fewest GPUs of any plan that meets both limits."""
-    split = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s]) + _least(
-        sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s]
-    )
-    alone = sweep.colocated
-    return min(split, _least(alone.gpus[(alone.ftl_s <= ftl_limit_s) & (alone.ttl_s <= ttl_limit_s)]))
+def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> int | None:
+    """Fewest GPUs of any plan that meets both limits; None where no plan does."""
+    points = sweep.colocated
+    prefill = sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s]
+    decode = sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s]
+    colocated = points.gpus[(points.ftl_s <= ftl_limit_s) & (points.ttl_s <= ttl_limit_s)]
+    found = [int(prefill.min()) + int(decode.min())] if len(prefill) and len(decode) else []
+    found += [int(colocated.min())] if len(colocated) else []
+    return min(found, default=None)

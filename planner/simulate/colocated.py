@@ -15,7 +15,7 @@ from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import Block, Collected, Points, blocks, gather, widths
+from planner.simulate.points import MODES, Block, Collected, Points, blocks, gather, widths
 from planner.simulate.space import Layouts, batches
 from planner.words import Exchange
 
@@ -85,10 +85,10 @@ def simulate(
         chunks = every * (isl / (osl - 1))
     shares = every * isl / ((osl - 1) * chunks)
     keeps_up = shares <= 1.0 + 1e-9
-    alone_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl)
+    decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl)
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
     both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl)
-    sides = [(side.layers(), side.head) for side in (alone_side, prompts_side, both_side)]
+    sides = [(side.layers(), side.head) for side in (decode_side, prompts_side, both_side)]
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
 
@@ -101,7 +101,7 @@ def simulate(
             top = head.take(block.of_tp, block.batch.size)
             return forward.pace(setup, block.at, joint, top, tokens, sequences, stretch)
 
-        alone = pass_of(0, batch, batch)
+        decode_only = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
 
         exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + PROMPTS_PER_PASS * isl)
@@ -109,19 +109,19 @@ def simulate(
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
-            ttl = spread.pp * (alone.seconds + waiting * prompts.seconds)
+            ttl = spread.pp * (decode_only.seconds + waiting * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             parts.append(
                 Collected(
                     rows=block.rows,
                     exists=exists,
-                    mode=1,
+                    mode=MODES.index("inflight"),
                     batch=in_flight,
                     chunk_tokens=float(isl),
-                    ftl_s=spread.pp * prompts.seconds + alone.seconds + companions + once,
+                    ftl_s=spread.pp * prompts.seconds + decode_only.seconds + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (alone.light_s + waiting * prompts.light_s),
+                    light_s=spread.pp * (decode_only.light_s + waiting * prompts.light_s),
                 )
             )
 
@@ -132,21 +132,21 @@ def simulate(
         if exists.any():
             mixed = pass_of(2, batch + chunk, batch)
             # what the chunk adds to the pass is prefill work, and priced as in a prefill pool
-            added = engine.prefill_stretch * (mixed.seconds - alone.seconds)
-            mixed = Cost(np.maximum(mixed.seconds, alone.seconds + added), mixed.light_s)
-            ttl = spread.pp * (share * mixed.seconds + (1 - share) * alone.seconds)
-            turns = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
+            added = engine.prefill_stretch * (mixed.seconds - decode_only.seconds)
+            mixed = Cost(np.maximum(mixed.seconds, decode_only.seconds + added), mixed.light_s)
+            ttl = spread.pp * (share * mixed.seconds + (1 - share) * decode_only.seconds)
+            passes_to_first_token = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
             parts.append(
                 Collected(
                     rows=block.rows,
                     exists=exists,
-                    mode=2,
+                    mode=MODES.index("piggyback"),
                     batch=in_flight,
                     chunk_tokens=chunk,
-                    ftl_s=turns * mixed.seconds + once,
+                    ftl_s=passes_to_first_token * mixed.seconds + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (share * mixed.light_s + (1 - share) * alone.light_s),
+                    light_s=spread.pp * (share * mixed.light_s + (1 - share) * decode_only.light_s),
                 )
             )
     tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))

@@ -63,18 +63,3 @@ def active(spec: ModelSpec) -> int:
     """
     skipped = sum(f.layers * (f.experts - f.topk) * expert_params(f, spec.hidden) for f in spec.ffn)
     return total(spec) - skipped
-
-
-def mtp_params(spec: ModelSpec) -> int:
-    """Parameters of ONE multi-token-prediction head: a layer of the last kind and its joining projection.
-
-    Embedding and head are shared with the model. 0 for a model without such heads.
-    """
-    if not spec.mtp_layers:
-        return 0
-    mixing, feeding = linears.prediction_head(spec)
-    matrices = [
-        linears.joining(spec, 1),
-        *(lin for layer in mixing for lin in layer.matrices(spec.hidden, 1)),
-    ]
-    return _count(matrices) + sum(ffn_params(f, spec.hidden) for f in feeding)

@@ -77,7 +77,7 @@ class Scheduler:
     prefill_priority: FloatArray | float  # 0: prompts go between decode steps, 1: all waiting ones first
     admission_passes: FloatArray | float  # passes until a new request's prompt is admitted
     arrival_s: FloatArray | float  # serial host work per request beside it
-    handover_s: FloatArray | float  # from prefill to decode instance, where they are apart
+    handover_s: FloatArray | float  # from prefill to decode instance, in a split
     request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
 
 
@@ -117,8 +117,8 @@ def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatAr
         ahead = in_step * np.minimum(scheduler.admission_passes, client.prefill_requests - 1)
         longer = np.maximum(step + server.prompt_s - tpot, 0.0)  # a pass with a prompt over an average one
         admission = server.colocated * (scheduler.admission_passes * tpot + ahead * longer)
-        apart = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
-        ttft = server.prompt_s + scheduler.request_s + apart + admission + wait
+        handover = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
+        ttft = server.prompt_s + scheduler.request_s + handover + admission + wait
         # requests beyond the batch wait for places: every place turns over once per stay
         held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
         next_batch = admitted * decoding / (ttft + decoding)

@@ -229,18 +229,18 @@ def _kernels(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     lines = [_heading("Kernels", f"{measured} of {len(plan.kernels)} measured here", width)]
     size = max(len(f"{k.operator} {k.dtype}") for k in plan.kernels) + 1
     for kernel in plan.kernels:
-        own = not inherited(plan, kernel)
-        mark, hue = (g.ok, "$hue-good") if own else (g.arrow[-1:], "$hue-tight")
+        of_this_system = not inherited(plan, kernel)
+        mark, hue = (g.ok, "$hue-good") if of_this_system else (g.arrow[-1:], "$hue-tight")
         line = Content.assemble(
             (f"{mark} ", hue),
             f"{kernel.operator} {kernel.dtype}".ljust(size),
-            (_source(kernel, own), "$hue-muted"),
+            (_source(kernel, of_this_system), "$hue-muted"),
         )
         lines.append(line.truncate(width, ellipsis=not g.ascii))
     return lines
 
 
-def _source(kernel: Provenance, own: bool) -> str:
+def _source(kernel: Provenance, of_this_system: bool) -> str:
     error = f", error {100 * kernel.mape:.0f} %" if math.isfinite(kernel.mape) else ""
-    where = "measured" if own else f"inherited from {kernel.system}"
+    where = "measured" if of_this_system else f"inherited from {kernel.system}"
     return f"{where} ({kernel.engine}), {kernel.measurements:,} points{error}"

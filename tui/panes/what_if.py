@@ -133,15 +133,15 @@ class Tornado(Widget, can_focus=True):
         super().__init__(id=id)
         self.glyphs = glyphs
         self.lines: list[Line] = []
-        self.quiet: list[Line] = []  # those without effect: named, not drawn
+        self.without_effect: list[Line] = []  # those without effect: named, not drawn
         self.row, self.side = 0, 1
 
     def fill(self, effects: Sequence[Effect]) -> None:
         """Show these effects; the cursor stays on its input."""
         before = self.lines[self.row].label if self.row < len(self.lines) else ""
         found = lines(effects, self.glyphs)
-        self.quiet = without_effect(found)
-        self.lines = [line for line in found if line not in self.quiet]
+        self.without_effect = without_effect(found)
+        self.lines = [line for line in found if line not in self.without_effect]
         labels = [line.label for line in self.lines]
         if self.has_focus and before in labels:
             self.row = labels.index(before)
@@ -335,8 +335,8 @@ class WhatIfPage(Page):
         else:
             text = best_sentence(findings, g)
         self.query_one("#tornado-best", Static).update(text)
-        quiet = ", ".join(line.label for line in under.quiet)
-        self.query_one("#tornado-rest", Static).update(Content(f"No effect: {quiet}." if quiet else ""))
+        names = ", ".join(line.label for line in under.without_effect)
+        self.query_one("#tornado-rest", Static).update(Content(f"No effect: {names}." if names else ""))
         measure = yardstick(view.scenario)
         box.border_title = f"{measure.name}: 20 % down {g.shade} up {g.full}"
         stale = findings.base is not None and findings.base is not view.plan

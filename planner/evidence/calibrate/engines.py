@@ -213,8 +213,8 @@ def fitted(trials: Trials, catalog: Catalog, names: Iterable[str]) -> dict[str, 
     centre = _common(trials)
     found = {}
     for name in names:
-        own = np.array([trials.names[i] == name for i in trials.profile], dtype=bool)
-        values = _solve_one(trials.take(own), centre) if own.any() else centre
+        of_profile = np.array([trials.names[i] == name for i in trials.profile], dtype=bool)
+        values = _solve_one(trials.take(of_profile), centre) if of_profile.any() else centre
         found[name] = replace(catalog.engine(name), **_named(values))  # type: ignore[arg-type]
     return found
 

@@ -145,7 +145,9 @@ def fit_group(
 
     Rows that beat the speed of light (a warm cache) are dropped: no constant can explain them. Where
     they are more than a quarter, the rows measure something else and none is used. `others` is a table
-    in the format of a kernels file with operators that the group's own calls upon.
+    in the format of a kernels file with operators that the group's own calls upon; `folds` is the number
+    of parts of the cross-validation, each left out once (a layer's `fold` in `planner.inputs.model` is
+    another thing).
     """
     legal = bounds(group.kind)
     free = [name for name in legal if name not in group.fixed]
@@ -185,13 +187,13 @@ def fit_group(
         )
         return np.asarray(solution.x)
 
-    fold = np.array([zlib.crc32(key.encode()) % folds for key in group.keys])
+    part_of = np.array([zlib.crc32(key.encode()) % folds for key in group.keys])
     x = solve(usable, start)
     left_out = np.full(group.measured_s.shape, np.nan)
     for i in range(folds):
-        part = usable & (fold == i)
+        part = usable & (part_of == i)
         if part.any():
-            left_out[part] = predict(solve(usable & (fold != i), x))[part]
+            left_out[part] = predict(solve(usable & (part_of != i), x))[part]
     error = np.abs(left_out / group.measured_s - 1.0)[usable]
     return Fit(
         group=group,

@@ -114,9 +114,9 @@ def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
     Raises LookupError if no kernels file has the operator.
 
     >>> from planner.simulate.operators.example import h200
-    >>> own = dict(floor_s=4e-6, gpu_s=0.0, one_shot=0.6, two_shot_s=5e-6, two_shot=0.6,
+    >>> known = dict(floor_s=4e-6, gpu_s=0.0, one_shot=0.6, two_shot_s=5e-6, two_shot=0.6,
     ...            bulk_s=5e-5, ring=0.7, switch=0.67, crowd=0.1)
-    >>> cost = all_reduce(h200(all_reduce=own), np.array([16384.0, 2**20, 2**30]), 8)
+    >>> cost = all_reduce(h200(all_reduce=known), np.array([16384.0, 2**20, 2**30]), 8)
     >>> np.round(cost.seconds * 1e6, 1).tolist(), np.round(cost.light_s * 1e6, 1).tolist()
     ([4.4, 15.8, 4060.5], [0.0, 2.3, 2386.1])
     """
@@ -160,8 +160,8 @@ def all_gather(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
     See `nccl` for the form.
 
     >>> from planner.simulate.operators.example import h200
-    >>> own = dict(floor_s=5e-6, gpu_s=1e-6, ramp_s=1.6e-5, share=0.7, crowd=0.1)
-    >>> cost = all_gather(h200(all_gather=own), 2**20, 8)
+    >>> known = dict(floor_s=5e-6, gpu_s=1e-6, ramp_s=1.6e-5, share=0.7, crowd=0.1)
+    >>> cost = all_gather(h200(all_gather=known), 2**20, 8)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
     (17.9, 2.0)
     """
@@ -252,8 +252,8 @@ def send(machine: Machine, bytes_: Real, across: npt.ArrayLike) -> Cost:
     Inside a domain as half of an all-to-all of two.
 
     >>> from planner.simulate.operators.example import h200
-    >>> own = dict(floor_s=6e-6, gpu_s=0.0, ramp_s=1e-5, share=0.7, crowd=0.1)
-    >>> cost = send(h200(all_to_all=own), 2.0**24, np.array([False, True]))
+    >>> known = dict(floor_s=6e-6, gpu_s=0.0, ramp_s=1e-5, share=0.7, crowd=0.1)
+    >>> cost = send(h200(all_to_all=known), 2.0**24, np.array([False, True]))
     >>> np.round(cost.seconds * 1e6, 1).tolist(), np.round(cost.light_s * 1e6, 1).tolist()
     ([78.6, 373.0], [37.3, 335.5])
     """
@@ -294,8 +294,8 @@ def _exchange(machine: Machine, operator: str, moved: Exchanged, gpus: Real, ker
         least = taken if least is None else np.minimum(least, taken)
     if least is None:
         least = all_to_all(machine, tokens * (token_bytes * gpus * hit), gpus).seconds
-    own = np.minimum(gpus, domain)
-    inside = (own - 1.0) * hit * token_bytes / bandwidth
+    in_domain = np.minimum(gpus, domain)
+    inside = (in_domain - 1.0) * hit * token_bytes / bandwidth
     return Cost(least, tokens * np.maximum(inside, domains * per_nic))
 
 

@@ -37,7 +37,7 @@ def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
         question,
         prefills=[Pick(pre, late, 1), Pick(pre, slow_link, 2)],
         decodes=[Pick(points.decode, 0, 1)],
-        beside=[],
+        colocated=[],
         split_ftl_s=points.split_ftl_s,
         split_rate=0.01,
         total_rate=0.01,
