@@ -207,6 +207,9 @@ async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Door, ser
                     break
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.05)
+        else:
+            task.cancel()
+            pytest.fail("the server never listened")
     yield found, serving
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
