@@ -7,14 +7,14 @@ place, the glyph and the form that fits, never what is tight, a tie, beyond the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from planner.output.spelling import instances, named
-from planner.planning.bands import LEVEL_TEXT, Range
+from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
-from planner.words import LimitState
+from planner.words import Level, LimitState
 
 if TYPE_CHECKING:
     from planner.arrays import BoolArray, FloatArray
@@ -28,6 +28,12 @@ NO_EFFECT = 0.0005  # a gain below this shows as 0 %: the change has no effect
 ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 EXPECTED = "What to expect in 4 of 5 cases"  # the heading of `expected`
 WAYS_OUT = "Each of these is enough"  # the heading of the single changes that make a scenario feasible
+
+LEVEL_TEXT: Mapping[Level, str] = {  # what the runs behind the ranges have of the plan
+    "both": "runs of this model and of this GPU are among them",
+    "one": "none of this model, or of this GPU, or of this engine is among them",
+    "neither": "none of this model on any GPU or of this GPU with any model is among them",
+}
 
 
 def deployment(plan: Plan) -> Serving | None:

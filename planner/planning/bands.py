@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 SHARE = 0.8
 LEVELS: tuple[Level, ...] = ("both", "one", "neither")
 MODES: tuple[Way, ...] = ("disaggregated", "colocated")
-LEVEL_TEXT: Mapping[Level, str] = {
-    "both": "runs of this model and of this GPU are among them",
-    "one": "none of this model, or of this GPU, or of this engine is among them",
-    "neither": "none of this model on any GPU or of this GPU with any model is among them",
-}
 
 Range = tuple[float, float]
 
