@@ -31,8 +31,7 @@ def commands(file: str, *, kernels: bool) -> list[str]:
         COMMAND,
         "```",
         "",
-        "The constants and the figures left out were fitted to the same files (five runs were corrected "
-        "afterwards; the README.md there tells by how much that moves them):",
+        "The constants and the figures left out are fitted to the same files:",
         "",
         "```",
         f"ratematch calibrate {KERNELS_NAME} --out presets",
