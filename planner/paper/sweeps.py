@@ -16,8 +16,10 @@ from planner.inputs.trace import Trace, equal_shares
 from planner.match import pareto, rate_match
 from planner.paper.settings import SERVED, Setting
 from planner.planning import bands, sweep
+from planner.planning.frontiers import worth_matching
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Frontier
+from planner.planning.servings import tokens_per_request
 from planner.simulate import colocated, decode, kv_transfer, prefill
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
@@ -136,15 +138,18 @@ class Sweeps:
         found = prepare(scenario, self.catalog)
         pool = found.pools["prefill"]
         served = pool.setup.machine
-        kernels = self.catalog.kernels(pool.system, served.engine.name)
-        machine = self.setting.machine(served, kernels)
-        machine = replace(machine, kernels=Lookups(source=machine.kernels))
+        machine = self.setting.machine(served, self.catalog.kernels(pool.system, served.engine.name))
         skew = None if self.setting.serving else 0.0
         return found.on(replace(pool, setup=replace(pool.setup, machine=machine, skew=skew)))
 
     def setup(self, scenario: Scenario) -> Setup:
         """Model, formats and machine of a scenario."""
         return self.question(scenario).pools["prefill"].setup
+
+    def _simulated(self, scenario: Scenario) -> Setup:
+        """The setup of one simulation, which looks each constant up once."""
+        setup = self.setup(scenario)
+        return setup.on_kernels(Lookups(source=setup.machine.kernels))
 
     def band(self, scenario: Scenario, way: Way) -> bands.Band | None:
         """How far measured serving strays from the prediction; None where no serving is predicted."""
@@ -163,7 +168,7 @@ class Sweeps:
         the scenario keeps them. The study's Algorithm 1 counts ``batch / FTL``, which charges the filling
         of the pipeline to every batch, and it charges projections only to piggybacking (its section 4.1).
         """
-        setup = self.setup(scenario)
+        setup = self._simulated(scenario)
         if not self.setting.serving:
             setup = replace(setup, mla_cache=True)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -194,7 +199,7 @@ class Sweeps:
         """Decode instances worth matching under any TTL limit and budget."""
 
         def make() -> Points:
-            setup, at, traffic = self.setup(scenario), self.layouts(scenario, "decode"), scenario.traffic
+            setup, at, traffic = self._simulated(scenario), self.layouts(scenario, "decode"), scenario.traffic
             with np.errstate(divide="ignore", invalid="ignore"):
                 simulated = decode.simulate(setup, at, traffic.isl, traffic.osl, mtp=scenario.mtp)
             points = self._counted(simulated)
@@ -216,7 +221,7 @@ class Sweeps:
         return self.once(("all co-located", scenario), lambda: join(*found.values()))
 
     def _colocated_points(self, scenario: Scenario) -> dict[StudyBatching, Points]:
-        setup, at, traffic = self.setup(scenario), self.layouts(scenario, "colocated"), scenario.traffic
+        setup, at, traffic = self._simulated(scenario), self.layouts(scenario, "colocated"), scenario.traffic
         with np.errstate(divide="ignore", invalid="ignore"):
             points = self._counted(colocated.simulate(setup, at, traffic.isl, traffic.osl))
             steady = self._counted(colocated.simulate(setup, at, traffic.isl, traffic.osl, balanced=True))
@@ -241,7 +246,7 @@ class Sweeps:
 
         def make() -> Curve:
             points = self.colocated_points(scenario, batching)
-            tokens = scenario.traffic.osl - 1
+            tokens = tokens_per_request(scenario.traffic.osl)
             return _curve(points, points.requests_per_s * tokens / points.gpus)
 
         return self.once(("co-located frontier", scenario, batching), make)
@@ -262,7 +267,7 @@ class Sweeps:
                 pre.gpus[found.prefill] * found.n_prefill if len(pre) else np.zeros(len(dec), dtype=np.int64)
             )
             ratio = first / np.maximum(found.n_decode * dec.gpus, 1)
-            per_gpu = found.requests_per_s * (scenario.traffic.osl - 1) / gpus
+            per_gpu = found.requests_per_s * tokens_per_request(scenario.traffic.osl) / gpus
             ratio = np.where(found.prefill >= 0, ratio, np.nan)
             return _curve(dec, per_gpu, ratio, found.gpus, pre, found.prefill)
 
@@ -377,4 +382,4 @@ def _least(values: FloatArray, layout: npt.NDArray[np.int32], layouts: int) -> F
 
 def _worth_matching(points: Points, latency_s: FloatArray) -> Points:
     """Those that matching under some limit on that latency and some budget could take."""
-    return points.take(pareto.prune(latency_s, points.gpus, points.requests_per_s))
+    return points.take(worth_matching(points, np.arange(len(points)), latency_s))

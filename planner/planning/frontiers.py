@@ -54,16 +54,17 @@ def candidates(question: Question, sweep: Sweep) -> Candidates:
     points = sweep.prefill
     # with the FTL limit met only size and rate matter: one latency for all
     same = np.zeros(len(in_time))
-    prefill = in_time[pareto.prune(same, points.gpus[in_time], points.requests_per_s[in_time])]
+    every, alone = np.arange(len(sweep.decode)), np.flatnonzero(sweep.colocated.ftl_s <= limit)
     return Candidates(
-        prefill=prefill,
-        decode=_prune_ttl(sweep.decode, np.arange(len(sweep.decode))),
-        colocated=_prune_ttl(sweep.colocated, np.flatnonzero(sweep.colocated.ftl_s <= limit)),
+        prefill=worth_matching(points, in_time, same),
+        decode=worth_matching(sweep.decode, every, sweep.decode.ttl_s),
+        colocated=worth_matching(sweep.colocated, alone, sweep.colocated.ttl_s[alone]),
     )
 
 
-def _prune_ttl(points: Points, rows: IndexArray) -> IndexArray:
-    return rows[pareto.prune(points.ttl_s[rows], points.gpus[rows], points.requests_per_s[rows])]
+def worth_matching(points: Points, rows: IndexArray, latency_s: FloatArray) -> IndexArray:
+    """Of some rows, those that matching under some limit on their latency and some budget could take."""
+    return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows])]
 
 
 def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:

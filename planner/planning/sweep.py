@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,8 +50,7 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         setup = pools[phase].setup
         source = setup.machine.kernels
         known = lookups.setdefault(id(source), Lookups(source=source))
-        setup = replace(setup, machine=replace(setup.machine, kernels=known))
-        return setup, layouts(question, phase, budget)
+        return setup.on_kernels(known), layouts(question, phase, budget)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
     if cached := scenario.traffic.cached_share:
@@ -84,10 +83,7 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
     """First token of each prefill point in a split: its own, and what moving the cache adds."""
-    setup, isl, link = (
-        question.pools["prefill"].setup,
-        question.scenario.traffic.isl,
-        question.link_bytes_per_s,
-    )
+    setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
+    link = question.link_bytes_per_s
     added = kv_transfer.added_ftl_s(setup.model, setup.precision, points.sharding, isl, points.ftl_s, link)
     return np.asarray(points.ftl_s + added)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from planner.inputs.kernels import ConstantsSource
 from planner.inputs.model import ModelSpec
 from planner.inputs.precision import Precision
 from planner.simulate.operators.machine import Machine
@@ -18,3 +19,7 @@ class Setup:
     precision: Precision
     mla_cache: bool = False  # up-projected KV of earlier chunks is kept
     skew: float | None = None  # of routing, as in `moe.route`; None: what planning expects
+
+    def on_kernels(self, kernels: ConstantsSource) -> Setup:
+        """The same with its constants from elsewhere, as from a simulation's own lookups."""
+        return replace(self, machine=replace(self.machine, kernels=kernels))
