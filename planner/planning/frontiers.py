@@ -54,11 +54,11 @@ def candidates(question: Question, sweep: Sweep) -> Candidates:
     points = sweep.prefill
     # with the FTL limit met only size and rate matter: one latency for all
     same = np.zeros(len(in_time))
-    every, alone = np.arange(len(sweep.decode)), np.flatnonzero(sweep.colocated.ftl_s <= limit)
+    every, colocated = np.arange(len(sweep.decode)), np.flatnonzero(sweep.colocated.ftl_s <= limit)
     return Candidates(
         prefill=worth_matching(points, in_time, same),
         decode=worth_matching(sweep.decode, every, sweep.decode.ttl_s),
-        colocated=worth_matching(sweep.colocated, alone, sweep.colocated.ttl_s[alone]),
+        colocated=worth_matching(sweep.colocated, colocated, sweep.colocated.ttl_s[colocated]),
     )
 
 

@@ -79,7 +79,8 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
     rates = [points.requests_per_s[rows] for points, rows in pools]
     usd = [question.pools[points.phase].usd_per_gpu_hour for points, _ in pools]
     # GPUs that all cost nothing are ranked by their number, as equal prices rank them
-    prices = [np.full(len(rows), price or 1.0) for (_, rows), price in zip(pools, usd, strict=True)]
+    usd = usd if any(usd) else [1.0] * len(usd)
+    prices = [np.full(len(rows), price) for (_, rows), price in zip(pools, usd, strict=True)]
     solution = milp.solve(
         milp.Problem(
             prefill_gpus=gpus[0],
