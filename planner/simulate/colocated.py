@@ -30,15 +30,22 @@ def prompt_side(setup: Setup, tp: Real, prompts: Real, isl: int) -> Ledger:
     )
 
 
-def mixed_side(setup: Setup, tp: Real, *, batch: Real, chunk: Real, isl: int, osl: int) -> Ledger:
-    """What a pass with `batch` decode and `chunk` prompt tokens, at a prompt's mean prefix, costs there."""
+def mixed_side(
+    setup: Setup, tp: Real, *, batch: Real, chunk: Real, isl: int, osl: int, stretch: float = 1.0
+) -> Ledger:
+    """What a pass with `batch` decode and `chunk` prompt tokens, at a prompt's mean prefix, costs there.
+
+    Prompt tokens count `stretch` times: scaling work, not what it adds to a pass, keeps the pass from
+    getting slower on better hardware, where the decode step gains and the prompt does not.
+    """
     prompts = np.maximum(chunk / isl, 1.0)
     new = np.minimum(chunk, float(isl))
-    return (
-        forward.shared(setup, tp, batch + chunk, batch + prompts, graph=False)
-        + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl))
-        + forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
-    )
+    whole = forward.shared(setup, tp, batch + stretch * chunk, batch + prompts, graph=False)
+    whole = whole + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl))
+    core = forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
+    for part, cost in core.parts.items():
+        whole.add(part, cost, stretch)
+    return whole
 
 
 def mixed_pass(
@@ -87,19 +94,20 @@ def simulate(
     keeps_up = shares <= 1.0 + 1e-9
     decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl)
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
-    both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl)
+    stretch = engine.prefill_stretch
+    both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl, stretch=stretch)
     sides = [(side.layers(), side.head) for side in (decode_side, prompts_side, both_side)]
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
 
         def pass_of(
-            side: int, tokens: Real, sequences: Real, stretch: float = 1.0, block: Block = block
+            side: int, tokens: Real, sequences: Real, slower: float = 1.0, block: Block = block
         ) -> Cost:
             layers, head = sides[side]
             routed = forward.experts(setup, block.stage, block.exchange, tokens)
             joint = block.join(setup, layers, routed)
             top = head.take(block.of_tp, block.batch.size)
-            return forward.pace(setup, block.at, joint, top, tokens, sequences, stretch)
+            return forward.pace(setup, block.at, joint, top, tokens, sequences, slower)
 
         decode_only = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
@@ -107,7 +115,7 @@ def simulate(
         exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + PROMPTS_PER_PASS * isl)
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
-            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, engine.prefill_stretch)
+            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
             ttl = spread.pp * (decode_only.seconds + waiting * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
@@ -130,10 +138,9 @@ def simulate(
         exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + chunk)
         exists = exists & keeps_up[:, : batch.size]
         if exists.any():
-            mixed = pass_of(2, batch + chunk, batch)
-            # what the chunk adds to the pass is prefill work, and priced as in a prefill pool
-            added = engine.prefill_stretch * (mixed.seconds - decode_only.seconds)
-            mixed = Cost(np.maximum(mixed.seconds, decode_only.seconds + added), mixed.light_s)
+            mixed = pass_of(2, batch + stretch * chunk, batch)
+            # light knows no stretch: at most that of the tokens that there are
+            light_s = np.maximum(mixed.light_s / stretch, decode_only.light_s)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * decode_only.seconds)
             passes_to_first_token = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
             parts.append(
@@ -146,7 +153,7 @@ def simulate(
                     ftl_s=passes_to_first_token * mixed.seconds + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (share * mixed.light_s + (1 - share) * decode_only.light_s),
+                    light_s=spread.pp * (share * light_s + (1 - share) * decode_only.light_s),
                 )
             )
     tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
