@@ -1,9 +1,15 @@
-"""Reading what others made: a regular file of bounded size, as text. Never waits, never fills memory."""
+"""Files: what others made is read as text of bounded size, what users ask for is written whole or not at all.
+
+Nothing here waits for a pipe, fills memory, follows a link that someone planted, or leaves half a file.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gzip
 import os
+import secrets
 import stat
 import zlib
 from pathlib import Path
@@ -53,3 +59,88 @@ def _read(path: Path, most_bytes: int) -> bytes | None:
         else:
             found = file.read(most_bytes + 1)
     return found if len(found) <= most_bytes else None
+
+
+def write_file(path: Path, text: str, *, replace: bool = False) -> None:
+    """Write a file the user asked for, whole or not at all.
+
+    Raises FileExistsError where one lies already and `replace` is not said, OSError for the rest.
+    """
+    if not replace and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    write_atomically(path, text)
+
+
+def write_atomically(path: Path, text: str | bytes) -> None:
+    """Write a file beside its place and move it there, so that a reader sees old or new. Raises OSError.
+
+    The new file is opened exclusively under a name that no one can guess, has the mode of the one it
+    replaces, and is on the disk before it takes the place. A link of the user's own to a file leads there,
+    as settings kept elsewhere do; any other link is itself replaced, never followed.
+    """
+    path = _place(path)
+    if not path.name:  # the root, or where we are
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name[:32]}.{secrets.token_hex(8)}")
+    try:
+        with beside.open("xb") as file:
+            file.write(text if isinstance(text, bytes) else text.encode(errors="backslashreplace"))
+            file.flush()
+            with contextlib.suppress(FileNotFoundError):
+                beside.chmod(stat.S_IMODE(path.lstat().st_mode))
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def append(path: Path, text: str) -> None:
+    """Add to the end of a log of ours; what is no regular file, or a link, is refused. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    handle = os.open(path, flags, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        file.write(text.encode(errors="backslashreplace"))
+
+
+def _place(path: Path) -> Path:
+    """Where a file of this name is to be written: see `write_atomically`."""
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) and _own(found) and stat.S_ISREG(path.stat().st_mode):
+            return path.resolve()
+    except (OSError, RuntimeError):
+        pass  # nothing there, a link to nothing or in a circle
+    return path
+
+
+def _own(found: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+
+
+def _sync_folder(folder: Path) -> None:
+    """The move itself on the disk, where the system can promise that."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def why(error: OSError) -> str:
+    """A failed write in a few words.
+
+    >>> why(OSError(28, "No space left on device"))
+    'no space left on device'
+    """
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.inputs import files
 from planner.inputs.fields import BY_KEY, FIELDS, lookup
 from planner.inputs.scenario import Scenario
 from tui.files import storage
@@ -178,14 +179,14 @@ def test_a_newer_session_has_keys_we_do_not_know(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "session.json"
-    storage.write_atomically(path, "old")
+    files.write_atomically(path, "old")
 
     def full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        storage.write_atomically(path, "new")
+        files.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["session.json"]
 

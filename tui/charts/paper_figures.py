@@ -5,12 +5,14 @@ As in `tui.charts.plotting`, logarithms, limits and ticks are ours. Each is impo
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.inputs import files
 from tui.charts.plotting import decode, log_ticks, nice_ticks, tick_label
 
 if TYPE_CHECKING:
@@ -131,7 +133,9 @@ def save(figure: Figure, folder: Path, kinds: tuple[str, ...] = ("svg",)) -> lis
     paths = [folder / f"fig-{figure.id}.{kind}" for kind in kinds]
     for path in paths:
         stamp = {"Date": None} if path.suffix == ".svg" else {}
-        canvas.savefig(path, dpi=110, metadata=stamp)
+        picture = io.BytesIO()
+        canvas.savefig(picture, format=path.suffix[1:], dpi=110, metadata=stamp)
+        files.write_atomically(path, picture.getvalue())
     pyplot.close(canvas)
     return paths
 

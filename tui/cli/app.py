@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from planner import __version__, load
 from planner.errors import InputError
+from planner.inputs import files
 from planner.inputs.fields import check
 from tui.cli.flags import Parser, add_scenario, named_scenario, read_scenario, spelled_out
 from tui.cli.plan import report, solve
@@ -119,7 +120,7 @@ def _last_session(catalog: Catalog) -> Session:
         try:
             damage = f"{damage}. The file is kept as {storage.set_aside()}"
         except OSError as error:
-            damage = f"{damage}. {storage.session_path()}: {storage.why(error)}"
+            damage = f"{damage}. {storage.session_path()}: {files.why(error)}"
     base, name = _named(last.name, catalog)
     return dataclasses.replace(last, scenario=start, base=base, name=name, pins=pins, damage=damage)
 

@@ -10,7 +10,7 @@ from planner import load
 from planner.errors import InputError
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
-from tui.cli.terminal import DONE, ERROR
+from tui.cli.terminal import DONE, ERROR, writing
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -48,16 +48,11 @@ def run(arguments: Sequence[str]) -> int:
 
     catalog = load()
     out = Path(args.out) if args.out is not None else user_folder()
-    try:
+    with writing("out", out):
         if args.engines is None:
             return _kernels(Path(args.measurements), out, catalog, args.system, args.operator)
-        return (
-            _bands(Path(args.engines), out, catalog)
-            if args.bands
-            else _engines(Path(args.engines), out, catalog)
-        )
-    except OSError as error:
-        raise InputError("out", str(out), f"cannot be written: {error.strerror or error}") from None
+        fit = _bands if args.bands else _engines
+        return fit(Path(args.engines), out, catalog)
 
 
 def _kernels(

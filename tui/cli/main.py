@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from planner import __version__
 from planner.errors import InputError
+from planner.inputs import files
 from tui.cli.flags import UsageError
 from tui.cli.terminal import DONE, ERROR, INTERRUPTED, USAGE, Failure, interrupts
 from tui.files import storage
@@ -86,10 +87,8 @@ def _log() -> str:
 
     try:
         path = storage.state_folder() / "errors.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            when = datetime.now().astimezone().isoformat(timespec="seconds")
-            log.write(f"{when} ratematch {__version__} {sys.argv[1:]}\n{traceback.format_exc()}\n")
+        when = datetime.now().astimezone().isoformat(timespec="seconds")
+        files.append(path, f"{when} ratematch {__version__} {sys.argv[1:]}\n{traceback.format_exc()}\n")
     except OSError:
         return ""
     return f" (details in {path})"

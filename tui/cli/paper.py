@@ -7,16 +7,15 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner import load
-from planner.errors import InputError
+from planner.inputs import files
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE, ascii_output
+from tui.cli.terminal import DONE, ascii_output, writing
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -87,8 +86,8 @@ def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
         print(assumptions.to_text(done))
     else:
         path = Path(out) / ASSUMPTIONS
-        with _writing(Path(out)):
-            path.write_text(assumptions.to_markdown(done), encoding="utf-8")
+        with writing("out", out):
+            files.write_atomically(path, assumptions.to_markdown(done))
         print(path)
         print(assumptions.summary(done))
     return DONE
@@ -132,11 +131,11 @@ def _write(done: Reproduction, out: Path) -> list[Path]:
     pictures: dict[str, str] = {}
 
     def save(path: Path, text: str) -> None:
-        path.write_text(text, encoding="utf-8")
+        files.write_atomically(path, text)
         written.append(path)
 
-    with _writing(out):
-        folder.mkdir(exist_ok=True)
+    with writing("out", out):
+        folder.mkdir(parents=True, exist_ok=True)
         for figure in done.figures:
             save(folder / f"fig-{figure.id}.csv", report.to_csv(figure))
             try:
@@ -150,16 +149,6 @@ def _write(done: Reproduction, out: Path) -> list[Path]:
             save(folder / "where-it-pays.csv", report.pays_csv(done.pays))
         save(out / PAGE, page.to_markdown(done, pictures))
     return written
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Makes the folder of --out; what goes wrong in writing there is told of it."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise InputError("out", str(out), f"a folder to write to ({error.strerror or error})") from None
 
 
 def _progress() -> Callable[[int], None] | None:

@@ -9,11 +9,23 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from planner.errors import InputError
+from planner.inputs import files
+
 DONE, ERROR, USAGE, NO_PLAN, INTERRUPTED = 0, 1, 2, 3, 130  # exit codes
 
 
 class Failure(Exception):
     """Something outside the input went wrong; `str()` is the one line a user sees."""
+
+
+@contextlib.contextmanager
+def writing(field: str, place: object) -> Iterator[None]:
+    """What goes wrong in writing to `place`, that of a flag, is one line. Raises InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(field, str(place), f"cannot be written: {files.why(error)}") from None
 
 
 @contextlib.contextmanager

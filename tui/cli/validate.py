@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner import load
-from planner.errors import InputError
+from planner.inputs import files
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
-from tui.cli.terminal import DONE, ascii_output
+from tui.cli.terminal import DONE, ascii_output, writing
 
 WIDTH = 80
 
@@ -67,7 +67,9 @@ def run(arguments: Sequence[str]) -> int:
     if args.write and found is not None:
         from planner.evidence.page.write import write
 
-        _save(Path(args.write), write(found, operators, name))
+        page = write(found, operators, name)
+        with writing("write", args.write):
+            files.write_atomically(Path(args.write), page)
         print(args.write)
         return DONE
     plain = ascii_output(args.ascii)
@@ -87,11 +89,3 @@ def run(arguments: Sequence[str]) -> int:
     report = "\n".join(paragraphs).rstrip("\n")
     print(ascii_only(report) if plain else report)
     return DONE
-
-
-def _save(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError("write", str(path), f"cannot be written: {error.strerror or error}") from None

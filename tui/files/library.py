@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
-from tui.files import storage
+from planner.inputs import files
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -107,9 +107,7 @@ def save(scenario: Scenario, name: str, *, base: str = "", replace: bool = False
             note = catalog.note("scenario", name)
         except InputError:
             note = ""  # damaged: what is written now is whole again
-    storage.write_file(
-        path, scenario_file.write(scenario, above, catalog=catalog, note=note), replace=replace
-    )
+    files.write_file(path, scenario_file.write(scenario, above, catalog=catalog, note=note), replace=replace)
     return path
 
 

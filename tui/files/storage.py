@@ -1,13 +1,9 @@
-"""What is kept on disk: the last session in the user's state folder, and files the user asks for."""
+"""What is kept on disk: the last session, in the user's state folder."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
-import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +64,7 @@ def save(session: Session, path: Path | None = None) -> None:
         "pins": {letter: _values(scenario) for letter, scenario in session.pins.items()},
         "baseline": session.baseline,
     }
-    write_atomically(path or session_path(), json.dumps(data, indent=1) + "\n")
+    files.write_atomically(path or session_path(), json.dumps(data, indent=1) + "\n")
 
 
 def load(path: Path | None = None) -> Session | None:
@@ -83,7 +79,7 @@ def load(path: Path | None = None) -> Session | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return Session(scenario=Scenario(), damage=why(error))
+        return Session(scenario=Scenario(), damage=files.why(error))
     try:
         data = json.loads(files.read_text(path, what="session"))
     except InputError as error:
@@ -143,73 +139,3 @@ def _scenario(values: Mapping[str, Any], problems: list[str]) -> Scenario:
         except TypeError:
             problems.append(str(InputError(key, value, field.accepted)))
     return scenario
-
-
-def write_file(path: Path, text: str, *, replace: bool = False) -> None:
-    """Write a file the user asked for, whole or not at all.
-
-    Raises FileExistsError where one lies already and `replace` is not said, OSError for the rest.
-    """
-    if not replace and os.path.lexists(path):
-        raise FileExistsError(17, "exists already", str(path))
-    write_atomically(path, text)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, so that a reader sees old or new. Raises OSError.
-
-    The new file is opened exclusively under a name that no one can guess, has the mode of the one it
-    replaces, and is on the disk before it takes the place. A link of the user's own to a file leads there,
-    as settings kept elsewhere do; any other link is itself replaced, never followed.
-    """
-    path = _place(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}")
-    try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            with contextlib.suppress(FileNotFoundError):
-                beside.chmod(stat.S_IMODE(path.lstat().st_mode))
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _place(path: Path) -> Path:
-    """Where a file of this name is to be written: see `write_atomically`."""
-    try:
-        found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) and _own(found) and stat.S_ISREG(path.stat().st_mode):
-            return path.resolve()
-    except (OSError, RuntimeError):
-        pass  # nothing there, a link to nothing or in a circle
-    return path
-
-
-def _own(found: os.stat_result) -> bool:
-    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-
-
-def _sync_folder(folder: Path) -> None:
-    """The move itself on the disk, where the system can promise that."""
-    with contextlib.suppress(OSError, AttributeError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def why(error: OSError) -> str:
-    """A failed write in a few words.
-
-    >>> why(OSError(28, "No space left on device"))
-    'no space left on device'
-    """
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
+from planner.inputs import files
 from tui.files import export, library, storage
 from tui.in_order import InOrder
 from tui.screens.ask import Answer, AskScreen
@@ -100,9 +101,9 @@ class FileActions(InOrder):
         self.copy_to_clipboard(text)
         path, lines = storage.state_folder() / file, [said or text]
         try:
-            storage.write_atomically(path, text if text.endswith("\n") else text + "\n")
+            files.write_atomically(path, text if text.endswith("\n") else text + "\n")
         except OSError as error:
-            lines.append(f"Not in {path}: {storage.why(error)}")
+            lines.append(f"Not in {path}: {files.why(error)}")
         else:
             lines.append(f"Also in {path}")
         if os.environ.get("TMUX") and not self._tmux_told:
@@ -131,7 +132,7 @@ class FileActions(InOrder):
             text = (
                 self.export_screenshot(title="ratematch") if ending == "svg" else export.content(plan, ending)
             )
-            storage.write_file(path, text, replace=replace)
+            files.write_file(path, text, replace=replace)
         except OSError as error:
             self.show_error("Not written", _reason(error))
         else:
@@ -156,7 +157,7 @@ def _reason(error: OSError | InputError) -> str:
     if isinstance(error, InputError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{storage.why(error)}"
+    return f"{where}{files.why(error)}"
 
 
 def _label(entry: library.Entry, g: Glyphs) -> str:

@@ -21,6 +21,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray
 from planner.evidence import gather
 from planner.evidence.gather import Runs
 from planner.evidence.runs import Row
+from planner.inputs import files
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.simulate.waiting import Scheduler, serve
@@ -233,12 +234,12 @@ def write(profiles: Mapping[str, EngineProfile], folder: Path) -> list[Path]:
     written = []
     for name, profile in profiles.items():
         path = folder / f"{name}.toml"
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
         for constant in CONSTANTS:
             line = f"{constant.name} = {getattr(profile, constant.name)!r}"
             text, found = re.subn(rf"(?m)^{constant.name} = .*$", line, text)
             if not found:
                 text = re.sub(r"(?m)^(max_batch = .*)$", rf"{line}\n\1", text, count=1)
-        path.write_text(text, encoding="utf-8")
+        files.write_atomically(path, text)
         written.append(path)
     return written

@@ -23,6 +23,7 @@ import tomli_w
 from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.evidence.csv_files import Rows
+from planner.inputs import files
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.system import System
@@ -243,7 +244,4 @@ def write_table(path: Path, table: Mapping[str, Any]) -> None:
     """Write a kernels file: plain keys first, operators in order; never half a file."""
     top = {key: value for key, value in table.items() if not isinstance(value, dict)}
     operators = {key: table[key] for key in sorted(table) if key not in top}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(tomli_w.dumps({**top, **operators}))
-    scratch.replace(path)
+    files.write_atomically(path, tomli_w.dumps({**top, **operators}))

@@ -23,6 +23,7 @@ from planner.evidence.calibrate.fit import significant
 from planner.evidence.figures import spread
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
+from planner.inputs import files
 from planner.inputs.catalog import Catalog
 from planner.planning.bands import LEVELS, MODES, SHARE
 
@@ -201,10 +202,7 @@ def write(table: Mapping[str, Any], path: Path, source: str) -> None:
         f"# Predicted over measured; measurements: {source}. Bands of TTFT leave out runs whose first\n"
         "# tokens are out of line with those of their neighbours (`planner.evidence.outliers`).\n\n"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(head + tomli_w.dumps(dict(table)), encoding="utf-8")
-    scratch.replace(path)
+    files.write_atomically(path, head + tomli_w.dumps(dict(table)))
 
 
 def _flat(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ a copy of it: what was not measured again stays as it was.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ from typing import Any, Final
 import tomli_w
 
 from planner.evidence.calibrate.fit import write_table
+from planner.inputs import files
 from planner.inputs.catalog import RELATIVE, Catalog
 from planner.inputs.toml_tables import read_toml
 
@@ -37,24 +37,21 @@ def prepare_kernels(name: str, folder: Path, catalog: Catalog) -> None:
         return
     installed = catalog.files[KERNELS].get(name)
     if installed is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(installed, path)
+        files.write_atomically(path, files.read_text(installed))
         return
     relative = catalog.system(name).kernels
     write_table(path, {RELATIVE: relative} if relative and relative != name else {})
     preset = folder / SYSTEMS / f"{name}.toml"
     if not preset.exists():
         table = {**read_toml(catalog.files["system"][name]), KERNELS: name}
-        preset.parent.mkdir(parents=True, exist_ok=True)
-        preset.write_text(tomli_w.dumps(table), encoding="utf-8")
+        files.write_atomically(preset, tomli_w.dumps(table))
 
 
 def prepare_engine(name: str, folder: Path, catalog: Catalog) -> None:
     """A copy of an engine's file in a preset folder, unless it is there."""
     path = folder / ENGINES / f"{name}.toml"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(catalog.files["engine"][name], path)
+        files.write_atomically(path, files.read_text(catalog.files["engine"][name]))
 
 
 def inherited(name: str, folder: Path, catalog: Catalog) -> dict[str, str]:

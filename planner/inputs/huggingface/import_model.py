@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError
+from planner.errors import InputError, printable
 from planner.inputs import checks, files, toml_tables
 from planner.inputs.catalog import user_folder
 from planner.inputs.huggingface.config import from_hf_config
@@ -47,13 +47,10 @@ def import_model(
     spec, not_understood = from_hf_config(read_config(path), slug)
     checks.model(spec, path.name)
     target = (user_folder() if user_dir is None else user_dir) / "models" / f"{slug}.toml"
-    scratch = target.with_suffix(".tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(to_toml(spec, f"Imported from {path.name}."), encoding="utf-8")
-        scratch.replace(target)
+        files.write_atomically(target, to_toml(spec, f"Imported from {printable(path.name)}."))
     except OSError as error:
-        raise InputError("file", str(target), f"cannot be written: {error.strerror}") from None
+        raise InputError("file", str(target), f"cannot be written: {files.why(error)}") from None
     return target, spec, not_understood
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from planner.inputs import checks
+from planner.inputs import checks, files
 from planner.inputs.catalog import preset_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.huggingface.import_model import read_config, to_toml
@@ -151,7 +151,7 @@ def main(paths: list[str]) -> int:
         checks.model(spec, path.name)
         extra = {"aliases": list(about.aliases)} if about.aliases else {}
         text = to_toml(spec, "Written by planner.inputs.huggingface.make_presets.", extra)
-        (FOLDER / f"{about.name}.toml").write_text(text, encoding="utf-8")
+        files.write_atomically(FOLDER / f"{about.name}.toml", text)
         print(f"{about.name:24} published {about.published:g} B  {', '.join(not_understood)}")
     return 0
 

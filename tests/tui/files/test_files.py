@@ -18,6 +18,7 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from planner.errors import InputError
+from planner.inputs import files
 from planner.inputs.catalog import load
 from planner.inputs.fields import BY_KEY
 from tui.files import export, library, storage
@@ -287,7 +288,7 @@ async def test_a_state_folder_that_cannot_be_written_still_copies(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(storage, "write_atomically", full)
+    monkeypatch.setattr(files, "write_atomically", full)
     await driver.press("y")
     assert driver.app.clipboard.startswith("ratematch plan")
     assert "no space left on device" in driver.toasts[0][1]
@@ -408,8 +409,8 @@ def test_a_planted_link_is_never_written_through(tmp_path: Path) -> None:
     for name in ("plan.json", f".plan.json.{os.getpid()}"):
         (folder / name).symlink_to(tmp_path / "made-through-a-link")
     with pytest.raises(FileExistsError):
-        storage.write_file(folder / "plan.json", "{}")
-    storage.write_file(folder / "plan.json", "{}", replace=True)
+        files.write_file(folder / "plan.json", "{}")
+    files.write_file(folder / "plan.json", "{}", replace=True)
     assert not (tmp_path / "made-through-a-link").exists()
     assert not (folder / "plan.json").is_symlink() and (folder / "plan.json").read_text() == "{}"
     assert victim.read_text() == "precious"
@@ -420,7 +421,7 @@ def test_a_link_of_ones_own_to_a_file_leads_there(tmp_path: Path) -> None:
     kept.write_text("old")
     link = tmp_path / "session.json"
     link.symlink_to(kept)
-    storage.write_atomically(link, "new")
+    files.write_atomically(link, "new")
     assert link.is_symlink() and kept.read_text() == "new"
 
 
@@ -429,7 +430,7 @@ def test_the_mode_of_what_is_replaced_is_kept(tmp_path: Path, mode: int) -> None
     path = tmp_path / "plan.json"
     path.write_text("old")
     path.chmod(mode)
-    storage.write_file(path, "new", replace=True)
+    files.write_file(path, "new", replace=True)
     assert (path.stat().st_mode & 0o777, path.read_text()) == (mode, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["plan.json"]
 
@@ -437,12 +438,12 @@ def test_the_mode_of_what_is_replaced_is_kept(tmp_path: Path, mode: int) -> None
 KILLED = """
 import sys
 from pathlib import Path
-from tui.files import storage
+from planner.inputs import files
 path = Path(sys.argv[1])
 print("ready", flush=True)
 while True:
     for text in ("a" * 200_000, "b" * 200_000):
-        storage.write_atomically(path, text)
+        files.write_atomically(path, text)
 """
 
 
