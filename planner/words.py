@@ -28,6 +28,10 @@ CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
 # what a scenario may ask for; "auto" is the narrowest format that the GPU multiplies in
 Weights: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
 Cache: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
+Vendor: TypeAlias = Literal["nvidia", "amd"]  # who makes a GPU
+# what an engine needs for experts that do not divide the EP width: nothing, spare slots that hold copies
+# of some, or those and attention DP
+UnevenExperts: TypeAlias = Literal["as they are", "slots", "slots with attention DP"]
 Topology: TypeAlias = Literal["switch", "mesh", "pcie"]  # of a scale-up domain
 
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits

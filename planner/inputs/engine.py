@@ -5,6 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from planner.words import Phase, UnevenExperts, Vendor, WeightFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What the flags of an engine make, and what it runs on. The defaults are those of no engine: anything.
+
+    `planner.simulate.space.layouts` leaves out what they do not make. Pipelines of a phase are what its
+    instances may have beyond one stage: in decode, none where the cache cannot be handed over to them.
+    """
+
+    attention_tp_with_dp: bool = True  # attention TP inside attention DP; else all of one or of the other
+    expert_tp_with_ep: bool = True  # experts cut inside EP; else whole experts, or all of them cut
+    pipelines: tuple[Phase, ...] = ("prefill", "decode", "colocated")
+    chunked_pipelines: bool = True  # chunks of one prompt follow each other through the stages (CPP)
+    drafts_in_pipelines: bool = True  # speculative decoding beside more than one stage
+    uneven_experts: UnevenExperts = "as they are"
+    vendors: tuple[Vendor, ...] = ("nvidia", "amd")
+    # families of GPUs (`System.family`) on which it has no kernel for weights of a format
+    lacks: Mapping[WeightFormat, tuple[str, ...]] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProfile:
@@ -44,6 +65,7 @@ class EngineProfile:
     max_batch: int  # sequences per attention rank
     memory_fraction: float  # share of GPU memory that weights, activations and cache may fill
     reserve_bytes: float  # CUDA context, graphs, communication buffers
+    can: Abilities = Abilities()
     sources: tuple[str, ...] = ()
 
     @classmethod

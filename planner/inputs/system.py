@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.words import Topology
+from planner.words import Topology, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +47,4 @@ class System:
     watts_per_gpu: float  # all-in: host, network and cooling share included
     kernels: str  # the kernel measurements it runs on: its own name, or the nearest measured relative
     sources: Mapping[str, str]
+    vendor: Vendor = "nvidia"

@@ -176,6 +176,7 @@ def _deployed(pool: PoolPlan) -> dict[str, Any]:
         "max_batch": pool.max_batch,
         "max_batched_tokens": pool.max_batched_tokens,
         "memory_fraction": pool.memory_fraction,
+        "expert_slots": pool.expert_slots or None,
         "link_bytes_per_s": pool.link_bytes_per_s,
     }
 

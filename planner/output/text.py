@@ -144,7 +144,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
 def _found(plan: Plan) -> list[str]:
     points = ", ".join(f"{number:,} {named(phase)}" for phase, number in plan.design_points.items())
     times = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in plan.seconds.items())
-    lines = [f"Design points: {points}.", f"Time: {times}."]
+    lines = [f"Design points: {points}.", f"Time: {times}.", *filter(None, [words.engine_sentence(plan)])]
     deployed = words.deployment(plan)
     return lines if deployed is None else [*lines, words.optimality_sentence(deployed)]
 

@@ -249,6 +249,14 @@ def inherited(plan: Plan, kernel: Provenance) -> bool:
     return kernel.system != plan.scenario.system
 
 
+def engine_sentence(plan: Plan) -> str:
+    """Which builds of the engine its constants are fitted to; "" where that is not known."""
+    engine = plan.engine
+    if engine is None or not engine.version:
+        return ""
+    return f"{engine.label}: host and scheduling constants fitted to runs of builds up to {engine.version}."
+
+
 def mix_offer(plan: Plan) -> Mix | None:
     """What several layouts per pool would bring, where they were not asked for and bring something."""
     return None if plan.mix is None or plan.scenario.mix or plan.mix.gain < ALIKE else plan.mix

@@ -33,6 +33,8 @@ from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.sources import PerfectKernels, ScaledKernels
 from planner.words import CacheFormat
 
+IDEAL = "ideal"  # the engine preset that adds nothing to its kernels, and makes every layout
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -48,7 +50,7 @@ class Setting:
     domain_gpus: int = 0  # of a scale-up domain; 0: the system's
 
     def machine(self, served: Machine, measured: MeasuredKernels) -> Machine:
-        """The machine of a scenario as this setting has it, from the one that serves it.
+        """The machine of a scenario as this setting has it, from that of its engine (`IDEAL` if not served).
 
         `measured` are the kernels of its system.
         """
@@ -56,11 +58,11 @@ class Setting:
             served = replace(served, fabric=replace(served.fabric, scale_up_gpus=self.domain_gpus))
         if self.serving:
             return served
-        engine = served.engine.bare()
+        engine = served.engine
         kernels: ConstantsSource = PerfectKernels()
         if not self.perfect:
             kernels = ScaledKernels(source=deployed(measured, engine), latencies=self.latencies)
-        return replace(served, engine=engine, kernels=kernels)
+        return replace(served, kernels=kernels)
 
 
 STUDY = Setting(name="study", title="the study's setting", kv="fp4")

@@ -14,7 +14,7 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.trace import Trace, equal_shares
 from planner.match import pareto, rate_match
-from planner.paper.settings import SERVED, Setting
+from planner.paper.settings import IDEAL, SERVED, Setting
 from planner.planning import bands, sweep
 from planner.planning.frontiers import worth_matching
 from planner.planning.resolve import Question, prepare
@@ -135,6 +135,8 @@ class Sweeps:
         rates = self.catalog.system(scenario.system).gpu.peak_flops
         if self.setting.kv and self.setting.kv in rates and scenario.weights == "fp4":
             scenario = replace(scenario, kv=self.setting.kv)
+        if not self.setting.serving:
+            scenario = replace(scenario, engine=IDEAL)
         found = prepare(scenario, self.catalog)
         pool = found.pools["prefill"]
         served = pool.setup.machine

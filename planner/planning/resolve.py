@@ -9,13 +9,17 @@ from typing import get_args
 from planner.errors import InputError
 from planner.inputs import fields, precision
 from planner.inputs.catalog import Catalog
+from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
+from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.simulate import kv_transfer
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
-from planner.words import Phase
+from planner.words import Phase, Vendor
+
+VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +60,11 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     model = catalog.model(scenario.model)
     system = catalog.system(scenario.system)
     engine = catalog.engine(scenario.engine)
+    _check_vendor(engine, system, catalog)
     if scenario.mtp and not model.mtp_layers:
         raise InputError("mtp", scenario.mtp, f"0: {model.name} has no multi-token prediction layers")
     formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu)
+    _check_formats(scenario, engine, system, formats, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
     notes = [
@@ -83,3 +89,29 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
     return Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), notes=tuple(notes))
+
+
+def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:
+    """Raises InputError for an engine that does not run on the system's GPUs."""
+    if system.vendor in engine.can.vendors:
+        return
+    others = [name for name in catalog.names("engine") if system.vendor in catalog.engine(name).can.vendors]
+    runs = " and ".join(VENDORS[vendor] for vendor in engine.can.vendors)
+    raise InputError(
+        "engine",
+        engine.name,
+        f"{engine.label} runs on GPUs of {runs} alone; on {system.label}: {', '.join(others) or 'none'}",
+    )
+
+
+def _check_formats(
+    scenario: Scenario, engine: EngineProfile, system: System, formats: precision.Precision, model: ModelSpec
+) -> None:
+    """Raises InputError for weights that the engine has no kernels for on the system's GPUs."""
+    for fmt in (formats.gemm, *([formats.moe] if model.is_moe else [])):
+        if system.family in engine.can.lacks.get(fmt.name, ()):
+            raise InputError(
+                "weights",
+                scenario.weights,
+                f"{engine.label} has no kernels for {fmt.name} on {system.label}; another format or engine",
+            )

@@ -63,6 +63,9 @@ class PoolPlan:
     max_batched_tokens: int  # of one forward pass of an attention rank
     memory_fraction: float  # of the GPU's memory that the engine may fill
     link_bytes_per_s: float  # of one GPU, towards the other pool
+    # experts that the ranks of an instance hold in all: more than the model has where copies of some fill
+    # them up evenly (redundant experts); 0 in a dense model
+    expert_slots: int = 0
 
     @property
     def gpus(self) -> int:

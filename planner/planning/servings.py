@@ -11,7 +11,7 @@ import numpy as np
 from planner.arrays import FloatArray
 from planner.planning.resolve import Question
 from planner.planning.result import LayoutChoice, MemoryUse, OperatorTime, PoolPlan, Serving, SolverReport
-from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
+from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill, space
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
@@ -121,6 +121,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),
         memory_fraction=setup.machine.engine.memory_fraction,
         link_bytes_per_s=at_pool.link_bytes_per_s,
+        expert_slots=space.expert_slots(setup.model, layout.ep, setup.machine.engine.can),
     )
 
 

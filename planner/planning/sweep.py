@@ -74,11 +74,18 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
 
 
 def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:
-    """Every layout of a phase up to the largest instance worth trying within a budget."""
+    """Every layout of a phase that the engine makes, up to the largest instance worth trying in a budget."""
     setup = question.pools[phase].setup
     domain = setup.machine.fabric.scale_up_gpus
     limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)
-    return space.layouts(setup.model, phase, max_gpus=limit, scale_up_gpus=domain)
+    return space.layouts(
+        setup.model,
+        phase,
+        max_gpus=limit,
+        scale_up_gpus=domain,
+        can=setup.machine.engine.can,
+        mtp=question.scenario.mtp,
+    )
 
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:

@@ -64,10 +64,14 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     stretch = setup.machine.engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     parts: list[Collected] = []
+    # without chunked pipelines the next chunk of a prompt waits for the one before to leave the last stage
+    lone = None if setup.machine.engine.can.chunked_pipelines else counts == 1
     for block in blocks(at, most, grid, counts.size, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * isl / counts
         exists = fits(setup, spread, batch, counts, isl) & (tokens <= MAX_PASS_TOKENS)
+        if lone is not None:
+            exists &= lone | (spread.pp == 1)
         if not exists.any():
             continue
         routed = forward.experts(setup, block.stage, block.exchange, tokens)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.inputs.engine import Abilities
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
 from planner.words import Exchange, Phase
@@ -15,6 +16,8 @@ from planner.words import Exchange, Phase
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
 MAX_STAGES: dict[Phase, int] = {"prefill": 32, "decode": 8, "colocated": 4}
+DEPTHS = (1, 2, 3, 4, 8, 16, 32)  # of pipelines; 3 nodes of 8 GPUs are a common size
+ANY_LAYOUT = Abilities()
 EXCHANGES: tuple[Exchange, ...] = ("replicated", "all-to-all", "gathered")  # as `exchange` indexes them
 
 
@@ -155,8 +158,39 @@ def _expert_splits(model: ModelSpec, stage: int) -> list[tuple[int, int]]:
     return found
 
 
-def layouts(model: ModelSpec, phase: Phase, *, max_gpus: int, scale_up_gpus: int) -> Layouts:
-    """Every layout of `phase` that divides the model over at most `max_gpus` GPUs.
+def made(at: Layouts, phase: Phase, experts: int, can: Abilities, mtp: int = 0) -> BoolArray:
+    """Which layouts of `phase` the flags of an engine make; shape ``(layouts,)``.
+
+    `experts` are those of a layer, 1 in a dense model; `mtp` the tokens drafted per step.
+
+    >>> at = Layouts(**{name: np.array(row) for name, row in dict(
+    ...     tp=[8, 8, 1, 2], pp=[1, 1, 2, 1], attention_dp=[1, 1, 8, 4], moe_tp=[8, 2, 1, 1],
+    ...     moe_ep=[1, 4, 8, 8]).items()})
+    >>> made(at, "decode", 256, Abilities(expert_tp_with_ep=False, pipelines=("prefill",))).tolist()
+    [True, False, False, True]
+    """
+    kept = np.ones(len(at), dtype=bool)
+    if not can.attention_tp_with_dp:
+        kept &= (at.tp == 1) | (at.attention_dp == 1)
+    if not can.expert_tp_with_ep:
+        kept &= (at.moe_tp == 1) | (at.moe_ep == 1)
+    if can.uneven_experts == "slots with attention DP":
+        kept &= (experts % at.moe_ep == 0) | (at.attention_dp > 1)
+    if phase not in can.pipelines or (mtp and phase != "prefill" and not can.drafts_in_pipelines):
+        kept &= at.pp == 1
+    return kept
+
+
+def layouts(
+    model: ModelSpec,
+    phase: Phase,
+    *,
+    max_gpus: int,
+    scale_up_gpus: int,
+    can: Abilities = ANY_LAYOUT,
+    mtp: int = 0,
+) -> Layouts:
+    """Every layout of `phase` that divides the model over at most `max_gpus` GPUs and that an engine makes.
 
     Attention TP divides the heads; experts may not divide the EP width (the fullest rank then
     holds one more, as with redundant experts). Attention DP needs experts to share: without
@@ -164,7 +198,7 @@ def layouts(model: ModelSpec, phase: Phase, *, max_gpus: int, scale_up_gpus: int
     """
     widths = _widths(max_gpus, scale_up_gpus)
     heads = [layer.heads for layer in kinds.layers(model)]
-    depths = [2**i for i in range(6) if 2**i <= min(MAX_STAGES[phase], model.layers)]
+    depths = [d for d in DEPTHS if d <= min(MAX_STAGES[phase], model.layers)]
     stages = [
         (tp, dp)
         for tp in widths
@@ -181,7 +215,20 @@ def layouts(model: ModelSpec, phase: Phase, *, max_gpus: int, scale_up_gpus: int
         if tp * dp * pp <= max_gpus
     ]
     table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    return Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
+    at = Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
+    return at.take(np.flatnonzero(made(at, phase, model.experts, can, mtp)))
+
+
+def expert_slots(model: ModelSpec, ep: int, can: Abilities) -> int:
+    """Experts that an EP group holds of one layer, copies included; 0 in a dense model.
+
+    >>> from planner.inputs.catalog import load
+    >>> expert_slots(load().model("deepseek-r1"), 36, Abilities(uneven_experts="slots"))
+    288
+    """
+    if not model.is_moe:
+        return 0
+    return model.experts if can.uneven_experts == "as they are" else -(-model.experts // ep) * ep
 
 
 def batches(largest: int, dense: int = 16, ratio: float = 1.09) -> FloatArray:

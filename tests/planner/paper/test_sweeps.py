@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from planner.inputs.engine import Abilities
 from planner.inputs.trace import Trace
 from planner.match import rate_match
 from planner.paper.readings import STEPS
@@ -71,7 +72,8 @@ def test_at_gives_the_best_point_that_is_at_least_as_fast(served):
 
 def test_the_studys_setting_has_kernels_and_nothing_else(served, in_study):
     engine, bare = served.setup(SMALL).machine, in_study.setup(SMALL).machine
-    assert bare.engine == engine.engine.bare() and bare.engine.step_s == bare.engine.layer_s == 0.0
+    assert bare.engine.name == "ideal" and bare.engine == bare.engine.bare() != engine.engine
+    assert bare.engine.step_s == bare.engine.layer_s == 0.0 and bare.engine.can == Abilities()
     measured = served.catalog.kernels(served.question(SMALL).pools["prefill"].system, "trtllm")
     alone, among, raw = (
         kernels.constants("gemm", "bf16", GemmConstants)

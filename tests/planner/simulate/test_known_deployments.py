@@ -160,8 +160,8 @@ def test_a_long_prompt_takes_as_long_as_on_h20(model: str, tp: int, stages: int,
 
 
 # DeepSeek-R1 in FP4 on GB200, split against co-located, without multi-token prediction (TensorRT-LLM tech
-# blog 5): 1.4 to 1.8 times at 4,400 in and 1,200 out. The planner searches more widely on both sides, so the
-# tolerance is a third on the best gain at any one speed.
+# blog 5): 1.4 to 1.8 times at 4,400 in and 1,200 out. At single speeds, where one side changes its layout
+# and the other has not yet, it jumps further: judged is the mean over all speeds.
 def test_splitting_deepseek_r1_on_gb200_gains_about_as_much_as_was_measured() -> None:
     scenario = Scenario(
         model="deepseek-r1",
@@ -181,4 +181,5 @@ def test_splitting_deepseek_r1_on_gb200_gains_about_as_much_as_was_measured() ->
         return float(front.tokens_per_s_per_gpu[fast].max(initial=0.0))
 
     gains = [best(split, u) / best(together, u) for u in users if best(together, u) > 0]
-    assert 1.4 / 1.33 < max(gains) < 1.8 * 1.33
+    assert len(gains) == len(users)
+    assert 1.4 < np.exp(np.mean(np.log(gains))) < 1.8
