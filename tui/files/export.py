@@ -57,3 +57,18 @@ def target(text: str, ending: str, suggested: str) -> Path:
     except (OSError, RuntimeError) as error:  # no such user; a name too long to ask for
         raise InputError("file", text, f"a path that can be written ({error})") from None
     return path if path.suffix else path.with_suffix(f".{ending}")
+
+
+def file_name(text: str, ending: str) -> Path:
+    """The name of a download: nothing of this machine's folders is in it, and none is looked at.
+
+    >>> file_name("plan", "csv"), file_name("plan.txt", "csv")
+    (PosixPath('plan.csv'), PosixPath('plan.txt'))
+
+    Raises InputError for a path.
+    """
+    text = text.strip()
+    if text.strip(".~") == "" or not text.isprintable() or any(char in text for char in "/\\:"):
+        raise InputError("file", text, "a file's name, such as plan.json")
+    path = Path(text)
+    return path if path.suffix else Path(f"{text}.{ending}")

@@ -111,6 +111,14 @@ def save(scenario: Scenario, name: str, *, base: str = "", replace: bool = False
     return path
 
 
+def content(scenario: Scenario) -> str:
+    """A scenario as a file that stands on its own."""
+    from planner.inputs import scenario_file
+    from planner.inputs.catalog import load
+
+    return scenario_file.write(scenario, catalog=load())
+
+
 def _base(base: str, name: str, catalog: Catalog) -> str | None:
     """The scenario to write the differences from: not the written one, nor one that leads back to it."""
     from planner.inputs import toml_tables

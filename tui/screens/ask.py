@@ -31,18 +31,26 @@ class Answer:
 class AskScreen(ModalScreen[Answer | None]):
     """Type, enter to take, escape to leave.
 
-    `find` turns the text into the file it stands for, or raises InputError, which is shown.
+    `find` turns the text into the file it stands for, or raises InputError, which is shown. Whether one lies
+    there is looked up only where the file is to be written by this process (`on_disk`).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave", id="ask-leave")]
 
     def __init__(
-        self, title: str, text: str, find: Callable[[str], Path], *, hint: str = "", glyphs: Glyphs = UNICODE
+        self,
+        title: str,
+        text: str,
+        find: Callable[[str], Path],
+        *,
+        hint: str = "",
+        on_disk: bool = True,
+        glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
         self._title, self._text, self._hint = title, text, hint
-        self._find = find
+        self._find, self._on_disk = find, on_disk
         self._confirmed: Path | None = None  # the file that the user has been told of
 
     def compose(self) -> ComposeResult:
@@ -80,7 +88,7 @@ class AskScreen(ModalScreen[Answer | None]):
         except InputError as error:
             self._say(str(error), "$hue-bad")
             return None
-        if path.exists():
+        if self._on_disk and path.exists():
             self._say(f"{path} exists", "$hue-tight")
         else:
             self._say(f"{self._hint}{path}", "$hue-muted")
@@ -96,10 +104,10 @@ class AskScreen(ModalScreen[Answer | None]):
         path = self._look()
         if path is None:
             return
-        if path.is_dir():
+        if self._on_disk and path.is_dir():
             self._say(f"{path} is a folder", "$hue-bad")
             return
-        if path.exists() and path != self._confirmed:
+        if self._on_disk and path.exists() and path != self._confirmed:
             self._confirmed = path
             self._say(f"{path} exists; {self.glyphs.enter} again replaces it", "bold $hue-tight")
             return

@@ -17,17 +17,28 @@ from tui.screens.ask import AskScreen
 
 
 class ExportScreen(AskScreen):
-    """Up and down choose the format, the path follows it until one is typed; enter writes."""
+    """Up and down choose the format, the path follows it until one is typed; enter writes.
+
+    In a browser the answer is the name of a download, and no path of this machine can be asked for.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,tab", "format(1)", "format", show=False, priority=True, id="export-next"),
         Binding("up,shift+tab", "format(-1)", "format", show=False, priority=True, id="export-previous"),
     ]
 
-    def __init__(self, suggested: str, ending: str = "json", *, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self, suggested: str, ending: str = "json", *, browser: bool = False, glyphs: Glyphs = UNICODE
+    ) -> None:
         self.ending = ending
         self._suggested = suggested
-        super().__init__("Export", f"{suggested}.{ending}", self._target, glyphs=glyphs)
+        find, hint = (self._download, "a download: ") if browser else (self._target, "")
+        super().__init__(
+            "Export", f"{suggested}.{ending}", find, hint=hint, on_disk=not browser, glyphs=glyphs
+        )
+
+    def _download(self, text: str) -> Path:
+        return export.file_name(text, self.ending)
 
     def _target(self, text: str) -> Path:
         return export.target(text, self.ending, self._suggested).absolute()

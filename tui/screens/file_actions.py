@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,9 @@ class FileActions(InOrder):
         except InputError:  # a preset's: propose another
             s = view.scenario
             name = f"{name or s.model}-mine" if name else f"{s.model}-{s.system}"
+        if self.is_web:
+            self._hand_over(library.content(view.scenario), f"{name}.toml", "Saved")
+            return
         screen = AskScreen(
             "Save as", name, lambda text: library.own_path(library.own_name(text)), glyphs=self.glyphs
         )
@@ -99,6 +103,9 @@ class FileActions(InOrder):
 
     def _copy(self, text: str, file: str, said: str = "") -> None:
         self.copy_to_clipboard(text)
+        if self.is_web:
+            self.notify(said or text, title="Copied", timeout=8, markup=False)
+            return
         path, lines = storage.state_folder() / file, [said or text]
         try:
             files.write_atomically(path, text if text.endswith("\n") else text + "\n")
@@ -118,7 +125,8 @@ class FileActions(InOrder):
         plan = self._plan()
         if plan is None:
             return
-        screen = ExportScreen(export.default_name(plan, self.main.view.name), ending, glyphs=self.glyphs)
+        name = export.default_name(plan, self.main.view.name)
+        screen = ExportScreen(name, ending, browser=self.is_web, glyphs=self.glyphs)
         self.push_screen(
             screen, lambda answer: self._export(plan, screen.ending, answer) if answer is not None else None
         )
@@ -132,11 +140,19 @@ class FileActions(InOrder):
             text = (
                 self.export_screenshot(title="ratematch") if ending == "svg" else export.content(plan, ending)
             )
+            if self.is_web:
+                self._hand_over(text, path.name, f"Exported, {_age(self.main)}")
+                return
             files.write_file(path, text, replace=replace)
         except OSError as error:
             self.show_error("Not written", _reason(error))
         else:
             self.notify(str(path), title=f"Exported, {_age(self.main)}", markup=False)
+
+    def _hand_over(self, text: str, name: str, done: str) -> None:
+        """A download: whoever sits before the browser has no business in the folders of this machine."""
+        self.deliver_text(io.StringIO(text), save_filename=name)
+        self.notify(f"{name} goes to the browser's downloads", title=done, markup=False)
 
     def _plan(self) -> Plan | None:
         plan = self.main.view.plan

@@ -360,3 +360,80 @@ def test_another_address_only_with_a_warning(
     assert made[0][1].token != made[1][1].token
     assert main.main(["serve", "--host", ""]) == 2  # an unset variable would open it to everyone
     assert len(made) == 2 and "host" in capsys.readouterr().err
+
+
+# The application behind the door
+
+
+class Visitor:
+    """A page that came in by the door, without a browser around it: what it gets, and what it types."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self.sent = b""
+        self.downloads: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """All that was drawn since it was emptied, without colours and moves."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.sent.decode("utf-8", "replace"))
+
+    async def type(self, keys: str) -> None:
+        """Press keys; what they draw is looked at from here on."""
+        self.sent = b""
+        await self._socket.send_json(["stdin", keys])
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Take in what comes until something holds."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            message = await asyncio.wait_for(self._socket.receive(), max(end - time.monotonic(), 0.1))
+            if message.type == aiohttp.WSMsgType.BINARY:
+                self.sent += message.data
+            elif message.type == aiohttp.WSMsgType.TEXT:
+                news = message.json()
+                if news[0] == "deliver_file_start":
+                    self.downloads.append(news[1])
+            else:
+                pytest.fail(f"the session ended: {self.text[-2000:]}")
+
+
+def files_under(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_what_is_exported_or_saved_goes_to_the_browser_and_to_no_folder_here(
+    served: Any, tmp_path: Path
+) -> None:
+    _, process = served
+    address = printed(process)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+        async with session.get(address) as response:
+            own = f"http://{response.url.host}:{response.url.port}"
+            assert response.status == 200
+        async with session.ws_connect(f"{own}/ws?width=120&height=36", headers={"Origin": own}) as connected:
+            visitor = Visitor(connected)
+            await visitor.until(lambda: "up to date" in visitor.text)
+            before = files_under(tmp_path)
+
+            async def download() -> tuple[str, str]:
+                await visitor.until(lambda: visitor.downloads)
+                async with session.get(f"{own}/download/{visitor.downloads.pop()}") as response:
+                    return await response.text(), response.headers["Content-Disposition"]
+
+            await visitor.type("w")
+            text, name = await download()
+            assert "gpus = 8" in text and 'filename="llama-3.1-8b-h100.toml"' in name
+            await visitor.type("e")
+            await visitor.until(lambda: "a download" in visitor.text)
+            target = tmp_path / "elsewhere.json"
+            await visitor.type(f"\x15{target}\r")  # as a page that wants to write there would
+            await visitor.until(lambda: "is not accepted" in visitor.text)
+            await visitor.type("\x15mine\r")
+            text, name = await download()
+            assert '"status": "optimal"' in text and 'filename="mine.json"' in name
+            await visitor.type("y")
+            await visitor.until(lambda: "Copied" in visitor.text)
+            assert "Also in" not in visitor.text
+            assert files_under(tmp_path) == before and not target.exists()
