@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 LONGEST_LINE = 400  # characters of an error: what is quoted in it may be a whole file
 LONGEST_LIST = 200  # characters of the names that are known
+
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def printable(text: str, most: int | None = None) -> str:
     r"""A text from a file or a user that a terminal may be sent: one line, nothing that it would obey.
 
     Control and format characters (escapes, overrides of direction) and lone surrogates become the
-    escapes that a program text would have for them; `most` characters are kept.
+    escapes that JSON has for them, so that a JSON text stays the same; `most` characters are kept.
 
     >>> print(printable("evil\x1b]52;c;Y2xpcA==\x07"), printable("a\u202eb\n c"), printable("x" * 9, 5))
-    evil\x1b]52;c;Y2xpcA==\x07 a\u202eb\n c xx...
+    evil\u001b]52;c;Y2xpcA==\u0007 a\u202eb\n c xx...
     """
     if most is not None and len(text) > most:
         text = f"{text[: max(most - 3, 0)]}..."
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    if character in _SHORT:
+        return _SHORT[character]
+    units = character.encode("utf-16-be", "surrogatepass").hex()  # beyond 16 bits JSON has two
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
+def printable_lines(text: str, *, colours: bool = False) -> str:
+    r"""`printable`, but for a text of many lines; `colours` leaves those of a drawing of ours.
+
+    >>> printable_lines("a\tb\r\n\x1b[31mred\x1b[0m", colours=True)
+    'a\\tb\\r\n\x1b[31mred\x1b[0m'
+    """
+    if not colours:
+        return "\n".join(printable(line) for line in text.split("\n"))
+    parts = _COLOUR.split(text)  # what it splits at stands at every other place
+    return "".join(part if i % 2 else printable_lines(part) for i, part in enumerate(parts))
 
 
 class InputError(ValueError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from planner.errors import InputError, unknown
+from planner.errors import InputError, printable, unknown
 from planner.inputs import checks, toml_tables
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import MeasuredKernels
@@ -206,7 +206,8 @@ def _toml_files(folder: Path) -> dict[str, Path]:
     except OSError as error:
         raise InputError("folder", str(folder), f"cannot be read: {error.strerror}") from None
     paths = (Path(entry.path) for entry in entries if entry.name.endswith(".toml"))
-    return {_key(path.stem): path for path in paths if not path.name.startswith(".")}
+    # a name is shown wherever presets are: what a terminal would obey in it is spelled out
+    return {_key(printable(path.stem)): path for path in paths if not path.name.startswith(".")}
 
 
 def _key(name: str) -> str:

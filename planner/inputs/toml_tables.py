@@ -7,12 +7,13 @@ import importlib
 import math
 import sys
 import typing
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
-from planner.errors import InputError, unknown
+from planner.errors import InputError, printable_lines, unknown
 from planner.inputs import files
 
 # the standard library reads TOML from 3.11 on; before, the package that became it
@@ -38,11 +39,16 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # ValueError also for an integer of 5,000 digits
         found = "tables nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
-    if "\\" in text:  # TOML has them as escapes alone
+    if "\\" in text or printable_lines(text) != text:
         for found in _texts(table):
-            if any(not c.isprintable() and c not in "\t\n" for c in found):
+            if any(map(_controls, found)):
                 raise InputError(where, _shorten(found), "texts without control characters")
     return table
+
+
+def _controls(character: str) -> bool:
+    """Whether a terminal might obey it, or show others in its place: all but letters, marks and spaces."""
+    return not character.isprintable() and character not in "\t\n" and unicodedata.category(character) != "Zs"
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner import __version__, load
-from planner.errors import InputError
+from planner.errors import InputError, printable
 from planner.inputs import files
 from planner.inputs.fields import check
 from tui.cli.flags import Parser, add_scenario, named_scenario, read_scenario, spelled_out
@@ -21,6 +20,7 @@ from tui.cli.terminal import (
     draws_ascii,
     interrupts,
     on_terminal,
+    say,
     slow_line,
 )
 from tui.files import storage
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     if not on_terminal():
         return report(solve(scenario, catalog), "text", args.ascii)
     if reason := cannot_draw():
-        print(f"ratematch: {reason}", file=sys.stderr)
+        say(f"ratematch: {reason}", error=True)
         return report(solve(scenario, catalog), "text", True)
     slow_line()
     from tui import app
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     theme = themes.theme_name(args.theme) if args.theme is not None else ""
     session = _last_session(catalog)
     if args.scenario:
-        base, name = named_scenario(args.scenario, catalog), Path(args.scenario).stem
+        base, name = named_scenario(args.scenario, catalog), printable(Path(args.scenario).stem)
         session = dataclasses.replace(session, scenario=scenario, base=base, name=name)
     elif args.demo and not spelled_out(args):
         from tui.screens.tour import SCENARIO

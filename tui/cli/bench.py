@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from planner.errors import InputError
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE
+from tui.cli.terminal import DONE, say
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
 
     result, more = bench.run(args.runs), screen.run(args.runs)
     if args.json:
-        print(json.dumps(result | more, indent=2))
+        say(json.dumps(result | more, indent=2))
     else:
-        print(f"{bench.to_text(result)}\n{screen.to_text(more)}")
+        say(f"{bench.to_text(result)}\n{screen.to_text(more)}")
     return DONE

@@ -10,7 +10,7 @@ from planner import load
 from planner.errors import InputError
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
-from tui.cli.terminal import DONE, ERROR, writing
+from tui.cli.terminal import DONE, ERROR, say, writing
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -69,7 +69,7 @@ def _kernels(
         system = catalog.canonical("system", system)
     fits = list(calibrate(measurements, out, catalog, system, operator))
     if not fits:
-        print("Nothing could be fitted: no file with at least 12 usable rows of a known system.")
+        say("Nothing could be fitted: no file with at least 12 usable rows of a known system.")
         return ERROR
     head = ("system", "operator", "engine", "format", "rows", "faster than light", "left-out mean", "median")
     rows = [
@@ -85,14 +85,12 @@ def _kernels(
         )
         for fit in fits
     ]
-    print(table([head, *rows], "llllrrrr"))
+    say(table([head, *rows], "llllrrrr"))
     for name in sorted({catalog.canonical("system", fit.group.system) for fit in fits}):
         fitted = {fit.group.operator for fit in fits if catalog.canonical("system", fit.group.system) == name}
         lent = user_presets.inherited(name, out, catalog)
         text = ", ".join(f"{key} from {owner}" for key, owner in lent.items()) or "nothing"
-        print(
-            f"\n{out / user_presets.KERNELS / name}.toml: {len(fitted)} operators fitted; inherited: {text}."
-        )
+        say(f"\n{out / user_presets.KERNELS / name}.toml: {len(fitted)} operators fitted; inherited: {text}.")
     return DONE
 
 
@@ -106,7 +104,7 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     trials = engines.prepare(rows, catalog)
     profiles = engines.fitted(trials, catalog, trials.names)
     if not profiles:
-        print("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
+        say("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
         return ERROR
     for name in profiles:
         user_presets.prepare_engine(name, out, catalog)
@@ -117,7 +115,7 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
         (c.name, f"{c.low:g} to {c.high:g}", *(f"{getattr(profiles[n], c.name):g}" for n in names))
         for c in engines.CONSTANTS
     ]
-    print(table([head, *cells], "ll" + "r" * len(names)))
+    say(table([head, *cells], "ll" + "r" * len(names)))
     found = gather.gather(rows, catalog, profiles)
     ttft, tpot = gather.predict(found)
     measured = [[getattr(row, key) for row in found.rows] for key in ("ttft_s", "tpot_s")]
@@ -128,9 +126,9 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
         if split.name in ("model", "system") and len({split.group(row) for row in rows}) > 1:
             apart = left_out.ratios(rows, trials, catalog, split)
             errors.append((f"{split.label} left out", spread(apart[0]), spread(apart[1])))
-    print()
-    print(
-        table(
+    say(
+        "\n"
+        + table(
             [
                 ("error", "rows", "TPOT mean", "median", "TTFT mean", "median"),
                 *(
@@ -145,7 +143,7 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
             "lrrrrr",
         )
     )
-    print("\n" + "\n".join(str(path) for path in paths))
+    say("\n" + "\n".join(str(path) for path in paths))
     return DONE
 
 
@@ -163,9 +161,9 @@ def _bands(file: Path, out: Path, catalog: Catalog) -> int:
             f"{name} {percent(spread(ratio)['median_ape'])} median"
             for name, ratio in (("TPOT", tpot), ("TTFT", ttft))
         )
-        print(f"left out by {split.label}: {text}", flush=True)
+        say(f"left out by {split.label}: {text}")
     table = left_out.summarise(rows, catalog, found)
     path = out / ACCURACY_FILE
     left_out.write(table, path, file.name)
-    print(path)
+    say(path)
     return DONE

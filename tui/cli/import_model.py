@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tui.cli.flags import Parser
 from tui.cli.presets import imported
-from tui.cli.terminal import DONE
+from tui.cli.terminal import DONE, say
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,5 +26,5 @@ def run(arguments: Sequence[str]) -> int:
     from planner.inputs.huggingface.import_model import import_model
 
     path, spec, unknown_keys = import_model(Path(args.config), args.name)
-    print(imported(path, spec, unknown_keys, as_json=args.json))
+    say(imported(path, spec, unknown_keys, as_json=args.json))
     return DONE

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from planner import __version__
-from planner.errors import InputError
+from planner.errors import LONGEST_LINE, InputError, printable, printable_lines
 from planner.inputs import files
 from tui.cli.flags import UsageError
-from tui.cli.terminal import DONE, ERROR, INTERRUPTED, USAGE, Failure, interrupts
+from tui.cli.terminal import DONE, ERROR, INTERRUPTED, USAGE, Failure, interrupts, say
 from tui.files import storage
 
 # Each is a module of this room, imported when it is called, with `run(arguments) -> exit code`, which
@@ -76,7 +76,7 @@ def _drop_output() -> None:
 
 
 def _complain(error: object, code: int) -> int:
-    print(f"ratematch: {' '.join(str(error).split())}", file=sys.stderr)
+    say(f"ratematch: {printable(' '.join(str(error).split()), LONGEST_LINE)}", error=True)
     return code
 
 
@@ -88,7 +88,8 @@ def _log() -> str:
     try:
         path = storage.state_folder() / "errors.log"
         when = datetime.now().astimezone().isoformat(timespec="seconds")
-        files.append(path, f"{when} ratematch {__version__} {sys.argv[1:]}\n{traceback.format_exc()}\n")
+        what = f"{when} ratematch {__version__} {sys.argv[1:]}\n{traceback.format_exc()}\n"
+        files.append(path, printable_lines(what))
     except OSError:
         return ""
     return f" (details in {path})"

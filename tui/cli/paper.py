@@ -15,7 +15,7 @@ from planner import load
 from planner.inputs import files
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE, ascii_output, writing
+from tui.cli.terminal import DONE, ascii_output, say, writing
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -63,15 +63,15 @@ def run(arguments: Sequence[str]) -> int:
     done = reproduction.run(args.figure, load(), on_sweep=_progress())
     _clear_progress()
     if args.json:
-        print(report.to_json(done))
+        say(report.to_json(done))
         return DONE
     if args.out is not None:
-        print("\n".join(str(path) for path in _write(done, Path(args.out))))
-        print(report.summary(done))
+        say("\n".join(str(path) for path in _write(done, Path(args.out))))
+        say(report.summary(done))
         return DONE
     plain = ascii_output(args.ascii)
     text = _screen(done, plain)
-    print(ascii_only(text) if plain else text)
+    say(ascii_only(text) if plain else text, colours=_coloured())
     return DONE
 
 
@@ -81,15 +81,15 @@ def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
     done = assumptions.run(catalog, on_sweep=_progress())
     _clear_progress()
     if as_json:
-        print(json.dumps(assumptions.to_dict(done), indent=2))
+        say(json.dumps(assumptions.to_dict(done), indent=2))
     elif out is None:
-        print(assumptions.to_text(done))
+        say(assumptions.to_text(done))
     else:
         path = Path(out) / ASSUMPTIONS
         with writing("out", out):
             files.write_atomically(path, assumptions.to_markdown(done))
-        print(path)
-        print(assumptions.summary(done))
+        say(path)
+        say(assumptions.summary(done))
     return DONE
 
 
@@ -98,7 +98,7 @@ def _screen(done: Reproduction, ascii: bool) -> str:
     from tui.charts import paper_figures
 
     width = shutil.get_terminal_size((NARROW, 24)).columns if sys.stdout.isatty() else NARROW
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    colour = _coloured()
     blocks = []
     for figure in done.figures:
         blocks.append(textwrap.fill(f"{_name(figure)}: {figure.title}", min(width, NARROW)))
@@ -116,6 +116,10 @@ def _screen(done: Reproduction, ascii: bool) -> str:
         blocks.append(report.claims_text(done, min(width, NARROW)))
         blocks.append(textwrap.fill(report.settings_summary(done), min(width, NARROW)))
     return "\n\n".join([*blocks, report.summary(done)])
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def _name(figure: Figure) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from planner.errors import unknown
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE
+from tui.cli.terminal import DONE, say
 from tui.files import storage
 
 
@@ -25,9 +25,9 @@ def run(arguments: Sequence[str]) -> int:
 
     folders = {"config": user_folder(), "state": storage.state_folder()}
     if args.folder is None:
-        print("\n".join(f"{name:<8}{path}" for name, path in folders.items()))
+        say("\n".join(f"{name:<8}{path}" for name, path in folders.items()))
     elif args.folder in folders:
-        print(folders[args.folder])
+        say(folders[args.folder])
     else:
         raise unknown("paths", args.folder, folders)
     return DONE

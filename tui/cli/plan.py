@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import planner
 from planner import load
 from tui.cli.flags import FORMATS, Parser, add_scenario, read_scenario
-from tui.cli.terminal import DONE, NO_PLAN, ascii_output
+from tui.cli.terminal import DONE, NO_PLAN, ascii_output, say
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -47,5 +47,5 @@ def report(plan: Plan, form: str, ascii: bool) -> int:
     from planner.output.text import to_text
 
     text = to_text(plan, ascii=ascii_output(ascii)) if form == "text" else WRITERS[form](plan)
-    print(text, end="" if text.endswith("\n") else "\n")
+    say(text)
     return DONE if plan.chosen is not None else NO_PLAN

@@ -19,7 +19,7 @@ from planner.output.tables import scenario_line
 from planner.units import format_memory, format_seconds, format_si, format_tokens, three_digits
 from planner.words import PresetKind
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE, ascii_output
+from tui.cli.terminal import DONE, ascii_output, say
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         text = show(catalog, kinds[0], args.name, as_json=args.json)
     else:
         text = lists(catalog, kinds, as_json=args.json)
-    print(ascii_only(text) if ascii_output() and not args.json else text)
+    say(ascii_only(text) if ascii_output() and not args.json else text)
     return DONE
 
 

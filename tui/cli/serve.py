@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from planner import load
 from planner.errors import InputError
 from tui.cli.flags import Parser, add_scenario, read_scenario, spelled_out
-from tui.cli.terminal import DONE, Failure, interrupts
+from tui.cli.terminal import DONE, Failure, interrupts, say
 
 HOST, PORT = "localhost", 8000
 
@@ -45,15 +45,15 @@ def run(arguments: Sequence[str]) -> int:
         raise Failure("serve needs textual-serve: pip install 'ratematch[serve]'") from None
     way_in = door.new(args.host, args.port)
     if args.host not in door.LOCAL:
-        print(
+        say(
             f"ratematch: warning: {args.host} can be reached by others; whoever has the address below drives "
             "the application as you, and the network can read it on its way",
-            file=sys.stderr,
+            error=True,
         )
     serving = server.Server([sys.executable, "-m", "tui.cli", *spelled_out(args)], way_in)
 
     def listening() -> None:
-        print(f"{way_in.address}\nOpen it in a browser; ctrl+c ends the server.", flush=True)
+        say(f"{way_in.address}\nOpen it in a browser; ctrl+c ends the server.")
 
     try:
         with interrupts(signal.default_int_handler):

@@ -9,10 +9,19 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from planner.errors import InputError
+from planner.errors import InputError, printable_lines
 from planner.inputs import files
 
 DONE, ERROR, USAGE, NO_PLAN, INTERRUPTED = 0, 1, 2, 3, 130  # exit codes
+
+
+def say(text: object, *, colours: bool = False, error: bool = False) -> None:
+    """Print a text of a command: nothing in it, whatever file it is from, is obeyed by a terminal.
+
+    `colours` leaves those of a drawing of ours; `error` prints to standard error.
+    """
+    stream = sys.stderr if error else sys.stdout
+    print(printable_lines(str(text), colours=colours).removesuffix("\n"), file=stream, flush=True)
 
 
 class Failure(Exception):

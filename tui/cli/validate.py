@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner import load
+from planner.errors import printable_lines
 from planner.inputs import files
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
-from tui.cli.terminal import DONE, ascii_output, writing
+from tui.cli.terminal import DONE, ascii_output, say, writing
 
 WIDTH = 80
 
@@ -62,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}
-        print(json.dumps(document, indent=2, allow_nan=False))
+        say(json.dumps(document, indent=2, allow_nan=False))
         return DONE
     if args.write and found is not None:
         from planner.evidence.page.write import write
@@ -70,22 +71,22 @@ def run(arguments: Sequence[str]) -> int:
         page = write(found, operators, name)
         with writing("write", args.write):
             files.write_atomically(Path(args.write), page)
-        print(args.write)
+        say(args.write)
         return DONE
     plain = ascii_output(args.ascii)
-    paragraphs = [text.runs_text(result)] if result is not None else []
+    paragraphs = [printable_lines(text.runs_text(result))] if result is not None else []
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if args.plot and found is not None:
         from tui.charts import scatter
 
         wide = min(shutil.get_terminal_size((WIDTH, 24)).columns, 120) if sys.stdout.isatty() else WIDTH
-        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         for metric in ("tpot", "ttft"):
             measured = getattr(found, f"measured_{metric}_s").tolist()
             predicted = getattr(found, f"{metric}_s").tolist()
             plot = scatter.draw(measured, predicted, metric.upper(), width=wide, ascii=plain, colour=colour)
             paragraphs += [plot] if plot else []
     if operators is not None:
-        paragraphs.append(text.kernels_text(operators))
+        paragraphs.append(printable_lines(text.kernels_text(operators)))
     report = "\n".join(paragraphs).rstrip("\n")
-    print(ascii_only(report) if plain else report)
+    say(ascii_only(report) if plain else report, colours=colour)
     return DONE

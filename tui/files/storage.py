@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError
+from planner.errors import LONGEST_LINE, InputError, printable
 from planner.inputs import files
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Scenario
 
 SCHEMA = 1
+LONGEST_TEXT = 4096  # characters of a name: it may be a path
 RECENT = 8  # scenarios remembered as opened or saved last
 
 
@@ -96,10 +97,10 @@ def load(path: Path | None = None) -> Session | None:
         theme=_text(data.get("theme")),
         name=_text(data.get("name")),
         recent=tuple(_text(name) for name in recent if _text(name)) if isinstance(recent, list) else (),
-        pins={letter: _scenario(_table(pins, letter, problems), problems) for letter in pins},
+        pins={_text(letter): _scenario(_table(pins, letter, problems), problems) for letter in pins},
         baseline=_text(data.get("baseline")),
     )
-    return dataclasses.replace(session, damage=problems[0] if problems else "")
+    return dataclasses.replace(session, damage=printable(problems[0], LONGEST_LINE) if problems else "")
 
 
 def set_aside(path: Path | None = None) -> Path:
@@ -123,7 +124,8 @@ def _table(data: Mapping[str, Any], key: str, problems: list[str]) -> dict[str, 
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """A text as it may be shown, of bounded length."""
+    return printable(value, LONGEST_TEXT) if isinstance(value, str) else ""
 
 
 def _scenario(values: Mapping[str, Any], problems: list[str]) -> Scenario:

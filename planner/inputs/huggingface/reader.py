@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.errors import InputError
+from planner.errors import InputError, printable
 
 # how the text part is nested in configs of models that also see or hear
 NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
+
+LONGEST_KEY = 80  # characters of a key that is told of: what is in a file may be of any length
 
 # model_type to the family that groups models in reports
 FAMILIES = {
@@ -128,7 +130,7 @@ class Config:
             self.values.update(part)
             part = next((part[k] for k in NESTED if isinstance(part.get(k), Mapping)), None)
         self.used: set[str] = {"model_type", *NESTED}
-        self.kind = str(self.values.get("model_type") or "missing")
+        self.kind = printable(str(self.values.get("model_type") or "missing"), LONGEST_KEY)
         self.missed: list[str] = []
         self.notes: list[str] = []
 
@@ -176,6 +178,7 @@ class Config:
 
     def miss(self, what: str) -> None:
         """Note something that was not understood, once."""
+        what = printable(what, LONGEST_KEY)
         if what not in self.missed:
             self.missed.append(what)
 
