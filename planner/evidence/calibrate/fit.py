@@ -34,8 +34,21 @@ from planner.simulate.operators.roofline import Cost
 
 FOLDS = 5
 TOLERANCE = 0.1  # log error at which the robust loss turns from square to linear
+SISTERS_MAY_COST = 0.05  # of the left-out error, for constants that sister GPUs share
 MIN_ROWS = 12  # fewer measurements than this do not support a fit
 USABLE_SHARE = 0.75
+
+# Constants that sister GPUs do not share: what host and clocks add, whatever the work
+OWN = (
+    "floor_s",
+    "first_s",
+    "two_shot_s",
+    "bulk_s",
+    "index_floor_s",
+    "host_s",
+    "host_quantised_s",
+    "host_pieces_s",
+)
 
 NO_OTHERS: Mapping[str, Any] = {}
 
@@ -73,6 +86,7 @@ class Fit:
     dropped: int  # rows faster than light, left out
     mape: float
     median_ape: float
+    sisters: tuple[str, ...] = ()  # systems that it was fitted together with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,36 +153,85 @@ def trial_machine(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A group, where it was measured, and constants of operators that its own calls upon."""
+
+    group: Group
+    system: System
+    others: Mapping[str, Any] = field(default_factory=dict)  # in the format of a kernels file
+
+    def seconds(self, constants: Mapping[str, float]) -> FloatArray:
+        """Predicted times of its rows."""
+        return np.broadcast_to(self._cost(constants).seconds, self.group.measured_s.shape)
+
+    def usable(self, constants: Mapping[str, float]) -> npt.NDArray[np.bool_]:
+        """Rows no faster than light: a warm cache is nothing that constants explain."""
+        return np.asarray(self.group.measured_s > self._cost(constants).light_s)
+
+    def _cost(self, constants: Mapping[str, float]) -> Cost:
+        return self.group.predict(trial_machine(self.system, self.group, constants, self.others))
+
+
 def fit_group(
     group: Group, system: System, others: Mapping[str, Any] = NO_OTHERS, folds: int = FOLDS
 ) -> Fit | None:
-    """Constants of one group, or None where too few rows are left.
+    """Constants of one group, or None where too few rows are left. See `fit_together`."""
+    return fit_together([Member(group=group, system=system, others=others)], folds)[0]
+
+
+def fit_together(members: Sequence[Member], folds: int = FOLDS) -> list[Fit | None]:
+    """Constants of one group, or of the same kernels on sister GPUs.
+
+    Sisters are one chip on different boards: they share every constant but those of `OWN`, the fixed
+    latencies that hang on host and clocks. All of a table's rows then tell the shared ones.
 
     Rows that beat the speed of light (a warm cache) are dropped: no constant can explain them. Where
-    they are more than a quarter, the rows measure something else and none is used. `others` is a table
-    in the format of a kernels file with operators that the group's own calls upon; `folds` is the number
+    they are more than a quarter, the rows measure something else and none is used. `folds` is the number
     of parts of the cross-validation, each left out once (a layer's `fold` in `planner.inputs.model` is
-    another thing).
-    """
-    legal = bounds(group.kind)
-    free = [name for name in legal if name not in group.fixed]
-    start = np.log([group.start.get(name, legal[name].start) for name in free])
-    low = np.log([legal[name].low for name in free])
-    high = np.log([legal[name].high for name in free])
+    another thing). The errors are each group's own.
 
-    def constants(x: FloatArray) -> dict[str, float]:
-        values = {**group.fixed, **dict(zip(free, np.exp(x), strict=True))}
-        return {name: float(values[name]) for name in legal}
+    Returns
+    -------
+    list
+        The fit of each member; None where too few of its rows are left.
+    """
+    legal = bounds(members[0].group.kind)
+
+    def begin(group: Group) -> dict[str, float]:
+        return {name: group.fixed.get(name, group.start.get(name, b.start)) for name, b in legal.items()}
+
+    masks = [member.usable(begin(member.group)) for member in members]
+    kept = [i for i, mask in enumerate(masks) if mask.sum() >= max(MIN_ROWS, USABLE_SHARE * mask.size)]
+    found: list[Fit | None] = [None] * len(members)
+    if not kept:
+        return found
+    members, masks = [members[i] for i in kept], [masks[i] for i in kept]
+    # each free constant stands once, and once for each member where it is the member's own
+    slots: list[tuple[str, int]] = []
+    places: list[dict[str, int]] = []
+    for i, member in enumerate(members):
+        places.append({})
+        for name in legal:
+            if name not in member.group.fixed:
+                slot = (name, i if name in OWN else 0)
+                if slot not in slots:
+                    slots.append(slot)
+                places[i][name] = slots.index(slot)
+    start = np.log([begin(members[i].group)[name] for name, i in slots])
+    low = np.log([legal[name].low for name, _ in slots])
+    high = np.log([legal[name].high for name, _ in slots])
+
+    def constants(i: int, x: FloatArray) -> dict[str, float]:
+        fixed = members[i].group.fixed
+        return {n: float(fixed[n] if n in fixed else np.exp(x[places[i][n]])) for n in legal}
 
     def predict(x: FloatArray) -> FloatArray:
-        cost = group.predict(trial_machine(system, group, constants(x), others))
-        return np.broadcast_to(cost.seconds, group.measured_s.shape)
+        return np.concatenate([member.seconds(constants(i, x)) for i, member in enumerate(members)])
 
-    light_s = group.predict(trial_machine(system, group, constants(start), others)).light_s
-    usable = group.measured_s > light_s
-    if usable.sum() < max(MIN_ROWS, USABLE_SHARE * usable.size):
-        return None
-    log_measured = np.log(group.measured_s)
+    measured_s = np.concatenate([member.group.measured_s for member in members])
+    log_measured = np.log(measured_s)
+    usable = np.concatenate(masks)
 
     def solve(rows: npt.NDArray[np.bool_], x0: FloatArray) -> FloatArray:
         from scipy.optimize import least_squares
@@ -188,22 +251,48 @@ def fit_group(
         )
         return np.asarray(solution.x)
 
-    part_of = np.array([zlib.crc32(key.encode()) % folds for key in group.keys])
+    keys = [key for member in members for key in member.group.keys]
+    part_of = np.array([zlib.crc32(key.encode()) % folds for key in keys])
     x = solve(usable, start)
-    left_out = np.full(group.measured_s.shape, np.nan)
-    for i in range(folds):
-        part = usable & (part_of == i)
+    left_out = np.full(measured_s.shape, np.nan)
+    for fold in range(folds):
+        part = usable & (part_of == fold)
         if part.any():
-            left_out[part] = predict(solve(usable & (part_of != i), x))[part]
-    error = np.abs(left_out / group.measured_s - 1.0)[usable]
-    return Fit(
-        group=group,
-        constants={name: significant(value) for name, value in constants(x).items()},
-        n=int(usable.sum()),
-        dropped=int((~usable).sum()),
-        mape=float(error.mean()),
-        median_ape=float(np.median(error)),
+            left_out[part] = predict(solve(usable & (part_of != fold), x))[part]
+    errors = np.abs(left_out / measured_s - 1.0)
+    ends = np.cumsum([len(member.group.keys) for member in members])[:-1]
+    for i, (at, own) in enumerate(zip(kept, np.split(errors, ends), strict=True)):
+        error = own[masks[i]]
+        found[at] = Fit(
+            group=members[i].group,
+            constants={name: significant(value) for name, value in constants(i, x).items()},
+            n=int(masks[i].sum()),
+            dropped=int((~masks[i]).sum()),
+            mape=float(error.mean()),
+            median_ape=float(np.median(error)),
+            sisters=tuple(m.system.name for m in members if m is not members[i]),
+        )
+    return found
+
+
+def fit_sisters(members: Sequence[Member]) -> list[Fit | None]:
+    """Constants of the same kernels on sister GPUs: together, unless that makes them too much worse.
+
+    A table of a hundred rows leaves directions in which its constants slide: shared, they cannot part.
+    Where sharing costs more than `SISTERS_MAY_COST` of the error on points left out, the boards do differ
+    (another number of ranks was measured), and each keeps its own.
+    """
+    own = [fit_together([member])[0] for member in members]
+    some = [i for i, fit in enumerate(own) if fit is not None]
+    if len(some) < 2:
+        return own
+    shared = fit_together([members[i] for i in some])
+    apart_ape, shared_ape = (
+        sum(fit.n * fit.mape for fit in fits if fit is not None) for fits in ([own[i] for i in some], shared)
     )
+    if shared_ape > (1.0 + SISTERS_MAY_COST) * apart_ape:
+        return own
+    return [shared[some.index(i)] if i in some else fit for i, fit in enumerate(own)]
 
 
 def significant(value: float, digits: int = 4) -> float:
@@ -217,9 +306,11 @@ def significant(value: float, digits: int = 4) -> float:
 
 def entry(fit: Fit) -> dict[str, Any]:
     """What a kernels file says about one fit."""
+    together = {"sisters": list(fit.sisters)} if fit.sisters else {}
     return {
         "constants": dict(fit.constants),
         "n": fit.n,
+        **together,
         "mape": significant(fit.mape, 3),
         "median_ape": significant(fit.median_ape, 3),
         "range": fit.group.range,

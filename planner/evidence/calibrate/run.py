@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from planner.errors import InputError
 from planner.evidence import csv_files
 from planner.evidence.calibrate import user_presets
 from planner.evidence.calibrate.derive import write_derived
-from planner.evidence.calibrate.fit import Calibration, Fit, fit_group, write_kernels
+from planner.evidence.calibrate.fit import Calibration, Fit, Member, fit_sisters, write_kernels
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, gemm, mla_modules, moe
 from planner.inputs.catalog import Catalog
 from planner.inputs.toml_tables import read_toml
@@ -24,6 +24,9 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
+# One chip on two boards, and below how many rows of its own a table is fitted together with its sister's
+SISTERS = {"b200": "gb200", "gb200": "b200", "b300": "gb300", "gb300": "b300"}
+ENOUGH_ROWS = 120
 # in the order in which they are fitted: a whole block is fitted around the kernels within it
 MODULES = (gemm, attention, dsa_modules, mla_modules, moe, collectives)
 
@@ -33,10 +36,21 @@ def calibrations() -> tuple[Calibration, ...]:
     return tuple(calibration for module in MODULES for calibration in module.CALIBRATIONS)
 
 
+def _families(by_chip: Iterable[list[Member]]) -> Iterator[list[Member]]:
+    """What is fitted together: tables of one chip where one of them is short of rows, else each alone."""
+    for members in by_chip:
+        if any(len(member.group.measured_s) < ENOUGH_ROWS for member in members):
+            yield members
+        else:
+            yield from ([member] for member in members)
+
+
 def calibrate(
     measurements: Path, out: Path, catalog: Catalog, system: str | None = None, operator: str | None = None
 ) -> Iterator[Fit]:
     """Fit everything measured in a folder and write it; yields each fit, file by file.
+
+    Tables of fewer than `ENOUGH_ROWS` rows are fitted together with those of the sister GPU.
 
     Constants are written as the iteration goes: those of a CSV file after its last fit.
 
@@ -55,23 +69,36 @@ def calibrate(
         path = csv_files.find(measurements, calibration.csv)
         if path is None:
             continue
-        fits: dict[str, list[Fit]] = {}
+        wanted: dict[tuple[str, ...], list[Member]] = {}
         for group in calibration.groups(csv_files.read(path)):
             name = catalog.canonical("system", group.system)
-            if system not in (None, name) or operator not in (None, group.operator):
+            if system is not None and name not in (system, SISTERS.get(system)):
+                continue
+            if operator not in (None, group.operator):
                 continue
             if name not in prepared:
                 prepared.add(name)
                 user_presets.prepare_kernels(name, out, catalog)
-            others = read_toml(user_presets.kernels_path(name, out))
+            member = Member(
+                group=group,
+                system=catalog.system(name),
+                others=read_toml(user_presets.kernels_path(name, out)),
+            )
+            chip = min(name, SISTERS.get(name, name))
+            wanted.setdefault((group.operator, group.engine, group.dtype, chip), []).append(member)
+        fits: dict[str, list[Fit]] = {}
+        for members in _families(wanted.values()):
+            if all(system not in (None, member.system.name) for member in members):
+                continue
             try:
-                fit = fit_group(group, catalog.system(name), others)
+                found = fit_sisters(members)
             except LookupError as error:
                 text = f"the operators around it must be fitted first: {error.args[0]}"
-                raise InputError(calibration.csv, name, text) from None
-            if fit is not None:
-                fits.setdefault(name, []).append(fit)
-                yield fit
+                raise InputError(calibration.csv, members[0].system.name, text) from None
+            for member, fit in zip(members, found, strict=True):
+                if fit is not None and system in (None, member.system.name):
+                    fits.setdefault(member.system.name, []).append(fit)
+                    yield fit
         for name, some in fits.items():
             write_kernels(user_presets.kernels_path(name, out), some, RELATIVES.get(name))
     write_derived(out / user_presets.KERNELS)

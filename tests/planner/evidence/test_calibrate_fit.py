@@ -14,10 +14,13 @@ from planner.evidence.calibrate.derive import Derived, derive
 from planner.evidence.calibrate.fit import (
     Fit,
     Group,
+    Member,
     bind,
     column,
     entry,
     fit_group,
+    fit_sisters,
+    fit_together,
     significant,
     span,
     split_by,
@@ -109,6 +112,53 @@ def test_outliers_do_not_move_the_constants(fitted: Fit) -> None:
     assert fit is not None
     assert fit.constants["compute"] == pytest.approx(fitted.constants["compute"], rel=0.1)
     assert fit.mape > fitted.mape  # and the error it reports does not hide them
+
+
+def halves(group: Group, slower: float = 1.0, floor_s: float = 0.0) -> list[Member]:
+    """The rows of a group as measured on two sisters; the second's kernels are slower, or start later."""
+    members = []
+    for i in range(2):
+        part = slice(i, None, 2)
+        measured_s = group.measured_s[part] * (slower if i else 1.0) + (floor_s if i else 0.0)
+
+        def predict(machine, part=part):  # type: ignore[no-untyped-def]
+            cost = group.predict(machine)
+            return dataclasses.replace(cost, seconds=cost.seconds[part], light_s=cost.light_s[part])
+
+        own = dataclasses.replace(group, predict=predict, measured_s=measured_s, keys=group.keys[part])
+        members.append(Member(group=own, system=dataclasses.replace(SYSTEM, name=f"board {i}")))
+    return members
+
+
+def test_sisters_share_all_but_their_fixed_latencies() -> None:
+    members = halves(synthetic(0.03), floor_s=6e-6)
+    one, other = fit_together(members, folds=2)
+    assert one is not None
+    assert other is not None
+    assert (one.sisters, other.sisters) == (("board 1",), ("board 0",))
+    for name in ("compute", "memory", "serial", "depth_s", "input_s"):
+        assert one.constants[name] == other.constants[name], name
+    assert other.constants["floor_s"] - one.constants["floor_s"] == pytest.approx(6e-6, rel=0.1)
+    assert one.mape < 0.04
+    assert entry(one)["sisters"] == ["board 1"]
+
+
+def test_boards_that_differ_keep_their_own_constants() -> None:
+    found = fit_sisters(halves(synthetic(0.03), slower=1.5))
+    assert [fit.sisters for fit in found if fit is not None] == [(), ()]
+    alike = fit_sisters(halves(synthetic(0.03)))
+    assert [len(fit.sisters) for fit in alike if fit is not None] == [1, 1]
+
+
+def test_a_table_without_usable_rows_leaves_its_sister_alone() -> None:
+    one, other = halves(synthetic(0.03))
+    spoilt = dataclasses.replace(
+        one, group=dataclasses.replace(one.group, measured_s=one.group.measured_s * 1e-9)
+    )
+    lost, kept = fit_sisters([spoilt, other])
+    assert lost is None
+    assert kept is not None
+    assert kept.sisters == ()
 
 
 def test_fixed_constants_stay(fitted: Fit) -> None:

@@ -29,6 +29,8 @@ from planner.words import CacheFormat
 CACHE_FORMATS: Mapping[str, CacheFormat] = {"bfloat16": "bf16", "bf16": "bf16", "fp8": "fp8"}
 # DeepSeek-V3: the head dimensions of every MLA measurement
 MLA_QK_DIM, MLA_V_DIM, MLA_LATENT, MLA_ROPE = 192, 128, 512, 64
+# whose MLA kernels have tiles of 16 and 64 heads (`planner.simulate.operators.attention.mla.SMALL_TILE`)
+BLACKWELL = ("b200", "gb200", "b300", "gb300")
 
 Predict = Callable[[Machine], Cost]
 
@@ -40,8 +42,9 @@ def _groups(
     predictor: Callable[[Rows, CacheFormat], Predict],
     ranges: tuple[str, ...],
     fixed: Mapping[str, float],
+    blackwell: tuple[str, ...] = (),
 ) -> Iterator[Group]:
-    """One group per system, engine and cache format."""
+    """One group per system, engine and cache format; constants `blackwell` are 0 on other chips."""
     for (system, engine, dtype), part in split_by(rows, "system", "engine", "kv_cache_dtype").items():
         kv = CACHE_FORMATS.get(dtype)
         if kv is None:
@@ -56,7 +59,7 @@ def _groups(
             measured_s=column(part, "latency_us") * 1e-6,
             keys=row_keys(part),
             range=span(part, *ranges),
-            fixed=fixed,
+            fixed=fixed if system in BLACKWELL else {**fixed, **dict.fromkeys(blackwell, 0.0)},
         )
 
 
@@ -182,6 +185,7 @@ CALIBRATIONS = (
             predictor=_mla_decode,
             ranges=("batch_size", "step", "num_heads"),
             fixed={},
+            blackwell=("reread",),
         ),
     ),
     Calibration(csv="gated_delta_net.csv", groups=_linear),
