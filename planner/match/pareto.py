@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import IntArray
+from planner.arrays import FloatArray, IntArray
+
+ROUGH_FROM = 4096  # points; fewer are sorted as fast
 
 
 def pareto(x: npt.ArrayLike, y: npt.ArrayLike) -> IntArray:
@@ -64,8 +66,9 @@ def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.Arr
     latency_s = np.asarray(latency_s, dtype=np.float64)
     gpus = np.asarray(gpus, dtype=np.int64)
     rate = np.asarray(requests_per_s, dtype=np.float64)
-    usable = np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0)
-    some = np.flatnonzero(usable)
+    some = np.flatnonzero(np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0))
+    if len(some) > ROUGH_FROM:
+        some = some[_unbeaten_roughly(latency_s[some], gpus[some], rate[some])]
     some = some[np.argsort(gpus[some], kind="stable")]
     sizes, counts = np.unique(gpus[some], return_counts=True)
     ends = np.cumsum(counts)
@@ -76,3 +79,23 @@ def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.Arr
         front = rivals[pareto(-latency_s[rivals], packed_rate)]
         kept = np.concatenate((kept, front[gpus[front] == size]))
     return np.sort(kept)
+
+
+def _unbeaten_roughly(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:
+    """Indices of what is left without the points that are beaten at a glance, in O(n).
+
+    Latencies fall into steps of at most 0.4 %; a point goes if one of its size in a lower step has its
+    rate. What is left is little enough to sort.
+    """
+    # positive floats ascend with their bits: exponent and first eight digits number the steps
+    step = (np.maximum(latency_s, 0.0) + 0.0).view(np.int64)
+    step >>= 44
+    step -= step.min()
+    steps = int(step.max()) + 2
+    present = np.bincount(gpus) > 0
+    cell = ((np.cumsum(present) - 1) * steps)[gpus]
+    cell += step
+    best = np.zeros(int(present.sum()) * steps)
+    np.maximum.at(best[1:], cell, rate)  # seen from the next step on
+    best = np.maximum.accumulate(best.reshape(-1, steps), axis=1).ravel()
+    return np.flatnonzero(rate > best[cell])

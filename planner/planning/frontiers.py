@@ -74,7 +74,9 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     deployments = _split(question, sweep, kept.prefill, kept.decode)
     front = _frontier(sweep, deployments, _staircase(question, deployments))
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // CLOUD_MOST))
-    return _cloud(question, _split(question, sweep, kept.prefill, some), front)
+    others = _split(question, sweep, kept.prefill, some)
+    worth = _worth(question, others.gpus, others.tokens_per_s_per_gpu)
+    return _cloud(question, others.ttl_s, worth, front)
 
 
 def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -83,8 +85,10 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
         return _empty()
     deployments = _colocated(question, sweep, kept.colocated)
     front = _frontier(sweep, deployments, _staircase(question, deployments))
-    in_time = np.flatnonzero(sweep.colocated.ftl_s <= question.scenario.limits.ftl_s)
-    return _cloud(question, _colocated(question, sweep, in_time), front)
+    points = sweep.colocated
+    in_time = np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s)
+    copies = _copies(question, points, in_time)
+    return _cloud(question, points.ttl_s[in_time], _worth(question, *copies), front)
 
 
 def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
@@ -158,10 +162,8 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
 
 def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deployments:
     """As many copies of each co-located row as the budget holds; one where there is no budget."""
-    scenario, points = question.scenario, sweep.colocated
-    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
-    gpus, budget = points.gpus[rows], scenario.fleet.gpus
-    fleet = gpus if budget is None else gpus * (budget // gpus)
+    points = sweep.colocated
+    fleet, per_gpu = _copies(question, points, rows)
     return _Deployments(
         points=points,
         row=rows,
@@ -170,29 +172,38 @@ def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deploymen
         gpus=fleet,
         usd_per_hour=np.asarray(fleet * question.pools["colocated"].usd_per_gpu_hour),
         ctx_gen_ratio=np.full(len(rows), np.nan),
-        tokens_per_s_per_gpu=points.requests_per_s[rows] * tokens / gpus,
+        tokens_per_s_per_gpu=per_gpu,
     )
 
 
-def _worth(question: Question, of: _Deployments) -> FloatArray:
+def _copies(question: Question, points: Points, rows: IndexArray) -> tuple[IntArray, FloatArray]:
+    """GPUs that copies of each co-located row fill, and tokens/s of each of them."""
+    scenario, budget = question.scenario, question.scenario.fleet.gpus
+    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
+    gpus = points.layouts.gpus
+    fleet = gpus if budget is None else gpus * (budget // gpus)
+    layout = points.layout[rows]
+    return fleet[layout], points.requests_per_s[rows] * tokens / gpus[layout]
+
+
+def _worth(question: Question, gpus: IntArray, per_gpu: FloatArray) -> FloatArray:
     """What deployments are ranked by: under a budget all of their tokens/s, which is what a fleet is for;
     else those per GPU. Nothing where nothing fits.
     """
-    per_gpu = of.tokens_per_s_per_gpu
-    worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * of.gpus
-    return np.where(np.isfinite(worth) & (of.gpus > 0), worth, 0.0)
+    worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * gpus
+    return np.where(np.isfinite(worth) & (gpus > 0), worth, 0.0)
 
 
 def _staircase(question: Question, of: _Deployments) -> IndexArray:
     """The deployments that no other beats in TTL and worth, the slowest first."""
-    worth = _worth(question, of)
+    worth = _worth(question, of.gpus, of.tokens_per_s_per_gpu)
     useful = np.flatnonzero(worth > 0)
     return useful[pareto.pareto(-of.ttl_s[useful], worth[useful])]
 
 
 def _ranked(question: Question, sweep: Sweep, of: _Deployments) -> Frontier:
     """The deployments that are worth most, the best first."""
-    worth = _worth(question, of)
+    worth = _worth(question, of.gpus, of.tokens_per_s_per_gpu)
     useful = np.flatnonzero(worth > 0)
     best = useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
     return _frontier(sweep, of, best)
@@ -216,7 +227,7 @@ def _frontier(sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:
     )
 
 
-def _cloud(question: Question, of: _Deployments, front: Frontier) -> Frontier:
+def _cloud(question: Question, ttl_s: FloatArray, worth: FloatArray, front: Frontier) -> Frontier:
     """The frontier with other deployments as faint dots: per GPU of the budget, or of those in use.
 
     None lies above it. Without a budget one could, by up to `rate_match.TOLERANCE`: whole instances of a
@@ -225,7 +236,7 @@ def _cloud(question: Question, of: _Deployments, front: Frontier) -> Frontier:
     budget = question.scenario.fleet.gpus
     share = 1.0 if budget is None else 1.0 / budget
     reached = front.tokens_per_s_per_gpu * (1.0 if budget is None else front.gpus / budget)
-    ttl_s, worth = thin(of.ttl_s, _worth(question, of) * share)
+    ttl_s, worth = thin(ttl_s, worth * share)
     # the best of the frontier's points that are as fast: TTL descends along it, and so does what they reach
     at = np.searchsorted(-front.ttl_s, -ttl_s * (1 + 1e-9))
     below = worth <= np.append(reached, 0.0)[at] * (1 + 1e-9)
@@ -239,15 +250,22 @@ def thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray
     200
     """
     good = np.isfinite(ttl_s) & np.isfinite(per_gpu) & (ttl_s > 0) & (per_gpu > 0)
-    ttl_s, per_gpu = ttl_s[good], per_gpu[good]
+    if not good.all():
+        ttl_s, per_gpu = ttl_s[good], per_gpu[good]
     if not len(ttl_s):
         return ttl_s, per_gpu
-    logs = -np.log10(ttl_s)
-    span = max(float(logs.max() - logs.min()), 1e-9)
-    column = ((logs - logs.min()) / span * (CLOUD_COLUMNS - 1)).astype(np.int64)
-    row = (per_gpu / per_gpu.max() * (CLOUD_ROWS - 1)).astype(np.int64)
+    at = -np.log10(ttl_s)  # in place from here: fresh memory costs more than arithmetic
+    lowest, highest = at.min(), at.max()
+    at -= lowest
+    at /= max(float(highest - lowest), 1e-9)
+    at *= CLOUD_COLUMNS - 1
+    where = at.astype(np.int32)
+    where *= CLOUD_ROWS
+    np.divide(per_gpu, per_gpu.max(), out=at)
+    at *= CLOUD_ROWS - 1
+    where += at.astype(np.int32)
     cell = np.full(CLOUD_COLUMNS * CLOUD_ROWS, -1, dtype=np.int64)
-    cell[column * CLOUD_ROWS + row] = np.arange(len(ttl_s))
+    cell[where] = np.arange(len(ttl_s))
     kept = cell[cell >= 0]
     return ttl_s[kept], per_gpu[kept]
 
