@@ -111,7 +111,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         memory=MemoryUse(
             weights_bytes=weights,
             kv_bytes=float(np.ravel(cache)[0]),
-            activation_bytes=float(np.ravel(memory.activation_bytes(setup.model, at, tokens))[0]),
+            activation_bytes=float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0]),
             reserve_bytes=setup.machine.engine.reserve_bytes,
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),

@@ -92,5 +92,6 @@ def split_ftl_s(question: Question, points: Points) -> FloatArray:
     """First token of each prefill point in a split: its own, and what moving the cache adds."""
     setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     link = question.link_bytes_per_s
-    added = kv_transfer.added_ftl_s(setup.model, setup.precision, points.sharding, isl, points.ftl_s, link)
+    moving = np.asarray(kv_transfer.moving_s(setup.model, setup.precision, points.layouts, isl, link))
+    added = kv_transfer.left_to_move_s(setup.model, moving[points.layout], points.ftl_s)
     return np.asarray(points.ftl_s + added)

@@ -15,7 +15,7 @@ from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import MODES, Block, Collected, Points, blocks, gather, widths
+from planner.simulate.points import MODES, Block, Collected, Points, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
 from planner.words import Exchange
 
@@ -84,7 +84,6 @@ def simulate(
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
     once = engine.prefill_request_s
-    parts: list[Collected] = []
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
     enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
@@ -97,6 +96,10 @@ def simulate(
     stretch = engine.prefill_stretch
     both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl, stretch=stretch)
     sides = [(side.layers(), side.head) for side in (decode_side, prompts_side, both_side)]
+    tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
+    table = Table(at, tried)
+    weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
+    room = memory.budget_bytes(machine)
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
 
@@ -106,20 +109,20 @@ def simulate(
             layers, head = sides[side]
             routed = forward.experts(setup, block.stage, block.exchange, tokens)
             joint = block.join(setup, layers, routed)
-            top = head.take(block.of_tp, block.batch.size)
-            return forward.pace(setup, block.at, joint, top, tokens, sequences, slower)
+            return forward.pace(setup, block.at, joint, block.spread(head), tokens, sequences, slower)
 
         decode_only = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
 
-        exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + PROMPTS_PER_PASS * isl)
+        held = block.own(weights) + decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl)
+        exists = held + (batch + PROMPTS_PER_PASS * isl) * block.own(live) <= room
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, stretch)
             waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
             ttl = spread.pp * (decode_only.seconds + waiting * prompts.seconds)
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
-            parts.append(
+            table.add(
                 Collected(
                     rows=block.rows,
                     exists=exists,
@@ -135,7 +138,7 @@ def simulate(
 
         chunk = chunks[:, : batch.size]
         share = shares[:, : batch.size]
-        exists = decode.fits(setup, spread, batch, isl=isl, osl=osl, tokens=batch + chunk)
+        exists = held + (batch + chunk) * block.own(live) <= room
         exists = exists & keeps_up[:, : batch.size]
         if exists.any():
             mixed = pass_of(2, batch + stretch * chunk, batch)
@@ -143,7 +146,7 @@ def simulate(
             light_s = np.maximum(mixed.light_s / stretch, decode_only.light_s)
             ttl = spread.pp * (share * mixed.seconds + (1 - share) * decode_only.seconds)
             passes_to_first_token = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
-            parts.append(
+            table.add(
                 Collected(
                     rows=block.rows,
                     exists=exists,
@@ -156,5 +159,4 @@ def simulate(
                     light_s=spread.pp * (share * light_s + (1 - share) * decode_only.light_s),
                 )
             )
-    tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
-    return gather("colocated", at, parts, tried)
+    return table.points("colocated")

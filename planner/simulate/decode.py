@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.arrays import BoolArray, Real
+from planner.arrays import Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import Collected, Points, blocks, gather, widths
+from planner.simulate.points import Collected, Points, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
 from planner.words import Exchange
 
@@ -59,22 +59,12 @@ def step(
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def fits(
-    setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int, tokens: Real, mtp: int = 0
-) -> BoolArray:
-    """Whether `batch` sequences per rank and stage fit beside the weights, those of prediction heads too.
-
-    `tokens` are those of one pass of an attention rank.
-    """
+def cache_bytes(setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int) -> Real:
+    """Cache of `batch` sequences per rank and stage on the fullest GPU."""
     cached = memory.decode_tokens(batch * at.pp, isl, osl)
     # windows and states make the cache of a sequence less than linear: price it per sequence
     mean = cached / (batch * at.pp)
-    used = (
-        memory.weight_bytes(setup.model, setup.precision, at, mtp)
-        + batch * at.pp * memory.kv_bytes(setup.model, setup.precision, at, mean)
-        + memory.activation_bytes(setup.model, at, tokens)
-    )
-    return np.asarray(used <= memory.budget_bytes(setup.machine))
+    return batch * at.pp * memory.kv_bytes(setup.model, setup.precision, at, mean)
 
 
 def simulate(
@@ -92,25 +82,29 @@ def simulate(
     makes ``p batch attention_dp`` tokens in one TTL. A request costs ``osl - 1`` tokens, its first
     one coming from prefill.
     """
-    largest = memory.largest_batch(setup.machine, setup.model, setup.precision, at, isl=isl, osl=osl, mtp=mtp)
-    largest = np.minimum(np.floor(largest / at.pp), setup.machine.engine.max_batch)
+    machine, model, precision = setup.machine, setup.model, setup.precision
+    largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
+    largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     gained = TOKENS_PER_STEP[mtp]
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
     mixing_layers, head = mixing.layers(), mixing.head
-    parts: list[Collected] = []
+    weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
+    room = memory.budget_bytes(machine)
+    table = Table(at, len(grid))
     for block in blocks(at, largest, grid, 1, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
-        exists = fits(setup, spread, batch, isl=isl, osl=osl, tokens=tokens, mtp=mtp)
+        held = block.own(weights) + cache_bytes(setup, spread, batch, isl=isl, osl=osl)
+        exists = held + tokens * block.own(live) <= room
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)
         layers = block.join(setup, mixing_layers, routed)
-        pace = forward.pace(setup, spread, layers, head.take(block.of_tp, batch.size), tokens, batch)
+        pace = forward.pace(setup, spread, layers, block.spread(head), tokens, batch)
         ttl = spread.pp * pace.seconds / gained
         in_flight = batch * spread.pp * spread.attention_dp
-        parts.append(
+        table.add(
             Collected(
                 rows=block.rows,
                 exists=exists,
@@ -123,4 +117,4 @@ def simulate(
                 light_s=spread.pp * pace.light_s / gained,
             )
         )
-    return gather("decode", at, parts, len(grid))
+    return table.points("decode")

@@ -49,8 +49,17 @@ def added_ftl_s(
     link
         Bytes per second of one GPU.
     """
+    return left_to_move_s(model, moving_s(model, precision, at, isl, link), ftl_s)
+
+
+def moving_s(model: ModelSpec, precision: Precision, at: Layouts, isl: int, link: float) -> Real:
+    """Time of the whole cache of one request over the links, seconds of each layout; see `added_ftl_s`."""
     of_one_request = holders(model, at) / at.attention_dp
-    moving = distinct_kv_bytes(model, precision, isl) / (link * of_one_request)
+    return distinct_kv_bytes(model, precision, isl) / (link * of_one_request)
+
+
+def left_to_move_s(model: ModelSpec, moving: Real, ftl_s: Real) -> Real:
+    """What the transfer of a cache that takes `moving` seconds adds to the first token; see `added_ftl_s`."""
     layers = model.layers
     return np.maximum(moving / layers, moving - ftl_s * (layers - 1) / layers)
 

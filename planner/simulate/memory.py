@@ -94,8 +94,8 @@ def distinct_kv_bytes(model: ModelSpec, precision: Precision, tokens: float) -> 
     return sum(layer.layers * float(layer.cache_bytes(precision, 1, tokens)) for layer in kinds.layers(model))
 
 
-def activation_bytes(model: ModelSpec, at: Layouts, tokens: Real) -> Real:
-    """Peak of live activations for a pass of `tokens` tokens per attention rank, bf16.
+def token_bytes(model: ModelSpec, at: Layouts) -> FloatArray:
+    """Peak of live activations for each token of a pass per attention rank, bf16.
 
     The residual, its normalised copy, and the widest intermediate of any layer. Tokens at the
     experts are those routed to one GPU of the stage, in and out.
@@ -111,7 +111,7 @@ def activation_bytes(model: ModelSpec, at: Layouts, tokens: Real) -> Real:
             pairs = f.topk * at.attention_dp / at.moe_ep
             inner = f.matrices * f.width / at.moe_tp + 2 * (f.latent or model.hidden)
             widest = np.maximum(widest, pairs * inner)
-    return BF16_BYTES * tokens * (2.0 * model.hidden + widest)
+    return np.asarray(BF16_BYTES * (2.0 * model.hidden + widest))
 
 
 def budget_bytes(machine: Machine) -> float:

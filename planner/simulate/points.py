@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -63,8 +63,9 @@ class Points:
 
     def labels(self) -> tuple[str, ...]:
         """The short name of each point's layout."""
-        at = self.sharding
-        return tuple(at.choice(row, self.phase == "prefill").label for row in range(len(at)))
+        used, of_point = np.unique(self.layout, return_inverse=True)
+        names = [self.layouts.choice(int(layout), self.phase == "prefill").label for layout in used]
+        return tuple(names[i] for i in of_point)
 
 
 def join(*parts: Points) -> Points:
@@ -75,8 +76,8 @@ def join(*parts: Points) -> Points:
     return replace(parts[0], **columns)
 
 
-_DTYPES = {"layout": np.int32, "mode": np.int8}
-_COLUMNS = ("layout", "mode", "batch", "chunk_tokens", "ftl_s", "ttl_s", "requests_per_s", "light_s")
+_VALUES = ("batch", "chunk_tokens", "ftl_s", "ttl_s", "requests_per_s", "light_s")
+_COLUMNS = ("layout", "mode", *_VALUES)
 assert {f.name for f in fields(Points)} == {*_COLUMNS, "phase", "layouts", "gpus", "out_of_memory"}
 
 
@@ -84,15 +85,15 @@ assert {f.name for f in fields(Points)} == {*_COLUMNS, "phase", "layouts", "gpus
 class Block:
     """Some layouts and the batches to try on them.
 
-    Layouts that differ only in pipeline depth share a stage, and all of one attention TP share what
-    depends on that alone: `of_stage` and `of_tp` say which row of those smaller tables is whose.
+    Layouts that differ only in pipeline depth share a stage, and all stages of one attention TP share
+    what depends on that alone: `of_stage` and `of_tp` say which row of those smaller tables is whose.
     """
 
     rows: IndexArray  # of all layouts, shape (layouts,)
     at: Layouts  # (layouts, 1, 1)
     stage: Layouts  # (stages, 1, 1)
-    of_stage: IndexArray
-    of_tp: IndexArray  # into `widths(at)`
+    of_stage: IndexArray  # of each layout
+    of_tp: IndexArray  # of each stage, into `widths(at)`
     exchange: Exchange
     batch: FloatArray  # (1, batches, 1)
 
@@ -106,14 +107,23 @@ class Block:
         routed
             Experts and the traffic to them, a row for each stage.
         """
-        many = self.batch.size
-        work, moved = (cost.take(self.of_stage, many) for cost in routed.apart())
-        work = mixing.take(self.of_tp, many) + work
+        work, moved = routed.apart()
+        work = mixing.take(self.of_tp, self.batch.size) + work
         split = forward.in_halves(setup, self.stage, self.exchange)
-        if not split.any():
-            return work + moved
-        second = forward.second_reading(setup, self.stage, self.exchange).take(self.of_stage, 1)
-        return forward.overlapped(work, moved, second, split[self.of_stage])
+        if split.any():
+            second = forward.second_reading(setup, self.stage, self.exchange)
+            whole = forward.overlapped(work, moved, second, split)
+        else:
+            whole = work + moved
+        return whole.take(self.of_stage)
+
+    def own(self, values: FloatArray) -> FloatArray:
+        """The block's own of a value for each of all layouts, as ``(layouts, 1, 1)``."""
+        return values[self.rows].reshape(-1, 1, 1)
+
+    def spread(self, table: Cost) -> Cost:
+        """A row for each layout from a table with one for each of `widths(at)`."""
+        return table.take(self.of_tp[self.of_stage], self.batch.size)
 
 
 def widths(at: Layouts) -> IntArray:
@@ -160,14 +170,15 @@ def blocks(
             if should_stop is not None and should_stop():
                 raise Stopped
             rows = np.concatenate([members[s] for s in block])
+            first = np.array([members[s][0] for s in block])
             sizes = [len(members[s]) for s in block]
             upto = max(1, int(np.searchsorted(grid, room[block].max(), side="right")))
             yield Block(
                 rows=rows,
                 at=at.take(rows).spread(2),
-                stage=at.take(np.array([members[s][0] for s in block])).spread(2),
+                stage=at.take(first).spread(2),
                 of_stage=np.repeat(np.arange(len(block)), sizes),
-                of_tp=of_tp[rows],
+                of_tp=of_tp[first],
                 exchange=name,
                 batch=grid[:upto].reshape(1, -1, 1),
             )
@@ -188,22 +199,51 @@ class Collected:
     light_s: Real
 
 
-def gather(phase: Phase, at: Layouts, parts: Sequence[Collected], tried: int) -> Points:
-    """Flatten blocks into points; `tried` are the points of the grid for each layout, were memory endless."""
-    kept = [np.flatnonzero(part.exists) for part in parts]
-    ends = np.cumsum([0, *(len(keep) for keep in kept)])
-    columns = {name: np.empty(ends[-1], dtype=_DTYPES.get(name, np.float64)) for name in _COLUMNS}
-    for part, keep, start, end in zip(parts, kept, ends[:-1], ends[1:], strict=True):
+class Table:
+    """The points of a sweep, block after block.
+
+    What fits is kept while a block is still in the processor's cache. The columns are rows of one array
+    with room for every point of the grid: pages that stay empty cost nothing, and an array of that size
+    comes from the system in few large ones.
+
+    Parameters
+    ----------
+    at
+        Every layout of the sweep.
+    tried
+        Points of the grid for each of them, were memory endless.
+    """
+
+    def __init__(self, at: Layouts, tried: int) -> None:
+        self._at, self._most, self._size = at, len(at) * tried, 0
+        self._layout, self._mode = np.empty(self._most, dtype=np.int32), np.empty(self._most, dtype=np.int8)
+        self._values = np.empty((len(_VALUES), self._most))
+
+    def add(self, part: Collected) -> None:
+        """Append the points of a block that exist."""
         shape = part.exists.shape
-        columns["layout"][start:end] = part.rows[keep // (part.exists.size // shape[0])]
-        columns["mode"][start:end] = part.mode
-        for name in _COLUMNS[2:]:
-            values = np.broadcast_to(getattr(part, name), shape).ravel()
-            np.take(values, keep, out=columns[name][start:end], mode="clip")  # "raise" would copy
-    return Points(
-        phase=phase,
-        layouts=at,
-        gpus=at.gpus[columns["layout"]],
-        out_of_memory=len(at) * tried - int(ends[-1]),
-        **columns,
-    )
+        keep = np.flatnonzero(part.exists)
+        new = slice(self._size, self._size + len(keep))
+        self._layout[new] = part.rows[keep // (part.exists.size // shape[0])]
+        self._mode[new] = part.mode
+        for name, column in zip(_VALUES, self._values[:, new], strict=True):
+            values = getattr(part, name)
+            if np.ndim(values):
+                # the mode "raise" would copy
+                np.take(np.broadcast_to(values, shape).ravel(), keep, out=column, mode="clip")
+            else:
+                column[:] = values
+        self._size = new.stop
+
+    def points(self, phase: Phase) -> Points:
+        """All of them."""
+        layout = self._layout[: self._size]
+        return Points(
+            phase=phase,
+            layouts=self._at,
+            layout=layout,
+            gpus=self._at.gpus[layout],
+            mode=self._mode[: self._size],
+            out_of_memory=self._most - self._size,
+            **dict(zip(_VALUES, self._values[:, : self._size], strict=True)),
+        )

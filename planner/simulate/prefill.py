@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.arrays import BoolArray, Real
+from planner.arrays import Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import Collected, Points, blocks, gather, widths
+from planner.simulate.points import Collected, Points, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
 from planner.words import Exchange
 
@@ -39,17 +39,6 @@ def mean_pass(setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def fits(setup: Setup, at: Layouts, batch: Real, chunks: Real, isl: int) -> BoolArray:
-    """Whether the prompts in the pipeline fit: those being worked on and those still draining."""
-    draining = np.ceil((at.pp - 1) / chunks)
-    used = (
-        memory.weight_bytes(setup.model, setup.precision, at)
-        + batch * (1 + draining) * memory.kv_bytes(setup.model, setup.precision, at, float(isl))
-        + memory.activation_bytes(setup.model, at, batch * isl / chunks)
-    )
-    return np.asarray(used <= memory.budget_bytes(setup.machine))
-
-
 def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], bool] | None = None) -> Points:
     """Every layout at every batch and chunk that fits.
 
@@ -63,26 +52,34 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, isl)
     stretch = setup.machine.engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
-    parts: list[Collected] = []
+    model, precision = setup.model, setup.precision
+    weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
+    cache = np.asarray(memory.kv_bytes(model, precision, at, float(isl)))
+    room = memory.budget_bytes(setup.machine)
+    tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
+    table = Table(at, tried)
     # without chunked pipelines the next chunk of a prompt waits for the one before to leave the last stage
     lone = None if setup.machine.engine.can.chunked_pipelines else counts == 1
     for block in blocks(at, most, grid, counts.size, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * isl / counts
-        exists = fits(setup, spread, batch, counts, isl) & (tokens <= MAX_PASS_TOKENS)
+        # prompts in the pipeline: those being worked on and those still draining
+        held = (1 + np.ceil((spread.pp - 1) / counts)) * block.own(cache)
+        used = block.own(weights) + batch * held + tokens * block.own(live)
+        exists = (used <= room) & (tokens <= MAX_PASS_TOKENS)
         if lone is not None:
             exists &= lone | (spread.pp == 1)
         if not exists.any():
             continue
         routed = forward.experts(setup, block.stage, block.exchange, tokens)
-        top = head.take(block.of_tp, batch.size)
+        top = block.spread(head)
         usual, final = (
             forward.pace(setup, spread, block.join(setup, part, routed), top, tokens, batch, stretch)
             for part in (mean_layers, last_layers)
         )
         busy = counts * usual.seconds
         in_flight = batch * spread.attention_dp
-        parts.append(
+        table.add(
             Collected(
                 rows=block.rows,
                 exists=exists,
@@ -95,5 +92,4 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
             )
         )
-    tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
-    return gather("prefill", at, parts, tried)
+    return table.points("prefill")

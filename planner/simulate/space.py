@@ -67,7 +67,13 @@ class Layouts:
 
     def take(self, rows: npt.NDArray[np.integer]) -> Layouts:
         """Some of the layouts."""
-        return Layouts(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return Layouts(
+            tp=self.tp[rows],
+            pp=self.pp[rows],
+            attention_dp=self.attention_dp[rows],
+            moe_tp=self.moe_tp[rows],
+            moe_ep=self.moe_ep[rows],
+        )
 
     def spread(self, axes: int) -> Layouts:
         """The same with `axes` axes of length one appended, to broadcast against batch and chunk."""

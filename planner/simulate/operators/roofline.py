@@ -27,7 +27,7 @@ class Cost:
 
     __rmul__ = __mul__
 
-    def take(self, rows: IndexArray, batches: int) -> Cost:
+    def take(self, rows: IndexArray, batches: int | None = None) -> Cost:
         """Rows along the first axis, and the first `batches` along the second, of a table."""
 
         def part(values: Real) -> Real:
