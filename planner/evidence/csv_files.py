@@ -1,35 +1,118 @@
-"""CSV files of measurements, plain (`gemm.csv`) or compressed (`gemm.csv.gz`)."""
+"""Measurements as CSV, plain (`gemm.csv`) or compressed (`gemm.csv.gz`): one reader, which checks them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.inputs import files
 from planner.inputs.files import COMPRESSED
 
 MOST_BYTES = 256 << 20  # of one table
+LONGEST_NAME = 200  # characters of a cell that names something
 
 Rows = Sequence[Mapping[str, str]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The numbers that a column may hold."""
+
+    low: float
+    high: float
+    whole: bool = False
+    blank: float | None = None  # what an empty cell, "nan" or a missing column stands for; None: not allowed
+
+    @property
+    def accepted(self) -> str:
+        """The end of an error message."""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {self.low:g} to {self.high:g}{', or nothing' if self.blank is not None else ''}"
+
+    def number(self, cell: str) -> float | None:
+        """The number in a cell; None if it is none of these."""
+        text = cell.strip()
+        if self.blank is not None and text.lower() in ("", "nan"):  # how spreadsheets write what is missing
+            return self.blank
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        inside = self.low <= value <= self.high and not (self.whole and value % 1.0)
+        return value if inside else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The rows of a file by column, and the line that each is on."""
+
+    name: str
+    rows: tuple[Mapping[str, str], ...]
+    lines: tuple[int, ...]
+
+    def wrong(self, row: int, column: str, accepted: str) -> InputError:
+        """What a user is told of one cell."""
+        cell = self.rows[row].get(column, "")
+        return InputError(f"{self.name}, line {self.lines[row]}, {column}", cell, accepted)
+
+    def numbers(self, column: str, within: Range) -> FloatArray:
+        """A column, shape ``(rows,)``. Raises InputError naming line and column of what is out of range."""
+        found = [within.number(row.get(column, "")) for row in self.rows]
+        for i, value in enumerate(found):
+            if value is None:
+                raise self.wrong(i, column, within.accepted)
+        return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
+
+    def names(self, column: str) -> None:
+        """Check a column of names. Raises InputError for an empty one, or one that no file can hold."""
+        for i, row in enumerate(self.rows):
+            if not (row[column].strip() and row[column].isprintable() and len(row[column]) <= LONGEST_NAME):
+                raise self.wrong(i, column, "a name")
+
+
 def find(folder: Path, name: str) -> Path | None:
     """The file `name` in a folder, or its compressed copy; None where there is neither."""
-    return next((path for path in (folder / name, folder / (name + COMPRESSED)) if path.is_file()), None)
+    places = (folder / name, folder / (name + COMPRESSED))
+    return next((path for path in places if os.path.lexists(path)), None)
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header, by column.
+def read(path: Path, columns: Iterable[str] = ()) -> Table:
+    """The rows of a CSV file with a header, each with as many cells as that.
 
-    A name that ends in .gz is read as gzip. Raises InputError for what is no such file.
+    A name that ends in .gz is read as gzip. Raises InputError for what is no such file, has no row, or
+    lacks one of `columns`.
     """
     try:
         text = files.read_text(path, MOST_BYTES)
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        reader = csv.DictReader(io.StringIO(text, newline=""), restkey=None)
+        rows, lines = [], []
+        for row in reader:
+            rows.append(row)
+            lines.append(reader.line_num)
+        head = reader.fieldnames or ()
     except InputError as error:
         raise InputError("file", str(path), f"a readable CSV file ({error.accepted})") from None
     except csv.Error as error:
         raise InputError("file", str(path), f"a readable CSV file ({error})") from None
+    if not rows:
+        raise InputError("file", str(path), "a CSV file with a header and at least one row")
+    for row, line in zip(rows, lines, strict=True):
+        if None in row or None in row.values():
+            cells = sum(cell is not None for cell in row.values()) + len(row.get(None, ())) - (None in row)
+            raise InputError(f"{path.name}, line {line}", f"{cells} cells", f"{len(head)}, as the header has")
+    if len(set(head)) < len(head):
+        twice = next(name for name in head if list(head).count(name) > 1)
+        raise InputError(path.name, twice, "each column once")
+    lacking = [name for name in columns if name not in head]
+    if lacking:
+        raise InputError(path.name, ", ".join(head), f"the columns {', '.join(lacking)} are missing")
+    return Table(name=path.name, rows=tuple(rows), lines=tuple(lines))

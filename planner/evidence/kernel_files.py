@@ -6,12 +6,11 @@ over are here too, as the nearest operator that a plan has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
@@ -19,7 +18,7 @@ from planner.evidence import csv_files
 from planner.evidence.calibrate.fit import Group, column, row_keys, split_by
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, mla_modules, moe
 from planner.evidence.calibrate.kernels import gemm as gemms
-from planner.evidence.csv_files import Rows
+from planner.evidence.csv_files import Range, Rows
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.precision import FORMATS, Format
@@ -30,7 +29,14 @@ from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
 from planner.words import Pass
 
-LATENCY = "latency_us"
+LATENCY, DISTRIBUTION = "latency_us", "distribution"
+# what sizes and times can be at most: no kernel has more, and products of three are still finite
+SIZES = Range(low=1.0, high=1e12)
+PAST = Range(low=0.0, high=1e12, blank=0.0)
+LATENCIES = Range(low=1e-3, high=1e12)
+MAY_BE_NONE = ("step",)
+MAY_BE_MISSING = ("step", "window_size")
+_ROUTING = re.compile(r"balanced|power_law_[0-9](\.[0-9]{1,9})?", re.ASCII)
 # Formats that no plan uses, as the nearest kernel with their bytes: 8-bit weights in the weight-only
 # kernel that was measured with 4, and SmoothQuant at twice the bf16 rate (int8 on A100: 624 TOPS).
 INT8_RATE = "int8"
@@ -48,7 +54,8 @@ class File:
     name: str
     groups: Callable[[Rows, Catalog], Iterable[Group]]
     numbers: tuple[str, ...]  # columns that must hold numbers
-    values: Mapping[str, Iterable[str]]  # columns of names, and those that are known
+    values: Mapping[str, Collection[str]]  # columns of names, and those that are known
+    names: tuple[str, ...] = ()  # other columns that must hold a name
 
 
 def machine_of(group: Group, catalog: Catalog) -> Machine:
@@ -123,6 +130,7 @@ def _sparse(phase: Pass) -> Callable[[Rows, Catalog], Iterator[Group]]:
 
 _GEMM_TYPES = {"gemm_type": gemms.DTYPES}
 _CACHES = {"kv_cache_dtype": attention.CACHE_FORMATS}
+_STATES = ("num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim")
 _HEADS = ("num_heads", "batch_size", "isl", "step")
 
 
@@ -130,14 +138,16 @@ def _attention_files() -> Iterator[File]:
     for calibration in attention.CALIBRATIONS:
         name = calibration.csv
         if name == "gated_delta_net.csv":
-            numbers: tuple[str, ...] = ("batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads")
-            values: Mapping[str, Iterable[str]] = {"phase": ("context", "generation")}
+            numbers: tuple[str, ...] = ("batch_size", "seq_len", *_STATES, "d_conv")
+            values: Mapping[str, Collection[str]] = {"phase": ("context", "generation")}
         elif name.startswith("mla"):
             numbers, values = _HEADS, _CACHES
         else:
             numbers = ("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim")
             numbers, values = (*numbers, "step") if "decode" in name else numbers, _CACHES
-        yield File(name=name, groups=_as_fitted(calibration.groups), numbers=numbers, values=values)
+        names = ("kernel_source",) if name == "gated_delta_net.csv" else ()
+        groups = _as_fitted(calibration.groups)
+        yield File(name=name, groups=groups, numbers=numbers, values=values, names=names)
 
 
 FILES = (
@@ -154,6 +164,7 @@ FILES = (
             groups=_sparse(phase),
             numbers=_HEADS,
             values={**_CACHES, **_GEMM_TYPES},
+            names=("model",),
         )
         for phase in sparse.OPERATORS
     ),
@@ -179,6 +190,7 @@ FILES = (
             "moe_ep_size",
         ),
         values={"moe_dtype": gemms.DTYPES},
+        names=("kernel_source", DISTRIBUTION),
     ),
     File(
         name="allreduce.csv",
@@ -196,28 +208,38 @@ FILES = (
         name="moe_alltoall.csv",
         groups=_as_fitted(collectives.exchange_groups),
         numbers=("ep_size", "hidden_size", "topk", "num_tokens"),
-        values={"phase": ("dispatch", "combine")},
+        values={"phase": ("dispatch", "combine"), "comm_dtype": collectives.DISPATCH_BYTES},
+        names=("comm_backend",),
     ),
 )
 
 
 def read(path: Path, file: File) -> Rows:
-    """The rows of one file, checked. Raises InputError naming file and column."""
-    rows = csv_files.read(path)
-    if not rows:
-        raise InputError("file", str(path), "a CSV file with a header and at least one row")
-    needed = ("system", "engine", LATENCY, *file.values, *file.numbers)
-    lacking = [name for name in needed if name not in rows[0]]
-    if lacking:
-        raise InputError(path.name, ", ".join(rows[0]), f"the columns {', '.join(lacking)} are missing")
+    """The rows of one file, checked. Raises InputError naming file, line and column."""
+    names = ("system", "engine", *file.values, *file.names)
+    table = csv_files.read(path, (*names, LATENCY, *file.numbers))
+    for name in names:
+        table.names(name)
     for name in (LATENCY, *file.numbers):
-        cells = column(rows, name, blank=np.nan)
-        least = 0.0 if name in ("step", "window_size") else np.nextafter(0.0, 1.0)
-        wrong = np.flatnonzero(~(np.isfinite(cells) & (cells >= least)))
-        if len(wrong):
-            cell = rows[int(wrong[0])].get(name)
-            raise InputError(f"{path.name}, line {int(wrong[0]) + 2}, {name}", cell, "a number above 0")
-    return rows
+        table.numbers(name, LATENCIES if name == LATENCY else PAST if name in MAY_BE_NONE else SIZES)
+    for name in MAY_BE_MISSING:
+        table.numbers(name, PAST)
+    for i, row in enumerate(table.rows):
+        if DISTRIBUTION in file.names and not _ROUTING.fullmatch(row[DISTRIBUTION]):
+            raise table.wrong(i, DISTRIBUTION, "balanced, or power_law_ and an exponent such as 1.2")
+    return table.rows
+
+
+def _unknown(row: Mapping[str, str], file: File) -> str:
+    """The first name in a row that is not known; "" where all are."""
+    strange = (key for key, accepted in file.values.items() if row[key] not in accepted)
+    return next((f"{key} {row[key]!r} is not known" for key in strange), "")
+
+
+def fitted_rows(path: Path, name: str) -> Rows:
+    """The rows of a file that calibration can use: of known formats and operations. Raises as `read`."""
+    file = next(file for file in FILES if file.name == name)
+    return [row for row in read(path, file) if not _unknown(row, file)]
 
 
 def known_rows(rows: Rows, file: File, catalog: Catalog) -> tuple[Rows, dict[str, int]]:
@@ -226,7 +248,7 @@ def known_rows(rows: Rows, file: File, catalog: Catalog) -> tuple[Rows, dict[str
     kept: list[Mapping[str, str]] = []
     why: dict[str, int] = {}
     for row in rows:
-        name = row["system"] or ""
+        name = row["system"]
         if name not in systems:
             try:
                 catalog.canonical("system", name)
@@ -234,9 +256,7 @@ def known_rows(rows: Rows, file: File, catalog: Catalog) -> tuple[Rows, dict[str
             except InputError as error:
                 systems[name] = str(error)
         reason = systems[name]
-        for key, accepted in file.values.items():
-            if row[key] not in accepted:
-                reason = reason or f"{key} {row[key]!r} is not known"
+        reason = reason or _unknown(row, file)
         if reason:
             why[reason] = why.get(reason, 0) + 1
         else:

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from planner.errors import InputError
 from planner.evidence import csv_files
+from planner.evidence.csv_files import Range, Table
 from planner.words import Way
 
 # Public benchmark runs at these lengths draw each length between 80 and 100 % of the nominal one; others
@@ -29,6 +29,14 @@ from planner.words import Way
 DRAWN_LENGTHS = (1024, 8192)
 DRAWN_MEAN = 0.9
 DRAWN_SPREAD = 0.2 / 0.9
+NAMES = ("model", "system", "engine")
+# what the columns may hold: lengths as in `planner.inputs.fields`, more GPUs and longer times than anyone has
+PROMPTS = Range(low=1, high=4 * 1024**2, whole=True)
+ANSWERS = Range(low=1, high=1024**2, whole=True)
+IN_FLIGHT = Range(low=1, high=1e7)
+WIDTHS = Range(low=1, high=1024, whole=True, blank=1.0)
+WORKERS = Range(low=1, high=1e5, whole=True, blank=1.0)
+TIMES_MS = Range(low=1e-3, high=1e9, blank=math.nan)
 MODES: Mapping[str, Way] = {"colocated": "colocated", "disaggregated": "disaggregated"}
 
 
@@ -100,58 +108,46 @@ def read(path: Path) -> list[Row]:
 
     Raises InputError naming the file, line and column of what cannot be read.
     """
-    table = csv_files.read(path)
-    if not table:
-        raise InputError("file", str(path), "a CSV file with a header and at least one row")
-    lacking = [c for c in ("model", "system", "engine", "isl", "osl", "concurrency") if c not in table[0]]
-    if lacking:
-        raise InputError("file", str(path), f"a CSV file with the columns {', '.join(lacking)}")
-    return [_row(line, number, path) for number, line in enumerate(table, start=2)]
+    table = csv_files.read(path, (*NAMES, "isl", "osl", "concurrency"))
+    for name in NAMES:
+        table.names(name)
+    return [_row(table, i) for i in range(len(table.rows))]
 
 
-def _row(line: Mapping[str, str], number: int, path: Path) -> Row:
-    def figure(column: str, default: float | None = None) -> float:
-        text = (line.get(column) or "").strip()
-        if text.lower() in ("", "nan") and default is not None:  # how spreadsheets write what is missing
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not 0.0 < value < math.inf:
-            raise InputError(f"{path.name}, line {number}, {column}", text, "a number above 0")
+def _row(table: Table, i: int) -> Row:
+    line = table.rows[i]
+
+    def figure(column: str, within: Range) -> float:
+        value = within.number(line.get(column, ""))
+        if value is None:
+            raise table.wrong(i, column, within.accepted)
         return value
 
-    def name(column: str) -> str:
-        if not line[column]:
-            raise InputError(f"{path.name}, line {number}, {column}", "", "a name")
-        return line[column]
-
     def widths(prefix: str) -> Widths:
-        return Widths(**{field.name: figure(prefix + field.name, 1.0) for field in fields(Widths)})
+        return Widths(**{field.name: figure(prefix + field.name, WIDTHS) for field in fields(Widths)})
 
     mode = MODES.get((line.get("mode") or "colocated").strip())
     if mode is None:
-        raise InputError(f"{path.name}, line {number}, mode", line["mode"], "colocated or disaggregated")
+        raise table.wrong(i, "mode", "colocated or disaggregated")
     split = mode == "disaggregated"
 
     return Row(
-        id=line.get("id") or str(number),
+        id=line.get("id") or str(table.lines[i]),
         mode=mode,
-        model=name("model"),
-        system=name("system"),
-        engine=name("engine"),
+        model=line["model"],
+        system=line["system"],
+        engine=line["engine"],
         version=line.get("engine_versions") or "",
         gemm=line.get("gemm_dtype") or "bf16",
         moe=line.get("moe_dtype") or line.get("gemm_dtype") or "bf16",
-        isl=int(figure("isl")),
-        osl=int(figure("osl")),
-        concurrency=figure("concurrency"),
+        isl=int(figure("isl", PROMPTS)),
+        osl=int(figure("osl", ANSWERS)),
+        concurrency=figure("concurrency", IN_FLIGHT),
         prefill=widths("prefill_" if split else ""),
         decode=widths("decode_" if split else ""),
-        prefill_workers=figure("prefill_workers", 1.0),
-        decode_workers=figure("decode_workers", 1.0),
-        pp=figure("pp", 1.0),
-        ttft_s=figure("ttft_ms", float("nan")) / 1e3,
-        tpot_s=figure("tpot_ms", float("nan")) / 1e3,
+        prefill_workers=figure("prefill_workers", WORKERS),
+        decode_workers=figure("decode_workers", WORKERS),
+        pp=figure("pp", WIDTHS),
+        ttft_s=figure("ttft_ms", TIMES_MS) / 1e3,
+        tpot_s=figure("tpot_ms", TIMES_MS) / 1e3,
     )

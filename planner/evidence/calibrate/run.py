@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from planner.errors import InputError
-from planner.evidence import csv_files
+from planner.evidence import csv_files, kernel_files
 from planner.evidence.calibrate import user_presets
 from planner.evidence.calibrate.derive import write_derived
 from planner.evidence.calibrate.fit import Calibration, Fit, Member, fit_sisters, write_kernels
@@ -70,7 +70,7 @@ def calibrate(
         if path is None:
             continue
         wanted: dict[tuple[str, ...], list[Member]] = {}
-        for group in calibration.groups(csv_files.read(path)):
+        for group in calibration.groups(kernel_files.fitted_rows(path, calibration.csv)):
             name = catalog.canonical("system", group.system)
             if system is not None and name not in (system, SISTERS.get(system)):
                 continue

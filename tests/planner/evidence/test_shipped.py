@@ -32,7 +32,7 @@ def test_compressed_tables_hold_no_time_and_no_name() -> None:
 
 
 def test_shipped_runs_are_read_with_columns_that_are_not_used() -> None:
-    assert {"max_batch", "remark"} <= set(csv_files.read(shipped.runs_file())[0])
+    assert {"max_batch", "remark"} <= set(csv_files.read(shipped.runs_file()).rows[0])
     rows = runs.read(shipped.runs_file())
     assert len(rows) == 1387 and len({row.id for row in rows}) == 1387
 
@@ -44,8 +44,8 @@ def test_samples_of_the_tests_are_rows_of_what_is_shipped() -> None:
     ]
     for sample, whole in [*pairs, (SAMPLES / "runs.csv", shipped.runs_file())]:
         assert whole is not None
-        rows = csv_files.read(sample)
-        known = {tuple(row[key] for key in rows[0]) for row in csv_files.read(whole)}
+        rows = csv_files.read(sample).rows
+        known = {tuple(row[key] for key in rows[0]) for row in csv_files.read(whole).rows}
         assert all(tuple(row.values()) in known for row in rows), sample.name
 
 

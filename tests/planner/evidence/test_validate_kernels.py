@@ -25,7 +25,7 @@ def result() -> dict[str, object]:
 
 
 def test_every_row_of_every_file_is_predicted(result: dict[str, object]) -> None:
-    rows = sum(len(read_rows(path)) for path in KERNELS.glob("*.csv"))
+    rows = sum(len(read_rows(path).rows) for path in KERNELS.glob("*.csv"))
     assert result["rows"] == result["covered"] == rows
     assert result["missing"] == []
     assert sum(line["n"] for line in result["operators"]) == rows  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ def test_a_folder_without_measurements_is_told_what_it_may_hold(tmp_path: Path) 
     with pytest.raises(InputError, match="folder"):
         validate_kernels.report(tmp_path / "missing", PRESETS)
     shutil.copy(KERNELS / "nccl.csv", tmp_path)
-    assert validate_kernels.report(tmp_path, PRESETS)["rows"] == len(read_rows(KERNELS / "nccl.csv"))
+    assert validate_kernels.report(tmp_path, PRESETS)["rows"] == len(read_rows(KERNELS / "nccl.csv").rows)
 
 
 @pytest.mark.parametrize(
