@@ -98,8 +98,15 @@ class Solution:
     split_requests_per_s: float  # the part that the prefill and decode pools serve
     gpus: int
     status: Status
-    gap: float  # |bound - value| / value of what the goal counts: rate, GPUs or rate per GPU
+    # |bound - value| / value of what the goal counts: rate, GPUs or rate per GPU. Near the ideal, of the
+    # GPUs or of the rate on them, whichever is farther from proven
+    gap: float
     seconds: float
+
+
+def load() -> None:
+    """Import the solver: the first time it takes half a second, which is not the solver's."""
+    import scipy.optimize  # noqa: F401
 
 
 def solve(problem: Problem) -> Solution:
@@ -118,8 +125,7 @@ def solve(problem: Problem) -> Solution:
     ([3], [1, 0], 6.0, 'optimal')
     """
     _check(problem)
-    import scipy.optimize  # noqa: F401  the first time it takes half a second, which is not the solver's
-
+    load()
     started = time.perf_counter()
     buildable = _buildable(problem)
     deadline = started + problem.time_limit_s
@@ -135,7 +141,7 @@ def solve(problem: Problem) -> Solution:
     else:
         found = _cheapest(buildable, problem.budget, deadline)
     plan = found.plan or buildable.of()
-    gap = abs(found.bound - found.value) / found.value if found.plan else 0.0 if found.proven else np.inf
+    gap = found.gap if found.plan else 0.0 if found.proven else np.inf
     optimal = gap <= _GAP
     return Solution(
         prefill=plan.counts[0],
@@ -158,6 +164,40 @@ class _Found:
     value: float = np.nan
     bound: float = np.nan
     proven: bool = True  # without a plan: that there is none
+
+    @property
+    def gap(self) -> float:
+        """How far the value is from the bound, as a share of it; with a plan."""
+        return abs(self.bound - self.value) / self.value
+
+
+def exists(problem: Problem) -> bool:
+    """Whether there is a deployment, as `solve` would find one: by enumeration, fast.
+
+    Only a mix for a demand that no single layout meets takes a program, and the time limit. Raises InputError
+    as `solve` does.
+
+    >>> ints, floats = np.array([4]), np.array([2.0])
+    >>> asked = dict(prefill_gpus=ints, prefill_rate=floats, decode_gpus=ints, decode_rate=floats,
+    ...              colocated_gpus=ints[:0], colocated_rate=floats[:0], goal="cost", requests_per_s=3.0)
+    >>> exists(Problem(budget=16, **asked)), exists(Problem(budget=15, **asked))
+    (True, False)
+    """
+    _check(problem)
+    buildable, demand = _buildable(problem), problem.requests_per_s
+    if problem.goal == "throughput" or demand is None:
+        return buildable.smallest <= (np.inf if problem.budget is None else problem.budget)
+    if buildable.first_for(demand * (1 - TIE), problem.budget) is not None:
+        return True
+    return problem.mix and bool(buildable.ideal) and solve(problem).status != "infeasible"
+
+
+def most(problem: Problem) -> float:
+    """The most requests/s that a single layout per pool serves in the budget: exact, by enumeration."""
+    _check(problem)
+    assert problem.budget is not None
+    best = _buildable(problem).first_in(problem.budget, per_gpu=False)
+    return best.rate if best else 0.0
 
 
 def _buildable(problem: Problem) -> Buildable:
@@ -182,9 +222,11 @@ def _buildable(problem: Problem) -> Buildable:
     )
 
 
-def _most(buildable: Buildable, budget: int, deadline: float) -> _Found:
-    """Most requests/s in the budget, then the fewest GPUs for them."""
+def _most(buildable: Buildable, budget: int, deadline: float, known: Deployment | None = None) -> _Found:
+    """Most requests/s in the budget, at least those of a `known` plan; then the fewest GPUs for them."""
     plan = buildable.first_in(budget, per_gpu=False)
+    if known and (not plan or known.rate > plan.rate):
+        plan = known
     if not plan:
         return _Found(plan=None)
     most_per_s = buildable.ideal * budget
@@ -242,12 +284,15 @@ def _cheapest(buildable: Buildable, budget: int, deadline: float) -> _Found:
         if not answer.plan or answer.plan.rate <= worth * (1 + TIE) * answer.plan.cost:
             break
         plan = answer.plan
-    # Some best plan fills more than half of the budget (copies of it do), and no GPU costs less than
-    # one unit, which bounds its ratio.
+        if program.late:
+            break
+    # No plan has more than this over `worth` times its cost. Some best plan fills more than half of the
+    # budget (copies of it do), and no GPU costs less than one unit, which bounds its ratio.
     excess = np.maximum(-answer.bound, 0.0) * program.unit / (budget / 2)
     bound = np.fmin(worth + excess, buildable.ideal_worth)
+    value = plan.rate / plan.cost
     plan = buildable.plan([n * (budget // plan.gpus) for n in plan.counts])
-    return _Found(plan=plan, value=worth, bound=float(bound))
+    return _Found(plan=plan, value=value, bound=float(np.fmax(bound, value)))
 
 
 def _near_ideal(buildable: Buildable, deadline: float) -> _Found:
@@ -273,9 +318,10 @@ def _near_ideal(buildable: Buildable, deadline: float) -> _Found:
         plan = answer.plan
     if not buildable.one_price:
         return _Found(plan=plan, value=plan.cost, bound=float(np.fmax(answer.bound, 1.0)))
-    best = _most(buildable, plan.gpus, deadline)
-    bound = np.ceil(np.fmax(answer.bound, 1.0) - 1e-6)
-    return _Found(plan=best.plan, value=plan.gpus, bound=float(bound))
+    best = _most(buildable, plan.gpus, deadline, plan)
+    fewest = _Found(plan=best.plan, value=plan.gpus, bound=float(np.ceil(np.fmax(answer.bound, 1.0) - 1e-6)))
+    # of the two programs, the one that is farther from its proof
+    return max(fewest, best, key=lambda found: found.gap)
 
 
 def _check(problem: Problem) -> None:

@@ -72,6 +72,13 @@ class Buildable:
         split = prefill * decode / (prefill + decode) if prefill and decode else 0.0
         return max(split, best[COLOCATED])
 
+    @property
+    def smallest(self) -> float:
+        """GPUs of the smallest deployment: an instance of each pool of a split, or a co-located one."""
+        pools = zip(self.gpus, self.rate, strict=True)
+        least = [float(gpus[rate > 0].min()) if rate.any() else np.inf for gpus, rate in pools]
+        return min(least[PREFILL] + least[DECODE], least[COLOCATED])
+
     def plan(self, counts: Sequence[IntArray]) -> Deployment:
         """The deployment with these instances."""
         rates = [float(n @ rate) for n, rate in zip(counts, self.rate, strict=True)]
@@ -183,6 +190,11 @@ class Program:
     def most(self) -> FloatArray:
         """The most instances of each candidate that the budget holds."""
         return self.budget // self.gpus
+
+    @property
+    def late(self) -> bool:
+        """Whether the time for programs is over."""
+        return time.perf_counter() >= self.deadline
 
     def minimise(self, objective: FloatArray, *at_least: tuple[FloatArray, float]) -> Answer:
         """The plan with the least ``objective @ x`` under the model and ``row @ x >= low`` of each pair."""

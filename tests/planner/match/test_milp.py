@@ -15,9 +15,9 @@ import pytest
 import scipy.optimize
 
 from planner.errors import InputError
-from planner.match import solver_output
+from planner.match import milp, program, solver_output
 from planner.match.milp import FREE_GPUS, Problem, Solution, solve
-from planner.match.rate_match import TIE, match_budget, match_unbounded
+from planner.match.rate_match import TIE, TOLERANCE, match_budget, match_unbounded
 from planner.match.solver_output import c_stdout_muted
 
 SAME = 1e-7  # what "optimal" promises
@@ -438,6 +438,42 @@ def test_without_time_the_best_single_layout_plan_and_an_honest_gap(
         unit = (s.gpus, best.gpus) if goal == "cost" else (1, 1)
         assert best.requests_per_s / unit[1] <= s.requests_per_s / unit[0] * (1 + s.gap) * (1 + 1e-9)
         assert s.gap > 0
+
+
+@pytest.mark.parametrize("answered", [1, 2, 3])
+def test_near_the_ideal_both_programs_have_to_be_proven(
+    monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    """Few GPUs, then the most on them: without the second proof the rate may be beaten."""
+    pools = [(4, 1.3), (3, 0.9)], [(5, 1.1), (2, 0.4)], [(3, 0.31)]
+    p = problem(*pools, budget=None, goal="cost", headroom=0.1, mix=True)
+    real, calls = scipy.optimize.milp, []
+
+    def first_ones(*a: Any, **k: Any) -> Any:
+        calls.append(None)
+        return real(*a, **k) if len(calls) <= answered else without_answer()
+
+    best = solve(p)
+    assert (best.status, best.gap) == ("optimal", 0.0)
+    monkeypatch.setattr(scipy.optimize, "milp", first_ones)
+    s = solve(p)
+    least = (1 - TOLERANCE) * milp._buildable(p).ideal
+    assert s.requests_per_s >= least * s.gpus * (1 - TIE)  # what is promised holds without the second
+    assert s.status == ("optimal" if answered > 1 else "feasible")
+    assert best.requests_per_s <= s.requests_per_s * (1 + s.gap) * (1 + 1e-9)
+
+
+def test_no_further_ratio_is_tried_when_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dinkelbach's iteration ends, its gap is that of the last proof and its plan the last one."""
+    rng = np.random.default_rng(5)
+    p = dataclasses.replace(some_problem(rng, mix=True, largest=200), goal="cost", requests_per_s=None)
+    best, calls, real = solve(p), [], scipy.optimize.milp
+    monkeypatch.setattr(program.Program, "late", property(lambda self: True))
+    monkeypatch.setattr(scipy.optimize, "milp", lambda *a, **k: calls.append(None) or real(*a, **k))
+    s = solve(p)
+    check_counts(p, s)
+    assert len(calls) == 1
+    assert best.requests_per_s / best.gpus <= s.requests_per_s / s.gpus * (1 + s.gap) * (1 + 1e-9)
 
 
 def test_a_mix_not_found_in_time_is_told_from_one_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
