@@ -8,7 +8,9 @@ from collections.abc import Callable
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
+from planner.match import milp
 from planner.planning import bands, frontiers, solve, sweep, why_not
+from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import EngineBuild, Formats, Frontier, Plan
 from planner.simulate.points import Stopped
@@ -30,7 +32,9 @@ def plan(
     scenario
         What the user set; names are looked up in `catalog` (the installed presets by default).
     should_stop
-        Asked every few milliseconds of the sweep; when it turns true the sweep ends with Stopped.
+        Asked every few milliseconds of the sweep and between integer programs; when it turns true the
+        answer ends with Stopped. A program that runs ends within the scenario's time limit, which is one
+        for the whole answer.
     on_frontier
         Called with the disaggregated and the co-located frontier as soon as they are known, before
         the integer program runs.
@@ -52,16 +56,16 @@ def plan(
     colocated = frontiers.colocated(question, swept, candidates)
     if on_frontier is not None:
         on_frontier(split, colocated)
-    if should_stop is not None and should_stop():
-        raise Stopped
-    choice = solve.choose(question, swept, candidates)
+    milp.load()
+    deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
+    choice = solve.choose(question, swept, candidates, deadline)
     best = solve.better(question, choice.disaggregated, choice.colocated)
     chosen = best
     if scenario.mix and choice.mix is not None:
         chosen = solve.better(question, best, choice.mix.serving)
     reasons = None
     if chosen is None:
-        reasons = why_not.infeasible(question, swept, should_stop)
+        reasons = why_not.infeasible(question, swept, deadline)
     end = time.perf_counter()
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,

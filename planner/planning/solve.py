@@ -10,6 +10,7 @@ import numpy as np
 from planner.arrays import IndexArray
 from planner.match import milp
 from planner.planning import servings
+from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates
 from planner.planning.resolve import Question
 from planner.planning.result import Mix, Serving, SolverReport
@@ -29,21 +30,57 @@ class Choice:
     mix: Mix | None
 
 
-def choose(question: Question, sweep: Sweep, kept: Candidates) -> Choice:
-    """Solve split, co-located and mixed for the scenario's limits, budget and goal."""
-    ttl = question.scenario.limits.ttl_s
-    in_time = Candidates(
-        prefill=kept.prefill,
-        decode=kept.decode[sweep.decode.ttl_s[kept.decode] <= ttl],
-        colocated=kept.colocated[sweep.colocated.ttl_s[kept.colocated] <= ttl],
-    )
-    split = _solve(question, sweep, replace(in_time, colocated=NO_ROWS), mix=False)
+def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> Choice:
+    """Solve split, co-located and mixed for the scenario's limits, budget and goal.
+
+    All programs end at one deadline. A mix that was not asked for takes what the split leaves of the time,
+    one that was at least half of it. Raises Stopped when told to stop; asked between programs.
+    """
+    in_time = _in_time(question, sweep, kept)
+    deadline.check()
+    first = deadline.share(0.5) if question.scenario.mix else deadline
+    split = _solve(question, sweep, replace(in_time, colocated=NO_ROWS), mix=False, deadline=first)
     colocated = _colocated(question, sweep.colocated, in_time.colocated)
-    mixed = _solve(question, sweep, in_time, mix=True)
+    deadline.check()
+    mixed = _solve(question, sweep, in_time, mix=True, deadline=deadline)
     return Choice(
         disaggregated=split,
         colocated=colocated,
         mix=None if mixed is None else Mix(serving=mixed, gain=_gain(mixed, split, colocated)),
+    )
+
+
+def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> bool:
+    """Whether `choose` finds a plan among the same points: by enumeration, as exact as the programs.
+
+    Only a mix for a demand that no single layout meets takes a program, and time.
+    """
+    in_time = _in_time(question, sweep, kept)
+    if _copies(question, sweep.colocated, in_time.colocated) is not None:
+        return True
+    if milp.exists(_problem(question, sweep, in_time, mix=False, time_limit_s=deadline.left_s)):
+        return True
+    mixed = _problem(question, sweep, in_time, mix=True, time_limit_s=deadline.left_s)
+    return question.scenario.mix and not deadline.over and milp.exists(mixed)
+
+
+def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> float:
+    """The most requests/s that the budget serves within the limits, in the ways that are asked for."""
+    scenario, in_time = question.scenario, _in_time(question, sweep, kept)
+    other = replace(question, scenario=replace(scenario, goal="throughput"))
+    whole = _problem(other, sweep, in_time, mix=True, time_limit_s=deadline.left_s)
+    if scenario.mix and not deadline.over:
+        return milp.solve(whole).requests_per_s
+    return milp.most(whole)
+
+
+def _in_time(question: Question, sweep: Sweep, kept: Candidates) -> Candidates:
+    """Those of the candidates, all within the FTL limit, that meet the TTL limit too."""
+    ttl = question.scenario.limits.ttl_s
+    return Candidates(
+        prefill=kept.prefill,
+        decode=kept.decode[sweep.decode.ttl_s[kept.decode] <= ttl],
+        colocated=kept.colocated[sweep.colocated.ttl_s[kept.colocated] <= ttl],
     )
 
 
@@ -67,39 +104,50 @@ def _gain(mixed: Serving, *others: Serving | None) -> float:
     return mixed.requests_per_s / best - 1.0 if best else float("inf")
 
 
-def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> Serving | None:
-    """The integer program's deployment of some candidates; None where none meets the question."""
-    scenario = question.scenario
-    pools: Sequence[tuple[Points, IndexArray]] = (
+def _pools(sweep: Sweep, kept: Candidates) -> Sequence[tuple[Points, IndexArray]]:
+    return (
         (sweep.prefill, kept.prefill),
         (sweep.decode, kept.decode),
         (sweep.colocated, kept.colocated),
     )
+
+
+def _problem(
+    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, time_limit_s: float
+) -> milp.Problem:
+    """What the integer program is asked of some candidates."""
+    scenario, pools = question.scenario, _pools(sweep, kept)
     gpus = [points.gpus[rows] for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]
     usd = [question.pools[points.phase].usd_per_gpu_hour for points, _ in pools]
     # GPUs that all cost nothing are ranked by their number, as equal prices rank them
     usd = usd if any(usd) else [1.0] * len(usd)
     prices = [np.full(len(rows), price) for (_, rows), price in zip(pools, usd, strict=True)]
-    solution = milp.solve(
-        milp.Problem(
-            prefill_gpus=gpus[0],
-            prefill_rate=rates[0],
-            decode_gpus=gpus[1],
-            decode_rate=rates[1],
-            colocated_gpus=gpus[2],
-            colocated_rate=rates[2],
-            prefill_usd_per_gpu_hour=prices[0],
-            decode_usd_per_gpu_hour=prices[1],
-            colocated_usd_per_gpu_hour=prices[2],
-            budget=scenario.fleet.gpus,
-            goal=scenario.goal,
-            requests_per_s=scenario.traffic.requests_per_s,
-            headroom=scenario.headroom,
-            mix=mix,
-            time_limit_s=scenario.time_limit_s,
-        )
+    return milp.Problem(
+        prefill_gpus=gpus[0],
+        prefill_rate=rates[0],
+        decode_gpus=gpus[1],
+        decode_rate=rates[1],
+        colocated_gpus=gpus[2],
+        colocated_rate=rates[2],
+        prefill_usd_per_gpu_hour=prices[0],
+        decode_usd_per_gpu_hour=prices[1],
+        colocated_usd_per_gpu_hour=prices[2],
+        budget=scenario.fleet.gpus,
+        goal=scenario.goal,
+        requests_per_s=scenario.traffic.requests_per_s,
+        headroom=scenario.headroom,
+        mix=mix,
+        time_limit_s=time_limit_s,
     )
+
+
+def _solve(
+    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
+) -> Serving | None:
+    """The integer program's deployment of some candidates; None where none meets the question."""
+    pools = _pools(sweep, kept)
+    solution = milp.solve(_problem(question, sweep, kept, mix=mix, time_limit_s=deadline.left_s))
     if solution.status == "infeasible":
         return None
     counts = (solution.prefill, solution.decode, solution.colocated)
@@ -124,6 +172,16 @@ def _solve(question: Question, sweep: Sweep, kept: Candidates, *, mix: bool) -> 
 
 def _colocated(question: Question, points: Points, rows: IndexArray) -> Serving | None:
     """Copies of one instance: the best by enumeration, which is exact."""
+    found = _copies(question, points, rows)
+    if found is None:
+        return None
+    pick, served = found
+    solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
+    return servings.colocated_serving(question, [pick], served, solver)
+
+
+def _copies(question: Question, points: Points, rows: IndexArray) -> tuple[Pick, float] | None:
+    """The best copies of one instance and the requests/s they serve."""
     scenario = question.scenario
     budget, demand = scenario.fleet.gpus, scenario.traffic.requests_per_s
     gpus = points.gpus[rows]
@@ -143,7 +201,4 @@ def _colocated(question: Question, points: Points, rows: IndexArray) -> Serving 
     else:
         order = (-needed * rate, -rate / gpus)
     best = usable[np.lexsort(tuple(key[usable] for key in order))[0]]
-    solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
-    served = float(needed[best] * rate[best])
-    pick = Pick(points, int(rows[best]), int(needed[best]))
-    return servings.colocated_serving(question, [pick], served, solver)
+    return Pick(points, int(rows[best]), int(needed[best])), float(needed[best] * rate[best])

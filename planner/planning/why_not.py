@@ -3,86 +3,119 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner import units
-from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray
 from planner.inputs import fields
+from planner.match.rate_match import TIE
 from planner.planning import frontiers, solve
+from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question
-from planner.planning.result import Infeasible, Reason, Relaxation, Serving
+from planner.planning.result import Infeasible, Reason, Relaxation
 from planner.planning.sweep import Sweep, run
-from planner.words import Goal
+from planner.simulate import space
+from planner.simulate.points import Points
+
+MOST_SWEEPS = 3  # to find how many GPUs it takes
 
 
-def infeasible(question: Question, sweep: Sweep, should_stop: Callable[[], bool] | None = None) -> Infeasible:
+def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasible:
     """Count points by the first limit that stops them, and relax one limit at a time.
+
+    Each change is a promise: it lies in its field's range, and the question with it has a plan, found as
+    `planner.planning.plan.plan` finds one.
 
     Parameters
     ----------
     sweep
         The points within the GPU budget.
-    should_stop
-        Ends the sweep without a budget that shows what more GPUs would bring.
+    deadline
+        Ends the programs of mixes. When told to stop, the sweeps that show what more GPUs would bring
+        end with Stopped.
     """
-
-    def wide() -> Sweep:
-        return run(_unbounded(question), None, should_stop)
-
     scenario = question.scenario
     limits, budget = scenario.limits, scenario.fleet.gpus
-    relax: list[Relaxation] = []
-    within = _best(question, sweep, goal="throughput")
-    if within is not None:
+    within = (
+        0.0
+        if budget is None
+        else solve.most(question, sweep, frontiers.candidates(question, sweep), deadline)
+    )
+    if within:
         # the limits can be met: what fails is the demand on the fleet
         demand = scenario.traffic.requests_per_s
-        most, served = (fields.BY_KEY["rate"].format(r) for r in (within.requests_per_s, demand))
+        most, served = (fields.BY_KEY["rate"].format(r) for r in (within, demand))
         reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
-        relax.append(_relaxation(question, "rate", within.requests_per_s))
-        more = _best(_unbounded(question), wide(), goal=scenario.goal)
-        if more is not None and more.gpus <= fields.BY_KEY["gpus"].high:
-            relax.append(_relaxation(question, "gpus", more.gpus))
-        return Infeasible(reasons=(Reason(limit="rate", points=0, text=reason),), relax=tuple(relax))
-    ftl = _least_ftl(sweep, limits.ttl_s, budget)
-    ttl = _least_ttl(sweep, limits.ftl_s, budget)
-    if math.isfinite(ttl) and ttl > limits.ttl_s:
-        relax.append(_relaxation(question, "ttl", ttl))
-    if math.isfinite(ftl) and ftl > limits.ftl_s:
-        relax.append(_relaxation(question, "ftl", ftl))
-    if budget is not None:
-        gpus = _least_gpus(wide(), limits.ftl_s, limits.ttl_s)
-        if gpus is not None and budget < gpus <= fields.BY_KEY["gpus"].high:
-            relax.append(_relaxation(question, "gpus", gpus))
-    return Infeasible(reasons=_reasons(question, sweep), relax=tuple(relax))
+        rate = _kept(question, "rate", within, sweep, deadline)
+        relax = [rate, _more_gpus(question, deadline)]
+        reasons: tuple[Reason, ...] = (Reason(limit="rate", points=0, text=reason),)
+    else:
+        reasons = _reasons(question, sweep)
+        needed = _Needed.of(question, sweep)
+        ttl, ftl = needed.least_ttl(limits.ftl_s, budget), needed.least_ftl(limits.ttl_s, budget)
+        relax = [
+            _kept(question, "ttl", ttl, sweep, deadline) if ttl > limits.ttl_s else None,
+            _kept(question, "ftl", ftl, sweep, deadline) if ftl > limits.ftl_s else None,
+            _more_gpus(question, deadline) if budget is not None else None,
+        ]
+    return Infeasible(reasons=reasons, relax=tuple(change for change in relax if change is not None))
 
 
-def _unbounded(question: Question) -> Question:
-    fleet = replace(question.scenario.fleet, gpus=None)
-    return replace(question, scenario=replace(question.scenario, fleet=fleet))
+def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
+    """The fewest GPUs beyond the budget that have a plan."""
+    limits, budget = question.scenario.limits, question.scenario.fleet.gpus
+    assert budget is not None
+    points = run(_with(question, "gpus", None), None, deadline.should_stop)
+    swept = _largest(question, None)
+    for _ in range(MOST_SWEEPS):
+        gpus = _Needed.of(question, points).least_gpus(limits.ftl_s, limits.ttl_s)
+        if not budget < gpus <= fields.BY_KEY["gpus"].high:
+            return None
+        # batches are tried up to the largest of any layout, so that fewer layouts have other points
+        if _largest(question, int(gpus)) != swept:
+            swept = _largest(question, int(gpus))
+            points = run(_with(question, "gpus", int(gpus)), int(gpus), deadline.should_stop)
+        if (found := _kept(question, "gpus", gpus, points, deadline)) is not None:
+            return found
+    return None
 
 
-def _best(question: Question, sweep: Sweep, goal: Goal) -> Serving | None:
-    """The best plan for another goal on the same points."""
-    other = replace(question, scenario=replace(question.scenario, goal=goal))
-    choice = solve.choose(other, sweep, frontiers.candidates(other, sweep))
-    return solve.better(other, choice.disaggregated, choice.colocated)
+def _largest(question: Question, budget: int | None) -> tuple[int, ...]:
+    """GPUs of the largest instances that a sweep tries: the same ones, the same points."""
+    asked = question.scenario.fleet.instance_gpus
+    return tuple(
+        space.instance_limit(pool.setup.machine.fabric.scale_up_gpus, asked, budget)
+        for pool in question.pools.values()
+    )
+
+
+def _with(question: Question, key: str, value: float | None) -> Question:
+    return replace(question, scenario=fields.BY_KEY[key].set(question.scenario, value))
+
+
+def _kept(question: Question, key: str, value: float, points: Sweep, deadline: Deadline) -> Relaxation | None:
+    """The change of a limit to a value that is enough, if it may be asked for and has a plan."""
+    field = fields.BY_KEY[key]
+    if not field.low <= value <= field.high:
+        return None
+    if field.kind == "seconds":
+        value = min(units.rounded(value, math.ceil), field.high)
+    elif field.kind == "rate":
+        value = max(units.rounded(value, math.floor), field.low)
+    else:
+        value = round(value)
+    changed = _with(question, key, value)
+    if not solve.exists(changed, points, frontiers.candidates(changed, points), deadline):
+        return None
+    return _relaxation(question, key, value)
 
 
 def _relaxation(question: Question, key: str, value: float) -> Relaxation:
     field = fields.BY_KEY[key]
     now = field.get(question.scenario)
-    change = ""
-    if field.kind == "seconds":
-        value = units.rounded(value, math.ceil)
-        change = f" ({_times(value / now)})"
-    elif field.kind == "rate":
-        value = units.rounded(value, math.floor)
-        change = f" ({_times(value / now)})"
-    else:
-        value = round(value)
+    change = f" ({_times(value / now)})" if field.kind in ("seconds", "rate") else ""
     text = f"{field.label} {field.format(now)} -> {field.format(value)}{change}"
     return Relaxation(field=key, value=value, text=text)
 
@@ -126,36 +159,59 @@ def _missed(key: str, verb: str, over: BoolArray, seconds: FloatArray, limit_s: 
     return Reason(limit=key, points=points, text=text)
 
 
-def _least(values: FloatArray | IntArray) -> float:
+def _least(values: FloatArray) -> float:
     return float(values.min()) if len(values) else math.inf
 
 
-def _least_ttl(sweep: Sweep, ftl_limit_s: float, budget: int | None) -> float:
-    """Lowest TTL of any plan that meets the FTL limit within the budget."""
-    room: float = math.inf if budget is None else budget
-    smallest = _least(sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s])
-    split = sweep.decode.ttl_s[sweep.decode.gpus <= room - smallest]
-    points = sweep.colocated
-    colocated = points.ttl_s[(points.ftl_s <= ftl_limit_s) & (points.gpus <= room)]
-    return min(_least(split), _least(colocated))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Needed:
+    """GPUs for the whole demand (or of one instance, where none is asked) of each swept point, (points,)."""
 
+    sweep: Sweep
+    prefill: FloatArray
+    decode: FloatArray
+    colocated: FloatArray
 
-def _least_ftl(sweep: Sweep, ttl_limit_s: float, budget: int | None) -> float:
-    """Lowest FTL of any plan that meets the TTL limit within the budget."""
-    room: float = math.inf if budget is None else budget
-    smallest = _least(sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s])
-    split = sweep.split_ftl_s[sweep.prefill.gpus <= room - smallest]
-    points = sweep.colocated
-    colocated = points.ftl_s[(points.ttl_s <= ttl_limit_s) & (points.gpus <= room)]
-    return min(_least(split), _least(colocated))
+    @classmethod
+    def of(cls, question: Question, sweep: Sweep) -> _Needed:
+        scenario = question.scenario
+        demand = None if scenario.goal == "throughput" else scenario.traffic.requests_per_s
 
+        def gpus(points: Points) -> FloatArray:
+            if demand is None:
+                return points.gpus.astype(float)
+            rate = (1 - scenario.headroom) * points.requests_per_s
+            return np.asarray(points.gpus * np.ceil(demand / rate * (1 - TIE)))
 
-def _least_gpus(sweep: Sweep, ftl_limit_s: float, ttl_limit_s: float) -> int | None:
-    """Fewest GPUs of any plan that meets both limits; None where no plan does."""
-    points = sweep.colocated
-    prefill = sweep.prefill.gpus[sweep.split_ftl_s <= ftl_limit_s]
-    decode = sweep.decode.gpus[sweep.decode.ttl_s <= ttl_limit_s]
-    colocated = points.gpus[(points.ftl_s <= ftl_limit_s) & (points.ttl_s <= ttl_limit_s)]
-    found = [int(prefill.min()) + int(decode.min())] if len(prefill) and len(decode) else []
-    found += [int(colocated.min())] if len(colocated) else []
-    return min(found, default=None)
+        return cls(
+            sweep=sweep,
+            prefill=gpus(sweep.prefill),
+            decode=gpus(sweep.decode),
+            colocated=gpus(sweep.colocated),
+        )
+
+    def least_ttl(self, ftl_limit_s: float, budget: int | None) -> float:
+        """Lowest TTL of any plan that meets the FTL limit within the budget."""
+        room: float = math.inf if budget is None else budget
+        smallest = _least(self.prefill[self.sweep.split_ftl_s <= ftl_limit_s])
+        split = self.sweep.decode.ttl_s[self.decode <= room - smallest]
+        points = self.sweep.colocated
+        colocated = points.ttl_s[(points.ftl_s <= ftl_limit_s) & (self.colocated <= room)]
+        return min(_least(split), _least(colocated)) if smallest < math.inf else _least(colocated)
+
+    def least_ftl(self, ttl_limit_s: float, budget: int | None) -> float:
+        """Lowest FTL of any plan that meets the TTL limit within the budget."""
+        room: float = math.inf if budget is None else budget
+        smallest = _least(self.decode[self.sweep.decode.ttl_s <= ttl_limit_s])
+        split = self.sweep.split_ftl_s[self.prefill <= room - smallest]
+        points = self.sweep.colocated
+        colocated = points.ftl_s[(points.ttl_s <= ttl_limit_s) & (self.colocated <= room)]
+        return min(_least(split), _least(colocated)) if smallest < math.inf else _least(colocated)
+
+    def least_gpus(self, ftl_limit_s: float, ttl_limit_s: float) -> float:
+        """Fewest GPUs of any plan that meets both limits; inf where no plan does."""
+        points = self.sweep.colocated
+        prefill = self.prefill[self.sweep.split_ftl_s <= ftl_limit_s]
+        decode = self.decode[self.sweep.decode.ttl_s <= ttl_limit_s]
+        colocated = self.colocated[(points.ftl_s <= ftl_limit_s) & (points.ttl_s <= ttl_limit_s)]
+        return min(_least(prefill) + _least(decode), _least(colocated))
