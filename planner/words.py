@@ -23,10 +23,24 @@ FfnKind: TypeAlias = Literal["dense", "moe", "none"]
 Exchange: TypeAlias = Literal["replicated", "all-to-all", "gathered"]  # how tokens reach their experts
 Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two kernels
 
-WeightFormat: TypeAlias = Literal["bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_wo", "int4_wo"]
+# "_wo" is weight-only, "_a4" has activations of four bits too
+WeightFormat: TypeAlias = Literal[
+    "bf16",
+    "fp8",
+    "fp8_block",
+    "nvfp4",
+    "mxfp4",
+    "mxfp4_a4",
+    "fp8_wo",
+    "int8_wo",
+    "nvfp4_wo",
+    "mxfp4_wo",
+    "int4_wo",
+]
+BesideFormat: TypeAlias = Literal[WeightFormat, ""]  # "": as the rest
 CacheFormat: TypeAlias = Literal["bf16", "fp8", "fp4"]
-# what a scenario may ask for; "auto" is the narrowest format that the GPU multiplies in
-Weights: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
+# what a scenario may ask for; "auto" is the narrowest format that the GPU multiplies in, or the checkpoint's
+Weights: TypeAlias = Literal["auto", "bf16", "fp8", "fp4", "fp8_block", "nvfp4", "mxfp4", "int8", "int4"]
 Cache: TypeAlias = Literal["auto", "bf16", "fp8", "fp4"]
 Vendor: TypeAlias = Literal["nvidia", "amd"]  # who makes a GPU
 # what an engine needs for experts that do not divide the EP width: nothing, spare slots that hold copies

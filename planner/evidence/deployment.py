@@ -9,7 +9,7 @@ from planner.evidence.runs import Row, Widths
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
-from planner.inputs.precision import FORMATS, Format, Precision
+from planner.inputs.precision import FORMATS, Format, Precision, run_on
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
@@ -38,9 +38,8 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
         fmt = next((fmt for fmt in FORMATS.values() if fmt.name == name), None)
         if fmt is None:
             raise InputError("dtype", name, f"one of {', '.join(FORMATS)}")
-        if name == "fp8" and model.checkpoint == "fp8_block":
-            return FORMATS["fp8_block"]
-        return FORMATS["mxfp4_wo"] if name == "mxfp4" and "fp4" not in system.gpu.peak_flops else fmt
+        published = (model.checkpoint, model.checkpoint_beside, *model.releases)
+        return run_on("fp8_block" if name == "fp8" and "fp8_block" in published else fmt.name, system.gpu)
 
     return Setup(
         machine=Machine(

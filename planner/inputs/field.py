@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -23,7 +23,8 @@ class Field:
     key       flag, TOML key and JSON key ("isl", "ftl")
     path      where the value lives in a Scenario ("traffic.isl")
     kind      what the value is a quantity of, or that it is chosen or switched
-    steps     the values that arrow keys visit, ascending, SI units (or the choices)
+    steps     the values that arrow keys visit and changes try, ascending, SI units; none: all choices
+    spellings other names of choices, with underscores
     catalog   "model", "system" or "engine" when the choices are preset names
     none      the word that stands for None, where None is allowed
     """
@@ -43,6 +44,7 @@ class Field:
     catalog: PresetKind | Literal[""] = ""
     none: str = ""
     aliases: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def accepted(self) -> str:
@@ -82,8 +84,9 @@ class Field:
             return None
         if self.kind == "choice":
             known = names or self.choices
+            plain = text.lower().replace("-", "_")
             for name in known:
-                if name.lower() == text.lower():
+                if name.lower() == text.lower() or name == self.spellings.get(plain, plain):
                     return name
             if self.catalog:
                 raise unknown(self.key, text, known)
@@ -160,7 +163,7 @@ class Field:
         if self.kind == "switch":
             return not value
         if self.kind == "choice":
-            ring = list(names or self.choices)
+            ring = list(names or self.steps or self.choices)
             if not ring:
                 return value
             at = ring.index(value) if value in ring else 0

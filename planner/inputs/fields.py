@@ -31,8 +31,11 @@ FIELDS: tuple[Field, ...] = (
         unit="",
         kind="choice",
         group="Workload",
-        choices=("auto", "bf16", "fp8", "fp4"),
-        help="Format of the weights. auto: the narrowest that the GPU multiplies in.",
+        choices=("auto", "bf16", "fp8", "fp4", "fp8_block", "nvfp4", "mxfp4", "int8", "int4"),
+        steps=("auto", "bf16", "fp8", "fp4"),
+        spellings={"int4_wo": "int4", "int8_wo": "int8", "mxfp4_wo": "mxfp4", "nvfp4_wo": "nvfp4"},
+        help="Format of the weights. auto: the narrowest that the GPU multiplies in, never wider than the "
+        "published checkpoint; a format that the GPU has no units for is weight-only.",
     ),
     Field(
         key="kv",

@@ -36,6 +36,10 @@ FORMAT_ORDER = {
     "fp8_block": ("fp8", "bf16"),
     "nvfp4": ("mxfp4", "fp8_block", "fp8", "bf16"),
     "mxfp4": ("nvfp4", "fp8_block", "fp8", "mxfp4_wo", "bf16"),
+    "mxfp4_a4": ("nvfp4", "mxfp4", "fp8_block", "fp8", "bf16"),
+    "fp8_wo": ("int4_wo", "mxfp4_wo", "bf16"),
+    "int8_wo": ("int4_wo", "mxfp4_wo", "bf16"),
+    "nvfp4_wo": ("int4_wo", "mxfp4_wo", "bf16"),
     "mxfp4_wo": ("int4_wo", "bf16"),
     "int4_wo": ("mxfp4_wo", "bf16"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.words import AttentionKind, FfnKind, WeightFormat
+from planner.words import AttentionKind, BesideFormat, FfnKind, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,9 @@ class ModelSpec:
     tied_embeddings: bool = False
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
-    checkpoint: WeightFormat = "bf16"  # format of the published weights
+    checkpoint: WeightFormat = "bf16"  # format of the published weights: of the experts, where it has any
+    checkpoint_beside: BesideFormat = ""  # of all but the experts, where that is another
+    releases: tuple[WeightFormat, ...] = ()  # other formats that its publisher released it in
     published_params: float = 0.0  # total, for the check; 0 means none
     source: str = ""
     notes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from planner.errors import InputError
 from planner.inputs.model import ModelSpec
 from planner.inputs.system import Gpu
-from planner.words import Cache, CacheFormat, WeightFormat, Weights
+from planner.words import Cache, CacheFormat, Vendor, WeightFormat, Weights
 
 BF16_BYTES = 2.0
 # of an element of DSA's index keys, held and read alike: fp8 and one float32 scale per 128 of them, as
@@ -52,7 +52,12 @@ FORMATS: Mapping[WeightFormat, Format] = {
         Format(name="nvfp4", weight_bytes=0.5 + 1 / 16, activation_bytes=0.5 + 1 / 16, rate="fp4"),
         # one 8-bit scale per 32 values; MXFP8 activations on Blackwell
         Format(name="mxfp4", weight_bytes=0.5 + 1 / 32, activation_bytes=1.0, rate="fp8"),
+        # both of four bits: how AMD's FP4 units multiply
+        Format(name="mxfp4_a4", weight_bytes=0.5 + 1 / 32, activation_bytes=0.5 + 1 / 32, rate="fp4"),
         # weight-only: dequantised on the way, so the product runs at the bf16 rate
+        Format(name="fp8_wo", weight_bytes=1.0 + 4 / 128**2, activation_bytes=2.0, rate="bf16"),
+        Format(name="int8_wo", weight_bytes=1.0 + 2 / 128, activation_bytes=2.0, rate="bf16"),
+        Format(name="nvfp4_wo", weight_bytes=0.5 + 1 / 16, activation_bytes=2.0, rate="bf16"),
         Format(name="mxfp4_wo", weight_bytes=0.5 + 1 / 32, activation_bytes=2.0, rate="bf16"),
         Format(name="int4_wo", weight_bytes=0.5 + 2 / 32, activation_bytes=2.0, rate="bf16"),
     )
@@ -73,33 +78,71 @@ class Precision:
         return KV_BYTES[self.kv]
 
 
-def resolve(weights: Weights, kv: Cache, model: ModelSpec, gpu: Gpu) -> Precision:
+# the units that a format multiplies in, and what it is on a GPU without them
+_WEIGHT_ONLY: Mapping[WeightFormat, tuple[str, WeightFormat]] = {
+    "fp8": ("fp8", "fp8_wo"),
+    "fp8_block": ("fp8", "fp8_wo"),
+    "nvfp4": ("fp4", "nvfp4_wo"),
+    "mxfp4": ("fp4", "mxfp4_wo"),
+    "mxfp4_a4": ("fp4", "mxfp4_wo"),
+}
+
+
+def run_on(name: WeightFormat, gpu: Gpu) -> Format:
+    """The format that a GPU runs weights of a format in: as they are, or weight-only without such units."""
+    units, without = _WEIGHT_ONLY.get(name, ("bf16", name))
+    return FORMATS[name if units in gpu.peak_flops else without]
+
+
+def _bits(name: WeightFormat) -> int:
+    return 4 if FORMATS[name].weight_bytes < 0.75 else 8 if FORMATS[name].weight_bytes < 1.5 else 16
+
+
+def resolve(weights: Weights, kv: Cache, model: ModelSpec, gpu: Gpu, vendor: Vendor = "nvidia") -> Precision:
     """The concrete formats behind what a scenario asks for.
 
-    "auto" takes the narrowest format the GPU's tensor cores multiply in. FP8 is block-scaled
-    where the published checkpoint is; FP4 is weight-only on a GPU without FP4 units, and
-    touches the experts alone where the published checkpoint does so (gpt-oss).
+    "auto" takes the narrowest format the GPU's tensor cores multiply in, and the published checkpoint, part
+    by part, where that is as narrow: never a wider one. What a scenario names is taken part by part too
+    where the checkpoint has it in its experts alone (gpt-oss, Kimi-K2.5). FP8 is block-scaled where
+    published so. A format without units on the GPU is weight-only there.
 
-    Raises InputError for FP8 weights on a GPU that cannot multiply them, and for an FP4 cache on one
-    without FP4 units.
+    Raises InputError for an FP4 cache on a GPU without FP4 units.
     """
     rates = gpu.peak_flops
-    if weights == "auto":
-        weights = "fp4" if "fp4" in rates else "fp8" if "fp8" in rates else "bf16"
     if kv == "auto":
         kv = "fp8" if "fp8" in rates else "bf16"
     if kv == "fp4" and "fp4" not in rates:
         raise InputError("kv", "fp4", "this GPU has no FP4 units; auto, bf16 or fp8")
-    gemm: WeightFormat
-    moe: WeightFormat
-    if weights == "bf16":
-        gemm = moe = "bf16"
-    elif weights == "fp8":
-        if "fp8" not in rates:
-            raise InputError("weights", "fp8", "this GPU has no FP8 units; auto, bf16 or fp4 (weight-only)")
-        gemm = moe = "fp8_block" if model.checkpoint == "fp8_block" else "fp8"
-    elif model.checkpoint == "mxfp4":
-        gemm, moe = "bf16", "mxfp4" if "fp4" in rates else "mxfp4_wo"
-    else:
-        gemm = moe = "nvfp4" if "fp4" in rates else "int4_wo"
-    return Precision(gemm=FORMATS[gemm], moe=FORMATS[moe], kv=kv)
+    beside, experts = _chosen(weights, model, gpu, vendor)
+    return Precision(gemm=run_on(beside, gpu), moe=run_on(experts, gpu), kv=kv)
+
+
+def _chosen(
+    weights: Weights, model: ModelSpec, gpu: Gpu, vendor: Vendor
+) -> tuple[WeightFormat, WeightFormat]:
+    """Formats of the matrices beside the experts and of the experts, as a GPU with all units runs them."""
+    rates = gpu.peak_flops
+    experts = model.checkpoint
+    published = (model.checkpoint_beside or experts, experts)
+    fp8: WeightFormat = "fp8_block" if "fp8_block" in (*published, *model.releases) else "fp8"
+    four: WeightFormat = "mxfp4_a4" if vendor == "amd" else "nvfp4"
+    units = 4 if "fp4" in rates else 8 if "fp8" in rates else 16
+    # integers of four bits have no units, and give way where others of four bits have
+    as_narrow = _bits(experts) <= units and not (experts == "int4_wo" and units == 4)
+    if weights == "auto" and as_narrow:
+        return published
+    if weights == "fp4" and _bits(experts) == 4 and as_narrow:
+        return published
+    named: Mapping[Weights, WeightFormat] = {
+        "bf16": "bf16",
+        "fp8_block": "fp8_block",
+        "nvfp4": "nvfp4",
+        "mxfp4": "mxfp4",
+        "auto": four if units == 4 else fp8 if units == 8 else "bf16",
+        "fp4": four if units == 4 else "int4_wo",
+        "fp8": fp8,
+        "int8": "int8_wo",
+        "int4": "int4_wo",
+    }
+    asked = named[weights]
+    return published if asked == experts else (asked, asked)

@@ -63,7 +63,7 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     _check_vendor(engine, system, catalog)
     if scenario.mtp and not model.mtp_layers:
         raise InputError("mtp", scenario.mtp, f"0: {model.name} has no multi-token prediction layers")
-    formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu)
+    formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu, system.vendor)
     _check_formats(scenario, engine, system, formats, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)

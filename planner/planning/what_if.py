@@ -127,7 +127,7 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
     for key in CHOICES:
         field = fields.BY_KEY[key]
         now = field.get(scenario)
-        known: Sequence[object] = names.get(key, ()) if field.catalog else field.choices
+        known: Sequence[object] = names.get(key, ()) if field.catalog else field.steps or field.choices
         if field.kind == "switch":
             known = (False, True)
         found += [_change(field, scenario, value) for value in known if value != now]
@@ -316,7 +316,7 @@ def _settings(
 ) -> Iterator[tuple[tuple[Relaxation, ...], Plan]]:
     """Single changes of other inputs that make a scenario feasible, each with its plan."""
     tries: list[tuple[str, Any]] = list(EASIER)
-    tries += [(key, value) for key in ("weights", "kv") for value in fields.BY_KEY[key].choices]
+    tries += [(key, value) for key in ("weights", "kv") for value in _tried(key)]
     tries += [("system", name) for name in systems]
     for key, value in tries:
         field = fields.BY_KEY[key]
@@ -327,6 +327,12 @@ def _settings(
         if found is not None and found.chosen is not None:
             text = f"{field.label} {field.format(now)} -> {field.format(value)}"
             yield (Relaxation(field=key, value=value, text=text),), found
+
+
+def _tried(key: str) -> Sequence[Any]:
+    """The choices of a field that are worth a plan: names that come to the same are left out."""
+    field = fields.BY_KEY[key]
+    return field.steps or field.choices
 
 
 def relaxed(scenario: Scenario, relax: Sequence[Relaxation]) -> Scenario:

@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from planner.errors import InputError
 from planner.inputs.huggingface import layers as hf_layers
-from planner.inputs.huggingface import reader
+from planner.inputs.huggingface import quantization, reader
 from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Attention, Ffn, ModelSpec
-from planner.words import WeightFormat
 
 MAX_LAYERS = 10_000  # more is a mistake, and would only fill memory here
 
@@ -55,6 +54,7 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         c.miss(f"model_type {c.kind}")
     if any(key.startswith(("vision_", "audio_", "vit_")) for key in config):
         c.notes.append("text model only: the parts that see and hear are left out")
+    checkpoint, beside = quantization.read(c, any(f.kind == "moe" for f in ffn))
     spec = ModelSpec(
         name=name,
         label=name,
@@ -67,7 +67,8 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         tied_embeddings=c.flag("tie_word_embeddings", c.kind.startswith(reader.TIED)),
         max_context=c.whole("max_position_embeddings", "n_positions", "max_seq_len", default=0),
         mtp_layers=_prediction_heads(c),
-        checkpoint=_checkpoint(c),
+        checkpoint=checkpoint,
+        checkpoint_beside=beside,
     )
     c.miss_unread()
     if c.missed:
@@ -92,35 +93,3 @@ def _prediction_heads(c: Config) -> int:
         c.miss("mtp_transformer_layers")
     c.get("num_mtp_modules", "mtp_use_dedicated_embeddings")
     return heads
-
-
-def _checkpoint(c: Config) -> WeightFormat:
-    """Format of the published weights."""
-    quantised = c.get("quantization_config")
-    if not isinstance(quantised, Mapping):
-        return "bf16"
-    method = str(quantised.get("quant_method", quantised.get("quant_algo", ""))).lower()
-    algorithm = str(quantised.get("quant_algo", "")).lower()
-    if "mxfp4" in (method, algorithm):
-        return "mxfp4"
-    if "nvfp4" in algorithm:
-        return "nvfp4"
-    if method == "fp8" or algorithm == "fp8":
-        return "fp8_block" if quantised.get("weight_block_size") else "fp8"
-    bits, kind = _weight_bits(quantised)
-    if bits == 4:
-        return "nvfp4" if kind == "float" else "int4_wo"
-    if bits == 8 and kind == "float":
-        return "fp8"
-    c.miss("quantization_config")
-    return "bf16"
-
-
-def _weight_bits(quantised: Mapping[str, Any]) -> tuple[object, object]:
-    """Bits and number kind of compressed-tensors, AWQ and GPTQ checkpoints."""
-    groups = quantised.get("config_groups")
-    for group in groups.values() if isinstance(groups, Mapping) else ():
-        weights = group.get("weights") if isinstance(group, Mapping) else None
-        if isinstance(weights, Mapping):
-            return weights.get("num_bits"), weights.get("type", "int")
-    return quantised.get("bits", quantised.get("w_bit")), "int"

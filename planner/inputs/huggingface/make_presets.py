@@ -18,6 +18,7 @@ from planner.inputs import checks, files
 from planner.inputs.catalog import preset_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.huggingface.import_model import read_config, to_toml
+from planner.words import WeightFormat
 
 FOLDER = preset_folder() / "models"
 
@@ -30,6 +31,7 @@ class About(NamedTuple):
     published: float  # parameters of the text model, billions
     aliases: tuple[str, ...] = ()
     note: str = ""
+    releases: tuple[WeightFormat, ...] = ()  # other formats that the publisher released it in
 
 
 MODELS = {
@@ -112,7 +114,7 @@ MODELS = {
     "MiniMaxAI/MiniMax-M2.5": About(
         "minimax-m2.5", "MiniMax M2.5", 230, ("minimax-m2",), "MiniMax M2, M2.1 and M2.7 have the same shape"
     ),
-    "zai-org/GLM-5-FP8": About("glm-5", "GLM-5", 744, ("glm5", "glm-5-fp8")),
+    "zai-org/GLM-5": About("glm-5", "GLM-5", 744, ("glm5", "glm-5-fp8"), releases=("fp8_block",)),
     "google/gemma-4-26B-A4B": About(
         "gemma-4-26b-a4b", "Gemma 4 26B-A4B", 25.2, ("gemma-4-26b", "gemma-4-26b-a4b-it")
     ),
@@ -146,6 +148,7 @@ def main(paths: list[str]) -> int:
             label=about.label,
             published_params=float(round(about.published * 1e9)),
             source=f"config.json of {identity} on Hugging Face",
+            releases=about.releases,
             notes=(*spec.notes, *([about.note] if about.note else [])),
         )
         checks.model(spec, path.name)

@@ -153,8 +153,8 @@ def test_searched_layers():
 
 def test_folded_latents_and_what_is_left_out_of_the_newest_deepseek():
     spec, not_understood = imported("DeepSeek-V4-Flash")
-    assert {"num_hash_layers", "expert_dtype"} == set(not_understood)
-    assert any("not modelled" in note and "expert_dtype" in note for note in spec.notes)
+    assert {"num_hash_layers"} == set(not_understood)
+    assert any("not modelled" in note and "num_hash_layers" in note for note in spec.notes)
     found = [(a.fold, a.layers, a.index_topk, a.window) for a in spec.attention]
     assert found == [(1, 2, 0, 128), (4, 21, 512, 128), (128, 20, 0, 128)]
     assert params.total(spec) / 1e9 == pytest.approx(284, rel=0.01)
@@ -202,11 +202,92 @@ def test_conventions_of_other_families():
         ({"quant_method": "mxfp4"}, "mxfp4"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
         ({"quant_method": "awq", "bits": 4}, "int4_wo"),
+        ({"quant_method": "awq", "w_bit": 4}, "int4_wo"),
+        ({"quant_method": "gptq", "bits": 8}, "int8_wo"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "int4_wo"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A16_NVFP4"}, "nvfp4_wo"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8_PB_WO"}, "fp8_block"),
         ({"config_groups": {"g": {"weights": {"num_bits": 8, "type": "float"}}}}, "fp8"),
+        ({"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}}}}, "int8_wo"),
+        ({"config_groups": {"g": {"weights": {"num_bits": 4, "type": "int"}}}}, "int4_wo"),
+        ({"config_groups": {"g": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}}, "nvfp4"),
+        ({"config_groups": {"g": {"weights": {"num_bits": 4, "type": "float", "group_size": 32}}}}, "mxfp4"),
     ],
 )
 def test_format_of_the_checkpoint(quantised, checkpoint):
     assert from_hf_config({**LLAMA, "quantization_config": quantised}, "m")[0].checkpoint == checkpoint
+
+
+MOE = {"model_type": "qwen3_moe", "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 128}
+INT4 = {"group_0": {"weights": {"num_bits": 4, "type": "int"}, "targets": ["Linear"]}}
+
+
+@pytest.mark.parametrize(
+    ("quantised", "checkpoint", "beside"),
+    [
+        ({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}, "mxfp4", "bf16"),
+        ({"config_groups": INT4, "ignore": ["lm_head", "re:.*self_attn.*"]}, "int4_wo", "bf16"),
+        ({"config_groups": INT4, "ignore": ["lm_head", "re:.*mlp.gate$"]}, "int4_wo", ""),
+        (
+            {"quant_algo": "NVFP4", "exclude_modules": [f"model.layers.{i}.self_attn*" for i in range(4)]},
+            "nvfp4",
+            "bf16",
+        ),
+        ({"quant_algo": "NVFP4", "exclude_modules": ["model.layers.0.self_attn*"]}, "nvfp4", ""),
+        (
+            {
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {
+                    "model.layers.0.self_attn.q_proj": {"quant_algo": "FP8"},
+                    "model.layers.0.mlp.experts": {"quant_algo": "W4A16_NVFP4"},
+                },
+            },
+            "nvfp4_wo",
+            "fp8",
+        ),
+        (
+            {
+                "config_groups": {
+                    "a": {"weights": {"num_bits": 8, "type": "float"}, "targets": ["re:.*self_attn.*"]},
+                    "b": {
+                        "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+                        "targets": ["re:.*mlp.*"],
+                    },
+                }
+            },
+            "nvfp4",
+            "fp8",
+        ),
+    ],
+)
+def test_formats_of_a_checkpoint_by_part(quantised, checkpoint, beside):
+    spec = from_hf_config({**LLAMA, **MOE, "quantization_config": quantised}, "m")[0]
+    assert (spec.checkpoint, spec.checkpoint_beside) == (checkpoint, beside)
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("DeepSeek-V4-Flash", ("mxfp4", "fp8_block")),
+        ("Kimi-K2.5", ("int4_wo", "bf16")),
+        ("gpt-oss-120b", ("mxfp4", "bf16")),
+        ("DeepSeek-R1", ("fp8_block", "")),
+        ("GLM-5", ("bf16", "")),
+    ],
+)
+def test_published_checkpoints_by_part(file, found):
+    spec = from_hf_config(config(file), "m")[0]
+    assert (spec.checkpoint, spec.checkpoint_beside) == found
+
+
+def test_what_a_checkpoint_has_and_no_plan_can_is_told():
+    scheme = {"num_bits": 8, "type": "int"}
+    w8a8 = {"config_groups": {"g": {"weights": scheme, "input_activations": scheme}}}
+    spec = from_hf_config({**LLAMA, "quantization_config": w8a8}, "m")[0]
+    assert spec.checkpoint == "int8_wo" and "weight-only int8" in spec.notes[-1]
+    kept = {"quant_algo": "NVFP4", "exclude_modules": ["re:.*self_attn.*"]}
+    spec = from_hf_config({**LLAMA, "quantization_config": kept}, "m")[0]
+    assert (spec.checkpoint, spec.checkpoint_beside) == ("nvfp4", "") and "attention" in spec.notes[-1]
 
 
 def test_what_is_not_understood_is_named():
