@@ -50,6 +50,8 @@ class EngineProfile:
     floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
     fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
     borrows: Mapping[str, str] = field(default_factory=dict)  # operator to the engine whose kernel it runs
+    # GPUs over which its own all-reduce runs where a domain spans hosts, NCCL beyond; 0: over all of them
+    all_reduce_gpus: int = 0
     two_batches: bool = False  # run in turns, the all-to-all of one behind the kernels of the other
     # scheduling; what they do to the first token is in `planner.simulate.waiting`
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels

@@ -81,8 +81,9 @@ def _scaled(entry: Mapping[str, Any], rule: Derived, dtype: str) -> dict[str, An
 
 
 def write_derived(folder: Path) -> None:
-    """Write every derived file whose base lies in `folder`."""
+    """Write every derived file whose base lies in `folder`; operators measured on its own GPU stay."""
     for rule in DERIVED:
-        base = folder / f"{rule.base}.toml"
+        base, path = (folder / f"{name}.toml" for name in (rule.base, rule.system))
         if base.exists():
-            write_table(folder / f"{rule.system}.toml", derive(read_toml(base), rule))
+            measured = read_toml(path) if path.exists() else {}
+            write_table(path, {**measured, **derive(read_toml(base), rule)})

@@ -9,7 +9,7 @@ from planner.evidence.figures import percent
 from planner.evidence.page.tables import table
 from planner.evidence.validate_kernels import by_operator
 
-DATA_CENTRE = ("a100", "b200", "gb200", "h100", "h200")
+DATA_CENTRE = ("a100", "b200", "b300", "gb200", "gb300", "h100", "h200")
 POOR = 0.2  # mean error beyond which a group is listed
 
 

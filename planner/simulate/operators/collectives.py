@@ -28,6 +28,9 @@ LARGEST_HOST_DOMAIN = 8
 RACK_HOST_GPUS = 4.0
 MULTICAST_SHARE = 0.63
 
+# The largest ring of NCCL that was measured: 16 GPUs, 15 steps.
+MEASURED_RING = 15.0
+
 # Share of a NIC's data-sheet rate: 46 to 48 of 50 GB/s (nccl-tests issue 290).
 NIC_SHARE = 0.94
 # One more step over the network. NVIDIA's AIConfigurator counts 10 us; DeepEP's low-latency dispatch
@@ -55,7 +58,7 @@ class NcclConstants:
     """One collective of NCCL."""
 
     floor_s: float = seconds(6e-6)
-    gpu_s: float = seconds(1e-6, 1e-4)  # per GPU beyond the first, to the power 3/4
+    gpu_s: float = seconds(1e-6, 1e-4)  # per GPU beyond the first
     ramp_s: float = seconds(1e-5)  # protocols and channels that open as messages grow
     share: float = share(0.7)  # of the link's bandwidth
     crowd: float = bounded(1e-3, 20.0, 0.1)  # host bridges: slow-down per GPU beyond two
@@ -94,7 +97,8 @@ def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
         bulk      bulk_s + min(2 (n - 1)/n / ring, (1 + 1/n) / switch) b
         t         floor_s + gpu_s (n - 1)^(3/4) + the least of the three,    b = bytes / bandwidth
 
-    and as a fourth, in a rack-scale domain, two-shot through the switch's multicast.
+    and as a fourth, in a rack-scale domain, two-shot through the switch's multicast. NCCL's instead for
+    groups over more of its hosts than the engine's own kernels span (`EngineProfile.all_reduce_gpus`).
 
     Parameters
     ----------
@@ -143,6 +147,9 @@ def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
         least = np.minimum(least, bytes_ * wide)
     outside = _outside(fabric, gpus)
     seconds = least + bytes_ * (2.0 * outside / NIC_SHARE) + (fixed + _hops(fabric, gpus))
+    own = machine.engine.all_reduce_gpus
+    if own and fabric.scale_up_gpus > LARGEST_HOST_DOMAIN and np.any(gpus > own):
+        seconds = np.where(gpus > own, nccl(machine, "nccl_all_reduce", bytes_, gpus).seconds, seconds)
     if np.any(gpus > fabric.scale_up_gpus):
         # the custom kernels write into peers' memory; beyond the domain NCCL takes over
         far = gpus > fabric.scale_up_gpus
@@ -163,7 +170,7 @@ def all_gather(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
     >>> known = dict(floor_s=5e-6, gpu_s=1e-6, ramp_s=1.6e-5, share=0.7, crowd=0.1)
     >>> cost = all_gather(h200(all_gather=known), 2**20, 8)
     >>> round(float(cost.seconds) * 1e6, 1), round(float(cost.light_s) * 1e6, 1)
-    (17.9, 2.0)
+    (20.6, 2.0)
     """
     return nccl(machine, "all_gather", bytes_, gpus)
 
@@ -181,10 +188,10 @@ def all_to_all(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
 def nccl(machine: Machine, operator: str, bytes_: Real, gpus: Real) -> Cost:
     """A collective of NCCL: all_gather, reduce_scatter, all_to_all or nccl_all_reduce.
 
-        t = floor_s + gpu_s (n - 1)^(3/4) + b / share + sqrt(ramp_s b),   b = (n - 1)/n bytes / bandwidth
+        t = floor_s + gpu_s (n - 1) + b / share + sqrt(ramp_s b),   b = (n - 1)/n bytes / bandwidth
 
-    and twice the bytes for an all-reduce. Across domains, a GPU's part of what its domain exchanges
-    with the others goes through its NIC.
+    and twice the bytes for an all-reduce; beyond 16 GPUs ranks count to the power 3/4. Across domains, a
+    GPU's part of what its domain exchanges with the others goes through its NIC.
 
     Raises LookupError if no kernels file has the operator.
     """
@@ -194,7 +201,7 @@ def nccl(machine: Machine, operator: str, bytes_: Real, gpus: Real) -> Cost:
     ways = 2.0 if operator == "nccl_all_reduce" else 1.0
     moved = ways * (gpus - 1.0) / (gpus * _bandwidth(fabric, gpus))
     crowded = moved * _crowded(fabric, gpus, c.crowd)
-    fixed = (gpus > 1.0) * c.floor_s + c.gpu_s * _ranks(gpus) + _hops(fabric, gpus)
+    fixed = (gpus > 1.0) * c.floor_s + c.gpu_s * _ring(gpus) + _hops(fabric, gpus)
     outside = _outside(fabric, gpus)
     if operator == "all_to_all":  # nothing is shared: every GPU's own bytes leave
         outside = outside * fabric.scale_up_gpus
@@ -324,6 +331,16 @@ def _ranks(gpus: Real) -> Real:
     """What `gpu_s` is multiplied by: (n - 1)^(3/4), as measured latencies grow slower than the GPUs."""
     root = np.sqrt(np.asarray(gpus) - 1.0)
     return root * np.sqrt(root)
+
+
+def _ring(gpus: Real) -> Real:
+    """The same of NCCL: n - 1, as a ring passes every rank, and as slowly as the others beyond 16.
+
+    All-reduce of 8 KiB, GB300: 10, 15.6, 28 and 50 us on 2, 4, 8 and 16 GPUs (AIConfigurator).
+    """
+    others = np.asarray(gpus) - 1.0
+    beyond = np.sqrt(np.maximum(others / MEASURED_RING, 1.0))
+    return np.minimum(others, MEASURED_RING) * beyond * np.sqrt(beyond)
 
 
 def _outside(fabric: Fabric, gpus: Real) -> Real:
