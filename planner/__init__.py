@@ -25,7 +25,7 @@ __all__ = ["Fleet", "InputError", "Limits", "Plan", "Scenario", "Traffic", "__ve
 # numpy is imported when one of these is called: `--help` never waits for it.
 
 
-def load(user_dir: Path | None = None) -> Catalog:
+def load(user_dir: Path | str | None = None) -> Catalog:
     """The presets that come with ratematch, under the user's own: `planner.inputs.catalog.load`."""
     from planner.inputs import catalog
 

@@ -55,9 +55,17 @@ class InputError(ValueError):
         self.field = field
         self.value = value
         self.accepted = accepted
-        shown = printable(repr(value), LONGEST_LINE // 4)
+        shown = printable(_repr(value), LONGEST_LINE // 4)
         line = f"{printable(field, LONGEST_LINE // 4)}: {shown} is not accepted; {accepted}"
         super().__init__(printable(printable(line), LONGEST_LINE))  # escapes are longer than what they show
+
+
+def _repr(value: object) -> str:
+    """`repr`, but for what has none: integers of thousands of digits, objects of others."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:

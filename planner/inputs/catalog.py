@@ -15,11 +15,11 @@ from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
+from planner.inputs.toml_tables import ALIASES
 from planner.words import PresetKind
 
 KINDS: tuple[PresetKind, ...] = get_args(PresetKind)
 # keys of a preset that are for the catalog alone
-ALIASES = "aliases"
 RELATIVE = "relative"
 ACCURACY_FILE = "accuracy.toml"
 CONFIG_VARIABLE = "RATEMATCH_CONFIG"
@@ -51,6 +51,8 @@ class Catalog:
 
     def canonical(self, kind: PresetKind, name: str) -> str:
         """The catalog's name for what was typed: exact, then by alias. Raises InputError if unknown."""
+        if not isinstance(name, str):
+            raise InputError(kind, type(name).__name__, "a name, as a text")
         files = self._of(kind)
         typed = _key(name)
         if typed in files:
@@ -77,7 +79,7 @@ class Catalog:
         found: list[tuple[str, Mapping[str, Any]]] = []
         name: str | None = system.kernels
         while name is not None and name not in (seen for seen, _ in found):
-            table = dict(self._table("kernels", name))
+            table = dict(self._checked(self._file("kernels", name), checks.kernels))
             relative = table.pop(RELATIVE, None)
             if relative is not None and not isinstance(relative, str):
                 raise InputError(f"{name}.toml: {RELATIVE}", relative, "the name of a kernels file")
@@ -95,7 +97,7 @@ class Catalog:
 
     def accuracy(self) -> Mapping[str, Any]:
         """How far predictions are off, as `ratematch calibrate --bands` wrote it; {} without a file."""
-        return {} if self.accuracy_file is None else self._read(self.accuracy_file)
+        return {} if self.accuracy_file is None else self._checked(self.accuracy_file, checks.accuracy)
 
     def scenario(self, name: str | Path) -> Scenario:
         """A scenario by preset name, or from a TOML file."""
@@ -105,6 +107,8 @@ class Catalog:
 
     def scenario_path(self, name: str | Path) -> Path:
         """The file of a scenario: a preset's name first, then a path."""
+        if not isinstance(name, (str, Path)):
+            raise InputError("scenario", type(name).__name__, "a preset's name or a TOML file")
         path = Path(name)
         if isinstance(name, str) and not name.endswith(".toml") and os.sep not in name:
             try:
@@ -123,15 +127,28 @@ class Catalog:
 
     def _of(self, kind: PresetKind) -> Mapping[str, Path]:
         known: dict[str, PresetKind] = {name: k for k in KINDS for name in (k, f"{k}s")}  # or in the plural
+        if not isinstance(kind, str):
+            raise InputError("kind", type(kind).__name__, f"one of {', '.join(KINDS)}")
         if kind not in known:
             raise unknown("kind", kind, KINDS)
         return self.files.get(known[kind], {})
 
     def _table(self, kind: PresetKind, name: str) -> dict[str, Any]:
+        return self._read(self._file(kind, name))
+
+    def _file(self, kind: PresetKind, name: str) -> Path:
         files = self._of(kind)
         if name not in files:
             raise unknown(kind, name, files)
-        return self._read(files[name])
+        return files[name]
+
+    def _checked(self, path: Path, check: Callable[[Mapping[str, Any], str], None]) -> dict[str, Any]:
+        """A table that no dataclass describes, its shape checked once."""
+        made: dict[str, Any] | None = self._built.get(path)
+        if made is None:
+            check(self._read(path), path.name)
+            made = self._built.setdefault(path, self._read(path))
+        return made
 
     def _read(self, path: Path) -> dict[str, Any]:
         found = self._parsed.get(path)
@@ -142,6 +159,7 @@ class Catalog:
         path = self._of(kind)[exact]
         made: T | None = self._built.get(path)
         if made is None:
+            toml_tables.check_words(self._table(kind, exact), ALIASES, path.name)
             table = {key: value for key, value in self._table(kind, exact).items() if key != ALIASES}
             decoded = toml_tables.decode(into, {**table, "name": exact}, path.name)
             made = self._built.setdefault(path, check(decoded, path.name))
@@ -158,7 +176,7 @@ class Catalog:
                 yield from ((_key(alias), name) for alias in listed if isinstance(alias, str))
 
 
-def load(user_dir: Path | None = None) -> Catalog:
+def load(user_dir: Path | str | None = None) -> Catalog:
     """The presets that come with ratematch, under those in the user's folder.
 
     Parameters
@@ -167,21 +185,27 @@ def load(user_dir: Path | None = None) -> Catalog:
         Folder with models/, systems/, engines/, scenarios/, kernels/ and accuracy.toml;
         `user_folder()` by default. It need not exist.
     """
-    folders = (preset_folder(), user_folder() if user_dir is None else user_dir)
+    try:
+        folders = (preset_folder(), user_folder() if user_dir is None else Path(user_dir))
+    except TypeError:
+        raise InputError("user_dir", type(user_dir).__name__, "a folder, as a Path or a text") from None
     files: dict[PresetKind, dict[str, Path]] = {}
     for kind in KINDS:
         found = files.setdefault(kind, {})
         for folder in folders:
             found.update(_toml_files(folder / _folder_name(kind)))
     measured = (folder / ACCURACY_FILE for folder in reversed(folders))
-    return Catalog(files=files, accuracy_file=next((path for path in measured if path.is_file()), None))
+    return Catalog(files=files, accuracy_file=next((path for path in measured if os.path.isfile(path)), None))  # noqa: PTH113
 
 
 def user_folder() -> Path:
     """Where the user's own presets live: RATEMATCH_CONFIG, or the platform's folder for settings."""
     chosen = os.environ.get(CONFIG_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser()
+        try:
+            return Path(chosen).expanduser()
+        except RuntimeError:  # no such user
+            raise InputError(CONFIG_VARIABLE, chosen, "a folder, such as ~/presets") from None
     import platformdirs
 
     return platformdirs.user_config_path("ratematch", appauthor=False)
@@ -203,8 +227,9 @@ def _toml_files(folder: Path) -> dict[str, Path]:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except OSError as error:
-        raise InputError("folder", str(folder), f"cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError("folder", str(folder), f"cannot be read: {reason}") from None
     paths = (Path(entry.path) for entry in entries if entry.name.endswith(".toml"))
     # a name is shown wherever presets are: what a terminal would obey in it is spelled out
     return {_key(printable(path.stem)): path for path in paths if not path.name.startswith(".")}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from planner.errors import InputError, unknown
 from planner.inputs.field import Field as Field
-from planner.inputs.scenario import Scenario
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
@@ -261,8 +261,20 @@ def check(scenario: Scenario) -> Scenario:
 
     Raises InputError for the first that does not. Preset names are the catalog's to check.
     """
+    if not isinstance(scenario, Scenario):
+        raise InputError("scenario", _kind(scenario), "a planner.Scenario")
+    for name, part in (("traffic", Traffic), ("limits", Limits), ("fleet", Fleet)):
+        if not isinstance(getattr(scenario, name), part):
+            raise InputError(name, _kind(getattr(scenario, name)), f"a planner.{part.__name__}")
     for field in FIELDS:
         field.check(field.get(scenario))
+    cached = scenario.traffic.cached_share
+    if not isinstance(cached, (int, float)) or isinstance(cached, bool) or not 0.0 <= cached < 1.0:
+        raise InputError("cached_share", cached, "a share of at least 0 and below 1")
     if scenario.goal == "fewest-gpus" and scenario.traffic.requests_per_s is None:
         raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
     return scenario
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

@@ -12,6 +12,7 @@ from planner.inputs.scenario import Scenario
 from planner.words import PresetKind
 
 SCHEMA = 1
+DEEPEST = 32  # scenarios that build on each other
 _OTHER_KEYS = ("schema", "base", "note", "aliases")
 
 
@@ -49,8 +50,10 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
         where, text = "scenario", source
     table = toml_tables.parse_toml(text, where)
     schema = table.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
+    if type(schema) is not int or schema != SCHEMA:
         raise InputError(f"{where}: schema", schema, f"the first line is schema = {SCHEMA}")
+    for key in ("note", "aliases"):
+        toml_tables.check_words(table, key, where)
     scenario = _base(table.get("base"), where, catalog, above)
     given: set[str] = set()
     for key, value in table.items():
@@ -78,6 +81,8 @@ def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> 
     path = catalog.scenario_path(name)
     if path.resolve() in above:
         raise InputError(f"{where}: base", name, "another scenario; this one leads back to itself")
+    if len(above) >= DEEPEST:
+        raise InputError(f"{where}: base", name, f"at most {DEEPEST} scenarios on top of each other")
     return _read(path, catalog, above)
 
 
@@ -85,7 +90,7 @@ def _value(field: Field, value: Any, catalog: Names) -> Any:
     if field.catalog and isinstance(value, str):
         return catalog.canonical(field.catalog, value)
     if isinstance(value, int) and abs(value) >= 2**63:
-        raise InputError(field.key, str(value)[:20], field.accepted)
+        raise InputError(field.key, value, field.accepted)
     return field.parse(value) if isinstance(value, str) else field.check(value)
 
 

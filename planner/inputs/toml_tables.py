@@ -21,6 +21,8 @@ tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) 
 
 T = TypeVar("T")
 
+ALIASES = "aliases"  # other names of a preset
+
 _PLAIN = {
     int: "a whole number, 0 or more",
     float: "a number, 0 or more",
@@ -67,6 +69,15 @@ def _texts(value: object) -> Iterator[str]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises InputError if it cannot be read or is not TOML."""
     return parse_toml(files.read_text(path), path.name)
+
+
+def check_words(table: Mapping[str, Any], key: str, where: str) -> None:
+    """Check a key of the catalog's own, a text, or a list of them under `aliases`. Raises InputError."""
+    value = table.get(key, [] if key == ALIASES else "")
+    texts = value if isinstance(value, list) and key == ALIASES else [value]
+    if not all(isinstance(text, str) for text in texts) or (key == ALIASES and isinstance(value, str)):
+        accepted = "a list of texts in quotes" if key == ALIASES else _PLAIN[str]
+        raise InputError(f"{where}: {key}", _shorten(value), accepted)
 
 
 def decode(kind: type[T], table: object, where: str) -> T:

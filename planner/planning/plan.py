@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from planner.errors import InputError
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
@@ -47,7 +48,12 @@ def plan(
         When asked to stop.
     """
     start = time.perf_counter()
-    catalog = catalog or presets.load()
+    catalog = presets.load() if catalog is None else catalog
+    if not isinstance(catalog, Catalog):
+        raise InputError("catalog", type(catalog).__name__, "a catalog of planner.load(), or None")
+    for name, call in (("should_stop", should_stop), ("on_frontier", on_frontier)):
+        if call is not None and not callable(call):
+            raise InputError(name, type(call).__name__, "a function, or None")
     question = prepare(scenario, catalog)
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()

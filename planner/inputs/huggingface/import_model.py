@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +43,7 @@ def import_model(
         If the file cannot be read, is not a JSON object, or lacks the essentials of a model, or if
         the result cannot be written.
     """
-    path = path / "config.json" if path.is_dir() else path
+    path = path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112 (never raises)
     slug = _slug(name if name is not None else _default_name(path))
     spec, not_understood = from_hf_config(read_config(path), slug)
     checks.model(spec, path.name)
@@ -61,7 +62,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     config = _read_object(path)
     beside = path.with_name(path.name.replace("config.json", QUANTISATION_FILE))
-    if "quantization_config" not in config and beside != path and beside.is_file():
+    if "quantization_config" not in config and beside != path and os.path.isfile(beside):  # noqa: PTH113
         config["quantization_config"] = _read_object(beside).get("quantization")
     return config
 
