@@ -182,7 +182,11 @@ def test_rows_faster_than_light_are_dropped() -> None:
 def test_order_of_rows_does_not_matter(fitted: Fit) -> None:
     fit = fit_group(synthetic(0.03, backwards=True), SYSTEM, folds=2)
     assert fit is not None
-    assert fit.mape == pytest.approx(fitted.mape, rel=1e-3)
+    # The search stops within 0.3 % of the least loss, where depends on the last digits of numpy and scipy.
+    # That moves the error by up to 0.4 % (scipy 1.10 to 1.18); another split of the rows moves it by 2 %.
+    assert fit.mape == pytest.approx(fitted.mape, rel=0.01)
+    for name in ("compute", "memory", "floor_s", "depth_s", "input_s", "output_s"):
+        assert fit.constants[name] == pytest.approx(fitted.constants[name], rel=0.01), name
 
 
 def test_writer_merges_by_operator_engine_and_format(tmp_path: Path, fitted: Fit) -> None:
