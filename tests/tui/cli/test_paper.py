@@ -67,7 +67,7 @@ def test_a_band_is_drawn_where_it_is_known(tmp_path):
     wide = replace(last, y_band=(0.8, 1.25))
     figure = replace(FIGURE, panels=(replace(PANEL, series=(*others, wide)),))
     shaded = paper_figures.save(figure, tmp_path)[0].read_text(encoding="utf-8")
-    assert shaded.count("FillBetweenPolyCollection") > plain.count("FillBetweenPolyCollection")
+    assert shaded.count("PolyCollection") > plain.count("PolyCollection")
 
 
 def test_a_figure_on_the_screen(capsys):
