@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
+UV := build/lock/bin/uv
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-slow test-all lint bench screenshots constraints clean
+.PHONY: run test test-slow test-all test-lowest test-newest lint bench screenshots constraints sbom clean
 
 run: $(RUNS)
 	@$(BIN)/ratematch $(ARGS)
@@ -19,6 +20,20 @@ test-slow: $(STAMP)
 	$(BIN)/pytest -n auto -m slow
 
 test-all: test test-slow
+
+# The quick tests on the oldest (newest) versions that pyproject.toml allows and this Python has wheels of.
+# All is computed anew each time: what is newest today is the question. `PYTHON=python3.10` picks the Python.
+TESTED := --extra serve --extra figures --extra dev
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: test-%: $(UV)
+	$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" build/$*
+	$(UV) pip compile pyproject.toml --quiet $(TESTED) --no-annotate --no-header --only-binary :all: \
+	  --resolution $(RESOLUTION) --python build/$*/bin/python --output-file build/$*.txt
+	$(UV) pip sync --quiet --python build/$*/bin/python build/$*.txt
+	$(UV) pip install --quiet --python build/$*/bin/python --no-build-isolation --no-deps --editable .
+	@echo "$* on $$(build/$*/bin/python --version): $$(grep -E '^(numpy|scipy|textual|rich)==' build/$*.txt | xargs)"
+	build/$*/bin/python -m pytest -n auto -m "not slow" $(TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -36,11 +51,22 @@ screenshots: $(STAMP)
 	$(BIN)/python screenshots/readme.py
 
 # The newest versions that pyproject.toml allows, for every Python from 3.10 on, in one file.
-constraints:
-	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet --disable-pip-version-check uv
-	UV_CUSTOM_COMPILE_COMMAND="make constraints" build/lock/bin/uv pip compile pyproject.toml --quiet --universal \
+constraints: $(UV)
+	UV_CUSTOM_COMPILE_COMMAND="make constraints" $(UV) pip compile pyproject.toml --quiet --universal \
 	  --upgrade --python-version 3.10 --all-extras --no-annotate --output-file constraints.txt
+
+$(UV):
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check uv
+
+# What ratematch runs on, every extra included, with versions as in constraints.txt and licences: CycloneDX.
+sbom: $(UV)
+	@mkdir -p dist
+	$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" build/sbom
+	$(UV) pip install --quiet --python build/sbom/bin/python --constraint constraints.txt '.[serve,figures]'
+	sed "s/^dynamic = .*/version = \"$$(build/sbom/bin/ratematch --version | cut -d' ' -f2)\"/" pyproject.toml > build/pyproject.toml
+	$(UV) tool run --quiet --constraints constraints.txt --from cyclonedx-bom cyclonedx-py environment \
+	  --pyproject build/pyproject.toml --output-reproducible --output-file dist/ratematch.cdx.json build/sbom/bin/python
 
 clean:
 	rm -rf $(VENV) dist build
