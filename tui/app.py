@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
+from textual.driver import Driver
 
 from planner.inputs.scenario import Scenario
 from planner.words import PresetKind
-from tui import state
+from tui import keyboard, state
 from tui.files import storage
 from tui.files.storage import Session
 from tui.glyphs import ASCII, UNICODE
@@ -148,6 +149,10 @@ class RatematchApp(FileActions):
             self.exit()
             return
         await super().on_event(event)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, with its input bounded."""
+        return keyboard.bounded(super().get_driver_class())
 
     def get_default_screen(self) -> MainScreen:
         """The main screen."""

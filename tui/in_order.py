@@ -25,17 +25,44 @@ from textual.screen import Screen
 PATIENCE_S = 1.0
 CEILING_S = 30.0  # by the clock, for a part that neither rests nor lets the others
 TICK_S = 0.02
+LONGEST_PASTE = 1024  # characters of a pasted text: no value, name or path is longer
 PRESSES = (events.MouseUp, events.MouseScrollUp, events.MouseScrollDown)  # a click is made of a MouseUp
+
+
+class Flood(events.Event, bubble=False):
+    """More keys came than can be handled; those over are gone."""
 
 
 class InOrder(App[None]):
     """An application that takes one key, paste, click or turn of the wheel at a time."""
 
+    taken = 0  # keys, pastes and moves of the mouse that have been handled
+
     async def on_event(self, event: events.Event) -> None:
         """Take the next one."""
+        fresh = isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded
+        try:
+            await self._take(event)
+        finally:
+            self.taken += fresh
+
+    def hang_up(self, code: int) -> None:
+        """No one is there any more."""
+        self.exit(return_code=code)
+
+    async def _take(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent) and event.is_forwarded:
             await super().on_event(event)
+        elif isinstance(event, Flood):
+            self.notify("More came at once than can be typed; what was over is dropped.", severity="warning")
+        elif isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:
+            self.notify(
+                f"A pasted text has more than {LONGEST_PASTE:,} characters; nothing of it is taken.",
+                severity="warning",
+            )
         elif isinstance(event, (events.Key, events.Paste)):
+            if isinstance(event, events.Paste):
+                event = events.Paste(_plain(event.text))
             screen, target = self.screen, self.focused or self.screen
             await self._hand_up(event, target)
             await self._rest(screen, target, climbs=1)
@@ -89,6 +116,15 @@ class InOrder(App[None]):
         with contextlib.suppress(NoWidget):
             return self.mouse_captured or self.get_widget_at(event.x, event.y)[0]
         return self.screen
+
+
+def _plain(text: str) -> str:
+    r"""A pasted text without what no key could have typed.
+
+    >>> _plain("30\tms\x07\n")
+    '30 ms\n'
+    """
+    return "".join(char for char in text.replace("\t", " ") if char.isprintable() or char in "\r\n")
 
 
 async def _climb(node: MessagePump | None) -> None:

@@ -77,9 +77,7 @@ class Terminal:
         while (left := end - time.monotonic()) > 0:
             if not select.select([self.master], [], [], min(left, 0.05))[0]:
                 continue
-            data = os.read(self.master, 65536)
-            self.sent += data
-            self.stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
+            self._take_in()
 
     def wait_for(self, *patterns: str) -> str:
         """The screen's text once all these are on it."""
@@ -134,7 +132,22 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         """Press keys."""
-        os.write(self.master, keys.encode())
+        self.write(keys.encode())
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, taking in what the program sends meanwhile, so that neither waits for the other."""
+        while data:
+            reads, writes, _ = select.select([self.master], [self.master], [], PATIENCE_S)
+            assert reads or writes, self.text
+            if reads:
+                self._take_in()
+            if writes:
+                data = data[os.write(self.master, data[:1024]) :]
+
+    def _take_in(self) -> None:
+        data = os.read(self.master, 65536)
+        self.sent += data
+        self.stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
 
     def leave(self) -> int:
         """The exit code, once the program has ended."""

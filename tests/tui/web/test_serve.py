@@ -428,7 +428,9 @@ async def test_what_is_exported_or_saved_goes_to_the_browser_and_to_no_folder_he
             await visitor.type("e")
             await visitor.until(lambda: "a download" in visitor.text)
             target = tmp_path / "elsewhere.json"
-            await visitor.type(f"\x15{target}\r")  # as a page that wants to write there would
+            await visitor.type(
+                f"\x15\x1b[200~{target}\x1b[201~\r"
+            )  # as a page that wants to write there would
             await visitor.until(lambda: "is not accepted" in visitor.text)
             await visitor.type("\x15mine\r")
             text, name = await download()
