@@ -86,7 +86,7 @@ class Catalog:
             found.append((name, table))
             name = relative
         rest = tuple(item for item in found if item[0] not in self.unmeasured)
-        return MeasuredKernels(engine=engine, tables=rest or tuple(found))
+        return MeasuredKernels(engine=engine, tables=rest or tuple(found), family=system.family)
 
     def without_kernels(self, system: str) -> Catalog:
         """The catalog of someone who never measured a system's kernels: those of a relative stand in.

@@ -7,6 +7,7 @@ A file `presets/kernels/<system>.toml` holds one table per operator, engine and 
     n = 220                 # measurements behind the fit
     mape = 0.081            # mean absolute error on points left out of the fit
     range = "m 1..16384, n 128..65536, k 128..65536"
+    remark = "slower than ..."  # where plans should say so
 
 What was not measured is looked up, in this order, at another engine (trtllm, sglang, vllm; nccl), at
 a related format of the same operator, then in the file of a relative named by `relative`.
@@ -61,6 +62,7 @@ class Provenance:
     system: str
     measurements: int
     mape: float
+    why: str = ""  # what a plan should say of them: why they are borrowed, a remark of their table
 
     @property
     def label(self) -> str:
@@ -88,6 +90,7 @@ class MeasuredKernels:
 
     engine: str
     tables: tuple[tuple[str, Mapping[str, Any]], ...]  # (system, parsed file): own first, then relatives
+    family: str = ""  # of the system: `System.family`
 
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
         """Constants of `operator` in `dtype` and where they were measured.
@@ -111,6 +114,7 @@ class MeasuredKernels:
                             system=system,
                             measurements=int(entry.get("n", 0)),
                             mape=float(entry.get("mape", float("nan"))),
+                            why=str(entry.get("remark", "")),
                         )
         raise LookupError(f"no kernel constants for {operator} in {dtype}")
 
@@ -144,11 +148,12 @@ class DeployedKernels:
     measured: MeasuredKernels
     floor_share: float = 1.0  # of each operator's fixed latency, where kernels follow each other
     fused_formats: tuple[str, ...] = ()  # quantised by the kernel before: a GEMM starts like a bf16 one
-    borrows: Mapping[str, str] = field(default_factory=dict, hash=False)  # operator to another engine
+    borrows: Mapping[str, str] = field(default_factory=dict, hash=False)  # as in `EngineProfile`
+    because: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
         """The constants of a kernel among others, from those of the kernel measured alone."""
-        owner = self._owner(operator)
+        owner = self._owner(operator, dtype)
         found = owner.constants(operator, dtype, kind)
         changed: dict[str, float] = {}
         if operator == "gemm" and dtype in self.fused_formats:
@@ -161,14 +166,22 @@ class DeployedKernels:
         return replace(found, **changed) if changed else found
 
     def provenance(self, operator: str, dtype: str) -> Provenance:
-        """Where the kernels were measured alone."""
-        return self._owner(operator).provenance(operator, dtype)
+        """Where the kernels were measured alone, and why another engine's where they are borrowed."""
+        found = self._owner(operator, dtype).provenance(operator, dtype)
+        why = self.because.get(self._borrowed(operator, dtype), "")
+        return replace(found, why=why) if why else found
 
-    def _owner(self, operator: str) -> MeasuredKernels:
+    def _owner(self, operator: str, dtype: str) -> MeasuredKernels:
         """The measurements of the engine whose kernel it is."""
-        plain = operator.partition(":")[0]
-        engine = self.borrows.get(operator, self.borrows.get(plain, self.measured.engine))
+        engine = self.borrows.get(self._borrowed(operator, dtype), self.measured.engine)
         return self.measured if engine == self.measured.engine else replace(self.measured, engine=engine)
+
+    def _borrowed(self, operator: str, dtype: str) -> str:
+        """The key of `borrows` that tells most of these kernels; "" where they are its own."""
+        names = dict.fromkeys((operator, operator.partition(":")[0]))
+        family = f"@{self.measured.family}"
+        ends = (f".{dtype}{family}", f".{dtype}", family, "")
+        return next((name + end for name in names for end in ends if name + end in self.borrows), "")
 
 
 def deployed(kernels: MeasuredKernels, engine: EngineProfile) -> DeployedKernels:
@@ -178,4 +191,5 @@ def deployed(kernels: MeasuredKernels, engine: EngineProfile) -> DeployedKernels
         floor_share=engine.floor_share,
         fused_formats=engine.fused_formats,
         borrows=engine.borrows,
+        because=engine.borrows_because,
     )

@@ -85,7 +85,7 @@ def plan(
         design_points=swept.design_points,
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
-        notes=question.notes,
+        notes=(*question.notes, *dict.fromkeys(kernel.why for kernel in swept.kernels if kernel.why)),
         bands=bands.bands(question, catalog.accuracy()),
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,

@@ -25,22 +25,30 @@ def run(arguments: Sequence[str]) -> int:
     parser = Parser(
         "ratematch calibrate",
         "DIR [--system S] [--operator O] [--out FOLDER]\n"
-        "       ratematch calibrate --engines FILE.csv [--bands] [--out FOLDER]",
+        "       ratematch calibrate --engines FILE.csv [--bands] [--out FOLDER]\n"
+        "       ratematch calibrate --check",
         "Make presets of your own from measurements: constants of the kernels of a machine from a folder\n"
         "of CSV files, or host and scheduling constants of engines from measured runs. They go to your\n"
-        "own presets (`ratematch paths config`), which come before those installed with ratematch.\n\n"
+        "own presets (`ratematch paths config`), which come before those installed with ratematch.\n"
+        "--check compares the constants in use with each other: formats, engines, sister GPUs, bounds.\n\n"
         f"{KERNEL_COLUMNS}\n\n{RUN_COLUMNS}",
         "  ratematch calibrate measurements/ --system h100\n"
         "  ratematch calibrate --engines runs.csv --out my-presets\n"
-        "  ratematch calibrate --engines runs.csv --bands    # error bands too: some minutes",
+        "  ratematch calibrate --engines runs.csv --bands    # error bands too: some minutes\n"
+        "  ratematch calibrate --check                       # 1 if a table is odd and nobody knows why",
     )
     parser.add_argument("measurements", metavar="DIR", nargs="?", help="a folder of measured kernels")
     parser.add_argument("--engines", metavar="FILE.csv", help="measured runs")
     parser.add_argument("--bands", action="store_true", help="write the error bands of --engines only")
+    parser.add_argument("--check", action="store_true", help="compare the kernel constants in use")
     parser.add_argument("--system", metavar="S", help="fit this system only")
     parser.add_argument("--operator", metavar="O", help="fit this operator only")
     parser.add_argument("--out", metavar="FOLDER", help="a folder of presets (default: your own)")
     args = parser.read(arguments)
+    if args.check:
+        if args.measurements is not None or args.engines is not None:
+            raise UsageError("--check reads presets alone: neither DIR nor --engines")
+        return _check(load())
     if (args.measurements is None) == (args.engines is None):
         raise UsageError(f"either DIR or --engines FILE.csv is needed; see `{parser.prog} --help`")
     if args.bands and args.engines is None:
@@ -54,6 +62,16 @@ def run(arguments: Sequence[str]) -> int:
             return _kernels(Path(args.measurements), out, catalog, args.system, args.operator)
         fit = _bands if args.bands else _engines
         return fit(Path(args.engines), out, catalog)
+
+
+def _check(catalog: Catalog) -> int:
+    from planner.evidence.sanity.checks import findings
+    from planner.evidence.sanity.remarks import tables_of
+    from planner.evidence.sanity.report import text
+
+    found = findings(tables_of(catalog), catalog)
+    print(text(found))
+    return DONE if all(one.settled for one in found) else ERROR
 
 
 def _kernels(

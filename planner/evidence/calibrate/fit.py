@@ -34,6 +34,8 @@ from planner.simulate.operators.roofline import Cost
 
 FOLDS = 5
 TOLERANCE = 0.1  # log error at which the robust loss turns from square to linear
+# One chip on two boards
+SISTERS = {"b200": "gb200", "gb200": "b200", "b300": "gb300", "gb300": "b300"}
 SISTERS_MAY_COST = 0.05  # of the left-out error, for constants that sister GPUs share
 MIN_ROWS = 12  # fewer measurements than this do not support a fit
 USABLE_SHARE = 0.75

@@ -9,8 +9,9 @@ from planner.errors import InputError
 from planner.evidence import csv_files, kernel_files
 from planner.evidence.calibrate import user_presets
 from planner.evidence.calibrate.derive import write_derived
-from planner.evidence.calibrate.fit import Calibration, Fit, Member, fit_sisters, write_kernels
+from planner.evidence.calibrate.fit import SISTERS, Calibration, Fit, Member, fit_sisters, write_kernels
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, gemm, mla_modules, moe
+from planner.evidence.sanity.remarks import write_remarks
 from planner.inputs.catalog import Catalog
 from planner.inputs.toml_tables import read_toml
 
@@ -26,8 +27,7 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
-# One chip on two boards, and below how many rows of its own a table is fitted together with its sister's
-SISTERS = {"b200": "gb200", "gb200": "b200", "b300": "gb300", "gb300": "b300"}
+# Rows below which a table is fitted together with its sister's
 ENOUGH_ROWS = 120
 # in the order in which they are fitted: a whole block is fitted around the kernels within it
 MODULES = (gemm, attention, dsa_modules, mla_modules, moe, collectives)
@@ -104,3 +104,5 @@ def calibrate(
         for name, some in fits.items():
             write_kernels(user_presets.kernels_path(name, out), some, RELATIVES.get(name))
     write_derived(out / user_presets.KERNELS)
+    if prepared:
+        write_remarks(out / user_presets.KERNELS, catalog)

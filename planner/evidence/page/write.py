@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.evidence.page import kernels, left_out, limits, reproduce, runs
+from planner.evidence.sanity.checks import findings
+from planner.evidence.sanity.remarks import tables_of
+from planner.evidence.sanity.report import page as sanity_page
 from planner.evidence.shipped import RUNS_NAME
 from planner.evidence.validate_runs import Predictions, summarise
 from planner.inputs import catalog
@@ -36,7 +39,8 @@ def write(
     table
         Left-out errors and bands; those of the catalog by default.
     """
-    known = catalog.load().accuracy() if table is None else table
+    presets = catalog.load()
+    known = presets.accuracy() if table is None else table
     result = summarise(found)
     shipped = file == RUNS_NAME
     command = reproduce.COMMAND if shipped else "ratematch validate"
@@ -54,6 +58,7 @@ def write(
         *runs.farthest_off(found),
         *runs.immature(found),
         *(kernels.errors(operators) if operators is not None else ()),
+        *(sanity_page(findings(tables_of(presets), presets)) if shipped else ()),
         *limits.covered(found, shipped=shipped),
         *reproduce.commands(file, kernels=operators is not None),
     ]

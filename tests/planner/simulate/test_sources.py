@@ -65,6 +65,7 @@ def test_deployed_kernels_are_fused_follow_each_other_and_are_borrowed() -> None
         floor_share=0.5,
         fused_formats=("fp8_block",),
         borrows={"mla_decode": "trtllm", "moe:dispatched": "vllm"},
+        borrows_because={},
     )
     alone, among = measured("sglang"), deployed(measured("vllm"), engine)
     own, plain = (alone.constants("gemm", f, GemmConstants) for f in ("fp8_block", "bf16"))
