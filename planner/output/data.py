@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
+from planner.output.as_json import clean, dumps
 from planner.output.words import deployment
 from planner.planning.bands import SHARE
 
@@ -65,13 +63,13 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
         },
     }
-    clean: dict[str, Any] = _clean(document)
-    return clean
+    plain: dict[str, Any] = clean(document)
+    return plain
 
 
 def to_json(plan: Plan, *, indent: int | None = 2) -> str:
     """`to_dict` as text. Never contains NaN or Infinity, which JSON has not."""
-    return json.dumps(to_dict(plan), indent=indent, ensure_ascii=False, allow_nan=False)
+    return dumps(to_dict(plan), indent=indent)
 
 
 def to_csv(plan: Plan) -> str:
@@ -81,7 +79,7 @@ def to_csv(plan: Plan) -> str:
     writer.writeheader()
     for kind in ("disaggregated", "colocated"):
         frontier = plan.frontier_disaggregated if kind == "disaggregated" else plan.frontier_colocated
-        for point in _clean(_points(frontier)):
+        for point in clean(_points(frontier)):
             shown = {
                 key: f"{value:.6g}" if isinstance(value, float) else value for key, value in point.items()
             }
@@ -203,15 +201,3 @@ def _points(frontier: Frontier) -> list[dict[str, Any]]:
         frontier.decode,
     )
     return [dict(zip(CSV_COLUMNS[1:], row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _clean(value: Any) -> Any:
-    """The value with numpy scalars made plain and undefined numbers made None."""
-    if isinstance(value, Mapping):
-        return {str(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(item) for item in value]
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    plain = value.item() if hasattr(value, "item") else value
-    return plain if not isinstance(plain, float) or math.isfinite(plain) else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from planner.arrays import FloatArray
+from planner.output.as_json import dumps
 from planner.output.columns import aligned
 from planner.paper.claims.claim import Verdict
 from planner.paper.figures.drawing import BAND, Figure, Panel, Series
@@ -47,7 +47,7 @@ _WHERE_IT_HOLDS = {
 
 def to_json(done: Reproduction) -> str:
     """Everything, SI units, one object."""
-    return json.dumps(to_dict(done), indent=2, ensure_ascii=False)
+    return dumps(to_dict(done))
 
 
 def to_dict(done: Reproduction) -> dict[str, Any]:

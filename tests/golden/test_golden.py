@@ -113,7 +113,12 @@ def _printed(arguments):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         main([*arguments, "--json"])
-    return _rounded(json.loads(out.getvalue()))
+    return _rounded(json.loads(out.getvalue(), parse_constant=_refused))
+
+
+def _refused(constant):
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(f"{constant} in JSON")
 
 
 def _planned(case):

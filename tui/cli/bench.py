@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from planner.errors import InputError
+from planner.output.as_json import dumps
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, say
 
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
 
     result, more = bench.run(args.runs), screen.run(args.runs)
     if args.json:
-        say(json.dumps(result | more, indent=2))
+        say(dumps(result | more))
     else:
         say(f"{bench.to_text(result)}\n{screen.to_text(more)}")
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from planner import load
 from planner.inputs import files
+from planner.output.as_json import dumps
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output, say, writing
@@ -81,7 +81,7 @@ def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
     done = assumptions.run(catalog, on_sweep=_progress())
     _clear_progress()
     if as_json:
-        say(json.dumps(assumptions.to_dict(done), indent=2))
+        say(dumps(assumptions.to_dict(done)))
     elif out is None:
         say(assumptions.to_text(done))
     else:

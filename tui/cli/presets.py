@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner import load
 from planner.errors import InputError, unknown
 from planner.inputs.fields import FIELDS
+from planner.output.as_json import dumps
 from planner.output.columns import aligned
 from planner.output.spelling import ascii_only
 from planner.output.tables import scenario_line
@@ -86,7 +86,7 @@ def lists(catalog: Catalog, kinds: Sequence[str], *, as_json: bool = False) -> s
             | {name: {"error": reason} for name, reason in broken[kind].items()}
             for kind, items in found.items()
         }
-        return json.dumps(plain, indent=2, ensure_ascii=False)
+        return dumps(plain)
     blocks = []
     for kind, items in found.items():
         if kind == "scenarios":
@@ -112,7 +112,7 @@ def imported(path: Path, spec: ModelSpec, unknown_keys: Sequence[str], *, as_jso
             "not_understood": list(unknown_keys),
             "model": _plain(spec),
         }
-        return json.dumps(done, indent=2, ensure_ascii=False)
+        return dumps(done)
     lines = [*_table([{"name": spec.name, **_model(spec)}]), f"written to {path}"]
     lines += [f"note: {note}" for note in spec.notes]
     if unknown_keys:
@@ -127,7 +127,7 @@ def show(catalog: Catalog, kind: str, name: str, *, as_json: bool = False) -> st
     """
     plain = _plain(_get(catalog, kind, name))
     if as_json:
-        return json.dumps(plain, indent=2, ensure_ascii=False)
+        return dumps(plain)
     return "\n".join(_outline(plain))
 
 

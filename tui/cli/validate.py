@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from planner import load
 from planner.errors import printable_lines
 from planner.inputs import files
+from planner.output.as_json import dumps
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
@@ -63,7 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}
-        say(json.dumps(document, indent=2, allow_nan=False))
+        say(dumps(document))
         return DONE
     if args.write and found is not None:
         from planner.evidence.page.write import write
