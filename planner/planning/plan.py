@@ -54,7 +54,7 @@ def plan(
     for name, call in (("should_stop", should_stop), ("on_frontier", on_frontier)):
         if call is not None and not callable(call):
             raise InputError(name, type(call).__name__, "a function, or None")
-    question = prepare(scenario, catalog)
+    question = prepare(scenario, catalog).remembering()
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()
     candidates = frontiers.candidates(question, swept)

@@ -17,6 +17,7 @@ from planner.inputs.system import System
 from planner.simulate import kv_transfer
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
+from planner.simulate.operators.sources import Lookups
 from planner.words import Phase, Vendor
 
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -49,6 +50,14 @@ class Question:
     def on(self, pool: PoolSetup) -> Question:
         """The same question with every phase on one setup."""
         return replace(self, pools=dict.fromkeys(self.pools, pool))
+
+    def remembering(self) -> Question:
+        """The same with each set of kernel constants looked up once: for one plan, on one thread."""
+        once: dict[int, PoolSetup] = {}  # by the identity of a pool's setup: pools may share one
+        for pool in self.pools.values():
+            known = Lookups(source=pool.setup.machine.kernels)
+            once.setdefault(id(pool), replace(pool, setup=pool.setup.on_kernels(known)))
+        return replace(self, pools={phase: once[id(pool)] for phase, pool in self.pools.items()})
 
 
 def prepare(scenario: Scenario, catalog: Catalog) -> Question:
