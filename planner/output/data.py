@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
-from planner.output.words import deployment
+from planner.output.words import deployment, notes
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "design_points": dict(plan.design_points),
         "seconds": dict(plan.seconds),
         "infeasible": infeasible,
-        "notes": list(plan.notes),
+        "notes": notes(plan),
         "precision": plan.precision
         and {"weights": plan.precision.weights, "experts": plan.precision.experts, "kv": plan.precision.kv},
         "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},

@@ -8,7 +8,7 @@ from planner.output.columns import markdown
 from planner.output.spelling import named, percent
 from planner.output.tables import comparison_rows, latencies, limit_rows, scenario_line
 from planner.output.verdict import answer_sentence
-from planner.output.words import deployment
+from planner.output.words import deployment, notes
 from planner.units import format_tokens
 
 if TYPE_CHECKING:
@@ -42,6 +42,6 @@ def to_markdown(plan: Plan) -> str:
         out += ["", *markdown([head, *pools], "lrlrrrlrr")]
         out += ["", *markdown([("limit", "value", "used", "state"), *limit_rows(plan, deployed)], "lrrl")]
         out += ["", *markdown([("", "split", "co-located"), *comparison_rows(plan)], "lrr")]
-    if plan.notes:
-        out += ["", *(f"- {note}" for note in plan.notes)]
+    if told := notes(plan):
+        out += ["", *(f"- {note}" for note in told)]
     return "\n".join(out) + "\n"

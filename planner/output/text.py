@@ -44,7 +44,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Frontier: the best throughput at each interactivity", _frontier(plan)),
         ]
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
-    blocks.append(_section("Notes", _wrapped(plan.notes, width)))
+    blocks.append(_section("Notes", _wrapped(words.notes(plan), width)))
     text = "\n\n".join(block for block in blocks if block) + "\n"
     return ascii_only(text) if ascii else text
 

@@ -249,6 +249,24 @@ def inherited(plan: Plan, kernel: Provenance) -> bool:
     return kernel.system != plan.scenario.system
 
 
+def notes(plan: Plan) -> list[str]:
+    """Assumptions worth knowing: formats, a context beyond the model's, inherited or odd constants."""
+    found = []
+    scenario, formats = plan.scenario, plan.precision
+    if formats is not None:
+        experts = f", experts {formats.experts}" if formats.experts not in (None, formats.weights) else ""
+        found.append(f"weights {formats.weights}{experts}, KV cache {formats.kv}")
+    length = scenario.traffic.isl + scenario.traffic.osl
+    if plan.max_context and length > plan.max_context:
+        found.append(
+            f"{length:,} tokens of input and output exceed the {plan.max_context:,} "
+            f"that {scenario.model} was published for"
+        )
+    if plan.kernels_of not in ("", scenario.system):
+        found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
+    return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
+
+
 def engine_sentence(plan: Plan) -> str:
     """Which builds of the engine its constants are fitted to; "" where that is not known."""
     engine = plan.engine

@@ -85,12 +85,13 @@ def plan(
         design_points=swept.design_points,
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
-        notes=(*question.notes, *dict.fromkeys(kernel.why for kernel in swept.kernels if kernel.why)),
         bands=bands.bands(question, catalog.accuracy()),
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),
         engine=_engine(question),
+        max_context=question.pools["decode"].setup.model.max_context,
+        kernels_of=question.pools["decode"].system.kernels,
         alternatives=frontiers.alternatives(question, swept, candidates),
     )
 

@@ -40,7 +40,6 @@ class Question:
 
     scenario: Scenario
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
-    notes: tuple[str, ...]
 
     @property
     def link_bytes_per_s(self) -> float:
@@ -76,19 +75,6 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     _check_formats(scenario, engine, system, formats, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
-    notes = [
-        f"weights {formats.gemm.name}"
-        + (f", experts {formats.moe.name}" if model.is_moe and formats.moe is not formats.gemm else "")
-        + f", KV cache {formats.kv}"
-    ]
-    length = scenario.traffic.isl + scenario.traffic.osl
-    if model.max_context and length > model.max_context:
-        notes.append(
-            f"{length:,} tokens of input and output exceed the {model.max_context:,} "
-            f"that {model.name} was published for"
-        )
-    if system.kernels != system.name:
-        notes.append(f"kernel constants of {system.name} are those measured on {system.kernels}")
     price = scenario.fleet.usd_per_gpu_hour
     everywhere = PoolSetup(
         system=system,
@@ -97,7 +83,7 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
-    return Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), notes=tuple(notes))
+    return Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere))
 
 
 def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:

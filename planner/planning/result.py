@@ -228,12 +228,13 @@ class Plan:
     design_points: Mapping[str, int]  # prefill, decode, colocated
     seconds: Mapping[str, float]  # simulate, match, total
     infeasible: Infeasible | None = None
-    notes: tuple[str, ...] = field(default=())  # assumptions worth knowing: inherited constants, formats
     bands: Mapping[str, Band] = field(default_factory=dict)  # by disaggregated, colocated; may be empty
     kernels: tuple[Provenance, ...] = ()  # where the constants of the kernels come from
     link_bytes_per_s: float = float("nan")  # of one GPU between the pools: the slower side's
     precision: Formats | None = None
     engine: EngineBuild | None = None
+    max_context: int = 0  # tokens that the model was published for; 0 where not known
+    kernels_of: str = ""  # the system whose kernel constants these are; "" where not known
     # the best deployment of each layout at the limits, split and co-located, the best first
     alternatives: tuple[Frontier, Frontier] | None = None
 

@@ -18,6 +18,7 @@ from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning.bands import Band
 from planner.planning.result import (
+    Formats,
     Frontier,
     Infeasible,
     LayoutChoice,
@@ -178,7 +179,8 @@ def plan(
         "frontier_colocated": together,
         "design_points": {"prefill": 20_480, "decode": 151_552, "colocated": 46_080},
         "seconds": {"simulate": 0.061, "match": 0.023, "total": 0.084},
-        "notes": ("gb200: efficiencies inherited from b200", "KV cache in fp8"),
+        "precision": Formats(weights="fp8_block", experts="nvfp4", kv="fp8"),
+        "kernels_of": "b200",
         "kernels": KERNELS,
         "link_bytes_per_s": 9e11,
         "bands": BANDS,

@@ -136,7 +136,7 @@ class DetailsPane(PlanPane):
     def lines(self, width: int, height: int) -> list[Content]:
         """Sections, each with a heading."""
         self.border_title = "Memory and assumptions"
-        from planner.output.words import deployment
+        from planner.output.words import deployment, notes
 
         plan, g = self._plan, self.glyphs
         serving = deployment(plan) if plan is not None else None
@@ -161,9 +161,9 @@ class DetailsPane(PlanPane):
             Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
             for name, value in facts
         ]
-        if plan.notes:
+        if told := notes(plan):
             lines.append(Content(""))
-            for note in plan.notes:
+            for note in told:
                 lines += wrap(g.plain(note), width, "$hue-muted")
         return lines
 

@@ -138,7 +138,7 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     """The cache's way, limits, cost, search, notes and kernels."""
     if plan is None:
         return []
-    from planner.output.words import deployment
+    from planner.output.words import deployment, notes
 
     lines: list[Content] = []
     serving = deployment(plan)
@@ -148,9 +148,9 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
         lines += _cache(plan, serving, width, g)
         lines += [*_expected(plan, serving, width, g), *_cost(serving, width)]
     lines += _search(plan, width, g)
-    if plan.notes:
+    if told := notes(plan):
         lines.append(_heading("Assumptions", "", width))
-        for note in plan.notes:
+        for note in told:
             lines += wrap(g.plain(note), width, "")
         lines.append(Content(""))
     return [*lines, *_kernels(plan, width, g)]

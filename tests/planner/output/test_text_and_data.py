@@ -18,8 +18,9 @@ from planner.output.markdown import to_markdown
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence, gain, verdict
-from planner.output.words import ALIKE, TIGHT, binding_pool, deployment, limits, mix_offer, pool_limit
+from planner.output.words import ALIKE, TIGHT, binding_pool, deployment, limits, mix_offer, notes, pool_limit
 from planner.planning.result import (
+    Formats,
     Frontier,
     Infeasible,
     LayoutChoice,
@@ -128,7 +129,7 @@ def split_plan() -> Plan:
         frontier_colocated=frontier([8, 25, 60], [2900, 1500, 800], split=False),
         design_points={"prefill": 1000, "decode": 2000, "colocated": 3000},
         seconds={"simulate": 0.1, "match": 0.05, "total": 0.2},
-        notes=("weights fp8, KV cache fp8",),
+        precision=Formats(weights="fp8", experts=None, kv="fp8"),
     )
 
 
@@ -419,3 +420,26 @@ def test_a_mix_is_deployed_only_where_it_was_asked_for(split_plan: Plan) -> None
     assert deployment(asked) is mixed
     assert "prefill: 3 × TP4" in to_text(asked)
     assert "1,300 per GPU" in answer_sentence(asked)
+
+
+def test_notes_tell_formats_long_contexts_and_borrowed_kernels(split_plan: Plan) -> None:
+    assert notes(split_plan) == ["weights fp8, KV cache fp8"]
+    asked = split_plan.scenario
+    told = dataclasses.replace(
+        split_plan,
+        scenario=dataclasses.replace(asked, model="mixtral", system="b200"),
+        precision=Formats(weights="fp8", experts="nvfp4", kv="bf16"),
+        max_context=16384,
+        kernels_of="h200",
+    )
+    assert notes(told) == [
+        "weights fp8, experts nvfp4, KV cache bf16",
+        "18,432 tokens of input and output exceed the 16,384 that mixtral was published for",
+        "kernel constants of b200 are those measured on h200",
+    ]
+    same = dataclasses.replace(told, max_context=18432, kernels_of="b200")
+    assert len(notes(same)) == 1
+    assert (
+        "experts"
+        not in notes(dataclasses.replace(same, precision=Formats(weights="fp8", experts="fp8", kv="fp8")))[0]
+    )

@@ -588,8 +588,8 @@ async def test_breakdown_holds_the_reasons(pages: Pages) -> None:
         "out of each prefill GPU",
         "900 GB/s",
         "$ per hour",
-        "inherited from b200",
-        "KV cache in fp8",
+        "kernel constants of gb200",
+        "weights fp8_block",
     ):
         assert word in reasons, word
     assert "2 of 3 measured here" in reasons
