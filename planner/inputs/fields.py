@@ -213,6 +213,29 @@ FIELDS: tuple[Field, ...] = (
         help="Share of each pool's capacity kept free for bursts and for the model's own error.",
     ),
     Field(
+        key="robust",
+        path="robust",
+        label="robust",
+        unit="",
+        kind="switch",
+        group="Goal",
+        help="Counts for the expected throughput, when each pool's rate is wrong by its error. "
+        "off: the study's match, as if rates were known.",
+    ),
+    Field(
+        key="slack",
+        path="slack",
+        label="slack",
+        unit="",
+        kind="share",
+        group="Goal",
+        low=0,
+        high=0.5,
+        steps=(0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2),
+        help="Share of the best plan's value that may be given up for an earlier first token (FTL), "
+        "then for fewer GPUs.",
+    ),
+    Field(
         key="mix",
         path="mix",
         label="mix",

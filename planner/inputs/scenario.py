@@ -33,5 +33,7 @@ class Scenario:
     headroom: float = 0.0  # share of each pool's capacity kept free
     mtp: int = 0  # speculative tokens per step from the model's own prediction heads
     mla_cache: bool = False  # keep up-projected KV of earlier chunks (removes MLA's chunking penalty)
+    robust: bool = True  # counts for the expected throughput, each pool's rate wrong by its error
+    slack: float = 0.02  # share of the best plan's value that may be given up for an earlier first token
     mix: bool = False  # several layouts per pool, co-located instances on idle GPUs
     time_limit_s: float = 10.0  # for the integer program

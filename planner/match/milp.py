@@ -30,8 +30,14 @@ Cost counts GPUs, each weighed by its price over that of the cheapest candidate'
 (Griggs and others, "Melange: Cost Efficient Large Language Model Serving by Exploiting GPU
 Heterogeneity", 2024): where all cost the same it is the number of GPUs.
 
-A first plan comes from the exact search over one layout per pool (`planner.match.rate_match`): the
-solver has to beat it or to prove that nothing does, and when time runs out there is always an answer.
+With errors of the rates (`planner.match.robust`) the rate is the expected one, the mean of a rate r_s for
+each scenario s of factors e_s on either pool, and so wherever a rate is named above:
+
+    r_s <= (1 - h) * e_s * sum_prefill n_i R_i      and alike for decode        r = mean of r_s
+
+A first plan comes from the exact search over one layout per pool (`planner.match.program.Buildable`).
+The solver has to beat it or to prove that nothing does, and when time runs out there is always an answer.
+Without `mix`, and where all GPUs cost the same, nothing else can be built, and `prove` may be left out.
 """
 
 from __future__ import annotations
@@ -47,6 +53,7 @@ from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
+from planner.match.robust import KNOWN, Errors
 from planner.words import Goal, Status
 
 GOALS = get_args(Goal)
@@ -78,6 +85,8 @@ class Problem:
     headroom: float = 0.0  # share of each pool's capacity kept free, in [0, 1)
     mix: bool = False  # several layouts per pool, co-located instances beside the split
     time_limit_s: float = 10.0
+    errors: Errors = KNOWN  # of the rates of the split's pools
+    prove: bool = True  # the solver proves the exact search's answer as well, where that is the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,8 +103,9 @@ class Solution:
     prefill: IntArray
     decode: IntArray
     colocated: IntArray
-    requests_per_s: float  # in total, headroom kept
+    requests_per_s: float  # in total, headroom kept, every rate as predicted
     split_requests_per_s: float  # the part that the prefill and decode pools serve
+    expected_requests_per_s: float  # in total, with the errors of the rates
     gpus: int
     status: Status
     # |bound - value| / value of what the goal counts: rate, GPUs or rate per GPU. Near the ideal, of the
@@ -126,6 +136,11 @@ def solve(problem: Problem) -> Solution:
     """
     _check(problem)
     load()
+    return answer(problem)
+
+
+def answer(problem: Problem) -> Solution:
+    """As `solve`, of a problem that is known to be sound: one more of many."""
     started = time.perf_counter()
     buildable = _buildable(problem)
     deadline = started + problem.time_limit_s
@@ -147,13 +162,25 @@ def solve(problem: Problem) -> Solution:
         prefill=plan.counts[0],
         decode=plan.counts[1],
         colocated=plan.counts[2] if problem.mix else np.zeros(len(problem.colocated_gpus), dtype=np.int64),
-        requests_per_s=plan.rate,
+        requests_per_s=plan.capacity,
         split_requests_per_s=plan.split,
+        expected_requests_per_s=plan.rate,
         gpus=plan.gpus,
         status="infeasible" if not found.plan else "optimal" if optimal else "feasible",
         gap=0.0 if optimal else float(gap),
         seconds=time.perf_counter() - started,
     )
+
+
+def cost(problem: Problem, of: Solution) -> float:
+    """What a solution spends: GPUs, of the goal cost weighed by their price."""
+    counts = (of.prefill, of.decode, of.colocated if problem.mix else np.empty(0, dtype=np.int64))
+    return _buildable(problem).plan(counts).cost
+
+
+def ideal_worth(problem: Problem) -> float:
+    """Most expected requests/s per cost of any fleet, however large."""
+    return _buildable(problem).ideal_worth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,11 +220,10 @@ def exists(problem: Problem) -> bool:
 
 
 def most(problem: Problem) -> float:
-    """The most requests/s that a single layout per pool serves in the budget: exact, by enumeration."""
+    """The most expected requests/s of a single layout per pool in the budget: exact, by enumeration."""
     _check(problem)
     assert problem.budget is not None
-    best = _buildable(problem).first_in(problem.budget, per_gpu=False)
-    return best.rate if best else 0.0
+    return _buildable(problem).most_in(problem.budget)
 
 
 def _buildable(problem: Problem) -> Buildable:
@@ -219,6 +245,8 @@ def _buildable(problem: Problem) -> Buildable:
         ],
         budget=problem.budget,
         mix=problem.mix,
+        errors=problem.errors,
+        prove=problem.prove,
     )
 
 
@@ -229,6 +257,8 @@ def _most(buildable: Buildable, budget: int, deadline: float, known: Deployment 
         plan = known
     if not plan:
         return _Found(plan=None)
+    if buildable.searched:
+        return _Found(plan=plan, value=plan.rate, bound=plan.rate)
     most_per_s = buildable.ideal * budget
     program = Program(buildable, budget, most_per_s, deadline)
     answer = program.minimise(-program.total)
@@ -250,6 +280,9 @@ def _least(buildable: Buildable, demand: float, budget: int | None, deadline: fl
     """Least cost that serves the demand: the fewest GPUs, where all cost the same."""
     enough = demand * (1 - TIE)
     plan = buildable.first_for(enough, budget)
+    if buildable.searched:
+        cost = plan.cost if plan else np.nan
+        return _Found(plan=plan, value=cost, bound=cost)
     if plan:
         # no more are needed (none costs less than one unit), and a tight budget makes a fast program
         needed = math.floor(plan.cost * (1 + TIE))
@@ -303,7 +336,8 @@ def _near_ideal(buildable: Buildable, deadline: float) -> _Found:
     plans = [buildable.of((COLOCATED, c, 1))] if c >= 0 else []
     if p >= 0 and d >= 0:
         gpus, rate = buildable.gpus, buildable.rate
-        match = match_unbounded(int(gpus[0][p]), rate[0][p], gpus[1][[d]], rate[1][[d]], osl=2)
+        balanced = rate[0][p] * buildable.balance  # the decode rate that suits one prefill instance
+        match = match_unbounded(int(gpus[0][p]), balanced, gpus[1][[d]], rate[1][[d]], osl=2)
         counts = (PREFILL, p, match.n_prefill.item()), (DECODE, d, match.n_decode.item())
         plans.append(buildable.of(*counts))
     plans = [x for x in plans if x.cost <= FREE_GPUS and x.rate >= least * x.cost * (1 - TIE)]

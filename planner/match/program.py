@@ -1,12 +1,14 @@
 """The integer program itself: what can be built, the model of it, one function for each constraint.
 
 Columns of the model, all at least 0: n_i instances of each candidate (prefill, then decode, then
-co-located), without `mix` a binary y_i for each of them, and r, the rate of the split. Rates are in
-units of `Program.unit`. Every constraint is a few rows of ``coefficients @ x >= low``.
+co-located), without `mix` a binary y_i for each of them, and r_s, the rate of the split in each scenario
+of errors (one, where rates count as known). Rates are in units of `Program.unit`. Every constraint is a
+few rows of ``coefficients @ x >= low``.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +18,15 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray
 from planner.match.pareto import prune
 from planner.match.rate_match import TIE, instances_for, pool_table, rate_steps
+from planner.match.robust import Errors
 from planner.match.solver_output import c_stdout_muted
 
 PREFILL, DECODE, COLOCATED = 0, 1, 2  # the pools, in the order of all lists here
 # HiGHS accepts rows violated by 1e-6 and stops at an absolute gap of 1e-6. Rates are scaled so that
 # their upper bound is this number: both slacks are then 1e-9 of it.
 SCALE = 1e3
+MOST_COUNTS = 2048  # of one layout in the search for a demand; beyond, one more changes next to nothing
+MOST_STEPS = 512  # sizes of a pool in the search for the most per GPU: a larger fleet repeats what it finds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,10 +34,22 @@ class Deployment:
     """Whole instances and what they serve."""
 
     counts: Sequence[IntArray]  # prefill, decode, colocated
-    rate: float
-    split: float
+    rate: float  # expected
+    capacity: float  # as predicted; the same, where rates count as known
+    split: float  # of that, what the prefill and decode pools serve
     gpus: int
     cost: float  # what the goal spends: GPUs, or GPUs weighed by their price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pools:
+    """Pools of one layout, arrays (n,)."""
+
+    candidate: IntArray
+    instances: IntArray
+    gpus: IntArray
+    cost: FloatArray
+    rate: FloatArray
 
 
 class Buildable:
@@ -50,9 +67,11 @@ class Buildable:
         *,
         budget: int | None,
         mix: bool,
+        errors: Errors,
+        prove: bool,
     ) -> None:
         """`rate` is less headroom already; `price` is that of one GPU of each candidate."""
-        self.mix = mix
+        self.mix, self.errors = mix, errors
         limit = np.inf if budget is None else budget
         cheapest = min((float(p.min()) for p in price if len(p)), default=1.0)
         self.gpus = list(gpus)
@@ -63,14 +82,15 @@ class Buildable:
             for g, r in zip(self.gpus, rate, strict=True)
         ]
         self.one_price = all(bool((p == 1.0).all()) for p in self.price)
-        self.ideal = self._ideal(self.gpus)  # requests/s per GPU at perfect balance: no plan has more
-        self.ideal_worth = self._ideal(self.cost)  # the same per unit of cost
+        self.ideal, _ = self._ideal(self.gpus)  # requests/s per GPU at the best balance: no plan has more
+        self.ideal_worth, self.balance = self._ideal(self.cost)  # per unit of cost; decode over prefill rate
+        # whether the search over one layout per pool is all that there is, exact and enough
+        self.searched = not mix and self.one_price and not prove
 
-    def _ideal(self, size: Sequence[IntArray] | Sequence[FloatArray]) -> float:
+    def _ideal(self, size: Sequence[IntArray] | Sequence[FloatArray]) -> tuple[float, float]:
         best = [float(np.max(r / s, initial=0.0)) for s, r in zip(size, self.rate, strict=True)]
-        prefill, decode = best[PREFILL], best[DECODE]
-        split = prefill * decode / (prefill + decode) if prefill and decode else 0.0
-        return max(split, best[COLOCATED])
+        worth, balance = self.errors.best(best[PREFILL], best[DECODE])
+        return max(worth, best[COLOCATED]), balance
 
     @property
     def smallest(self) -> float:
@@ -85,7 +105,15 @@ class Buildable:
         gpus = sum(int(n @ gpus) for n, gpus in zip(counts, self.gpus, strict=True))
         cost = sum(float(n @ cost) for n, cost in zip(counts, self.cost, strict=True))
         split = min(rates[PREFILL], rates[DECODE])
-        return Deployment(counts=counts, rate=split + rates[COLOCATED], split=split, gpus=gpus, cost=cost)
+        expected = float(self.errors.expected(rates[PREFILL], rates[DECODE]))
+        return Deployment(
+            counts=counts,
+            rate=expected + rates[COLOCATED],
+            capacity=split + rates[COLOCATED],
+            split=split,
+            gpus=gpus,
+            cost=cost,
+        )
 
     def of(self, *chosen: tuple[int, int, int]) -> Deployment:
         """The deployment with n instances of candidate i of pool p for each (p, i, n)."""
@@ -96,7 +124,7 @@ class Buildable:
 
     def first_in(self, budget: int, *, per_gpu: bool) -> Deployment | None:
         """Most requests/s (or per GPU) in a budget: one layout per pool or one co-located layout."""
-        rate, gpus = rate_steps(*self._of(PREFILL), *self._of(DECODE), budget=budget)
+        rate, gpus = self._steps(budget, per_gpu=per_gpu)
         copies, _ = pool_table(*self._of(COLOCATED), budget)
         rate = np.concatenate((rate, copies))
         gpus = np.concatenate((gpus, np.arange(budget + 1)))
@@ -105,28 +133,109 @@ class Buildable:
         worth = rate / np.maximum(gpus, 1) if per_gpu else rate
         return self.first_for(float(rate[np.argmax(worth)]) * (1 - TIE), budget)
 
+    def most_in(self, budget: int) -> float:
+        """Most requests/s in a budget, of one layout per pool or one co-located layout."""
+        rate, _ = self._steps(budget, per_gpu=False)
+        copies, _ = pool_table(*self._of(COLOCATED), budget)
+        return float(max(rate.max(initial=0.0), copies[-1]))
+
+    def _steps(self, budget: int, *, per_gpu: bool) -> tuple[FloatArray, IntArray]:
+        """Expected rates that one layout per pool can serve in a budget, the best among them, and GPUs."""
+        if self.errors.none:
+            return rate_steps(*self._of(PREFILL), *self._of(DECODE), budget=budget)
+        prefill, decode = (pool_table(*self._of(pool), budget)[0] for pool in (PREFILL, DECODE))
+        if not per_gpu:
+            return self.errors.expected(prefill, decode[::-1]), np.full(budget + 1, budget)
+        x, y = (np.flatnonzero(np.diff(table, prepend=0.0))[:MOST_STEPS] for table in (prefill, decode))
+        total = x[:, None] + y
+        rate = np.where(total <= budget, self.errors.expected(prefill[x][:, None], decode[y]), 0.0)
+        return rate.ravel(), total.ravel()
+
     def _of(self, pool: int) -> tuple[IntArray, FloatArray]:
         return self.gpus[pool], self.rate[pool]
 
     def first_for(self, demand: float, budget: int | None) -> Deployment | None:
         """Least cost for a demand within a budget: one layout per pool or one co-located layout."""
-        pools = [self._pools_for(pool, demand) for pool in (PREFILL, DECODE, COLOCATED)]
-        limit = np.inf if budget is None else budget
-        (p, n_p, gpus_p, cost_p), (d, n_d, gpus_d, cost_d), (c, n_c, gpus_c, _) = pools
-        plans = []
-        pairs = np.where(gpus_p[:, None] + gpus_d <= limit, cost_p[:, None] + cost_d, np.inf)
-        if np.isfinite(pairs).any():
-            i, j = np.unravel_index(np.argmin(pairs), pairs.shape)
-            plans.append(self.of((PREFILL, int(p[i]), int(n_p[i])), (DECODE, int(d[j]), int(n_d[j]))))
-        colocated = np.flatnonzero(gpus_c <= limit)
+        limit = math.inf if budget is None else budget
+        split = self._pair_for if self.errors.none else self._expected_pair_for
+        plans = list(filter(None, [split(demand, limit)]))
+        pools = self._pools_for(COLOCATED, demand)
+        colocated = np.flatnonzero(pools.gpus <= limit)
         if len(colocated):
-            plans.append(self.of((COLOCATED, int(c[colocated[0]]), int(n_c[colocated[0]]))))
+            at = colocated[0]
+            plans.append(self.of((COLOCATED, int(pools.candidate[at]), int(pools.instances[at]))))
         return min(plans, key=lambda plan: plan.cost, default=None)
 
-    def _pools_for(self, pool: int, demand: float) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    def _pair_for(self, demand: float, limit: float) -> Deployment | None:
+        """The cheapest pair of pools each of which serves a demand."""
+        prefill, decode = self._pools_for(PREFILL, demand), self._pools_for(DECODE, demand)
+        fits = prefill.gpus[:, None] + decode.gpus <= limit
+        pairs = np.where(fits, prefill.cost[:, None] + decode.cost, np.inf)
+        if not np.isfinite(pairs).any():
+            return None
+        i, j = np.unravel_index(np.argmin(pairs), pairs.shape)
+        return self._pair(prefill, int(i), decode, int(j))
+
+    def _expected_pair_for(self, demand: float, limit: float) -> Deployment | None:
+        """The cheapest pair of pools that is expected to serve a demand; of such, the fastest.
+
+        Exact where all GPUs cost the same, but for pools of more than `MOST_COUNTS` instances.
+        """
+        prefill, decode = self._pools_around(PREFILL, demand), self._pools_around(DECODE, demand)
+        needed = self.errors.decode_for(prefill.rate, demand) * (1 - TIE)
+        j = np.searchsorted(decode.rate, needed)
+        i = np.flatnonzero(j < len(decode.rate))
+        j = j[i]
+        within = prefill.gpus[i] + decode.gpus[j] <= limit
+        i, j = i[within], j[within]
+        if not len(i):
+            return None
+        cost = prefill.cost[i] + decode.cost[j]
+        tied = np.flatnonzero(cost <= cost.min() * (1 + TIE))
+        expected = self.errors.expected(prefill.rate[i[tied]], decode.rate[j[tied]])
+        at = tied[np.argmax(expected)]
+        return self._pair(prefill, int(i[at]), decode, int(j[at]))
+
+    def _pair(self, prefill: _Pools, i: int, decode: _Pools, j: int) -> Deployment:
+        return self.of(
+            (PREFILL, int(prefill.candidate[i]), int(prefill.instances[i])),
+            (DECODE, int(decode.candidate[j]), int(decode.instances[j])),
+        )
+
+    def _pools_around(self, pool: int, demand: float) -> _Pools:
+        """Pools of one layout with any rate that a split with this expected rate could use, by cost.
+
+        None of them is both dearer and no faster than another, so their rates ascend too.
+        """
+        index = np.flatnonzero(self.rate[pool] > 0)
+        rate = self.rate[pool][index]
+        least = instances_for(demand, rate)
+        most = instances_for(demand * self.errors.surplus, rate)
+        # every count where there are few, else evenly spread ones
+        steps = np.minimum(most - least, MOST_COUNTS - 1)
+        which = np.repeat(np.arange(len(index)), steps + 1)
+        at = np.arange(len(which)) - np.repeat(np.cumsum(steps + 1) - (steps + 1), steps + 1)
+        share = at / np.maximum(steps, 1)[which]
+        instances = least[which] + np.rint(share * (most - least)[which]).astype(np.int64)
+        gpus, cost = instances * self.gpus[pool][index][which], instances * self.cost[pool][index][which]
+        served = instances * rate[which]
+        order = np.lexsort((-served, cost))
+        fastest = np.maximum.accumulate(served[order]) if len(order) else served
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = fastest[1:] > fastest[:-1]
+        kept = order[first]
+        return _Pools(
+            candidate=index[which[kept]],
+            instances=instances[kept],
+            gpus=gpus[kept],
+            cost=cost[kept],
+            rate=served[kept],
+        )
+
+    def _pools_for(self, pool: int, demand: float) -> _Pools:
         """Pools of one layout that serve a demand, no other both cheaper and smaller; the cheapest first.
 
-        Of each the candidate, its instances, GPUs and cost; ties go to the higher rate.
+        Ties go to the higher rate.
         """
         index = np.flatnonzero(self.rate[pool] > 0)
         instances = instances_for(demand, self.rate[pool][index])
@@ -136,7 +245,13 @@ class Buildable:
         first = np.ones(len(order), dtype=bool)
         first[1:] = smallest[1:] < smallest[:-1]
         kept = order[first]
-        return index[kept], instances[kept], gpus[kept], cost[kept]
+        return _Pools(
+            candidate=index[kept],
+            instances=instances[kept],
+            gpus=gpus[kept],
+            cost=cost[kept],
+            rate=np.asarray(instances[kept] * self.rate[pool][index[kept]], dtype=np.float64),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,11 +273,16 @@ class Program:
         """`most_per_s` is a rate beyond which no plan can or need go."""
         self.buildable, self.budget, self.deadline = buildable, budget, deadline
         self.unit = most_per_s / SCALE
-        # An instance that alone exceeds the rate serves no purpose beyond it. Cut there, coefficients
-        # stay within the solver's range, and instances of one size that reach it become equal.
+        self.errors = errors = buildable.errors
+        # An instance that alone exceeds the rate serves no purpose beyond it, but for what errors take.
+        # Cut there, coefficients stay within the solver's range, and instances of one size that reach it
+        # become equal.
+        self.beyond = 1.0 if errors.none else errors.surplus / float(errors.expected(1.0, 1.0))
         rates = [
-            np.minimum(r, most_per_s) * (g <= budget)
-            for g, r in zip(buildable.gpus, buildable.rate, strict=True)
+            np.minimum(r, most_per_s * beyond) * (g <= budget)
+            for g, r, beyond in zip(
+                buildable.gpus, buildable.rate, (self.beyond, self.beyond, 1.0), strict=True
+            )
         ]
         # a dearer GPU is to a cheaper one as a slower instance is to a faster: no match for it
         self.kept = [
@@ -171,20 +291,28 @@ class Program:
         self.pool = np.repeat(np.arange(3), [len(kept) for kept in self.kept])
         self.gpus = self._kept(buildable.gpus)
         self.rate = self._kept(rates) / self.unit
-        self.columns = len(self.gpus) * (1 if buildable.mix else 2) + 1
+        self.scenarios = len(errors.prefill)
+        self.columns = len(self.gpus) * (1 if buildable.mix else 2) + self.scenarios
         self.size = self.row(self.gpus)  # GPUs in use
         self.cost = self.row(self._kept(buildable.cost))
-        self.total = self.row(np.where(self.pool == COLOCATED, self.rate, 0.0), split=1.0)  # rate, in units
+        # expected rate, in units: the mean of the split's over the scenarios
+        alone = np.where(self.pool == COLOCATED, self.rate, 0.0)
+        self.total = self.row(alone, split=1.0 / self.scenarios)
 
     def _kept(self, of: Sequence[FloatArray] | Sequence[IntArray]) -> FloatArray:
         return np.concatenate([values[kept] for values, kept in zip(of, self.kept, strict=True)])
 
     def row(self, instances: FloatArray | IntArray, split: float = 0.0) -> FloatArray:
-        """A row from the coefficients of the instances and of r."""
+        """A row from the coefficients of the instances and of each r_s."""
         row = np.zeros(self.columns)
         row[: len(instances)] = instances
-        row[-1] = split
+        row[self.columns - self.scenarios :] = split
         return row
+
+    @property
+    def _widest(self) -> float:
+        """The largest factor of a scenario."""
+        return float(max(self.errors.prefill.max(), self.errors.decode.max()))
 
     @property
     def most(self) -> FloatArray:
@@ -200,18 +328,18 @@ class Program:
         """The plan with the least ``objective @ x`` under the model and ``row @ x >= low`` of each pair."""
         from scipy.optimize import Bounds, LinearConstraint, milp
 
-        upper = self.row(self.most, split=SCALE)
+        upper = self.row(self.most, split=SCALE * self.beyond * self._widest)
         constraints = [served_by(self, PREFILL), served_by(self, DECODE), within_budget(self)]
         constraints += [(row[None], np.array([low])) for row, low in at_least]
         if not self.buildable.mix:
-            upper[len(self.gpus) : -1] = 1
+            upper[len(self.gpus) : -self.scenarios] = 1
             constraints += [one_layout(self, PREFILL), one_layout(self, DECODE), built_if_chosen(self)]
         rows, lows = (np.concatenate(part) for part in zip(*constraints, strict=True))
         left_s = max(self.deadline - time.perf_counter(), 1e-3)
         with c_stdout_muted():
             result = milp(
                 objective,
-                integrality=np.r_[np.ones(self.columns - 1), 0],
+                integrality=np.r_[np.ones(self.columns - self.scenarios), np.zeros(self.scenarios)],
                 bounds=Bounds(np.zeros(self.columns), upper),
                 constraints=LinearConstraint(rows, lows, np.inf),
                 options={"mip_rel_gap": 0.0, "time_limit": left_s},
@@ -235,9 +363,12 @@ class Program:
 
 
 def served_by(program: Program, pool: int) -> Rows:
-    """``r <= sum_pool n_i R_i``: the split serves no more than either of its pools."""
-    row = program.row(np.where(program.pool == pool, program.rate, 0.0), split=-1.0)
-    return row[None], np.zeros(1)
+    """``r_s <= e_s sum_pool n_i R_i``: the split serves no more than either of its pools, in no scenario."""
+    rate = program.row(np.where(program.pool == pool, program.rate, 0.0))
+    factors = program.errors.prefill if pool == PREFILL else program.errors.decode
+    rows = factors[:, None] * rate
+    rows[:, program.columns - program.scenarios :] = -np.eye(program.scenarios)
+    return rows, np.zeros(program.scenarios)
 
 
 def within_budget(program: Program) -> Rows:
@@ -248,12 +379,12 @@ def within_budget(program: Program) -> Rows:
 def one_layout(program: Program, pool: int) -> Rows:
     """``sum_pool y_i <= 1``: a pool has one layout."""
     row = np.zeros(program.columns)
-    row[len(program.gpus) : -1] = -(program.pool == pool).astype(float)
+    row[len(program.gpus) : -program.scenarios] = -(program.pool == pool).astype(float)
     return row[None], np.array([-1.0])
 
 
 def built_if_chosen(program: Program) -> Rows:
     """``n_i <= floor(budget / g_i) y_i`` for each candidate: instances are of the chosen layout."""
     n = len(program.gpus)
-    linked = np.hstack((-np.eye(n), np.diag(program.most.astype(float)), np.zeros((n, 1))))
+    linked = np.hstack((-np.eye(n), np.diag(program.most.astype(float)), np.zeros((n, program.scenarios))))
     return linked, np.zeros(n)

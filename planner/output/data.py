@@ -45,6 +45,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         and {**_split(plan.disaggregated), **_banded(plan.disaggregated, plan.bands.get("disaggregated"))},
         "colocated": plan.colocated
         and {**_colocated(plan.colocated), **_banded(plan.colocated, plan.bands.get("colocated"))},
+        "robust": _robust(plan),
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.mix.serving, pools=True)},
         "frontier": {
             "disaggregated": _points(plan.frontier_disaggregated),
@@ -111,12 +112,40 @@ def _serving(serving: Serving, *, pools: bool = False) -> dict[str, Any]:
         "kv_egress_bytes_per_s_per_gpu": serving.kv_egress_bytes_per_s_per_gpu,
         "kv_ingress_bytes_per_s_per_gpu": serving.kv_ingress_bytes_per_s_per_gpu,
         "kv_transfer_s": serving.kv_transfer_s,
+        "expected_requests_per_s": serving.expected_requests_per_s,
+        "expected_tokens_per_s_per_gpu": serving.expected_tokens_per_s_per_gpu,
+        "knee": serving.knee and {"best_ftl_s": serving.knee.best_ftl_s, "costs": serving.knee.costs},
         "usd_per_million_tokens": serving.usd_per_million_tokens,
         "watts": serving.watts,
         "solver": {
             "status": serving.solver.status,
             "gap": serving.solver.gap,
             "seconds": serving.solver.seconds,
+        },
+    }
+
+
+def _robust(plan: Plan) -> dict[str, Any] | None:
+    """The counts of the split against those of the study's match, which takes rates as known."""
+    study, split = plan.study, plan.disaggregated
+    if study is None or split is None:
+        return None
+    return {
+        "on": plan.scenario.robust,
+        "counts": [
+            {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
+            for pool in split.pools
+        ],
+        "expected_requests_per_s": split.expected_requests_per_s,
+        "paper": {
+            "counts": [
+                {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
+                for pool in study.pools
+            ],
+            "gpus": study.gpus,
+            "ftl_s": study.ftl_s,
+            "requests_per_s": study.requests_per_s,
+            "expected_requests_per_s": study.expected_requests_per_s,
         },
     }
 

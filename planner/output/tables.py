@@ -31,7 +31,19 @@ def scenario_line(scenario: Scenario) -> str:
         if (value := field.get(scenario)) is not None:
             parts.append(f"{field.label}{sign}{field.format(value)}{unit}")
     default = type(scenario)()
-    for key in ("weights", "kv", "mtp", "instance-gpus", "price", "goal", "headroom", "mix", "mla-cache"):
+    for key in (
+        "weights",
+        "kv",
+        "mtp",
+        "instance-gpus",
+        "price",
+        "goal",
+        "headroom",
+        "robust",
+        "slack",
+        "mix",
+        "mla-cache",
+    ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) != field.get(default):
             parts.append(f"{field.label} {field.format(value)}")

@@ -80,7 +80,15 @@ def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:
     rows = [(item.name, item.text, item.range_text) for item in words.expected(plan, serving)]
     if not rows:
         return []
-    said = filter(None, (advantage_sentence(plan), words.band_source(plan)))
+    said = filter(
+        None,
+        (
+            advantage_sentence(plan),
+            words.knee_sentence(serving),
+            *words.robust_sentences(plan),
+            words.band_source(plan),
+        ),
+    )
     return [*aligned([("", "predicted", "range"), *rows], "lrr"), *_wrapped(said, width)]
 
 

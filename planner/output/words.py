@@ -244,6 +244,32 @@ def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:
     return lines
 
 
+def knee_sentence(serving: Serving) -> str:
+    """What the earlier first token costs: `FTL 1.0 s instead of 9.7 s costs 0.9 %.`; "" where it is none."""
+    knee = serving.knee
+    if knee is None or serving.ftl_s >= knee.best_ftl_s * (1 - ALIKE):
+        return ""
+    sooner, later = format_seconds(serving.ftl_s), format_seconds(knee.best_ftl_s)
+    cost = f"costs {100 * knee.costs:.1f} %" if knee.costs >= NO_EFFECT else "costs nothing"
+    return f"FTL {sooner} instead of {later} {cost}."
+
+
+def robust_sentences(plan: Plan) -> list[str]:
+    """What the split is expected to serve, each pool's rate wrong by its error, and the study's match."""
+    split, study = plan.disaggregated, plan.study
+    if split is None or study is None or not plan.scenario.robust or not plan.bands:
+        return []
+    expected, predicted = (three_digits(r) for r in (split.expected_requests_per_s, split.requests_per_s))
+    theirs = " and ".join(f"{pool.instances:,} × {pool.layout.label}" for pool in study.pools)
+    return [
+        f"With each pool's rate off by its error the split is expected to serve {expected} requests/s, "
+        f"{predicted} were both as predicted.",
+        f"The study's match, which takes the rates as known: {theirs}, FTL {format_seconds(study.ftl_s)}, "
+        f"expected {three_digits(study.expected_requests_per_s)} of {three_digits(study.requests_per_s)} "
+        f"requests/s.",
+    ]
+
+
 def inherited(plan: Plan, kernel: Provenance) -> bool:
     """Whether a kernel's constants were measured on another system than the plan's."""
     return kernel.system != plan.scenario.system

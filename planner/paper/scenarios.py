@@ -39,6 +39,8 @@ def scenario(
         limits=Limits(ftl_s=ftl_s),
         fleet=Fleet(gpus=None),
         mla_cache=mla_cache,
+        robust=False,  # the study takes the rates of its simulator as known
+        slack=0.0,
     )
 
 

@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from planner.match.robust import END_OF_80, KNOWN, Errors, errors, spread
 from planner.words import Level, Way
 
 if TYPE_CHECKING:
     from planner.planning.resolve import Question
 
 SHARE = 0.8
+HALF = 0.6745  # of a standard normal: half of the draws are nearer to the middle
 LEVELS: tuple[Level, ...] = ("both", "one", "neither")
 MODES: tuple[Way, ...] = ("disaggregated", "colocated")
 
@@ -38,6 +40,7 @@ class Band:
     throughput: Range
     level: Level
     rows: int  # measurements behind it
+    prefill: Range = (1.0, 1.0)  # of the rate of a prefill pool; a decode pool's has that of throughput
 
 
 def level(question: Question, table: Mapping[str, Any]) -> Level:
@@ -58,13 +61,50 @@ def bands(question: Question, table: Mapping[str, Any]) -> dict[str, Band]:
     if not table:
         return {}
     name = level(question, table)
-    return {mode: _band(table["bands"][mode][name], name) for mode in MODES if mode in table["bands"]}
+    return {mode: _band(table, mode, name) for mode in MODES if mode in table["bands"]}
 
 
-def _band(entry: Mapping[str, Any], name: Level) -> Band:
+def _band(table: Mapping[str, Any], way: Way, name: Level) -> Band:
+    entry = table["bands"][way][name]
     ftl, ttl = _inverse(entry["ttft"]), _inverse(entry["tpot"])
-    # throughput is one over the time per token, so its factors are those of TTL upside down
-    return Band(ftl=ftl, ttl=ttl, throughput=_inverse(ttl), level=name, rows=int(entry["rows"]))
+    return Band(
+        ftl=ftl,
+        ttl=ttl,
+        # throughput is one over the time per token, so its factors are those of TTL upside down
+        throughput=_inverse(ttl),
+        prefill=_prefill(table, name),
+        level=name,
+        rows=int(entry["rows"]),
+    )
+
+
+LEFT_OUT: Mapping[Level, tuple[str, ...]] = {  # ways of leaving runs out that stand for a level
+    "both": ("pair",),
+    "one": ("model", "system_kernels"),
+    "neither": ("neither",),
+}
+
+
+def _prefill(table: Mapping[str, Any], name: Level) -> Range:
+    """Factors between which 80 % of the rates of prefill pools lie.
+
+    The table's own (`prefill_rate`), where it has one. Else from the median error of first tokens, whose
+    middle is prefill itself and whose tails are queues: 80 % of a normal's draws lie within 1.9 times the
+    range of half of them.
+    """
+    measured = table.get("prefill_rate", {})
+    if name in measured:
+        return _inverse(measured[name])
+    middle = max(float(table["left_out"][split]["ttft_median_ape"]) for split in LEFT_OUT[name])
+    width = math.exp(math.log1p(middle) * END_OF_80 / HALF)
+    return 1.0 / width, width
+
+
+def pool_errors(band: Band | None) -> Errors:
+    """What a split's two pools may be wrong by, for `planner.match.robust`; known without a band."""
+    if band is None:
+        return KNOWN
+    return errors(spread(*band.prefill), spread(*band.throughput))
 
 
 def _inverse(ratio: Any) -> Range:

@@ -10,7 +10,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import bands, frontiers, solve, sweep, why_not
+from planner.planning import frontiers, solve, sweep, why_not
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import EngineBuild, Formats, Frontier, Plan
@@ -80,12 +80,13 @@ def plan(
         disaggregated=choice.disaggregated,
         colocated=choice.colocated,
         mix=choice.mix,
+        study=choice.study,
         frontier_disaggregated=split,
         frontier_colocated=colocated,
         design_points=swept.design_points,
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
-        bands=bands.bands(question, catalog.accuracy()),
+        bands=question.bands,
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),

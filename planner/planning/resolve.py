@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from planner.errors import InputError
@@ -14,6 +14,9 @@ from planner.inputs.kernels import deployed
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
+from planner.match.robust import KNOWN, Errors
+from planner.planning import bands
+from planner.planning.bands import Band
 from planner.simulate import kv_transfer
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
@@ -40,6 +43,12 @@ class Question:
 
     scenario: Scenario
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
+    bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
+
+    @property
+    def errors(self) -> Errors:
+        """What the rates of a split's pools may be off by."""
+        return bands.pool_errors(self.bands.get("disaggregated")) if self.scenario.robust else KNOWN
 
     @property
     def link_bytes_per_s(self) -> float:
@@ -83,7 +92,8 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
-    return Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere))
+    question = Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere))
+    return replace(question, bands=bands.bands(question, catalog.accuracy()))
 
 
 def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:

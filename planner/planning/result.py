@@ -83,6 +83,35 @@ class SolverReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Knee:
+    """What an earlier first token costs, within the slack."""
+
+    best_ftl_s: float  # of the best plan, were there no slack
+    best_requests_per_s: float  # that it is expected to serve
+    costs: float  # share of the best plan's value that is given up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Instances of one layout."""
+
+    phase: Phase
+    layout: LayoutChoice
+    instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyMatch:
+    """The split as the study matches it: rates taken as known, and the best of them without slack."""
+
+    pools: tuple[Count, ...]  # prefill, decode
+    gpus: int
+    ftl_s: float
+    requests_per_s: float  # as predicted
+    expected_requests_per_s: float  # the errors of the pools considered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """One way to serve the scenario, as numbers that can be compared across ways."""
 
@@ -98,12 +127,22 @@ class Serving:
     ctx_gen_ratio: float = float("nan")  # prefill GPUs over decode GPUs; nan when not split
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
     kv_ingress_bytes_per_s_per_gpu: float = float("nan")
+    # what the pools are expected to serve, their errors considered: capacity, headroom kept
+    expected_requests_per_s: float = float("nan")
+    knee: Knee | None = None  # what its first token costs; None without slack
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
 
     @property
     def tokens_per_s_per_user(self) -> float:
         """Interactivity, 1/TTL."""
         return 1.0 / self.ttl_s
+
+    @property
+    def expected_tokens_per_s_per_gpu(self) -> float:
+        """Output tokens/s over the GPUs of all pools, their errors considered; nan where nothing serves."""
+        if not self.requests_per_s:
+            return float("nan")
+        return self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
 
     @property
     def prefill(self) -> PoolPlan:
@@ -235,6 +274,7 @@ class Plan:
     engine: EngineBuild | None = None
     max_context: int = 0  # tokens that the model was published for; 0 where not known
     kernels_of: str = ""  # the system whose kernel constants these are; "" where not known
+    study: StudyMatch | None = None  # beside `disaggregated`; None where no split meets the limits
     # the best deployment of each layout at the limits, split and co-located, the best first
     alternatives: tuple[Frontier, Frontier] | None = None
 

@@ -10,7 +10,16 @@ import numpy as np
 
 from planner.arrays import FloatArray
 from planner.planning.resolve import Question
-from planner.planning.result import LayoutChoice, MemoryUse, OperatorTime, PoolPlan, Serving, SolverReport
+from planner.planning.result import (
+    Count,
+    Knee,
+    LayoutChoice,
+    MemoryUse,
+    OperatorTime,
+    PoolPlan,
+    Serving,
+    SolverReport,
+)
 from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill, space
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
@@ -42,6 +51,11 @@ class Pick:
 def tokens_per_request(osl: int) -> int:
     """Tokens that decode makes for a request; the first of its `osl` comes from prefill."""
     return osl - 1
+
+
+def count(pick: Pick) -> Count:
+    """Layout and number of some instances."""
+    return Count(phase=pick.points.phase, layout=_layout(pick)[2], instances=pick.instances)
 
 
 def _layout(pick: Pick) -> tuple[Layouts, Exchange, LayoutChoice]:
@@ -138,7 +152,7 @@ def _spend(
 
 
 def colocated_serving(
-    question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport
+    question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport, knee: Knee | None = None
 ) -> Serving:
     """Co-located pools at a total request rate."""
     capacity = sum(p.requests_per_s for p in picks)
@@ -155,6 +169,8 @@ def colocated_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
+        expected_requests_per_s=rate,  # one pool: what its rate is off by has a mean of nothing
+        knee=knee,
     )
 
 
@@ -168,11 +184,14 @@ def split_serving(
     split_rate: float,
     total_rate: float,
     solver: SolverReport,
+    expected_rate: float | None = None,
+    knee: Knee | None = None,
 ) -> Serving:
     """Prefill pools, decode pools and (in a mix) co-located instances beside them.
 
     `split_ftl_s` is that of every prefill point, moving the cache included. Users of each prefill pool
-    wait for their own cache alone: the latest first token is what the serving promises.
+    wait for their own cache alone: the latest first token is what the serving promises. `expected_rate`
+    is the total with the pools' errors considered; the total itself, if not given.
     """
     setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     shares = []
@@ -204,6 +223,8 @@ def split_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
+        expected_requests_per_s=total_rate if expected_rate is None else expected_rate,
+        knee=knee,
         ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
         kv_egress_bytes_per_s_per_gpu=flow(prefills),
         kv_ingress_bytes_per_s_per_gpu=flow(decodes),

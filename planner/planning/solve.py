@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.arrays import IndexArray
-from planner.match import milp
+from planner.match import milp, slack
+from planner.match.milp import Problem, Solution
+from planner.match.rate_match import TIE
+from planner.match.robust import KNOWN, Errors
 from planner.planning import servings
 from planner.planning.deadline import Deadline
-from planner.planning.frontiers import Candidates
+from planner.planning.frontiers import Candidates, worth_matching
 from planner.planning.resolve import Question
-from planner.planning.result import Mix, Serving, SolverReport
+from planner.planning.result import Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
@@ -28,25 +31,40 @@ class Choice:
     disaggregated: Serving | None
     colocated: Serving | None
     mix: Mix | None
+    study: StudyMatch | None
 
 
 def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
-    All programs end at one deadline. A mix that was not asked for takes what the split leaves of the time,
-    one that was at least half of it. Raises Stopped when told to stop; asked between programs.
+    A mix that was not asked for is an offer: it and what it is held against take the rates as known and
+    give nothing up for an earlier first token.
+
+    All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
+    for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
     in_time = _in_time(question, sweep, kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
-    split = _solve(question, sweep, replace(in_time, colocated=NO_ROWS), mix=False, deadline=first)
-    colocated = _colocated(question, sweep.colocated, in_time.colocated)
+    sooner = _sooner(question, sweep, in_time)
+    split_only = replace(sooner, colocated=NO_ROWS)
+    split = _solve(question, sweep, split_only, mix=False, deadline=first)
+    study = _study(question, sweep, replace(in_time, colocated=NO_ROWS), first)
+    colocated = _colocated(question, sweep)
     deadline.check()
-    mixed = _solve(question, sweep, in_time, mix=True, deadline=deadline)
+    if question.scenario.mix:
+        mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
+        gain = _gain(_most(mixed), split, colocated)
+    else:
+        whole = _problem(question, sweep, in_time, mix=True, errors=KNOWN, time_limit_s=deadline.left_s)
+        solution = milp.solve(whole)
+        mixed = _serving(question, sweep, in_time, solution, None)
+        gain = _gain(solution.requests_per_s, study, colocated)
     return Choice(
         disaggregated=split,
         colocated=colocated,
-        mix=None if mixed is None else Mix(serving=mixed, gain=_gain(mixed, split, colocated)),
+        mix=None if mixed is None else Mix(serving=mixed, gain=gain),
+        study=study,
     )
 
 
@@ -56,21 +74,26 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     Only a mix for a demand that no single layout meets takes a program, and time.
     """
     in_time = _in_time(question, sweep, kept)
-    if _copies(question, sweep.colocated, in_time.colocated) is not None:
+    if _copies(question, sweep.colocated) is not None:
         return True
-    if milp.exists(_problem(question, sweep, in_time, mix=False, time_limit_s=deadline.left_s)):
+
+    def problem(*, mix: bool) -> Problem:
+        errors, left_s = question.errors, deadline.left_s
+        return _problem(question, sweep, in_time, mix=mix, errors=errors, time_limit_s=left_s)
+
+    if milp.exists(problem(mix=False)):
         return True
-    mixed = _problem(question, sweep, in_time, mix=True, time_limit_s=deadline.left_s)
-    return question.scenario.mix and not deadline.over and milp.exists(mixed)
+    return question.scenario.mix and not deadline.over and milp.exists(problem(mix=True))
 
 
 def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> float:
-    """The most requests/s that the budget serves within the limits, in the ways that are asked for."""
+    """The most expected requests/s of the budget within the limits, in the ways that are asked for."""
     scenario, in_time = question.scenario, _in_time(question, sweep, kept)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
-    whole = _problem(other, sweep, in_time, mix=True, time_limit_s=deadline.left_s)
+    left_s = deadline.left_s
+    whole = _problem(other, sweep, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
     if scenario.mix and not deadline.over:
-        return milp.solve(whole).requests_per_s
+        return milp.solve(whole).expected_requests_per_s
     return milp.most(whole)
 
 
@@ -90,40 +113,69 @@ def better(question: Question, a: Serving | None, b: Serving | None) -> Serving 
         return a or b
     scenario = question.scenario
     if scenario.goal == "throughput" and scenario.fleet.gpus is not None:
-        return a if a.requests_per_s >= b.requests_per_s else b
+        return a if a.expected_requests_per_s >= b.expected_requests_per_s else b
     if scenario.goal == "fewest-gpus":
         return a if a.gpus <= b.gpus else b
-    if a.usd_per_million_tokens == b.usd_per_million_tokens:  # nothing, where the GPUs are free
-        return a if a.tokens_per_s_per_gpu >= b.tokens_per_s_per_gpu else b
-    return a if a.usd_per_million_tokens < b.usd_per_million_tokens else b
+    one, other = (s.usd_per_million_tokens * s.requests_per_s / s.expected_requests_per_s for s in (a, b))
+    if one == other:  # nothing, where the GPUs are free
+        return a if a.expected_tokens_per_s_per_gpu >= b.expected_tokens_per_s_per_gpu else b
+    return a if one < other else b
 
 
-def _gain(mixed: Serving, *others: Serving | None) -> float:
+def _most(of: Serving | StudyMatch | None) -> float:
+    """Requests/s of a way, with nothing given up for an earlier first token."""
+    if of is None:
+        return 0.0
+    if isinstance(of, StudyMatch):
+        return of.requests_per_s
+    return of.knee.best_requests_per_s if of.knee else of.expected_requests_per_s
+
+
+def _gain(mixed_per_s: float, *others: Serving | StudyMatch | None) -> float:
     """Throughput of the mix over the best plan without it, minus one."""
-    best = max((s.requests_per_s for s in others if s is not None), default=0.0)
-    return mixed.requests_per_s / best - 1.0 if best else float("inf")
+    best = max(map(_most, others))
+    return mixed_per_s / best - 1.0 if best else float("inf")
 
 
-def _pools(sweep: Sweep, kept: Candidates) -> Sequence[tuple[Points, IndexArray]]:
-    return (
-        (sweep.prefill, kept.prefill),
-        (sweep.decode, kept.decode),
-        (sweep.colocated, kept.colocated),
+def _sooner(question: Question, sweep: Sweep, in_time: Candidates) -> Candidates:
+    """Candidates that meet the limits, and those beside them that have an earlier first token."""
+    scenario, points = question.scenario, sweep.colocated
+    if not scenario.slack:
+        return in_time
+    prefill = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
+    colocated = _colocated_in_time(question, points) if scenario.mix else NO_ROWS
+    return Candidates(
+        prefill=worth_matching(sweep.prefill, prefill, sweep.split_ftl_s[prefill]),
+        decode=worth_matching(sweep.decode, in_time.decode, np.zeros(len(in_time.decode))),
+        colocated=worth_matching(points, colocated, points.ftl_s[colocated]),
     )
 
 
+def _colocated_in_time(question: Question, points: Points) -> IndexArray:
+    limits = question.scenario.limits
+    return np.flatnonzero((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
+
+
 def _problem(
-    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, time_limit_s: float
-) -> milp.Problem:
+    question: Question,
+    sweep: Sweep,
+    kept: Candidates,
+    *,
+    mix: bool,
+    errors: Errors,
+    time_limit_s: float,
+    prove: bool = True,
+) -> Problem:
     """What the integer program is asked of some candidates."""
-    scenario, pools = question.scenario, _pools(sweep, kept)
+    scenario = question.scenario
+    pools = _pools(sweep, kept)
     gpus = [points.gpus[rows] for points, rows in pools]
     rates = [points.requests_per_s[rows] for points, rows in pools]
     usd = [question.pools[points.phase].usd_per_gpu_hour for points, _ in pools]
     # GPUs that all cost nothing are ranked by their number, as equal prices rank them
     usd = usd if any(usd) else [1.0] * len(usd)
     prices = [np.full(len(rows), price) for (_, rows), price in zip(pools, usd, strict=True)]
-    return milp.Problem(
+    return Problem(
         prefill_gpus=gpus[0],
         prefill_rate=rates[0],
         decode_gpus=gpus[1],
@@ -139,25 +191,81 @@ def _problem(
         headroom=scenario.headroom,
         mix=mix,
         time_limit_s=time_limit_s,
+        errors=errors,
+        prove=prove,
+    )
+
+
+def _pools(sweep: Sweep, kept: Candidates) -> Sequence[tuple[Points, IndexArray]]:
+    return (
+        (sweep.prefill, kept.prefill),
+        (sweep.decode, kept.decode),
+        (sweep.colocated, kept.colocated),
     )
 
 
 def _solve(
     question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
 ) -> Serving | None:
-    """The integer program's deployment of some candidates; None where none meets the question."""
-    pools = _pools(sweep, kept)
-    solution = milp.solve(_problem(question, sweep, kept, mix=mix, time_limit_s=deadline.left_s))
+    """The deployment of some candidates within the slack of the best; None where none meets the question."""
+    robust = question.scenario.robust
+    found = slack.solve(
+        _problem(
+            question,
+            sweep,
+            kept,
+            mix=mix,
+            errors=question.errors,
+            time_limit_s=deadline.left_s,
+            prove=not robust,
+        ),
+        prefill_ftl_s=sweep.split_ftl_s[kept.prefill],
+        colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated],
+        slack=question.scenario.slack,
+    )
+    knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
+    return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
+
+
+def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> StudyMatch | None:
+    """The match of the study: rates as known, no slack."""
+    known = _problem(
+        question, sweep, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False
+    )
+    solution = milp.answer(known)
     if solution.status == "infeasible":
         return None
+    picks = _picks(sweep, kept, solution)
+    prefill, decode = (sum(pick.requests_per_s for pick in pool) for pool in picks[:2])
+    kept_free = 1.0 - question.scenario.headroom
+    return StudyMatch(
+        pools=tuple(servings.count(pick) for pool in picks for pick in pool),
+        gpus=solution.gpus,
+        ftl_s=max(float(sweep.split_ftl_s[pick.row]) for pick in picks[0]),
+        requests_per_s=solution.requests_per_s,
+        expected_requests_per_s=kept_free * float(question.errors.expected(prefill, decode)),
+    )
+
+
+def _picks(sweep: Sweep, kept: Candidates, solution: Solution) -> list[list[Pick]]:
+    """The instances of a solution: prefill, decode, co-located."""
     counts = (solution.prefill, solution.decode, solution.colocated)
-    picks = [
+    return [
         [Pick(points, int(rows[i]), int(count[i])) for i in np.flatnonzero(count)]
-        for (points, rows), count in zip(pools, counts, strict=True)
+        for (points, rows), count in zip(_pools(sweep, kept), counts, strict=True)
     ]
+
+
+def _serving(
+    question: Question, sweep: Sweep, kept: Candidates, solution: Solution, knee: Knee | None
+) -> Serving | None:
+    """A solution as pools with all that a plan says of them; None where there is none."""
+    if solution.status == "infeasible":
+        return None
+    picks = _picks(sweep, kept, solution)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
     if not picks[0] and not picks[1]:
-        return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver)
+        return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver, knee)
     return servings.split_serving(
         question,
         prefills=picks[0],
@@ -166,39 +274,60 @@ def _solve(
         split_ftl_s=sweep.split_ftl_s,
         split_rate=solution.split_requests_per_s,
         total_rate=solution.requests_per_s,
+        expected_rate=solution.expected_requests_per_s,
         solver=solver,
+        knee=knee,
     )
 
 
-def _colocated(question: Question, points: Points, rows: IndexArray) -> Serving | None:
-    """Copies of one instance: the best by enumeration, which is exact."""
-    found = _copies(question, points, rows)
+def _colocated(question: Question, sweep: Sweep) -> Serving | None:
+    """Copies of one instance within the slack of the best."""
+    found = _copies(question, sweep.colocated)
     if found is None:
         return None
-    pick, served = found
     solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
-    return servings.colocated_serving(question, [pick], served, solver)
+    return servings.colocated_serving(question, [found.pick], found.requests_per_s, solver, found.knee)
 
 
-def _copies(question: Question, points: Points, rows: IndexArray) -> tuple[Pick, float] | None:
-    """The best copies of one instance and the requests/s they serve."""
-    scenario = question.scenario
-    budget, demand = scenario.fleet.gpus, scenario.traffic.requests_per_s
-    gpus = points.gpus[rows]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copies:
+    """Some copies of one instance."""
+
+    pick: Pick
+    requests_per_s: float  # that they serve, headroom kept
+    knee: Knee | None
+
+
+def _copies(question: Question, points: Points) -> _Copies | None:
+    """The best copies of one instance within the slack: by enumeration, which is exact."""
+    scenario, slack_share = question.scenario, question.scenario.slack
+    rows, budget = _colocated_in_time(question, points), scenario.fleet.gpus
+    demand = None if scenario.goal == "throughput" else scenario.traffic.requests_per_s
+    gpus, ftl_s = points.gpus[rows], points.ftl_s[rows]
     rate = points.requests_per_s[rows] * (1.0 - scenario.headroom)
     copies = np.ones(len(rows)) if budget is None else np.floor(budget / gpus)
-    needed = copies
-    if demand is not None and scenario.goal != "throughput":
-        needed = np.ceil(demand / rate * (1 - 1e-12))
+    needed = copies if demand is None else np.ceil(demand / rate * (1 - 1e-12))
     usable = np.flatnonzero((copies >= 1) & ((needed <= copies) | (budget is None)))
     if not len(usable):
         return None
-    # lexsort: last key first
-    if scenario.goal == "throughput" and budget is not None:
-        order = (needed * gpus, -needed * rate)
-    elif scenario.goal == "fewest-gpus" or demand is not None:
-        order = (-needed * rate, needed * gpus)
-    else:
-        order = (-needed * rate, -rate / gpus)
-    best = usable[np.lexsort(tuple(key[usable] for key in order))[0]]
-    return Pick(points, int(rows[best]), int(needed[best])), float(needed[best] * rate[best])
+    size, served = needed * gpus, needed * rate
+    in_all = demand is None and scenario.goal == "throughput" and budget is not None  # a rate is what counts
+    worth = -size if demand is not None else served if in_all else rate / gpus
+    tied = usable[worth[usable] == worth[usable].max()]
+    best = chosen = tied[np.lexsort((size[tied], -served[tied]))[0]]
+    most, value, knee = float(served[best]), float(worth[best]), None
+    if slack_share:
+        least = value - abs(value) * (slack_share + TIE)
+        near = usable[worth[usable] >= least]
+        near = near[ftl_s[near] == ftl_s[near].min()]
+        if in_all:  # fewer copies may be enough
+            needed = np.ceil(least / rate)
+            size, worth = needed * gpus, needed * rate
+        chosen = near[np.lexsort((-needed[near] * rate[near], size[near]))[0]]
+        costs = max((value - float(worth[chosen])) / abs(value), 0.0)
+        knee = Knee(best_ftl_s=float(ftl_s[best]), best_requests_per_s=most, costs=costs)
+    return _Copies(
+        pick=Pick(points, int(rows[chosen]), int(needed[chosen])),
+        requests_per_s=float(needed[chosen] * rate[chosen]),
+        knee=knee,
+    )

@@ -25,7 +25,7 @@ from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
 from planner.inputs import files
 from planner.inputs.catalog import Catalog
-from planner.planning.bands import LEVELS, MODES, SHARE
+from planner.planning.bands import LEFT_OUT, LEVELS, MODES, SHARE
 
 MIN_ROWS = 20  # fewer left-out rows than this do not make a band
 
@@ -84,12 +84,6 @@ SPLITS = (
         kernels=True,
     ),
 )
-# which splits stand for a level of `planner.planning.bands`
-LEVEL_SPLITS: Mapping[str, tuple[str, ...]] = {
-    "both": ("pair",),
-    "one": ("model", "system_kernels"),
-    "neither": ("neither",),
-}
 
 
 def ratios(
@@ -157,7 +151,7 @@ def summarise(
             entry: dict[str, Any] = {}
             for i, key in enumerate(("ttft", "tpot")):
                 kept = inside & ready if key == "ttft" else inside
-                parts = [found[name][i][kept] for name in LEVEL_SPLITS[level]]
+                parts = [found[name][i][kept] for name in LEFT_OUT[level]]
                 band, count = interval(parts, before.get(key))
                 before[key] = band
                 entry[key] = [significant(value, 3) for value in band]

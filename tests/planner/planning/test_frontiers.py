@@ -23,6 +23,8 @@ SMALL = Scenario(
     traffic=Traffic(isl=2048, osl=256),
     limits=Limits(ftl_s=2.0, ttl_s=0.02),
     fleet=Fleet(gpus=8, usd_per_gpu_hour=3.6),
+    robust=False,  # frontiers take the rates as known, and give nothing up
+    slack=0.0,
 )
 
 

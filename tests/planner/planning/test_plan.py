@@ -35,6 +35,11 @@ def answer(scenario: Scenario) -> Plan:
     return plan(scenario)
 
 
+def study(scenario: Scenario) -> Scenario:
+    """The same for the match of the study: rates as known, and the best of them."""
+    return replace(scenario, robust=False, slack=0.0)
+
+
 def consistent(serving: Serving, scenario: Scenario) -> None:
     """Nothing lost or counted twice between the pools and the totals."""
     assert serving.gpus == sum(p.instances * p.layout.gpus for p in serving.pools)
@@ -53,6 +58,7 @@ def consistent(serving: Serving, scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", [R1, LLAMA, SMALL], ids=["r1", "llama", "small"])
 def test_a_certified_plan(scenario: Scenario) -> None:
+    scenario = study(scenario)
     found = answer(scenario)
     assert found.status == "optimal"
     split, both = found.disaggregated, found.colocated
@@ -78,7 +84,7 @@ def test_the_sweep_is_wide() -> None:
 
 def test_the_frontier_passes_through_the_choice() -> None:
     """At the asked TTL the exact search of the frontier and the integer program agree."""
-    for scenario in (R1, LLAMA):
+    for scenario in map(study, (R1, LLAMA)):
         found = answer(scenario)
         curve = found.frontier_disaggregated
         assert np.all(np.diff(curve.tokens_per_s_per_user) > 0)
@@ -142,7 +148,7 @@ def test_cost_is_the_cheapest_token() -> None:
 
 
 def test_without_a_budget_the_ratio_is_near_ideal() -> None:
-    free = answer(replace(SMALL, fleet=Fleet(gpus=None)))
+    free = answer(study(replace(SMALL, fleet=Fleet(gpus=None))))
     split = free.disaggregated
     assert split is not None
     assert min(p.utilisation for p in split.pools) > 0.9
@@ -268,3 +274,60 @@ def test_a_plan_carries_what_a_deployment_sets() -> None:
 def test_speculative_tokens_count_among_those_of_a_pass() -> None:
     decode = answer(replace(R1, mtp=3)).disaggregated.decode  # type: ignore[union-attr]
     assert decode.max_batched_tokens == 4 * decode.max_batch
+
+
+# What a plan gives up, and for what
+
+
+@pytest.mark.parametrize("scenario", [R1, LLAMA, SMALL], ids=["r1", "llama", "small"])
+def test_within_the_slack_the_first_token_comes_earlier_in_both_ways(scenario: Scenario) -> None:
+    exact, near = answer(replace(scenario, slack=0.0)), answer(scenario)
+    for way in ("disaggregated", "colocated"):
+        best, chosen = getattr(exact, way), getattr(near, way)
+        assert best is not None and chosen is not None and chosen.knee is not None and best.knee is None
+        assert chosen.ftl_s <= best.ftl_s
+        assert chosen.knee.best_ftl_s == pytest.approx(best.ftl_s)
+        kept = chosen.expected_requests_per_s / best.expected_requests_per_s
+        assert 1 - scenario.slack - 1e-6 <= kept <= 1 + 1e-9
+        assert chosen.knee.costs == pytest.approx(1 - kept, abs=1e-9)
+        assert chosen.solver.status == "optimal"
+
+
+def test_more_slack_never_makes_the_first_token_later() -> None:
+    found = [answer(replace(LLAMA, slack=slack)) for slack in (0.0, 0.01, 0.02, 0.05, 0.2)]
+    for way in ("disaggregated", "colocated"):
+        ftl = [getattr(plan, way).ftl_s for plan in found]
+        assert ftl == sorted(ftl, reverse=True)
+        assert ftl[-1] < ftl[0]
+
+
+def test_robust_counts_are_expected_to_serve_more_than_those_of_the_study() -> None:
+    for scenario in (R1, LLAMA, SMALL):
+        found = answer(replace(scenario, slack=0.0))
+        split, paper = found.disaggregated, found.study
+        assert split is not None and paper is not None
+        assert split.expected_requests_per_s >= paper.expected_requests_per_s * (1 - 1e-9)
+        assert split.requests_per_s <= paper.requests_per_s * (1 + 1e-9)
+        assert split.expected_requests_per_s <= split.requests_per_s
+        theirs = answer(study(scenario)).disaggregated
+        assert theirs is not None
+        assert [(p.phase, p.layout, p.instances) for p in theirs.pools] == [
+            (p.phase, p.layout, p.instances) for p in paper.pools
+        ]
+        assert theirs.expected_requests_per_s == theirs.requests_per_s == pytest.approx(paper.requests_per_s)
+
+
+def test_one_pool_is_expected_to_serve_what_is_predicted() -> None:
+    robust, known = (answer(replace(LLAMA, robust=robust)).colocated for robust in (True, False))
+    assert robust is not None and known is not None
+    assert robust.expected_requests_per_s == robust.requests_per_s == known.requests_per_s
+    assert robust.colocated.instances == known.colocated.instances
+
+
+def test_a_demand_is_what_the_plan_is_expected_to_serve() -> None:
+    traffic = replace(SMALL.traffic, requests_per_s=500.0)
+    scenario = replace(SMALL, goal="fewest-gpus", traffic=traffic, fleet=Fleet(gpus=64))
+    robust, known = (answer(replace(scenario, robust=robust)).disaggregated for robust in (True, False))
+    assert robust is not None and known is not None
+    assert robust.expected_requests_per_s >= 500.0 * (1 - 1e-9)
+    assert robust.gpus > known.gpus
