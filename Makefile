@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 UV := build/lock/bin/uv
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-slow test-all test-lowest test-newest lint bench screenshots constraints sbom clean
+.PHONY: run test test-slow test-all test-lowest test-newest fuzz lint bench screenshots constraints sbom clean
 
 run: $(RUNS)
 	@$(BIN)/ratematch $(ARGS)
@@ -34,6 +34,10 @@ test-lowest test-newest: test-%: $(UV)
 	$(UV) pip install --quiet --python build/$*/bin/python --no-build-isolation --no-deps --editable .
 	@echo "$* on $$(build/$*/bin/python --version): $$(grep -E '^(numpy|scipy|textual|rich)==' build/$*.txt | xargs)"
 	build/$*/bin/python -m pytest -n auto -m "not slow" $(TESTS)
+
+# 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/method.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *("docs/architecture.md", "docs/method.md", "docs/reliability.md"),
+)
 NAME = re.compile(r"`((?:planner|tui)(?:\.\w+)+)(?:\([^`]*\))?`")
 FILE = re.compile(
     r"`((?:planner|tui|presets|tests|docs|screenshots|\.ci|\.github)/[\w./-]*|[\w-]+\.(?:toml|md|txt))`"

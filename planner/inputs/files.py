@@ -76,7 +76,8 @@ def write_atomically(path: Path, text: str | bytes) -> None:
 
     The new file is opened exclusively under a name that no one can guess, has the mode of the one it
     replaces, and is on the disk before it takes the place. A link of the user's own to a file leads there,
-    as settings kept elsewhere do; any other link is itself replaced, never followed.
+    as settings kept elsewhere do; any other link is itself replaced, never followed. What is no file, a
+    device or a pipe, stays.
     """
     path = _place(path)
     if not path.name:  # the root, or where we are
@@ -115,11 +116,25 @@ def _place(path: Path) -> Path:
     """Where a file of this name is to be written: see `write_atomically`."""
     try:
         found = path.lstat()
-        if stat.S_ISLNK(found.st_mode) and _own(found) and stat.S_ISREG(path.stat().st_mode):
-            return path.resolve()
+    except OSError:
+        return path  # nothing there
+    if not stat.S_ISLNK(found.st_mode):
+        _regular(path, found)
+        return path
+    try:
+        target = path.stat()
     except (OSError, RuntimeError):
-        pass  # nothing there, a link to nothing or in a circle
-    return path
+        return path  # a link to nothing or in a circle
+    _regular(path, target)
+    return path.resolve() if _own(found) else path
+
+
+def _regular(path: Path, found: os.stat_result) -> None:
+    """A device, a pipe or a folder is not replaced by a file: /dev/null would be lost to everyone."""
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def _own(found: os.stat_result) -> bool:

@@ -59,6 +59,9 @@ class Parser(argparse.ArgumentParser):
         Raises UsageError.
         """
         args, rest = self.parse_known_args(self._plainly(arguments))
+        for name, value in vars(args).items():
+            if isinstance(value, list):  # what argparse makes of `--name=--`
+                self.error(f"argument --{name}: expected one argument")
         if not rest:
             return args
         flags = [flag for flag in rest if flag.startswith("-")]

@@ -215,10 +215,10 @@ def _routed_layers(c: Config, layers: int) -> list[bool]:
         return [kind != "dense" for kind in kinds]
     if listed:
         return [i in listed for i in range(layers)]
-    if isinstance(freq, list):
-        flags = c.series("moe_layer_freq", layers) or []
+    flags = c.series("moe_layer_freq", layers) if isinstance(freq, list) else None
+    if flags is not None:
         return [bool(flag) for flag in flags]
-    every = c.whole("moe_layer_freq", default=1, low=1)
+    every = 1 if freq == [] else c.whole("moe_layer_freq", default=1, low=1)
     return [i >= first and (i + 1) % step == 0 and i % every == 0 and i not in skip for i in range(layers)]
 
 

@@ -83,9 +83,14 @@ def test_spaces_that_are_no_space_may_stand_in_a_note() -> None:
 def test_cells_of_measured_runs(form: list[str], own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = own / f"runs{EVIL}.csv".replace("/", "")
     head, run = "model,system,engine,isl,osl,concurrency,ttft_ms,tpot_ms,id", "h100,trtllm,1024,128,8,100,10"
-    path.write_text(f'{head}\n"{EVIL}",{run},"{EVIL}"\nllama-3.1-8b,{run},a\x1b[2J\n')
-    assert main(["validate", str(path), *form]) == 0
-    assert "u001b" in said(capsys)
+    for code, model, dtype, name in (
+        (2, EVIL, "bf16", "a"),
+        (0, "llama-3.1-8b", "bf16", EVIL),
+        (0, "x", EVIL, ""),
+    ):
+        path.write_text(f'{head},gemm_dtype\n"{model}",{run},"{name}",{dtype}\n')
+        assert main(["validate", str(path), *form]) == code
+        assert "\\u001b" in said(capsys) or name == ""
 
 
 @pytest.mark.parametrize(
@@ -150,3 +155,11 @@ def test_colours_of_our_own_stay_and_nothing_else() -> None:
     assert printable_lines(drawn, colours=True) == drawn
     assert printable_lines("\x1b[2J" + drawn, colours=True) == "\\u001b[2J" + drawn
     assert "\x1b" not in printable_lines(drawn)
+
+
+@pytest.mark.parametrize("flag", ["--name", "--isl", "--model", "--port", "--kernels", "--engines"])
+def test_a_flag_whose_value_is_two_dashes(flag: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seed 12 of `configs`, input 39: argparse gives an empty list."""
+    command = {"--name": "import-model", "--port": "serve", "--kernels": "validate", "--engines": "calibrate"}
+    assert main([command.get(flag, "plan"), *(["x"] if flag == "--name" else []), f"{flag}=--"]) == 2
+    assert "internal" not in said(capsys)

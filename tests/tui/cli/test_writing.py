@@ -81,14 +81,20 @@ def test_a_planted_link_is_not_written_through(command: str, own: Path) -> None:
     assert target.is_file() and not (own / "made-through-a-link").exists()
 
 
-@pytest.mark.parametrize("place", ["/", ".", "/dev/null/x", "x" * 300, "/proc/nothing"])
+@pytest.mark.parametrize(
+    "place", ["/", ".", "..", "/dev/null/x", "x" * 300, "/proc/nothing", "pipe", "device", "folder"]
+)
 def test_places_that_take_no_file(
     place: str, own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(own)
+    os.mkfifo("pipe")
+    Path("device").symlink_to("/dev/null")
+    Path("folder").mkdir()
     assert main(["validate", str(DATA / "runs.csv"), "--write", place]) == 2
     said = capsys.readouterr().err
     assert said.startswith("ratematch: write: ") and said.count("\n") == 1
+    assert Path("pipe").is_fifo() and Path("device").is_symlink() and Path("folder").is_dir()
 
 
 def test_a_log_that_is_a_pipe_or_a_link_is_not_waited_for_nor_followed(tmp_path: Path) -> None:

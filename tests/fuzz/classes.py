@@ -1,0 +1,19 @@
+"""The classes of inputs: name, what tries them and yields the failures, how many by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tests.fuzz import files, flags, processes, programs, sessions
+
+CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
+    "flags": (flags.run, 24_000),
+    "scenarios": (files.scenarios, 8_000),
+    "presets": (files.presets, 6_000),
+    "configs": (files.configs, 6_000),
+    "results": (files.results, 2_000),
+    "kernels": (files.kernels, 1_500),
+    "sessions": (sessions.run, 8_000),
+    "processes": (processes.run, 60),
+    "programs": (programs.run, 5_000),
+}

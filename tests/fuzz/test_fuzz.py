@@ -1,0 +1,71 @@
+"""A few hundred inputs of each class, and whether a fault would be seen at all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.fuzz import harness
+from tests.fuzz.classes import CLASSES
+
+SAMPLE = 300
+ALL = 50_000  # inputs of a whole run, at least
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSES if name != "programs"])  # test_programs.py
+def test_a_sample_of_each_class_holds(name: str) -> None:
+    run, default = CLASSES[name]
+    assert not list(run(11, max(min(SAMPLE, default // 50), 1)))
+
+
+def test_a_whole_run_tries_fifty_thousand() -> None:
+    assert sum(default for _, default in CLASSES.values()) >= ALL
+
+
+def answer(
+    code: int = 0, out: str = "", err: str = "", seconds: float = 0.0, form: str = "--json"
+) -> list[str]:
+    arguments = ["plan", form]
+    return list(
+        harness.faults(harness.Answer(arguments=arguments, code=code, out=out, err=err, seconds=seconds))
+    )
+
+
+def test_faults_are_seen() -> None:
+    said = "ratematch: isl: 'x' is not accepted\n"
+    assert not answer(out="{}") and not answer(code=2, err=said) and not answer(code=3, out='{"a": 1}')
+    assert answer(code=-1) and answer(code=4, out="{}") and answer(out="{}", seconds=3.0)
+    assert answer(code=1, err="ratematch: internal error: KeyError: 'x'\n", form="--csv")
+    assert answer(code=2) and answer(code=2, err=said * 2) and answer(code=2, err=said + "x" * 1000)
+    assert answer(out="{}", err="RuntimeWarning: divide by zero\n")
+    assert answer(out="\x1b[2J", form="--csv") and answer(code=2, err="ratematch: \x9b2J\n")
+    assert answer(out='{"a": NaN}') and answer(out='{"a": Infinity}') and answer(out="{")
+
+
+def test_calls_reach_every_kind_of_answer() -> None:
+    """The classes are not refused at the door: some inputs of each pass, some do not."""
+    codes: dict[str, set[int]] = {}
+    call = harness.call
+
+    def noting(arguments):
+        found = call(arguments)
+        codes.setdefault(arguments[0] if arguments else "", set()).add(found.code)
+        return found
+
+    harness.call = noting
+    try:
+        for name in ("flags", "scenarios", "presets", "configs", "results", "kernels"):
+            codes.clear()
+            assert not list(CLASSES[name][0](12, 60))
+            assert {0, 2} <= set().union(*codes.values()), name
+    finally:
+        harness.call = call
+
+
+def test_an_input_depends_on_its_number_alone() -> None:
+    first = [harness.dice(1, "flags", 7).random() for _ in range(2)]
+    assert first[0] == first[1] != harness.dice(2, "flags", 7).random()
