@@ -17,6 +17,7 @@ NAME = re.compile(r"`((?:planner|tui)(?:\.\w+)+)(?:\([^`]*\))?`")
 FILE = re.compile(
     r"`((?:planner|tui|presets|tests|docs|screenshots|\.ci|\.github)/[\w./-]*|[\w-]+\.(?:toml|md|txt))`"
 )
+TEST = re.compile(r"`(tests/[\w/.-]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)#:]+)(#[^)]*)?\)")
 
 
@@ -55,3 +56,13 @@ def test_every_file_and_link_of_a_page_is_there(page: str) -> None:
     lost = [path for path in FILE.findall(body) if "NAME" not in path and not (ROOT / path).exists()]
     lost += [path for path, _ in LINK.findall(body) if not ((ROOT / page).parent / path).exists()]
     assert not lost
+
+
+def test_every_test_that_holds_a_promise_is_there() -> None:
+    named = TEST.findall(text("docs/reliability.md"))
+    assert len(named) > 40
+    lost = [f"{path}::{name}" for path, name in named if not re.search(rf"def {name}\(", text(path))]
+    assert not lost
+    rows = re.findall(r"(?m)^\| (\d+)\. .*\| (.*) \|$", text("docs/reliability.md"))
+    assert [int(number) for number, _ in rows] == list(range(1, 18))
+    assert all(held.startswith(("`", "open")) for _, held in rows)

@@ -56,7 +56,7 @@ def run(seed: int, count: int) -> Iterator[str]:
 
 def words(chance: random.Random, _: Path) -> Sequence[str]:
     draw = chance.random()
-    if draw < 0.02:
+    if draw < 0.01:
         return _planned(chance)
     if draw < 0.65:
         return [*chance.choice(([], ["plan"], ["plan"])), *_flags(chance)]

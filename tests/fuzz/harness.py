@@ -148,13 +148,13 @@ def each(
     slowest[name] = 0.0
     with surroundings() as folder:
         for i in range(count):
-            begin = time.process_time()
             found = make(dice(seed, name, i), folder)
             if isinstance(found, Sequence):
                 answer = call(found)
-                problems, shown = list(faults(answer)), f"{list(found)!r}"
+                problems, shown, seconds = list(faults(answer)), f"{list(found)!r}", answer.seconds
             else:
-                problems, shown = list(found), ""
-            slowest[name] = max(slowest[name], time.process_time() - begin)
+                begin = time.process_time()
+                problems, shown, seconds = list(found), "", time.process_time() - begin
+            slowest[name] = max(slowest[name], seconds)
             for problem in problems:
                 yield printable(f"{name} {i} (seed {seed}): {problem.strip()}: {shown}", 1000)
