@@ -43,6 +43,8 @@ class SparseConstants:
     # per score and sequence: prefill clears a table of all its queries against all sequences' keys
     index_clear_s: float = bounded(1e-16, 1e-10, 1e-13)
     index_split_s: float = bounded(1e-10, 1e-5, 1e-7)  # per square root of context: split, then merged
+    # per token of context, whatever the sequences: the best of a sequence's scores are found by one block
+    index_token_s: float = bounded(1e-15, 1e-8, 1e-11, default=0.0)
     index_floor_s: float = seconds(3e-5)
     compute: float = share(0.5)  # of the peak at the cache's rate, attending the picked tokens
     memory: float = share(0.5)  # of HBM bandwidth, gathering them
@@ -176,7 +178,7 @@ def indexer(
 
         t_c = 2 tokens context heads dim / (index_compute fp8_peak)
         t_m = sequences context key_bytes / (index_memory bandwidth)
-        t   = index_floor_s + t_c + t_m + index_split_s sqrt(context)
+        t   = index_floor_s + t_c + t_m + index_split_s sqrt(context) + index_token_s context
               + tokens context (index_score_s + index_clear_s sequences)
 
     Parameters
@@ -216,6 +218,7 @@ def indexer(
         + light_memory / c.index_memory
         + scores * (c.index_score_s + (tokens / queries) * c.index_clear_s)
         + c.index_split_s * np.sqrt(context)
+        + c.index_token_s * context
         + c.index_floor_s
     )
     return Cost(taken, np.maximum(light_compute, light_memory))
