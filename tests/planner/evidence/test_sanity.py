@@ -26,6 +26,7 @@ from planner.inputs import catalog
 from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.inputs.toml_tables import read_toml
+from planner.output.words import notes
 from planner.simulate import colocated, decode, forward
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
@@ -105,9 +106,11 @@ def test_the_command_says_that_nothing_is_open(capsys: pytest.CaptureFixture[str
 
 def test_a_plan_says_what_it_borrows_and_which_format_is_slow() -> None:
     borrowed = plan(Scenario(model="qwen3-235b-a22b", system="h200", engine="vllm", weights="fp8"))
-    assert any(note.startswith("vLLM's per-tensor FP8 experts are TensorRT-LLM's") for note in borrowed.notes)
+    assert any(
+        note.startswith("vLLM's per-tensor FP8 experts are TensorRT-LLM's") for note in notes(borrowed)
+    )
     own = plan(Scenario(model="qwen3-235b-a22b", system="b200", engine="vllm", weights="fp8"))
-    assert not any("FP8 experts" in note for note in own.notes)
+    assert not any("FP8 experts" in note for note in notes(own))
 
 
 def test_borrowing_by_format_and_family_is_the_most_particular_that_fits() -> None:
