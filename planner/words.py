@@ -46,6 +46,9 @@ Vendor: TypeAlias = Literal["nvidia", "amd"]  # who makes a GPU
 # what an engine needs for experts that do not divide the EP width: nothing, spare slots that hold copies
 # of some, or those and attention DP
 UnevenExperts: TypeAlias = Literal["as they are", "slots", "slots with attention DP"]
+# what the share that an engine is given counts: of the GPU, weights and cache alone, or what weights and
+# activations leave of it, for the cache
+MemoryRule: TypeAlias = Literal["everything", "weights and cache", "cache"]
 Topology: TypeAlias = Literal["switch", "mesh", "pcie"]  # of a scale-up domain
 
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits

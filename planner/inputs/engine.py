@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from planner.words import Phase, UnevenExperts, Vendor, WeightFormat
+from planner.words import MemoryRule, Phase, UnevenExperts, Vendor, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,10 @@ class EngineProfile:
     arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
     # limits
     max_batch: int  # sequences per attention rank
-    memory_fraction: float  # share of GPU memory that weights, activations and cache may fill
+    memory_fraction: float  # share of GPU memory that may be filled, by default; of what, `memory_rule` says
+    memory_rule: MemoryRule = "everything"
     reserve_bytes: float  # CUDA context, graphs, communication buffers
+    logit_rows: int = 0  # sequences for whose logits and samples room is kept from the start
     can: Abilities = Abilities()
     sources: tuple[str, ...] = ()
 

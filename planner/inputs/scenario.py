@@ -32,6 +32,7 @@ class Scenario:
     goal: Goal = "throughput"
     headroom: float = 0.0  # share of each pool's capacity kept free
     mtp: int = 0  # speculative tokens per step from the model's own prediction heads
+    memory_fraction: float | None = None  # share of GPU memory the engine may fill; None: its own default
     mla_cache: bool = False  # keep up-projected KV of earlier chunks (removes MLA's chunking penalty)
     robust: bool = True  # counts for the expected throughput, each pool's rate wrong by its error
     slack: float = 0.02  # share of the best plan's value that may be given up for an earlier first token

@@ -56,7 +56,12 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "infeasible": infeasible,
         "notes": notes(plan),
         "precision": plan.precision
-        and {"weights": plan.precision.weights, "experts": plan.precision.experts, "kv": plan.precision.kv},
+        and {
+            "weights": plan.precision.weights,
+            "experts": plan.precision.experts,
+            "kv": plan.precision.kv,
+            "kv_bytes_per_token": plan.precision.kv_bytes_per_token,
+        },
         "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},
         "pools": [_deployed(pool) for pool in (serving.pools if serving else ())],
         "bands": {
@@ -183,6 +188,7 @@ def _pool(pool: PoolPlan) -> dict[str, Any]:
         "memory": {
             "weights_bytes": memory.weights_bytes,
             "kv_bytes": memory.kv_bytes,
+            "kv_pool_bytes": memory.pool_bytes,
             "activation_bytes": memory.activation_bytes,
             "reserve_bytes": memory.reserve_bytes,
             "capacity_bytes": memory.capacity_bytes,

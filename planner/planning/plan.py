@@ -14,6 +14,7 @@ from planner.planning import frontiers, solve, sweep, why_not
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import EngineBuild, Formats, Frontier, Plan
+from planner.simulate import memory
 from planner.simulate.points import Stopped
 
 __all__ = ["Stopped", "plan"]
@@ -101,7 +102,12 @@ def _formats(question: Question) -> Formats:
     setup = question.pools["decode"].setup
     formats = setup.precision
     experts = formats.moe.name if setup.model.is_moe else None
-    return Formats(weights=formats.gemm.name, experts=experts, kv=formats.kv)
+    return Formats(
+        weights=formats.gemm.name,
+        experts=experts,
+        kv=formats.kv,
+        kv_bytes_per_token=memory.growing_kv_bytes(setup.model, formats),
+    )
 
 
 def _engine(question: Question) -> EngineBuild:

@@ -77,6 +77,8 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     model = catalog.model(scenario.model)
     system = catalog.system(scenario.system)
     engine = catalog.engine(scenario.engine)
+    if scenario.memory_fraction is not None:
+        engine = replace(engine, memory_fraction=scenario.memory_fraction)
     _check_vendor(engine, system, catalog)
     if scenario.mtp and not model.mtp_layers:
         raise InputError("mtp", scenario.mtp, f"0: {model.name} has no multi-token prediction layers")

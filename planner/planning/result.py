@@ -24,6 +24,7 @@ class MemoryUse:
     activation_bytes: float
     reserve_bytes: float
     capacity_bytes: float
+    pool_bytes: float = float("nan")  # that the engine makes the cache's: as large as it may grow
 
     @property
     def used_share(self) -> float:
@@ -241,6 +242,7 @@ class Formats:
     weights: WeightFormat
     experts: WeightFormat | None  # None for a model without
     kv: CacheFormat
+    kv_bytes_per_token: float = float("nan")  # that one token more of a long context adds, over all layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

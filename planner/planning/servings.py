@@ -110,6 +110,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk
         passing = batch * (1 + mtp) + chunk
+    live = float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0])
     weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
         phase=points.phase,
@@ -125,8 +126,9 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         memory=MemoryUse(
             weights_bytes=weights,
             kv_bytes=float(np.ravel(cache)[0]),
-            activation_bytes=float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0]),
-            reserve_bytes=setup.machine.engine.reserve_bytes,
+            activation_bytes=live,
+            reserve_bytes=memory.reserve_bytes(setup.machine, setup.model),
+            pool_bytes=memory.room(setup.machine, setup.model).cache_bytes(weights, live),
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
         breakdown=_breakdown(ledger),

@@ -229,7 +229,12 @@ class Miss:
 
 
 LIMITS = ("ttl", "ftl", "gpus")  # what changes are searched among first
-EASIER = (("instance-gpus", None), ("mtp", 0), ("headroom", 0.0))  # settings that can only stand in the way
+EASIER = (
+    ("instance-gpus", None),
+    ("mtp", 0),
+    ("headroom", 0.0),
+    ("memory-fraction", 0.95),
+)  # settings that can only stand in the way
 MOST_OTHERS = 4  # farther ways that are told
 
 

@@ -99,7 +99,7 @@ def simulate(
     tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
     table = Table(at, tried)
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
-    room = memory.budget_bytes(machine)
+    room = memory.room(machine, model)
     for block in blocks(at, largest, grid, chunks.size, should_stop):
         batch, spread = block.batch, block.at
 
@@ -114,8 +114,9 @@ def simulate(
         decode_only = pass_of(0, batch, batch)
         in_flight = batch * spread.pp * spread.attention_dp
 
-        held = block.own(weights) + decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl)
-        exists = held + (batch + PROMPTS_PER_PASS * isl) * block.own(live) <= room
+        cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl)
+        held = room.held(block.own(weights), cache)
+        exists = room.fits(held, (batch + PROMPTS_PER_PASS * isl) * block.own(live))
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
             prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, stretch)
@@ -138,7 +139,7 @@ def simulate(
 
         chunk = chunks[:, : batch.size]
         share = shares[:, : batch.size]
-        exists = held + (batch + chunk) * block.own(live) <= room
+        exists = room.fits(held, (batch + chunk) * block.own(live))
         exists = exists & keeps_up[:, : batch.size]
         if exists.any():
             mixed = pass_of(2, batch + stretch * chunk, batch)

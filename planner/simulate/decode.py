@@ -90,13 +90,13 @@ def simulate(
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
     mixing_layers, head = mixing.layers(), mixing.head
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
-    room = memory.budget_bytes(machine)
+    room = memory.room(machine, model)
     table = Table(at, len(grid))
     for block in blocks(at, largest, grid, 1, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
-        held = block.own(weights) + cache_bytes(setup, spread, batch, isl=isl, osl=osl)
-        exists = held + tokens * block.own(live) <= room
+        held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl))
+        exists = room.fits(held, tokens * block.own(live))
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)

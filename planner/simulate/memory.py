@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray, Real
+from planner.arrays import BoolArray, FloatArray, Real
 from planner.inputs.model import Ffn, ModelSpec
 from planner.inputs.precision import BF16_BYTES, Precision
 from planner.simulate import linears
@@ -16,6 +17,8 @@ from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.machine import Machine
 from planner.simulate.space import Layouts
 
+LOGIT_BYTES = 2.0 + 4.0 + 4.0 + 4.0 + 8.0  # of a word of the vocabulary: see `reserve_bytes`
+LARGE_GPU_BYTES = 70 * 2.0**30  # smaller GPUs start with a quarter of the sequences (vLLM: 1024, then 256)
 STAGGER_SIGMAS = 3.0  # capacity for the sum of output lengths so far, in standard deviations
 
 
@@ -94,6 +97,19 @@ def distinct_kv_bytes(model: ModelSpec, precision: Precision, tokens: float) -> 
     return sum(layer.layers * float(layer.cache_bytes(precision, 1, tokens)) for layer in kinds.layers(model))
 
 
+def growing_kv_bytes(model: ModelSpec, precision: Precision) -> float:
+    """Cache that one token more adds to a long context, counted once: beyond windows, without states.
+
+    >>> from planner.inputs.catalog import load
+    >>> from planner.inputs.precision import FORMATS
+    >>> fp8 = Precision(gemm=FORMATS["fp8"], moe=FORMATS["fp8"], kv="fp8")
+    >>> growing_kv_bytes(load().model("deepseek-v3.2"), fp8)  # 61 layers of 656 + 132
+    48068.0
+    """
+    long = 2.0**40
+    return (distinct_kv_bytes(model, precision, 2 * long) - distinct_kv_bytes(model, precision, long)) / long
+
+
 def token_bytes(model: ModelSpec, at: Layouts) -> FloatArray:
     """Peak of live activations for each token of a pass per attention rank, bf16.
 
@@ -114,9 +130,62 @@ def token_bytes(model: ModelSpec, at: Layouts) -> FloatArray:
     return np.asarray(BF16_BYTES * (2.0 * model.hidden + widest))
 
 
-def budget_bytes(machine: Machine) -> float:
-    """Memory that weights, cache and activations may fill."""
-    return machine.gpu.memory_bytes * machine.engine.memory_fraction - machine.engine.reserve_bytes
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What has to hold on a GPU: ``weights + cache / cache_share + live <= total_bytes``.
+
+    Where activations have a part of their own, they count against that alone: ``live <= live_bytes``.
+    """
+
+    total_bytes: float
+    cache_share: float = 1.0
+    live_bytes: float = math.inf  # inf: activations share the room of weights and cache
+
+    def held(self, weights: Real, cache: Real) -> Real:
+        """What weights and cache take of the room."""
+        return weights + (cache if self.cache_share == 1.0 else cache * (1.0 / self.cache_share))
+
+    def fits(self, held: Real, live: Real) -> BoolArray:
+        """Whether activations of `live` bytes have a place beside what is held."""
+        if math.isinf(self.live_bytes):
+            return np.asarray(held + live <= self.total_bytes)
+        return np.asarray((held <= self.total_bytes) & (live <= self.live_bytes))
+
+    def cache_bytes(self, weights: float, live: float) -> float:
+        """The cache that an engine makes of the rest: the pool that it logs."""
+        taken = weights + (live if math.isinf(self.live_bytes) else 0.0)
+        return max((self.total_bytes - taken) * self.cache_share, 0.0)
+
+
+def room(machine: Machine, model: ModelSpec) -> Room:
+    """What an engine lets weights, cache and activations fill of a GPU; f is its memory fraction.
+
+    everything           weights + cache + activations <= f memory - reserve (vLLM)
+    weights and cache    weights + cache <= f (memory - reserve), activations the rest of it (SGLang)
+    cache                cache <= f (memory - reserve - weights - activations) (TensorRT-LLM)
+
+    Room for logits and samples of all sequences that may come is part of the reserve.
+    """
+    engine = machine.engine
+    share, memory = engine.memory_fraction, machine.gpu.memory_bytes
+    reserve = reserve_bytes(machine, model)
+    if engine.memory_rule == "everything":
+        return Room(total_bytes=share * memory - reserve)
+    free = memory - reserve
+    if engine.memory_rule == "cache":
+        return Room(total_bytes=free, cache_share=share)
+    return Room(total_bytes=share * free, live_bytes=(1.0 - share) * free)
+
+
+def reserve_bytes(machine: Machine, model: ModelSpec) -> float:
+    """What an engine keeps of a GPU for itself, and for the logits of a model's whole batch.
+
+    For each sequence and word: logits in bf16 and in float32, probabilities, and both sorted with their
+    order, as a sampler with top-k or top-p holds them.
+    """
+    engine = machine.engine
+    rows = engine.logit_rows if machine.gpu.memory_bytes >= LARGE_GPU_BYTES else engine.logit_rows / 4
+    return engine.reserve_bytes + rows * model.vocab * LOGIT_BYTES
 
 
 def decode_tokens(batch: Real, isl: float, osl: float) -> Real:
@@ -146,6 +215,7 @@ def largest_batch(
 
     Ignores activations and stagger, so the exact check still has to be made point by point.
     """
-    free = budget_bytes(machine) - weight_bytes(model, precision, at, mtp)
+    at_most = room(machine, model)
+    free = (at_most.total_bytes - weight_bytes(model, precision, at, mtp)) * at_most.cache_share
     one = np.maximum(np.asarray(kv_bytes(model, precision, at, isl + osl / 2)), 1.0)
     return np.asarray(np.clip(np.floor(free / one), 0, machine.engine.max_batch))

@@ -55,7 +55,7 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     model, precision = setup.model, setup.precision
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
     cache = np.asarray(memory.kv_bytes(model, precision, at, float(isl)))
-    room = memory.budget_bytes(setup.machine)
+    room = memory.room(setup.machine, model)
     tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
     table = Table(at, tried)
     # without chunked pipelines the next chunk of a prompt waits for the one before to leave the last stage
@@ -64,9 +64,9 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
         batch, spread = block.batch, block.at
         tokens = batch * isl / counts
         # prompts in the pipeline: those being worked on and those still draining
-        held = (1 + np.ceil((spread.pp - 1) / counts)) * block.own(cache)
-        used = block.own(weights) + batch * held + tokens * block.own(live)
-        exists = (used <= room) & (tokens <= MAX_PASS_TOKENS)
+        prompts = (1 + np.ceil((spread.pp - 1) / counts)) * block.own(cache)
+        held = room.held(block.own(weights), batch * prompts)
+        exists = room.fits(held, tokens * block.own(live)) & (tokens <= MAX_PASS_TOKENS)
         if lone is not None:
             exists &= lone | (spread.pp == 1)
         if not exists.any():

@@ -91,7 +91,7 @@ values = {
     "seconds": st.floats(0.01, 50),
     "rate": st.floats(1e-3, 1e6),
     "usd": st.floats(0, 900),
-    "share": st.floats(0, 0.9),
+    "share": st.floats(0.1, 0.5),
 }
 
 

@@ -5,7 +5,10 @@ Of those that concern formats, layouts and memory; each by the flags that its as
 
 from pathlib import Path
 
+import pytest
+
 from planner.inputs.catalog import load
+from planner.inputs.huggingface.import_model import import_model
 from planner.output.data import to_dict
 from planner.planning.plan import plan
 from tui.cli.flags import Parser, add_scenario, read_scenario
@@ -34,6 +37,43 @@ def test_gpt_oss_120b_runs_on_one_gpu_of_80_gb():
     assert found["status"] == "optimal"
     assert found["precision"]["experts"] == "mxfp4_wo"
     assert 58 * GB < weights(found) < 68 * GB  # published: 63 GB
+
+
+def pools(document):
+    serving = document[document["choice"]]
+    return [serving[key] for key in ("prefill", "decode", "pool") if key in serving]
+
+
+def test_the_kv_pool_of_qwen3_235b_on_four_h100():
+    flags = "--model qwen3-235b-a22b --system h100 --gpus 4 --weights fp8 --kv bf16 --ttl 2s --ftl 1000s"
+    default = answer(f"{flags} --engine vllm")
+    (pool,) = pools(default)
+    assert pool["memory"]["kv_pool_bytes"] == pytest.approx(8.7e9, rel=0.2)  # its chunk is not the default
+    assert pool["memory"]["kv_bytes"] <= pool["memory"]["kv_pool_bytes"] * (1 + 1e-9)
+    (pool,) = pools(answer(f"{flags} --engine sglang --memory-fraction 0.93"))
+    assert pool["memory"]["kv_pool_bytes"] == pytest.approx(17.7e9, rel=0.1)
+
+
+def test_bytes_of_a_token_in_a_sparse_cache():
+    for model, known in (("deepseek-v3.2", 48_068), ("glm-5", 78 * 788)):
+        assert answer(f"--model {model} --system b200")["precision"]["kv_bytes_per_token"] == known
+
+
+def test_glm_5_fits_24_gpus_of_80_gb():
+    found = answer("--model glm-5 --system a100 --engine vllm --gpus 24")
+    (pool,) = pools(found)
+    assert pool["layout"]["label"] == "PP3xTP8" and found["precision"]["experts"] == "bf16"
+    assert 60 * GB < weights(found) < 65 * GB
+    fewer = answer("--model glm-5 --system a100 --engine vllm --gpus 16")
+    assert fewer["choice"] is None
+    assert all(r["value"] <= 24 for r in fewer["infeasible"]["relax"] if r["field"] == "gpus")
+
+
+def test_an_awq_model_of_72b_runs_on_one_gpu_of_80_gb(tmp_path):
+    import_model(CONFIGS / "Qwen--Qwen2.5-72B-Instruct-AWQ_config.json", "qwen2.5-72b-awq", tmp_path)
+    found = answer("--model qwen2.5-72b-awq --system a100 --engine vllm --gpus 1", load(tmp_path))
+    assert found["precision"]["weights"] == "int4_wo"
+    assert 38 * GB < weights(found) < 45 * GB  # published: 41 GB, with one scale per 128 weights
 
 
 def test_gpt_oss_120b_is_four_bits_by_default():

@@ -7,6 +7,8 @@ from planner.inputs import precision
 from planner.inputs.catalog import load
 from planner.inputs.model import ModelSpec
 from planner.inputs.precision import FORMATS, Precision
+from planner.inputs.scenario import Scenario
+from planner.planning.resolve import prepare
 from planner.simulate import memory, params
 from planner.simulate.space import Layouts
 
@@ -73,13 +75,13 @@ def test_linear_attention_qwen35_holds_a_state() -> None:
 
 def test_sparse_attention_caches_the_index_too() -> None:
     model = load().model("deepseek-v3.2")
-    assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (576 + 132)  # 128 in fp8 and their scale
+    assert cache(model, FP8, layout(), 1000) == 1000 * 61 * (656 + 132)  # with scales; the rotary key in bf16
 
 
 def test_folded_latents_deepseek_v4_flash() -> None:
     model = load().model("deepseek-v4-flash")
     # 43 layers keep 128 whole tokens; 21 keep an entry and an index key for 4 tokens, 20 an entry for 128
-    near, sparse, dense = 43 * 128 * 512, 21 * 1024 * (512 + 132), 20 * 32 * 512  # a key with its scale: 132
+    near, sparse, dense = 43 * 128 * 584, 21 * 1024 * (584 + 132), 20 * 32 * 584  # a key with its scale: 132
     assert cache(model, FP8, layout(tp=8), 4096) == near + sparse + dense
 
 
@@ -88,6 +90,57 @@ def test_folded_latents_against_the_published_share(name: str, share: float) -> 
     """At 1M tokens V4 caches 10 % (Pro) and 7 % (Flash) of what V3.2 does, says its technical report."""
     old, new = (memory.distinct_kv_bytes(load().model(m), FP8, 1e6) for m in ("deepseek-v3.2", name))
     assert new / old == pytest.approx(share, rel=0.2)
+
+
+# The pool that the engine logs for Qwen3-235B-A22B FP8 on 4 H100 with a bf16 cache (public issues): vLLM with
+# its defaults 178,880 tokens, 8.7 GB; SGLang at mem-fraction-static 0.93 17.7 GB.
+@pytest.mark.parametrize(("engine", "fraction", "logged"), [("vllm", 0.9, 8.7e9), ("sglang", 0.93, 17.7e9)])
+def test_pools_are_those_that_engines_log(engine: str, fraction: float, logged: float) -> None:
+    scenario = Scenario(
+        model="qwen3-235b-a22b",
+        system="h100",
+        engine=engine,
+        weights="fp8",
+        kv="bf16",
+        memory_fraction=fraction,
+    )
+    setup = prepare(scenario, load()).pools["decode"].setup
+    at = layout(tp=4, moe_tp=4)
+    held = float(memory.weight_bytes(setup.model, setup.precision, at)[0])
+    live = 8192 * float(memory.token_bytes(setup.model, at)[0])  # max-num-batched-tokens on 80 GB
+    pool = memory.room(setup.machine, setup.model).cache_bytes(held, live)
+    assert pool == pytest.approx(logged, rel=0.06)
+    tokens = pool / float(np.ravel(memory.kv_bytes(setup.model, setup.precision, at, 1.0))[0])
+    assert engine != "vllm" or tokens == pytest.approx(178_880, rel=0.06)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm", "ideal"])
+def test_a_pool_takes_what_weights_and_activations_leave(engine: str) -> None:
+    setup = (
+        prepare(Scenario(model="llama-3.1-70b", system="h100", engine=engine), load()).pools["decode"].setup
+    )
+    room = memory.room(setup.machine, setup.model)
+    for held, live in ((0.0, 0.0), (3e10, 1e9), (5e10, 5e9)):
+        pool = room.cache_bytes(held, live)
+        assert room.fits(room.held(held, 0.999 * pool), live)
+        assert not room.fits(room.held(held, 1.001 * pool), live)
+        assert (
+            held + pool + live + memory.reserve_bytes(setup.machine, setup.model)
+            < setup.machine.gpu.memory_bytes
+        )
+    assert room.cache_bytes(1e12, 0.0) == 0.0
+
+
+def test_a_larger_share_of_memory_never_holds_less() -> None:
+    for engine in ("vllm", "sglang", "trtllm"):
+        found = [
+            memory.room(
+                prepare(Scenario(engine=engine, memory_fraction=f), load()).pools["decode"].setup.machine,
+                load().model("llama-3.1-70b"),
+            ).cache_bytes(2e10, 1e9)
+            for f in (0.5, 0.8, 0.9, 0.95)
+        ]
+        assert found == sorted(found) and found[0] < found[-1]
 
 
 def test_fullest_stage_of_an_uneven_pipeline() -> None:

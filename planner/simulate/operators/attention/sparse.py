@@ -9,6 +9,7 @@ tokens that share one sequence's cache, tells how often it must be read at least
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -119,10 +120,21 @@ class SparseLatent(MultiHeadLatent):
 
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
         """Latents, and the indexer's keys: one for every entry beside the window."""
-        kept = MultiHeadLatent.cache_bytes(self, precision, tp, self.entries(tokens))
+        kept = self.entry_bytes(precision) * self.entries(tokens)
         if self.index_topk:
             kept = kept + tokens / self.fold * self.index_dim * INDEX_BYTES
         return kept
+
+    def entry_bytes(self, precision: Precision) -> float:
+        """Of one cached entry. In fp8 the rotary key stays in bf16 and the latent has scales.
+
+        Those are float32 for every 128 elements in DeepSeek-V3.2 and GLM-5 (656 bytes), and one byte for
+        every 64, filled up to 8, in DeepSeek-V4 (584): `fp8_ds_mla` of vLLM, FlashMLA's sparse layouts.
+        """
+        if precision.kv != "fp8":
+            return (self.kv_lora + self.rope_dim) * precision.kv_bytes
+        scales = 8 * math.ceil(self.kv_lora / 64 / 8) if self.window else 4 * math.ceil(self.kv_lora / 128)
+        return self.kv_lora + scales + self.rope_dim * BF16_BYTES
 
     def prefill(self, setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Parts:
         """Absorbed attention of each prompt token over what it sees."""
