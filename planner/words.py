@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance does
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
 Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits
+Finding: TypeAlias = Literal["split", "colocated", "tie", ""]  # which way is better; "" as in Choice
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
 ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says
 Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it

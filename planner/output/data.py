@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
+from planner.output.verdict import found_of
 from planner.output.words import deployment, notes
 from planner.planning.bands import SHARE
 
@@ -40,6 +41,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     document = {
         "status": plan.status,
         "choice": plan.choice or None,
+        "verdict": found_of(plan) or None,
         "scenario": {field.key: field.get(plan.scenario) for field in FIELDS},
         "disaggregated": plan.disaggregated
         and {**_split(plan.disaggregated), **_banded(plan.disaggregated, plan.bands.get("disaggregated"))},

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from planner.output.spelling import count, money, percent
 from planner.output.words import ALIKE, deployment
 from planner.planning.bands import Range, compare
+from planner.planning.weigh import finding
 from planner.units import format_seconds, three_digits
-from planner.words import Goal
+from planner.words import Finding, Goal
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
@@ -23,6 +24,7 @@ class Verdict:
     """Which way to serve, and by how much it beats the other in what the goal counts."""
 
     split: bool
+    found: Finding
     goal: Goal
     serving: Serving  # what to deploy
     other: Serving | None  # the other way; None where it cannot meet the limits
@@ -40,7 +42,10 @@ class Verdict:
     def sentence(self) -> str:
         """The answer in full, for a report."""
         name = "co-located serving" if self.split else "a split"
-        return f"{self._way} prefill from decode: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}."
+        way = f"{self._way} prefill from decode"
+        if self.found == "tie" and not self.split:
+            way = "A tie, so keep prefill and decode together"
+        return f"{way}: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}."
 
     @property
     def headlines(self) -> tuple[str, ...]:
@@ -70,6 +75,8 @@ class Verdict:
 
     @property
     def _way(self) -> str:
+        if self.found == "tie" and not self.split:
+            return "A tie, do not split"
         return "Split" if self.split else "Do not split"
 
     @property
@@ -101,7 +108,7 @@ class Verdict:
 
 
 def verdict(plan: Plan) -> Verdict | None:
-    """The answer; None where no plan meets the limits."""
+    """The answer in words; None where no plan meets the limits."""
     serving, scenario = deployment(plan), plan.scenario
     if plan.chosen is None or serving is None:
         return None
@@ -118,14 +125,20 @@ def verdict(plan: Plan) -> Verdict | None:
     found = advantage(plan)
     return Verdict(
         split=plan.choice == "disaggregated",
+        found=found_of(plan),
         goal=scenario.goal,
         serving=serving,
         other=other,
         ratio=ratio,
-        sure=None if found is None or abs(ratio - 1) < ALIKE else found[0] > 1,
+        sure=None if found is None or abs(ratio - 1) < ALIKE else found[0] > 1 or found[1] < 1,
         requests_per_s=scenario.traffic.requests_per_s,
         ttl_limit_s=scenario.limits.ttl_s,
     )
+
+
+def found_of(plan: Plan) -> Finding:
+    """Which way is better, or a tie: a gain within its error is one."""
+    return finding(plan.scenario, plan.bands, plan.disaggregated, plan.colocated)
 
 
 def answer_sentence(plan: Plan) -> str:

@@ -10,7 +10,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import frontiers, solve, sweep, why_not
+from planner.planning import frontiers, solve, sweep, weigh, why_not
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import EngineBuild, Formats, Frontier, Plan
@@ -66,7 +66,8 @@ def plan(
     milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
     choice = solve.choose(question, swept, candidates, deadline)
-    best = solve.better(question, choice.disaggregated, choice.colocated)
+    found = weigh.finding(scenario, question.bands, choice.disaggregated, choice.colocated)
+    best = choice.disaggregated if found == "split" else choice.colocated
     chosen = best
     if scenario.mix and choice.mix is not None:
         chosen = solve.better(question, best, choice.mix.serving)
@@ -76,7 +77,7 @@ def plan(
     end = time.perf_counter()
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
-        choice="" if best is None else "disaggregated" if best is choice.disaggregated else "colocated",
+        choice=weigh.choice(found),
         scenario=scenario,
         disaggregated=choice.disaggregated,
         colocated=choice.colocated,

@@ -143,6 +143,8 @@ class Serving:
         """Output tokens/s over the GPUs of all pools, their errors considered; nan where nothing serves."""
         if not self.requests_per_s:
             return float("nan")
+        if self.expected_requests_per_s != self.expected_requests_per_s:  # not told: as predicted
+            return self.tokens_per_s_per_gpu
         return self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
 
     @property

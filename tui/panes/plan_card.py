@@ -313,8 +313,9 @@ def alternative(other: Serving, width: int, g: Glyphs) -> list[Content]:
     glyph = g.colocated if colocated else g.split
     rate = f"{three_digits(other.tokens_per_s_per_gpu)} tok/s/GPU"
     text = f" {' + '.join(layouts(other, g))} {g.dot} {rate}"
-    more = f" {g.dot} {three_digits(other.tokens_per_s_per_user)} tok/s/user"
-    if len(glyph) + 1 + len(name) + len(text) + len(more) <= width:
-        text += more
+    ftl = g.plain(f"FTL {format_seconds(other.ftl_s)}")
+    for more in (ftl, f"{three_digits(other.tokens_per_s_per_user)} tok/s/user"):
+        if len(glyph) + 1 + len(name) + len(text) + 3 + len(more) <= width:
+            text += f" {g.dot} {more}"
     line = Content.assemble((f"{glyph} {name}", hue), (text, "$hue-muted"))
     return [line.truncate(width, ellipsis=not g.ascii)]

@@ -10,6 +10,7 @@ import pytest
 from planner.errors import InputError
 from planner.inputs import fields
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning import weigh
 from planner.planning.plan import Stopped, plan
 from planner.planning.result import Plan, Serving
 
@@ -331,3 +332,41 @@ def test_a_demand_is_what_the_plan_is_expected_to_serve() -> None:
     assert robust is not None and known is not None
     assert robust.expected_requests_per_s >= 500.0 * (1 - 1e-9)
     assert robust.gpus > known.gpus
+
+
+# Split or not
+
+
+def test_a_gain_within_its_error_is_a_tie_and_keeps_prefill_and_decode_together() -> None:
+    found = answer(LLAMA)
+    split, both = found.disaggregated, found.colocated
+    assert split is not None and both is not None
+    ratio = weigh.gain(LLAMA, split, both)
+    low, high = weigh.gain_range(ratio, found.bands["disaggregated"], found.bands["colocated"]) or (0, 0)
+    assert low < 1 < high and found.choice == "colocated"
+    assert weigh.finding(LLAMA, found.bands, split, both) == "tie"
+    # the same two ways, were predictions exact: the better one, in whichever direction
+    exact = replace(found.bands["colocated"], throughput=(1.0, 1.0))
+    sure = {"disaggregated": exact, "colocated": exact}
+    assert weigh.finding(LLAMA, sure, split, both) == ("split" if ratio > 1 else "colocated")
+    worse = replace(split, expected_requests_per_s=0.5 * both.expected_requests_per_s)
+    assert weigh.finding(LLAMA, sure, worse, both) == "colocated"
+    assert weigh.finding(LLAMA, {}, both, both) == "tie"
+
+
+def test_one_way_alone_is_no_tie() -> None:
+    found = answer(LLAMA)
+    assert weigh.finding(LLAMA, found.bands, found.disaggregated, None) == "split"
+    assert weigh.finding(LLAMA, found.bands, None, found.colocated) == "colocated"
+    assert weigh.finding(LLAMA, found.bands, None, None) == ""
+
+
+def test_a_gain_beyond_the_error_is_taken() -> None:
+    found = answer(R1)
+    assert found.choice == "disaggregated"
+    low, _ = weigh.gain_range(
+        weigh.gain(R1, found.disaggregated, found.colocated),
+        found.bands["disaggregated"],
+        found.bands["colocated"],
+    )
+    assert low > 1
