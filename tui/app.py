@@ -124,7 +124,7 @@ class RatematchApp(FileActions):
                         loop.add_signal_handler(number, self.hang_up, code)
         if self._damage:
             title = "The last session is damaged"
-            self.notify(self._damage, title=title, severity="warning", timeout=15, markup=False)
+            self.notify(self._damage, title=title, severity="warning", timeout=15)
         if self.tour is not None:
             self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
 
@@ -168,7 +168,7 @@ class RatematchApp(FileActions):
             try:
                 self._names[kind] = tuple(self._names_fn(kind))
             except Exception as error:  # a broken file of the user's must not end the session
-                self.notify(one_line(error), title=f"No {kind} names", severity="warning", markup=False)
+                self.notify(one_line(error), title=f"No {kind} names", severity="warning")
                 return ()
         return self._names[kind]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from planner.errors import InputError
+from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
 from tui.files import export, library, storage
 from tui.in_order import InOrder
@@ -87,7 +87,7 @@ class FileActions(InOrder):
             return
         self.recent = storage.recently(name, self.recent)
         self.main.set_view(base=view.scenario, name=name)
-        self.notify(str(path), title="Saved", markup=False)
+        self.notify(str(path), title="Saved")
 
     # The clipboard, which may not be there: always a file as well
 
@@ -104,7 +104,7 @@ class FileActions(InOrder):
     def _copy(self, text: str, file: str, said: str = "") -> None:
         self.copy_to_clipboard(text)
         if self.is_web:
-            self.notify(said or text, title="Copied", timeout=8, markup=False)
+            self.notify(said or text, title="Copied", timeout=8)
             return
         path, lines = storage.state_folder() / file, [said or text]
         try:
@@ -116,7 +116,7 @@ class FileActions(InOrder):
         if os.environ.get("TMUX") and not self._tmux_told:
             self._tmux_told = True
             lines.append(TMUX)
-        self.notify("\n".join(lines), title="Copied", timeout=8, markup=False)
+        self.notify("\n".join(lines), title="Copied", timeout=8)
 
     # Files
 
@@ -147,12 +147,12 @@ class FileActions(InOrder):
         except OSError as error:
             self.show_error("Not written", _reason(error))
         else:
-            self.notify(str(path), title=f"Exported, {_age(self.main)}", markup=False)
+            self.notify(str(path), title=f"Exported, {_age(self.main)}")
 
     def _hand_over(self, text: str, name: str, done: str) -> None:
         """A download: whoever sits before the browser has no business in the folders of this machine."""
         self.deliver_text(io.StringIO(text), save_filename=name)
-        self.notify(f"{name} goes to the browser's downloads", title=done, markup=False)
+        self.notify(f"{name} goes to the browser's downloads", title=done)
 
     def _plan(self) -> Plan | None:
         plan = self.main.view.plan
@@ -160,9 +160,13 @@ class FileActions(InOrder):
             self.notify("There is no plan yet.", severity="warning")
         return plan
 
+    def notify(self, message: str, *, title: str = "", **options: Any) -> None:
+        """Textual's, of words from anywhere: nothing in them is obeyed, by the terminal or as markup."""
+        super().notify(printable_lines(message), title=printable(title), **{**options, "markup": False})
+
     def show_error(self, title: str, line: str) -> None:
         """What could not be done, and why, in one line."""
-        self.notify(self.glyphs.plain(line), title=title, severity="error", timeout=10, markup=False)
+        self.notify(self.glyphs.plain(line), title=title, severity="error", timeout=10)
 
 
 def _age(main: MainScreen) -> str:

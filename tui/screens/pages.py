@@ -181,7 +181,7 @@ class PagedScreen(Screen[None]):
         """Drop a restored pin that can no longer be planned, say why, and go on with the others."""
         lost = next((pin for pin in self.view.pins if pin.plan is None), None)
         if message.line and lost is not None:
-            self.notify(message.line, title=f"Pin {lost.letter} is dropped", severity="warning", markup=False)
+            self.notify(message.line, title=f"Pin {lost.letter} is dropped", severity="warning")
             self.studies.forget()
             self._drop(lost.letter)
 
@@ -209,7 +209,7 @@ class PagedScreen(Screen[None]):
         try:
             self.take(field.set(self.history.present, field.check(value)))
         except InputError as error:
-            self.notify(str(error), severity="warning", markup=False)
+            self.notify(str(error), severity="warning")
 
     # Pins
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from planner.errors import InputError
 from planner.inputs.fields import BY_KEY, Field
@@ -57,7 +58,9 @@ class Commands(Provider):
         """Before a word is typed."""
         for command in self._commands():
             if command.first:
-                yield DiscoveryHit(command.text, command.run, help=command.help or None)
+                yield DiscoveryHit(
+                    Content(command.text), command.run, text=command.text, help=_as_it_is(command.help)
+                )
 
     async def search(self, query: str) -> Hits:
         """What fits the words typed."""
@@ -65,7 +68,9 @@ class Commands(Provider):
         for command in self._commands():
             score = matcher.match(command.text)
             if score > 0:
-                yield Hit(score, matcher.highlight(command.text), command.run, help=command.help or None)
+                marked = matcher.highlight(command.text.replace("[", "("))  # which takes markup
+                shown = Content(command.text, spans=list(marked.spans))
+                yield Hit(score, shown, command.run, text=command.text, help=_as_it_is(command.help))
 
     def _commands(self) -> Iterator[Command]:
         if not isinstance(self.screen, MainScreen):
@@ -135,6 +140,11 @@ class Commands(Provider):
                 shown = name.removeprefix("ratematch-")
                 take = partial(setattr, self.app, "theme", name)
                 yield Command(f"theme: {shown}", take, first=name in themes.OURS)
+
+
+def _as_it_is(text: str) -> str | None:
+    """Not markup, which the palette takes a help for where it is a text."""
+    return cast("str", Content(text)) if text else None
 
 
 def _value(field: Field, value: Any) -> str:

@@ -97,7 +97,7 @@ class Tour:
                 await self._until(self._studied)
             if self._captions:
                 self._app.clear_notifications()
-                self._app.notify(step.caption, title="Tour: any key ends it", timeout=60, markup=False)
+                self._app.notify(step.caption, title="Tour: any key ends it", timeout=60)
             await asyncio.sleep(self._pause_s)
             if self._look is not None:
                 self._look(step)

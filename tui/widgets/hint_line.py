@@ -22,7 +22,7 @@ class HintLine(Widget):
 
     def watch_problem(self, problem: str) -> None:
         """The whole text under the mouse."""
-        self.tooltip = problem or None
+        self.tooltip = Content(problem) if problem else None  # a text would be taken for markup
 
     def render(self) -> RenderResult:
         """The line."""

@@ -1,0 +1,107 @@
+"""Names, notes and errors from files are shown, never obeyed: not by the terminal, not as markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import fakes
+import pytest
+from terminals import Terminal
+from textual.content import Content
+
+from tui.widgets.hint_line import HintLine
+
+EVIL = "x\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e[bold red]y[/]"  # the clipboard, the screen, directions, markup
+OBEYED = re.compile(rb"\x1b\]|\x07|\x1b\[2J|\xc2[\x80-\x9f]|\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+SCENARIO = {"model": "llama-3.1-8b", "system": "h100", "engine": "sglang", "gpus": 8, "ftl": 1.0, "ttl": 0.03}
+
+
+@pytest.fixture
+def evil_files(tmp_path: Path) -> None:
+    """A session and scenarios whose every word is one that a terminal would obey."""
+    state, own = tmp_path / "state" / "ratematch", tmp_path / "config" / "ratematch"
+    state.mkdir(parents=True)
+    session = {
+        "schema": 1,
+        "scenario": {**SCENARIO, "rate": EVIL},
+        "theme": EVIL,
+        "name": EVIL,
+        "recent": [EVIL, "chat", "marked[red]"],
+        "pins": {"A": {**SCENARIO, "model": EVIL}, "B": {**SCENARIO, "ttl": 0.05}, EVIL: SCENARIO},
+        "baseline": EVIL,
+    }
+    (state / "session.json").write_text(json.dumps(session), encoding="utf-8")
+    for kind in ("scenarios", "models", "systems", "engines"):
+        folder = own / kind
+        folder.mkdir(parents=True)
+        (folder / f"{EVIL.replace('/', '')}.toml").write_text(
+            f"schema = 1\nnote = {EVIL!r}\n", encoding="utf-8"
+        )
+    (own / "scenarios" / "escaped.toml").write_text(
+        'schema = 1\nbase = "chat"\nnote = "N \\u001b]52;c;ZXZpbA==\\u0007 \\u202e"\n', encoding="utf-8"
+    )
+    (own / "scenarios" / "marked[red].toml").write_text(
+        'schema = 1\nbase = "chat"\nnote = "[reverse]loud[/reverse]"\n', encoding="utf-8"
+    )
+
+
+@pytest.mark.usefixtures("evil_files")
+def test_no_word_of_a_file_is_obeyed_by_the_terminal(tmp_path: Path) -> None:
+    """Session, open list, palette, pages, dialogs and what they tell, as a terminal gets them."""
+    shown = Terminal([], tmp_path)
+    try:
+        shown.wait_for("The last session is damaged", "up to date")
+        shown.type("o")
+        shown.wait_for("Open a scenario", r"marked\[red\]", r"\[reverse\]loud\[/reverse\]", "damaged")
+        shown.type("52;c\r")  # the one whose name is evil
+        shown.wait_for("llama-3.1-70b · 64 h200", "up to date")
+        shown.type("oescaped\r")
+        shown.wait_for("escaped cannot be opened")
+        shown.type("\x10scenario: marked")
+        shown.wait_for(r"scenario: marked\[red\]", r"\[reverse\]loud")
+        shown.type("\r")
+        shown.wait_for(r"marked\[red\]", "up to date")
+        shown.type("3")
+        shown.wait_for("Side by side", "pin B")
+        shown.type("w")
+        shown.wait_for("Save as", r"marked\[red\]")
+        shown.type(f"\x15\x1b[200~{EVIL}\x1b[201~\r")
+        shown.wait_for("is not accepted")
+        shown.type("\x1b")
+        shown.until(lambda text: "Save as" not in text)
+        shown.type("e")
+        shown.wait_for("Export", "json")
+        shown.type(f"\x15\x1b[200~{tmp_path}/no/{EVIL}\x1b[201~\r")
+        shown.until(lambda text: "marked" in text)
+        shown.type("\x1b\x11")
+        shown.leave()
+    finally:
+        shown.close()
+    sent = re.sub(rb"\x1b\]22;\w+\x07", b"", shown.sent)  # the shape of the mouse's pointer, which is ours
+    assert not OBEYED.search(sent), OBEYED.findall(sent)
+
+
+async def test_a_problem_under_the_mouse_is_no_markup() -> None:
+    app = fakes.app()
+    async with app.run_test(size=(120, 36), tooltips=True) as pilot:
+        await fakes.settled(pilot)
+        line = app.main.query_one(HintLine)
+        line.problem = "ISL: '[/x] [bold red]' is not accepted"
+        await pilot.hover(HintLine)
+        await pilot.pause(0.5)
+        shown = Content.from_markup(line.tooltip or "")  # as Textual takes it
+        assert shown.plain == line.problem
+
+
+async def test_what_is_told_is_printable_whoever_tells_it() -> None:
+    app = fakes.app()
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await fakes.settled(pilot)
+        app.show_error(EVIL, f"{EVIL}\n{EVIL}")
+        app.notify(EVIL, title=EVIL)
+        await fakes.settled(pilot)
+        for note in app._notifications:
+            told = f"{note.title}{note.message}".replace("\n", "")
+            assert told.isprintable() and "[bold red]" in told and not note.markup
