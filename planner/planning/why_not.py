@@ -20,6 +20,7 @@ from planner.simulate import space
 from planner.simulate.points import Points
 
 MOST_SWEEPS = 3  # to find how many GPUs it takes
+FIRST_STEP = 0.02  # of a limit that turns out to take more
 
 
 def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasible:
@@ -38,26 +39,22 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
     """
     scenario = question.scenario
     limits, budget = scenario.limits, scenario.fleet.gpus
-    within = (
-        0.0
-        if budget is None
-        else solve.most(question, sweep, frontiers.candidates(question, sweep), deadline)
-    )
+    kept = frontiers.candidates(question, sweep)
+    within = 0.0 if budget is None else solve.most(question, sweep, kept, deadline)
     if within:
         # the limits can be met: what fails is the demand on the fleet
         demand = scenario.traffic.requests_per_s
         most, served = (fields.BY_KEY["rate"].format(r) for r in (within, demand))
         reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
-        rate = _kept(question, "rate", within, sweep, deadline)
-        relax = [rate, _more_gpus(question, deadline)]
+        relax = [_served(question, within, sweep, deadline), _more_gpus(question, deadline)]
         reasons: tuple[Reason, ...] = (Reason(limit="rate", points=0, text=reason),)
     else:
         reasons = _reasons(question, sweep)
         needed = _Needed.of(question, sweep)
         ttl, ftl = needed.least_ttl(limits.ftl_s, budget), needed.least_ftl(limits.ttl_s, budget)
         relax = [
-            _kept(question, "ttl", ttl, sweep, deadline) if ttl > limits.ttl_s else None,
-            _kept(question, "ftl", ftl, sweep, deadline) if ftl > limits.ftl_s else None,
+            _latency(question, "ttl", ttl, sweep, deadline),
+            _latency(question, "ftl", ftl, sweep, deadline),
             _more_gpus(question, deadline) if budget is not None else None,
         ]
     return Infeasible(reasons=reasons, relax=tuple(change for change in relax if change is not None))
@@ -69,16 +66,19 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
     assert budget is not None
     points = run(_with(question, "gpus", None), None, deadline.should_stop)
     swept = _largest(question, None)
+    least = max(_Needed.of(question, points).least_gpus(limits.ftl_s, limits.ttl_s), budget + 1.0)
     for _ in range(MOST_SWEEPS):
-        gpus = _Needed.of(question, points).least_gpus(limits.ftl_s, limits.ttl_s)
-        if not budget < gpus <= fields.BY_KEY["gpus"].high:
+        found = _least_enough(question, "gpus", least, points, deadline)
+        if found is None:
             return None
-        # batches are tried up to the largest of any layout, so that fewer layouts have other points
-        if _largest(question, int(gpus)) != swept:
-            swept = _largest(question, int(gpus))
-            points = run(_with(question, "gpus", int(gpus)), int(gpus), deadline.should_stop)
-        if (found := _kept(question, "gpus", gpus, points, deadline)) is not None:
-            return found
+        if _largest(question, round(found)) != swept:
+            # batches are tried up to the largest of any layout, so that fewer layouts have other points
+            swept = _largest(question, round(found))
+            points = run(_with(question, "gpus", round(found)), round(found), deadline.should_stop)
+            if not _exists(question, "gpus", round(found), points, deadline):
+                least = found + 1
+                continue
+        return _relaxation(question, "gpus", round(found))
     return None
 
 
@@ -95,21 +95,58 @@ def _with(question: Question, key: str, value: float | None) -> Question:
     return replace(question, scenario=fields.BY_KEY[key].set(question.scenario, value))
 
 
-def _kept(question: Question, key: str, value: float, points: Sweep, deadline: Deadline) -> Relaxation | None:
-    """The change of a limit to a value that is enough, if it may be asked for and has a plan."""
-    field = fields.BY_KEY[key]
-    if not field.low <= value <= field.high:
-        return None
-    if field.kind == "seconds":
-        value = min(units.rounded(value, math.ceil), field.high)
-    elif field.kind == "rate":
-        value = max(units.rounded(value, math.floor), field.low)
-    else:
-        value = round(value)
+def _exists(question: Question, key: str, value: float, points: Sweep, deadline: Deadline) -> bool:
     changed = _with(question, key, value)
-    if not solve.exists(changed, points, frontiers.candidates(changed, points), deadline):
+    return solve.exists(changed, points, frontiers.candidates(changed, points), deadline)
+
+
+def _served(question: Question, most_per_s: float, points: Sweep, deadline: Deadline) -> Relaxation | None:
+    """The demand that is met, if it may be asked for and has a plan."""
+    field = fields.BY_KEY["rate"]
+    value = max(units.rounded(most_per_s, math.floor), field.low)
+    found = _exists(question, "rate", value, points, deadline)
+    return _relaxation(question, "rate", value) if found else None
+
+
+def _latency(
+    question: Question, key: str, least: float, points: Sweep, deadline: Deadline
+) -> Relaxation | None:
+    """A limit on latency that is enough, where `least` is beyond the one asked."""
+    if least <= fields.BY_KEY[key].get(question.scenario):
         return None
-    return _relaxation(question, key, value)
+    found = _least_enough(question, key, least, points, deadline)
+    return None if found is None else _relaxation(question, key, found)
+
+
+def _least_enough(
+    question: Question, key: str, least: float, points: Sweep, deadline: Deadline
+) -> float | None:
+    """The least value of a limit, not below `least`, that may be asked for and has a plan.
+
+    The GPUs that a demand takes are counted as if no pool fell short of its rate, so that it may take more
+    than the least: the steps upwards double, then halve. Single layouts are asked alone, of a mix too: they
+    are enumerated.
+    """
+    field = fields.BY_KEY[key]
+    if not field.low <= least <= field.high:
+        return None
+    alone = replace(question, scenario=replace(question.scenario, mix=False))
+
+    def asked(value: float) -> float:
+        """As it is shown, and within the field."""
+        return min(math.ceil(value) if field.integer else units.rounded(value, math.ceil), field.high)
+
+    def enough(value: float) -> bool:
+        return _exists(alone, key, value, points, deadline)
+
+    found, short, step = asked(least), 0.0, FIRST_STEP
+    while not enough(found):
+        if found >= field.high:
+            return None
+        short, found, step = found, asked(found * (1 + step)), 2 * step
+    while short and short < (middle := asked(math.sqrt(short * found))) < found:
+        short, found = (short, middle) if enough(middle) else (middle, found)
+    return found
 
 
 def _relaxation(question: Question, key: str, value: float) -> Relaxation:

@@ -95,6 +95,18 @@ def test_what_it_once_took_was_not_enough(flags: str, capsys: pytest.CaptureFixt
         assert main(["plan", *flags.split(), f"--{change['field']}", str(value)]) == 0
 
 
+@pytest.mark.parametrize("rate", [30.0, 500.0])
+def test_the_gpus_that_a_demand_takes_are_told_and_no_fewer_will_do(rate: float) -> None:
+    """A split is expected to serve less than its slower pool: more GPUs than one that is not."""
+    asked = Scenario(goal="fewest-gpus", traffic=Traffic(isl=4096, osl=512, requests_per_s=rate))
+    asked = fields.BY_KEY["gpus"].set(asked, 16)
+    found = plan(asked).infeasible
+    assert found is not None and [change.field for change in found.relax] == ["rate", "gpus"]
+    gpus = fields.BY_KEY["gpus"]
+    assert plan(gpus.set(asked, found.relax[1].value)).status != "infeasible"
+    assert plan(gpus.set(asked, round(found.relax[1].value) - 1)).status == "infeasible"
+
+
 def test_what_it_takes_is_enough() -> None:
     for answer in infeasible(1, 12):
         assert list(broken(answer)) == []
