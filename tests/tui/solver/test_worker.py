@@ -7,6 +7,7 @@ import os
 import sys
 import termios
 import threading
+import types
 from pathlib import Path
 
 import fakes
@@ -325,7 +326,8 @@ def test_an_edit_after_the_frontier_does_not_wait_for_the_optimisers_imports(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     imported: list[str] = []
-    monkeypatch.setattr(solver_module.importlib, "import_module", imported.append)
+    # the worker's own name for it, not the module that all share: what a plan reads is imported by name too
+    monkeypatch.setattr(solver_module, "importlib", types.SimpleNamespace(import_module=imported.append))
     seen: list[object] = []
     with pytest.raises(Stopped):
         Planner()(SMALL, on_frontier=lambda *both: seen.append(both), should_stop=lambda: bool(seen))
