@@ -13,13 +13,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
 from textual.driver import Driver
+from textual.widget import AwaitMount, Widget
 
 from planner.inputs.scenario import Scenario
 from planner.words import PresetKind
@@ -157,6 +158,18 @@ class RatematchApp(FileActions):
     def get_default_screen(self) -> MainScreen:
         """The main screen."""
         return self.main
+
+    def mount_all(
+        self,
+        widgets: Iterable[Widget],
+        *,
+        before: int | str | Widget | None = None,
+        after: int | str | Widget | None = None,
+    ) -> AwaitMount:
+        """Nothing more once it is told to go: Textual asks that of widgets, not of the application."""
+        if self._exit:
+            return AwaitMount(self.screen, [])
+        return super().mount_all(widgets, before=before, after=after)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our hues, for themes that do not bring them."""

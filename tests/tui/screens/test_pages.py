@@ -15,6 +15,7 @@ from textual.app import App, ComposeResult
 from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Limits, Scenario
 from planner.planning.result import Relaxation
+from tui.app import RatematchApp
 from tui.charts.curve_chart import KEYS, CurveChart
 from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
@@ -24,6 +25,7 @@ from tui.panes.page import Page
 from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid, plan_rows
 from tui.panes.what_if import Tornado, lines, percent, without_effect
+from tui.screens.main import MainScreen
 from tui.state import Pin, View
 from tui.widgets.grid import Column, Grid, Row
 from tui.widgets.hint_line import HintLine
@@ -711,17 +713,21 @@ async def test_pages_turned_faster_than_they_are_made(pages: Pages) -> None:
     assert shown == ["page-table"] and pages.main.page.id == "page-table"
 
 
-async def test_told_to_go_while_it_is_made_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signal or a socket that closes during the first mount: its parts never come."""
-    from tui.screens.main import MainScreen
+@pytest.mark.parametrize("made_then", [MainScreen, RatematchApp])
+async def test_told_to_go_while_it_is_made_it_goes(
+    made_then: type[MainScreen | RatematchApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal or a socket that closes during the first mount: its parts never come.
 
-    compose = MainScreen.compose
+    From Python 3.13 on the screen is made before the application has mounted its own parts.
+    """
+    compose = made_then.compose
 
-    def interrupted(self: MainScreen) -> ComposeResult:
+    def interrupted(self: MainScreen | RatematchApp) -> ComposeResult:
         self.app.exit(return_code=0)
         yield from compose(self)
 
-    monkeypatch.setattr(MainScreen, "compose", interrupted)
+    monkeypatch.setattr(made_then, "compose", interrupted)
     made = fakes.app()
     await made.run_async(headless=True)
     assert made._exception is None and made.return_code == 0
