@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -181,9 +182,9 @@ def spoil_json(chance: random.Random, document: Any) -> str:
             if isinstance(at[key], (dict, list)) and at[key] and chance.random() < 0.7:
                 at = at[key]
                 continue
-            at[key] = chance.choice(VALUES)
+            at[key] = copy.deepcopy(chance.choice(VALUES))  # or what is put into it now is in all
             if isinstance(at, dict) and chance.random() < 0.1:
-                at[word(chance)[:100]] = chance.choice(VALUES)
+                at[word(chance)[:100]] = copy.deepcopy(chance.choice(VALUES))
             break
     try:
         return json.dumps(document, ensure_ascii=chance.random() < 0.5)
