@@ -11,7 +11,7 @@ class Traffic:
 
     isl: int = 8192  # input tokens per request
     osl: int = 1024  # output tokens per request
-    requests_per_s: float | None = None  # only the goals "fewest-gpus" and "cost" read it
+    requests_per_s: float | None = None  # demand; None: all that the plan can serve
     cached_share: float = 0.0  # of each prompt that a prefix cache holds, in [0, 1)
 
     @property

@@ -78,6 +78,8 @@ def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArr
     in_all = problem.goal == "throughput" and problem.budget is not None  # a rate is what counts
     most = _value(problem, best)
     least = most - abs(most) * (slack + TIE)
+    if in_all and problem.requests_per_s is not None:  # a demand is met within the slack too
+        least = min(max(least, problem.requests_per_s), most * (1 - TIE))
 
     def enough(some: Problem) -> Solution | None:
         """A solution without late candidates that is worth enough; None where none is."""

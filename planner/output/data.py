@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
 from planner.output.verdict import found_of
-from planner.output.words import deployment, notes
+from planner.output.words import deployment, notes, usd_of_all_tokens
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
+    from planner.inputs.scenario import Scenario
     from planner.planning.bands import Band
     from planner.planning.result import Frontier, Plan, PoolPlan, Serving
 
@@ -43,12 +44,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "choice": plan.choice or None,
         "verdict": found_of(plan) or None,
         "scenario": {field.key: field.get(plan.scenario) for field in FIELDS},
-        "disaggregated": plan.disaggregated
-        and {**_split(plan.disaggregated), **_banded(plan.disaggregated, plan.bands.get("disaggregated"))},
-        "colocated": plan.colocated
-        and {**_colocated(plan.colocated), **_banded(plan.colocated, plan.bands.get("colocated"))},
+        "disaggregated": plan.disaggregated and _split(plan, plan.disaggregated),
+        "colocated": plan.colocated and _colocated(plan, plan.colocated),
         "robust": _robust(plan),
-        "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.mix.serving, pools=True)},
+        "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.scenario, plan.mix.serving, pools=True)},
         "frontier": {
             "disaggregated": _points(plan.frontier_disaggregated),
             "colocated": _points(plan.frontier_colocated),
@@ -95,17 +94,20 @@ def to_csv(plan: Plan) -> str:
     return out.getvalue()
 
 
-def _split(serving: Serving) -> dict[str, Any]:
-    return {"prefill": _pool(serving.prefill), "decode": _pool(serving.decode), **_serving(serving)}
+def _split(plan: Plan, serving: Serving) -> dict[str, Any]:
+    pools = {"prefill": _pool(serving.prefill), "decode": _pool(serving.decode)}
+    banded = _banded(serving, plan.bands.get("disaggregated"))
+    return {**pools, **_serving(plan.scenario, serving), **banded}
 
 
-def _colocated(serving: Serving) -> dict[str, Any]:
+def _colocated(plan: Plan, serving: Serving) -> dict[str, Any]:
     """One pool: its fields stand beside the totals, and once more under "pool"."""
     pool = _pool(serving.colocated)
-    return {**pool, **_serving(serving), "pool": pool}
+    banded = _banded(serving, plan.bands.get("colocated"))
+    return {**pool, **_serving(plan.scenario, serving), "pool": pool, **banded}
 
 
-def _serving(serving: Serving, *, pools: bool = False) -> dict[str, Any]:
+def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> dict[str, Any]:
     listed = {"pools": [_pool(pool) for pool in serving.pools]} if pools else {}
     return {
         **listed,
@@ -123,6 +125,10 @@ def _serving(serving: Serving, *, pools: bool = False) -> dict[str, Any]:
         "expected_tokens_per_s_per_gpu": serving.expected_tokens_per_s_per_gpu,
         "knee": serving.knee and {"best_ftl_s": serving.knee.best_ftl_s, "costs": serving.knee.costs},
         "usd_per_million_tokens": serving.usd_per_million_tokens,
+        "usd_per_million_output_tokens": serving.usd_per_million_tokens,
+        "usd_per_million_input_output_tokens": usd_of_all_tokens(scenario, serving),
+        "capacity_requests_per_s": serving.capacity_requests_per_s,
+        "capacity_tokens_per_s_per_gpu": serving.capacity_tokens_per_s_per_gpu,
         "watts": serving.watts,
         "solver": {
             "status": serving.solver.status,

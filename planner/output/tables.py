@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY
 from planner.output.spelling import instances, money, named, percent
-from planner.output.words import limits, meets
+from planner.output.words import limits, meets, usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
 
 if TYPE_CHECKING:
@@ -55,21 +55,33 @@ def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     ways = (plan.disaggregated, plan.colocated)
     layouts = [[instances(pool) for pool in serving.pools] if serving else [] for serving in ways]
     pools = [("", a, b) for a, b in zip_longest(*layouts, fillvalue="")]
-    facts = [_facts(serving) if serving else {} for serving in ways]
+    facts = [_facts(plan.scenario, serving) if serving else {} for serving in ways]
     rows = [(name, facts[0].get(name, "-"), facts[1].get(name, "-")) for name in facts[0] or facts[1]]
     return pools + rows
 
 
-def _facts(serving: Serving) -> dict[str, str]:
+def _capacity(scenario: Scenario, serving: Serving) -> dict[str, str]:
+    """What the pools can serve, beside the rate that is asked for."""
+    if scenario.traffic.requests_per_s is None:
+        return {}
+    return {
+        "  of a capacity of": three_digits(serving.capacity_requests_per_s),
+        "  and expected": three_digits(serving.expected_requests_per_s),
+    }
+
+
+def _facts(scenario: Scenario, serving: Serving) -> dict[str, str]:
     return {
         "GPUs": f"{serving.gpus:,}",
         "requests/s": three_digits(serving.requests_per_s),
+        **_capacity(scenario, serving),
         "output tokens/s": three_digits(serving.tokens_per_s_per_gpu * serving.gpus),
         "tokens/s per GPU": three_digits(serving.tokens_per_s_per_gpu),
         "tokens/s per user": three_digits(serving.tokens_per_s_per_user),
         "first token (FTL)": format_seconds(serving.ftl_s),
         "token to token (TTL)": format_seconds(serving.ttl_s),
-        "$ per million tokens": money(serving.usd_per_million_tokens),
+        "$ per million output tokens": money(serving.usd_per_million_tokens),
+        "$ per million, input too": money(usd_of_all_tokens(scenario, serving)),
         "power": format_si(serving.watts, "W"),
     }
 

@@ -152,7 +152,7 @@ def answer_sentence(plan: Plan) -> str:
 
 def gain(plan: Plan, serving: Serving, other: Serving) -> float:
     """Output tokens/s of one serving over another's; per GPU when the fleet has no limit."""
-    ratio = serving.tokens_per_s_per_gpu / other.tokens_per_s_per_gpu
+    ratio = serving.capacity_tokens_per_s_per_gpu / other.capacity_tokens_per_s_per_gpu
     return ratio if plan.scenario.fleet.gpus is None else ratio * serving.gpus / other.gpus
 
 
@@ -169,7 +169,7 @@ def advantage(plan: Plan) -> Range | None:
         return None
     ratio = gain(plan, one, two)
     if plan.scenario.goal in ("fewest-gpus", "cost"):
-        ratio = one.tokens_per_s_per_gpu / two.tokens_per_s_per_gpu
+        ratio = one.capacity_tokens_per_s_per_gpu / two.capacity_tokens_per_s_per_gpu
     return compare(ratio, mine.throughput, theirs.throughput)
 
 

@@ -19,6 +19,7 @@ from planner.words import Level, LimitState
 if TYPE_CHECKING:
     from planner.arrays import BoolArray, FloatArray
     from planner.inputs.kernels import Provenance
+    from planner.inputs.scenario import Scenario
     from planner.planning.result import Mix, Plan, PoolPlan, Serving
     from planner.planning.what_if import Effect
 
@@ -174,7 +175,7 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
         for name, short, value, factors in (
             ("first token (FTL)", "FTL", serving.ftl_s, band.ftl),
             ("token to token (TTL)", "TTL", serving.ttl_s, band.ttl),
-            ("tokens/s per GPU", "tok/s/GPU", serving.tokens_per_s_per_gpu, band.throughput),
+            ("tokens/s per GPU", "tok/s/GPU", serving.capacity_tokens_per_s_per_gpu, band.throughput),
         )
     ]
 
@@ -242,6 +243,12 @@ def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:
     if moved.added_ftl_s > 0:
         lines.append(f"Moving the cache adds {format_seconds(moved.added_ftl_s)} to the first token.")
     return lines
+
+
+def usd_of_all_tokens(scenario: Scenario, serving: Serving) -> float:
+    """Dollars per million tokens, prompts counted too."""
+    output = scenario.traffic.osl - 1  # as throughput counts them: the first comes from prefill
+    return serving.usd_per_million_tokens * output / (scenario.traffic.isl + output)
 
 
 def knee_sentence(serving: Serving) -> str:

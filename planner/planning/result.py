@@ -118,17 +118,18 @@ class Serving:
 
     pools: tuple[PoolPlan, ...]  # prefill pools, then decode pools; or co-located pools
     gpus: int
-    requests_per_s: float
+    requests_per_s: float  # at the rate asked for, as all else; of the capacity where none is
     tokens_per_s_per_gpu: float  # output tokens over the GPUs of all pools
     ftl_s: float
     ttl_s: float
-    usd_per_million_tokens: float
+    usd_per_million_tokens: float  # of output tokens
     watts: float
     solver: SolverReport
     ctx_gen_ratio: float = float("nan")  # prefill GPUs over decode GPUs; nan when not split
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
     kv_ingress_bytes_per_s_per_gpu: float = float("nan")
-    # what the pools are expected to serve, their errors considered: capacity, headroom kept
+    capacity_requests_per_s: float = float("nan")  # what the pools can serve, headroom kept
+    # the same with the errors of the pools considered
     expected_requests_per_s: float = float("nan")
     knee: Knee | None = None  # what its first token costs; None without slack
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
@@ -137,6 +138,13 @@ class Serving:
     def tokens_per_s_per_user(self) -> float:
         """Interactivity, 1/TTL."""
         return 1.0 / self.ttl_s
+
+    @property
+    def capacity_tokens_per_s_per_gpu(self) -> float:
+        """Output tokens/s over the GPUs of all pools at capacity."""
+        if not (self.requests_per_s and self.capacity_requests_per_s > 0):  # not told: as it runs
+            return self.tokens_per_s_per_gpu
+        return self.tokens_per_s_per_gpu * self.capacity_requests_per_s / self.requests_per_s
 
     @property
     def expected_tokens_per_s_per_gpu(self) -> float:

@@ -141,6 +141,12 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     )
 
 
+def at_demand(question: Question, capacity_per_s: float) -> float:
+    """The rate that a plan of some capacity runs at: what is asked for, or all of it where nothing is."""
+    demand = question.scenario.traffic.requests_per_s
+    return capacity_per_s if demand is None else min(demand, capacity_per_s)
+
+
 def _spend(
     question: Question, pools: Sequence[PoolPlan], requests_per_s: float
 ) -> tuple[int, float, float, float]:
@@ -156,7 +162,8 @@ def _spend(
 def colocated_serving(
     question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport, knee: Knee | None = None
 ) -> Serving:
-    """Co-located pools at a total request rate."""
+    """Co-located pools that can serve a total request rate, at the rate that is asked for."""
+    most, rate = rate, at_demand(question, rate)
     capacity = sum(p.requests_per_s for p in picks)
     pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
     gpus, per_gpu, per_million, watts = _spend(question, pools, rate)
@@ -171,7 +178,8 @@ def colocated_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
-        expected_requests_per_s=rate,  # one pool: what its rate is off by has a mean of nothing
+        capacity_requests_per_s=most,
+        expected_requests_per_s=most,  # one pool: what its rate is off by has a mean of nothing
         knee=knee,
     )
 
@@ -193,8 +201,11 @@ def split_serving(
 
     `split_ftl_s` is that of every prefill point, moving the cache included. Users of each prefill pool
     wait for their own cache alone: the latest first token is what the serving promises. `expected_rate`
-    is the total with the pools' errors considered; the total itself, if not given.
+    is the total with the pools' errors considered; the total itself, if not given. These rates are what
+    the pools can serve: they run at the rate that is asked for.
     """
+    most, total_rate = total_rate, at_demand(question, total_rate)
+    split_rate *= total_rate / most if most else 1.0
     setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     shares = []
     for picks, rate in ((prefills, split_rate), (decodes, split_rate), (colocated, total_rate - split_rate)):
@@ -225,7 +236,8 @@ def split_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
-        expected_requests_per_s=total_rate if expected_rate is None else expected_rate,
+        capacity_requests_per_s=most,
+        expected_requests_per_s=most if expected_rate is None else expected_rate,
         knee=knee,
         ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
         kv_egress_bytes_per_s_per_gpu=flow(prefills),

@@ -12,7 +12,7 @@ from planner.match import milp, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
-from planner.planning import servings
+from planner.planning import servings, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates, worth_matching
 from planner.planning.resolve import Question
@@ -43,7 +43,7 @@ def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
-    in_time = _in_time(question, sweep, kept)
+    question, in_time = _demanded(question), _in_time(question, sweep, kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
     sooner = _sooner(question, sweep, in_time)
@@ -74,6 +74,8 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     Only a mix for a demand that no single layout meets takes a program, and time.
     """
     in_time = _in_time(question, sweep, kept)
+    if question.scenario.traffic.requests_per_s:  # whatever the goal, there is a plan if there is a fleet
+        question = replace(question, scenario=replace(question.scenario, goal="fewest-gpus"))
     if _copies(question, sweep.colocated) is not None:
         return True
 
@@ -111,15 +113,24 @@ def better(question: Question, a: Serving | None, b: Serving | None) -> Serving 
     """The one that serves the goal better; the first when they are equal."""
     if a is None or b is None:
         return a or b
+    return b if weigh.gain(question.scenario, a, b) < 1 else a
+
+
+def _demanded(question: Question) -> Question:
+    """The question as the program takes it: a rate that all GPUs there are must serve is a demand.
+
+    In a budget, most throughput is asked for, and has to be as much as the demand.
+    """
     scenario = question.scenario
-    if scenario.goal == "throughput" and scenario.fleet.gpus is not None:
-        return a if a.expected_requests_per_s >= b.expected_requests_per_s else b
-    if scenario.goal == "fewest-gpus":
-        return a if a.gpus <= b.gpus else b
-    one, other = (s.usd_per_million_tokens * s.requests_per_s / s.expected_requests_per_s for s in (a, b))
-    if one == other:  # nothing, where the GPUs are free
-        return a if a.expected_tokens_per_s_per_gpu >= b.expected_tokens_per_s_per_gpu else b
-    return a if one < other else b
+    if scenario.goal == "throughput" and scenario.traffic.requests_per_s and scenario.fleet.gpus is None:
+        return replace(question, scenario=replace(scenario, goal="fewest-gpus"))
+    return question
+
+
+def _serves(question: Question, expected_per_s: float) -> bool:
+    """Whether an expected rate meets the demand, if there is one."""
+    demand = question.scenario.traffic.requests_per_s
+    return demand is None or expected_per_s >= demand * (1 - 2 * TIE)
 
 
 def _most(of: Serving | StudyMatch | None) -> float:
@@ -233,7 +244,7 @@ def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
         question, sweep, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False
     )
     solution = milp.answer(known)
-    if solution.status == "infeasible":
+    if solution.status == "infeasible" or not _serves(question, solution.requests_per_s):
         return None
     picks = _picks(sweep, kept, solution)
     prefill, decode = (sum(pick.requests_per_s for pick in pool) for pool in picks[:2])
@@ -259,8 +270,8 @@ def _picks(sweep: Sweep, kept: Candidates, solution: Solution) -> list[list[Pick
 def _serving(
     question: Question, sweep: Sweep, kept: Candidates, solution: Solution, knee: Knee | None
 ) -> Serving | None:
-    """A solution as pools with all that a plan says of them; None where there is none."""
-    if solution.status == "infeasible":
+    """A solution as pools with all that a plan says of them; None where there is none that serves."""
+    if solution.status == "infeasible" or not _serves(question, solution.expected_requests_per_s):
         return None
     picks = _picks(sweep, kept, solution)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
@@ -307,7 +318,9 @@ def _copies(question: Question, points: Points) -> _Copies | None:
     rate = points.requests_per_s[rows] * (1.0 - scenario.headroom)
     copies = np.ones(len(rows)) if budget is None else np.floor(budget / gpus)
     needed = copies if demand is None else np.ceil(demand / rate * (1 - 1e-12))
-    usable = np.flatnonzero((copies >= 1) & ((needed <= copies) | (budget is None)))
+    asked = scenario.traffic.requests_per_s or 0.0  # in a budget, what the most has to be
+    enough = copies * rate >= asked * (1 - TIE)
+    usable = np.flatnonzero((copies >= 1) & (((needed <= copies) & enough) | (budget is None)))
     if not len(usable):
         return None
     size, served = needed * gpus, needed * rate
@@ -318,6 +331,8 @@ def _copies(question: Question, points: Points) -> _Copies | None:
     most, value, knee = float(served[best]), float(worth[best]), None
     if slack_share:
         least = value - abs(value) * (slack_share + TIE)
+        if in_all:
+            least = max(least, asked * (1 - TIE))
         near = usable[worth[usable] >= least]
         near = near[ftl_s[near] == ftl_s[near].min()]
         if in_all:  # fewer copies may be enough

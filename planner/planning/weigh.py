@@ -21,14 +21,17 @@ def gain(scenario: Scenario, one: Serving, other: Serving) -> float:
     """How many times better one serving is than another in what the goal counts; nan where neither says.
 
     Of throughput the expected tokens/s, per GPU where the fleet has no limit; of fewest-gpus the GPUs; of
-    cost the dollars per expected token (tokens/s per GPU where the GPUs cost nothing).
+    cost the dollars per expected token, or for the demand (tokens/s per GPU where the GPUs cost nothing).
     """
     if scenario.goal == "fewest-gpus":
         return other.gpus / one.gpus
     mine, theirs = one.expected_tokens_per_s_per_gpu, other.expected_tokens_per_s_per_gpu
     if scenario.goal == "cost" and one.usd_per_million_tokens > 0 and other.usd_per_million_tokens > 0:
+        cheaper = other.usd_per_million_tokens / one.usd_per_million_tokens
+        if scenario.traffic.requests_per_s is not None:  # both serve that
+            return cheaper
         shares = [s.expected_tokens_per_s_per_gpu / s.tokens_per_s_per_gpu for s in (one, other)]
-        return other.usd_per_million_tokens / one.usd_per_million_tokens * shares[0] / shares[1]
+        return cheaper * shares[0] / shares[1]
     if scenario.goal == "throughput" and scenario.fleet.gpus is not None:
         mine, theirs = mine * one.gpus, theirs * other.gpus
     return mine / theirs if theirs else math.nan

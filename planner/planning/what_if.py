@@ -55,7 +55,7 @@ def per_gpu(plan: Plan) -> float:
         return math.nan
     budget = plan.scenario.fleet.gpus
     used = 1.0 if budget is None else serving.gpus / budget
-    return serving.tokens_per_s_per_gpu * used
+    return serving.capacity_tokens_per_s_per_gpu * used
 
 
 def yardstick(scenario: Scenario) -> Yardstick:

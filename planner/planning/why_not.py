@@ -212,7 +212,7 @@ class _Needed:
     @classmethod
     def of(cls, question: Question, sweep: Sweep) -> _Needed:
         scenario = question.scenario
-        demand = None if scenario.goal == "throughput" else scenario.traffic.requests_per_s
+        demand = scenario.traffic.requests_per_s
 
         def gpus(points: Points) -> FloatArray:
             if demand is None:

@@ -90,7 +90,7 @@ class Mark:
             "gpus": float(s.gpus),
         }[axis.key]
         used = 1.0 if self.budget is None else s.gpus / self.budget
-        return x, s.tokens_per_s_per_gpu * used
+        return x, s.capacity_tokens_per_s_per_gpu * used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -274,9 +274,9 @@ def totals(
         return f" ({span(*ranges[short], seconds=short == 'FTL')})" if short in ranges else ""
 
     phrases = [
-        (three_digits(serving.tokens_per_s_per_gpu), g.plain(f"tok/s/GPU{within('tok/s/GPU')}")),
+        (three_digits(serving.capacity_tokens_per_s_per_gpu), g.plain(f"tok/s/GPU{within('tok/s/GPU')}")),
         (three_digits(serving.tokens_per_s_per_user), "tok/s/user"),
-        (three_digits(serving.requests_per_s), "req/s"),
+        (three_digits(serving.requests_per_s), f"{_of_capacity(plan, serving)}req/s"),
         (f"${money(serving.usd_per_million_tokens)}", "/Mtok"),
     ]
     if math.isfinite(serving.ctx_gen_ratio):
@@ -290,6 +290,13 @@ def totals(
         text = f"KV {shared_unit([sent, received])}" if brief else f"KV {sent} out, {received} in per GPU"
         phrases.append(("", text))
     return phrases
+
+
+def _of_capacity(plan: Plan, serving: Serving) -> str:
+    """`of 14.2 `: what the pools can serve, where less is asked for."""
+    if plan.scenario.traffic.requests_per_s is None or not serving.capacity_requests_per_s > 0:
+        return ""
+    return f"of {three_digits(serving.capacity_requests_per_s)} "
 
 
 def shared_unit(values: Sequence[str]) -> str:

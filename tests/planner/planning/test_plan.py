@@ -9,10 +9,12 @@ import pytest
 
 from planner.errors import InputError
 from planner.inputs import fields
+from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning import weigh
 from planner.planning.plan import Stopped, plan
 from planner.planning.result import Plan, Serving
+from planner.words import Goal
 
 R1 = Scenario(
     model="deepseek-r1",
@@ -370,3 +372,40 @@ def test_a_gain_beyond_the_error_is_taken() -> None:
         found.bands["colocated"],
     )
     assert low > 1
+
+
+# At the rate that is asked for
+
+
+@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus", "cost"])
+@pytest.mark.parametrize("gpus", [64, None])
+def test_with_a_rate_everything_is_at_that_rate(goal: Goal, gpus: int | None) -> None:
+    traffic = replace(SMALL.traffic, requests_per_s=200.0)
+    found = answer(replace(SMALL, goal=goal, traffic=traffic, fleet=Fleet(gpus=gpus, usd_per_gpu_hour=3.0)))
+    for serving in (found.disaggregated, found.colocated):
+        assert serving is not None
+        assert serving.requests_per_s == 200.0
+        assert serving.expected_requests_per_s >= 200.0 * (1 - 1e-6)
+        assert serving.capacity_requests_per_s >= serving.expected_requests_per_s * (1 - 1e-9)
+        for pool in serving.pools:
+            assert pool.utilisation * pool.requests_per_s == pytest.approx(200.0)
+        tokens = 200.0 * 255
+        assert serving.tokens_per_s_per_gpu == pytest.approx(tokens / serving.gpus)
+        assert serving.usd_per_million_tokens == pytest.approx(3.0 * serving.gpus / 3600 / tokens * 1e6)
+
+
+def test_a_rate_that_the_budget_cannot_serve_has_no_plan_whatever_the_goal() -> None:
+    for goal in ("throughput", "fewest-gpus"):
+        found = answer(replace(SMALL, goal=goal, traffic=replace(SMALL.traffic, requests_per_s=1e4)))
+        assert found.chosen is None and found.infeasible is not None
+        assert {r.field for r in found.infeasible.relax} == {"rate", "gpus"}
+        for change in found.infeasible.relax:
+            eased = BY_KEY[change.field].set(found.scenario, change.value)
+            assert plan(eased).chosen is not None
+
+
+def test_without_a_rate_a_plan_runs_at_its_capacity() -> None:
+    for serving in (answer(LLAMA).disaggregated, answer(LLAMA).colocated):
+        assert serving is not None
+        assert serving.requests_per_s == serving.capacity_requests_per_s
+        assert serving.tokens_per_s_per_gpu == pytest.approx(serving.capacity_tokens_per_s_per_gpu)
