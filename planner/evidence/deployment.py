@@ -12,9 +12,11 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Format, Precision, run_on
+from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
+from planner.simulate.service import Deployment
 from planner.simulate.space import Layouts
 
 # of a GPU's memory, in measured deployments that do not say: their weights fill up to 0.88 of it alone
@@ -60,6 +62,24 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
             moe=known(row.moe),
             kv="bf16" if row.gemm == "bf16" else "fp8",
         ),
+    )
+
+
+def deployment(row: Row, ready: Setup) -> Deployment:
+    """The layouts and lengths of a row, of a model that `ready` has."""
+    moe = ready.model.is_moe
+    scale = row.length_mean
+    isl = round(row.isl * scale)
+    return Deployment(
+        prefill=layout(row.prefill, row.prefill_pp, moe),
+        decode=layout(row.decode, row.decode_pp, moe),
+        colocated=row.colocated,
+        isl=isl,
+        osl=max(round(row.osl * scale), 2),
+        cached=min(int(row.shared_prefix), isl - 1),
+        mtp=row.mtp,
+        pass_tokens=row.max_batched_tokens if np.isfinite(row.max_batched_tokens) else PASS_TOKENS,
+        max_batch=row.max_batch if np.isfinite(row.max_batch) else None,
     )
 
 

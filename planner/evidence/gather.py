@@ -8,28 +8,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import BoolArray, FloatArray
 from planner.errors import InputError
-from planner.evidence.deployment import engine_profile, setup
+from planner.evidence import recipes
+from planner.evidence.deployment import deployment, engine_profile, setup
 from planner.evidence.runs import Row
-from planner.evidence.service_times import GRID, ServiceTimes, simulate
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
+from planner.simulate import service, waiting
 from planner.simulate.operators.setup import Setup
-from planner.simulate.waiting import Client, Scheduler, Server, serve
+from planner.simulate.service import Service
+from planner.simulate.waiting import Arrivals, Client, Scheduler, Server
 
 WAVES = 10.0  # public benchmark runs send this many requests for each one in flight
+MOST_OPEN = 512.0  # sequences per rank up to which an open loop's decode steps are evaluated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """What `serve` needs of every row that can be predicted, and where each row's engine is."""
+    """What `waiting` needs of every row that can be predicted, and where each row's engine is."""
 
     rows: tuple[Row, ...]
     missing: tuple[tuple[Row, str], ...]  # rows that cannot be predicted, and why
     engines: tuple[EngineProfile, ...]
-    client: Client
+    client: Client  # of an open row, its numbers mean nothing
+    arrivals: Arrivals  # nan where a row is a closed loop
+    poll_steps: FloatArray
     server: Server
+
+    @property
+    def open(self) -> BoolArray:
+        """Which rows have their requests come at a rate."""
+        return np.isfinite(self.arrivals.decode_per_s)
 
 
 def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EngineProfile] | None = None) -> Runs:
@@ -54,73 +64,80 @@ def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EnginePr
         except (InputError, LookupError) as error:
             missing.append((row, str(error)))
             continue
-        shape = (*key, row.mode, row.isl, row.osl, row.prefill, row.decode, row.pp)
-        groups.setdefault(shape, []).append((row, engine, setups[key]))
-    kept: list[tuple[Row, EngineProfile, ServiceTimes]] = []
+        groups.setdefault((*key, *row.shape), []).append((row, engine, setups[key]))
+    kept: list[tuple[Row, EngineProfile, Service]] = []
     for members in groups.values():
         one, _, ready = members[0]
-        most = max(_per_rank(row) for row, _, _ in members)
+        most = max(_most(row) for row, _, _ in members)
         try:
-            measured = simulate(ready, one, most)
+            served = service.service(ready, ready, deployment(one, ready), most)
         except LookupError as error:
             missing += [(row, str(error)) for row, _, _ in members]
             continue
-        kept += [(row, engine, measured) for row, engine, _ in members]
-    return _stack(kept, missing)
+        kept += [(row, engine, served) for row, engine, _ in members]
+    return _stack(kept, missing, catalog)
 
 
-def _per_rank(row: Row) -> float:
-    """Requests in flight per decoding rank."""
+def _most(row: Row) -> float:
+    """Requests in flight per decoding rank, or more than an open loop will have."""
+    if np.isfinite(row.requests_per_s):
+        return MOST_OPEN
     return max(row.concurrency / (row.decode_workers * row.decode.attention_dp), 1.0)
 
 
 def _stack(
-    kept: Sequence[tuple[Row, EngineProfile, ServiceTimes]], missing: Sequence[tuple[Row, str]]
+    kept: Sequence[tuple[Row, EngineProfile, Service]],
+    missing: Sequence[tuple[Row, str]],
+    catalog: Catalog,
 ) -> Runs:
+    rows = [row for row, _, _ in kept]
+
     def column(values: Iterable[float]) -> FloatArray:
         return np.array(list(values), dtype=float)
 
-    rows = [row for row, _, _ in kept]
     scale = column(r.length_mean for r in rows)
+    decode_ranks = column(r.decode_workers * r.decode.attention_dp for r in rows)
+    prefill_ranks = column(r.prefill_workers * r.prefill.attention_dp for r in rows)
+    in_flight = np.nan_to_num(column(r.concurrency for r in rows), nan=1.0)
+    rate = column(r.requests_per_s for r in rows)
+    steps = np.maximum(column(r.osl for r in rows) * scale - 1, 1.0)
+    waves = column(r.requests for r in rows) / in_flight
     return Runs(
         rows=tuple(rows),
         missing=tuple(missing),
         engines=tuple(engine for _, engine, _ in kept),
         client=Client(
-            decode_requests=column(_per_rank(r) for r in rows),
-            prefill_requests=column(
-                max(r.concurrency / (r.prefill_workers * r.prefill.attention_dp), 1.0) for r in rows
-            ),
-            steps=np.maximum(column(r.osl for r in rows) * scale - 1, 1.0),
-            waves=np.full(len(rows), WAVES),
+            decode_requests=np.maximum(in_flight / decode_ranks, 1.0),
+            prefill_requests=np.maximum(in_flight / prefill_ranks, 1.0),
+            steps=steps,
+            waves=np.where(np.isfinite(waves), np.maximum(waves, 1.0), WAVES),
             spread=column(r.length_spread for r in rows),
         ),
-        server=Server(
-            batch=np.array([m.batch for _, _, m in kept]).reshape(-1, GRID),
-            step_s=np.array([m.step_s for _, _, m in kept]).reshape(-1, GRID),
-            prompt_s=column(m.prompt_s for _, _, m in kept),
-            marginal_s=column(m.marginal_s for _, _, m in kept),
-            largest_batch=column(m.largest_batch for _, _, m in kept),
-            colocated=column(float(r.colocated) for r in rows),
-            transfer_s=column(m.transfer_s for _, _, m in kept),
+        arrivals=Arrivals(
+            decode_per_s=rate / decode_ranks,
+            prefill_per_s=rate / prefill_ranks,
+            steps=steps,
+            variation=np.ones(len(rows)),
         ),
+        poll_steps=column(recipes.poll_steps(r, catalog) for r in rows),
+        server=service.server([served for _, _, served in kept]),
+    )
+
+
+def waits(runs: Runs, server: Server, scheduler: Scheduler) -> tuple[FloatArray, FloatArray]:
+    """(TTFT, TPOT) of every row on a server and under a scheduler of its own, seconds."""
+    found = waiting.closed_loop(runs.client, server, scheduler)
+    if not runs.open.any():
+        return found.ttft_s, found.tpot_s
+    at_rate = waiting.open_loop(runs.arrivals, server, scheduler)
+    return (
+        np.where(runs.open, at_rate.ttft_s, found.ttft_s),
+        np.where(runs.open, at_rate.tpot_s, found.tpot_s),
     )
 
 
 def predict(runs: Runs) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) of every row of `runs`, seconds."""
-
-    def column(name: str) -> FloatArray:
-        return np.array([getattr(engine, name) for engine in runs.engines], dtype=float)
-
     if not runs.rows:
         return np.empty(0), np.empty(0)
-    scheduler = Scheduler(
-        exposure=column("exposure"),
-        prefill_priority=column("prefill_priority"),
-        admission_passes=column("admission_passes"),
-        arrival_s=column("arrival_s"),
-        handover_s=column("handover_s"),
-        request_s=column("prefill_request_s"),
-    )
-    return serve(runs.client, runs.server, scheduler)
+    return waits(runs, runs.server, service.scheduler(runs.engines, runs.poll_steps))

@@ -10,6 +10,21 @@ A row is one run of a deployment at a fixed number of requests in flight. Column
     prefill_workers, prefill_tp, ... decode_workers, decode_tp, ...   disaggregated rows
     ttft_ms, tpot_ms           what was measured (mean or median)
 
+and, where they are known:
+
+    prefill_pp, decode_pp      pipelines of the pools of a disaggregated row; pp of both otherwise
+    max_batch                  limit of the decode batch, sequences per attention rank
+    max_batched_tokens         prompt tokens in one pass
+    memory_fraction            share of GPU memory that weights, activations and cache may fill
+    mtp                        drafted tokens per step
+    shared_prefix              tokens of each prompt that are in the cache already
+    poll_steps                 decode steps between two looks for new requests
+    requests                   of the run
+    requests_per_s             an open loop: requests come at this rate, and concurrency stays empty
+    arrivals                   closed, burst or poisson
+    remark                     "immature build" where the run says nothing of later builds: no fit takes it
+    ttft_p90_ms, ttft_p99_ms, e2e_ms, output_tokens_per_s     more that was measured
+
 Other columns are not read.
 """
 
@@ -29,6 +44,7 @@ from planner.words import Way
 DRAWN_LENGTHS = (1024, 8192)
 DRAWN_MEAN = 0.9
 DRAWN_SPREAD = 0.2 / 0.9
+IMMATURE = "immature build"  # beginning of the remark of a run that no fit takes
 NAMES = ("model", "system", "engine")
 # what the columns may hold: lengths as in `planner.inputs.fields`, more GPUs and longer times than anyone has
 PROMPTS = Range(low=1, high=4 * 1024**2, whole=True)
@@ -36,6 +52,13 @@ ANSWERS = Range(low=1, high=1024**2, whole=True)
 IN_FLIGHT = Range(low=1, high=1e7)
 WIDTHS = Range(low=1, high=1024, whole=True, blank=1.0)
 WORKERS = Range(low=1, high=1e5, whole=True, blank=1.0)
+LIMITS = Range(low=1, high=1e8, blank=math.nan)
+SHARES = Range(low=0.05, high=1, blank=math.nan)
+DRAFTED = Range(low=0, high=3, whole=True, blank=0.0)
+PREFIXES = Range(low=0, high=4 * 1024**2, blank=0.0)
+POLLS = Range(low=0, high=1e4, blank=math.nan)
+RATES = Range(low=1e-6, high=1e6, blank=math.nan)
+TOKEN_RATES = Range(low=1e-3, high=1e12, blank=math.nan)
 TIMES_MS = Range(low=1e-3, high=1e9, blank=math.nan)
 MODES: Mapping[str, Way] = {"colocated": "colocated", "disaggregated": "disaggregated"}
 
@@ -69,9 +92,21 @@ class Row:
     decode: Widths
     prefill_workers: float
     decode_workers: float
-    pp: float
-    ttft_s: float  # nan where not measured
+    prefill_pp: float
+    decode_pp: float
+    max_batch: float  # nan, as all below, where the file does not say
+    max_batched_tokens: float
+    memory_fraction: float
+    mtp: int
+    shared_prefix: float
+    poll_steps: float
+    requests: float
+    requests_per_s: float  # nan: a closed loop
+    ttft_s: float
     tpot_s: float
+    e2e_s: float
+    output_tokens_per_s: float
+    immature: bool  # the build was: what it measured says nothing of later ones
 
     @property
     def colocated(self) -> bool:
@@ -81,11 +116,31 @@ class Row:
     @property
     def gpus(self) -> float:
         """GPUs of the whole deployment."""
-        decode = self.decode.tp * self.decode.attention_dp * self.pp
+        decode = self.decode.tp * self.decode.attention_dp * self.decode_pp
         if self.colocated:
-            return decode
-        prefill = self.prefill.tp * self.prefill.attention_dp * self.pp
+            return self.decode_workers * decode
+        prefill = self.prefill.tp * self.prefill.attention_dp * self.prefill_pp
         return self.decode_workers * decode + self.prefill_workers * prefill
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What tells one deployment from another where model, system, engine and formats are the same.
+
+        As text, since nan is not equal to itself.
+        """
+        return (self.mode, self.isl, self.osl, self.prefill, self.decode, *map(str, self._limits))
+
+    @property
+    def _limits(self) -> tuple[float, ...]:
+        return (
+            self.prefill_pp,
+            self.decode_pp,
+            self.max_batch,
+            self.max_batched_tokens,
+            self.memory_fraction,
+            self.mtp,
+            self.shared_prefix,
+        )
 
     @property
     def drawn(self) -> bool:
@@ -108,7 +163,7 @@ def read(path: Path) -> list[Row]:
 
     Raises InputError naming the file, line and column of what cannot be read.
     """
-    table = csv_files.read(path, (*NAMES, "isl", "osl", "concurrency"))
+    table = csv_files.read(path, (*NAMES, "isl", "osl"))
     for name in NAMES:
         table.names(name)
     return [_row(table, i) for i in range(len(table.rows))]
@@ -130,6 +185,7 @@ def _row(table: Table, i: int) -> Row:
     if mode is None:
         raise table.wrong(i, "mode", "colocated or disaggregated")
     split = mode == "disaggregated"
+    rate = figure("requests_per_s", RATES)
 
     return Row(
         id=line.get("id") or str(table.lines[i]),
@@ -142,12 +198,24 @@ def _row(table: Table, i: int) -> Row:
         moe=line.get("moe_dtype") or line.get("gemm_dtype") or "bf16",
         isl=int(figure("isl", PROMPTS)),
         osl=int(figure("osl", ANSWERS)),
-        concurrency=figure("concurrency", IN_FLIGHT),
+        concurrency=math.nan if math.isfinite(rate) else figure("concurrency", IN_FLIGHT),
         prefill=widths("prefill_" if split else ""),
         decode=widths("decode_" if split else ""),
         prefill_workers=figure("prefill_workers", WORKERS),
         decode_workers=figure("decode_workers", WORKERS),
-        pp=figure("pp", WIDTHS),
+        prefill_pp=figure("prefill_pp" if line.get("prefill_pp") else "pp", WIDTHS),
+        decode_pp=figure("decode_pp" if line.get("decode_pp") else "pp", WIDTHS),
+        max_batch=figure("max_batch", LIMITS),
+        max_batched_tokens=figure("max_batched_tokens", LIMITS),
+        memory_fraction=figure("memory_fraction", SHARES),
+        mtp=int(figure("mtp", DRAFTED)),
+        shared_prefix=figure("shared_prefix", PREFIXES),
+        poll_steps=figure("poll_steps", POLLS),
+        requests=figure("requests", LIMITS),
+        requests_per_s=rate,
         ttft_s=figure("ttft_ms", TIMES_MS) / 1e3,
-        tpot_s=figure("tpot_ms", TIMES_MS) / 1e3,
+        tpot_s=figure("tpot_ms" if line.get("tpot_ms") else "itl_ms", TIMES_MS) / 1e3,
+        e2e_s=figure("e2e_ms", TIMES_MS) / 1e3,
+        output_tokens_per_s=figure("output_tokens_per_s", TOKEN_RATES),
+        immature=(line.get("remark") or "").startswith(IMMATURE),
     )

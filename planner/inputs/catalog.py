@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -22,6 +22,7 @@ KINDS: tuple[PresetKind, ...] = get_args(PresetKind)
 # keys of a preset that are for the catalog alone
 RELATIVE = "relative"
 ACCURACY_FILE = "accuracy.toml"
+RECIPES_FILE = "recipes.toml"
 CONFIG_VARIABLE = "RATEMATCH_CONFIG"
 
 T = TypeVar("T")
@@ -98,6 +99,11 @@ class Catalog:
     def accuracy(self) -> Mapping[str, Any]:
         """How far predictions are off, as `ratematch calibrate --bands` wrote it; {} without a file."""
         return {} if self.accuracy_file is None else self._checked(self.accuracy_file, checks.accuracy)
+
+    def recipes(self) -> Sequence[Mapping[str, Any]]:
+        """What public recipes of measured runs set, as presets/recipes.toml has them."""
+        found: Sequence[Mapping[str, Any]] = self._read(preset_folder() / RECIPES_FILE)["recipe"]
+        return found
 
     def scenario(self, name: str | Path) -> Scenario:
         """A scenario by preset name, or from a TOML file."""

@@ -65,7 +65,13 @@ class EngineProfile:
     # passes of the model until a new request's prompt is admitted, where prefill shares the GPUs
     admission_passes: float = 1.0
     handover_s: float = 0.0  # handing a request from a prefill to a decode instance, beside its cache
-    arrival_s: float = 0.0  # serial host work per other request of its rank while one is admitted
+    arrival_s: float = 0.0  # serial host work per other request of its instance while one is admitted
+    overlap: float = 0.0  # share of a decode step that a prompt in the same pass costs nothing
+    # ranks of attention data parallelism, which go in lockstep: whether their prompts go in the same passes
+    # (0) or each stops all others (1), and how far the fullest is above the mean, over random routing's
+    lockstep: float = 0.0
+    prompt_imbalance: float = 0.0
+    sequence_imbalance: float = 0.0
     # limits
     max_batch: int  # sequences per attention rank
     memory_fraction: float  # share of GPU memory that may be filled, by default; of what, `memory_rule` says
@@ -102,6 +108,13 @@ class EngineProfile:
             floor_share=1.0,
             prefill_stretch=1.0,
             exposure=1.0,
+            handover_s=0.0,
+            admission_passes=1.0,
+            arrival_s=0.0,
+            overlap=0.0,
+            lockstep=0.0,
+            prompt_imbalance=0.0,
+            sequence_imbalance=0.0,
         )
 
     def __hash__(self) -> int:

@@ -24,6 +24,7 @@ from planner.simulate import colocated, decode, forward, kv_transfer, memory, pr
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
+from planner.simulate.waiting import fullest
 from planner.words import Exchange
 
 SECONDS_PER_HOUR = 3600.0
@@ -91,7 +92,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     per_rank = float(points.batch[row]) / layout.attention_dp
     chunk = float(points.chunk_tokens[row])
     mode = MODES[int(points.mode[row])]
-    mtp = question.scenario.mtp if points.phase == "decode" else 0
+    mtp = 0 if points.phase == "prefill" else question.scenario.mtp
     if points.phase == "prefill":
         chunks = np.round(traffic.isl / chunk)
         ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
@@ -100,12 +101,14 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         tokens = passing = per_rank * traffic.isl / chunks
     else:
         batch = per_rank / layout.pp
+        uneven = setup.machine.engine.sequence_imbalance
+        full = batch + uneven * float(fullest(float(layout.attention_dp), batch))  # it sets the pace
         if mode == "piggyback":
             ledger = colocated.mixed_pass(
-                setup, at, exchange, batch=batch, chunk=chunk, isl=traffic.isl, osl=traffic.osl
+                setup, at, exchange, batch=full, chunk=chunk, isl=traffic.isl, osl=traffic.osl, mtp=mtp
             )
         else:
-            ledger = decode.step(setup, at, exchange, batch, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
+            ledger = decode.step(setup, at, exchange, full, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
         cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
         tokens = batch + chunk

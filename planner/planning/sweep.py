@@ -59,7 +59,9 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         with np.errstate(divide="ignore", invalid="ignore"):
             prompts = prefill.simulate(*of("prefill"), isl, should_stop=should_stop)
             steps = decode.simulate(*of("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
-            colocated_points = colocated.simulate(*of("colocated"), isl, osl, should_stop=should_stop)
+            colocated_points = colocated.simulate(
+                *of("colocated"), isl, osl, mtp=scenario.mtp, should_stop=should_stop
+            )
     except LookupError as missing:
         names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))
         raise InputError("system", names, f"{missing}; add them to its kernels file") from None
@@ -89,9 +91,9 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
 
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
-    """First token of each prefill point in a split: its own, and what moving the cache adds."""
+    """First token of each prefill point in a split: its own, moving the cache, and the hand-over."""
     setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
     link = question.link_bytes_per_s
     moving = np.asarray(kv_transfer.moving_s(setup.model, setup.precision, points.layouts, isl, link))
     added = kv_transfer.left_to_move_s(setup.model, moving[points.layout], points.ftl_s)
-    return np.asarray(points.ftl_s + added)
+    return np.asarray(points.ftl_s + added + setup.machine.engine.handover_s)

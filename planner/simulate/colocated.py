@@ -7,18 +7,21 @@ Piggybacking: each pass carries the decode tokens and a chunk of some prompt.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import Real
+from planner.arrays import BoolArray, FloatArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
+from planner.simulate.waiting import stopping
 from planner.words import Exchange
 
+PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
 CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)
 
@@ -31,7 +34,15 @@ def prompt_side(setup: Setup, tp: Real, prompts: Real, isl: int) -> Ledger:
 
 
 def mixed_side(
-    setup: Setup, tp: Real, *, batch: Real, chunk: Real, isl: int, osl: int, stretch: float = 1.0
+    setup: Setup,
+    tp: Real,
+    *,
+    batch: Real,
+    chunk: Real,
+    isl: int,
+    osl: int,
+    mtp: int = 0,
+    stretch: float = 1.0,
 ) -> Ledger:
     """What a pass with `batch` decode and `chunk` prompt tokens, at a prompt's mean prefix, costs there.
 
@@ -40,21 +51,54 @@ def mixed_side(
     """
     prompts = np.maximum(chunk / isl, 1.0)
     new = np.minimum(chunk, float(isl))
-    whole = forward.shared(setup, tp, batch + stretch * chunk, batch + prompts, graph=False)
-    whole = whole + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl))
+    queries = mtp + 1
+    verified = batch * queries
+    whole = forward.shared(setup, tp, verified + stretch * chunk, verified + prompts, graph=False)
+    whole = whole + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl), queries)
+    if mtp:
+        decode.draft(setup, whole, tp, batch, mtp)
     core = forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
     for part, cost in core.parts.items():
         whole.add(part, cost, stretch)
     return whole
 
 
+def alone_side(setup: Setup, tp: Real, *, chunk: Real, isl: int) -> Ledger:
+    """What a pass with `chunk` prompt tokens and no decode costs there, at a prompt's mean prefix."""
+    prompts, new = np.maximum(chunk / isl, 1.0), np.minimum(chunk, float(isl))
+    whole = forward.shared(setup, tp, chunk, prompts, graph=False)
+    return whole + forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
+
+
 def mixed_pass(
-    setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, chunk: Real, isl: int, osl: int
+    setup: Setup,
+    at: Layouts,
+    exchange: Exchange,
+    *,
+    batch: Real,
+    chunk: Real,
+    isl: int,
+    osl: int,
+    mtp: int = 0,
 ) -> Ledger:
     """The mixed pass, by part, of given layouts."""
-    whole = mixed_side(setup, at.tp, batch=batch, chunk=chunk, isl=isl, osl=osl)
-    whole = whole + forward.experts(setup, at, exchange, batch + chunk)
+    whole = mixed_side(setup, at.tp, batch=batch, chunk=chunk, isl=isl, osl=osl, mtp=mtp)
+    whole = whole + decode.expert_side(setup, at, exchange, batch, mtp, beside=chunk)
     return forward.hide_exchange(setup, at, exchange, whole)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ride:
+    """Chunks of prompts that ride along with decode steps; arrays (1, batches or 1, chunks)."""
+
+    chunk: FloatArray  # tokens
+    share: FloatArray  # of the passes that carry one
+    mixed: Ledger  # a pass with both, outside the experts
+
+    @property
+    def keeps_up(self) -> BoolArray:
+        """Where prompts are worked off as fast as they come."""
+        return np.asarray(self.share <= 1.0 + 1e-9)
 
 
 def simulate(
@@ -63,23 +107,28 @@ def simulate(
     isl: int,
     osl: int,
     *,
+    mtp: int = 0,
+    acceptance: float = decode.ACCEPTANCE,
     balanced: bool = False,
     should_stop: Callable[[], bool] | None = None,
 ) -> Points:
     """Every layout at every batch, both ways.
 
-    In steady state a batch of B needs B prefills per ``osl - 1`` steps (tokens counted once).
-    In-flight: ``TTL = t_dec + (B / s) t_pre(s) / (osl - 1)`` with s prompts per prefill pass.
+    In steady state a batch of B needs B prefills per ``osl - 1`` tokens of each, of which a step yields
+    more than one where some are drafted (`mtp`).
+    In-flight: ``TTL = t_dec + (B / s) t_pre(s) / (osl - 1)`` with s prompts per prefill pass, t_pre as
+    exposed, overlapped and multiplied by other ranks' as in `planner.simulate.waiting`.
     Piggyback: a share ``phi = B isl / ((osl - 1) c)`` of the passes carries a chunk of c tokens and
     ``TTL = phi t_mixed + (1 - phi) t_dec``; beyond phi = 1 prefill cannot keep up and there is no
-    such steady state. FTL counts the wait for the running pass, for companions of the same pass,
-    and the passes themselves.
+    such steady state. FTL counts the passes until a prompt is admitted, the wait for companions of the
+    same pass, and the passes themselves.
 
-    `balanced` leaves only piggybacking, and its one chunk that keeps phi at 1: every pass is the same
-    and no token waits longer than another, which bounds the worst token where the rest bound the mean.
+    Among the chunks is the one that keeps phi at 1, for which ranks in lockstep never wait for each other.
+    `balanced` leaves only that: every pass is the same and no token waits longer than another, which
+    bounds the worst token where the rest bound the mean.
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
-    largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl)
+    largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
@@ -87,42 +136,59 @@ def simulate(
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
     enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
-    if balanced:
-        chunks = every * (isl / (osl - 1))
-    shares = every * isl / ((osl - 1) * chunks)
-    keeps_up = shares <= 1.0 + 1e-9
-    decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl)
-    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
+    gained = decode.tokens_per_step(mtp, acceptance)
+    steps = (osl - 1) / gained  # of a request
     stretch = engine.prefill_stretch
-    both_side = mixed_side(setup, tp, batch=every, chunk=chunks, isl=isl, osl=osl, stretch=stretch)
-    sides = [(side.layers(), side.head) for side in (decode_side, prompts_side, both_side)]
-    tried = int(keeps_up.sum()) + (0 if balanced else int(enough.sum()))
+    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
+    full_side = alone_side(setup, tp, chunk=PASS_TOKENS, isl=isl)
+    decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp)
+    rides = [
+        Ride(
+            chunk=chunk,
+            share=every * isl / (steps * chunk),
+            mixed=mixed_side(setup, tp, batch=every, chunk=chunk, isl=isl, osl=osl, mtp=mtp, stretch=stretch),
+        )
+        for chunk in (every * (isl / steps), *(() if balanced else (chunks,)))
+    ]
+    tried = sum(int(ride.keeps_up.sum()) for ride in rides) + (0 if balanced else int(enough.sum()))
     table = Table(at, tried)
-    weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
+    weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
     room = memory.room(machine, model)
-    for block in blocks(at, largest, grid, chunks.size, should_stop):
+    for block in blocks(at, largest, grid, chunks.size, should_stop, decode.reach(engine, at)):
         batch, spread = block.batch, block.at
 
         def pass_of(
-            side: int, tokens: Real, sequences: Real, slower: float = 1.0, block: Block = block
+            side: Ledger,
+            tokens: Real,
+            sequences: Real,
+            routed: Ledger,
+            slower: float = 1.0,
+            block: Block = block,
         ) -> Cost:
-            layers, head = sides[side]
-            routed = forward.experts(setup, block.stage, block.exchange, tokens)
-            joint = block.join(setup, layers, routed)
-            return forward.pace(setup, block.at, joint, block.spread(head), tokens, sequences, slower)
+            joint = block.join(setup, side.layers(), routed)
+            return forward.pace(setup, block.at, joint, block.spread(side.head), tokens, sequences, slower)
 
-        decode_only = pass_of(0, batch, batch)
+        stage, exchange = block.stage, block.exchange
+        routed = decode.expert_side(setup, stage, exchange, batch, mtp)
+        verified = batch * (mtp + 1)
+        decode_only = pass_of(decode_side, verified, batch, routed)
+        step_s = decode.at_fullest(engine, spread.attention_dp, batch, decode_only.seconds)
         in_flight = batch * spread.pp * spread.attention_dp
 
         cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl)
         held = room.held(block.own(weights), cache)
-        exists = room.fits(held, (batch + PROMPTS_PER_PASS * isl) * block.own(live))
+        exists = room.fits(held, (verified + PROMPTS_PER_PASS * isl) * block.own(live))
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
-            prompts = pass_of(1, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, stretch)
-            waiting = batch / (PROMPTS_PER_PASS * (osl - 1))
-            ttl = spread.pp * (decode_only.seconds + waiting * prompts.seconds)
+            routed = forward.experts(setup, stage, exchange, PROMPTS_PER_PASS * float(isl))
+            prompts = pass_of(prompts_side, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, routed, stretch)
+            waiting = batch / (PROMPTS_PER_PASS * steps)
+            stops = stopping(waiting, spread.attention_dp, engine.lockstep)
+            a_pass = step_s + engine.exposure * stops * prompts.seconds
+            ttl = spread.pp * a_pass / gained
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
+            admission = engine.admission_passes * a_pass
+            light_s = decode_only.light_s + waiting * prompts.light_s
             table.add(
                 Collected(
                     rows=block.rows,
@@ -130,23 +196,35 @@ def simulate(
                     mode=MODES.index("inflight"),
                     batch=in_flight,
                     chunk_tokens=float(isl),
-                    ftl_s=spread.pp * prompts.seconds + decode_only.seconds + companions + once,
+                    ftl_s=spread.pp * prompts.seconds + admission + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (decode_only.light_s + waiting * prompts.light_s),
+                    light_s=spread.pp * light_s / gained,
                 )
             )
 
-        chunk = chunks[:, : batch.size]
-        share = shares[:, : batch.size]
-        exists = room.fits(held, (batch + chunk) * block.own(live))
-        exists = exists & keeps_up[:, : batch.size]
-        if exists.any():
-            mixed = pass_of(2, batch + stretch * chunk, batch)
+        routed = forward.experts(setup, stage, exchange, PASS_TOKENS)
+        full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / isl, 1.0), routed, stretch)
+        token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
+        for ride in rides:
+            chunk, share = ride.chunk[:, : batch.size], ride.share[:, : batch.size]
+            exists = room.fits(held, (verified + chunk) * block.own(live))
+            exists = exists & ride.keeps_up[:, : batch.size]
+            if not exists.any():
+                continue
+            routed = decode.expert_side(setup, stage, exchange, batch, mtp, beside=stretch * chunk)
+            mixed = pass_of(ride.mixed, verified + stretch * chunk, batch, routed)
+            # engines hide less of a chunk behind the step than the operators of one pass together would
+            beside = engine.exposure * chunk * token_s
+            ridden = step_s + beside - engine.overlap * np.minimum(step_s, beside)
+            mixed_s = np.maximum(mixed.seconds, ridden)
             # light knows no stretch: at most that of the tokens that there are
             light_s = np.maximum(mixed.light_s / stretch, decode_only.light_s)
-            ttl = spread.pp * (share * mixed.seconds + (1 - share) * decode_only.seconds)
-            passes_to_first_token = np.ceil(isl / chunk) + 0.5 + (spread.pp - 1)
+            carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
+            a_pass = carrying * mixed_s + (1 - carrying) * step_s
+            ttl = spread.pp * a_pass / gained
+            passes_to_first_token = np.ceil(isl / chunk) + engine.admission_passes + (spread.pp - 1)
+            light_s = share * light_s + (1 - share) * decode_only.light_s
             table.add(
                 Collected(
                     rows=block.rows,
@@ -154,10 +232,10 @@ def simulate(
                     mode=MODES.index("piggyback"),
                     batch=in_flight,
                     chunk_tokens=chunk,
-                    ftl_s=passes_to_first_token * mixed.seconds + once,
+                    ftl_s=passes_to_first_token * mixed_s + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * (share * light_s + (1 - share) * decode_only.light_s),
+                    light_s=spread.pp * light_s / gained,
                 )
             )
     return table.points("colocated")

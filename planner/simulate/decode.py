@@ -6,17 +6,33 @@ from collections.abc import Callable
 
 import numpy as np
 
-from planner.arrays import Real
+from planner.arrays import FloatArray, IntArray, Real
+from planner.inputs.engine import EngineProfile
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Table, blocks, widths
-from planner.simulate.space import Layouts, batches
+from planner.simulate.space import BATCH_RATIO, Layouts, batches
+from planner.simulate.waiting import fullest
 from planner.words import Exchange
 
-# Tokens that a step yields with 0..3 drafted tokens from DeepSeek-style prediction heads: the
-# first draft is taken 85 % of the time (reported .78 to .93), each later one less often.
-TOKENS_PER_STEP = (1.0, 1.85, 2.49, 2.90)
+# How often a drafted token is taken where those before it were, over how often the first is: later drafts of
+# DeepSeek-style prediction heads are taken less often (.85, .75 and .64: 1.85, 2.49 and 2.90 tokens a step).
+LATER_DRAFTS = (1.0, 0.886, 0.753)
+ACCEPTANCE = 0.85  # of a first drafted token; reported .78 to .93
+
+
+def tokens_per_step(mtp: int, acceptance: float = ACCEPTANCE) -> float:
+    """Tokens that a step yields with `mtp` drafted ones, the first of which is taken with `acceptance`.
+
+    >>> [round(tokens_per_step(mtp), 2) for mtp in range(4)]
+    [1.0, 1.85, 2.49, 2.9]
+    """
+    total = taken = 1.0
+    for later in LATER_DRAFTS[:mtp]:
+        taken *= acceptance * later
+        total += taken
+    return total
 
 
 def mean_context(isl: float, osl: float) -> float:
@@ -36,14 +52,49 @@ def attention_side(setup: Setup, tp: Real, batch: Real, *, isl: int, osl: int, m
         setup, tp, batch, mean_context(isl, osl), queries
     )
     if mtp:
-        one = forward.shared(setup, tp, batch, batch, graph=True)
-        ledger.add("drafting", one.layers() * (1.0 / setup.model.layers) + one.head, float(mtp))
+        draft(setup, ledger, tp, batch, mtp)
     return ledger
 
 
-def expert_side(setup: Setup, stage: Layouts, exchange: Exchange, batch: Real, mtp: int = 0) -> Ledger:
-    """What the same step costs at the routed experts."""
-    ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1))
+def draft(setup: Setup, ledger: Ledger, tp: Real, batch: Real, mtp: int) -> None:
+    """Enter what drafting `mtp` tokens for each of `batch` sequences costs outside the experts."""
+    one = forward.shared(setup, tp, batch, batch, graph=True)
+    ledger.add("drafting", one.layers() * (1.0 / setup.model.layers) + one.head, float(mtp))
+
+
+def at_fullest(engine: EngineProfile, attention_dp: IntArray, batch: FloatArray, seconds: Real) -> Real:
+    """Step times of mean batches, shape (layouts, batches, 1), made those of the fullest rank's batch.
+
+    ``t(B + sequence_imbalance sqrt(2 ln d B))``, see `planner.simulate.waiting`, between batches of the grid.
+    """
+    if not engine.sequence_imbalance or batch.size < 2 or np.all(attention_dp == 1):
+        return seconds
+    grid = batch.ravel()
+    at = grid + engine.sequence_imbalance * fullest(np.asarray(attention_dp, dtype=float)[..., 0], grid)
+    upper = np.clip(np.searchsorted(grid, at), 1, grid.size - 1)
+    share = (at - grid[upper - 1]) / (grid[upper] - grid[upper - 1])
+    low, high = (
+        np.take_along_axis(np.asarray(seconds)[..., 0], index, axis=1) for index in (upper - 1, upper)
+    )
+    return np.asarray(low + share * (high - low))[..., np.newaxis]
+
+
+def reach(engine: EngineProfile, at: Layouts) -> Callable[[float], float]:
+    """How far a grid must go for the fullest rank of its largest mean batch, and one point beyond."""
+    ranks = float(at.attention_dp.max(initial=1))
+
+    def beyond(batch: float) -> float:
+        extra = engine.sequence_imbalance * float(fullest(ranks, batch))
+        return (batch + extra) * BATCH_RATIO if extra else batch
+
+    return beyond
+
+
+def expert_side(
+    setup: Setup, stage: Layouts, exchange: Exchange, batch: Real, mtp: int = 0, beside: Real = 0.0
+) -> Ledger:
+    """What the same step costs at the routed experts, with `beside` prompt tokens in the same pass."""
+    ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1) + beside)
     if mtp and ledger.parts:
         one = forward.experts(setup, stage, exchange, batch).layers()
         ledger.add("drafting", one * (1.0 / setup.model.layers), float(mtp))
@@ -74,6 +125,7 @@ def simulate(
     osl: int,
     *,
     mtp: int = 0,
+    acceptance: float = ACCEPTANCE,
     should_stop: Callable[[], bool] | None = None,
 ) -> Points:
     """Every layout at every batch that fits.
@@ -86,13 +138,13 @@ def simulate(
     largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
-    gained = TOKENS_PER_STEP[mtp]
+    gained = tokens_per_step(mtp, acceptance)
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
     mixing_layers, head = mixing.layers(), mixing.head
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
     room = memory.room(machine, model)
     table = Table(at, len(grid))
-    for block in blocks(at, largest, grid, 1, should_stop):
+    for block in blocks(at, largest, grid, 1, should_stop, reach(machine.engine, at)):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
         held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl))
@@ -102,7 +154,8 @@ def simulate(
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)
         layers = block.join(setup, mixing_layers, routed)
         pace = forward.pace(setup, spread, layers, block.spread(head), tokens, batch)
-        ttl = spread.pp * pace.seconds / gained
+        seconds = at_fullest(machine.engine, spread.attention_dp, batch, pace.seconds)
+        ttl = spread.pp * seconds / gained
         in_flight = batch * spread.pp * spread.attention_dp
         table.add(
             Collected(

@@ -137,11 +137,12 @@ def blocks(
     grid: FloatArray,
     inner: int,
     should_stop: Callable[[], bool] | None,
+    beyond: Callable[[float], float] = float,
 ) -> Iterator[Block]:
     """Cut the space layouts x batches x `inner` into blocks that fit the cache.
 
     Stages of one exchange kind come together, those with room for similar batches next to each
-    other, so that a block's grid ends where its largest batch does.
+    other, so that a block's grid ends where its largest batch does, or where `beyond` puts that.
 
     Raises Stopped between blocks when `should_stop()` turns true.
     """
@@ -172,7 +173,7 @@ def blocks(
             rows = np.concatenate([members[s] for s in block])
             first = np.array([members[s][0] for s in block])
             sizes = [len(members[s]) for s in block]
-            upto = max(1, int(np.searchsorted(grid, room[block].max(), side="right")))
+            upto = max(1, int(np.searchsorted(grid, beyond(room[block].max()), side="right")))
             yield Block(
                 rows=rows,
                 at=at.take(rows).spread(2),

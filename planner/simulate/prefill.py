@@ -12,6 +12,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
+from planner.simulate.waiting import fullest
 from planner.words import Exchange
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
@@ -39,18 +40,31 @@ def mean_pass(setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
+def pass_over(
+    setup: Setup, at: Layouts, exchange: Exchange, prompts: Real, new: float, cached: float
+) -> Ledger:
+    """A pass over `prompts` prompts of `new` tokens each, behind `cached` ones of their own, by part."""
+    whole = forward.shared(setup, at.tp, prompts * new, prompts, graph=False)
+    whole = whole + forward.prefill_core(setup, at.tp, prompts, new, cached)
+    whole = whole + forward.experts(setup, at, exchange, prompts * new)
+    return forward.hide_exchange(setup, at, exchange, whole)
+
+
 def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], bool] | None = None) -> Points:
     """Every layout at every batch and chunk that fits.
 
     m chunks through p stages (chunked pipeline parallelism) are a flow shop with equal stages and
     growing jobs: ``FTL = sum_j t_j + (p - 1) t_m``; a full pipeline serves a batch every
-    ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7.
+    ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7. Prompts of a batch come one
+    after the other at the rate of the instance: on average each waits for half of its companions. Ranks of
+    attention data parallelism go in lockstep, and the fullest sets the rate (`planner.simulate.waiting`).
     """
     counts = chunk_counts(isl).reshape(1, 1, -1)
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
     most = np.full(len(at), float(MAX_BATCH))
     mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, isl)
-    stretch = setup.machine.engine.prefill_stretch
+    engine = setup.machine.engine
+    stretch = engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     model, precision = setup.model, setup.precision
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
@@ -59,7 +73,7 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
     table = Table(at, tried)
     # without chunked pipelines the next chunk of a prompt waits for the one before to leave the last stage
-    lone = None if setup.machine.engine.can.chunked_pipelines else counts == 1
+    lone = None if engine.can.chunked_pipelines else counts == 1
     for block in blocks(at, most, grid, counts.size, should_stop):
         batch, spread = block.batch, block.at
         tokens = batch * isl / counts
@@ -79,6 +93,8 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
         )
         busy = counts * usual.seconds
         in_flight = batch * spread.attention_dp
+        uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / batch)
+        companions = 0.5 * (batch - 1.0) / batch * busy
         table.add(
             Collected(
                 rows=block.rows,
@@ -86,9 +102,9 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
                 mode=0,
                 batch=in_flight,
                 chunk_tokens=np.ceil(isl / counts),
-                ftl_s=busy + (spread.pp - 1) * final.seconds + setup.machine.engine.prefill_request_s,
+                ftl_s=companions + busy + (spread.pp - 1) * final.seconds + engine.prefill_request_s,
                 ttl_s=np.nan,
-                requests_per_s=in_flight / busy,
+                requests_per_s=in_flight / (busy * uneven),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
             )
         )

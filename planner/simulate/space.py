@@ -237,7 +237,10 @@ def expert_slots(model: ModelSpec, ep: int, can: Abilities) -> int:
     return model.experts if can.uneven_experts == "as they are" else -(-model.experts // ep) * ep
 
 
-def batches(largest: int, dense: int = 16, ratio: float = 1.09) -> FloatArray:
+BATCH_RATIO = 1.09  # of one batch to the next, beyond the small ones
+
+
+def batches(largest: int, dense: int = 16, ratio: float = BATCH_RATIO) -> FloatArray:
     """Batch sizes per attention rank to try: every one up to `dense`, then in small steps.
 
     >>> batches(40, dense=4, ratio=1.5).tolist()

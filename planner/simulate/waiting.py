@@ -1,36 +1,58 @@
-"""Serving under load: TTFT and TPOT when a fixed number of requests is in flight (closed loop).
+"""What a request waits for: first token and token interval of a deployment under load, in closed form.
 
-One rule for co-located and disaggregated deployments, so that their comparison is fair. A rank
-that decodes holds `c` requests; each needs `W` seconds of some prefill rank and `S` decode steps.
+One rule for co-located and disaggregated deployments, so that their comparison is fair. A rank that
+decodes holds `c` requests, a rank of prefill has `R` in its loop; each needs `W` seconds of the one
+and `S` decode steps of the other. Arrays have the shape ``(runs,)`` unless said otherwise.
 
-Decode. A step over B sequences takes ``t(B)``. Where prefill shares the GPUs it stops decode:
-while a request makes its S steps, each of the others is prefilled once, so
+Ranks of attention data parallelism (`d` of an instance) go in lockstep: a pass lasts as long as that of
+the fullest rank. Where prompts or sequences fall on ranks at random, the fullest has
+``sqrt(2 ln d / n)`` of the mean `n` more; routers do better, by the factors `prompt_imbalance` and
+`sequence_imbalance`:
 
-    TPOT = t(B) + exposure B W / S,        B = c S TPOT / (TTFT + S TPOT)
+    W = marginal (1 + prompt_imbalance sqrt(2 ln d / n))
+    t(B) = step(B + sequence_imbalance sqrt(2 ln d B))
 
-with B the requests that are decoding rather than waiting (Little's law), solved by iteration.
+Decode. Where prefill shares the GPUs it stops decode: while a request makes its S steps, each of the
+others is prefilled once. So are those of the other ranks: none of them stops this one where the engine has
+all ranks work on prompts in the same passes (`lockstep` 0), all of them where it does not (1). A prompt that
+rides along with a decode step shares its reading of the weights (`overlap`):
+
+    TPOT  = t(B) + stops marginal - overlap min(stops, 1) min(t(B), marginal)
+    stops = exposure stopping(B / S)
+    stopping(w) = max(w, min(w d^lockstep, 1))
+
+since ranks that have prompts at the same time go through one pass with them.
 
 First token. Where prefill shares the GPUs a request waits `admission_passes` passes until its prompt
-is admitted. Requests of unequal lengths come at any time, and a pass takes TPOT on average. Equal
-lengths keep requests in step: each ends, and its successor comes, right behind the one that was
-admitted before it, so that the passes it waits for hold a prompt each, as long as there are requests
-ahead of it:
+is admitted, and a share of `poll_steps` where the engine looks for new requests only so often. Requests of
+unequal lengths come at any time, and a pass takes TPOT on average. Equal lengths keep requests in step:
+each ends, and its successor comes, right behind the one that was admitted before it, so that the passes
+it waits for hold a prompt each, as long as there are requests ahead of it:
 
-    admission = admission_passes TPOT
+    admission = (admission_passes + POLL_WAITED poll_steps) TPOT
               + in_step min(admission_passes, R - 1) max(t(B) + prompt - TPOT, 0)
     in_step   = max(1 - spread S TPOT / (R W), 0)
 
-A run of `waves` waves starts with all requests at once: on average half of them are served before a
-request of the first wave. In later waves it waits as behind a single server, or, where requests are
-in step and the scheduler runs all waiting prompts first (`prefill_priority` 1), which keeps them together,
-behind those of its own bunch:
+A closed loop (`closed_loop`) holds a fixed number of requests in flight. A run of `waves` waves starts with
+all of them at once: on average half of them are served before a request of the first wave. In later waves
+it waits as behind a single server, or, where requests are in step and the scheduler runs all waiting
+prompts first (`prefill_priority` 1), which keeps them together, behind those of its own bunch:
 
-    wait = arrival (R - 1) / 2 + R W / 2 / waves
-         + (1 - 1 / waves) max(rho W / (2 (1 - rho)), prefill_priority in_step R W / 2)
+    wait = d arrival (R - 1) / 2 + R W / 2 / waves
+         + (1 - 1 / waves) max(queue, prefill_priority in_step R W / 2)
 
-with `arrival` the host's serial work per request beside it, R the requests per prefill rank, and
-``rho = R W / (TTFT + S TPOT)`` (Pollaczek-Khinchine, equal service times). A batch that is full
-holds the rest in the queue.
+with `arrival` the host's serial work per request of an instance beside it, and `queue` Pollaczek and
+Khinchine's for equal service times, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the
+loop itself settles at.
+
+Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per W, and no
+more than `largest_batch` sequences of a rank decode at a time, so that
+
+    TTFT >= R W - S TPOT,        TTFT >= (c / largest_batch - 1) S TPOT
+
+The second is what deployments measure whose batch limit is below their requests in flight.
+
+An open loop (`open_loop`) has requests come at a rate, whatever is in flight.
 """
 
 from __future__ import annotations
@@ -39,39 +61,59 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, Real
 
-ITERATIONS = 12  # the fixed point contracts by more than half each time
-MOST_BUSY = 0.98  # a closed loop cannot run away: beyond this the bunch is what limits the wait
+ITERATIONS = 24  # the fixed point contracts by about half each time: to 1e-6
+MOST_BUSY = 0.999  # of an open loop: beyond this there is no steady state
+# Share of the steps between two looks for new requests that one waits: a half if arrivals know nothing of
+# the looks, one if each comes right behind one. Runs of SGLang that look every 10 or 30 steps
+# (presets/recipes.toml) give 0.9.
+POLL_WAITED = 0.9
+# Tokenising and first response of a request that comes alone; `Scheduler.request_s` is that of one among a
+# burst, which is what runs in a closed loop start with.
+SINGLE_REQUEST_S = 5e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """How the requests come; arrays of shape ``(runs,)``."""
+    """Requests in a closed loop."""
 
     decode_requests: FloatArray  # in flight per decoding rank
     prefill_requests: FloatArray  # in flight per prefill rank
-    steps: FloatArray  # decode steps per request, mean
+    steps: FloatArray  # tokens after the first of a request, mean
     waves: FloatArray  # requests of the run over requests in flight
     spread: FloatArray  # spread of output lengths over their mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Requests that come at a rate."""
+
+    decode_per_s: FloatArray  # requests per second and decoding rank
+    prefill_per_s: FloatArray  # and per prefill rank
+    steps: FloatArray  # tokens after the first of a request, mean
+    variation: FloatArray  # squared coefficient of variation of the gaps: 0 steady, 1 Poisson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What the simulator says of the deployment; arrays ``(runs,)`` unless said otherwise."""
+    """What the simulator says of the deployment."""
 
     batch: FloatArray  # (runs, grid): sequences per rank, ascending
-    step_s: FloatArray  # (runs, grid): decode step at those batches
+    step_s: FloatArray  # (runs, grid): seconds per token of a sequence at those batches
     prompt_s: FloatArray  # one prompt alone, first pass to first token
     marginal_s: FloatArray  # one more prompt when many wait
-    largest_batch: FloatArray  # sequences per rank that fit in memory
+    largest_batch: FloatArray  # sequences per rank that memory and the engine's limit allow
     colocated: FloatArray  # 1 where prefill and decode share GPUs, else 0
     transfer_s: FloatArray  # KV cache to the decode pool
+    prefill_ranks: FloatArray  # attention-DP ranks of a prefill instance
+    decode_ranks: FloatArray  # and of a decode instance
+    prompts_per_pass: FloatArray  # of a rank when many wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheduler:
-    """How an engine schedules; scalars or arrays ``(runs,)``."""
+    """How an engine schedules; scalars or arrays."""
 
     exposure: FloatArray | float  # share of a prompt's time that the decodes on its GPUs stand still
     prefill_priority: FloatArray | float  # 0: prompts go between decode steps, 1: all waiting ones first
@@ -79,49 +121,164 @@ class Scheduler:
     arrival_s: FloatArray | float  # serial host work per request beside it
     handover_s: FloatArray | float  # from prefill to decode instance, in a split
     request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
+    overlap: FloatArray | float = 0.0  # share of a decode step that a prompt in the same pass costs nothing
+    lockstep: FloatArray | float = 0.0  # 0: ranks work on prompts together; 1: each stops all others
+    prompt_imbalance: FloatArray | float = 0.0  # of ranks in a prefill pass, over random routing's
+    sequence_imbalance: FloatArray | float = 0.0  # of ranks in a decode step, over random routing's
+    poll_steps: FloatArray | float = 0.0  # decode steps between two looks for new requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """What a request sees, means; and what the deployment does."""
+
+    ttft_s: FloatArray
+    tpot_s: FloatArray
+    batch: FloatArray  # sequences decoding per rank
+    decode_per_s: FloatArray  # requests per second and decoding rank
 
 
 def interpolate(at: FloatArray, batch: FloatArray, step_s: FloatArray) -> FloatArray:
-    """Step time of each run at its own batch: piecewise linear, shapes (runs,), (runs, grid) twice."""
+    """Step time of each run at its own batch: piecewise linear, beyond the grid as in its last cell.
+
+    Shapes (runs,), (runs, grid), (runs, grid).
+    """
     upper = np.clip((batch < at[:, None]).sum(axis=1), 1, batch.shape[1] - 1)
     rows = np.arange(len(at))
     low, high = batch[rows, upper - 1], batch[rows, upper]
-    share = np.clip((at - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
+    share = np.maximum((at - low) / np.maximum(high - low, 1e-12), 0.0)
     return np.asarray(step_s[rows, upper - 1] * (1 - share) + step_s[rows, upper] * share)
 
 
-def serve(client: Client, server: Server, scheduler: Scheduler) -> tuple[FloatArray, FloatArray]:
-    """Mean (TTFT, TPOT) of each run, seconds, shape ``(runs,)``."""
-    admitted = np.minimum(client.decode_requests, server.largest_batch)
-    batch = admitted
-    ttft = server.prompt_s + scheduler.request_s
-    tpot = interpolate(batch, server.batch, server.step_s)
+def fullest(ranks: Real, mean: Real) -> FloatArray:
+    """What the fullest of `ranks` has above the mean where each has `mean` at random: sqrt(2 ln(ranks) mean).
+
+    Source: the expected largest of Gaussians whose variance is their mean.
+
+    >>> float(fullest(np.array(8.0), np.array(1.0)).round(2)), float(fullest(np.array(1.0), np.array(9.0)))
+    (2.04, 0.0)
+    """
+    return np.asarray(np.sqrt(2.0 * np.log(ranks) * mean))
+
+
+def work_s(server: Server, scheduler: Scheduler) -> FloatArray:
+    """Time of a prefill rank that each prompt takes when many wait: one over what a rank can serve."""
+    extra = fullest(server.prefill_ranks, 1.0 / server.prompts_per_pass)
+    return np.asarray(server.marginal_s * (1.0 + scheduler.prompt_imbalance * extra))
+
+
+def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -> FloatArray:
+    """Wait behind one server of equal service times in a closed loop, mean.
+
+    `requests` circulate, each away for `base_s` (service included) and in the queue for the rest. The load
+    solves ``rho (base + q(rho)) = requests work`` with ``q = work rho / (2 (1 - rho))``, so that it stays
+    below 1 for any number of requests.
+    """
+    a = work - 2.0 * base_s
+    b = 2.0 * (base_s + requests * work)
+    c = -2.0 * requests * work
+    root = np.sqrt(np.maximum(b * b - 4.0 * a * c, 0.0))
+    rho = np.clip(-2.0 * c / (b + root), 0.0, 1.0 - 1e-9)
+    return np.asarray(work * rho / (2.0 * (1.0 - rho)))
+
+
+def stopping(prompts: Real, ranks: Real, lockstep: Real) -> FloatArray:
+    """Prompts per step that a rank stops for, of `prompts` of its own, in lockstep with others like it.
+
+    >>> [round(float(stopping(w, 8.0, 0.5)), 2) for w in (0.1, 0.5, 2.0)]
+    [0.28, 1.0, 2.0]
+    """
+    return np.maximum(prompts, np.minimum(prompts * np.power(ranks, lockstep), 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    """A decoding rank: what follows from server and scheduler before any load is known."""
+
+    server: Server
+    scheduler: Scheduler
+
+    def step_s(self, batch: FloatArray) -> FloatArray:
+        """A step in which the mean rank has `batch` sequences."""
+        extra = self.scheduler.sequence_imbalance * fullest(self.server.decode_ranks, batch)
+        return interpolate(batch + extra, self.server.batch, self.server.step_s)
+
+    def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
+        """What `prompts` of this rank per step add to it."""
+        server = self.server
+        stops = stopping(prompts, server.decode_ranks, self.scheduler.lockstep)
+        marginal, stops = server.marginal_s, server.colocated * self.scheduler.exposure * stops
+        ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s, marginal)
+        return np.asarray(stops * marginal - ride)
+
+
+def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
+    """A fixed number of requests in flight: each that ends is followed by the next."""
+    rank = _Rank(server, scheduler)
+    places = np.minimum(client.decode_requests, server.largest_batch)
+    requests, one = client.prefill_requests, work_s(server, scheduler)
+    work = requests * one
     first = 1.0 / client.waves
-    together = np.zeros_like(ttft)
+    alone = server.prompt_s + scheduler.request_s
+    handover = (1.0 - server.colocated) * (server.transfer_s + scheduler.handover_s)
+    polled = scheduler.admission_passes + POLL_WAITED * np.asarray(scheduler.poll_steps)
+    others = scheduler.arrival_s * server.prefill_ranks * (requests - 1.0) / 2.0
+    batch, together = places, np.zeros_like(places)
     for _ in range(ITERATIONS):
-        # a step happens each TPOT; between two, some of the prompts of the rank's other requests
-        stops = server.colocated * scheduler.exposure * batch * server.marginal_s / client.steps
+        step = rank.step_s(batch)
         # in a bunch whose prompts go first a request waits for those behind it only: half of them
-        stops = stops * (1 - 0.5 * together)
-        step = interpolate(batch, server.batch, server.step_s)
-        tpot = step + stops
+        tpot = step + rank.stopped_s(step, batch / client.steps) * (1.0 - 0.5 * together)
         decoding = client.steps * tpot
-        work = client.prefill_requests * server.marginal_s
-        busy = np.minimum(work / (ttft + decoding), MOST_BUSY)
-        queue = server.marginal_s * busy / (2 * (1 - busy))
-        in_step = np.maximum(1 - client.spread * decoding / work, 0.0)
+        queue = closed_queue_s(np.maximum(requests - 1.0, 1e-9), one, decoding + alone + handover)
+        in_step = np.maximum(1.0 - client.spread * decoding / work, 0.0)
         together = scheduler.prefill_priority * in_step
-        bunch = together * work / 2
-        wait = first * work / 2 + (1 - first) * np.maximum(np.minimum(queue, work / 2), bunch)
-        wait = wait + scheduler.arrival_s * (client.prefill_requests - 1) / 2
-        ahead = in_step * np.minimum(scheduler.admission_passes, client.prefill_requests - 1)
+        wait = others + first * work / 2.0 + (1.0 - first) * np.maximum(queue, together * work / 2.0)
+        ahead = in_step * np.minimum(scheduler.admission_passes, requests - 1.0)
         longer = np.maximum(step + server.prompt_s - tpot, 0.0)  # a pass with a prompt over an average one
-        admission = server.colocated * (scheduler.admission_passes * tpot + ahead * longer)
-        handover = (1 - server.colocated) * (server.transfer_s + scheduler.handover_s)
-        ttft = server.prompt_s + scheduler.request_s + handover + admission + wait
-        # requests beyond the batch wait for places: every place turns over once per stay
-        held = np.maximum(client.decode_requests / admitted - 1.0, 0.0) * (ttft + decoding)
-        next_batch = admitted * decoding / (ttft + decoding)
-        batch = 0.5 * (batch + np.maximum(next_batch, 1.0))
-        ttft = ttft + held
-    return ttft, tpot
+        ttft = alone + handover + wait + server.colocated * (polled * tpot + ahead * longer)
+        # Little's law, once for the ranks of prefill and once for the places of decode
+        ttft = np.maximum(ttft, (1.0 - server.colocated) * (work - decoding))
+        ttft = np.maximum(ttft, (client.decode_requests / places - 1.0) * decoding)
+        held = client.decode_requests * decoding / (ttft + decoding)
+        batch = 0.5 * (batch + np.clip(held, np.minimum(1.0, places), places))
+    return Waits(
+        ttft_s=ttft,
+        tpot_s=tpot,
+        batch=held,
+        decode_per_s=np.asarray(client.decode_requests / (ttft + decoding)),
+    )
+
+
+def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits:
+    """Requests at a rate: infinite where a pool cannot keep up.
+
+    First token = request + queue of the prefill rank + pass + transfer and hand-over; where prefill shares
+    the GPUs, the rest of the running pass, and the decode step that the prompt rides along with. The queue is
+    ``rho W / (1 - rho) (1 + variation) / 2``, the prompts being of one length.
+    """
+    rank = _Rank(server, scheduler)
+    one = work_s(server, scheduler)
+    batch = np.minimum(arrivals.decode_per_s * arrivals.steps * server.step_s[:, 0], server.largest_batch)
+    for _ in range(ITERATIONS):
+        step = rank.step_s(np.maximum(batch, 1.0))
+        prompts = arrivals.decode_per_s * step  # that come during a step
+        stopped = rank.stopped_s(step, prompts) / step  # share of the time that decode stands still
+        tpot = step / np.maximum(1.0 - stopped, 1.0 - MOST_BUSY)
+        held = arrivals.decode_per_s * arrivals.steps * tpot
+        batch = 0.5 * (batch + np.minimum(held, server.largest_batch))
+    busy = arrivals.prefill_per_s * one
+    late = (busy > MOST_BUSY) | (stopped > MOST_BUSY) | (held > server.largest_batch)
+    rho = np.minimum(busy, MOST_BUSY)
+    queue = one * rho / (1.0 - rho) * (1.0 + arrivals.variation) / 2.0
+    riding = 0.5 * tpot + step - scheduler.overlap * np.minimum(step, server.prompt_s)
+    polled = POLL_WAITED * np.asarray(scheduler.poll_steps) * tpot
+    ttft = SINGLE_REQUEST_S + server.prompt_s + queue
+    ttft = ttft + np.where(
+        server.colocated > 0, riding + polled, server.transfer_s + np.asarray(scheduler.handover_s)
+    )
+    return Waits(
+        ttft_s=np.where(late, np.inf, ttft),
+        tpot_s=np.where(late, np.inf, tpot),
+        batch=batch,
+        decode_per_s=arrivals.decode_per_s,
+    )

@@ -24,7 +24,9 @@ from planner.evidence.runs import Row
 from planner.inputs import files
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
-from planner.simulate.waiting import Scheduler, serve
+from planner.simulate import service
+from planner.simulate.service import SCHEDULING
+from planner.simulate.waiting import Scheduler
 
 TTFT_WEIGHT = 0.35  # TTFT scatters about three times as much as TPOT
 TPOT_SCALE = 0.08  # log error beyond which a row stops counting in full
@@ -69,6 +71,10 @@ CONSTANTS = (
     # bounds of 1.1 and 1.5 meet them alike (TTFT 18.8 % in the median with both, 26.7 and 27.4 % with the
     # GPU left out); the lower one meets the published deployments of the tests better.
     Constant("prefill_stretch", 1.0, 1.1, 1.05),
+    # Few runs have attention DP, fewer still with its pools full: all engines share what those give.
+    Constant("lockstep", 0.0, 1.0, 0.4, WAITING_PRIOR),
+    Constant("prompt_imbalance", 0.0, 0.8, 0.25, WAITING_PRIOR),
+    Constant("sequence_imbalance", 0.0, 1.0, 0.25, WAITING_PRIOR),
 )
 
 
@@ -84,27 +90,31 @@ class Trials:
     qk_normed: FloatArray  # layers that normalise queries and keys
     ttft_s: FloatArray
     tpot_s: FloatArray
+    scheduler: Scheduler  # of each run's engine as it stands: what is not fitted stays
 
     def take(self, rows: BoolArray) -> Trials:
         """Only some of the runs."""
         columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
-        return replace(self, full=_part(self.full, rows), bare=_part(self.bare, rows), **columns)
+        full, bare = _part(self.full, rows), _part(self.bare, rows)
+        return replace(self, full=full, bare=bare, scheduler=_cut(self.scheduler, rows), **columns)
 
 
 _COLUMNS = ("profile", "layers", "qk_normed", "ttft_s", "tpot_s")
 
 
 def _part(runs: Runs, rows: BoolArray) -> Runs:
-    """Some of the runs; what `serve` does not need stays whole."""
+    """Some of the runs; what `waiting` does not need stays whole."""
+    parts = {name: _cut(getattr(runs, name), rows) for name in ("client", "arrivals", "server")}
+    return replace(runs, poll_steps=runs.poll_steps[rows], **parts)
 
-    def cut(table: Any) -> Any:
-        return replace(table, **{f.name: getattr(table, f.name)[rows] for f in fields(table)})
 
-    return replace(runs, client=cut(runs.client), server=cut(runs.server))
+def _cut(table: Any, rows: BoolArray) -> Any:
+    return replace(table, **{f.name: getattr(table, f.name)[rows] for f in fields(table)})
 
 
 def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
-    """Simulate the rows that can be predicted, once for every trial."""
+    """Simulate the rows that can be predicted, once for every trial, without those of immature builds."""
+    rows = [row for row in rows if not row.immature]
     plain = {name: catalog.engine(name).bare() for name in catalog.names("engine")}
     full = gather.gather(rows, catalog, plain)
     bare = gather.gather(rows, catalog, {k: replace(v, floor_share=0.0) for k, v in plain.items()})
@@ -123,6 +133,7 @@ def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
         names=names,
         layers=np.array(layers, dtype=float),
         qk_normed=np.array(qk_normed, dtype=float),
+        scheduler=service.scheduler((catalog.engine(e.name) for e in full.engines), full.poll_steps),
         ttft_s=np.array([r.ttft_s for r in full.rows]),
         tpot_s=np.array([r.tpot_s for r in full.rows]),
     )
@@ -147,15 +158,9 @@ def _predict(trials: Trials, values: FloatArray) -> tuple[FloatArray, FloatArray
         prompt_s=(mixed(full.prompt_s, bare.prompt_s) + host) * stretch,
         marginal_s=(mixed(full.marginal_s, bare.marginal_s)) * stretch,
     )
-    scheduler = Scheduler(
-        exposure=c["exposure"],
-        prefill_priority=c["prefill_priority"],
-        admission_passes=c["admission_passes"],
-        arrival_s=c["arrival_s"],
-        handover_s=c["handover_s"],
-        request_s=c["prefill_request_s"],
-    )
-    return serve(trials.full.client, server, scheduler)
+    kept = {name: c[name] for name in SCHEDULING if name in c}
+    scheduler = replace(trials.scheduler, request_s=c["prefill_request_s"], **kept)
+    return gather.waits(trials.full, server, scheduler)
 
 
 def _squashed(residuals: FloatArray, scale: float) -> FloatArray:

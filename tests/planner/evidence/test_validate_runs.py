@@ -147,4 +147,6 @@ def test_gpus_of_a_deployment() -> None:
 
 def one(*, tp: float) -> Row:
     row = next(r for r in runs.read(RUNS) if r.colocated)
-    return dataclasses.replace(row, decode=Widths(tp=tp, attention_dp=1.0, moe_tp=tp, moe_ep=1.0), pp=1.0)
+    return dataclasses.replace(
+        row, decode=Widths(tp=tp, attention_dp=1.0, moe_tp=tp, moe_ep=1.0), decode_pp=1.0
+    )

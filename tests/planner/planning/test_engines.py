@@ -112,7 +112,7 @@ def test_every_measured_deployment_is_one_that_its_engine_makes():
         for phase, widths in phases:
             one = Layouts(
                 tp=np.array([widths.tp]),
-                pp=np.array([row.pp]),
+                pp=np.array([row.prefill_pp if phase == "prefill" else row.decode_pp]),
                 attention_dp=np.array([widths.attention_dp]),
                 moe_tp=np.array([widths.moe_tp]),
                 moe_ep=np.array([widths.moe_ep if model.is_moe else 1.0]),

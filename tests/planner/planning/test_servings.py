@@ -30,8 +30,9 @@ def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
     points = sweep.run(question.on(replace(question.pools["prefill"], link_bytes_per_s=1e10)), 8)
     pre = points.prefill
     added = points.split_ftl_s - pre.ftl_s
+    handover_s = question.pools["prefill"].setup.machine.engine.handover_s
     slow_link = int(np.argmax(added))
-    late = int(np.argmax(np.where(added < added[slow_link] / 2, pre.ftl_s, 0.0)))
+    late = int(np.argmax(np.where(added - handover_s < (added[slow_link] - handover_s) / 2, pre.ftl_s, 0.0)))
     assert pre.layout[late] != pre.layout[slow_link] and pre.ftl_s[late] > pre.ftl_s[slow_link]
     serving = servings.split_serving(
         question,

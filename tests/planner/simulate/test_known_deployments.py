@@ -11,6 +11,7 @@ either way is what they can tell. What misses its band is marked as such, with w
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,15 @@ def setup(model: str, system: str, isl: int, osl: int, weights: str, kv: str) ->
     traffic = Traffic(isl=isl, osl=osl)
     return (
         prepare(
-            Scenario(model=model, system=system, engine="sglang", traffic=traffic, weights=weights, kv=kv),
+            Scenario(
+                model=model,
+                system=system,
+                engine="sglang",
+                traffic=traffic,
+                weights=weights,
+                kv=kv,
+                memory_fraction=0.96,  # these deployments were filled to the brim
+            ),
             PRESETS,
         )
         .pools["decode"]
@@ -83,9 +92,11 @@ def test_deepseek_prefills_on_h800_at_its_published_rate() -> None:
 
 def test_deepseek_decodes_on_h800_at_its_published_rate() -> None:
     isl, osl = 4489, 1000  # mean context 4,989
-    points = decode.simulate(
-        setup("deepseek-v3", "h800", isl, osl, "fp8", "bf16"), layout(dp=144, ep=144), isl, osl
-    )
+    ready = setup("deepseek-v3", "h800", isl, osl, "fp8", "bf16")
+    # the same notes describe a load balancer that evens out the ranks of decode
+    balanced = replace(ready.machine.engine, sequence_imbalance=0.0)
+    ready = replace(ready, machine=replace(ready.machine, engine=balanced))
+    points = decode.simulate(ready, layout(dp=144, ep=144), isl, osl)
     fast = points.ttl_s <= 1 / 20  # 20 to 22 tokens/s per user
     best = float((points.batch / points.ttl_s / points.gpus)[fast].max(initial=0.0))
     assert 0.7 < best / (14_800 / NODE) < 1.35
@@ -162,6 +173,11 @@ def test_a_long_prompt_takes_as_long_as_on_h20(model: str, tp: int, stages: int,
 # DeepSeek-R1 in FP4 on GB200, split against co-located, without multi-token prediction (TensorRT-LLM tech
 # blog 5): 1.4 to 1.8 times at 4,400 in and 1,200 out. At single speeds, where one side changes its layout
 # and the other has not yet, it jumps further: judged is the mean over all speeds.
+@pytest.mark.xfail(
+    strict=True,
+    reason="2.2 times: plans of a split promise more than tuned deployments keep (docs/accuracy.md), and "
+    "co-located attention ranks that stop each other for their prompts hold less",
+)
 def test_splitting_deepseek_r1_on_gb200_gains_about_as_much_as_was_measured() -> None:
     scenario = Scenario(
         model="deepseek-r1",

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from planner.simulate.waiting import Client, Scheduler, Server, serve
+from planner.simulate.waiting import (
+    Arrivals,
+    Client,
+    Scheduler,
+    Server,
+    Waits,
+    closed_loop,
+    closed_queue_s,
+    open_loop,
+    work_s,
+)
 
 STEP_S, PROMPT_S, STEPS = 0.01, 0.1, 2000.0
 ADMISSION_PASSES = 2.0
@@ -21,7 +33,7 @@ def served(
 ) -> tuple[float, float]:
     """(TTFT, TPOT) of `requests` in flight on one rank whose steps take the same at any batch."""
     one = np.ones(1)
-    ttft, tpot = serve(
+    found = closed_loop(
         Client(
             decode_requests=one * requests,
             prefill_requests=one * requests,
@@ -37,6 +49,9 @@ def served(
             largest_batch=one * 512,
             colocated=one * float(colocated),
             transfer_s=one * 0.0,
+            prefill_ranks=one,
+            decode_ranks=one,
+            prompts_per_pass=one,
         ),
         Scheduler(
             exposure=1.0,
@@ -47,7 +62,7 @@ def served(
             request_s=0.0,
         ),
     )
-    return float(ttft[0]), float(tpot[0])
+    return float(found.ttft_s[0]), float(found.tpot_s[0])
 
 
 def test_a_request_alone_waits_for_steps_and_no_prompt() -> None:
@@ -91,3 +106,128 @@ def test_where_prefill_is_apart_lengths_do_not_matter() -> None:
 def test_more_in_flight_never_serves_sooner(spread: float) -> None:
     times = np.array([served(float(r), spread=spread) for r in (1, 2, 4, 8, 16, 64, 256)])
     assert (np.diff(times[:, 0]) >= -1e-9).all() and (np.diff(times[:, 1]) >= -1e-9).all()
+
+
+# Random deployments: what no formula of waiting may break.
+
+
+@st.composite
+def deployments(draw: st.DrawFn) -> tuple[Server, Scheduler]:
+    def number(low: float, high: float) -> float:
+        return draw(st.floats(low, high, allow_nan=False))
+
+    one = np.ones(1)
+    floor, slope = number(1e-3, 0.05), number(0.0, 1e-3)
+    batch = np.geomspace(1.0, 4096.0, 24)
+    marginal = number(1e-3, 2.0)
+    ranks = draw(st.sampled_from([1.0, 2.0, 8.0, 32.0]))
+    colocated = float(draw(st.booleans()))
+    server = Server(
+        batch=batch[None, :],
+        step_s=(floor + slope * batch)[None, :],
+        prompt_s=one * marginal * number(1.0, 1.5),
+        marginal_s=one * marginal,
+        largest_batch=one * draw(st.sampled_from([1.0, 4.0, 64.0, 2048.0])),
+        colocated=one * colocated,
+        transfer_s=one * number(0.0, 0.5),
+        prefill_ranks=one * ranks,
+        decode_ranks=one * ranks,
+        prompts_per_pass=one * number(1.0, 32.0),
+    )
+    scheduler = Scheduler(
+        exposure=number(1.0, 1.3),
+        prefill_priority=0.0 if colocated else number(0.0, 1.0),
+        admission_passes=number(0.5, 4.0),
+        arrival_s=number(0.0, 0.01),
+        handover_s=number(0.0, 0.5),
+        request_s=number(0.0, 0.3),
+        overlap=0.0,
+        lockstep=number(0.0, 1.0),
+        prompt_imbalance=number(0.0, 0.8),
+        sequence_imbalance=number(0.0, 1.0),
+    )
+    return server, scheduler
+
+
+def loop(server: Server, scheduler: Scheduler, per_rank: float, steps: float) -> Waits:
+    """A closed loop with as many requests for each rank of prefill as of decode."""
+    one = np.ones(1)
+    client = Client(
+        decode_requests=one * per_rank,
+        prefill_requests=one * per_rank,
+        steps=one * steps,
+        waves=one * 10.0,
+        spread=one * 0.2,
+    )
+    return closed_loop(client, server, scheduler)
+
+
+@given(deployments(), st.floats(1.0, 4000.0), st.floats(2.0, 4000.0))
+def test_no_pool_serves_more_than_it_can(
+    known: tuple[Server, Scheduler], per_rank: float, steps: float
+) -> None:
+    server, scheduler = known
+    found = loop(server, scheduler, per_rank, steps)
+    rate = float(found.decode_per_s[0])
+    # Little's law: requests in flight are rate times stay, and no more decode than there are places
+    assert rate * float(found.ttft_s[0] + steps * found.tpot_s[0]) == pytest.approx(per_rank)
+    assert rate * steps * float(found.tpot_s[0]) <= float(server.largest_batch[0]) * (1 + 1e-6)
+    busy = rate * float(work_s(server, scheduler)[0])
+    if server.colocated[0]:
+        # prompts and steps share one GPU: together they take no more than all of its time
+        busy = rate * float(server.marginal_s[0]) + rate * steps * float(server.step_s[0, 0]) / max(
+            float(found.batch[0]), 1.0
+        )
+    assert busy <= 1.0 + 1e-3
+
+
+@given(deployments(), st.floats(1e-3, 100.0), st.floats(2.0, 4000.0))
+def test_an_open_loop_is_endless_where_a_pool_cannot_keep_up(
+    known: tuple[Server, Scheduler], per_s: float, steps: float
+) -> None:
+    server, scheduler = known
+    one = np.ones(1)
+    arrivals = Arrivals(decode_per_s=one * per_s, prefill_per_s=one * per_s, steps=one * steps, variation=one)
+    found = open_loop(arrivals, server, scheduler)
+    assert found.ttft_s[0] > 0 and found.tpot_s[0] > 0
+    if per_s * float(work_s(server, scheduler)[0]) > 1.0:
+        assert np.isinf(found.ttft_s[0])
+    if np.isfinite(found.tpot_s[0]):
+        assert per_s * steps * float(found.tpot_s[0]) <= float(server.largest_batch[0]) * (1 + 1e-6)
+
+
+def test_requests_beyond_the_batch_limit_wait_for_places() -> None:
+    """TTFT over the whole stay is one less limit over requests, as deployments with a limit measure."""
+    one = np.ones(1)
+    server = Server(
+        batch=np.array([[1.0, 512.0]]),
+        step_s=np.full((1, 2), STEP_S),
+        prompt_s=one * 0.05,
+        marginal_s=one * 0.05,
+        largest_batch=one * 8,
+        colocated=one * 0.0,
+        transfer_s=one * 0.0,
+        prefill_ranks=one,
+        decode_ranks=one,
+        prompts_per_pass=one,
+    )
+    plain = Scheduler(
+        exposure=1.0,
+        prefill_priority=0.0,
+        admission_passes=1.0,
+        arrival_s=0.0,
+        handover_s=0.0,
+        request_s=0.0,
+    )
+    found = loop(server, plain, 32.0, 1000.0)
+    stay = found.ttft_s + 1000.0 * found.tpot_s
+    assert float((found.ttft_s / stay)[0]) == pytest.approx(1 - 8 / 32, rel=1e-6)
+
+
+def test_a_closed_queue_is_the_open_one_where_few_wait_and_the_loop_where_all_do() -> None:
+    work = np.array([0.1])
+    few = closed_queue_s(np.array([10.0]), work, np.array([10.0]))
+    rho = 10.0 * 0.1 / (10.0 + few)
+    assert float(few[0]) == pytest.approx(float((0.1 * rho / (2 * (1 - rho)))[0]))
+    many = closed_queue_s(np.array([1000.0]), work, np.array([10.0]))
+    assert float(many[0]) == pytest.approx(1000 * 0.1 - 10.0, rel=0.01)

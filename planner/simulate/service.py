@@ -1,0 +1,171 @@
+"""One model of service: the times of one deployment, from which its waits follow under any load.
+
+A deployment is the layouts of a prefill and a decode instance, or the one of a co-located instance, at one
+pair of lengths. Plans, measured runs and calibration ask here; what requests wait for is
+`planner.simulate.waiting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.inputs.engine import EngineProfile
+from planner.simulate import decode, forward, kv_transfer, memory, prefill
+from planner.simulate.colocated import PASS_TOKENS
+from planner.simulate.decode import ACCEPTANCE
+from planner.simulate.operators.setup import Setup
+from planner.simulate.space import Layouts
+from planner.simulate.waiting import Scheduler, Server, fullest
+
+GRID = 24  # batches at which a decode step is evaluated; between them it is interpolated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """An instance of each phase, and the lengths it serves.
+
+    Layouts hold one layout, arrays of shape ``(1, 1, 1)``; where prefill and decode share the GPUs both
+    are the same.
+    """
+
+    prefill: Layouts
+    decode: Layouts
+    colocated: bool
+    isl: int
+    osl: int
+    cached: int = 0  # tokens of each prompt that are in the cache already
+    mtp: int = 0  # drafted tokens per step
+    acceptance: float = ACCEPTANCE  # of the first of them
+    pass_tokens: float = PASS_TOKENS  # of prompts in one pass: a longer one goes in chunks
+    max_batch: float | None = None  # sequences per attention rank, where not the engine's own limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One deployment's times: shared by all loads on it."""
+
+    batch: FloatArray  # sequences per decoding rank, ascending, shape (GRID,)
+    step_s: FloatArray  # seconds per token of a sequence at each batch
+    prompt_s: float  # a prompt alone, through every pipeline stage
+    marginal_s: float  # one prompt more where a pass is full of them
+    prompts_per_pass: float  # of a rank when many wait
+    largest_batch: float  # sequences per decoding rank that memory and the limit allow
+    transfer_s: float  # moving the cache of a prompt from prefill to decode; 0 where co-located
+    prefill_ranks: float  # attention-DP ranks of an instance
+    decode_ranks: float
+    colocated: bool
+
+
+def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
+    """The times of a deployment whose pools run on `first` and `then`, up to `most` sequences per rank.
+
+    Raises LookupError where a kernel that it needs was never measured.
+    """
+    at = of.decode
+    ranks = float(at.attention_dp.ravel()[0])
+    # the fullest rank is what sets the step, so the grid goes as far as that one may
+    upto = most + float(fullest(np.array(ranks), np.array(max(most, 1.0))))
+    batch = np.geomspace(1.0, max(upto, 1.0 + 1e-6), GRID)
+    grid = np.maximum(batch / float(at.pp.ravel()[0]), 1.0).reshape(1, -1, 1)
+    exchange = at.exchange_of()
+    ledger = decode.step(then, at, exchange, grid, isl=of.isl, osl=of.osl, mtp=of.mtp)
+    tokens = grid * (of.mtp + 1)
+    pace = forward.pace(then, at, ledger.layers(), ledger.head, tokens, grid)
+    per_token = at.pp * pace.seconds / decode.tokens_per_step(of.mtp, of.acceptance)
+
+    new = max(of.isl - of.cached, 1)
+    chunks, per_pass = max(np.ceil(new / of.pass_tokens), 1.0), max(of.pass_tokens / new, 1.0)
+    part = new / chunks
+    middle, end = of.cached + 0.5 * (new - part), of.cached + new - part
+    alone = chunks * _pass_s(first, of.prefill, 1.0, part, middle)
+    filling = (float(of.prefill.pp.ravel()[0]) - 1.0) * _pass_s(first, of.prefill, 1.0, part, end)
+    many = chunks * _pass_s(first, of.prefill, per_pass, part, middle)
+    moved = 0.0
+    if not of.colocated:
+        link = first.machine.fabric.scale_out_bytes_per_s
+        added = kv_transfer.added_ftl_s(
+            first.model, first.precision, of.prefill, of.isl, alone + filling, link
+        )
+        moved = float(np.ravel(added)[0])
+    machine = then.machine
+    if of.max_batch is not None:
+        limited = replace(machine.engine, max_batch=max(int(of.max_batch), 1))
+        machine = replace(machine, engine=limited)
+    room = memory.largest_batch(machine, then.model, then.precision, at, isl=of.isl, osl=of.osl, mtp=of.mtp)
+    return Service(
+        batch=batch,
+        step_s=np.broadcast_to(per_token, grid.shape).ravel(),
+        prompt_s=float(alone + filling),
+        marginal_s=float(many / per_pass),
+        prompts_per_pass=per_pass,
+        largest_batch=max(float(np.ravel(room)[0]), 1.0),
+        transfer_s=moved,
+        prefill_ranks=float(of.prefill.attention_dp.ravel()[0]),
+        decode_ranks=ranks,
+        colocated=of.colocated,
+    )
+
+
+def _pass_s(setup: Setup, at: Layouts, prompts: float, new: float, cached: float) -> float:
+    """Time that a pass over `new` tokens of each of `prompts` prompts occupies a pipeline stage."""
+    work = prefill.pass_over(setup, at, at.exchange_of(), prompts, new, cached)
+    stretch = setup.machine.engine.prefill_stretch
+    pace = forward.pace(setup, at, work.layers(), work.head, prompts * new, prompts, stretch)
+    return float(np.ravel(pace.seconds)[0])
+
+
+def server(services: Sequence[Service]) -> Server:
+    """Services as the arrays that `planner.simulate.waiting` takes, a row each."""
+
+    def column(name: str) -> FloatArray:
+        return np.array([getattr(one, name) for one in services], dtype=float)
+
+    return Server(
+        batch=np.array([one.batch for one in services]).reshape(-1, GRID),
+        step_s=np.array([one.step_s for one in services]).reshape(-1, GRID),
+        **{name: column(name) for name in _COLUMNS},
+    )
+
+
+_COLUMNS = (
+    "prompt_s",
+    "marginal_s",
+    "prompts_per_pass",
+    "largest_batch",
+    "transfer_s",
+    "prefill_ranks",
+    "decode_ranks",
+    "colocated",
+)
+
+
+def scheduler(engines: Iterable[EngineProfile], poll_steps: FloatArray | float = 0.0) -> Scheduler:
+    """How each of the engines schedules, a row each."""
+    profiles = list(engines)
+
+    def column(name: str) -> FloatArray:
+        return np.array([getattr(engine, name) for engine in profiles], dtype=float)
+
+    return Scheduler(
+        request_s=column("prefill_request_s"),
+        poll_steps=poll_steps,
+        **{name: column(name) for name in SCHEDULING},
+    )
+
+
+# fields of an engine profile that a scheduler takes as they are
+SCHEDULING = (
+    "exposure",
+    "prefill_priority",
+    "admission_passes",
+    "arrival_s",
+    "handover_s",
+    "overlap",
+    "lockstep",
+    "prompt_imbalance",
+    "sequence_imbalance",
+)
