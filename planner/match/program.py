@@ -179,9 +179,17 @@ class Buildable:
     def _expected_pair_for(self, demand: float, limit: float) -> Deployment | None:
         """The cheapest pair of pools that is expected to serve a demand; of such, the fastest.
 
-        Exact where all GPUs cost the same, but for pools of more than `MOST_COUNTS` instances.
+        Exact where all GPUs cost the same, but for pools of more than `MOST_COUNTS` instances. Where they do
+        not and the cheap ones are too many, the pair of the fewest GPUs.
         """
-        prefill, decode = self._pools_around(PREFILL, demand), self._pools_around(DECODE, demand)
+        pair = self._least_pair_for(demand, limit, self.cost)
+        return pair if pair or self.one_price else self._least_pair_for(demand, limit, self.gpus)
+
+    def _least_pair_for(
+        self, demand: float, limit: float, size: Sequence[FloatArray] | Sequence[IntArray]
+    ) -> Deployment | None:
+        """The pair of pools of the least size, cost or GPUs, that is expected to serve a demand."""
+        prefill, decode = (self._pools_around(pool, demand, size[pool]) for pool in (PREFILL, DECODE))
         needed = self.errors.decode_for(prefill.rate, demand) * (1 - TIE)
         j = np.searchsorted(decode.rate, needed)
         i = np.flatnonzero(j < len(decode.rate))
@@ -202,10 +210,11 @@ class Buildable:
             (DECODE, int(decode.candidate[j]), int(decode.instances[j])),
         )
 
-    def _pools_around(self, pool: int, demand: float) -> _Pools:
-        """Pools of one layout with any rate that a split with this expected rate could use, by cost.
+    def _pools_around(self, pool: int, demand: float, size: FloatArray | IntArray) -> _Pools:
+        """Pools of one layout with any rate that a split with this expected rate could use, by size.
 
-        None of them is both dearer and no faster than another, so their rates ascend too.
+        None of them is both larger and no faster than another, so their rates ascend too. `size` is that of
+        an instance of each candidate, cost or GPUs.
         """
         index = np.flatnonzero(self.rate[pool] > 0)
         rate = self.rate[pool][index]
@@ -219,7 +228,7 @@ class Buildable:
         instances = least[which] + np.rint(share * (most - least)[which]).astype(np.int64)
         gpus, cost = instances * self.gpus[pool][index][which], instances * self.cost[pool][index][which]
         served = instances * rate[which]
-        order = np.lexsort((-served, cost))
+        order = np.lexsort((-served, instances * size[index][which]))
         fastest = np.maximum.accumulate(served[order]) if len(order) else served
         first = np.ones(len(order), dtype=bool)
         first[1:] = fastest[1:] > fastest[:-1]

@@ -1,4 +1,4 @@
-"""Integer programs against exhaustive search: goals, mixes, headroom, a price for each candidate.
+"""Integer programs against exhaustive search: goals, mixes, headroom, prices, errors of the rates.
 
 Each failure names the seed and the number of its program: `program([seed, number])` is it again.
 """
@@ -14,6 +14,7 @@ import numpy as np
 
 from planner.match.milp import Problem, Solution, exists, most, solve
 from planner.match.rate_match import TIE, TOLERANCE
+from planner.match.robust import KNOWN, errors
 
 POOLS = ("prefill", "decode", "colocated")
 SAME = 1e-7  # what "optimal" promises
@@ -56,7 +57,13 @@ def program(seed: Sequence[int]) -> Problem:
         fast = columns["prefill_rate"].max()
         columns["decode_rate"] = fast * rng.uniform(0.5, 2, len(columns["decode_rate"]))
     p = Problem(
-        **columns, budget=None if free else budget, mix=mix, headroom=headroom, goal=goal, time_limit_s=600.0
+        **columns,
+        budget=None if free else budget,
+        mix=mix,
+        headroom=headroom,
+        goal=goal,
+        time_limit_s=600.0,
+        errors=errors(*rng.uniform(0.02, 0.5, 2)) if rng.random() < 0.4 else KNOWN,
     )
     if goal == "fewest-gpus" or (goal == "cost" and not free and rng.random() < 0.5):
         rates = best_by_size(p, budget)
@@ -79,8 +86,8 @@ def failures(p: Problem) -> Iterator[str]:
         return
     best = best_by_size(p, p.budget)
     if p.goal == "throughput":
-        yield from differs("rate", s.requests_per_s, best[-1])
-        yield from differs("GPUs", s.gpus, np.argmax(best >= s.requests_per_s * (1 - 2 * TIE)))
+        yield from differs("rate", s.expected_requests_per_s, best[-1])
+        yield from differs("GPUs", s.gpus, np.argmax(best >= s.expected_requests_per_s * (1 - 2 * TIE)))
         yield from status(s, bool(best[-1]))
         singles = dataclasses.replace(p, mix=False)
         alone = max(best_by_size(singles, p.budget)[-1], copies(p)[-1] if p.mix else 0.0)
@@ -91,13 +98,13 @@ def failures(p: Problem) -> Iterator[str]:
         enough = best >= p.requests_per_s * (1 - TIE)
         yield from status(s, bool(enough.any()))
         yield from differs("GPUs", s.gpus, np.argmax(enough))
-        if enough.any() and s.requests_per_s < p.requests_per_s * (1 - 2 * TIE):
-            yield f"serves {s.requests_per_s} of {p.requests_per_s}"
+        if enough.any() and s.expected_requests_per_s < p.requests_per_s * (1 - 2 * TIE):
+            yield f"serves {s.expected_requests_per_s} of {p.requests_per_s}"
     else:
         worth = np.max(best[1:] / np.arange(1, p.budget + 1))
         yield from status(s, bool(worth))
-        if worth:
-            yield from differs("rate per GPU", s.requests_per_s / s.gpus, worth)
+        if worth and s.gpus:
+            yield from differs("rate per GPU", s.expected_requests_per_s / s.gpus, worth)
 
 
 def differs(what: str, told: float, best: float) -> Iterator[str]:
@@ -119,10 +126,18 @@ def broken_rules(p: Problem, s: Solution) -> Iterator[str]:
     if gpus != s.gpus or (p.budget is not None and gpus > p.budget):
         yield f"{gpus} GPUs are used, told are {s.gpus}"
     yield from differs("rate", s.requests_per_s, min(served[0], served[1]) + served[2])
+    expected = float(expected_of(p, served[0], served[1])) + served[2]
+    yield from differs("expected rate", s.expected_requests_per_s, expected)
     if min(n.min(initial=0) for n in counts(s)) < 0:
         yield "instances below 0"
     if not p.mix and (any(np.count_nonzero(n) > 1 for n in counts(s)) or s.colocated.any()):
         yield "several layouts in a pool"
+
+
+def expected_of(p: Problem, prefill: np.ndarray | float, decode: np.ndarray | float) -> np.ndarray:
+    """What a split of two pools serves: the mean of the slower one, each with its errors."""
+    pairs = zip(p.errors.prefill, p.errors.decode, strict=True)
+    return np.mean([np.minimum(a * np.asarray(prefill), b * np.asarray(decode)) for a, b in pairs], axis=0)
 
 
 def counts(s: Solution) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -161,7 +176,7 @@ def best_by_size(p: Problem, budget: int) -> np.ndarray:
     """Most requests/s on at most x GPUs, x = 0 .. budget, by trying every partition of x."""
     pool_of = any_layouts if p.mix else one_layout
     prefill, decode, colocated = (pool_of(gpus, (1 - p.headroom) * rate, budget) for gpus, rate in pools(p))
-    split = np.array([np.minimum(prefill[: x + 1], decode[x::-1]).max() for x in range(budget + 1)])
+    split = np.array([expected_of(p, prefill[: x + 1], decode[x::-1]).max() for x in range(budget + 1)])
     if not p.mix:
         return split
     return np.array([(split[: x + 1] + colocated[x::-1]).max() for x in range(budget + 1)])
@@ -171,14 +186,15 @@ def near_the_ideal(p: Problem, s: Solution) -> Iterator[str]:
     """Without a budget: the fewest GPUs within 3 % of balanced pools, and the most on them."""
     keep = 1 - p.headroom
     prefill, decode, colocated = (keep * (rate / gpus).max() for gpus, rate in pools(p))
-    ideal = 1 / (1 / prefill + 1 / decode)
+    shares = p.errors.prefill / p.errors.decode  # decode over prefill rate: the best is one of them
+    ideal = max(float(expected_of(p, 1.0, x)) / (1 / prefill + x / decode) for x in shares)
     if p.mix:
         ideal = max(ideal, colocated)
     best = best_by_size(p, s.gpus)
     near = best >= (1 - TOLERANCE) * ideal * np.arange(s.gpus + 1) * (1 - 1e-8)
     yield from status(s, possible=True)
     yield from differs("GPUs", s.gpus, near[1:].argmax() + 1)
-    yield from differs("rate", s.requests_per_s, best[-1])
+    yield from differs("rate", s.expected_requests_per_s, best[-1])
 
 
 def least_money(p: Problem, s: Solution) -> Iterator[str]:
@@ -195,7 +211,7 @@ def least_money(p: Problem, s: Solution) -> Iterator[str]:
     if not p.mix:
         fits &= np.all([np.count_nonzero(part, axis=1) <= 1 for part in parts], axis=0)
     served = [part @ ((1 - p.headroom) * rate) for part, (_, rate) in zip(parts, pools(p), strict=False)]
-    rate = np.minimum(served[0], served[1]) + (served[2] if p.mix else 0.0)
+    rate = expected_of(p, served[0], served[1]) + (served[2] if p.mix else 0.0)
     usd = (n @ (gpus * price))[fits]
     rate = rate[fits]
     spent = sum(
@@ -205,12 +221,12 @@ def least_money(p: Problem, s: Solution) -> Iterator[str]:
     if p.requests_per_s is None:
         worth = np.max(rate[1:] / usd[1:], initial=0.0)
         yield from status(s, bool(worth))
-        if worth:
-            yield from differs("rate per dollar", s.requests_per_s / spent, worth)
+        if worth and spent:
+            yield from differs("rate per dollar", s.expected_requests_per_s / spent, worth)
         return
     enough = rate >= p.requests_per_s * (1 - TIE)
     yield from status(s, bool(enough.any()))
     if enough.any():
         yield from differs("dollars", spent, usd[enough].min())
-        if s.requests_per_s < p.requests_per_s * (1 - 2 * TIE):
-            yield f"serves {s.requests_per_s} of {p.requests_per_s}"
+        if s.expected_requests_per_s < p.requests_per_s * (1 - 2 * TIE):
+            yield f"serves {s.expected_requests_per_s} of {p.requests_per_s}"

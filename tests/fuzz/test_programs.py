@@ -20,6 +20,12 @@ def test_a_sample_of_programs_is_solved() -> None:
     assert list(programs.run(11, 40)) == []
 
 
+@pytest.mark.parametrize("number", [55, 102, 131, 376])
+def test_where_the_cheap_gpus_are_too_many_the_dear_ones_serve(number: int) -> None:
+    """Candidates of unlike prices, rates with errors: this said that nothing can be built."""
+    assert list(programs.failures(programs.program([21, number]))) == []
+
+
 def test_every_kind_of_question_is_among_them() -> None:
     drawn = [programs.program([3, number]) for number in range(60)]
     kinds = {
@@ -38,6 +44,9 @@ def dearer(s: Solution) -> Solution:
 WRONG: dict[str, Callable[[Solution], Solution]] = {
     "instances that are not those told": dearer,
     "a rate that is too high": lambda s: dataclasses.replace(s, requests_per_s=s.requests_per_s * 1.001),
+    "a rate that is not expected": lambda s: dataclasses.replace(
+        s, expected_requests_per_s=s.expected_requests_per_s * 0.999
+    ),
     "a GPU that is not told": lambda s: dataclasses.replace(s, gpus=s.gpus - 1),
     "a gap that is none": lambda s: dataclasses.replace(s, status="feasible", gap=0.01),
 }
