@@ -361,6 +361,13 @@ def test_no_config_breaks_the_reader(data):
         assert params.total(spec) >= params.active(spec) > 0
 
 
+def test_an_empty_list_of_layers_with_experts_is_none():
+    """As every other empty list in a config: DeepSeek-V3.2 without it has the same layers."""
+    whole = config("DeepSeek-V3.2")
+    without = {key: value for key, value in whole.items() if key != "moe_layer_freq"}
+    assert from_hf_config({**whole, "moe_layer_freq": []}, "m")[0] == from_hf_config(without, "m")[0]
+
+
 def test_an_imported_model_is_in_the_catalog(tmp_path):
     source = tmp_path / "My-Model"
     source.mkdir()
