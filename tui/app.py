@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -115,14 +115,26 @@ class RatematchApp(FileActions):
         )  # names are asked for once
         self.main = MainScreen(session, backend=backend, glyphs=self.glyphs)
 
+    async def run_async(self, *, headless: bool = False, **options: Any) -> Any:
+        """Textual's; what tells it to end is heard before the terminal is changed."""
+        if not headless:
+            self._listen()
+        return await super().run_async(headless=headless, **options)
+
+    def _listen(self) -> None:
+        """Hear of a terminal that goes away, and of whoever wants this to end."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        loop = asyncio.get_running_loop()
+        for name, code in HANG_UPS.items():
+            if (number := getattr(signal, name, None)) is not None:
+                with contextlib.suppress(NotImplementedError, RuntimeError):
+                    loop.add_signal_handler(number, self.hang_up, code)
+
     def on_mount(self) -> None:
-        """Listen for a terminal that goes away, and begin the tour if there is to be one."""
-        if not self.is_headless and threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            for name, code in HANG_UPS.items():
-                if (number := getattr(signal, name, None)) is not None:
-                    with contextlib.suppress(NotImplementedError, RuntimeError):
-                        loop.add_signal_handler(number, self.hang_up, code)
+        """Begin the tour if there is to be one."""
+        if not self.is_headless:
+            self._listen()  # the driver of `serve` has put its own in place
         if self._damage:
             title = "The last session is damaged"
             self.notify(self._damage, title=title, severity="warning", timeout=15)

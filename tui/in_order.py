@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from typing import Any
 
 from textual import events
 from textual.app import App
+from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.message_pump import MessagePump
@@ -37,6 +39,21 @@ class InOrder(App[None]):
     """An application that takes one key, paste, click or turn of the wheel at a time."""
 
     taken = 0  # keys, pastes and moves of the mouse that have been handled
+    leaving = False
+
+    def exit(self, *args: Any, **options: Any) -> None:
+        """Textual's. From here on parts go without notice."""
+        self.leaving = True
+        super().exit(*args, **options)
+
+    def on_exit_app(self) -> None:
+        """Told to go from outside."""
+        self.leaving = True
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual mounts a screen that it has given up making: what its parts miss then is no error."""
+        if not (self.leaving and isinstance(error, NoMatches)):
+            super()._handle_exception(error)
 
     async def on_event(self, event: events.Event) -> None:
         """Take the next one."""

@@ -28,7 +28,7 @@ from tui.in_order import LONGEST_PASTE, Flood, InOrder
 
 START, END = "\x1b[200~", "\x1b[201~"  # around a pasted text
 MOST_WAITING = 128  # keys, clicks and moves of the mouse that may wait for their turn
-MOST_COLUMNS, MOST_ROWS = 1000, 400  # of a screen: what is said to be larger is drawn in this much
+MOST_COLUMNS, MOST_ROWS = 500, 200  # of a screen: what is said to be larger is drawn in this much
 READ = 4096  # bytes at a time
 LONGEST_SEQUENCE = 32  # characters after which Textual gives up on one
 

@@ -24,6 +24,8 @@ _UNKNOWN_TO_PYTE = re.compile(
     rb"\x1b\[[<=>][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p|\x1b\[[0-9;]*\$p|\x1bP.*?\x1b\\", re.S
 )
 
+_LAST = b"\x1bPthat is all\x1b\\"
+
 
 class Terminal:
     """A program on a pseudo-terminal, and what its screen shows."""
@@ -157,10 +159,13 @@ class Terminal:
                 time.sleep(0.05)
             else:
                 self.read(0.05)
-        if not self.hung_up:
-            self.read(0.1)
         code = self.process.poll()
         assert code is not None, f"did not leave:\n{self.text}"
+        if not self.hung_up:  # what it sent last may still be on its way; this comes after it
+            os.write(self.slave, _LAST)
+            while _LAST not in self.sent:
+                self._take_in()
+            self.sent = self.sent.replace(_LAST, b"")
         return code
 
     def close(self) -> None:

@@ -7,17 +7,20 @@ import os
 import random
 import re
 import signal
+import subprocess
+import sys
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from terminals import Terminal
+from terminals import ROOT, Terminal
 
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.units import three_digits
+from tui.cli.main import main
 
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
 SMALL += ["--engine", "sglang", "--ftl", "1s", "--ttl", "30ms"]
@@ -72,9 +75,11 @@ def test_sixteen_keys_in_a_second_are_all_echoed_and_no_answer_is_ever_stale(ope
     """Typed 60 ms apart while plans are being made; what is shown as up to date is that scenario's plan."""
     terminal = open_terminal()
     terminal.wait_for("up to date", PLANNED)
-    terminal.type("j" * [field.key for field in FIELDS].index("isl"))
     terminal.bracket_frames()
-    terminal.read(1.0)
+    terminal.type("j" * [field.key for field in FIELDS].index("isl"))
+    terminal.until(
+        lambda text: terminal.whole and b"\x1b[?2026h" in terminal.sent and "ISL: " in text, "framed frames"
+    )
     threads = terminal.threads
     keys = [*"4096", "\x7f", "\x7f", "\x7f", "\x7f", *"1024", "\x7f", *"48"]
     assert len(keys) == 15
@@ -102,14 +107,12 @@ def test_sixteen_keys_in_a_second_are_all_echoed_and_no_answer_is_ever_stale(ope
         terminal.read(0.06)
         look()
     last = BY_KEY["isl"].format(10248)
-    for _ in range(600):
-        terminal.read(0.1)
+
+    def last_is_planned(text: str) -> object:
         look()
-        if terminal.whole and re.search(rf"{re.escape(last)}/256.*● up to date", terminal.text):
-            break
-    else:
-        raise AssertionError(terminal.text)
-    look()
+        return terminal.whole and re.search(rf"{re.escape(last)}/256.*● up to date", text)
+
+    terminal.until(last_is_planned, "the plan of what was typed last")
     # every key: nothing was lost or came in another order (two may share one frame)
     steps = iter(wanted)
     typed = [shown for shown in echoed if shown.isdigit()]
@@ -155,9 +158,9 @@ def test_a_storm_of_sizes_leaves_it_drawing(open_terminal: Open) -> None:
         os.kill(terminal.process.pid, signal.SIGWINCH)
         terminal.read(0.02)
     for rows, columns in ((10, 40), (60, 200), (36, 120)):
-        terminal.read(0.3)
         terminal.size(rows, columns)
         os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.wait_for("ratematch")  # drawn anew: the screen of another size begins empty
     terminal.wait_for("ratematch", "up to date", "Inputs", PLANNED, "q quit")
     assert b"Traceback" not in terminal.sent
     terminal.type("q")
@@ -199,6 +202,24 @@ def test_an_interrupt_from_outside_puts_the_terminal_back(open_terminal: Open) -
     assert terminal.sent.rindex(b"\x1b[?1049l") > terminal.sent.rindex(b"\x1b[?1049h")
     assert termios.tcgetattr(terminal.slave) == terminal.before
     assert b"Traceback" not in terminal.sent
+
+
+@pytest.mark.parametrize("told", ["\x11", signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)
+def test_told_to_go_while_it_is_made_it_goes_in_good_order(
+    open_terminal: Open, tmp_path: Path, told: str | signal.Signals
+) -> None:
+    terminal = open_terminal()
+    terminal.until(lambda _: terminal.sent, "the first byte")
+    if isinstance(told, str):
+        terminal.type(told)
+    else:
+        terminal.process.send_signal(told)
+    assert terminal.leave() == (0 if isinstance(told, str) else 128 + told)
+    assert terminal.sent.rindex(b"\x1b[?1049l") > terminal.sent.rindex(b"\x1b[?1049h")
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+    assert (
+        b"ratematch:" not in terminal.sent and not (tmp_path / "state" / "ratematch" / "errors.log").exists()
+    )
 
 
 def test_ctrl_c_says_how_to_leave(open_terminal: Open) -> None:
@@ -290,3 +311,63 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_the_plan_as_text(tmp_path: 
         assert b"TERM=dumb" in shown.sent and b"Deploy" in shown.sent and b"\x1b" not in shown.sent
     finally:
         shown.close()
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"COLUMNS": "999999999", "LINES": "999999999"},
+        *(
+            pytest.param({"COLUMNS": columns, "LINES": lines}, marks=pytest.mark.slow)
+            for columns, lines in [
+                ("-5", "-5"),
+                ("many", "x"),
+                ("0", "0"),
+                ("1", "1"),
+                ("9" * 5000, "9" * 5000),
+            ]
+        ),
+    ],
+)
+def test_an_odd_size_in_the_environment_ends_nothing(open_terminal: Open, size: dict[str, str]) -> None:
+    terminal = open_terminal(environ=size)
+    terminal.until(lambda _: b"\x1b[?2004h" in terminal.sent, "a first frame")
+    terminal.type("\x11")
+    assert terminal.leave() == 0 and b"Traceback" not in terminal.sent
+
+
+DRIVERS = ["nothing", "no.such:Driver", ":", "os:path", "textual.drivers.linux_driver:Nope"]
+
+
+@pytest.mark.parametrize("driver", [*DRIVERS, "textual.drivers.web_driver:WebDriver"])
+def test_a_driver_that_is_none_is_one_line(
+    driver: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", driver)  # the last one has no server at the other end here
+    assert main(SMALL) == 2
+    said = capsys.readouterr()
+    assert (
+        re.fullmatch(r"ratematch: TEXTUAL_DRIVER: .* is not accepted; .*unset it.*\n", said.err)
+        and not said.out
+    )
+
+
+def test_another_driver_needs_a_terminal_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.headless_driver:HeadlessDriver")
+    assert main(SMALL) == 0
+    assert "Deploy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", pytest.param("<&- >&- 2>&-", marks=pytest.mark.slow)])
+def test_a_stream_that_the_shell_closed_is_a_clean_end(closed: str) -> None:
+    words = " ".join([sys.executable, "-m", "tui.cli", *SMALL])
+    done = subprocess.run(["sh", "-c", f"{words} {closed}"], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_error_never_goes_to_the_output() -> None:
+    words = " ".join([sys.executable, "-m", "tui.cli", "plan", "--isl", "x"])
+    done = subprocess.run(["sh", "-c", f"{words} 2>&-"], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")

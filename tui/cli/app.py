@@ -19,6 +19,7 @@ from tui.cli.terminal import (
     cannot_draw,
     draws_ascii,
     interrupts,
+    odd_size,
     on_terminal,
     say,
     slow_line,
@@ -66,6 +67,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     if reason := cannot_draw():
         say(f"ratematch: {reason}", error=True)
         return report(solve(scenario, catalog), "text", True)
+    odd_size()
     slow_line()
     from tui import app
     from tui.widgets import themes

@@ -111,8 +111,6 @@ class MainScreen(EditingScreen):
 
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
-        if not self.query(KeyBar):  # told to go while it was made: its parts will not come
-            return
         self.set_class(self.glyphs.ascii, "-ascii")
         self.add_class(f"-on-{self.tab}")
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
