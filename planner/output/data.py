@@ -65,6 +65,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         },
         "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},
         "pools": [_deployed(pool) for pool in (serving.pools if serving else ())],
+        "load": serving and _load(serving),
         "bands": {
             "share": SHARE,
             **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
@@ -107,6 +108,25 @@ def _colocated(plan: Plan, serving: Serving) -> dict[str, Any]:
     return {**pool, **_serving(plan.scenario, serving), "pool": pool, **banded}
 
 
+def _load(serving: Serving) -> dict[str, Any] | None:
+    """What requests see when many are in flight, means with queues; None for a mix of layouts."""
+    load = serving.load
+    if load is None:
+        return None
+    return {
+        "arrivals": "closed",
+        "requests_in_flight": load.requests_in_flight,
+        "requests_per_s": load.requests_per_s,
+        "utilisation": {
+            pool.phase: pool.utilisation * load.requests_per_s / serving.requests_per_s
+            for pool in serving.pools
+        },
+        "alone": {"ftl_s": load.alone_ftl_s},
+        "ftl_s": {"mean": load.ftl_s},
+        "ttl_s": {"mean": load.ttl_s},
+    }
+
+
 def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> dict[str, Any]:
     listed = {"pools": [_pool(pool) for pool in serving.pools]} if pools else {}
     return {
@@ -118,6 +138,7 @@ def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> di
         "tokens_per_s_per_user": serving.tokens_per_s_per_user,
         "ftl_s": serving.ftl_s,
         "ttl_s": serving.ttl_s,
+        "load": _load(serving),
         "kv_egress_bytes_per_s_per_gpu": serving.kv_egress_bytes_per_s_per_gpu,
         "kv_ingress_bytes_per_s_per_gpu": serving.kv_ingress_bytes_per_s_per_gpu,
         "kv_transfer_s": serving.kv_transfer_s,

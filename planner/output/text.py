@@ -38,6 +38,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Limits", aligned(limit_rows(plan, deployed), "lrrl")),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
+            _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
             _section("Between the pools", _wrapped(words.transfer_sentences(plan, deployed), width)),
             _where_time_goes(deployed),
             _section("Mixed layouts", _wrapped(filter(None, [words.mix_sentence(plan)]), width)),

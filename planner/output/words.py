@@ -224,6 +224,27 @@ def transfer(plan: Plan, serving: Serving) -> Transfer | None:
     )
 
 
+def load_sentences(plan: Plan, serving: Serving) -> list[str]:
+    """What requests see when many are in flight, and which limit that passes; [] for a mix of layouts."""
+    load = serving.load
+    if load is None:
+        return []
+    first, token, alone = map(format_seconds, (load.ftl_s, load.ttl_s, load.alone_ftl_s))
+    lines = [
+        f"With {load.requests_in_flight:,.0f} requests in flight, {three_digits(load.requests_per_s)} a second, "
+        f"the mean first token takes {first} and a token {token}, queues included; a request alone waits {alone}."
+    ]
+    limits = plan.scenario.limits
+    over = [
+        f"{name} of {format_seconds(limit)}"
+        for name, value, limit in (("FTL", load.ftl_s, limits.ftl_s), ("TTL", load.ttl_s, limits.ttl_s))
+        if value > limit
+    ]
+    if over:
+        lines.append(f"That is above the {' and the '.join(over)}: keep some headroom.")
+    return lines
+
+
 def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:
     """The ratio of the pools and the cache's way between them; [] where nothing is split."""
     lines = []

@@ -10,7 +10,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import frontiers, solve, sweep, weigh, why_not
+from planner.planning import frontiers, load, solve, sweep, weigh, why_not
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import EngineBuild, Formats, Frontier, Plan
@@ -66,8 +66,11 @@ def plan(
     milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
     choice = solve.choose(question, swept, candidates, deadline)
-    found = weigh.finding(scenario, question.bands, choice.disaggregated, choice.colocated)
-    best = choice.disaggregated if found == "split" else choice.colocated
+    split_way, colocated_way = (
+        load.loaded(question, way) for way in (choice.disaggregated, choice.colocated)
+    )
+    found = weigh.finding(scenario, question.bands, split_way, colocated_way)
+    best = split_way if found == "split" else colocated_way
     chosen = best
     if scenario.mix and choice.mix is not None:
         chosen = solve.better(question, best, choice.mix.serving)
@@ -79,8 +82,8 @@ def plan(
         status="infeasible" if chosen is None else chosen.solver.status,
         choice=weigh.choice(found),
         scenario=scenario,
-        disaggregated=choice.disaggregated,
-        colocated=choice.colocated,
+        disaggregated=split_way,
+        colocated=colocated_way,
         mix=choice.mix,
         study=choice.study,
         frontier_disaggregated=split,

@@ -113,6 +113,17 @@ class StudyMatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A serving at its rate, asked as a measured run is: means, queues included."""
+
+    requests_in_flight: float
+    requests_per_s: float  # what they bring; less than the serving's rate if no number of them brings that
+    alone_ftl_s: float  # first token of a request that meets no other
+    ftl_s: float
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """One way to serve the scenario, as numbers that can be compared across ways."""
 
@@ -132,6 +143,7 @@ class Serving:
     # the same with the errors of the pools considered
     expected_requests_per_s: float = float("nan")
     knee: Knee | None = None  # what its first token costs; None without slack
+    load: Load | None = None  # what requests see when many are in flight; None for a mix of layouts
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
 
     @property

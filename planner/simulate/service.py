@@ -41,6 +41,7 @@ class Deployment:
     mtp: int = 0  # drafted tokens per step
     acceptance: float = ACCEPTANCE  # of the first of them
     pass_tokens: float = PASS_TOKENS  # of prompts in one pass: a longer one goes in chunks
+    filled: bool = False  # passes that carry prompts wait until they carry that many tokens
     max_batch: float | None = None  # sequences per attention rank, where not the engine's own limit
 
 
@@ -53,6 +54,8 @@ class Service:
     prompt_s: float  # a prompt alone, through every pipeline stage
     marginal_s: float  # one prompt more where a pass is full of them
     prompts_per_pass: float  # of a rank when many wait
+    chunks: float  # passes that a prompt takes; less than one where several share a pass
+    stages: float  # pipeline stages of a decode instance
     largest_batch: float  # sequences per decoding rank that memory and the limit allow
     transfer_s: float  # moving the cache of a prompt from prefill to decode; 0 where co-located
     prefill_ranks: float  # attention-DP ranks of an instance
@@ -78,12 +81,15 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     per_token = at.pp * pace.seconds / decode.tokens_per_step(of.mtp, of.acceptance)
 
     new = max(of.isl - of.cached, 1)
-    chunks, per_pass = max(np.ceil(new / of.pass_tokens), 1.0), max(of.pass_tokens / new, 1.0)
-    part = new / chunks
+    chunks, part = _chunks(new, of.pass_tokens)
     middle, end = of.cached + 0.5 * (new - part), of.cached + new - part
     alone = chunks * _pass_s(first, of.prefill, 1.0, part, middle)
     filling = (float(of.prefill.pp.ravel()[0]) - 1.0) * _pass_s(first, of.prefill, 1.0, part, end)
-    many = chunks * _pass_s(first, of.prefill, per_pass, part, middle)
+    # a chunk beside decode steps shares what a pass costs before its tokens: it counts at a full pass's rate
+    full = PASS_TOKENS if of.colocated else of.pass_tokens
+    per_pass = max(full / new, 1.0)
+    cut, part = _chunks(new, full)
+    many = cut * _pass_s(first, of.prefill, per_pass, part, of.cached + 0.5 * (new - part))
     moved = 0.0
     if not of.colocated:
         link = first.machine.fabric.scale_out_bytes_per_s
@@ -102,12 +108,20 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
         prompt_s=float(alone + filling),
         marginal_s=float(many / per_pass),
         prompts_per_pass=per_pass,
+        chunks=new / of.pass_tokens if of.filled else float(max(new / of.pass_tokens, 1.0)),
+        stages=float(at.pp.ravel()[0]),
         largest_batch=max(float(np.ravel(room)[0]), 1.0),
         transfer_s=moved,
         prefill_ranks=float(of.prefill.attention_dp.ravel()[0]),
         decode_ranks=ranks,
         colocated=of.colocated,
     )
+
+
+def _chunks(tokens: float, most: float) -> tuple[float, float]:
+    """How many equal chunks of at most `most` tokens a prompt is cut into, and the tokens of one."""
+    count = max(float(np.ceil(tokens / most)), 1.0)
+    return count, tokens / count
 
 
 def _pass_s(setup: Setup, at: Layouts, prompts: float, new: float, cached: float) -> float:
@@ -135,6 +149,8 @@ _COLUMNS = (
     "prompt_s",
     "marginal_s",
     "prompts_per_pass",
+    "chunks",
+    "stages",
     "largest_batch",
     "transfer_s",
     "prefill_ranks",

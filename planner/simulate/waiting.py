@@ -17,11 +17,11 @@ others is prefilled once. So are those of the other ranks: none of them stops th
 all ranks work on prompts in the same passes (`lockstep` 0), all of them where it does not (1). A prompt that
 rides along with a decode step shares its reading of the weights (`overlap`):
 
-    TPOT  = t(B) + stops marginal - overlap min(stops, 1) min(t(B), marginal)
-    stops = exposure stopping(B / S)
-    stopping(w) = max(w, min(w d^lockstep, 1))
+    TPOT  = t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)),       m = exposure marginal / chunks
+    stops = stopping(chunks B / (S p)),        stopping(w) = max(w, min(w d^lockstep, 1))
 
-since ranks that have prompts at the same time go through one pass with them.
+with p pipeline stages, whose micro-batches each make a pass, and a prompt cut into so many `chunks`; ranks
+that have prompts at the same time go through one pass with them.
 
 First token. Where prefill shares the GPUs a request waits `admission_passes` passes until its prompt
 is admitted, and a share of `poll_steps` where the engine looks for new requests only so often. Requests of
@@ -109,6 +109,8 @@ class Server:
     prefill_ranks: FloatArray  # attention-DP ranks of a prefill instance
     decode_ranks: FloatArray  # and of a decode instance
     prompts_per_pass: FloatArray  # of a rank when many wait
+    chunks: FloatArray  # passes that a prompt takes; less than one where several share a pass
+    stages: FloatArray  # pipeline stages of a decode instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,11 +207,11 @@ class _Rank:
 
     def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
         """What `prompts` of this rank per step add to it."""
-        server = self.server
-        stops = stopping(prompts, server.decode_ranks, self.scheduler.lockstep)
-        marginal, stops = server.marginal_s, server.colocated * self.scheduler.exposure * stops
-        ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s, marginal)
-        return np.asarray(stops * marginal - ride)
+        server, scheduler = self.server, self.scheduler
+        one = server.colocated * scheduler.exposure * server.marginal_s / server.chunks
+        stops = stopping(prompts * server.chunks / server.stages, server.decode_ranks, scheduler.lockstep)
+        ride = scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
+        return np.asarray(server.stages * (stops * one - ride))
 
 
 def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:

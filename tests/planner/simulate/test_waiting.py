@@ -52,6 +52,8 @@ def served(
             prefill_ranks=one,
             decode_ranks=one,
             prompts_per_pass=one,
+            chunks=one,
+            stages=one,
         ),
         Scheduler(
             exposure=1.0,
@@ -133,6 +135,8 @@ def deployments(draw: st.DrawFn) -> tuple[Server, Scheduler]:
         prefill_ranks=one * ranks,
         decode_ranks=one * ranks,
         prompts_per_pass=one * number(1.0, 32.0),
+        chunks=one * draw(st.sampled_from([1.0, 4.0])),
+        stages=one * draw(st.sampled_from([1.0, 4.0])),
     )
     scheduler = Scheduler(
         exposure=number(1.0, 1.3),
@@ -210,6 +214,8 @@ def test_requests_beyond_the_batch_limit_wait_for_places() -> None:
         prefill_ranks=one,
         decode_ranks=one,
         prompts_per_pass=one,
+        chunks=one,
+        stages=one,
     )
     plain = Scheduler(
         exposure=1.0,
