@@ -231,8 +231,9 @@ def load_sentences(plan: Plan, serving: Serving) -> list[str]:
         return []
     first, token, alone = map(format_seconds, (load.ftl_s, load.ttl_s, load.alone_ftl_s))
     lines = [
-        f"With {load.requests_in_flight:,.0f} requests in flight, {three_digits(load.requests_per_s)} a second, "
-        f"the mean first token takes {first} and a token {token}, queues included; a request alone waits {alone}."
+        f"With {load.requests_in_flight:,.0f} requests in flight, {three_digits(load.requests_per_s)} "
+        f"a second, the mean first token takes {first} and a token {token}, queues included; "
+        f"a request alone waits {alone}."
     ]
     limits = plan.scenario.limits
     over = [
