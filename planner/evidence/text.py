@@ -124,3 +124,49 @@ def kernels_text(result: Mapping[str, Any]) -> str:
 def table(rows: Sequence[Sequence[str]], align: str) -> str:
     """Rows as aligned lines, indented by two; `align` holds l or r for each column."""
     return "\n".join(aligned(rows, align, "  "))
+
+
+def plans_text(result: Mapping[str, Any]) -> str:
+    """Plans against tuned deployments: the counts, and every row with both of its plans."""
+    whole = result["plans"]
+    lines = [
+        f"Plans for {whole['n']:,} tuned splits in {format_seconds(result['seconds'])}",
+        f"Expected over measured tokens/s per GPU: {times(whole['median_ratio'])} in the median, "
+        f"{times(whole['within_measured_ratio'])} within measured layouts",
+        f"80 % band of the plan: holds what was measured {whole['inside_band']} times, "
+        f"above it {whole['above_band']}, below it {whole['below_band']}",
+    ]
+    rows = [
+        (
+            str(row["id"]),
+            *(str(row[name]) for name in GROUP),
+            f"{row['isl']}/{row['osl']}",
+            f"{row['gpus']}",
+            times(row["ratio"]),
+            row["band"] or "-",
+            layouts(row["plan"]),
+            times(row["within_measured_ratio"]),
+            layouts(row["within_measured"]),
+        )
+        for row in result["rows"]
+    ]
+    head = ("id", *GROUP, "ISL/OSL", "GPUs", "plan", "band", "its layouts", "within", "its layouts")
+    return "\n\n".join(["\n".join(lines), *([table([head, *rows], "lllllrrllrl")] if rows else [])]) + "\n"
+
+
+def times(ratio: float | None) -> str:
+    """A plan over what was measured; "-" where nothing was planned.
+
+    >>> times(1.234), times(None)
+    ('1.23x', '-')
+    """
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def layouts(plan: Mapping[str, Any] | None) -> str:
+    """`2 TP4 + 1 DEP16`: instances of prefill and of decode; "-" without a plan."""
+    if plan is None:
+        return "-"
+    return " + ".join(
+        f"{plan[phase]['instances']} {plan[phase]['layout']}" for phase in ("prefill", "decode")
+    )

@@ -57,7 +57,8 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     growing jobs: ``FTL = sum_j t_j + (p - 1) t_m``; a full pipeline serves a batch every
     ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7. Prompts of a batch come one
     after the other at the rate of the instance: on average each waits for half of its companions. Ranks of
-    attention data parallelism go in lockstep, and the fullest sets the rate (`planner.simulate.waiting`).
+    attention data parallelism go in lockstep, and the fullest sets the rate; each request takes the host of
+    the instance `arrival_s` beside (`planner.simulate.waiting`).
     """
     counts = chunk_counts(isl).reshape(1, 1, -1)
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
@@ -104,7 +105,7 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
                 chunk_tokens=np.ceil(isl / counts),
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + engine.prefill_request_s,
                 ttl_s=np.nan,
-                requests_per_s=in_flight / (busy * uneven),
+                requests_per_s=in_flight / (busy * uneven + in_flight * engine.arrival_s),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
             )
         )

@@ -45,10 +45,10 @@ with `arrival` the host's serial work per request of an instance beside it, and 
 Khinchine's for equal service times, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the
 loop itself settles at.
 
-Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per W, and no
-more than `largest_batch` sequences of a rank decode at a time, so that
+Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per
+``W + d arrival``, and no more than `largest_batch` sequences of a rank decode at a time, so that
 
-    TTFT >= R W - S TPOT,        TTFT >= (c / largest_batch - 1) S TPOT
+    TTFT >= R (W + d arrival) - S TPOT,        TTFT >= (c / largest_batch - 1) S TPOT
 
 The second is what deployments measure whose batch limit is below their requests in flight.
 
@@ -164,9 +164,20 @@ def fullest(ranks: Real, mean: Real) -> FloatArray:
 
 
 def work_s(server: Server, scheduler: Scheduler) -> FloatArray:
-    """Time of a prefill rank that each prompt takes when many wait: one over what a rank can serve."""
+    """Time of a prefill rank that each prompt takes when many wait."""
     extra = fullest(server.prefill_ranks, 1.0 / server.prompts_per_pass)
     return np.asarray(server.marginal_s * (1.0 + scheduler.prompt_imbalance * extra))
+
+
+def served_s(server: Server, scheduler: Scheduler) -> FloatArray:
+    """Time between two prompts of a prefill rank that never idles: one over what it can serve.
+
+    Its work; in a split also the host's serial work for a request of each of the ranks, which holds up the
+    first wave of a run and so holds up every other: ``W + ranks arrival``. Saturated prefill pools of short
+    prompts serve that much less than their passes alone would.
+    """
+    host_s = (1.0 - server.colocated) * scheduler.arrival_s * server.prefill_ranks
+    return np.asarray(work_s(server, scheduler) + host_s)
 
 
 def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -> FloatArray:
@@ -220,6 +231,7 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     places = np.minimum(client.decode_requests, server.largest_batch)
     requests, one = client.prefill_requests, work_s(server, scheduler)
     work = requests * one
+    least = requests * served_s(server, scheduler)
     first = 1.0 / client.waves
     alone = server.prompt_s + scheduler.request_s
     handover = (1.0 - server.colocated) * (server.transfer_s + scheduler.handover_s)
@@ -239,7 +251,7 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
         longer = np.maximum(step + server.prompt_s - tpot, 0.0)  # a pass with a prompt over an average one
         ttft = alone + handover + wait + server.colocated * (polled * tpot + ahead * longer)
         # Little's law, once for the ranks of prefill and once for the places of decode
-        ttft = np.maximum(ttft, (1.0 - server.colocated) * (work - decoding))
+        ttft = np.maximum(ttft, (1.0 - server.colocated) * (least - decoding))
         ttft = np.maximum(ttft, (client.decode_requests / places - 1.0) * decoding)
         held = client.decode_requests * decoding / (ttft + decoding)
         batch = 0.5 * (batch + np.clip(held, np.minimum(1.0, places), places))
@@ -259,7 +271,7 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
     ``rho W / (1 - rho) (1 + variation) / 2``, the prompts being of one length.
     """
     rank = _Rank(server, scheduler)
-    one = work_s(server, scheduler)
+    one = served_s(server, scheduler)
     batch = np.minimum(arrivals.decode_per_s * arrivals.steps * server.step_s[:, 0], server.largest_batch)
     for _ in range(ITERATIONS):
         step = rank.step_s(np.maximum(batch, 1.0))

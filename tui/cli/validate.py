@@ -27,18 +27,24 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch validate",
-        "[FILE.csv] [--kernels DIR] [--json | --write PAGE] [--plot] [--ascii]",
+        "[FILE.csv] [--kernels DIR | --plans] [--json | --write PAGE] [--plot] [--ascii]",
         "Predict measured runs, or measured kernels, and report the error: by group, the worst rows, what\n"
         "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
         "compressed (.csv.gz).\n\n"
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
+        "  ratematch validate runs.csv --plans    # the best plan against each tuned split: a minute\n"
         "  ratematch validate --kernels measurements/\n"
         "  ratematch validate --write docs/accuracy.md    # in a checkout: the page as it is",
     )
     parser.add_argument("file", metavar="FILE.csv", nargs="?", help="measured runs")
     parser.add_argument("--kernels", metavar="DIR", help="a folder of measured kernels")
+    parser.add_argument(
+        "--plans",
+        action="store_true",
+        help="judge plans instead: the best within the GPUs, TTFT and TPOT of each tuned split",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the report as JSON")
     form.add_argument(
@@ -49,12 +55,21 @@ def run(arguments: Sequence[str]) -> int:
     args = parser.read(arguments)
     if args.write and args.file is None and args.kernels is not None:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
+    if args.plans and (args.kernels or args.write or args.plot):
+        raise UsageError("--plans goes with FILE.csv, --json and --ascii alone")
     from planner.evidence import runs, shipped, text, validate_runs
     from planner.evidence import validate_kernels as kernels
 
     catalog = load()
     file = Path(args.file) if args.file is not None else None
     folder = Path(args.kernels) if args.kernels is not None else None
+    if args.plans:
+        from planner.evidence import validate_plans
+
+        judged = validate_plans.validate(runs.read(file or shipped.runs_file()), catalog)
+        shown = dumps(judged) if args.json else printable_lines(text.plans_text(judged)).rstrip("\n")
+        say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
+        return DONE
     name = file.name if file is not None else shipped.RUNS_NAME
     if file is None and folder is None:
         file, folder = shipped.runs_file(), shipped.kernels_folder()

@@ -16,7 +16,7 @@ from planner.simulate.waiting import (
     closed_loop,
     closed_queue_s,
     open_loop,
-    work_s,
+    served_s,
 )
 
 STEP_S, PROMPT_S, STEPS = 0.01, 0.1, 2000.0
@@ -176,7 +176,7 @@ def test_no_pool_serves_more_than_it_can(
     # Little's law: requests in flight are rate times stay, and no more decode than there are places
     assert rate * float(found.ttft_s[0] + steps * found.tpot_s[0]) == pytest.approx(per_rank)
     assert rate * steps * float(found.tpot_s[0]) <= float(server.largest_batch[0]) * (1 + 1e-6)
-    busy = rate * float(work_s(server, scheduler)[0])
+    busy = rate * float(served_s(server, scheduler)[0])
     if server.colocated[0]:
         # prompts and steps share one GPU: together they take no more than all of its time
         busy = rate * float(server.marginal_s[0]) + rate * steps * float(server.step_s[0, 0]) / max(
@@ -194,7 +194,7 @@ def test_an_open_loop_is_endless_where_a_pool_cannot_keep_up(
     arrivals = Arrivals(decode_per_s=one * per_s, prefill_per_s=one * per_s, steps=one * steps, variation=one)
     found = open_loop(arrivals, server, scheduler)
     assert found.ttft_s[0] > 0 and found.tpot_s[0] > 0
-    if per_s * float(work_s(server, scheduler)[0]) > 1.0:
+    if per_s * float(served_s(server, scheduler)[0]) > 1.0:
         assert np.isinf(found.ttft_s[0])
     if np.isfinite(found.tpot_s[0]):
         assert per_s * steps * float(found.tpot_s[0]) <= float(server.largest_batch[0]) * (1 + 1e-6)
