@@ -11,7 +11,9 @@ from planner.evidence.runs import Row, Widths
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
+from planner.inputs.model import ModelSpec
 from planner.inputs.precision import FORMATS, Format, Precision, run_on
+from planner.planning import resolve
 from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
@@ -40,6 +42,7 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
     A checkpoint published in block-scaled fp8 is what a row that says fp8 ran.
     """
     model, system = catalog.model(row.model), catalog.system(row.system)
+    model, _ = resolve.drafting(model, row.mtp, None, known_or_none(row.draft_cost))
     engine = replace(engine, memory_fraction=max(engine.memory_fraction, TUNED_MEMORY))
 
     def known(name: str) -> Format:
@@ -78,9 +81,21 @@ def deployment(row: Row, ready: Setup) -> Deployment:
         osl=max(round(row.osl * scale), 2),
         cached=min(int(row.shared_prefix), isl - 1),
         mtp=row.mtp,
+        acceptance=_acceptance(row, ready.model),
         pass_tokens=row.max_batched_tokens if np.isfinite(row.max_batched_tokens) else PASS_TOKENS,
         max_batch=row.max_batch if np.isfinite(row.max_batch) else None,
     )
+
+
+def _acceptance(row: Row, model: ModelSpec) -> float:
+    """Of the first drafted token of a row."""
+    given, cost = known_or_none(row.mtp_acceptance), known_or_none(row.draft_cost)
+    return resolve.drafting(model, row.mtp, given, cost)[1]
+
+
+def known_or_none(figure: float) -> float | None:
+    """A figure of a row; None where the file does not say."""
+    return figure if np.isfinite(figure) else None
 
 
 def layout(widths: Widths, pp: float, moe: bool) -> Layouts:

@@ -58,7 +58,7 @@ def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EnginePr
         try:
             engine = profiles(row.engine, row.version)
             engine = (engines or {}).get(engine.name, engine)
-            key = (row.model, row.system, engine.name, row.gemm, row.moe)
+            key = (row.model, row.system, engine.name, row.gemm, row.moe, *row.drafting)
             if key not in setups:
                 setups[key] = setup(row, catalog, engine)
         except (InputError, LookupError) as error:

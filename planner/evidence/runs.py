@@ -17,6 +17,8 @@ and, where they are known:
     max_batched_tokens         prompt tokens in one pass
     memory_fraction            share of GPU memory that weights, activations and cache may fill
     mtp                        drafted tokens per step
+    mtp_acceptance             share of the first of them that is taken; what is known of the model otherwise
+    draft_cost                 share of a step that a draft model takes per token; else the model's heads
     shared_prefix              tokens of each prompt that are in the cache already
     poll_steps                 decode steps between two looks for new requests
     requests                   of the run
@@ -55,6 +57,7 @@ WORKERS = Range(low=1, high=1e5, whole=True, blank=1.0)
 LIMITS = Range(low=1, high=1e8, blank=math.nan)
 SHARES = Range(low=0.05, high=1, blank=math.nan)
 DRAFTED = Range(low=0, high=3, whole=True, blank=0.0)
+TAKEN = Range(low=0, high=1, blank=math.nan)
 PREFIXES = Range(low=0, high=4 * 1024**2, blank=0.0)
 POLLS = Range(low=0, high=1e4, blank=math.nan)
 RATES = Range(low=1e-6, high=1e6, blank=math.nan)
@@ -98,6 +101,8 @@ class Row:
     max_batched_tokens: float
     memory_fraction: float
     mtp: int
+    mtp_acceptance: float
+    draft_cost: float
     shared_prefix: float
     poll_steps: float
     requests: float
@@ -128,7 +133,13 @@ class Row:
 
         As text, since nan is not equal to itself.
         """
-        return (self.mode, self.isl, self.osl, self.prefill, self.decode, *map(str, self._limits))
+        limits = map(str, self._limits)
+        return (self.mode, self.isl, self.osl, self.prefill, self.decode, *limits, *self.drafting)
+
+    @property
+    def drafting(self) -> tuple[str, ...]:
+        """What drafts, and how well. As text, for the same reason."""
+        return str(self.mtp), str(self.mtp_acceptance), str(self.draft_cost)
 
     @property
     def _limits(self) -> tuple[float, ...]:
@@ -138,7 +149,6 @@ class Row:
             self.max_batch,
             self.max_batched_tokens,
             self.memory_fraction,
-            self.mtp,
             self.shared_prefix,
         )
 
@@ -209,6 +219,8 @@ def _row(table: Table, i: int) -> Row:
         max_batched_tokens=figure("max_batched_tokens", LIMITS),
         memory_fraction=figure("memory_fraction", SHARES),
         mtp=int(figure("mtp", DRAFTED)),
+        mtp_acceptance=figure("mtp_acceptance", TAKEN),
+        draft_cost=figure("draft_cost", TAKEN),
         shared_prefix=figure("shared_prefix", PREFIXES),
         poll_steps=figure("poll_steps", POLLS),
         requests=figure("requests", LIMITS),

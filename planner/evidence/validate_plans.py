@@ -26,7 +26,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray
 from planner.errors import InputError
 from planner.evidence import gather
-from planner.evidence.deployment import setup
+from planner.evidence.deployment import known_or_none, setup
 from planner.evidence.gather import Runs
 from planner.evidence.runs import Row, Widths
 from planner.inputs.catalog import Catalog
@@ -234,7 +234,7 @@ def _promise(plan: Promise | None) -> dict[str, Any] | None:
 
 
 def _group(row: Row) -> tuple[object, ...]:
-    return (row.model, row.system, row.engine, row.gemm, row.moe, row.isl, row.osl, row.mtp)
+    return (row.model, row.system, row.engine, row.gemm, row.moe, row.isl, row.osl, *row.drafting)
 
 
 def _place(row: Row) -> tuple[str, str]:
@@ -263,6 +263,8 @@ def _question(runs: Runs, i: int, catalog: Catalog, limits: Limits, gpus: int) -
         limits=limits,
         fleet=Fleet(gpus=gpus),
         mtp=row.mtp,
+        mtp_acceptance=known_or_none(row.mtp_acceptance),
+        draft_cost=known_or_none(row.draft_cost),
         memory_fraction=row.memory_fraction if np.isfinite(row.memory_fraction) else None,
     )
     question = prepare(scenario, catalog)

@@ -80,6 +80,10 @@ def model(spec: ModelSpec, where: str) -> ModelSpec:
     """The model, if its layers add up. Raises InputError naming file, key and what is accepted."""
     _ranges(where, spec)
     _positive(where, spec, ("hidden", "vocab", "layers"))
+    for i, taken in enumerate((*spec.mtp_acceptance, spec.draft_share)):
+        if taken > 1:
+            name = "draft_share" if i == len(spec.mtp_acceptance) else f"mtp_acceptance[{i}]"
+            raise InputError(f"{where}: {name}", taken, "a share of at most 1")
     _layers(f"{where}: attention", spec.attention, _ATTENTION, spec.layers)
     _layers(f"{where}: ffn", spec.ffn, _FFN, spec.layers)
     for i, a in enumerate(spec.attention):

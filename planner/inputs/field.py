@@ -26,6 +26,7 @@ class Field:
     steps     the values that arrow keys visit and changes try, ascending, SI units; none: all choices
     spellings other names of choices, with underscores
     catalog   "model", "system" or "engine" when the choices are preset names
+    needs     key of a field without whose value (0) it has no effect: forms leave it out then
     none      the word that stands for None, where None is allowed
     """
 
@@ -43,6 +44,7 @@ class Field:
     choices: tuple[str, ...] = ()
     catalog: PresetKind | Literal[""] = ""
     none: str = ""
+    needs: str = ""
     aliases: tuple[str, ...] = ()
     spellings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 

@@ -100,7 +100,8 @@ FIELDS: tuple[Field, ...] = (
         high=3,
         integer=True,
         steps=(0, 1, 2, 3),
-        help="Tokens drafted per step by the model's own multi-token-prediction heads.",
+        help="Tokens drafted per step: by the model's own multi-token-prediction heads, or by a draft model "
+        "of --draft-cost.",
     ),
     Field(
         key="ftl",
@@ -278,6 +279,36 @@ FIELDS: tuple[Field, ...] = (
         high=3600,
         steps=(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
         help="Time for the integer program; when it ends, the best plan so far and its gap are shown.",
+    ),
+    Field(
+        key="mtp-acceptance",
+        path="mtp_acceptance",
+        label="acceptance",
+        unit="",
+        kind="share",
+        group="Drafting",
+        low=0,
+        high=1,
+        none="model",
+        needs="mtp",
+        steps=tuple(round(0.05 * i, 2) for i in range(8, 21)),
+        help="How often the first drafted token is taken. model: as measured of the model, else 85 %; later "
+        "drafts are taken less often.",
+    ),
+    Field(
+        key="draft-cost",
+        path="draft_cost",
+        label="draft cost",
+        unit="",
+        kind="share",
+        group="Drafting",
+        low=0,
+        high=1,
+        none="heads",
+        needs="mtp",
+        steps=(0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3),
+        help="A draft model or EAGLE head: one drafted token takes this share of a step, its weights and "
+        "cache the same share of the model's. heads: the model's own.",
     ),
 )
 BY_KEY: Mapping[str, Field] = {f.key: f for f in FIELDS}

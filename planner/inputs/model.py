@@ -88,6 +88,11 @@ class ModelSpec:
     tied_embeddings: bool = False
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
+    # share of drafted tokens that are taken, where those before them were: of its heads, or, where it has
+    # none, of the draft model that is published for it; as many as are known
+    mtp_acceptance: tuple[float, ...] = ()
+    mtp_source: str = ""  # of `mtp_acceptance`
+    draft_share: float = 0.0  # of the model's work, weights and cache: a draft model beside one without heads
     checkpoint: WeightFormat = "bf16"  # format of the published weights: of the experts, where it has any
     checkpoint_beside: BesideFormat = ""  # of all but the experts, where that is another
     releases: tuple[WeightFormat, ...] = ()  # other formats that its publisher released it in

@@ -31,10 +31,12 @@ class Scenario:
     fleet: Fleet = Fleet()
     goal: Goal = "throughput"
     headroom: float = 0.0  # share of each pool's capacity kept free
-    mtp: int = 0  # speculative tokens per step from the model's own prediction heads
+    mtp: int = 0  # speculative tokens per step from the model's prediction heads, or from a draft model
     memory_fraction: float | None = None  # share of GPU memory the engine may fill; None: its own default
     mla_cache: bool = False  # keep up-projected KV of earlier chunks (removes MLA's chunking penalty)
     robust: bool = True  # counts for the expected throughput, each pool's rate wrong by its error
     slack: float = 0.02  # share of the best plan's value that may be given up for an earlier first token
     mix: bool = False  # several layouts per pool, co-located instances on idle GPUs
     time_limit_s: float = 10.0  # for the integer program
+    mtp_acceptance: float | None = None  # of the first drafted token; None: what is known of the model
+    draft_cost: float | None = None  # a draft model's share of the model; None: the model's own heads

@@ -63,6 +63,13 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             "kv": plan.precision.kv,
             "kv_bytes_per_token": plan.precision.kv_bytes_per_token,
         },
+        "drafts": plan.drafts
+        and {
+            "tokens": plan.drafts.tokens,
+            "acceptance": plan.drafts.acceptance,
+            "tokens_per_step": plan.drafts.tokens_per_step,
+            "source": plan.drafts.source or "assumed",
+        },
         "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},
         "pools": [_deployed(pool) for pool in (serving.pools if serving else ())],
         "load": serving and _load(serving),

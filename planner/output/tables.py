@@ -35,6 +35,8 @@ def scenario_line(scenario: Scenario) -> str:
         "weights",
         "kv",
         "mtp",
+        "mtp-acceptance",
+        "draft-cost",
         "instance-gpus",
         "price",
         "goal",

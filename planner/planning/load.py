@@ -84,6 +84,7 @@ def deployment(question: Question, first: PoolPlan, then: PoolPlan) -> Deploymen
         isl=scenario.traffic.isl,
         osl=scenario.traffic.osl,
         mtp=scenario.mtp,
+        acceptance=question.acceptance,
         pass_tokens=float(first.chunk_tokens) if cut else whole,
         filled=riding,
     )

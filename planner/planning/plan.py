@@ -13,8 +13,8 @@ from planner.match import milp
 from planner.planning import frontiers, load, solve, sweep, weigh, why_not
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
-from planner.planning.result import EngineBuild, Formats, Frontier, Plan
-from planner.simulate import memory
+from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan
+from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
 
 __all__ = ["Stopped", "plan"]
@@ -96,6 +96,7 @@ def plan(
         link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),
         engine=_engine(question),
+        drafts=_drafts(question),
         max_context=question.pools["decode"].setup.model.max_context,
         kernels_of=question.pools["decode"].system.kernels,
         alternatives=frontiers.alternatives(question, swept, candidates),
@@ -117,3 +118,17 @@ def _formats(question: Question) -> Formats:
 def _engine(question: Question) -> EngineBuild:
     engine = question.pools["decode"].setup.machine.engine
     return EngineBuild(name=engine.name, label=engine.label, version=engine.version)
+
+
+def _drafts(question: Question) -> Drafts | None:
+    scenario, model = question.scenario, question.pools["decode"].setup.model
+    if not scenario.mtp:
+        return None
+    later = decode.later_drafts(model)
+    given = scenario.mtp_acceptance is not None
+    return Drafts(
+        tokens=scenario.mtp,
+        acceptance=question.acceptance,
+        tokens_per_step=decode.tokens_per_step(scenario.mtp, question.acceptance, later),
+        source="given" if given else model.mtp_source if model.mtp_acceptance else "",
+    )

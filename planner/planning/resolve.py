@@ -18,6 +18,7 @@ from planner.match.robust import KNOWN, Errors
 from planner.planning import bands
 from planner.planning.bands import Band
 from planner.simulate import kv_transfer
+from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
@@ -44,6 +45,7 @@ class Question:
     scenario: Scenario
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
+    acceptance: float = ACCEPTANCE  # of the first drafted token
 
     @property
     def errors(self) -> Errors:
@@ -80,8 +82,7 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     if scenario.memory_fraction is not None:
         engine = replace(engine, memory_fraction=scenario.memory_fraction)
     _check_vendor(engine, system, catalog)
-    if scenario.mtp and not model.mtp_layers:
-        raise InputError("mtp", scenario.mtp, f"0: {model.name} has no multi-token prediction layers")
+    model, acceptance = drafting(model, scenario.mtp, scenario.mtp_acceptance, scenario.draft_cost)
     formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu, system.vendor)
     _check_formats(scenario, engine, system, formats, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
@@ -94,8 +95,30 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
-    question = Question(scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere))
+    question = Question(
+        scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), acceptance=acceptance
+    )
     return replace(question, bands=bands.bands(question, catalog.accuracy()))
+
+
+def drafting(
+    model: ModelSpec, mtp: int, acceptance: float | None, draft_cost: float | None
+) -> tuple[ModelSpec, float]:
+    """The model with what drafts for it, and how often the first of `mtp` drafted tokens is taken.
+
+    What is known of a model's own heads says nothing of a draft model beside them.
+
+    Raises InputError where tokens are drafted and nothing could.
+    """
+    if draft_cost is not None:
+        known = () if model.mtp_layers else model.mtp_acceptance
+        model = replace(model, mtp_layers=0, mtp_acceptance=known, draft_share=draft_cost)
+    elif mtp and not (model.mtp_layers or model.draft_share):
+        raise InputError(
+            "mtp", mtp, f"0, or a draft cost beside it: {model.name} has no multi-token prediction layers"
+        )
+    first = model.mtp_acceptance[0] if model.mtp_acceptance else ACCEPTANCE
+    return model, first if acceptance is None else acceptance
 
 
 def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:

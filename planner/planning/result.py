@@ -268,6 +268,16 @@ class Formats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drafts:
+    """What drafting brings a step, and where that is known from."""
+
+    tokens: int  # drafted per step
+    acceptance: float  # of the first of them
+    tokens_per_step: float  # that come of it: the acceptance length
+    source: str  # of the acceptance; "" where it is assumed, "given" where the scenario says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineBuild:
     """The serving software that a plan is for."""
 
@@ -296,6 +306,7 @@ class Plan:
     link_bytes_per_s: float = float("nan")  # of one GPU between the pools: the slower side's
     precision: Formats | None = None
     engine: EngineBuild | None = None
+    drafts: Drafts | None = None  # None where nothing is drafted
     max_context: int = 0  # tokens that the model was published for; 0 where not known
     kernels_of: str = ""  # the system whose kernel constants these are; "" where not known
     study: StudyMatch | None = None  # beside `disaggregated`; None where no split meets the limits

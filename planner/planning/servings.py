@@ -110,7 +110,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         else:
             ledger = decode.step(setup, at, exchange, full, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
         mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
-        cache = per_rank * memory.kv_bytes(setup.model, setup.precision, at, mean)
+        one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)
+        cache = per_rank * one
         tokens = batch + chunk
         passing = batch * (1 + mtp) + chunk
     live = float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0])

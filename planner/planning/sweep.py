@@ -53,14 +53,17 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         return setup.on_kernels(known), layouts(question, phase, budget)
 
     isl, osl = scenario.traffic.isl, scenario.traffic.osl
+    mtp, taken = scenario.mtp, question.acceptance
     if cached := scenario.traffic.cached_share:
         raise InputError("cached_share", cached, "0: a plan does not count on cached prefixes yet")
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             prompts = prefill.simulate(*of("prefill"), isl, should_stop=should_stop)
-            steps = decode.simulate(*of("decode"), isl, osl, mtp=scenario.mtp, should_stop=should_stop)
+            steps = decode.simulate(
+                *of("decode"), isl, osl, mtp=mtp, acceptance=taken, should_stop=should_stop
+            )
             colocated_points = colocated.simulate(
-                *of("colocated"), isl, osl, mtp=scenario.mtp, should_stop=should_stop
+                *of("colocated"), isl, osl, mtp=mtp, acceptance=taken, should_stop=should_stop
             )
     except LookupError as missing:
         names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))

@@ -56,7 +56,7 @@ def mixed_side(
     whole = forward.shared(setup, tp, verified + stretch * chunk, verified + prompts, graph=False)
     whole = whole + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl), queries)
     if mtp:
-        decode.draft(setup, whole, tp, batch, mtp)
+        decode.draft(setup, whole, tp, batch, mtp, decode.mean_context(isl, osl))
     core = forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
     for part, cost in core.parts.items():
         whole.add(part, cost, stretch)
@@ -136,7 +136,7 @@ def simulate(
     chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
     enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
-    gained = decode.tokens_per_step(mtp, acceptance)
+    gained = decode.tokens_per_step(mtp, acceptance, decode.later_drafts(model))
     steps = (osl - 1) / gained  # of a request
     stretch = engine.prefill_stretch
     prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
@@ -175,7 +175,7 @@ def simulate(
         step_s = decode.at_fullest(engine, spread.attention_dp, batch, decode_only.seconds)
         in_flight = batch * spread.pp * spread.attention_dp
 
-        cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl)
+        cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
         exists = room.fits(held, (verified + PROMPTS_PER_PASS * isl) * block.own(live))
         exists = exists & enough[:, : batch.size]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray, Real
 from planner.inputs.engine import EngineProfile
+from planner.inputs.model import ModelSpec
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
+from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Table, blocks, widths
 from planner.simulate.space import BATCH_RATIO, Layouts, batches
@@ -22,15 +24,22 @@ LATER_DRAFTS = (1.0, 0.886, 0.753)
 ACCEPTANCE = 0.85  # of a first drafted token; reported .78 to .93
 
 
-def tokens_per_step(mtp: int, acceptance: float = ACCEPTANCE) -> float:
+def later_drafts(model: ModelSpec) -> tuple[float, ...]:
+    """`LATER_DRAFTS` of a model: as measured of it, as far as that goes."""
+    taken = model.mtp_acceptance
+    known = tuple(share / taken[0] for share in taken) if taken and taken[0] else ()
+    return (*known, *LATER_DRAFTS[len(known) :])
+
+
+def tokens_per_step(mtp: int, acceptance: float = ACCEPTANCE, later: Sequence[float] = LATER_DRAFTS) -> float:
     """Tokens that a step yields with `mtp` drafted ones, the first of which is taken with `acceptance`.
 
     >>> [round(tokens_per_step(mtp), 2) for mtp in range(4)]
     [1.0, 1.85, 2.49, 2.9]
     """
     total = taken = 1.0
-    for later in LATER_DRAFTS[:mtp]:
-        taken *= acceptance * later
+    for share in later[:mtp]:
+        taken *= min(acceptance * share, 1.0)
         total += taken
     return total
 
@@ -43,8 +52,8 @@ def mean_context(isl: float, osl: float) -> float:
 def attention_side(setup: Setup, tp: Real, batch: Real, *, isl: int, osl: int, mtp: int = 0) -> Ledger:
     """What a step of `batch` sequences per attention rank costs outside the experts.
 
-    With `mtp` drafted tokens the step verifies ``mtp + 1`` tokens per sequence, and a prediction
-    head, about one more layer and output head, runs `mtp` times.
+    With `mtp` drafted tokens the step verifies ``mtp + 1`` tokens per sequence, and what drafts runs
+    `mtp` times: a prediction head, about one more layer and output head, or a draft model.
     """
     queries = mtp + 1
     tokens = batch * queries
@@ -52,14 +61,23 @@ def attention_side(setup: Setup, tp: Real, batch: Real, *, isl: int, osl: int, m
         setup, tp, batch, mean_context(isl, osl), queries
     )
     if mtp:
-        draft(setup, ledger, tp, batch, mtp)
+        draft(setup, ledger, tp, batch, mtp, mean_context(isl, osl))
     return ledger
 
 
-def draft(setup: Setup, ledger: Ledger, tp: Real, batch: Real, mtp: int) -> None:
-    """Enter what drafting `mtp` tokens for each of `batch` sequences costs outside the experts."""
+def draft(setup: Setup, ledger: Ledger, tp: Real, batch: Real, mtp: int, context: float) -> None:
+    """Enter what drafting `mtp` tokens for each of `batch` sequences costs outside the experts.
+
+    A draft model takes its share of a step that drafts nothing, host overhead included.
+    """
     one = forward.shared(setup, tp, batch, batch, graph=True)
-    ledger.add("drafting", one.layers() * (1.0 / setup.model.layers) + one.head, float(mtp))
+    if setup.model.mtp_layers:
+        ledger.add("drafting", one.layers() * (1.0 / setup.model.layers) + one.head, float(mtp))
+    elif setup.model.draft_share:
+        one = one + forward.decode_core(setup, tp, batch, context, 1)
+        engine = setup.machine.engine
+        host = Cost(engine.step_s + engine.request_s * batch, 0.0)
+        ledger.add("drafting", one.layers() + one.head + host, setup.model.draft_share * mtp)
 
 
 def at_fullest(engine: EngineProfile, attention_dp: IntArray, batch: FloatArray, seconds: Real) -> Real:
@@ -95,9 +113,10 @@ def expert_side(
 ) -> Ledger:
     """What the same step costs at the routed experts, with `beside` prompt tokens in the same pass."""
     ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1) + beside)
-    if mtp and ledger.parts:
+    share = 1.0 / setup.model.layers if setup.model.mtp_layers else setup.model.draft_share
+    if mtp and share and ledger.parts:
         one = forward.experts(setup, stage, exchange, batch).layers()
-        ledger.add("drafting", one * (1.0 / setup.model.layers), float(mtp))
+        ledger.add("drafting", one * share, float(mtp))
     return ledger
 
 
@@ -110,12 +129,13 @@ def step(
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def cache_bytes(setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int) -> Real:
-    """Cache of `batch` sequences per rank and stage on the fullest GPU."""
+def cache_bytes(setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int, mtp: int = 0) -> Real:
+    """Cache of `batch` sequences per rank and stage on the fullest GPU, a draft model's too."""
     cached = memory.decode_tokens(batch * at.pp, isl, osl)
     # windows and states make the cache of a sequence less than linear: price it per sequence
     mean = cached / (batch * at.pp)
-    return batch * at.pp * memory.kv_bytes(setup.model, setup.precision, at, mean)
+    one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)
+    return batch * at.pp * one
 
 
 def simulate(
@@ -138,7 +158,7 @@ def simulate(
     largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
-    gained = tokens_per_step(mtp, acceptance)
+    gained = tokens_per_step(mtp, acceptance, later_drafts(model))
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
     mixing_layers, head = mixing.layers(), mixing.head
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
@@ -147,7 +167,7 @@ def simulate(
     for block in blocks(at, largest, grid, 1, should_stop, reach(machine.engine, at)):
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
-        held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl))
+        held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp))
         exists = room.fits(held, tokens * block.own(live))
         if not exists.any():
             continue

@@ -64,11 +64,16 @@ def prediction_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: i
     return min(mtp, model.mtp_layers) * head
 
 
+def drafter(model: ModelSpec, mtp: int) -> float:
+    """What a draft model beside one without prediction heads makes of its weights and its cache."""
+    return 1.0 + model.draft_share if mtp and not model.mtp_layers else 1.0
+
+
 def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int = 0) -> FloatArray:
     """Weights on the fullest GPU: the fullest stage's layers, embedding or head, prediction heads.
 
     Experts that do not divide the EP width leave one more on the fullest rank. `mtp` is the number of
-    drafted tokens, see `prediction_bytes`.
+    drafted tokens, see `prediction_bytes` and `drafter`.
     """
     layers: Real = 0.0
     for layer in kinds.layers(model):
@@ -78,7 +83,9 @@ def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int =
     table = BF16_BYTES * model.vocab * model.hidden / at.tp
     ends = np.where((at.pp > 1) | model.tied_embeddings, 1.0, 2.0)
     held = layers * stage_share(model.layers, at.pp) + table * ends
-    return np.asarray(held + prediction_bytes(model, precision, at, mtp) if mtp else held)
+    if not mtp:
+        return np.asarray(held)
+    return np.asarray(held * drafter(model, mtp) + prediction_bytes(model, precision, at, mtp))
 
 
 def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) -> Real:

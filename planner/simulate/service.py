@@ -78,7 +78,8 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     ledger = decode.step(then, at, exchange, grid, isl=of.isl, osl=of.osl, mtp=of.mtp)
     tokens = grid * (of.mtp + 1)
     pace = forward.pace(then, at, ledger.layers(), ledger.head, tokens, grid)
-    per_token = at.pp * pace.seconds / decode.tokens_per_step(of.mtp, of.acceptance)
+    later = decode.later_drafts(then.model)
+    per_token = at.pp * pace.seconds / decode.tokens_per_step(of.mtp, of.acceptance, later)
 
     new = max(of.isl - of.cached, 1)
     chunks, part = _chunks(new, of.pass_tokens)

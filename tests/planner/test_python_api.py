@@ -20,7 +20,7 @@ BUILD: dict[str, Callable[[Any], Scenario]] = {
         name: lambda value, name=name: Scenario(**{name: value})
         for name in (
             *("model", "system", "engine", "weights", "kv", "traffic", "limits", "fleet"),
-            *("goal", "headroom", "mtp", "mix", "mla_cache", "time_limit_s"),
+            *("goal", "headroom", "mtp", "mtp_acceptance", "draft_cost", "mix", "mla_cache", "time_limit_s"),
         )
     },
     "isl": lambda value: Scenario(traffic=Traffic(isl=value)),
@@ -33,13 +33,15 @@ BUILD: dict[str, Callable[[Any], Scenario]] = {
     "instance_gpus": lambda value: Scenario(fleet=Fleet(instance_gpus=value)),
     "usd_per_gpu_hour": lambda value: Scenario(fleet=Fleet(usd_per_gpu_hour=value)),
 }
-NONE_IS_FINE = ("requests_per_s", "gpus", "instance_gpus", "usd_per_gpu_hour")
+NONE_IS_FINE = ("mtp_acceptance", "draft_cost", "requests_per_s", "gpus", "instance_gpus", "usd_per_gpu_hour")
 FINE = {
     ("mix", True),
     ("mla_cache", True),
     ("cached_share", 0),
     ("headroom", 0),
     ("mtp", 0),
+    ("mtp_acceptance", 0),
+    ("draft_cost", 0),
     ("usd_per_gpu_hour", 0),
 }
 

@@ -101,7 +101,20 @@ async def test_every_field_is_a_row(driver: Driver) -> None:
     keys = [knob.field.key for knob in driver.main.query(Knob)]
     assert keys == [field.key for field in FIELDS]
     for field in FIELDS:
-        assert field.label in fakes.text(driver.knob(field.key))
+        assert driver.knob(field.key).display is not bool(field.needs)
+        assert field.needs or field.label in fakes.text(driver.knob(field.key))
+
+
+async def test_what_has_an_effect_on_drafts_alone_shows_where_some_are_made(driver: Driver) -> None:
+    """And goes again, its group with it, where the row does not have the focus."""
+    await driver.focus("mtp")
+    await driver.pilot.press("right")
+    await driver.settled()
+    for key in ("mtp-acceptance", "draft-cost"):
+        assert driver.knob(key).display and BY_KEY[key].label in fakes.text(driver.knob(key))
+    await driver.pilot.press("left")
+    await driver.settled()
+    assert not driver.knob("draft-cost").display and not driver.knob("draft-cost").parent.display
 
 
 async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:

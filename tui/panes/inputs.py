@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from planner.inputs.fields import FIELDS, Field
+from planner.inputs.fields import BY_KEY, FIELDS, Field
 from planner.words import LimitState, PresetKind
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
@@ -56,6 +56,7 @@ class InputsPane(Container):
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
                     # the help panel reads it from the instance
                     knob.HELP = help_texts.field(field)  # type: ignore[misc]
+                    knob.display = not field.needs
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
@@ -82,10 +83,20 @@ class InputsPane(Container):
             knob.stale = stale and knob.used is not None
             if knob.line is None:
                 knob.problem = view.problem if view.invalid == knob.field.key else ""
+        self._fold(view)
         edited = view.scenario != view.base
         if edited != self.has_class("-edited"):
             self.border_subtitle = f"{self.glyphs.changed} edited" if edited else ""
             self.set_class(edited, "-edited")
+
+    def _fold(self, view: View) -> None:
+        """Show the rows that have an effect, and the groups that have any."""
+        for group in self.query(".group"):
+            rows = list(group.query(Knob))
+            for knob in rows:
+                needs = knob.field.needs
+                knob.display = not needs or knob.has_focus or bool(BY_KEY[needs].get(view.scenario))
+            group.display = any(knob.display for knob in rows)
 
 
 def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:

@@ -10,6 +10,7 @@ published size) is in the table below. `ratematch presets models` counts the par
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -134,6 +135,29 @@ MODELS = {
 }
 
 
+# how often drafted tokens are taken: no config says it
+_SPEED = "SPEED-Bench coding, thinking, InferenceX"
+_V3 = ((0.85,), "DeepSeek-V3 technical report, 5.4.3: 85 to 90 %")
+_V4 = ((0.79, 0.608, 0.458), f"{_SPEED} dsv4_mtp: 1.79, 2.27, 2.49 tokens a step")
+_Q = ((0.93, 0.86, 0.825), f"{_SPEED} qwen3.5_mtp: 1.93, 2.73, 3.39 tokens a step")
+_GLM = ((0.84, 0.786, 0.742), f"GLM-5.2's: {_SPEED} glm5.2_mtp: 1.84, 2.50, 2.99 tokens a step")
+_KIMI = (
+    (0.83, 0.723, 0.75),
+    f"an EAGLE3 head's: {_SPEED} kimik2.5_eagle3: 1.83, 2.43, 2.88 tokens a step",
+)
+ACCEPTANCE: Mapping[str, tuple[tuple[float, ...], str]] = {
+    "deepseek-r1": _V3,
+    "deepseek-v3": _V3,
+    "deepseek-v3.2": _V3,
+    "deepseek-v4-pro": _V4,
+    "deepseek-v4-flash": (_V4[0], f"DeepSeek V4 Pro's: {_V4[1]}"),
+    "qwen3.5-397b-a17b": _Q,
+    "qwen3.5-27b": (_Q[0], f"Qwen3.5 397B's: {_Q[1]}"),
+    "glm-5": _GLM,
+    "kimi-k2.5": _KIMI,
+}
+
+
 def main(paths: list[str]) -> int:
     """Write a preset for each config; returns the exit status."""
     for path in map(Path, paths):
@@ -143,8 +167,11 @@ def main(paths: list[str]) -> int:
             return 1
         about = MODELS[identity]
         spec, not_understood = from_hf_config(read_config(path), about.name)
+        acceptance, measured_where = ACCEPTANCE.get(about.name, ((), ""))
         spec = replace(
             spec,
+            mtp_acceptance=acceptance,
+            mtp_source=measured_where,
             label=about.label,
             published_params=float(round(about.published * 1e9)),
             source=f"config.json of {identity} on Hugging Face",

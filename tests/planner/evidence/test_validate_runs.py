@@ -150,3 +150,18 @@ def one(*, tp: float) -> Row:
     return dataclasses.replace(
         row, decode=Widths(tp=tp, attention_dp=1.0, moe_tp=tp, moe_ep=1.0), decode_pp=1.0
     )
+
+
+def test_a_row_drafts_as_it_says(tmp_path: Path) -> None:
+    """By its own acceptance, else by what is known of the model; a draft model has a cost."""
+    base = next(row for row in runs.read(RUNS) if row.model == "llama-3.1-8b" and row.colocated)
+    nan = float("nan")
+
+    def tpot(**changes: object) -> float:
+        return float(validate_runs.predict([dataclasses.replace(base, **changes)], PRESETS).tpot_s[0])
+
+    plain, drafted = tpot(), tpot(mtp=2, draft_cost=0.05)
+    assert drafted == pytest.approx(tpot(mtp=2, draft_cost=0.05, mtp_acceptance=0.85))
+    assert drafted < plain < tpot(mtp=2, draft_cost=0.05, mtp_acceptance=0.0)
+    alone = validate_runs.predict([dataclasses.replace(base, mtp=2, draft_cost=nan)], PRESETS)
+    assert alone.covered == 0 and "a draft cost beside it" in alone.why[0]

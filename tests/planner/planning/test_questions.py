@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.huggingface.import_model import import_model
 from planner.output.data import to_dict
@@ -81,3 +82,29 @@ def test_gpt_oss_120b_is_four_bits_by_default():
     assert (found["precision"]["weights"], found["precision"]["experts"]) == ("bf16", "mxfp4_wo")
     best = found[found["choice"]]["tokens_per_s_per_gpu"] * 8
     assert 0.6 * 78_000 < best < 1.5 * 78_000
+
+
+def test_r1_with_mtp_gains_in_both_ways_and_the_verdict_does_not_turn_on_it():
+    """With MTP in the split alone, co-located at 2.85 times the split once became the split at 3.76."""
+    flags = "--model deepseek-r1 --system h200 --isl 1k --osl 2k --gpus 16"
+    for engine in ("sglang", "trtllm", "vllm"):
+        plain, drafted = (answer(f"{flags} --engine {engine} {mtp}") for mtp in ("", "--mtp 1"))
+        for way in ("disaggregated", "colocated"):
+            assert drafted[way]["tokens_per_s_per_gpu"] > 1.1 * plain[way]["tokens_per_s_per_gpu"]
+        assert plain["choice"] == drafted["choice"] == "colocated"
+        assert plain["drafts"] is None and drafted["drafts"]["tokens_per_step"] == pytest.approx(1.85)
+        assert "85 to 90 %" in drafted["drafts"]["source"]
+
+
+def test_a_model_without_heads_drafts_with_a_model_beside_it():
+    flags = "--model llama-3.1-70b --system h200 --ttl 10ms"
+    with pytest.raises(InputError, match=r"mtp: 2 .*a draft cost beside it.*no multi-token"):
+        answer(f"{flags} --mtp 2")
+    drafts = "--mtp 2 --draft-cost 3%"
+    plain, drafted = (answer(f"{flags} {more}") for more in ("", f"{drafts} --mtp-acceptance 75%"))
+    assert drafted["drafts"]["source"] == "given"
+    for way in ("disaggregated", "colocated"):
+        assert drafted[way]["tokens_per_s_per_gpu"] > plain[way]["tokens_per_s_per_gpu"]
+    assumed = answer(f"{flags} {drafts}")
+    assert assumed["drafts"]["source"] == "assumed"
+    assert any("assumed: nothing measured" in note for note in assumed["notes"])
