@@ -86,6 +86,7 @@ class Problem:
     mix: bool = False  # several layouts per pool, co-located instances beside the split
     time_limit_s: float = 10.0
     errors: Errors = KNOWN  # of the rates of the split's pools
+    gap: float = 0.0  # to the bound at which the solver may stop; above 0 it breaks no ties either
     prove: bool = True  # the solver proves the exact search's answer as well, where that is the answer
 
 
@@ -247,6 +248,7 @@ def _buildable(problem: Problem) -> Buildable:
         mix=problem.mix,
         errors=problem.errors,
         prove=problem.prove,
+        gap=problem.gap,
     )
 
 
@@ -266,7 +268,9 @@ def _most(buildable: Buildable, budget: int, deadline: float, known: Deployment 
     if answer.plan and answer.plan.rate > plan.rate * (1 + TIE):
         plan = answer.plan
     enough = plan.rate * (1 - TIE)
-    if buildable.mix:
+    if buildable.gap:
+        fewer = None
+    elif buildable.mix:
         program = Program(buildable, plan.gpus, plan.rate, deadline)
         fewer = program.minimise(program.size, (program.total, enough / program.unit)).plan
     else:

@@ -69,9 +69,10 @@ class Buildable:
         mix: bool,
         errors: Errors,
         prove: bool,
+        gap: float = 0.0,
     ) -> None:
         """`rate` is less headroom already; `price` is that of one GPU of each candidate."""
-        self.mix, self.errors = mix, errors
+        self.mix, self.errors, self.gap = mix, errors, gap
         limit = np.inf if budget is None else budget
         cheapest = min((float(p.min()) for p in price if len(p)), default=1.0)
         self.gpus = list(gpus)
@@ -351,7 +352,7 @@ class Program:
                 integrality=np.r_[np.ones(self.columns - self.scenarios), np.zeros(self.scenarios)],
                 bounds=Bounds(np.zeros(self.columns), upper),
                 constraints=LinearConstraint(rows, lows, np.inf),
-                options={"mip_rel_gap": 0.0, "time_limit": left_s},
+                options={"mip_rel_gap": self.buildable.gap, "time_limit": left_s},
             )
         bound = result.get("mip_dual_bound")
         return Answer(

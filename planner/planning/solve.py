@@ -34,6 +34,9 @@ class Choice:
     study: StudyMatch | None
 
 
+OFFERED_GAP = 0.002  # of a mix that was not asked for: what brings less than twice as much is not offered
+
+
 def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
@@ -56,7 +59,10 @@ def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
     else:
-        whole = _problem(question, sweep, in_time, mix=True, errors=KNOWN, time_limit_s=deadline.left_s)
+        left_s = deadline.left_s
+        whole = _problem(
+            question, sweep, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP
+        )
         solution = milp.solve(whole)
         mixed = _serving(question, sweep, in_time, solution, None)
         gain = _gain(solution.requests_per_s, study, colocated)
@@ -176,6 +182,7 @@ def _problem(
     errors: Errors,
     time_limit_s: float,
     prove: bool = True,
+    gap: float = 0.0,
 ) -> Problem:
     """What the integer program is asked of some candidates."""
     scenario = question.scenario
@@ -204,6 +211,7 @@ def _problem(
         time_limit_s=time_limit_s,
         errors=errors,
         prove=prove,
+        gap=gap,
     )
 
 
