@@ -54,3 +54,6 @@ Topology: TypeAlias = Literal["switch", "mesh", "pcie"]  # of a scale-up domain
 
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits
 Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured
+# what a number rests on: runs like it, runs that differ in one respect, or neither
+EvidenceKind: TypeAlias = Literal["measured", "neighbour", "extrapolated"]
+Step: TypeAlias = Literal["phase", "width", "format", "GPU", "model", "drafts"]  # a respect to differ in

@@ -187,6 +187,17 @@ def accuracy(table: Mapping[str, Any], where: str) -> None:
                     _number(f"{place}: {name}", end, 1e6, least=1e-6)
                 if ends[0] > ends[1]:
                     raise InputError(f"{place}: {name}", ends[0], f"at most {ends[1]:g}, the upper end")
+    cells = table.get("evidence", [])
+    if not isinstance(cells, list):
+        raise InputError(f"{where}: evidence", type(cells).__name__, "a list of tables")
+    for i, cell in enumerate(cells):
+        place = f"{where}: evidence {i + 1}"
+        for key in ("phase", "system", "family", "engine", "format"):
+            if not isinstance(_table(place, cell).get(key), str):
+                raise InputError(f"{place}: {key}", type(cell.get(key)).__name__, "a name")
+        for layout, models in _table(f"{place}: layouts", cell.get("layouts")).items():
+            if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
+                raise InputError(f"{place}: layouts.{layout}", type(models).__name__, "a list of models")
 
 
 def _table(where: str, value: object) -> Mapping[str, Any]:

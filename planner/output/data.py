@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
 from planner.output.verdict import found_of
-from planner.output.words import deployment, notes, usd_of_all_tokens
+from planner.output.words import MayMeet, deployment, may_meet, notes, usd_of_all_tokens
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "disaggregated": plan.disaggregated and _split(plan, plan.disaggregated),
         "colocated": plan.colocated and _colocated(plan, plan.colocated),
         "robust": _robust(plan),
+        "within_measured": _within_measured(plan),
+        "may_meet": [_may_meet(one) for one in may_meet(plan)],
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.scenario, plan.mix.serving, pools=True)},
         "frontier": {
             "disaggregated": _points(plan.frontier_disaggregated),
@@ -191,6 +193,48 @@ def _robust(plan: Plan) -> dict[str, Any] | None:
     }
 
 
+def _within_measured(plan: Plan) -> dict[str, Any] | None:
+    """The best plan of layouts that were measured; None where nothing is known or meets the limits."""
+    best = plan.within_measured
+    if best is None or not best.choice:
+        return None
+    return {
+        "is_best": best.is_best,
+        "choice": best.choice,
+        "counts": [
+            {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
+            for pool in best.pools
+        ],
+        "gpus": best.gpus,
+        "requests_per_s": best.requests_per_s,
+        "tokens_per_s_per_gpu": best.tokens_per_s_per_gpu,
+        "ftl_s": best.ftl_s,
+        "ttl_s": best.ttl_s,
+    }
+
+
+def _may_meet(one: MayMeet) -> dict[str, Any]:
+    return {
+        "choice": one.way,
+        "layouts": one.layouts.split(" + "),
+        "misses": list(one.misses),
+        "ftl_s": one.ftl_s,
+        "ttl_s": one.ttl_s,
+        "gpus": one.gpus,
+        "tokens_per_s_per_gpu": one.tokens_per_s_per_gpu,
+    }
+
+
+def _evidence(pool: PoolPlan) -> dict[str, Any]:
+    """What a pool rests on, what the nearest runs have other, and the level of its error band."""
+    known = pool.evidence
+    return {
+        "evidence": known and known.kind,
+        "evidence_differs": list(known.differs) if known else [],
+        "evidence_level": known and known.level,
+    }
+
+
 def _banded(serving: Serving, band: Band | None) -> dict[str, list[float]]:
     """The ranges that hold 80 % of what was measured, beside the predictions; none without measurements."""
     if band is None:
@@ -217,6 +261,7 @@ def _pool(pool: PoolPlan) -> dict[str, Any]:
         "gpus_per_instance": layout.gpus,
         "instances": pool.instances,
         "gpus": pool.gpus,
+        **_evidence(pool),
         "ftl_s": pool.ftl_s,
         "ttl_s": pool.ttl_s,
         "requests_per_s": pool.requests_per_s,
@@ -242,6 +287,7 @@ def _deployed(pool: PoolPlan) -> dict[str, Any]:
         "layout": _layout(pool),
         "instances": pool.instances,
         "gpus": pool.gpus,
+        **_evidence(pool),
         "max_batch": pool.max_batch,
         "max_batched_tokens": pool.max_batched_tokens,
         "memory_fraction": pool.memory_fraction,

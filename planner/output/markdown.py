@@ -24,7 +24,18 @@ def to_markdown(plan: Plan) -> str:
         out += ["", *markdown([("limit", "design points it stops first", "why"), *reasons], "lrl")]
         out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
     if deployed is not None:
-        head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory")
+        head = (
+            "pool",
+            "instances",
+            "layout",
+            "GPUs",
+            "batch",
+            "chunk",
+            "latency",
+            "used",
+            "memory",
+            "evidence",
+        )
         pools = [
             (
                 named(pool.phase),
@@ -36,10 +47,11 @@ def to_markdown(plan: Plan) -> str:
                 latencies(pool),
                 percent(pool.utilisation),
                 percent(pool.memory.used_share),
+                pool.evidence.kind if pool.evidence else "-",
             )
             for pool in deployed.pools
         ]
-        out += ["", *markdown([head, *pools], "lrlrrrlrr")]
+        out += ["", *markdown([head, *pools], "lrlrrrlrrl")]
         out += ["", *markdown([("limit", "value", "used", "state"), *limit_rows(plan, deployed)], "lrrl")]
         out += ["", *markdown([("", "split", "co-located"), *comparison_rows(plan)], "lrr")]
     if told := notes(plan):

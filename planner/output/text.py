@@ -37,6 +37,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
             _section("Limits", aligned(limit_rows(plan, deployed), "lrrl")),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
+            _section(words.MAY_MEET, _may_meet(plan)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
             _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
             _section("Between the pools", _wrapped(words.transfer_sentences(plan, deployed), width)),
@@ -67,12 +68,14 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
     if pool.instances > 1:
         gpus = f"{count(layout.gpus, 'GPU')} each, {gpus} in all"
     mode = f" ({pool.mode})" if pool.mode else ""
+    rests = words.evidence_text(pool)
     return [
         f"{named(pool.phase)}{mode}: {instances(pool)}, {gpus}",
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {latencies(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {percent(pool.utilisation)} used",
         f"  memory    {used} of {held} per GPU, {percent(memory.used_share)} ({what})",
+        *([f"  evidence  {rests}"] if rests else []),
     ]
 
 
@@ -88,9 +91,27 @@ def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:
             words.knee_sentence(serving),
             *words.robust_sentences(plan),
             words.band_source(plan),
+            words.within_measured_sentence(plan),
         ),
     )
     return [*aligned([("", "predicted", "range"), *rows], "lrr"), *_wrapped(said, width)]
+
+
+def _may_meet(plan: Plan) -> list[str]:
+    """Layouts that a limit rules out by less than the error: never chosen, worth a trial."""
+    rows = [
+        (
+            named(one.way),
+            one.layouts,
+            " and ".join(map(named, one.misses)),
+            format_seconds(one.ftl_s),
+            format_seconds(one.ttl_s),
+            three_digits(one.tokens_per_s_per_gpu),
+        )
+        for one in words.may_meet(plan)
+    ]
+    head = ("", "", "misses", "FTL", "TTL", "tokens/s/GPU")
+    return aligned([head, *rows], "lllrrr") if rows else []
 
 
 def _where_time_goes(serving: Serving) -> str:
@@ -147,6 +168,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
     return [
         _section("Design points by the first limit that stops them", lines),
         _section(words.WAYS_OUT, _wrapped(relax, width)),
+        _section(words.MAY_MEET, _may_meet(plan)),
     ]
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from planner.output.spelling import instances, named
+from planner.output.spelling import count, instances, named
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
-from planner.words import Level, LimitState
+from planner.words import Level, LimitState, Step, Way
 
 if TYPE_CHECKING:
     from planner.arrays import BoolArray, FloatArray
@@ -28,8 +28,18 @@ ALIKE = 0.005  # ways that differ by less are the same, and a mix that brings le
 NO_EFFECT = 0.0005  # a gain below this shows as 0 %: the change has no effect
 ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 EXPECTED = "What to expect in 4 of 5 cases"  # the heading of `expected`
+WAYS: tuple[Way, ...] = ("disaggregated", "colocated")
+MAY_MEET = "May meet the limits: misses one by less than its error"  # the heading of `may_meet`
 WAYS_OUT = "Each of these is enough"  # the heading of the single changes that make a scenario feasible
 
+STEP_TEXT: Mapping[Step, str] = {  # what the nearest runs have other than a pool
+    "phase": "in another phase",
+    "width": "at another width",
+    "format": "in another format",
+    "GPU": "on a sister GPU",
+    "model": "with another model",
+    "drafts": "without drafted tokens",
+}
 LEVEL_TEXT: Mapping[Level, str] = {  # what the runs behind the ranges have of the plan
     "both": "runs of this model and of this GPU are among them",
     "one": "none of this model, or of this GPU, or of this engine is among them",
@@ -185,7 +195,76 @@ def band_source(plan: Plan) -> str:
     band = plan.bands.get(plan.choice)
     if band is None:
         return ""
-    return f"From {band.rows:,} measured runs left out of the fit; {LEVEL_TEXT[band.level]}."
+    why = LEVEL_TEXT[band.level]
+    if band.of_layouts:
+        unknown = "a model and a GPU" if band.level == "neither" else "a model or a GPU"
+        why = f"as wide as for {unknown} that none of them has, for not all layouts were measured"
+    return f"From {band.rows:,} measured runs left out of the fit; {why}."
+
+
+# What it rests on.
+
+
+def evidence_text(pool: PoolPlan) -> str:
+    """`measured`, `neighbour: measured on a sister GPU`; "" where that is not known."""
+    known = pool.evidence
+    if known is None or known.kind == "measured":
+        return known.kind if known else ""
+    if not known.differs:
+        return f"{known.kind}: no such layout was measured on such a GPU with this engine"
+    *first, last = (STEP_TEXT[step] for step in known.differs)
+    return f"{known.kind}: measured {', '.join(first)}{' and ' if first else ''}{last} only"
+
+
+def within_measured_sentence(plan: Plan) -> str:
+    """The best plan of layouts that were measured; "" where the plan is one or nothing is known."""
+    best, serving = plan.within_measured, deployment(plan)
+    if best is None or best.is_best or serving is None:
+        return ""
+    if not best.choice:
+        return "No layouts that were measured on this GPU, engine and format meet the limits."
+    pools = " and ".join(f"{pool.instances:,} × {pool.layout.label}" for pool in best.pools)
+    gpus = "" if best.gpus == serving.gpus else f" on {count(best.gpus, 'GPU')} against {serving.gpus:,}"
+    return (
+        f"Within the layouts that were measured: {named(best.choice)}, {pools}, "
+        f"{three_digits(best.tokens_per_s_per_gpu)} tokens/s per GPU against "
+        f"{three_digits(serving.tokens_per_s_per_gpu)}{gpus}."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayMeet:
+    """A deployment of layouts that miss a limit by less than the error of the prediction. SI units."""
+
+    way: Way
+    layouts: str  # `TP2 + DEP16`
+    misses: tuple[str, ...]  # keys of planner.inputs.fields
+    ftl_s: float
+    ttl_s: float
+    gpus: int
+    tokens_per_s_per_gpu: float
+
+
+def may_meet(plan: Plan) -> list[MayMeet]:
+    """Layouts that may meet the limits though they are predicted to miss one, split and co-located."""
+    found: list[MayMeet] = []
+    asked = plan.scenario.limits
+    for way, front in zip(WAYS, plan.may_meet or (), strict=False):
+        columns = (front.prefill, front.decode, front.ftl_s, front.ttl_s, front.gpus)
+        for row, (prefill, decode, ftl_s, ttl_s, gpus) in enumerate(zip(*columns, strict=True)):
+            missed = (("ftl", ftl_s, asked.ftl_s), ("ttl", ttl_s, asked.ttl_s))
+            found.append(
+                MayMeet(
+                    way=way,
+                    layouts=" + ".join(filter(None, (prefill, decode))),
+                    misses=tuple(key for key, value, limit in missed if not meets(float(value), limit)),
+                    ftl_s=float(ftl_s),
+                    ttl_s=float(ttl_s),
+                    gpus=int(gpus),
+                    tokens_per_s_per_gpu=float(front.tokens_per_s_per_gpu[row]),
+                )
+            )
+    return found
 
 
 # What else is worth telling.

@@ -40,6 +40,9 @@ class Band:
     throughput: Range
     level: Level
     rows: int  # measurements behind it
+    of_layouts: bool = (
+        False  # wider than the model, the GPU and the engine ask for: layouts were not measured
+    )
     prefill: Range = (1.0, 1.0)  # of the rate of a prefill pool; a decode pool's has that of throughput
 
 
@@ -56,15 +59,22 @@ def level(question: Question, table: Mapping[str, Any]) -> Level:
     return LEVELS[min(sum(unknown), 2)]
 
 
-def bands(question: Question, table: Mapping[str, Any]) -> dict[str, Band]:
-    """The band of each way of serving; {} from an empty table."""
+def bands(
+    question: Question, table: Mapping[str, Any], layouts: Mapping[Way, Level] | None = None
+) -> dict[str, Band]:
+    """The band of each way of serving; {} from an empty table. `layouts`: levels that its layouts ask for."""
     if not table:
         return {}
-    name = level(question, table)
-    return {mode: _band(table, mode, name) for mode in MODES if mode in table["bands"]}
+    own = level(question, table)
+    names = {mode: max(own, (layouts or {}).get(mode, own), key=LEVELS.index) for mode in MODES}
+    return {
+        mode: _band(table, mode, name, of_layouts=name != own)
+        for mode, name in names.items()
+        if mode in table["bands"]
+    }
 
 
-def _band(table: Mapping[str, Any], way: Way, name: Level) -> Band:
+def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) -> Band:
     entry = table["bands"][way][name]
     ftl, ttl = _inverse(entry["ttft"]), _inverse(entry["tpot"])
     return Band(
@@ -75,6 +85,7 @@ def _band(table: Mapping[str, Any], way: Way, name: Level) -> Band:
         prefill=_prefill(table, name),
         level=name,
         rows=int(entry["rows"]),
+        of_layouts=of_layouts,
     )
 
 

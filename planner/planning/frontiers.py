@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
 ALTERNATIVES = 32  # layouts of each kind that are kept beside the frontiers
+MAY_MEET = 4  # and of those that miss a limit by less than the error
 CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
 
 
@@ -45,6 +48,9 @@ class _Deployments:
     def ttl_s(self) -> FloatArray:
         """Token to token, seconds."""
         return self.points.ttl_s[self.row]
+
+
+_COLUMNS = tuple(f.name for f in fields(_Deployments) if f.name != "points")
 
 
 def candidates(question: Question, sweep: Sweep) -> Candidates:
@@ -106,6 +112,49 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
         else _empty(),
         _ranked(question, sweep, _colocated(question, sweep, colocated)) if len(colocated) else _empty(),
     )
+
+
+def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
+    """As `alternatives`, of layouts that miss a limit at every batch, but by less than the error.
+
+    The low end of the error band, times the prediction, meets the limit: it may well be met. In a split
+    one pool does so; the other meets its limit, if any layout does.
+    """
+    limits, points = question.scenario.limits, sweep.colocated
+    split = together = _empty()
+    band = question.bands.get("disaggregated")
+    if band is not None:
+        of_ftl, of_ttl = sweep.split_ftl_s / limits.ftl_s, sweep.decode.ttl_s / limits.ttl_s
+        prefill = _nearly(sweep.prefill, of_ftl, of_ftl * band.ftl[0])
+        decode = _nearly(sweep.decode, of_ttl, of_ttl * band.ttl[0])
+        in_time = kept.decode[of_ttl[kept.decode] <= 1]
+        # slow decode with the prefill that suits it best, late prefill with the decode that suits it best
+        pairs = [(kept.prefill if len(kept.prefill) else prefill, decode)]
+        pairs += [(prefill[i : i + 1], in_time) for i in range(min(len(prefill), MAY_MEET))]
+        found = [_split(question, sweep, *pair) for pair in pairs if all(map(len, pair))]
+        if found:
+            best = [_take(of, _best(question, of, MAY_MEET if of.row is decode else 1)) for of in found]
+            split = _ranked(question, sweep, _joined(best), MAY_MEET)
+    band = question.bands.get("colocated")
+    if band is not None:
+        of_ftl, of_ttl = points.ftl_s / limits.ftl_s, points.ttl_s / limits.ttl_s
+        low = np.maximum(of_ftl * band.ftl[0], of_ttl * band.ttl[0])
+        rows = _nearly(points, np.maximum(of_ftl, of_ttl), low)
+        if len(rows):
+            together = _ranked(question, sweep, _colocated(question, sweep, rows), MAY_MEET)
+    return split, together
+
+
+def _nearly(points: Points, used: FloatArray, least: FloatArray) -> IndexArray:
+    """The best row of each layout that misses a limit at every row, but at some by less than its error.
+
+    `used` is the share of the limit that each row uses, `least` the same at the low end of its band; the
+    rows with the highest rate per GPU come first.
+    """
+    meets = np.zeros(len(points.layouts), dtype=np.bool_)
+    meets[points.layout[used <= 1]] = True
+    rows = _best_of_each(points, (least <= 1) & ~meets[points.layout])
+    return rows[np.argsort(-points.requests_per_s[rows] / points.gpus[rows], kind="stable")]
 
 
 def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
@@ -201,12 +250,30 @@ def _staircase(question: Question, of: _Deployments) -> IndexArray:
     return useful[pareto.pareto(-of.ttl_s[useful], worth[useful])]
 
 
-def _ranked(question: Question, sweep: Sweep, of: _Deployments) -> Frontier:
+def _ranked(question: Question, sweep: Sweep, of: _Deployments, most: int = ALTERNATIVES) -> Frontier:
     """The deployments that are worth most, the best first."""
+    return _frontier(sweep, of, _best(question, of, most))
+
+
+def _best(question: Question, of: _Deployments, most: int) -> IndexArray:
+    """Which deployments are worth most, the best first."""
     worth = _worth(question, of.gpus, of.tokens_per_s_per_gpu)
     useful = np.flatnonzero(worth > 0)
-    best = useful[np.argsort(-worth[useful], kind="stable")][:ALTERNATIVES]
-    return _frontier(sweep, of, best)
+    return useful[np.argsort(-worth[useful], kind="stable")][:most]
+
+
+def _take(of: _Deployments, rows: IndexArray) -> _Deployments:
+    """Some of the deployments."""
+    columns: dict[str, Any] = {name: getattr(of, name)[rows] for name in _COLUMNS}
+    return replace(of, **columns)
+
+
+def _joined(parts: Sequence[_Deployments]) -> _Deployments:
+    """Deployments around the same points, one after the other."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+    }
+    return replace(parts[0], **columns)
 
 
 def _frontier(sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:

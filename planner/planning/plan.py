@@ -10,12 +10,13 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import frontiers, load, solve, sweep, weigh, why_not
+from planner.planning import evidence, frontiers, load, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
-from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan
+from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Serving
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
+from planner.words import Way
 
 __all__ = ["Stopped", "plan"]
 
@@ -69,11 +70,14 @@ def plan(
     split_way, colocated_way = (
         load.loaded(question, way) for way in (choice.disaggregated, choice.colocated)
     )
-    found = weigh.finding(scenario, question.bands, split_way, colocated_way)
+    ways: dict[Way, Serving | None] = {"disaggregated": split_way, "colocated": colocated_way}
+    bands = evidence.widened(question, catalog.accuracy(), ways)
+    found = weigh.finding(scenario, bands, split_way, colocated_way)
     best = split_way if found == "split" else colocated_way
     chosen = best
     if scenario.mix and choice.mix is not None:
         chosen = solve.better(question, best, choice.mix.serving)
+    known = within.measured(question, swept, chosen, deadline)
     reasons = None
     if chosen is None:
         reasons = why_not.infeasible(question, swept, deadline)
@@ -91,7 +95,7 @@ def plan(
         design_points=swept.design_points,
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
-        bands=question.bands,
+        bands=bands,
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),
@@ -100,6 +104,8 @@ def plan(
         max_context=question.pools["decode"].setup.model.max_context,
         kernels_of=question.pools["decode"].system.kernels,
         alternatives=frontiers.alternatives(question, swept, candidates),
+        may_meet=frontiers.may_meet(question, swept, candidates),
+        within_measured=known,
     )
 
 

@@ -15,8 +15,9 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
-from planner.planning import bands
+from planner.planning import bands, evidence
 from planner.planning.bands import Band
+from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer
 from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
@@ -46,6 +47,7 @@ class Question:
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
     acceptance: float = ACCEPTANCE  # of the first drafted token
+    seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
 
     @property
     def errors(self) -> Errors:
@@ -98,7 +100,8 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     question = Question(
         scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), acceptance=acceptance
     )
-    return replace(question, bands=bands.bands(question, catalog.accuracy()))
+    table = catalog.accuracy()
+    return replace(question, bands=bands.bands(question, table), seen=evidence.seen(question, table))
 
 
 def drafting(

@@ -11,6 +11,7 @@ from planner.arrays import FloatArray, IndexArray, IntArray
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
+from planner.planning.evidence import Evidence
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import Batching, CacheFormat, Choice, Phase, Status, WeightFormat
 
@@ -67,6 +68,7 @@ class PoolPlan:
     # experts that the ranks of an instance hold in all: more than the model has where copies of some fill
     # them up evenly (redundant experts); 0 in a dense model
     expert_slots: int = 0
+    evidence: Evidence | None = None  # what the pool rests on; None where that is not known
 
     @property
     def gpus(self) -> int:
@@ -119,6 +121,20 @@ class Load:
     requests_in_flight: float
     requests_per_s: float  # what they bring; less than the serving's rate if no number of them brings that
     alone_ftl_s: float  # first token of a request that meets no other
+    ftl_s: float
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithinMeasured:
+    """The best plan whose layouts were all measured on this GPU, engine and format."""
+
+    is_best: bool  # it is the plan itself
+    choice: Choice  # "" where no such plan meets the limits, and nothing below says anything
+    pools: tuple[Count, ...]
+    gpus: int
+    requests_per_s: float
+    tokens_per_s_per_gpu: float  # output tokens over the GPUs of all pools
     ftl_s: float
     ttl_s: float
 
@@ -312,6 +328,9 @@ class Plan:
     study: StudyMatch | None = None  # beside `disaggregated`; None where no split meets the limits
     # the best deployment of each layout at the limits, split and co-located, the best first
     alternatives: tuple[Frontier, Frontier] | None = None
+    # the same of layouts that miss a limit by less than the error of the prediction, and never meet it
+    may_meet: tuple[Frontier, Frontier] | None = None
+    within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
 
     @property
     def chosen(self) -> Serving | None:

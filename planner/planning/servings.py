@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.planning import evidence
 from planner.planning.resolve import Question
 from planner.planning.result import (
     Count,
@@ -25,7 +26,7 @@ from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
-from planner.words import Exchange
+from planner.words import Exchange, Phase
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -37,6 +38,11 @@ class Pick:
     points: Points
     row: int
     instances: int
+
+    @property
+    def phase(self) -> Phase:
+        """What they do."""
+        return self.points.phase
 
     @property
     def requests_per_s(self) -> float:
@@ -142,6 +148,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         memory_fraction=setup.machine.engine.memory_fraction,
         link_bytes_per_s=at_pool.link_bytes_per_s,
         expert_slots=space.expert_slots(setup.model, layout.ep, setup.machine.engine.can),
+        evidence=evidence.of(question, points.phase, layout),
     )
 
 
@@ -152,7 +159,7 @@ def at_demand(question: Question, capacity_per_s: float) -> float:
 
 
 def _spend(
-    question: Question, pools: Sequence[PoolPlan], requests_per_s: float
+    question: Question, pools: Sequence[PoolPlan | Pick], requests_per_s: float
 ) -> tuple[int, float, float, float]:
     """(GPUs, output tokens/s/GPU, $ per million output tokens, watts) of all pools."""
     tokens = requests_per_s * tokens_per_request(question.scenario.traffic.osl)
@@ -161,6 +168,25 @@ def _spend(
     watts = sum(pool.gpus * question.pools[pool.phase].watts_per_gpu for pool in pools)
     per_million = 1e6 * usd_per_hour / SECONDS_PER_HOUR / tokens if tokens > 0 else math.nan
     return gpus, (tokens / gpus if gpus else math.nan), per_million, watts
+
+
+def bare(question: Question, picks: Sequence[Pick], rate: float, expected: float, ftl_s: float) -> Serving:
+    """A serving without its pools: what is needed to weigh it, at a fraction of the time."""
+    most, rate = rate, at_demand(question, rate)
+    gpus, per_gpu, per_million, watts = _spend(question, picks, rate)
+    return Serving(
+        pools=(),
+        gpus=gpus,
+        requests_per_s=rate,
+        tokens_per_s_per_gpu=per_gpu,
+        ftl_s=ftl_s,
+        ttl_s=max(float(p.points.ttl_s[p.row]) for p in picks if p.phase != "prefill"),
+        usd_per_million_tokens=per_million,
+        watts=watts,
+        solver=SolverReport(status="feasible", gap=math.nan, seconds=0.0),
+        capacity_requests_per_s=most,
+        expected_requests_per_s=expected,
+    )
 
 
 def colocated_serving(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import IndexArray
+from planner.arrays import BoolArray, IndexArray
 from planner.match import milp, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
@@ -16,10 +16,11 @@ from planner.planning import servings, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates, worth_matching
 from planner.planning.resolve import Question
-from planner.planning.result import Knee, Mix, Serving, SolverReport, StudyMatch
+from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
+from planner.words import Phase
 
 NO_ROWS = np.empty(0, dtype=np.intp)  # of candidates: a phase that is not to be used
 
@@ -103,6 +104,62 @@ def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline)
     if scenario.mix and not deadline.over:
         return milp.solve(whole).expected_requests_per_s
     return milp.most(whole)
+
+
+def within(
+    question: Question, sweep: Sweep, usable: Mapping[Phase, BoolArray], deadline: Deadline
+) -> tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]:
+    """The best split and the best co-located serving of some layouts, bare, and their counts.
+
+    `usable` are masks over the layouts of each phase.
+    """
+    question, limits, scenario = _demanded(question), question.scenario.limits, question.scenario
+    late = np.flatnonzero(sweep.split_ftl_s <= limits.ftl_s)
+    prefill = late[usable["prefill"][sweep.prefill.layout[late]]]
+    slow = np.flatnonzero(sweep.decode.ttl_s <= limits.ttl_s)
+    decode = slow[usable["decode"][sweep.decode.layout[slow]]]
+    # in steps of an eighth: the slack is looked for among a few first tokens
+    steps = np.zeros(len(prefill))
+    if scenario.slack:
+        steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 8) / 8), dtype=np.float64)
+    kept = Candidates(
+        prefill=worth_matching(sweep.prefill, prefill, steps),
+        decode=worth_matching(sweep.decode, decode, np.zeros(len(decode))),
+        colocated=NO_ROWS,
+    )
+    split = None
+    if len(kept.prefill) and len(kept.decode):
+        first_token_s = steps[np.searchsorted(prefill, kept.prefill)]
+        found = slack.solve(
+            _problem(
+                question,
+                sweep,
+                kept,
+                mix=False,
+                errors=question.errors,
+                time_limit_s=deadline.left_s,
+                prove=False,
+            ),
+            prefill_ftl_s=first_token_s,
+            colocated_ftl_s=np.empty(0),
+            slack=scenario.slack,
+        )
+        solution = found.solution
+        if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
+            prefills, decodes, _ = _picks(sweep, kept, solution)
+            picks = prefills + decodes
+            latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in prefills)
+            rates = solution.requests_per_s, solution.expected_requests_per_s
+            serving = servings.bare(question, picks, *rates, latest_s)
+            split = serving, tuple(map(servings.count, picks))
+    rows = _colocated_in_time(question, sweep.colocated)
+    rows = rows[usable["colocated"][sweep.colocated.layout[rows]]]
+    copies = _copies(question, sweep.colocated.take(rows)) if len(rows) else None
+    if copies is None:
+        return split, None
+    pick, rate = copies.pick, copies.requests_per_s
+    serving = servings.bare(question, [pick], rate, rate, float(pick.points.ftl_s[pick.row]))
+    return split, (serving, (servings.count(pick),))
 
 
 def _in_time(question: Question, sweep: Sweep, kept: Candidates) -> Candidates:

@@ -17,6 +17,7 @@ from planner.errors import InputError
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning.bands import Band
+from planner.planning.evidence import Evidence
 from planner.planning.result import (
     Formats,
     Frontier,
@@ -227,6 +228,7 @@ def plan(
                 utilisation=0.93,
                 memory=memory(42, 30),
                 breakdown=operators(0.31),
+                evidence=Evidence(kind="extrapolated", differs=(), level="neither"),
                 **DEPLOYED,
             ),
             PoolPlan(
@@ -242,6 +244,7 @@ def plan(
                 utilisation=1.0,
                 memory=memory(58, 97),
                 breakdown=operators(ttl / 1.04),
+                evidence=Evidence(kind="measured", differs=(), level="both"),
                 **DEPLOYED,
             ),
         ),

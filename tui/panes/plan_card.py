@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 
 from planner.output.spelling import money, named
 from planner.units import format_seconds, format_si, format_tokens, three_digits
-from planner.words import LimitState
+from planner.words import EvidenceKind, LimitState
 from tui.glyphs import UNICODE, Glyphs, limit_mark
 from tui.help_texts import page
 from tui.panes.why_not import LETTERS, FixList, closest_miss, line, why_not
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 RANGE = "80 %"  # the column of the error bands
+RESTS = "evidence"  # the column of what was measured
+KINDS = get_args(EvidenceKind)
 
 
 class PlanCard(Vertical, can_focus=True):
@@ -194,6 +196,8 @@ def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Cont
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
     table, dropped = pool_table(plan, serving, width, g)
     lines += table
+    if brief:
+        dropped = [phrase for phrase in dropped if not phrase.startswith(KINDS)]
     lines += flow(totals(plan, serving, g, dropped, brief=brief), width, g)
     _, other = ways(plan)
     if other is not None:
@@ -220,6 +224,7 @@ def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
         RANGE: g.plain(span(*use.range, seconds=True)) if use.range else "",
         "busy": f"{100 * pool.utilisation:.0f}%",
         "mem": f"{100 * pool.memory.used_share:.0f}%",
+        RESTS: pool.evidence.kind if pool.evidence else "",
     }
 
 
@@ -231,6 +236,10 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     sizes = {c: max(len(c), *(len(row[c]) for row in rows)) for c in columns}
     if not any(row[RANGE] for row in rows):
         columns.remove(RANGE)
+    if not any(row[RESTS] for row in rows) or sum(sizes[c] + 1 for c in columns) - 1 > width:
+        columns.remove(RESTS)
+        kinds = list(dict.fromkeys(row[RESTS] for row in rows if row[RESTS]))
+        dropped += ["/".join(kinds)] if kinds else []
     for name in ("chunk", "busy", "mem", "batch", "GPUs", RANGE):
         if name not in columns:
             continue
@@ -250,7 +259,7 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     body = []
     for row, pool in zip(rows, serving.pools, strict=True):
         hue = "$hue-coloc" if pool.phase == "colocated" else "$hue-split"
-        styles = {"": f"bold {hue}", "pool": "bold", RANGE: "$hue-muted"}
+        styles = {"": f"bold {hue}", "pool": "bold", RANGE: "$hue-muted", RESTS: "$hue-muted"}
         parts: list[tuple[str, str]] = []
         for column in columns:
             text = padded(column, row[column])

@@ -16,7 +16,7 @@ import numpy as np
 import tomli_w
 
 from planner.arrays import FloatArray
-from planner.evidence import gather
+from planner.evidence import gather, seen
 from planner.evidence.calibrate import engines
 from planner.evidence.calibrate.engines import Trials
 from planner.evidence.calibrate.fit import significant
@@ -128,7 +128,7 @@ def each(rows: Sequence[Row], catalog: Catalog) -> Iterator[tuple[Split, FloatAr
 def summarise(
     rows: Sequence[Row], catalog: Catalog, found: Mapping[str, tuple[FloatArray, FloatArray]]
 ) -> dict[str, Any]:
-    """Everything that presets/accuracy.toml holds: left-out errors and bands.
+    """Everything that presets/accuracy.toml holds: left-out errors, bands, and what was measured at all.
 
     `found` has (TTFT, TPOT) of `each` by the name of the split.
     """
@@ -165,6 +165,7 @@ def summarise(
         "engines": sorted({catalog.canonical("engine", row.engine) for row in rows}),
         "left_out": left_out,
         "bands": bands,
+        "evidence": seen.cells(rows, catalog),
     }
 
 
@@ -192,7 +193,8 @@ def interval(
 def write(table: Mapping[str, Any], path: Path, source: str) -> None:
     """Write an accuracy file; `source` names the measurements in its head."""
     head = (
-        "# Left-out errors and error bands, written by `ratematch calibrate --engines FILE --bands`.\n"
+        "# Left-out errors, error bands and what was measured at all, written by\n"
+        "# `ratematch calibrate --engines FILE --bands`.\n"
         f"# Predicted over measured; measurements: {source}. Bands of TTFT leave out runs whose first\n"
         "# tokens are out of line with those of their neighbours (`planner.evidence.outliers`).\n\n"
     )

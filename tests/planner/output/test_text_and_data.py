@@ -397,7 +397,7 @@ def test_markdown_has_the_pools_and_the_comparison(split_plan: Plan) -> None:
     assert text.startswith("**Split prefill from decode")
     assert "| decode | 2 | DEP16 |" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(line.split("|")) for line in tables} == {11, 6, 5}
+    assert {len(line.split("|")) for line in tables} == {12, 6, 5}
 
 
 def test_comparison_leaves_a_gap_where_a_way_is_missing(split_plan: Plan) -> None:

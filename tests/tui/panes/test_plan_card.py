@@ -48,3 +48,12 @@ def test_the_longest_headline_that_fits_is_taken() -> None:
     for text in answer.headlines:
         assert headline(plan, len(text), UNICODE) == text
     assert headline(plan, 200, ASCII).isascii()
+
+
+def test_what_a_pool_rests_on_is_shown_where_there_is_room() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    wide, narrow = shown(plan, 120), shown(plan, 60)
+    assert "evidence" in wide and wide.count("extrapolated") == wide.count("measured") == 1
+    assert "evidence" not in narrow and "extrapolated/measured" in narrow
+    brief = "".join(line.plain for line in card(plan, 60, UNICODE, brief=True))
+    assert "extrapolated" not in brief
