@@ -94,7 +94,8 @@ def run_on(name: WeightFormat, gpu: Gpu) -> Format:
     return FORMATS[name if units in gpu.peak_flops else without]
 
 
-def _bits(name: WeightFormat) -> int:
+def bits(name: WeightFormat) -> int:
+    """Bits of a weight in a format, its scales left out: 4, 8 or 16."""
     return 4 if FORMATS[name].weight_bytes < 0.75 else 8 if FORMATS[name].weight_bytes < 1.5 else 16
 
 
@@ -128,10 +129,10 @@ def _chosen(
     four: WeightFormat = "mxfp4_a4" if vendor == "amd" else "nvfp4"
     units = 4 if "fp4" in rates else 8 if "fp8" in rates else 16
     # integers of four bits have no units, and give way where others of four bits have
-    as_narrow = _bits(experts) <= units and not (experts == "int4_wo" and units == 4)
+    as_narrow = bits(experts) <= units and not (experts == "int4_wo" and units == 4)
     if weights == "auto" and as_narrow:
         return published
-    if weights == "fp4" and _bits(experts) == 4 and as_narrow:
+    if weights == "fp4" and bits(experts) == 4 and as_narrow:
         return published
     named: Mapping[Weights, WeightFormat] = {
         "bf16": "bf16",

@@ -214,7 +214,8 @@ def exists(problem: Problem) -> bool:
     _check(problem)
     buildable, demand = _buildable(problem), problem.requests_per_s
     if problem.goal == "throughput" or demand is None:
-        return buildable.smallest <= (np.inf if problem.budget is None else problem.budget)
+        room = np.finfo(float).max if problem.budget is None else problem.budget  # inf: none
+        return bool(buildable.smallest <= room)
     if buildable.first_for(demand * (1 - TIE), problem.budget) is not None:
         return True
     return problem.mix and bool(buildable.ideal) and solve(problem).status != "infeasible"

@@ -23,7 +23,7 @@ from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
-from planner.words import Phase, Vendor
+from planner.words import Phase, Vendor, Weights
 
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
 
@@ -122,6 +122,20 @@ def drafting(
         )
     first = model.mtp_acceptance[0] if model.mtp_acceptance else ACCEPTANCE
     return model, first if acceptance is None else acceptance
+
+
+def with_weights(question: Question, weights: Weights) -> Question:
+    """The same question with weights of another format.
+
+    Raises InputError where an engine has no kernels for it.
+    """
+    scenario, pools = replace(question.scenario, weights=weights), {}
+    for phase, pool in question.pools.items():
+        setup, system = pool.setup, pool.system
+        formats = precision.resolve(weights, scenario.kv, setup.model, system.gpu, system.vendor)
+        _check_formats(scenario, setup.machine.engine, system, formats, setup.model)
+        pools[phase] = replace(pool, setup=replace(setup, precision=formats))
+    return replace(question, scenario=scenario, pools=pools)
 
 
 def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:

@@ -9,15 +9,17 @@ import numpy as np
 
 from planner import units
 from planner.arrays import BoolArray, FloatArray
-from planner.inputs import fields
+from planner.errors import InputError
+from planner.inputs import fields, precision
 from planner.match.rate_match import TIE
 from planner.planning import frontiers, solve
 from planner.planning.deadline import Deadline
-from planner.planning.resolve import Question
+from planner.planning.resolve import Question, with_weights
 from planner.planning.result import Infeasible, Reason, Relaxation
 from planner.planning.sweep import Sweep, run
 from planner.simulate import space
 from planner.simulate.points import Points
+from planner.words import Weights
 
 MOST_SWEEPS = 3  # to find how many GPUs it takes
 FIRST_STEP = 0.02  # of a limit that turns out to take more
@@ -26,8 +28,8 @@ FIRST_STEP = 0.02  # of a limit that turns out to take more
 def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasible:
     """Count points by the first limit that stops them, and relax one limit at a time.
 
-    Each change is a promise: it lies in its field's range, and the question with it has a plan, found as
-    `planner.planning.plan.plan` finds one.
+    Each change, narrower weights among them, is a promise: it lies in its field's range, and the question
+    with it has a plan, found as `planner.planning.plan.plan` finds one.
 
     Parameters
     ----------
@@ -57,7 +59,40 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
             _latency(question, "ftl", ftl, sweep, deadline),
             _more_gpus(question, deadline) if budget is not None else None,
         ]
+    relax.append(_narrower(question, deadline))
     return Infeasible(reasons=reasons, relax=tuple(change for change in relax if change is not None))
+
+
+def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
+    """The widest format of weights, narrower than what is asked for, that has a plan."""
+    pool, budget = question.pools["decode"], question.scenario.fleet.gpus
+    now = _weight_bits(question)
+    four: Weights = "fp4" if "fp4" in pool.setup.machine.gpu.peak_flops else "int4"
+    alone = replace(question, scenario=replace(question.scenario, mix=False))
+    formats: tuple[Weights, ...] = ("fp8", four)
+    for name in formats:
+        try:
+            changed = with_weights(alone, name)
+            if _weight_bits(changed) >= now:
+                continue
+            points = run(changed, budget, deadline.should_stop)
+        except InputError:  # the engine has no kernels for it, or none was measured
+            continue
+        limits = question.scenario.limits
+        if _Needed.of(changed, points).least_ttl(limits.ftl_s, budget) > limits.ttl_s:
+            continue
+        if solve.exists(changed, points, frontiers.candidates(changed, points), deadline):
+            field = fields.BY_KEY["weights"]
+            text = f"{field.label} {field.format(question.scenario.weights)} -> {field.format(name)}"
+            return Relaxation(field=field.key, value=name, text=text)
+    return None
+
+
+def _weight_bits(question: Question) -> int:
+    """Bits of the widest weights that matter: of experts, where there are any."""
+    setup = question.pools["decode"].setup
+    used = setup.precision.moe if setup.model.is_moe else setup.precision.gemm
+    return precision.bits(used.name)
 
 
 def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:

@@ -119,3 +119,31 @@ def test_every_change_proposed_to_a_thousand_questions_is_enough() -> None:
         assert list(broken(answer)) == []
         told += len(answer.infeasible.relax)
     assert told > QUESTIONS / 2
+
+
+@pytest.mark.parametrize(
+    "asked, told",
+    [
+        (Scenario(model="llama-3.1-405b", weights="bf16", fleet=Fleet(gpus=4)), "fp8"),
+        (Scenario(model="glm-5", system="a100", engine="vllm", fleet=Fleet(gpus=16)), "fp8"),
+        (Scenario(model="deepseek-r1", system="h100", engine="vllm", fleet=Fleet(gpus=8)), "int4"),
+        (Scenario(limits=Limits(ttl_s=0.002)), None),  # no format makes a 70B model that fast
+    ],
+    ids=lambda value: value.model if isinstance(value, Scenario) else str(value),
+)
+def test_narrower_weights_are_told_where_they_are_enough(asked: Scenario, told: str | None) -> None:
+    answer = plan(asked)
+    assert answer.infeasible is not None
+    formats = [change for change in answer.infeasible.relax if change.field == "weights"]
+    assert [change.value for change in formats] == ([told] if told else [])
+    assert list(broken(answer)) == []
+    for change in formats:
+        assert change.text == f"weights {asked.weights} -> {told}"
+
+
+def test_a_format_that_is_no_narrower_is_no_change() -> None:
+    """A checkpoint of four bits has none; eight bits are no way out of eight."""
+    for model, weights in (("gpt-oss-120b", "auto"), ("llama-3.1-405b", "int4")):
+        answer = plan(Scenario(model=model, weights=weights, limits=Limits(ftl_s=1e-4)))  # type: ignore[arg-type]
+        assert answer.infeasible is not None
+        assert all(change.field != "weights" for change in answer.infeasible.relax)
