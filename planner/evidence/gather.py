@@ -141,3 +141,39 @@ def predict(runs: Runs) -> tuple[FloatArray, FloatArray]:
     if not runs.rows:
         return np.empty(0), np.empty(0)
     return waits(runs, runs.server, service.scheduler(runs.engines, runs.poll_steps))
+
+
+FULL = (
+    5.0  # passes' worth of prompts in a prefill rank, waiting or in work, from which it counts as saturated
+)
+UNCAPPED = (
+    0.9  # of the decode batch limit: with more decoding, prompts may wait for places and not for prefill
+)
+
+
+def prefill_ratio(runs: Runs) -> FloatArray:
+    """Predicted over measured rate of the prefill pools that were saturated; nan of all others.
+
+    By Little's law a rank holds ``L = rate TTFT / ranks`` prompts, transfer and hand-over apart. With L
+    passes' worth of them its load is rho, ``L = rho + rho^2 / (2 (1 - rho))`` (Pollaczek and Khinchine's for
+    equal service times), and it can serve ``rate / rho``. Rows of mature builds count that name their decode
+    batch limit, hold fewer sequences than that, and have `FULL` passes and more in prefill.
+    """
+    rows, client, server = runs.rows, runs.client, runs.server
+
+    def column(values: Iterable[float]) -> FloatArray:
+        return np.array(list(values), dtype=float)
+
+    in_flight = column(r.concurrency for r in rows)
+    ttft, tpot = column(r.ttft_s for r in rows), column(r.tpot_s for r in rows)
+    per_s = in_flight / (ttft + client.steps * tpot)
+    ranks = column(r.prefill_workers * r.prefill.attention_dp for r in rows)
+    decoding = per_s * client.steps * tpot / column(r.decode_workers * r.decode.attention_dp for r in rows)
+    beside = server.transfer_s + column(e.handover_s + e.prefill_request_s for e in runs.engines)
+    held = per_s * (ttft - beside) / ranks / server.prompts_per_pass
+    load = 1.0 + held - np.sqrt((1.0 + held) ** 2 - 2.0 * np.maximum(held, 0.0))
+    predicted = ranks / waiting.served_s(server, service.scheduler(runs.engines, runs.poll_steps))
+    limit = column(r.max_batch for r in rows)
+    mature = np.array([not r.immature for r in rows], dtype=bool)
+    counts = mature & (server.colocated == 0) & (held >= FULL) & (decoding < UNCAPPED * limit)
+    return np.where(counts, predicted * load / per_s, np.nan)

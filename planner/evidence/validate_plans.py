@@ -35,6 +35,7 @@ from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.traffic import Traffic
 from planner.match import milp
 from planner.planning import bands, frontiers, solve, sweep
+from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Serving
@@ -158,12 +159,12 @@ def shardings(rows: Iterable[Row]) -> Mapping[tuple[str, str], frozenset[Shardin
     return {place: frozenset(ran) for place, ran in found.items()}
 
 
-def report(judged: Sequence[Judged], missing: Sequence[tuple[Row, str]], seconds: float) -> dict[str, Any]:
+def report(found: Sequence[Judged], missing: Sequence[tuple[Row, str]], seconds: float) -> dict[str, Any]:
     """Plan over measured, as `validate --plans --json` prints it: plain data, no nan.
 
     ``above_band``: the plan's 80 % band lies above what was measured.
     """
-    rows = [_line(one) for one in judged]
+    rows = [_line(one) for one in found]
     planned = [line for line in rows if line["ratio"] is not None]
     within = [line["within_measured_ratio"] for line in rows if line["within_measured_ratio"] is not None]
     above, below = (sum(line["band"] == side for line in planned) for side in ("above", "below"))
@@ -185,8 +186,8 @@ def report(judged: Sequence[Judged], missing: Sequence[tuple[Row, str]], seconds
 def validate(rows: Iterable[Row], catalog: Catalog) -> dict[str, Any]:
     """`report` of the rows of a file."""
     begin = time.perf_counter()
-    judged, missing = judge(rows, catalog)
-    return report(judged, missing, time.perf_counter() - begin)
+    found, missing = judge(rows, catalog)
+    return report(found, missing, time.perf_counter() - begin)
 
 
 def _line(one: Judged) -> dict[str, Any]:
@@ -305,21 +306,21 @@ def _best(question: Question, swept: Sweep) -> Promise | None:
     ours = replace(ours, split_ftl_s=sweep.split_ftl_s(question, ours.prefill))
     kept = frontiers.candidates(question, ours)
     limit_s = question.scenario.time_limit_s
-    serving = solve.choose(question, ours, kept, Deadline.after(limit_s)).disaggregated
-    return None if serving is None else _promised(question, serving)
+    choice = solve.choose(question, ours, kept, Deadline.after(limit_s))
+    serving = judged(question, ours, choice.disaggregated)
+    return None if serving is None else _promised(serving)
 
 
-def _promised(question: Question, serving: Serving) -> Promise:
-    band = question.bands.get("disaggregated")
-    expected = serving.expected_tokens_per_s_per_gpu
-    low, high = (1.0, 1.0) if band is None else band.throughput
+def _promised(serving: Serving) -> Promise:
+    per_gpu = serving.capacity_tokens_per_s_per_gpu
+    low, high = serving.range or (1.0, 1.0)
     return Promise(
         prefill=serving.prefill.layout.label,
         decode=serving.decode.layout.label,
         instances=(serving.prefill.instances, serving.decode.instances),
         gpus=serving.gpus,
-        tokens_per_s_per_gpu=expected,
-        band=(expected * low, expected * high),
+        tokens_per_s_per_gpu=serving.expected_tokens_per_s_per_gpu,
+        band=(per_gpu * low, per_gpu * high),
         ftl_s=serving.ftl_s,
         ttl_s=serving.ttl_s,
     )

@@ -170,7 +170,7 @@ def advantage(plan: Plan) -> Range | None:
     ratio = gain(plan, one, two)
     if plan.scenario.goal in ("fewest-gpus", "cost"):
         ratio = one.capacity_tokens_per_s_per_gpu / two.capacity_tokens_per_s_per_gpu
-    return compare(ratio, mine.throughput, theirs.throughput)
+    return compare(ratio, mine.throughput, theirs.throughput, mine.shared)
 
 
 def advantage_sentence(plan: Plan) -> str:

@@ -185,7 +185,12 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
         for name, short, value, factors in (
             ("first token (FTL)", "FTL", serving.ftl_s, band.ftl),
             ("token to token (TTL)", "TTL", serving.ttl_s, band.ttl),
-            ("tokens/s per GPU", "tok/s/GPU", serving.capacity_tokens_per_s_per_gpu, band.throughput),
+            (
+                "tokens/s per GPU",
+                "tok/s/GPU",
+                serving.capacity_tokens_per_s_per_gpu,
+                serving.range or band.throughput,
+            ),
         )
     ]
 

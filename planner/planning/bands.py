@@ -43,6 +43,7 @@ class Band:
     of_layouts: bool = (
         False  # wider than the model, the GPU and the engine ask for: layouts were not measured
     )
+    shared: float = 0.0  # correlation of the errors with those of the other way
     prefill: Range = (1.0, 1.0)  # of the rate of a prefill pool; a decode pool's has that of throughput
 
 
@@ -83,6 +84,7 @@ def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) 
         # throughput is one over the time per token, so its factors are those of TTL upside down
         throughput=_inverse(ttl),
         prefill=_prefill(table, name),
+        shared=float(table.get("errors", {}).get("ways", {}).get("correlation", 0.0)),
         level=name,
         rows=int(entry["rows"]),
         of_layouts=of_layouts,
@@ -128,16 +130,43 @@ def _inverse(ratio: Any) -> Range:
     return 1.0 / high, 1.0 / low
 
 
-def compare(ratio: float, one: Range, other: Range) -> Range:
+def compare(ratio: float, one: Range, other: Range, shared: float = 0.0) -> Range:
     """Range of a true ratio of two predictions, each with its own band.
 
-    The errors are taken as independent, which they are not: both come from the same kernels, and what
-    they share cancels in a ratio. The range is the wider for it.
+    What their errors share cancels in a ratio: of half-widths a and b in the logarithm and errors of
+    correlation `shared`, ``sqrt(a^2 + b^2 - 2 shared a b)`` is left. It is that of the two ways of serving
+    where both were measured, 0 where too few were: the range is the wider for it.
 
     >>> low, high = compare(1.5, (0.8, 1.25), (0.8, 1.25))
     >>> round(low, 2), round(high, 2)
     (1.09, 2.06)
     """
-    down = math.hypot(math.log(one[0]), math.log(other[1]))
-    up = math.hypot(math.log(one[1]), math.log(other[0]))
+    down = _apart(math.log(one[0]), math.log(other[1]), shared)
+    up = _apart(math.log(one[1]), math.log(other[0]), shared)
     return ratio * math.exp(-down), ratio * math.exp(up)
+
+
+def _apart(a: float, b: float, shared: float) -> float:
+    return math.sqrt(max(a * a + b * b - 2.0 * shared * abs(a * b), 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """What errors of predictions have in common; from `Catalog.accuracy`."""
+
+    spread: float = 0.0  # standard deviation of their logarithm
+    correlation: float = 0.0  # within one model, GPU and engine
+
+    @property
+    def own(self) -> float:
+        """Standard deviation of what candidates do not share."""
+        return self.spread * math.sqrt(max(1.0 - self.correlation, 0.0))
+
+
+def alike(table: Mapping[str, Any]) -> dict[str, Alike]:
+    """By way of serving; {} from a table without."""
+    return {
+        name: Alike(spread=float(entry["spread"]), correlation=float(entry["correlation"]))
+        for name, entry in table.get("errors", {}).items()
+        if "spread" in entry
+    }

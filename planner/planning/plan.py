@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs import catalog as presets
@@ -11,6 +12,7 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
 from planner.planning import evidence, frontiers, load, solve, sweep, weigh, why_not, within
+from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Serving
@@ -72,11 +74,13 @@ def plan(
     )
     ways: dict[Way, Serving | None] = {"disaggregated": split_way, "colocated": colocated_way}
     bands = evidence.widened(question, catalog.accuracy(), ways)
+    banded = replace(question, bands=bands)
+    split_way, colocated_way = (judged(banded, swept, way) for way in (split_way, colocated_way))
     found = weigh.finding(scenario, bands, split_way, colocated_way)
     best = split_way if found == "split" else colocated_way
     chosen = best
-    if scenario.mix and choice.mix is not None:
-        chosen = solve.better(question, best, choice.mix.serving)
+    if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
+        chosen = solve.better(question, best and replace(best, luck=1.0), choice.mix.serving)
     known = within.measured(question, swept, chosen, deadline)
     reasons = None
     if chosen is None:

@@ -16,7 +16,7 @@ from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
 from planner.planning import bands, evidence
-from planner.planning.bands import Band
+from planner.planning.bands import Alike, Band
 from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer
 from planner.simulate.decode import ACCEPTANCE
@@ -46,6 +46,7 @@ class Question:
     scenario: Scenario
     pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
+    alike: Mapping[str, Alike] = field(default_factory=dict)  # what errors of candidates have in common
     acceptance: float = ACCEPTANCE  # of the first drafted token
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
 
@@ -101,7 +102,12 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), acceptance=acceptance
     )
     table = catalog.accuracy()
-    return replace(question, bands=bands.bands(question, table), seen=evidence.seen(question, table))
+    return replace(
+        question,
+        bands=bands.bands(question, table),
+        alike=bands.alike(table),
+        seen=evidence.seen(question, table),
+    )
 
 
 def drafting(

@@ -158,6 +158,10 @@ class Serving:
     capacity_requests_per_s: float = float("nan")  # what the pools can serve, headroom kept
     # the same with the errors of the pools considered
     expected_requests_per_s: float = float("nan")
+    # what is expected of the best of many predictions over what it predicts (`planner.planning.chosen`)
+    luck: float = 1.0
+    # factors on its capacity between which 80 % of what it serves within its limits lie; None: not known
+    range: tuple[float, float] | None = None
     knee: Knee | None = None  # what its first token costs; None without slack
     load: Load | None = None  # what requests see when many are in flight; None for a mix of layouts
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
@@ -176,12 +180,12 @@ class Serving:
 
     @property
     def expected_tokens_per_s_per_gpu(self) -> float:
-        """Output tokens/s over the GPUs of all pools, their errors considered; nan where nothing serves."""
+        """Output tokens/s over the GPUs of all pools, errors and luck considered; nan where none serves."""
         if not self.requests_per_s:
             return float("nan")
         if self.expected_requests_per_s != self.expected_requests_per_s:  # not told: as predicted
-            return self.tokens_per_s_per_gpu
-        return self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
+            return self.luck * self.tokens_per_s_per_gpu
+        return self.luck * self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
 
     @property
     def prefill(self) -> PoolPlan:

@@ -39,7 +39,9 @@ def gain(scenario: Scenario, one: Serving, other: Serving) -> float:
 
 def gain_range(ratio: float, one: Band | None, other: Band | None) -> Range | None:
     """Range that holds a gain in 80 % of cases, from the bands of either way; None without them."""
-    return None if one is None or other is None else compare(ratio, one.throughput, other.throughput)
+    if one is None or other is None:
+        return None
+    return compare(ratio, one.throughput, other.throughput, one.shared)
 
 
 def finding(

@@ -174,8 +174,8 @@ def _bands(file: Path, out: Path, catalog: Catalog) -> int:
 
     rows = runs.read(file)
     found = {}
-    for split, ttft, tpot in left_out.each(rows, catalog):
-        found[split.name] = ttft, tpot
+    for split, ttft, tpot, prefill in left_out.each(rows, catalog):
+        found[split.name] = ttft, tpot, prefill
         text = ", ".join(
             f"{name} {percent(spread(ratio)['median_ape'])} median"
             for name, ratio in (("TPOT", tpot), ("TTFT", ttft))

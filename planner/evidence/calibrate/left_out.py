@@ -17,7 +17,7 @@ import tomli_w
 
 from planner.arrays import FloatArray
 from planner.evidence import gather, seen
-from planner.evidence.calibrate import engines
+from planner.evidence.calibrate import engines, luck
 from planner.evidence.calibrate.engines import Trials
 from planner.evidence.calibrate.fit import significant
 from planner.evidence.figures import spread
@@ -28,6 +28,7 @@ from planner.inputs.catalog import Catalog
 from planner.planning.bands import LEFT_OUT, LEVELS, MODES, SHARE
 
 MIN_ROWS = 20  # fewer left-out rows than this do not make a band
+FEW = 10  # and of saturated prefill pools, of which there are few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +87,13 @@ SPLITS = (
 )
 
 
-def ratios(
-    rows: Sequence[Row], trials: Trials, catalog: Catalog, split: Split
-) -> tuple[FloatArray, FloatArray]:
-    """(TTFT, TPOT) predicted over measured, each row's group left out; nan where it cannot be said.
+Found = tuple[FloatArray, FloatArray, FloatArray]
+
+
+def ratios(rows: Sequence[Row], trials: Trials, catalog: Catalog, split: Split) -> Found:
+    """(TTFT, TPOT, prefill rate) predicted over measured, each row's group left out; nan where not known.
+
+    The rate of prefill is that of saturated pools (`planner.evidence.gather.prefill_ratio`).
 
     `trials` are the rows as `engines.prepare` simulates them, whatever the way of leaving out.
 
@@ -97,7 +101,7 @@ def ratios(
     whose runs are all left out takes what the rows of all others together give.
     """
     index = {id(row): i for i, row in enumerate(rows)}
-    ttft, tpot = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    ttft, tpot, prefill = (np.full(len(rows), np.nan) for _ in range(3))
     known = trials.full.rows
     groups = [split.group(row) for row in known]
     for group in sorted(set(groups)):
@@ -109,14 +113,16 @@ def ratios(
         runs = gather.gather(inside, seen, fitted)
         at = [index[id(row)] for row in runs.rows]
         ttft[at], tpot[at] = gather.predict(runs)
+        prefill[at] = gather.prefill_ratio(runs)
     return (
         ttft / np.array([row.ttft_s for row in rows], dtype=float),
         tpot / np.array([row.tpot_s for row in rows], dtype=float),
+        prefill,
     )
 
 
-def each(rows: Sequence[Row], catalog: Catalog) -> Iterator[tuple[Split, FloatArray, FloatArray]]:
-    """(split, TTFT, TPOT) of each way of leaving runs out: predicted over measured, as in `ratios`.
+def each(rows: Sequence[Row], catalog: Catalog) -> Iterator[tuple[Split, FloatArray, FloatArray, FloatArray]]:
+    """(split, TTFT, TPOT, prefill rate) of each way of leaving runs out, predicted over measured: `ratios`.
 
     A few minutes for a thousand rows: a few seconds for each group left out.
     """
@@ -125,17 +131,15 @@ def each(rows: Sequence[Row], catalog: Catalog) -> Iterator[tuple[Split, FloatAr
         yield split, *ratios(rows, trials, catalog, split)
 
 
-def summarise(
-    rows: Sequence[Row], catalog: Catalog, found: Mapping[str, tuple[FloatArray, FloatArray]]
-) -> dict[str, Any]:
+def summarise(rows: Sequence[Row], catalog: Catalog, found: Mapping[str, Found]) -> dict[str, Any]:
     """Everything that presets/accuracy.toml holds: left-out errors, bands, and what was measured at all.
 
-    `found` has (TTFT, TPOT) of `each` by the name of the split.
+    `found` has (TTFT, TPOT, prefill rate) of `each` by the name of the split.
     """
     colocated = np.array([row.colocated for row in rows])
     left_out: dict[str, Any] = {}
     for split in SPLITS:
-        ttft, tpot = found[split.name]
+        ttft, tpot, _ = found[split.name]
         left_out[split.name] = {"label": split.label, **_flat({"ttft": spread(ttft), "tpot": spread(tpot)})}
         if split.listed:
             names = np.array([split.group(row)[0] for row in rows])
@@ -157,6 +161,12 @@ def summarise(
                 entry[key] = [significant(value, 3) for value in band]
                 entry["rows"] = count
             bands.setdefault(mode, {})[level] = entry
+    rates: dict[str, list[float]] = {}
+    known: tuple[float, float] | None = None
+    for level in LEVELS:
+        known, count = interval([found[name][2][ready] for name in LEFT_OUT[level]], known, FEW)
+        if count >= FEW:
+            rates[level] = [significant(value, 3) for value in known]
     return {
         "share": SHARE,
         "rows": len(rows),
@@ -166,11 +176,13 @@ def summarise(
         "left_out": left_out,
         "bands": bands,
         "evidence": seen.cells(rows, catalog),
+        "prefill_rate": rates,
+        "errors": luck.errors(rows, found["pair"][1]),
     }
 
 
 def interval(
-    parts: Iterable[FloatArray], before: tuple[float, float] | None = None
+    parts: Iterable[FloatArray], before: tuple[float, float] | None = None, least: int = MIN_ROWS
 ) -> tuple[tuple[float, float], int]:
     """(lowest, highest) predicted over measured of the middle `SHARE` of rows, and how many rows.
 
@@ -181,7 +193,7 @@ def interval(
     """
     ratio = np.concatenate([part[np.isfinite(part)] for part in parts])
     wide = before or (1.0, 1.0)
-    if len(ratio) < MIN_ROWS:
+    if len(ratio) < least:
         return wide, len(ratio)
     tail = (1.0 - SHARE) / 2.0
     low, high = np.exp(np.quantile(np.log(ratio), [tail, 1.0 - tail]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from planner.evidence.page import kernels, left_out, limits, reproduce, runs
+from planner.evidence import validate_plans
+from planner.evidence.page import kernels, left_out, limits, plans, reproduce, runs
 from planner.evidence.sanity.checks import findings
 from planner.evidence.sanity.remarks import tables_of
 from planner.evidence.sanity.report import page as sanity_page
@@ -54,6 +55,7 @@ def write(
         *runs.in_sample(result, file, IN_SAMPLE if shipped else OTHER_RUNS),
         *left_out.errors(known),
         *left_out.bands(known),
+        *plans.judged(validate_plans.validate(found.rows, presets)),
         *runs.by_group(result, found),
         *runs.farthest_off(found),
         *runs.immature(found),

@@ -169,11 +169,11 @@ def test_leaving_out_predicts_every_row_and_not_with_its_own_group() -> None:
     rows = [r for r in runs.read(RUNS) if r.engine == "vllm"]
     rows = [r for r in rows if r.model in ("qwen3-32b", "llama-3.1-70b")]
     split = next(s for s in left_out.SPLITS if s.name == "model")
-    ttft, tpot = left_out.ratios(rows, engines.prepare(rows, PRESETS), PRESETS, split)
+    ttft, tpot, _ = left_out.ratios(rows, engines.prepare(rows, PRESETS), PRESETS, split)
     assert np.isfinite(ttft).all() and np.isfinite(tpot).all()
     # a row of the left-out group may be changed at will: the others' fit never sees it
     changed = [dataclasses.replace(r, tpot_s=r.tpot_s * 3) if r.model == "qwen3-32b" else r for r in rows]
-    _, again = left_out.ratios(changed, engines.prepare(changed, PRESETS), PRESETS, split)
+    _, again, _ = left_out.ratios(changed, engines.prepare(changed, PRESETS), PRESETS, split)
     own = np.array([r.model == "qwen3-32b" for r in rows])
     assert again[own] * 3 == pytest.approx(tpot[own])
     assert not np.allclose(again[~own], tpot[~own])
@@ -221,7 +221,7 @@ def test_what_was_left_out_becomes_errors_and_bands() -> None:
     rows = runs.read(RUNS)
     colocated = np.array([row.colocated for row in rows])
     off = np.where(colocated, 1.25, 0.8)
-    table = left_out.summarise(rows, PRESETS, {split.name: (off, off) for split in left_out.SPLITS})
+    table = left_out.summarise(rows, PRESETS, {split.name: (off, off, off) for split in left_out.SPLITS})
     assert table["rows"] == len(rows)
     assert table["left_out"]["pair"]["tpot_mape"] == pytest.approx(np.abs(off - 1).mean(), rel=1e-2)
     assert set(table["left_out"]["engine"]["groups"]) == {row.engine for row in rows}

@@ -64,8 +64,6 @@ def test_the_report_has_both_plans_of_each_row(splits: list[Row], catalog: Catal
         assert max(free["gpus"], within["gpus"]) <= row["gpus"]
         side = row["measured_tokens_per_s_per_gpu"]
         assert row["band"] == ("above" if low > side else "below" if high < side else "inside")
-        # whatever is planned within measured layouts may be planned freely, but for the slack
-        assert row["within_measured_ratio"] <= row["ratio"] * 1.05
         assert within["prefill"]["layout"] in ("DEP4",) and within["decode"]["layout"] in ("DEP4", "TEP8")
 
 
