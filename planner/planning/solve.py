@@ -118,10 +118,10 @@ def within(
     prefill = late[usable["prefill"][sweep.prefill.layout[late]]]
     slow = np.flatnonzero(sweep.decode.ttl_s <= limits.ttl_s)
     decode = slow[usable["decode"][sweep.decode.layout[slow]]]
-    # in steps of an eighth: the slack is looked for among a few first tokens
+    # in coarse steps: the slack is looked for among a few first tokens
     steps = np.zeros(len(prefill))
     if scenario.slack:
-        steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 8) / 8), dtype=np.float64)
+        steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 2) / 2), dtype=np.float64)
     kept = Candidates(
         prefill=worth_matching(sweep.prefill, prefill, steps),
         decode=worth_matching(sweep.decode, decode, np.zeros(len(decode))),
