@@ -157,9 +157,11 @@ class PlanCard(Vertical, can_focus=True):
         if plan.chosen is None:
             lines = why_not(plan, width, self.glyphs, miss, looking=looking)
         else:
-            lines, height = card(plan, width, self.glyphs), self.styles.height
+            lines, height = card(plan, width, self.glyphs, knee=True), self.styles.height
             if height is not None and not height.is_auto and len(lines) > self.content_size.height:
-                lines = card(plan, width, self.glyphs, brief=True)
+                lines = card(plan, width, self.glyphs)
+                if len(lines) > self.content_size.height:
+                    lines = card(plan, width, self.glyphs, brief=True)
         text.update(Content("\n").join(lines), layout=len(lines) != self._count)
         self._count = len(lines)
 
@@ -186,8 +188,8 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
     return next((text for text in texts if len(text) <= width), texts[-1])
 
 
-def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Content]:
-    """The lines of the card; `brief` where there are few."""
+def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False, knee: bool = False) -> list[Content]:
+    """The lines of the card; `brief` where there are few, what the FTL costs (`knee`) where many."""
     from planner.output import words
     from planner.output.verdict import ways
 
@@ -206,6 +208,8 @@ def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False) -> list[Cont
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
         lines.append(Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * mix.gain:+.1f} %)"))
+    if knee and (said := words.knee_sentence(serving)):
+        lines += wrap(g.plain(said), width, "$hue-muted")
     return lines
 
 

@@ -8,7 +8,7 @@ import fakes
 
 from planner.output.verdict import verdict
 from planner.output.words import ALIKE
-from planner.planning.result import Mix, Plan
+from planner.planning.result import Knee, Mix, Plan
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.plan_card import card, found, headline
 
@@ -57,3 +57,14 @@ def test_what_a_pool_rests_on_is_shown_where_there_is_room() -> None:
     assert "evidence" not in narrow and "extrapolated/measured" in narrow
     brief = "".join(line.plain for line in card(plan, 60, UNICODE, brief=True))
     assert "extrapolated" not in brief
+
+
+def test_what_the_first_token_costs_is_said_where_there_is_room() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    assert plan.disaggregated is not None
+    knee = Knee(best_ftl_s=10 * plan.disaggregated.ftl_s, best_requests_per_s=9.0, costs=0.019)
+    serving = dataclasses.replace(plan.disaggregated, knee=knee)
+    told = dataclasses.replace(plan, disaggregated=serving)
+    roomy, other = (" ".join(line.plain for line in card(told, 90, UNICODE, knee=k)) for k in (True, False))
+    assert "costs 1.9 %." in roomy and "costs" not in other
+    assert len(card(plan, 90, UNICODE, knee=True)) == len(card(plan, 90, UNICODE))
