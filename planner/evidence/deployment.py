@@ -43,7 +43,7 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
     """
     model, system = catalog.model(row.model), catalog.system(row.system)
     model, _ = resolve.drafting(model, row.mtp, None, known_or_none(row.draft_cost))
-    engine = replace(engine, memory_fraction=max(engine.memory_fraction, TUNED_MEMORY))
+    engine = replace(engine, memory_fraction=_memory_fraction(row, engine))
 
     def known(name: str) -> Format:
         fmt = next((fmt for fmt in FORMATS.values() if fmt.name == name), None)
@@ -68,6 +68,13 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
     )
 
 
+def _memory_fraction(row: Row, engine: EngineProfile) -> float:
+    """Of the row, else the engine's own in a burst, which offline tables run with its defaults."""
+    if np.isfinite(row.memory_fraction):
+        return row.memory_fraction
+    return engine.memory_fraction if row.burst else max(engine.memory_fraction, TUNED_MEMORY)
+
+
 def deployment(row: Row, ready: Setup) -> Deployment:
     """The layouts and lengths of a row, of a model that `ready` has."""
     moe = ready.model.is_moe
@@ -84,6 +91,7 @@ def deployment(row: Row, ready: Setup) -> Deployment:
         acceptance=_acceptance(row, ready.model),
         pass_tokens=row.max_batched_tokens if np.isfinite(row.max_batched_tokens) else PASS_TOKENS,
         max_batch=row.max_batch if np.isfinite(row.max_batch) else None,
+        default_settings=row.burst,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -18,9 +18,10 @@ from planner.inputs.engine import EngineProfile
 from planner.simulate import service, waiting
 from planner.simulate.operators.setup import Setup
 from planner.simulate.service import Service
-from planner.simulate.waiting import Arrivals, Client, Scheduler, Server
+from planner.simulate.waiting import Arrivals, Burst, Client, Scheduler, Server, Waits
 
 WAVES = 10.0  # public benchmark runs send this many requests for each one in flight
+MOST_BURST = 4096.0  # and a burst's
 MOST_OPEN = 512.0  # sequences per rank up to which an open loop's decode steps are evaluated
 
 
@@ -32,7 +33,8 @@ class Runs:
     missing: tuple[tuple[Row, str], ...]  # rows that cannot be predicted, and why
     engines: tuple[EngineProfile, ...]
     client: Client  # of an open row, its numbers mean nothing
-    arrivals: Arrivals  # nan where a row is a closed loop
+    arrivals: Arrivals  # nan where requests do not come at a rate
+    burst: Burst  # nan where they do not all come at once
     poll_steps: FloatArray
     server: Server
 
@@ -40,6 +42,11 @@ class Runs:
     def open(self) -> BoolArray:
         """Which rows have their requests come at a rate."""
         return np.isfinite(self.arrivals.decode_per_s)
+
+    @property
+    def at_once(self) -> BoolArray:
+        """Which rows have all their requests come at once."""
+        return np.isfinite(self.burst.decode_requests)
 
 
 def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EngineProfile] | None = None) -> Runs:
@@ -51,14 +58,15 @@ def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EnginePr
         Profiles to use instead of the catalog's, by name: calibration tries them.
     """
     profiles = functools.cache(functools.partial(engine_profile, catalog))
-    setups: dict[tuple[str, ...], Setup] = {}
+    setups: dict[tuple[object, ...], Setup] = {}
     groups: dict[tuple[object, ...], list[tuple[Row, EngineProfile, Setup]]] = {}
     missing: list[tuple[Row, str]] = []
     for row in rows:
         try:
             engine = profiles(row.engine, row.version)
             engine = (engines or {}).get(engine.name, engine)
-            key = (row.model, row.system, engine.name, row.gemm, row.moe, *row.drafting)
+            rest = (str(row.memory_fraction), row.burst, *row.drafting)
+            key = (row.model, row.system, engine.name, row.gemm, row.moe, *rest)
             if key not in setups:
                 setups[key] = setup(row, catalog, engine)
         except (InputError, LookupError) as error:
@@ -82,6 +90,8 @@ def _most(row: Row) -> float:
     """Requests in flight per decoding rank, or more than an open loop will have."""
     if np.isfinite(row.requests_per_s):
         return MOST_OPEN
+    if row.burst:  # many of its requests wait for a place: a step is never of more than have one
+        return min(max(row.concurrency / (row.decode_workers * row.decode.attention_dp), 1.0), MOST_BURST)
     return max(row.concurrency / (row.decode_workers * row.decode.attention_dp), 1.0)
 
 
@@ -100,6 +110,8 @@ def _stack(
     prefill_ranks = column(r.prefill_workers * r.prefill.attention_dp for r in rows)
     in_flight = np.nan_to_num(column(r.concurrency for r in rows), nan=1.0)
     rate = column(r.requests_per_s for r in rows)
+    at_once = np.where([r.burst for r in rows], 1.0, np.nan)
+    requests = column(r.requests for r in rows) * at_once
     steps = np.maximum(column(r.osl for r in rows) * scale - 1, 1.0)
     waves = column(r.requests for r in rows) / in_flight
     return Runs(
@@ -119,28 +131,70 @@ def _stack(
             steps=steps,
             variation=np.ones(len(rows)),
         ),
+        burst=Burst(
+            decode_requests=np.maximum(requests / decode_ranks, 1.0),
+            prefill_requests=np.maximum(requests / prefill_ranks, 1.0),
+            places=np.maximum(in_flight / decode_ranks, 1.0) * at_once,
+            steps=steps,
+        ),
         poll_steps=column(recipes.poll_steps(r, catalog) for r in rows),
         server=service.server([served for _, _, served in kept]),
     )
 
 
+def outcome(runs: Runs, server: Server, scheduler: Scheduler) -> Waits:
+    """What becomes of every row on a server and under a scheduler of its own."""
+    found = waiting.closed_loop(runs.client, server, scheduler)
+    if runs.open.any():
+        found = _where(runs.open, waiting.open_loop(runs.arrivals, server, scheduler), found)
+    if runs.at_once.any():
+        found = _where(runs.at_once, waiting.burst(runs.burst, server, scheduler), found)
+    return found
+
+
+def _where(inside: BoolArray, one: Waits, other: Waits) -> Waits:
+    names = [field.name for field in fields(Waits)]
+    return Waits(**{name: np.where(inside, getattr(one, name), getattr(other, name)) for name in names})
+
+
 def waits(runs: Runs, server: Server, scheduler: Scheduler) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) of every row on a server and under a scheduler of its own, seconds."""
-    found = waiting.closed_loop(runs.client, server, scheduler)
-    if not runs.open.any():
-        return found.ttft_s, found.tpot_s
-    at_rate = waiting.open_loop(runs.arrivals, server, scheduler)
-    return (
-        np.where(runs.open, at_rate.ttft_s, found.ttft_s),
-        np.where(runs.open, at_rate.tpot_s, found.tpot_s),
+    found = outcome(runs, server, scheduler)
+    return found.ttft_s, found.tpot_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What is predicted of rows, by what a file may have measured: arrays (rows,), seconds or tokens/s."""
+
+    ttft: FloatArray
+    tpot: FloatArray
+    ttft_p90: FloatArray
+    ttft_p99: FloatArray
+    e2e: FloatArray
+    output_tokens_per_s: FloatArray
+
+
+def predict_all(runs: Runs) -> Predicted:
+    """Every figure of every row of `runs`; nan where it is not known."""
+    if not runs.rows:
+        return Predicted(**{f.name: np.empty(0) for f in fields(Predicted)})
+    found = outcome(runs, runs.server, service.scheduler(runs.engines, runs.poll_steps))
+    ranks = np.array([r.decode_workers * r.decode.attention_dp for r in runs.rows], dtype=float)
+    return Predicted(
+        ttft=found.ttft_s,
+        tpot=found.tpot_s,
+        ttft_p90=found.ttft_p90_s,
+        ttft_p99=found.ttft_p99_s,
+        e2e=found.ttft_s + runs.client.steps * found.tpot_s,
+        output_tokens_per_s=found.decode_per_s * ranks * (runs.client.steps + 1.0),
     )
 
 
 def predict(runs: Runs) -> tuple[FloatArray, FloatArray]:
     """(TTFT, TPOT) of every row of `runs`, seconds."""
-    if not runs.rows:
-        return np.empty(0), np.empty(0)
-    return waits(runs, runs.server, service.scheduler(runs.engines, runs.poll_steps))
+    found = predict_all(runs)
+    return found.ttft, found.tpot
 
 
 FULL = (

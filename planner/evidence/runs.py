@@ -23,11 +23,12 @@ and, where they are known:
     poll_steps                 decode steps between two looks for new requests
     requests                   of the run
     requests_per_s             an open loop: requests come at this rate, and concurrency stays empty
-    arrivals                   closed, burst or poisson
+    arrivals                   closed, burst (all requests of the run at once; concurrency may be empty) or
+                               poisson (at requests_per_s)
     remark                     "immature build" where the run says nothing of later builds: no fit takes it
     ttft_p90_ms, ttft_p99_ms, e2e_ms, output_tokens_per_s     more that was measured
 
-Other columns are not read.
+Each of what was measured is judged where it stands. Other columns are not read.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ POLLS = Range(low=0, high=1e4, blank=math.nan)
 RATES = Range(low=1e-6, high=1e6, blank=math.nan)
 TOKEN_RATES = Range(low=1e-3, high=1e12, blank=math.nan)
 TIMES_MS = Range(low=1e-3, high=1e9, blank=math.nan)
+ARRIVALS = ("closed", "burst", "poisson")
 MODES: Mapping[str, Way] = {"colocated": "colocated", "disaggregated": "disaggregated"}
 
 
@@ -106,9 +108,12 @@ class Row:
     shared_prefix: float
     poll_steps: float
     requests: float
-    requests_per_s: float  # nan: a closed loop
+    requests_per_s: float  # nan: a closed loop or a burst
+    burst: bool  # all requests of the run come at once
     ttft_s: float
     tpot_s: float
+    ttft_p90_s: float
+    ttft_p99_s: float
     e2e_s: float
     output_tokens_per_s: float
     immature: bool  # the build was: what it measured says nothing of later ones
@@ -150,6 +155,7 @@ class Row:
             self.max_batched_tokens,
             self.memory_fraction,
             self.shared_prefix,
+            self.burst,
         )
 
     @property
@@ -196,6 +202,18 @@ def _row(table: Table, i: int) -> Row:
         raise table.wrong(i, "mode", "colocated or disaggregated")
     split = mode == "disaggregated"
     rate = figure("requests_per_s", RATES)
+    requests = figure("requests", LIMITS)
+    unsaid = not (line.get("concurrency") or "").strip() and math.isfinite(requests)  # so all of them
+    usual = "poisson" if math.isfinite(rate) else "burst" if unsaid else "closed"
+    arrivals = (line.get("arrivals") or usual).strip()
+    if arrivals not in ARRIVALS:
+        raise table.wrong(i, "arrivals", "closed, burst or poisson")
+    if arrivals == "poisson" and not math.isfinite(rate):
+        raise table.wrong(i, "requests_per_s", f"{RATES.accepted} where arrivals is poisson")
+    if arrivals == "poisson":
+        in_flight = math.nan
+    else:
+        rate, in_flight = math.nan, requests if unsaid else figure("concurrency", IN_FLIGHT)
 
     return Row(
         id=line.get("id") or str(table.lines[i]),
@@ -208,7 +226,7 @@ def _row(table: Table, i: int) -> Row:
         moe=line.get("moe_dtype") or line.get("gemm_dtype") or "bf16",
         isl=int(figure("isl", PROMPTS)),
         osl=int(figure("osl", ANSWERS)),
-        concurrency=math.nan if math.isfinite(rate) else figure("concurrency", IN_FLIGHT),
+        concurrency=in_flight,
         prefill=widths("prefill_" if split else ""),
         decode=widths("decode_" if split else ""),
         prefill_workers=figure("prefill_workers", WORKERS),
@@ -223,10 +241,14 @@ def _row(table: Table, i: int) -> Row:
         draft_cost=figure("draft_cost", TAKEN),
         shared_prefix=figure("shared_prefix", PREFIXES),
         poll_steps=figure("poll_steps", POLLS),
-        requests=figure("requests", LIMITS),
+        requests=in_flight if arrivals == "burst" and math.isnan(requests) else requests,
         requests_per_s=rate,
+        # as many in flight as there are requests: none waits for the end of another to be sent
+        burst=arrivals == "burst" or requests <= in_flight,
         ttft_s=figure("ttft_ms", TIMES_MS) / 1e3,
         tpot_s=figure("tpot_ms" if line.get("tpot_ms") else "itl_ms", TIMES_MS) / 1e3,
+        ttft_p90_s=figure("ttft_p90_ms", TIMES_MS) / 1e3,
+        ttft_p99_s=figure("ttft_p99_ms", TIMES_MS) / 1e3,
         e2e_s=figure("e2e_ms", TIMES_MS) / 1e3,
         output_tokens_per_s=figure("output_tokens_per_s", TOKEN_RATES),
         immature=(line.get("remark") or "").startswith(IMMATURE),

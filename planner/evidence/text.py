@@ -12,6 +12,15 @@ from planner.evidence.validate_runs import GROUP, WORST
 from planner.output.columns import aligned
 from planner.units import format_seconds
 
+FIGURES = (
+    ("tpot", "TPOT"),
+    ("ttft", "TTFT"),
+    ("ttft_p90", "TTFT, P90"),
+    ("ttft_p99", "TTFT, P99"),
+    ("e2e", "whole request"),
+    ("output_tokens_per_s", "output tokens/s"),
+)
+
 
 def runs_text(result: Mapping[str, Any]) -> str:
     """A report as aligned tables: the whole, the groups, the worst rows, what is missing."""
@@ -27,7 +36,8 @@ def runs_text(result: Mapping[str, Any]) -> str:
                         *(percent(result[name][k]) for k in ("mape", "median_ape")),
                         percent(result[name]["bias"], sign=True),
                     )
-                    for name, label in (("tpot", "TPOT"), ("ttft", "TTFT"))
+                    for name, label in FIGURES
+                    if name in ("tpot", "ttft") or result[name]["n"]
                 ),
             ],
             "lrrrr",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,13 @@ from planner.inputs.catalog import Catalog
 
 WORST = 10
 GROUP = ("model", "system", "engine")
+# more that a file may have measured: the name in the report, and the row's
+MORE = {
+    "ttft_p90": "ttft_p90_s",
+    "ttft_p99": "ttft_p99_s",
+    "e2e": "e2e_s",
+    "output_tokens_per_s": "output_tokens_per_s",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,7 @@ class Predictions:
     measured_ttft_s: FloatArray
     measured_tpot_s: FloatArray
     seconds: float
+    more: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)  # predicted, measured
 
     @property
     def covered(self) -> int:
@@ -49,18 +57,26 @@ def predict(rows: Sequence[Row], catalog: Catalog) -> Predictions:
     """Predict every row that can be, in the order given."""
     begin = time.perf_counter()
     runs = gather.gather(rows, catalog)
-    ttft, tpot = gather.predict(runs)
+    predicted = gather.predict_all(runs)
     index = {id(row): i for i, row in enumerate(rows)}
     at = np.array([index[id(row)] for row in runs.rows], dtype=np.intp)
-    whole = np.full((2, len(rows)), np.nan)
-    whole[0, at], whole[1, at] = ttft, tpot
+
+    def whole(name: str) -> FloatArray:
+        column = np.full(len(rows), np.nan)
+        column[at] = getattr(predicted, name)
+        return column
+
+    def measured(name: str) -> FloatArray:
+        return np.array([getattr(row, name) for row in rows], dtype=float)
+
     return Predictions(
         rows=tuple(rows),
         why={index[id(row)]: text for row, text in runs.missing},
-        ttft_s=whole[0],
-        tpot_s=whole[1],
-        measured_ttft_s=np.array([row.ttft_s for row in rows], dtype=float),
-        measured_tpot_s=np.array([row.tpot_s for row in rows], dtype=float),
+        ttft_s=whole("ttft"),
+        tpot_s=whole("tpot"),
+        measured_ttft_s=measured("ttft_s"),
+        measured_tpot_s=measured("tpot_s"),
+        more={name: (whole(name), measured(of)) for name, of in MORE.items()},
         seconds=time.perf_counter() - begin,
     )
 
@@ -71,10 +87,11 @@ def report(rows: Sequence[Row], catalog: Catalog) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``, ``covered``; ``tpot`` and ``ttft``: n, mape, median_ape, bias (shares; None where
-        nothing was measured); ``groups``: the same by model, system and engine; ``worst`` and
-        ``worst_ttft``: the ten rows with the largest error of TPOT and of TTFT; ``missing``: id and
-        why; ``odd``: ids of outliers; ``seconds``. Plain data, no nan.
+        ``rows``, ``covered``; ``tpot``, ``ttft``, ``ttft_p90``, ``ttft_p99``, ``e2e`` and
+        ``output_tokens_per_s``: n, mape, median_ape, bias (shares; None where nothing was measured);
+        ``groups``: the same of TPOT and TTFT by model, system and engine; ``worst`` and ``worst_ttft``: the
+        ten rows with the largest error of TPOT and of TTFT; ``missing``: id and why; ``odd``: ids of
+        outliers; ``seconds``. Plain data, no nan.
     """
     return summarise(predict(rows, catalog))
 
@@ -105,6 +122,7 @@ def summarise(found: Predictions) -> dict[str, Any]:
         "covered": found.covered,
         "tpot": errors(found, "tpot", everything),
         "ttft": errors(found, "ttft", everything),
+        **{name: errors(found, name, everything) for name in MORE},
         "groups": groups,
         "worst": worst(found, "tpot"),
         "worst_ttft": worst(found, "ttft"),
@@ -115,13 +133,18 @@ def summarise(found: Predictions) -> dict[str, Any]:
 
 
 def ratios(found: Predictions, name: str) -> FloatArray:
-    """Predicted over measured "tpot" or "ttft" of each row; nan where one is lacking."""
+    """Predicted over measured "tpot", "ttft" or one of `MORE` of each row; nan where one is lacking."""
+    if name in MORE:
+        if name not in found.more:
+            return np.full(len(found.rows), np.nan)
+        predicted, measured = found.more[name]
+        return np.asarray(predicted / measured)
     predicted, measured = getattr(found, f"{name}_s"), getattr(found, f"measured_{name}_s")
     return np.asarray(predicted / measured)
 
 
 def errors(found: Predictions, name: str, inside: BoolArray) -> dict[str, Any]:
-    """n, mape, median_ape and bias of "tpot" or "ttft" over the rows `inside`."""
+    """n, mape, median_ape and bias of a figure over the rows `inside`."""
     return spread(ratios(found, name)[inside])
 
 

@@ -78,6 +78,10 @@ class EngineProfile:
     memory_rule: MemoryRule = "everything"
     reserve_bytes: float  # CUDA context, graphs, communication buffers
     logit_rows: int = 0  # sequences for whose logits and samples room is kept from the start
+    # a request is admitted where its whole length fits, and never evicted; else where its prompt does
+    whole_lengths: bool = False
+    # by default a pass keeps room for all its tokens' pairs at one GPU's experts, not for those routed there
+    worst_routing: bool = False
     can: Abilities = Abilities()
     sources: tuple[str, ...] = ()
 

@@ -115,7 +115,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             )
         else:
             ledger = decode.step(setup, at, exchange, full, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
-        mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl) / per_rank
+        whole = setup.machine.engine.whole_lengths
+        mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl, whole=whole) / per_rank
         one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)
         cache = per_rank * one
         tokens = batch + chunk

@@ -131,7 +131,8 @@ def step(
 
 def cache_bytes(setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int, mtp: int = 0) -> Real:
     """Cache of `batch` sequences per rank and stage on the fullest GPU, a draft model's too."""
-    cached = memory.decode_tokens(batch * at.pp, isl, osl)
+    whole = setup.machine.engine.whole_lengths
+    cached = memory.decode_tokens(batch * at.pp, isl, osl, whole=whole)
     # windows and states make the cache of a sequence less than linear: price it per sequence
     mean = cached / (batch * at.pp)
     one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)

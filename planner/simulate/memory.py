@@ -117,11 +117,11 @@ def growing_kv_bytes(model: ModelSpec, precision: Precision) -> float:
     return (distinct_kv_bytes(model, precision, 2 * long) - distinct_kv_bytes(model, precision, long)) / long
 
 
-def token_bytes(model: ModelSpec, at: Layouts) -> FloatArray:
+def token_bytes(model: ModelSpec, at: Layouts, *, worst_routing: bool = False) -> FloatArray:
     """Peak of live activations for each token of a pass per attention rank, bf16.
 
     The residual, its normalised copy, and the widest intermediate of any layer. Tokens at the
-    experts are those routed to one GPU of the stage, in and out.
+    experts are those routed to one GPU of the stage, in and out, or where `worst_routing` all of them.
     """
     widest: Real = 0.0
     for layer in kinds.layers(model):
@@ -131,7 +131,7 @@ def token_bytes(model: ModelSpec, at: Layouts) -> FloatArray:
             widest = np.maximum(widest, f.matrices * f.width / at.tp)
         elif f.kind == "moe":
             # token-expert pairs at a GPU: those of its own stage, over the EP ranks
-            pairs = f.topk * at.attention_dp / at.moe_ep
+            pairs = f.topk * at.attention_dp / (1 if worst_routing else at.moe_ep)
             inner = f.matrices * f.width / at.moe_tp + 2 * (f.latent or model.hidden)
             widest = np.maximum(widest, pairs * inner)
     return np.asarray(BF16_BYTES * (2.0 * model.hidden + widest))
@@ -195,15 +195,17 @@ def reserve_bytes(machine: Machine, model: ModelSpec) -> float:
     return engine.reserve_bytes + rows * model.vocab * LOGIT_BYTES
 
 
-def decode_tokens(batch: Real, isl: float, osl: float) -> Real:
-    """Cached tokens of `batch` sequences at random points of their output.
+def decode_tokens(batch: Real, isl: float, osl: float, *, whole: bool = False) -> Real:
+    """Tokens of cache that `batch` sequences at random points of their output take.
 
     Mean ``batch (isl + osl / 2)`` plus three standard deviations of a sum of uniforms, never more
-    than all of them at their full length.
+    than all of them at their full length; that where an engine keeps room for it (`whole`).
 
     >>> float(decode_tokens(1.0, 1000, 500)), round(float(decode_tokens(256.0, 1000, 500)) / 256)
     (1500.0, 1277)
     """
+    if whole:
+        return batch * (isl + osl)
     spread = STAGGER_SIGMAS * osl / math.sqrt(12.0) * np.sqrt(batch)
     return np.minimum(batch * (isl + osl / 2) + spread, batch * (isl + osl))
 
@@ -217,12 +219,16 @@ def largest_batch(
     isl: int,
     osl: int,
     mtp: int = 0,
+    live: Real = 0.0,
 ) -> FloatArray:
     """Sequences per attention rank and stage that surely do not fit any more: an upper bound.
 
-    Ignores activations and stagger, so the exact check still has to be made point by point.
+    Ignores stagger, and activations beyond `live` bytes, so the exact check still has to be made point by
+    point.
     """
     at_most = room(machine, model)
-    free = (at_most.total_bytes - weight_bytes(model, precision, at, mtp)) * at_most.cache_share
-    one = np.maximum(np.asarray(kv_bytes(model, precision, at, isl + osl / 2)), 1.0)
+    beside = weight_bytes(model, precision, at, mtp) + (live if math.isinf(at_most.live_bytes) else 0.0)
+    free = (at_most.total_bytes - beside) * at_most.cache_share
+    length = isl + osl if machine.engine.whole_lengths else isl + osl / 2
+    one = np.maximum(np.asarray(kv_bytes(model, precision, at, length)), 1.0)
     return np.asarray(np.clip(np.floor(free / one), 0, machine.engine.max_batch))

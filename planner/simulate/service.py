@@ -43,6 +43,7 @@ class Deployment:
     pass_tokens: float = PASS_TOKENS  # of prompts in one pass: a longer one goes in chunks
     filled: bool = False  # passes that carry prompts wait until they carry that many tokens
     max_batch: float | None = None  # sequences per attention rank, where not the engine's own limit
+    default_settings: bool = False  # the engine keeps room for the activations of a full pass of prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,13 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     if of.max_batch is not None:
         limited = replace(machine.engine, max_batch=max(int(of.max_batch), 1))
         machine = replace(machine, engine=limited)
-    room = memory.largest_batch(machine, then.model, then.precision, at, isl=of.isl, osl=of.osl, mtp=of.mtp)
+    live = 0.0
+    if of.default_settings:
+        worst = machine.engine.worst_routing
+        live = of.pass_tokens * float(np.ravel(memory.token_bytes(then.model, at, worst_routing=worst))[0])
+    room = memory.largest_batch(
+        machine, then.model, then.precision, at, isl=of.isl, osl=of.osl, mtp=of.mtp, live=live
+    )
     return Service(
         batch=batch,
         step_s=np.broadcast_to(per_token, grid.shape).ravel(),

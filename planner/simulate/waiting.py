@@ -53,6 +53,9 @@ Little's law bounds what comes out, whatever the waits say: a rank of prefill se
 The second is what deployments measure whose batch limit is below their requests in flight.
 
 An open loop (`open_loop`) has requests come at a rate, whatever is in flight.
+
+A burst (`burst`) is a run of `N` requests per rank that all come at once: waves of as many as have places,
+then one with the rest, the prompts of a wave coming in a row behind those before it.
 """
 
 from __future__ import annotations
@@ -93,6 +96,16 @@ class Arrivals:
     prefill_per_s: FloatArray  # and per prefill rank
     steps: FloatArray  # tokens after the first of a request, mean
     variation: FloatArray  # squared coefficient of variation of the gaps: 0 steady, 1 Poisson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """A run whose requests all come at once; nan where a run is none."""
+
+    decode_requests: FloatArray  # of the run, per decoding rank
+    prefill_requests: FloatArray  # and per prefill rank
+    places: FloatArray  # most in flight per decoding rank, whatever the deployment could hold
+    steps: FloatArray  # tokens after the first of a request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +151,8 @@ class Waits:
     tpot_s: FloatArray
     batch: FloatArray  # sequences decoding per rank
     decode_per_s: FloatArray  # requests per second and decoding rank
+    ttft_p90_s: FloatArray  # nan where no distribution is known
+    ttft_p99_s: FloatArray
 
 
 def interpolate(at: FloatArray, batch: FloatArray, step_s: FloatArray) -> FloatArray:
@@ -260,6 +275,51 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
         tpot_s=tpot,
         batch=held,
         decode_per_s=np.asarray(client.decode_requests / (ttft + decoding)),
+        ttft_p90_s=np.full_like(ttft, np.nan),
+        ttft_p99_s=np.full_like(ttft, np.nan),
+    )
+
+
+def burst(run: Burst, server: Server, scheduler: Scheduler) -> Waits:
+    """A run of a stated number of requests that all come at once, as offline benchmarks do.
+
+    With P places of a rank ``floor(N / P)`` waves are full and the last has the rest. Where prefill shares
+    the GPUs a wave of B takes ``S TPOT(B)``, the prompts of its successors in it; where it does not, the run
+    takes as long as all prompts or all waves, and the first of the one or the last of the other. Requests
+    per second are N over that.
+    """
+    rank = _Rank(server, scheduler)
+    requests = run.decode_requests
+    places = np.maximum(np.minimum(np.minimum(requests, server.largest_batch), run.places), 1.0)
+    full = np.floor(requests / places + 1e-9)
+    rest = np.maximum(requests - full * places, 0.0)
+
+    def tpot_s(batch: FloatArray) -> FloatArray:
+        step = rank.step_s(np.maximum(batch, 1.0))
+        return step + rank.stopped_s(step, batch / run.steps)
+
+    of_full, of_rest = tpot_s(places), tpot_s(rest)
+    last = np.where(rest > 0, run.steps * of_rest, 0.0)
+    decoding = full * run.steps * of_full + last
+    alone = server.prompt_s + scheduler.request_s
+    handover = server.transfer_s + np.asarray(scheduler.handover_s)
+    work = run.prefill_requests * served_s(server, scheduler)
+    apart = np.maximum(
+        work + handover + np.where(rest > 0, last, run.steps * of_full), alone + handover + decoding
+    )
+    colocated = server.colocated > 0
+    makespan = np.where(colocated, alone + decoding, apart)
+    # waves that end before a request's own begins, mean; in its own, half of the prompts go before it
+    before = (0.5 * full * (full - 1.0) * places + full * rest) / requests * run.steps * of_full
+    turn = 0.5 * work * places / requests
+    ttft = alone + np.where(colocated, before + turn, handover + np.maximum(before + turn, 0.5 * work))
+    return Waits(
+        ttft_s=ttft,
+        tpot_s=(full * places * of_full + rest * of_rest) / requests,
+        batch=places,
+        decode_per_s=np.asarray(requests / makespan),
+        ttft_p90_s=np.full_like(ttft, np.nan),
+        ttft_p99_s=np.full_like(ttft, np.nan),
     )
 
 
@@ -268,7 +328,12 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
 
     First token = request + queue of the prefill rank + pass + transfer and hand-over; where prefill shares
     the GPUs, the rest of the running pass, and the decode step that the prompt rides along with. The queue is
-    ``rho W / (1 - rho) (1 + variation) / 2``, the prompts being of one length.
+    ``q = rho W / (1 - rho) variation / 2``, the prompts being of one length (Kingman; Pollaczek and
+    Khinchine at variation 1).
+
+    A share rho of the requests waits at all, q / rho in the mean and exponentially in heavy traffic
+    (Kingman), so that one in n waits more than ``(q / rho) ln(rho n)``; the rest of the running pass is
+    uniform.
     """
     rank = _Rank(server, scheduler)
     one = served_s(server, scheduler)
@@ -283,16 +348,23 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
     busy = arrivals.prefill_per_s * one
     late = (busy > MOST_BUSY) | (stopped > MOST_BUSY) | (held > server.largest_batch)
     rho = np.minimum(busy, MOST_BUSY)
-    queue = one * rho / (1.0 - rho) * (1.0 + arrivals.variation) / 2.0
-    riding = 0.5 * tpot + step - scheduler.overlap * np.minimum(step, server.prompt_s)
+    queue = one * rho / (1.0 - rho) * arrivals.variation / 2.0
+    riding = step - scheduler.overlap * np.minimum(step, server.prompt_s)
     polled = POLL_WAITED * np.asarray(scheduler.poll_steps) * tpot
-    ttft = SINGLE_REQUEST_S + server.prompt_s + queue
-    ttft = ttft + np.where(
-        server.colocated > 0, riding + polled, server.transfer_s + np.asarray(scheduler.handover_s)
-    )
+    running = np.where(server.colocated > 0, tpot, 0.0)
+    handover = server.transfer_s + np.asarray(scheduler.handover_s)
+    sure = SINGLE_REQUEST_S + server.prompt_s + np.where(server.colocated > 0, riding + polled, handover)
+    least = np.maximum(rho, 1e-12)
+
+    def exceeded_by(share: float) -> FloatArray:
+        tail = queue / least * np.log(np.maximum(least / share, 1.0))
+        return np.where(late, np.inf, sure + (1.0 - share) * running + tail)
+
     return Waits(
-        ttft_s=np.where(late, np.inf, ttft),
+        ttft_s=np.where(late, np.inf, sure + 0.5 * running + queue),
         tpot_s=np.where(late, np.inf, tpot),
         batch=batch,
         decode_per_s=arrivals.decode_per_s,
+        ttft_p90_s=exceeded_by(0.1),
+        ttft_p99_s=exceeded_by(0.01),
     )

@@ -11,6 +11,10 @@ RUN_COLUMNS = """columns of FILE.csv, one line for each run at a fixed number of
   tp, pp, attention_dp, moe_tp, moe_ep         co-located widths (default 1)
   prefill_workers, prefill_tp, prefill_attention_dp, prefill_moe_tp, prefill_moe_ep,
   decode_workers, decode_tp, ...               disaggregated ones
+  max_batch, max_batched_tokens, memory_fraction    limits of an attention rank, of a pass, of memory
+  mtp, shared_prefix, poll_steps drafted tokens, cached tokens of each prompt, steps between two looks
+  requests, arrivals             of the run; closed, burst (all at once) or poisson (requests_per_s)
+  ttft_p90_ms, ttft_p99_ms, e2e_ms, output_tokens_per_s     more that was measured
   engine_versions, id            optional; other columns are not read"""
 
 KERNEL_COLUMNS = """files of DIR, any of them, all with system, engine and latency_us (microseconds):

@@ -104,7 +104,7 @@ _COLUMNS = ("profile", "layers", "qk_normed", "ttft_s", "tpot_s")
 
 def _part(runs: Runs, rows: BoolArray) -> Runs:
     """Some of the runs; what `waiting` does not need stays whole."""
-    parts = {name: _cut(getattr(runs, name), rows) for name in ("client", "arrivals", "server")}
+    parts = {name: _cut(getattr(runs, name), rows) for name in ("client", "arrivals", "burst", "server")}
     return replace(runs, poll_steps=runs.poll_steps[rows], **parts)
 
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from planner.simulate.waiting import (
     Arrivals,
+    Burst,
     Client,
     Scheduler,
     Server,
     Waits,
+    burst,
     closed_loop,
     closed_queue_s,
     open_loop,
@@ -237,3 +239,64 @@ def test_a_closed_queue_is_the_open_one_where_few_wait_and_the_loop_where_all_do
     assert float(few[0]) == pytest.approx(float((0.1 * rho / (2 * (1 - rho)))[0]))
     many = closed_queue_s(np.array([1000.0]), work, np.array([10.0]))
     assert float(many[0]) == pytest.approx(1000 * 0.1 - 10.0, rel=0.01)
+
+
+def _burst(requests: float, places: float, prompt_s: float = PROMPT_S) -> Waits:
+    one = np.ones(1)
+    server = Server(
+        batch=np.array([[1.0, 512.0]]),
+        step_s=np.full((1, 2), STEP_S),
+        prompt_s=one * prompt_s,
+        marginal_s=one * prompt_s,
+        largest_batch=one * places,
+        colocated=one,
+        transfer_s=one * 0.0,
+        prefill_ranks=one,
+        decode_ranks=one,
+        prompts_per_pass=one,
+        chunks=one,
+        stages=one,
+    )
+    scheduler = Scheduler(
+        exposure=1.0, prefill_priority=0.0, admission_passes=0.0, arrival_s=0.0, handover_s=0.0, request_s=0.0
+    )
+    run = Burst(
+        decode_requests=one * requests, prefill_requests=one * requests, places=one * 1e9, steps=one * STEPS
+    )
+    return burst(run, server, scheduler)
+
+
+def test_a_burst_is_as_many_waves_as_places_make() -> None:
+    wave = STEPS * STEP_S
+    for requests, waves in ((10.0, 1), (20.0, 2), (21.0, 3), (35.0, 4)):
+        found = _burst(requests, 10.0)
+        work = requests * PROMPT_S  # each prompt stops the rank once
+        assert requests / found.decode_per_s[0] == pytest.approx(waves * wave + work + PROMPT_S)
+    assert _burst(10.0, 10.0).ttft_s[0] == pytest.approx(PROMPT_S + 0.5 * 10 * PROMPT_S)
+
+
+def test_the_queue_of_poisson_arrivals_is_pollaczek_and_khinchine() -> None:
+    one = np.ones(1)
+    server = Server(
+        batch=np.array([[1.0, 512.0]]),
+        step_s=np.full((1, 2), STEP_S),
+        prompt_s=one * PROMPT_S,
+        marginal_s=one * PROMPT_S,
+        largest_batch=one * 512,
+        colocated=one * 0.0,
+        transfer_s=one * 0.0,
+        prefill_ranks=one,
+        decode_ranks=one,
+        prompts_per_pass=one,
+        chunks=one,
+        stages=one,
+    )
+    scheduler = Scheduler(
+        exposure=1.0, prefill_priority=0.0, admission_passes=0.0, arrival_s=0.0, handover_s=0.0, request_s=0.0
+    )
+    rates = {"decode_per_s": one * 5.0, "prefill_per_s": one * 5.0, "steps": one * STEPS}
+    steady = open_loop(Arrivals(**rates, variation=one * 0.0), server, scheduler)
+    random = open_loop(Arrivals(**rates, variation=one), server, scheduler)
+    rho = 5.0 * PROMPT_S
+    assert (random.ttft_s - steady.ttft_s)[0] == pytest.approx(rho * PROMPT_S / (2 * (1 - rho)))
+    assert random.ttft_s[0] < random.ttft_p90_s[0] < random.ttft_p99_s[0]
