@@ -70,6 +70,8 @@ class InOrder(App[None]):
     async def _take(self, event: events.Event) -> None:
         if isinstance(event, events.InputEvent) and event.is_forwarded:
             await super().on_event(event)
+        elif self.leaving and isinstance(event, (events.InputEvent, events.Paste)):
+            pass  # typed behind the key that ends it: there may be no screen any more
         elif isinstance(event, Flood):
             self.notify("More came at once than can be typed; what was over is dropped.", severity="warning")
         elif isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:

@@ -173,3 +173,14 @@ def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal, times:
     terminal.wait_for(r"ISL\S* +\S? *7k", r"OSL\S* +\S? *300")
     terminal.type("q")
     assert terminal.leave() == 0
+
+
+async def test_keys_behind_the_one_that_ends_it_are_not_handled() -> None:
+    """Found by the search, `keys` of seed 1: there is no screen any more, and it ended with code 1."""
+    for typed in ("o", "xe", "ie4", "iea\x10"):
+        app = fakes.app()
+        async with app.run_test(size=(120, 36)) as pilot:
+            await fakes.settled(pilot)
+            for what in ("q", *typed):
+                app.post_message(event(what))
+        assert app.return_code == 0
