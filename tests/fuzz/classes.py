@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.fuzz import files, flags, processes, programs, sessions
+from tests.fuzz import ends, files, flags, keys, processes, programs, sessions
 
 CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "flags": (flags.run, 24_000),
@@ -16,4 +16,11 @@ CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "sessions": (sessions.run, 8_000),
     "processes": (processes.run, 60),
     "programs": (programs.run, 5_000),
+    "keys": (keys.keys, 50_000),
+    "pastes": (keys.pastes, 1_000),
+    "mouse": (keys.mouse, 5_000),
+    "resizes": (keys.resizes, 2_000),
+    "signals": (ends.signals, 60),
+    "sockets": (ends.sockets, 100),
+    "kills": (ends.kills, 200),
 }
