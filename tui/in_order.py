@@ -72,6 +72,8 @@ class InOrder(App[None]):
             await super().on_event(event)
         elif self.leaving and isinstance(event, (events.InputEvent, events.Paste)):
             pass  # typed behind the key that ends it: there may be no screen any more
+        elif isinstance(event, events.MouseEvent) and not self._under(event).is_attached:
+            pass  # on a part that has just gone, and is only still drawn
         elif isinstance(event, Flood):
             self.notify("More came at once than can be typed; what was over is dropped.", severity="warning")
         elif isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:

@@ -9,6 +9,7 @@ is no UTF-8, no character or no size ends nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -179,7 +180,8 @@ class _Bounded(Driver):
     def gone(self) -> None:
         """No one is at the other end any more."""
         if isinstance(self._app, InOrder):
-            self._loop.call_soon_threadsafe(self._app.hang_up, 129)
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._app.hang_up, 129)
 
 
 class _Terminal(_Bounded):
@@ -214,6 +216,7 @@ class _Terminal(_Bounded):
 class _Browser(_Bounded):
     """For `WebDriver`."""
 
+    exit_event: threading.Event
     _input_reader: Any
     _on_meta: Callable[[str, bytes], None]
 
@@ -230,7 +233,8 @@ class _Browser(_Bounded):
                     self._on_meta(kind, payload)
             for event in parser.tick():
                 self.process_message(event)
-        self.gone()
+        if not self.exit_event.is_set():
+            self.gone()
 
 
 def bounded(driver: type[Driver]) -> type[Driver]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import random
 import signal
@@ -73,9 +74,12 @@ def signals(seed: int, count: int) -> Iterator[str]:
 
 def sockets(seed: int, count: int) -> Iterator[str]:
     """Failures of `count` pages that come in by the door of `serve` and go at any moment."""
-    with tempfile.TemporaryDirectory() as home, harness.surroundings():
-        os.environ["XDG_STATE_HOME"] = home
-        yield from asyncio.run(_visits(seed, count))
+    said = io.StringIO()  # by the server, and by applications on standard error
+    with harness.surroundings(), contextlib.redirect_stdout(said):
+        found = asyncio.run(_visits(seed, count))
+    yield from found
+    if said.getvalue():
+        yield f"sockets (seed {seed}): {said.getvalue()[-1000:]}"
 
 
 async def _visits(seed: int, count: int) -> list[str]:

@@ -126,7 +126,7 @@ async def _one(name: str, inputs: list[Size | str], chance: random.Random) -> tu
         async with app.run_test(size=size, notifications=True, tooltips=True) as pilot:
             await fakes.settled(pilot)
             parser = BoundedParser(lambda: MOST_WAITING)
-            while used < len(inputs) and not app.leaving:
+            while used < len(inputs) and app.is_running and not app.leaving:
                 burst = chance.choice((1, 4, 24))
                 begin = time.process_time()
                 with app.batch_update():  # painted once: most of the time is painting
@@ -137,7 +137,7 @@ async def _one(name: str, inputs: list[Size | str], chance: random.Random) -> tu
                 used = min(used + burst, len(inputs))
                 if took > harness.LONGEST_S + sent * KEY_S:
                     return f"{took:.1f} s", used
-            if not app.leaving:
+            if app.is_running and not app.leaving:
                 text = fakes.screen_text(app)
                 if not all(line.isprintable() for line in text.split("\n")):
                     return "a character that a terminal would obey", used
@@ -165,7 +165,7 @@ async def _send(app: RatematchApp, parser: BoundedParser, inputs: list[Size | st
     done = asyncio.Event()
     if app.call_later(done.set):
         left = asyncio.ensure_future(done.wait())
-        while not left.done() and not app.leaving:
+        while not left.done() and not app.leaving and app.is_running:
             await asyncio.wait((left,), timeout=0.5)
         left.cancel()
     return sent

@@ -184,3 +184,23 @@ async def test_keys_behind_the_one_that_ends_it_are_not_handled() -> None:
             for what in ("q", *typed):
                 app.post_message(event(what))
         assert app.return_code == 0
+
+
+async def test_a_press_on_a_part_that_has_just_gone_presses_nothing() -> None:
+    """Found by the search, `mouse` of seed 11: Textual began to select text in what had no place any more."""
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("question_mark")
+        await fakes.painted(pilot)
+        help_at = app.main.query_one("HelpPanel").region
+        gone = app.main.query_one("HelpPanel")
+        with app.batch_update():  # what is drawn is what was
+            app.post_message(event("question_mark"))
+            x, y = help_at.x + 2, help_at.y + 2
+            for kind in (events.MouseDown, events.MouseMove, events.MouseUp):
+                app.post_message(kind(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y))
+            await asyncio.sleep(0.2)
+        await fakes.settled(pilot)
+        assert not gone.is_attached
+    assert app.return_code == 0 or app.return_code is None
