@@ -74,7 +74,7 @@ def pastes(seed: int, count: int) -> Iterator[str]:
             *hostile.WORDS,
         ]
         kinds = [chance.choice(pieces) for _ in range(chance.randint(1, 4))]
-        text = "".join(kinds) * chance.choice((1, 1, 3, LONGEST_PASTE // 8, 5_000))
+        text = ("".join(kinds)[:1000] * chance.choice((1, 1, 3, LONGEST_PASTE // 8, 5_000)))[:1_000_000]
         return chance.choice(("", "\t", "j", "o", "w", "e", "\r")) + START + text.replace(END, "") + END
 
     return _tried("pastes", seed, count, make)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import fakes
@@ -10,6 +11,7 @@ from textual.command import CommandPalette
 from textual.widgets import Input
 
 from planner.inputs.fields import BY_KEY
+from tui.screens import palette
 from tui.screens.export import ExportScreen
 from tui.screens.palette import Command, Commands
 from tui.widgets import themes
@@ -105,3 +107,19 @@ def test_a_theme_by_its_word() -> None:
     assert themes.theme_name("Dark", ()) == themes.DARK.name
     with pytest.raises(ValueError, match="did you mean light"):
         themes.theme_name("ligth", ())
+
+
+@pytest.mark.parametrize("query", ["e" * 20, "e" * 2000, "e" * 20 + "x", "e " * 10, ""])
+def test_a_search_is_not_longer_than_its_texts(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in ways to place the letters: Textual's own search would try 30 million."""
+    scored = 0
+
+    def score(text: str, places: Sequence[int]) -> float:
+        nonlocal scored
+        scored += 1
+        return float(len(places))
+
+    monkeypatch.setattr(palette._SEARCH, "score", score)
+    text = "e-" * 30
+    palette.fit(query, text)
+    assert scored <= len(text)
