@@ -101,7 +101,10 @@ class EngineProfile:
         )
 
     def bare(self) -> EngineProfile:
-        """The same engine adding nothing to its kernels: no host time, every pass as long as their sum."""
+        """The same engine adding nothing to its kernels: no host time, every pass as long as their sum.
+
+        A prompt waits for half of the running pass, and shares a pass with a decode step as operators allow.
+        """
         return replace(
             self,
             step_s=0.0,
@@ -113,9 +116,9 @@ class EngineProfile:
             prefill_stretch=1.0,
             exposure=1.0,
             handover_s=0.0,
-            admission_passes=1.0,
+            admission_passes=0.5,
             arrival_s=0.0,
-            overlap=0.0,
+            overlap=1.0,
             lockstep=0.0,
             prompt_imbalance=0.0,
             sequence_imbalance=0.0,

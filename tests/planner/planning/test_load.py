@@ -111,4 +111,6 @@ def test_a_plan_fed_back_as_a_measured_run_predicts_itself(scenario: Scenario, t
         (ttft,), (tpot,) = gather.predict(gather.gather([row], PRESETS))
         assert math.isfinite(ttft)
         assert tpot == pytest.approx(way.load.ttl_s, rel=0.03)
-        assert ttft == pytest.approx(way.load.ftl_s, rel=0.1, abs=0.02)
+        assert ttft == pytest.approx(
+            way.load.ftl_s, rel=0.1, abs=0.03
+        )  # a run does not say how full its passes are

@@ -89,9 +89,9 @@ def test_breakdown_and_sweep_agree(two_batches):
         s.machine.engine.prefill_stretch,
     )
     uneven = 1.0 + s.machine.engine.prompt_imbalance * float(fullest(32.0, 1.0 / per_rank))
-    assert points.requests_per_s[at] == pytest.approx(
-        points.batch[at] / (chunks * float(np.ravel(pace.seconds)[0]) * uneven)
-    )
+    host_s = points.batch[at] * s.machine.engine.arrival_s
+    busy_s = chunks * float(np.ravel(pace.seconds)[0]) * uneven
+    assert points.requests_per_s[at] == pytest.approx(points.batch[at] / (busy_s + host_s))
 
 
 def vars_of(at: Layouts) -> dict[str, np.ndarray]:
