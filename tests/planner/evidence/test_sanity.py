@@ -196,9 +196,9 @@ def test_fp8_is_as_fast_as_bf16_or_a_table_says_why(model: str) -> None:
     assert _slower(model) == []
 
 
-# fp8 prefill passes up to 13 % slower than allowed, on B200 with vLLM or SGLang (one on H20): a prompt or four
-# of models whose matrices at TP8 are so narrow that quantising is most of what fp8 saves. No table is odd, so
-# no plan says it.
+# fp8 prefill passes up to 13 % slower than allowed, on B200 with vLLM or SGLang (one on H20): a prompt or
+# four of models whose matrices at TP8 are so narrow that quantising is most of what fp8 saves. No table is
+# odd, so no plan says it.
 NARROW = frozenset(
     {
         "deepseek-v4-flash",
