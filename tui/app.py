@@ -226,7 +226,9 @@ class RatematchApp(FileActions):
         """Everything that can be done now, in the screen's alphabet."""
         if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
             words = f"Search for commands{self.glyphs.ellipsis}"
-            self.push_screen(CommandPalette(id="--command-palette", placeholder=words))
+            from tui.screens.palette import Palette
+
+            self.push_screen(Palette(id="--command-palette", placeholder=words))
 
     def action_toggle_theme(self) -> None:
         """Dark to light and back."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import FuzzySearch
 
@@ -47,6 +48,14 @@ class Command:
     run: Callable[[], Any]
     help: str = ""
     first: bool = True  # offered before anything is typed
+
+
+class Palette(CommandPalette):
+    """Textual's, whose list takes keys before it has lines."""
+
+    def _action_command_list(self, action: str) -> None:
+        with contextlib.suppress(KeyError):  # of a line to go to
+            super()._action_command_list(action)
 
 
 def fit(query: str, text: str) -> tuple[float, Sequence[int]]:

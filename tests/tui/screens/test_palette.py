@@ -7,6 +7,7 @@ from typing import Any
 
 import fakes
 import pytest
+from textual import events
 from textual.command import CommandPalette
 from textual.widgets import Input
 
@@ -123,3 +124,16 @@ def test_a_search_is_not_longer_than_its_texts(query: str, monkeypatch: pytest.M
     text = "e-" * 30
     palette.fit(query, text)
     assert scored <= len(text)
+
+
+async def test_a_page_down_before_the_list_has_lines_ends_nothing(pilot: Any) -> None:
+    """Found by the search, `keys` 19750 of seed 1."""
+    with pilot.app.batch_update():  # nothing is laid out
+        for key in ("ctrl+p", "pagedown", "pageup"):
+            pilot.app.post_message(events.Key(key, None))
+        await fakes.until(pilot, lambda: pilot.app.screen.query("CommandList.--visible"))
+        for key in ("pagedown", "pageup", "down", "up"):
+            pilot.app.post_message(events.Key(key, None))
+        await pilot.pause()
+    await fakes.painted(pilot)
+    assert pilot.app.is_running
