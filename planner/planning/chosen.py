@@ -60,7 +60,7 @@ def luck(own: float, worth: FloatArray, chosen: float) -> float:
         The same of the chosen one.
 
     >>> round(luck(0.1, np.array([5.0]), 5.0), 4), round(luck(0.1, np.full(10, 5.0), 5.0), 3)
-    (0.0, 0.153)
+    (0.0, 0.155)
     """
     worth = worth[worth > 0]
     if not own or not len(worth) or chosen <= 0:
