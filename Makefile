@@ -23,7 +23,7 @@ test-all: test test-slow
 
 # The quick tests on the oldest (newest) versions that pyproject.toml allows and this Python has wheels of.
 # All is computed anew each time: what is newest today is the question. `PYTHON=python3.10` picks the Python.
-TESTED := --extra serve --extra figures --extra dev
+TESTED := --extra serve --extra figures --extra traces --extra study --extra dev
 test-lowest: RESOLUTION := lowest-direct
 test-newest: RESOLUTION := highest
 test-lowest test-newest: test-%: $(UV)
@@ -67,7 +67,7 @@ $(UV):
 sbom: $(UV)
 	@mkdir -p dist
 	$(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" build/sbom
-	$(UV) pip install --quiet --python build/sbom/bin/python --constraint constraints.txt '.[serve,figures]'
+	$(UV) pip install --quiet --python build/sbom/bin/python --constraint constraints.txt '.[serve,figures,traces,study]'
 	sed "s/^dynamic = .*/version = \"$$(build/sbom/bin/ratematch --version | cut -d' ' -f2)\"/" pyproject.toml > build/pyproject.toml
 	$(UV) tool run --quiet --constraints constraints.txt --from cyclonedx-bom cyclonedx-py environment \
 	  --pyproject build/pyproject.toml --output-reproducible --output-file dist/ratematch.cdx.json build/sbom/bin/python
@@ -84,13 +84,13 @@ $(RUNS): pyproject.toml constraints.txt
 	@$(PIP) pip hatchling editables
 	@echo "  installing what it computes with: numpy, scipy" >&2
 	@$(PIP) numpy scipy
-	@echo "  installing what it draws with: textual, rich, plotext; and ratematch itself, in place" >&2
-	@$(PIP) --no-build-isolation --editable '.[serve]'
+	@echo "  installing what it draws with: textual, rich, plotext; what reads traces; and ratematch itself, in place" >&2
+	@$(PIP) --no-build-isolation --editable '.[serve,traces,study]'
 	@touch $@
 	@echo "  ready to run" >&2
 
 $(STAMP): $(RUNS)
 	@echo "  installing what tests it: pytest, hypothesis, mypy, ruff" >&2
-	@$(PIP) --no-build-isolation --editable '.[serve,dev]'
+	@$(PIP) --no-build-isolation --editable '.[serve,traces,study,dev]'
 	@touch $@
 	@echo "  ready to test" >&2
