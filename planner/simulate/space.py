@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.inputs.engine import Abilities
+from planner.inputs.layout_label import label
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
 from planner.words import Exchange, Phase
@@ -105,30 +106,6 @@ class Layouts:
             moe_tp=moe_tp,
             label=label(tp=tp, pp=pp, attention_dp=dp, moe_tp=moe_tp, ep=ep, chunked=chunked),
         )
-
-
-def label(*, tp: int, pp: int, attention_dp: int, moe_tp: int, ep: int, chunked: bool = False) -> str:
-    """The short name of a layout.
-
-    >>> tensor = dict(tp=8, attention_dp=1)
-    >>> label(**tensor, pp=1, moe_tp=8, ep=1), label(**tensor, pp=4, moe_tp=8, ep=1, chunked=True)
-    ('TP8', 'CPP4xTP8')
-    >>> label(**tensor, pp=1, moe_tp=1, ep=8), label(**tensor, pp=1, moe_tp=2, ep=4)
-    ('TEP8', 'TP8-EP4TP2')
-    >>> label(tp=1, pp=1, attention_dp=16, moe_tp=1, ep=16), label(tp=1, pp=1, attention_dp=8, moe_tp=8, ep=1)
-    ('DEP16', 'DP8-TP8')
-    >>> label(tp=2, pp=1, attention_dp=8, moe_tp=1, ep=16)
-    'TP2DP8EP16'
-    """
-    stage = tp * attention_dp
-    if attention_dp == 1:
-        name = f"TP{tp}" if ep == 1 else f"TEP{tp}" if ep == stage else f"TP{tp}-EP{ep}TP{moe_tp}"
-    elif ep == stage:
-        name = f"DEP{ep}" if tp == 1 else f"TP{tp}DP{attention_dp}EP{ep}"
-    else:
-        attention = f"DP{attention_dp}" if tp == 1 else f"TP{tp}DP{attention_dp}"
-        name = f"{attention}-TP{moe_tp}" if ep == 1 else f"{attention}-EP{ep}TP{moe_tp}"
-    return name if pp == 1 else f"{'CPP' if chunked else 'PP'}{pp}x{name}"
 
 
 def instance_limit(scale_up_gpus: int, asked: int | None, budget: int | None) -> int:

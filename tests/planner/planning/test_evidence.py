@@ -10,6 +10,7 @@ import pytest
 
 from planner.evidence import runs, seen, shipped
 from planner.inputs import catalog
+from planner.inputs.layout_label import label
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import data, text, words
 from planner.planning import evidence
@@ -17,7 +18,7 @@ from planner.planning.bands import LEVELS
 from planner.planning.plan import plan
 from planner.planning.resolve import prepare
 from planner.planning.result import Plan
-from planner.simulate.space import LayoutChoice, label
+from planner.simulate.space import LayoutChoice
 
 PRESETS = catalog.load()
 R1 = Scenario(
