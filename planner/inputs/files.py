@@ -13,11 +13,14 @@ import secrets
 import stat
 import zlib
 from pathlib import Path
+from typing import IO
 
 from planner.errors import InputError
 
 MOST_BYTES = 8 << 20  # of a preset, a scenario, a config, a session: the largest known config has 0.1 MiB
 COMPRESSED = ".gz"
+PIECE_BYTES = 16 << 20
+GZIP_MAGIC = b"\x1f\x8b"  # the first two bytes of RFC 1952
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES, *, what: str = "file") -> str:
@@ -34,31 +37,49 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES, *, what: str = "file") -
 
     Raises InputError with the reason, in one line, if it cannot be read.
     """
-    try:
-        found = _read(path, most_bytes)
-    except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(what, str(path), f"cannot be read: {reason}") from None
-    if found is None:
-        raise InputError(what, str(path), f"a file of at most {most_bytes >> 20} MiB")
+    found = read_bytes(path, most_bytes, what=what, packed=path.suffix == COMPRESSED)
     try:
         return found.decode("utf-8-sig")  # some editors write a mark before it
     except UnicodeDecodeError:
         raise InputError(what, str(path), "a text file in UTF-8") from None
 
 
-def _read(path: Path, most_bytes: int) -> bytes | None:
+def read_bytes(path: Path, most_bytes: int, *, what: str = "file", packed: bool | None = None) -> bytes:
+    """`read_text`, but the bytes, of any kind. `packed` says whether they are gzip; None: look.
+
+    Raises InputError with the reason, in one line, if they cannot be read.
+    """
+    try:
+        found = _read(path, most_bytes, packed)
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(what, str(path), f"cannot be read: {reason}") from None
+    if found is None:
+        raise InputError(what, str(path), f"a file of at most {most_bytes >> 20} MiB")
+    return found
+
+
+def _read(path: Path, most_bytes: int, packed: bool | None) -> bytes | None:
     # O_NONBLOCK: opening a pipe that no one writes to would wait for ever
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError("it is not a regular file")
-        if path.suffix == COMPRESSED:
+        if packed is None:
+            packed = file.peek(2)[:2] == GZIP_MAGIC
+        if packed:
             with gzip.open(file) as unpacked:
-                found = unpacked.read(most_bytes + 1)
-        else:
-            found = file.read(most_bytes + 1)
-    return found if len(found) <= most_bytes else None
+                return _bounded(unpacked, most_bytes)
+        return _bounded(file, most_bytes)
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile, most_bytes: int) -> bytes | None:
+    """All of a file, piece by piece: a read of so many bytes at once would ask for their memory first."""
+    pieces, left = [], most_bytes + 1
+    while left > 0 and (piece := file.read(min(left, PIECE_BYTES))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces) if left > 0 else None
 
 
 def write_file(path: Path, text: str, *, replace: bool = False) -> None:
