@@ -11,14 +11,13 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import evidence, frontiers, load, solve, sweep, weigh, why_not, within
-from planner.planning.chosen import judged
+from planner.planning import frontiers, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
+from planner.planning.judge import judge
 from planner.planning.resolve import Question, prepare
-from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Serving
+from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
-from planner.words import Way
 
 __all__ = ["Stopped", "plan"]
 
@@ -68,15 +67,9 @@ def plan(
         on_frontier(split, colocated)
     milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    choice = solve.choose(question, swept, candidates, deadline)
-    split_way, colocated_way = (
-        load.loaded(question, way) for way in (choice.disaggregated, choice.colocated)
-    )
-    ways: dict[Way, Serving | None] = {"disaggregated": split_way, "colocated": colocated_way}
-    bands = evidence.widened(question, catalog.accuracy(), ways)
-    banded = replace(question, bands=bands)
-    split_way, colocated_way = (judged(banded, swept, way) for way in (split_way, colocated_way))
-    found = weigh.finding(scenario, bands, split_way, colocated_way)
+    judgement = judge(question, swept, candidates, catalog, deadline)
+    choice, found = judgement.choice, judgement.found
+    split_way, colocated_way = judgement.split, judgement.colocated
     best = split_way if found == "split" else colocated_way
     chosen = best
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
@@ -99,7 +92,7 @@ def plan(
         design_points=swept.design_points,
         seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
         infeasible=reasons,
-        bands=bands,
+        bands=judgement.bands,
         kernels=swept.kernels,
         link_bytes_per_s=question.link_bytes_per_s,
         precision=_formats(question),

@@ -38,11 +38,13 @@ class Choice:
 OFFERED_GAP = 0.002  # of a mix that was not asked for: what brings less than twice as much is not offered
 
 
-def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> Choice:
+def choose(
+    question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline, *, offers: bool = True
+) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
     A mix that was not asked for is an offer: it and what it is held against take the rates as known and
-    give nothing up for an earlier first token.
+    give nothing up for an earlier first token. Without `offers` neither is looked for.
 
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
@@ -53,12 +55,14 @@ def choose(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     sooner = _sooner(question, sweep, in_time)
     split_only = replace(sooner, colocated=NO_ROWS)
     split = _solve(question, sweep, split_only, mix=False, deadline=first)
-    study = _study(question, sweep, replace(in_time, colocated=NO_ROWS), first)
+    study = _study(question, sweep, replace(in_time, colocated=NO_ROWS), first) if offers else None
     colocated = _colocated(question, sweep)
     deadline.check()
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
+    elif not offers:
+        return Choice(disaggregated=split, colocated=colocated, mix=None, study=None)
     else:
         left_s = deadline.left_s
         whole = _problem(

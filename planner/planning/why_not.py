@@ -41,17 +41,11 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
     """
     scenario = question.scenario
     limits, budget = scenario.limits, scenario.fleet.gpus
-    kept = frontiers.candidates(question, sweep)
-    within = 0.0 if budget is None else solve.most(question, sweep, kept, deadline)
-    if within:
-        # the limits can be met: what fails is the demand on the fleet
-        demand = scenario.traffic.requests_per_s
-        most, served = (fields.BY_KEY["rate"].format(r) for r in (within, demand))
-        reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
-        relax = [_served(question, within, sweep, deadline), _more_gpus(question, deadline)]
-        reasons: tuple[Reason, ...] = (Reason(limit="rate", points=0, text=reason),)
+    most = _most(question, sweep, deadline)
+    reasons = _stopped(question, sweep, most)
+    if most:
+        relax = [_served(question, most, sweep, deadline), _more_gpus(question, deadline)]
     else:
-        reasons = _reasons(question, sweep)
         needed = _Needed.of(question, sweep)
         ttl, ftl = needed.least_ttl(limits.ftl_s, budget), needed.least_ftl(limits.ttl_s, budget)
         relax = [
@@ -61,6 +55,28 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
         ]
     relax.append(_narrower(question, deadline))
     return Infeasible(reasons=reasons, relax=tuple(change for change in relax if change is not None))
+
+
+def reasons(question: Question, sweep: Sweep, deadline: Deadline) -> tuple[Reason, ...]:
+    """What stops the design points of a question without a plan, and no word on what would help."""
+    return _stopped(question, sweep, _most(question, sweep, deadline))
+
+
+def _most(question: Question, sweep: Sweep, deadline: Deadline) -> float:
+    """Requests/s that a budget serves within the limits; 0 where they cannot be met, or without one."""
+    if question.scenario.fleet.gpus is None:
+        return 0.0
+    return solve.most(question, sweep, frontiers.candidates(question, sweep), deadline)
+
+
+def _stopped(question: Question, sweep: Sweep, most_per_s: float) -> tuple[Reason, ...]:
+    """The limits can be met where some requests/s are served: then it is the demand on the fleet."""
+    if not most_per_s:
+        return _reasons(question, sweep)
+    demand, budget = question.scenario.traffic.requests_per_s, question.scenario.fleet.gpus
+    most, served = (fields.BY_KEY["rate"].format(r) for r in (most_per_s, demand))
+    reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
+    return (Reason(limit="rate", points=0, text=reason),)
 
 
 def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
