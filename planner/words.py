@@ -15,6 +15,8 @@ Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase
 Batching: TypeAlias = Literal["", "inflight", "piggyback"]
 
+PrefixRouting: TypeAlias = Literal["prefix-aware", "round-robin"]  # how requests are spread over caches
+
 PresetKind: TypeAlias = Literal["model", "system", "engine", "scenario", "kernels"]
 Quantity: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd"]  # what a number counts
 FieldKind: TypeAlias = Literal[Quantity, "choice", "switch"]  # what an input holds
