@@ -54,6 +54,7 @@ UnevenExperts: TypeAlias = Literal["as they are", "slots", "slots with attention
 MemoryRule: TypeAlias = Literal["everything", "weights and cache", "cache"]
 Topology: TypeAlias = Literal["switch", "mesh", "pcie"]  # of a scale-up domain
 
+Stop: TypeAlias = Literal["memory", "ftl", "ttl", "rate"]  # what stops a design point
 LimitState: TypeAlias = Literal["ok", "tight", "missed"]  # how a plan stands against one of its limits
 Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario was measured
 # what a number rests on: runs like it, runs that differ in one respect, or neither

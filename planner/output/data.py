@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
+from planner.output.limits import MayMeet, may_meet
+from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
-from planner.output.words import MayMeet, deployment, may_meet, notes, usd_of_all_tokens
+from planner.output.words import deployment, notes, usd_of_all_tokens
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.planning.bands import Band
-    from planner.planning.result import Frontier, Plan, PoolPlan, Serving
+    from planner.planning.result import Frontier, Infeasible, Plan, PoolPlan, Serving
 
 CSV_COLUMNS = (
     "kind",
@@ -34,10 +36,6 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     Every value is valid JSON: an infinite or undefined number is None, and so is a way of serving
     that does not exist ("disaggregated", "colocated", "mix") and "infeasible" where a plan was found.
     """
-    infeasible = plan.infeasible and {
-        "reasons": [{"limit": r.limit, "points": r.points, "text": r.text} for r in plan.infeasible.reasons],
-        "relax": [{"field": r.field, "value": r.value, "text": r.text} for r in plan.infeasible.relax],
-    }
     serving = deployment(plan)
     document = {
         "status": plan.status,
@@ -56,7 +54,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         },
         "design_points": dict(plan.design_points),
         "seconds": dict(plan.seconds),
-        "infeasible": infeasible,
+        "infeasible": plan.infeasible and _infeasible(plan.scenario, plan.infeasible),
         "notes": notes(plan),
         "precision": plan.precision
         and {
@@ -102,6 +100,12 @@ def to_csv(plan: Plan) -> str:
             }
             writer.writerow({"kind": kind, **shown})
     return out.getvalue()
+
+
+def _infeasible(scenario: Scenario, why: Infeasible) -> dict[str, Any]:
+    reasons = [{"limit": r.limit, "points": r.points, "text": reason_text(scenario, r)} for r in why.reasons]
+    relax = [{"field": c.field, "value": c.value, "text": change_text(scenario, c)} for c in why.relax]
+    return {"reasons": reasons, "relax": relax}
 
 
 def _split(plan: Plan, serving: Serving) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from planner.output.columns import markdown
+from planner.output.reasons import change_text, reason_text
 from planner.output.spelling import named, percent
 from planner.output.tables import comparison_rows, latencies, limit_rows, scenario_line
 from planner.output.verdict import answer_sentence
@@ -20,9 +21,11 @@ def to_markdown(plan: Plan) -> str:
     out = [f"**{answer_sentence(plan)}**", "", scenario_line(plan.scenario)]
     deployed = deployment(plan)
     if deployed is None and plan.infeasible is not None:
-        reasons = [(named(r.limit), f"{r.points:,}", r.text) for r in plan.infeasible.reasons]
+        reasons = [
+            (named(r.limit), f"{r.points:,}", reason_text(plan.scenario, r)) for r in plan.infeasible.reasons
+        ]
         out += ["", *markdown([("limit", "design points it stops first", "why"), *reasons], "lrl")]
-        out += ["", *(f"- {relax.text}" for relax in plan.infeasible.relax)]
+        out += ["", *(f"- {change_text(plan.scenario, change)}" for change in plan.infeasible.relax)]
     if deployed is not None:
         head = (
             "pool",

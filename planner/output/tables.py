@@ -7,8 +7,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY
+from planner.output.limits import limits, meets
 from planner.output.spelling import instances, money, named, percent
-from planner.output.words import limits, meets, usd_of_all_tokens
+from planner.output.words import usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
 
 if TYPE_CHECKING:

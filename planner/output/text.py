@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from planner.output import words
 from planner.output.columns import aligned
+from planner.output.limits import MAY_MEET, may_meet
+from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import ascii_only, count, instances, named, percent
 from planner.output.tables import comparison_rows, frontier_rows, latencies, limit_rows, scenario_line
 from planner.output.verdict import advantage_sentence, answer_sentence
@@ -37,7 +39,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
             _section("Limits", aligned(limit_rows(plan, deployed), "lrrl")),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
-            _section(words.MAY_MEET, _may_meet(plan)),
+            _section(MAY_MEET, _may_meet(plan)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
             _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
             _section("Between the pools", _wrapped(words.transfer_sentences(plan, deployed), width)),
@@ -108,7 +110,7 @@ def _may_meet(plan: Plan) -> list[str]:
             format_seconds(one.ttl_s),
             three_digits(one.tokens_per_s_per_gpu),
         )
-        for one in words.may_meet(plan)
+        for one in may_meet(plan)
     ]
     head = ("", "", "misses", "FTL", "TTL", "tokens/s/GPU")
     return aligned([head, *rows], "lllrrr") if rows else []
@@ -159,16 +161,17 @@ def _why_not(plan: Plan, width: int) -> list[str]:
     indent = " " * (max((len(r.limit) for r in plan.infeasible.reasons), default=0) + 2)
     lines: list[str] = []
     for reason in plan.infeasible.reasons:
-        sentence = textwrap.wrap(reason.text, max(width - len(indent) - 2, 20)) or ["-"]
+        said = reason_text(plan.scenario, reason)
+        sentence = textwrap.wrap(said, max(width - len(indent) - 2, 20))
         lines += [
             f"{named(reason.limit):<{len(indent)}}{sentence[0]}",
             *(indent + rest for rest in sentence[1:]),
         ]
-    relax = [r.text for r in plan.infeasible.relax]
+    relax = [change_text(plan.scenario, change) for change in plan.infeasible.relax]
     return [
         _section("Design points by the first limit that stops them", lines),
-        _section(words.WAYS_OUT, _wrapped(relax, width)),
-        _section(words.MAY_MEET, _may_meet(plan)),
+        _section(WAYS_OUT, _wrapped(relax, width)),
+        _section(MAY_MEET, _may_meet(plan)),
     ]
 
 

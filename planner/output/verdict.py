@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output.reasons import change_text
 from planner.output.spelling import count, money, percent
 from planner.output.words import ALIKE, deployment
 from planner.planning.bands import Range, compare
@@ -146,7 +147,8 @@ def answer_sentence(plan: Plan) -> str:
     answer = verdict(plan)
     if answer is not None:
         return answer.sentence
-    changes = ", or ".join(r.text for r in plan.infeasible.relax) if plan.infeasible else ""
+    relax = plan.infeasible.relax if plan.infeasible else ()
+    changes = ", or ".join(change_text(plan.scenario, change) for change in relax)
     return f"{NO_PLAN}.{f' It takes {changes}.' if changes else ''}"
 
 

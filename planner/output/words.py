@@ -9,28 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from planner.output.spelling import count, instances, named
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
-from planner.words import Level, LimitState, Step, Way
+from planner.words import Level, Step
 
 if TYPE_CHECKING:
-    from planner.arrays import BoolArray, FloatArray
     from planner.inputs.kernels import Provenance
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Drafts, Mix, Plan, PoolPlan, Serving
     from planner.planning.what_if import Effect
 
-TIGHT = 0.9  # a limit used to this share is tight: predictions err by more than what is left
 ALIKE = 0.005  # ways that differ by less are the same, and a mix that brings less is not worth telling
 NO_EFFECT = 0.0005  # a gain below this shows as 0 %: the change has no effect
-ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 EXPECTED = "What to expect in 4 of 5 cases"  # the heading of `expected`
-WAYS: tuple[Way, ...] = ("disaggregated", "colocated")
-MAY_MEET = "May meet the limits: misses one by less than its error"  # the heading of `may_meet`
-WAYS_OUT = "Each of these is enough"  # the heading of the single changes that make a scenario feasible
 
 STEP_TEXT: Mapping[Step, str] = {  # what the nearest runs have other than a pool
     "phase": "in another phase",
@@ -55,90 +49,6 @@ def deployment(plan: Plan) -> Serving | None:
 def binding_pool(serving: Serving) -> PoolPlan:
     """The pool that holds the others back: the one whose capacity is used most (decode on a tie)."""
     return max(reversed(serving.pools), key=lambda pool: round(pool.utilisation, 6))
-
-
-# Limits.
-
-
-@overload
-def meets(value: float, limit: float) -> bool: ...
-
-
-@overload
-def meets(value: FloatArray, limit: float) -> BoolArray: ...
-
-
-def meets(value: float | FloatArray, limit: float) -> bool | BoolArray:
-    """Whether a value is within a limit, but for a hair: plans lie on their limits.
-
-    >>> meets(0.02, 0.02), meets(0.02 * (1 + 1e-9), 0.02), meets(0.0201, 0.02)
-    (True, True, False)
-    """
-    return value <= limit * (1 + ROUNDING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitUse:
-    """One limit and how much of it a serving uses. SI units."""
-
-    key: str  # of planner.inputs.fields
-    value: float
-    limit: float
-    state: LimitState
-    range: Range | None = None  # that holds the value in 80 % of cases; None where nothing was measured
-
-    @property
-    def name(self) -> str:
-        """`TTL`."""
-        return named(self.key)
-
-    @property
-    def share(self) -> float:
-        """Of the limit."""
-        return self.value / self.limit
-
-    @property
-    def binds(self) -> bool:
-        """Whether it holds the plan back: a full fleet does too, though nothing is wrong with it."""
-        return self.share > TIGHT - ROUNDING
-
-    @property
-    def text(self) -> str:
-        """`18 ms of 20 ms`."""
-        if self.key == "gpus":
-            return f"{self.value:,.0f} of {self.limit:,.0f}"
-        return f"{format_seconds(self.value)} of {format_seconds(self.limit)}"
-
-
-def limits(plan: Plan, serving: Serving) -> list[LimitUse]:
-    """What a serving uses of each limit that the plan's scenario has: FTL, TTL and GPUs, in this order."""
-    asked = plan.scenario.limits
-    uses = [
-        _use(plan, "ftl", serving.ftl_s, asked.ftl_s),
-        _use(plan, "ttl", serving.ttl_s, asked.ttl_s),
-        _use(plan, "gpus", float(serving.gpus), float(plan.scenario.fleet.gpus or math.inf)),
-    ]
-    return [use for use in uses if math.isfinite(use.value) and math.isfinite(use.limit)]
-
-
-def pool_limit(plan: Plan, pool: PoolPlan) -> LimitUse:
-    """The latency that a pool answers for: TTL where it makes output tokens, else FTL."""
-    asked = plan.scenario.limits
-    if math.isfinite(pool.ttl_s):
-        return _use(plan, "ttl", pool.ttl_s, asked.ttl_s)
-    return _use(plan, "ftl", pool.ftl_s, asked.ftl_s)
-
-
-def _use(plan: Plan, key: str, value: float, limit: float) -> LimitUse:
-    state: LimitState = "ok"
-    if not meets(value, limit):
-        state = "missed"
-    elif value > limit * (TIGHT - ROUNDING) and key != "gpus":  # a full fleet is what was asked for
-        state = "tight"
-    band = plan.bands.get(plan.choice)
-    factors = {"ftl": band.ftl, "ttl": band.ttl}.get(key) if band else None
-    span = None if factors is None else (value * factors[0], value * factors[1])
-    return LimitUse(key=key, value=value, limit=limit, state=state, range=span)
 
 
 # What to expect.
@@ -235,41 +145,6 @@ def within_measured_sentence(plan: Plan) -> str:
         f"{three_digits(best.tokens_per_s_per_gpu)} tokens/s per GPU against "
         f"{three_digits(serving.tokens_per_s_per_gpu)}{gpus}."
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MayMeet:
-    """A deployment of layouts that miss a limit by less than the error of the prediction. SI units."""
-
-    way: Way
-    layouts: str  # `TP2 + DEP16`
-    misses: tuple[str, ...]  # keys of planner.inputs.fields
-    ftl_s: float
-    ttl_s: float
-    gpus: int
-    tokens_per_s_per_gpu: float
-
-
-def may_meet(plan: Plan) -> list[MayMeet]:
-    """Layouts that may meet the limits though they are predicted to miss one, split and co-located."""
-    found: list[MayMeet] = []
-    asked = plan.scenario.limits
-    for way, front in zip(WAYS, plan.may_meet or (), strict=False):
-        columns = (front.prefill, front.decode, front.ftl_s, front.ttl_s, front.gpus)
-        for row, (prefill, decode, ftl_s, ttl_s, gpus) in enumerate(zip(*columns, strict=True)):
-            missed = (("ftl", ftl_s, asked.ftl_s), ("ttl", ttl_s, asked.ttl_s))
-            found.append(
-                MayMeet(
-                    way=way,
-                    layouts=" + ".join(filter(None, (prefill, decode))),
-                    misses=tuple(key for key, value, limit in missed if not meets(float(value), limit)),
-                    ftl_s=float(ftl_s),
-                    ttl_s=float(ttl_s),
-                    gpus=int(gpus),
-                    tokens_per_s_per_gpu=float(front.tokens_per_s_per_gpu[row]),
-                )
-            )
-    return found
 
 
 # What else is worth telling.

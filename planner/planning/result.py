@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band
 from planner.planning.evidence import Evidence
 from planner.simulate.space import LayoutChoice as LayoutChoice
-from planner.words import Batching, CacheFormat, Choice, Phase, Status, WeightFormat
+from planner.words import Batching, CacheFormat, Choice, Phase, Status, Stop, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,16 +250,16 @@ class Relaxation:
 
     field: str  # key of planner.inputs.fields, e.g. "ttl"
     value: float | str | None  # the value that would do, SI units; None lifts the limit
-    text: str  # "ttl 5 ms -> 7.3 ms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """A limit that stops design points."""
 
-    limit: str  # "memory", or a key of planner.inputs.fields
-    points: int  # that it stops first
-    text: str  # a sentence with the best value
+    limit: Stop
+    points: int  # that it stops first; 0 where all limits can be met and the load is too much
+    best: float = math.nan  # of all points, s; of the whole budget, requests/s
+    memory_bytes: tuple[float, ...] = ()  # of the GPUs that the points do not fit in, ascending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -277,10 +277,7 @@ def _reach(
         if not further:
             return None
         step = min(further, key=lambda r: _distance(found.scenario, (r,)))
-        field = fields.BY_KEY[step.field]
-        to = field.get(relaxed(found.scenario, (step,)))
-        text = f"{field.label} {field.format(field.get(scenario))} -> {field.format(to)}"
-        way = (*(r for r in way if r.field != step.field), replace(step, text=text))
+        way = (*(r for r in way if r.field != step.field), step)
     return None
 
 
@@ -325,13 +322,11 @@ def _settings(
     tries += [("system", name) for name in systems]
     for key, value in tries:
         field = fields.BY_KEY[key]
-        now = field.get(scenario)
-        if value == now:
+        if value == field.get(scenario):
             continue
         found = _plan(field.set(scenario, value), plan)
         if found is not None and found.chosen is not None:
-            text = f"{field.label} {field.format(now)} -> {field.format(value)}"
-            yield (Relaxation(field=key, value=value, text=text),), found
+            yield (Relaxation(field=key, value=value),), found
 
 
 def _tried(key: str) -> Sequence[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner import units
-from planner.arrays import BoolArray, FloatArray
+from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.inputs import fields, precision
 from planner.match.rate_match import TIE
@@ -73,10 +73,7 @@ def _stopped(question: Question, sweep: Sweep, most_per_s: float) -> tuple[Reaso
     """The limits can be met where some requests/s are served: then it is the demand on the fleet."""
     if not most_per_s:
         return _reasons(question, sweep)
-    demand, budget = question.scenario.traffic.requests_per_s, question.scenario.fleet.gpus
-    most, served = (fields.BY_KEY["rate"].format(r) for r in (most_per_s, demand))
-    reason = f"{budget} GPUs serve at most {most} of {served} requests/s within the limits"
-    return (Reason(limit="rate", points=0, text=reason),)
+    return (Reason(limit="rate", points=0, best=most_per_s),)
 
 
 def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
@@ -98,9 +95,7 @@ def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
         if _Needed.of(changed, points).least_ttl(limits.ftl_s, budget) > limits.ttl_s:
             continue
         if solve.exists(changed, points, frontiers.candidates(changed, points), deadline):
-            field = fields.BY_KEY["weights"]
-            text = f"{field.label} {field.format(question.scenario.weights)} -> {field.format(name)}"
-            return Relaxation(field=field.key, value=name, text=text)
+            return Relaxation(field="weights", value=name)
     return None
 
 
@@ -129,7 +124,7 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
             if not _exists(question, "gpus", round(found), points, deadline):
                 least = found + 1
                 continue
-        return _relaxation(question, "gpus", round(found))
+        return Relaxation(field="gpus", value=round(found))
     return None
 
 
@@ -156,7 +151,7 @@ def _served(question: Question, most_per_s: float, points: Sweep, deadline: Dead
     field = fields.BY_KEY["rate"]
     value = max(units.rounded(most_per_s, math.floor), field.low)
     found = _exists(question, "rate", value, points, deadline)
-    return _relaxation(question, "rate", value) if found else None
+    return Relaxation(field="rate", value=value) if found else None
 
 
 def _latency(
@@ -166,7 +161,7 @@ def _latency(
     if least <= fields.BY_KEY[key].get(question.scenario):
         return None
     found = _least_enough(question, key, least, points, deadline)
-    return None if found is None else _relaxation(question, key, found)
+    return None if found is None else Relaxation(field=key, value=found)
 
 
 def _least_enough(
@@ -200,51 +195,22 @@ def _least_enough(
     return found
 
 
-def _relaxation(question: Question, key: str, value: float) -> Relaxation:
-    field = fields.BY_KEY[key]
-    now = field.get(question.scenario)
-    change = f" ({_times(value / now)})" if field.kind in ("seconds", "rate") else ""
-    text = f"{field.label} {field.format(now)} -> {field.format(value)}{change}"
-    return Relaxation(field=key, value=value, text=text)
-
-
-def _times(ratio: float) -> str:
-    """A ratio as a percentage, a large one as a factor.
-
-    >>> _times(1.12), _times(0.8), _times(12.4), _times(0.01)
-    ('+12%', '-20%', '12.4×', '1/100')
-    """
-    if 0.1 <= ratio < 3:
-        return f"{ratio - 1:+.0%}"
-    return f"{units.three_digits(ratio)}×" if ratio > 1 else f"1/{units.three_digits(1 / ratio)}"
-
-
 def _reasons(question: Question, sweep: Sweep) -> tuple[Reason, ...]:
     limits = question.scenario.limits
     refused = sweep.prefill.out_of_memory + sweep.decode.out_of_memory + sweep.colocated.out_of_memory
     reasons: list[Reason] = []
     if refused:
         sizes = {pool.setup.machine.gpu.memory_bytes for pool in question.pools.values()}
-        memory = " or ".join(units.format_memory(size) for size in sorted(sizes))
-        text = f"{refused:,} do not fit in {memory} per GPU"
-        reasons.append(Reason(limit="memory", points=refused, text=text))
+        reasons.append(Reason(limit="memory", points=refused, memory_bytes=tuple(sorted(sizes))))
     slow = np.concatenate((sweep.split_ftl_s, sweep.colocated.ftl_s))
     late = slow > limits.ftl_s
     if late.any():
-        reasons.append(_missed("ftl", "fit but miss", late, slow, limits.ftl_s))
+        reasons.append(Reason(limit="ftl", points=int(late.sum()), best=_least(slow)))
     rest = np.concatenate((sweep.decode.ttl_s, sweep.colocated.ttl_s[sweep.colocated.ftl_s <= limits.ftl_s]))
     sluggish = rest > limits.ttl_s
     if sluggish.any():
-        reasons.append(_missed("ttl", "miss", sluggish, rest, limits.ttl_s))
+        reasons.append(Reason(limit="ttl", points=int(sluggish.sum()), best=_least(rest)))
     return tuple(reasons)
-
-
-def _missed(key: str, verb: str, over: BoolArray, seconds: FloatArray, limit_s: float) -> Reason:
-    """The points over a latency limit, and the best of all."""
-    field, points = fields.BY_KEY[key], int(over.sum())
-    limit, best = field.format(limit_s), field.format(float(seconds.min()))
-    text = f"{points:,} {verb} {key.upper()} {limit} (best {best})"
-    return Reason(limit=key, points=points, text=text)
 
 
 def _least(values: FloatArray) -> float:

@@ -189,14 +189,14 @@ def plan(
     ttl = scenario.limits.ttl_s
     if ttl < FASTEST_S:
         relax = (
-            Relaxation(field="ttl", value=0.0038, text="TTL 2 ms -> 3.8 ms"),
-            Relaxation(field="gpus", value=144.0, text="GPUs 72 -> 144"),
-            Relaxation(field="system", value="b200", text="system gb200 -> b200"),
+            Relaxation(field="ttl", value=0.0038),
+            Relaxation(field="gpus", value=144.0),
+            Relaxation(field="system", value="b200"),
         )
         reasons = (
-            Reason(limit="memory", points=40_320, text="do not fit; the smallest that does needs 8 GPUs"),
-            Reason(limit="ttl", points=170_112, text="fit but are slower; the best reaches 3.8 ms"),
-            Reason(limit="gpus", points=7_680, text="meet both limits but need 144 GPUs"),
+            Reason(limit="memory", points=40_320, memory_bytes=(192e9,)),
+            Reason(limit="ftl", points=7_680, best=0.4),
+            Reason(limit="ttl", points=170_112, best=0.0038),
         )
         return Plan(
             status="infeasible",

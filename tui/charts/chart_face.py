@@ -195,7 +195,7 @@ class ChartFace(Widget):
 
     def _lines(self, ttl_s: float | None) -> tuple[list[Line], list[Line]]:
         """The curves, and what is faint: other deployments, or off the own axis those that miss the TTL."""
-        from planner.output.words import meets
+        from planner.output.limits import meets
         from tui.charts.plotting import Line
 
         assert self._scene is not None

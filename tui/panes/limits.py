@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def limit_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """`TTL  3.8 ms of 2 ms  ████████  190% ✗`: a serving against the limits of a plan's scenario."""
-    from planner.output.words import limits
+    from planner.output.limits import limits
 
     uses = limits(plan, serving)
     shown = [g.plain(use.text) for use in uses]

@@ -58,6 +58,7 @@ class PlanCard(Vertical, can_focus=True):
         self._drawn: tuple[Plan | None, str, Miss | None, bool] = (None, "", None, True)
         self._old = False  # whether it is the plan of an earlier scenario
         self.fixes: list[tuple[Relaxation, ...]] = []  # what the list offers
+        self.fix_texts: list[str] = []  # and in words
         self._count = -1
         self._nearest = Content()  # the closest miss, as last drawn
         self.border_title = "Plan"
@@ -103,13 +104,18 @@ class PlanCard(Vertical, can_focus=True):
             ways = [(change,) for change in plan.infeasible.relax]
         if not ways and miss is not None:
             ways = [miss.relax, *miss.others]
-        if ways == self.fixes:
+        texts: list[str] = []
+        if plan is not None and ways:
+            from planner.output.reasons import way_text
+
+            texts = [way_text(plan.scenario, way) for way in ways]
+        if (ways, texts) == (self.fixes, self.fix_texts):
             return
-        self.fixes = ways
+        self.fixes, self.fix_texts = ways, texts
         fixes = self.query_one(FixList)
         fixes.clear_options()
         fixes.add_options(
-            Option(line(letter, way, self.glyphs)) for letter, way in zip(LETTERS, ways, strict=False)
+            Option(line(letter, text, self.glyphs)) for letter, text in zip(LETTERS, texts, strict=False)
         )
         fixes.display = bool(ways)
         if ways:
@@ -168,7 +174,8 @@ class PlanCard(Vertical, can_focus=True):
 
 def found(plan: Plan, g: Glyphs) -> str:
     """What the optimiser says of its answer, and what holds the plan back."""
-    from planner.output.words import deployment, limits, optimality
+    from planner.output.limits import limits
+    from planner.output.words import deployment, optimality
 
     serving = deployment(plan)
     if serving is None:
@@ -215,7 +222,7 @@ def card(plan: Plan, width: int, g: Glyphs, *, brief: bool = False, knee: bool =
 
 def pool_cells(plan: Plan, pool: PoolPlan, g: Glyphs) -> dict[str, str]:
     """One row of the table of pools."""
-    from planner.output.words import pool_limit
+    from planner.output.limits import pool_limit
 
     use = pool_limit(plan, pool)
     return {

@@ -111,7 +111,7 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
     """
     if view.frontiers is None:
         return []
-    from planner.output.words import meets
+    from planner.output.limits import meets
 
     limit = view.scenario.limits.ttl_s
     rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
@@ -140,7 +140,7 @@ def _chosen(plan: Plan | None, way: Way, frontier: Frontier) -> int:
     """Which point of a frontier the plan is; -1 if it is none of them."""
     if plan is None or plan.chosen is None or plan.choice != way:
         return -1
-    from planner.output.words import ROUNDING
+    from planner.output.limits import ROUNDING
 
     far = abs(frontier.ttl_s / plan.chosen.ttl_s - 1)
     return int(far.argmin()) if len(far) and float(far.min()) < ROUNDING else -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -16,7 +15,7 @@ from tui.panes.limits import limit_lines
 from tui.panes.words import layouts, wrap
 
 if TYPE_CHECKING:
-    from planner.planning.result import Plan, Relaxation
+    from planner.planning.result import Plan
     from planner.planning.what_if import Miss
 
 
@@ -40,9 +39,9 @@ class FixList(OptionList):
     """
 
 
-def line(letter: str, way: Sequence[Relaxation], g: Glyphs) -> Content:
+def line(letter: str, way: str, g: Glyphs) -> Content:
     """One way out."""
-    return Content.assemble((letter, "bold"), f" {g.plain(' and '.join(r.text for r in way))}")
+    return Content.assemble((letter, "bold"), f" {g.plain(way)}")
 
 
 def why_not(
@@ -54,7 +53,7 @@ def why_not(
     """
     if plan.infeasible is None:
         return []  # the title says that there is none
-    from planner.output.words import WAYS_OUT
+    from planner.output.reasons import WAYS_OUT, reason_text
 
     total = sum(reason.points for reason in plan.infeasible.reasons)
     lines = []
@@ -65,7 +64,8 @@ def why_not(
         share = f"{100 * reason.points / total:>3.0f}%" if total else ""
         head = f"{g.bad} {named(reason.limit):<{size}} "
         gap = " " * (room - len(filled)) if total else ""
-        first, *rest = wrap(g.plain(reason.text), max(width - len(head) - room - 6, 16), "")
+        said = g.plain(reason_text(plan.scenario, reason))
+        first, *rest = wrap(said, max(width - len(head) - room - 6, 16), "")
         lines.append(
             Content.assemble(
                 (head, "$hue-bad"), (filled, "$hue-bad"), (f"{gap} {share} ", "$hue-muted"), first
@@ -92,7 +92,7 @@ def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) ->
         return []
     head = Content.assemble(("Closest miss: ", "bold"), " + ".join(layouts(near, g)))
     lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
-    from planner.output.words import meets
+    from planner.output.limits import meets
 
     wanted = plan.scenario.traffic.requests_per_s
     if plan.scenario.goal != "throughput" and wanted and not meets(wanted, near.requests_per_s):

@@ -155,9 +155,8 @@ class Commands(Provider):
         plain = self._app.glyphs.plain
         if screen.view.infeasible:
             card = screen.query_one(PlanCard)
-            for at, way in enumerate(card.fixes):
-                text = plain(f"limit: {' and '.join(r.text for r in way)}")
-                yield Command(text, partial(card.fix, at), "makes it feasible")
+            for at, way in enumerate(card.fix_texts):
+                yield Command(plain(f"limit: {way}"), partial(card.fix, at), "makes it feasible")
         for key in LIMITS:
             field = BY_KEY[key]
             value = field.get(screen.history.present)

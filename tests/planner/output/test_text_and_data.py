@@ -14,11 +14,12 @@ import pytest
 from planner.inputs.fields import FIELDS
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.data import to_csv, to_dict, to_json
+from planner.output.limits import TIGHT, limits, pool_limit
 from planner.output.markdown import to_markdown
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence, gain, verdict
-from planner.output.words import ALIKE, TIGHT, binding_pool, deployment, limits, mix_offer, notes, pool_limit
+from planner.output.words import ALIKE, binding_pool, deployment, mix_offer, notes
 from planner.planning.result import (
     Formats,
     Frontier,
@@ -137,6 +138,7 @@ def split_plan() -> Plan:
 def no_plan(split_plan: Plan) -> Plan:
     return dataclasses.replace(
         split_plan,
+        scenario=dataclasses.replace(split_plan.scenario, limits=Limits(ftl_s=10.0, ttl_s=0.005)),
         status="infeasible",
         choice="",
         disaggregated=None,
@@ -145,10 +147,10 @@ def no_plan(split_plan: Plan) -> Plan:
         frontier_colocated=frontier([], [], split=False),
         infeasible=Infeasible(
             reasons=(
-                Reason(limit="memory", points=40, text="40 do not fit in 80 GiB"),
-                Reason(limit="ttl", points=56, text="56 miss TTL 5 ms (best 7 ms)"),
+                Reason(limit="memory", points=40, memory_bytes=(80 * 2.0**30,)),
+                Reason(limit="ttl", points=56, best=0.007),
             ),
-            relax=(Relaxation(field="ttl", value=0.0073, text="ttl 5 ms -> 7.3 ms"),),
+            relax=(Relaxation(field="ttl", value=0.0073),),
         ),
     )
 
@@ -230,7 +232,9 @@ def test_json_of_an_infeasible_plan_says_why(no_plan: Plan) -> None:
     data = json.loads(to_json(no_plan))
     assert (data["status"], data["choice"], data["disaggregated"]) == ("infeasible", None, None)
     assert data["infeasible"]["reasons"][1]["points"] == 56
-    assert data["infeasible"]["relax"] == [{"field": "ttl", "value": 0.0073, "text": "ttl 5 ms -> 7.3 ms"}]
+    assert data["infeasible"]["relax"] == [
+        {"field": "ttl", "value": 0.0073, "text": "TTL 5 ms -> 7.3 ms (+46%)"}
+    ]
     assert data["frontier"] == {"disaggregated": [], "colocated": []}
 
 
@@ -379,7 +383,7 @@ def test_text_can_be_plain_ascii(split_plan: Plan) -> None:
 
 def test_text_of_an_infeasible_plan_says_why_and_what_helps(no_plan: Plan) -> None:
     text = to_text(no_plan)
-    assert text.startswith("No plan meets the limits. It takes ttl 5 ms -> 7.3 ms.")
+    assert text.startswith("No plan meets the limits. It takes TTL 5 ms -> 7.3 ms (+46%).")
     assert "TTL 56 miss TTL 5 ms (best 7 ms)" in " ".join(text.split())
 
 

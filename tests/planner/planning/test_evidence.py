@@ -12,7 +12,7 @@ from planner.evidence import runs, seen, shipped
 from planner.inputs import catalog
 from planner.inputs.layout_label import label
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.output import data, text, words
+from planner.output import data, limits, text, words
 from planner.planning import evidence
 from planner.planning.bands import LEVELS
 from planner.planning.plan import plan
@@ -158,7 +158,7 @@ def test_what_may_meet_a_limit_misses_it_by_less_than_its_error(ttl_s: float, pl
     scenario = Scenario(limits=Limits(ttl_s=ttl_s, ftl_s=2.0))
     found = plan(scenario, PRESETS)
     bands = prepare(scenario, PRESETS).bands
-    listed = words.may_meet(found)
+    listed = limits.may_meet(found)
     assert bool(found.choice) == planned and (ttl_s == 0.05 or listed)
     for one in listed:
         band = bands[one.way]
@@ -169,4 +169,4 @@ def test_what_may_meet_a_limit_misses_it_by_less_than_its_error(ttl_s: float, pl
             pairs = zip(fronts.prefill, fronts.decode, strict=True)
             assert one.layouts not in {" + ".join(filter(None, pair)) for pair in pairs}
     assert len(listed) == len(data.to_dict(found)["may_meet"])
-    assert (words.MAY_MEET in text.to_text(found)) == bool(listed)
+    assert (limits.MAY_MEET in text.to_text(found)) == bool(listed)

@@ -11,6 +11,7 @@ import pytest
 from planner.errors import InputError
 from planner.inputs import catalog, fields
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output.reasons import change_text
 from planner.planning import what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
@@ -138,7 +139,7 @@ def test_narrower_weights_are_told_where_they_are_enough(asked: Scenario, told: 
     assert [change.value for change in formats] == ([told] if told else [])
     assert list(broken(answer)) == []
     for change in formats:
-        assert change.text == f"weights {asked.weights} -> {told}"
+        assert change_text(answer.scenario, change) == f"weights {asked.weights} -> {told}"
 
 
 def test_a_format_that_is_no_narrower_is_no_change() -> None:

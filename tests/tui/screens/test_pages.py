@@ -623,8 +623,8 @@ def two_walls(scenario: Scenario, **options: Any):
     found = fakes.plan(BY_KEY["ttl"].set(scenario, 0.002), **options)
     alone = [key for key, failed in fails.items() if failed]
     wall = {
-        "ttl": Relaxation(field="ttl", value=0.004, text="TTL -> 4 ms"),
-        "ftl": Relaxation(field="ftl", value=1.5, text="FTL -> 1.5 s"),
+        "ttl": Relaxation(field="ttl", value=0.004),
+        "ftl": Relaxation(field="ftl", value=1.5),
     }
     relax = (wall[alone[0]],) if len(alone) == 1 else ()
     infeasible = dataclasses.replace(found.infeasible, relax=relax)
@@ -637,7 +637,7 @@ async def test_where_no_single_change_is_enough_two_are_offered_together() -> No
         pages = Pages(pilot)
         await fakes.until(pilot, lambda: pages.main.view.findings.miss is not None)
         card = "\n".join(fakes.text(w) for w in pages.one(PlanCard).children if w.display)
-        assert "FTL → 1.5 s" in card and "TTL → 4 ms" in card and "Closest miss" in card
+        assert "TTL 1 ms → 4 ms (4×) and FTL 100 ms → 1.5 s (15×)" in card and "Closest miss" in card
         await pilot.press("f", "enter")
         assert pages.scenario.limits == Limits(ftl_s=1.5, ttl_s=0.004)
         await pages.settled()

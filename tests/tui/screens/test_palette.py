@@ -67,7 +67,7 @@ async def test_it_offers_what_can_be_done_now(pilot: Any) -> None:
     pilot.app.main.take(BY_KEY["ttl"].set(fakes.SCENARIO, 0.002))
     await fakes.settled(pilot)
     now = offered()
-    assert {"plan: undo", "plan: fixes", "limit: TTL 2 ms → 3.8 ms"} <= now
+    assert {"plan: undo", "plan: fixes", "limit: TTL 2 ms → 3.8 ms (+90%)"} <= now
     assert "limit: TTL 2 ms" not in now  # that is what it is
     pilot.app.main.set_view(plan=None)
     assert not any(text.startswith("export:") for text in offered())
