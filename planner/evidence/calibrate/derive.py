@@ -1,4 +1,4 @@
-"""Kernels files of GPUs that differ from a measured one in their tensor cores alone."""
+"""Tables taken from another GPU: of one that differs in its tensor cores alone, or in its bus alone."""
 
 from __future__ import annotations
 
@@ -44,6 +44,47 @@ DERIVED = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnBus:
+    """The collectives of `system` take the shares of its bus that those of `base` take of theirs."""
+
+    system: str
+    base: str
+    source: str
+
+
+COLLECTIVES = ("all_reduce", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+# The host on which L40S was measured has no direct way beyond pairs of GPUs: 8 MiB take 0.43 ms on two
+# (0.63 of the bus), but 2.5 and 12.8 ms on four and eight, 6 and 30 times as long. On RTX PRO 6000, whose
+# host has, they take 0.61 of the bus on two, then 2.2 and 2.7 times as long. NVIDIA's own runs of 70B on
+# four and eight L40S move 7.4 GB/s in all-reduces alone (2,843 and 2,819 prompt tokens/s), over twice and
+# eleven times what that host reaches.
+ON_BUS = (
+    OnBus(
+        system="l40s",
+        base="rtx-pro-6000",
+        source="its share of the bus as on rtx-pro-6000: the host that was measured has no direct way "
+        "beyond pairs of GPUs, and NVIDIA's runs of 70B (TensorRT-LLM 0.17, performance overview) pass "
+        "it up to 11 times",
+    ),
+)
+
+
+def on_bus(found: Mapping[str, Any], base: Mapping[str, Any], rule: OnBus) -> dict[str, Any]:
+    """A kernels file whose collectives are those of another, of each engine that the other has."""
+    table = dict(found)
+    for operator in COLLECTIVES:
+        if operator in base:
+            table[operator] = {
+                engine: {
+                    dtype: {"constants": dict(entry["constants"]), "source": rule.source}
+                    for dtype, entry in entries.items()
+                }
+                for engine, entries in base[operator].items()
+            }
+    return table
+
+
 def derive(found: Mapping[str, Any], rule: Derived) -> dict[str, Any]:
     """The operators of a kernels file that have the rule's format, with their share of peak scaled.
 
@@ -87,3 +128,7 @@ def write_derived(folder: Path) -> None:
         if base.exists():
             measured = read_toml(path) if path.exists() else {}
             write_table(path, {**measured, **derive(read_toml(base), rule)})
+    for bus in ON_BUS:
+        base, path = (folder / f"{name}.toml" for name in (bus.base, bus.system))
+        if base.exists() and path.exists():
+            write_table(path, on_bus(read_toml(path), read_toml(base), bus))

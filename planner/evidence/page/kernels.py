@@ -48,7 +48,7 @@ def errors(operators: Mapping[str, Any]) -> list[str]:
     if systems:
         out += [
             f"Others ({', '.join(systems)}; many of their kernels were measured with a warm cache, which no "
-            "model of memory bandwidth meets):",
+            "model of memory bandwidth meets; the collectives of l40s are another host's, see its table):",
             "",
             *table(head, rows(by_operator(lines, systems))),
             "",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.evidence.calibrate.derive import Derived, derive
+from planner.evidence.calibrate.derive import Derived, OnBus, derive, on_bus
 from planner.evidence.calibrate.fit import (
     Fit,
     Group,
@@ -266,6 +266,18 @@ def test_derived_files_scale_one_format_and_keep_the_others() -> None:
     assert table["gemm"]["vllm"]["nvfp4"]["constants"] == {"compute": 0.3, "memory": 0.8}
     assert "a test" in table["gemm"]["vllm"]["nvfp4"]["source"]
     assert table["gemm"]["vllm"]["fp8"] == found["gemm"]["vllm"]["fp8"]
+
+
+def test_collectives_over_a_bus_are_those_of_another_host_and_the_rest_stays() -> None:
+    def entry_of(share: float) -> dict[str, object]:
+        return {"bf16": {"constants": {"share": share}, "n": 9, "mape": 0.1}}
+
+    own = {"relative": "h100", "gemm": {"vllm": entry_of(0.5)}, "all_gather": {"nccl": entry_of(0.1)}}
+    base = {"all_gather": {"nccl": entry_of(0.4)}, "gemm": {"vllm": entry_of(0.9)}}
+    table = on_bus(own, base, OnBus(system="x", base="y", source="a test"))
+    assert table["gemm"] == own["gemm"] and table["relative"] == "h100"
+    assert table["all_gather"]["nccl"]["bf16"] == {"constants": {"share": 0.4}, "source": "a test"}
+    assert own["all_gather"]["nccl"]["bf16"]["constants"] == {"share": 0.1}
 
 
 def test_ultra_sustains_a_little_more_fp4_than_its_relative() -> None:

@@ -139,13 +139,18 @@ def test_small_groups_on_a_mesh_have_few_links():
 
 
 def test_host_bridges_crowd():
-    """On L40S an all-reduce over 4 GPUs takes many times that over 2; on NVSwitch hardly more."""
+    """On cards an all-reduce over 4 GPUs takes about twice that over 2; on NVSwitch hardly more.
+
+    64 MiB on RTX PRO 6000: 1.84, 3.56 and 5.07 ms over 2, 4 and 8. L40S has half of its bus, and takes
+    3.54 ms over two.
+    """
     bytes_ = 2.0**26
     four, two = (
         [float(collectives.all_reduce(machine_of(s, "vllm"), bytes_, n).seconds) for s in ("l40s", "h200")]
         for n in (4.0, 2.0)
     )
-    assert four[0] > 3 * two[0] and four[1] < 2 * two[1]
+    assert 1.7 * two[0] < four[0] < 2.5 * two[0] and four[1] < 1.7 * two[1]
+    assert two[0] == pytest.approx(3.54e-3, rel=0.1)
 
 
 def test_small_all_reduces_cost_latency_and_large_ones_bandwidth():
