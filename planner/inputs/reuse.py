@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray, IntArray
-from planner.inputs.requests import NO_SESSION, Requests
+from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.inputs.conversations import with_history
+from planner.inputs.requests import Requests
 from planner.words import PrefixRouting
 
 NEVER = np.iinfo(np.int64).max  # a block that no cache can hold yet
-HISTORY_BLOCK_TOKENS = 64  # of the blocks made for conversations
 # Prefix-aware routing, as routers weigh it: a request follows its prefix if an instance holds half of the
 # prompt, unless that instance has got this much more work than the least loaded
 FOLLOWS, MOST_IMBALANCE = 0.5, 1.5
@@ -64,7 +64,8 @@ class Reuse:
 def reuse(requests: Requests, *, instances: int = 1, routing: PrefixRouting = "prefix-aware") -> Reuse:
     """What `instances` caches find, of prompts spread over them in turn or sent to where their prefix is.
 
-    Conversations of which no blocks are known get them from their turns: see `with_history`. The last token
+    Conversations of which no blocks are known get them from their turns
+    (`planner.inputs.conversations.with_history`). The last token
     of a prompt is always computed: it gives the first output token.
     """
     requests = with_history(requests)
@@ -88,7 +89,10 @@ def depths(requests: Requests, instance: IntArray | None = None) -> IntArray:
     """Of each block the depth in its instance's cache when its request comes, shape ``(blocks,)``.
 
     The number of distinct other blocks used since, and no less than that of the blocks before it in the
-    prompt; `NEVER` if it or one of them was never used. O(n log n), no loop over requests.
+    prompt; `NEVER` if it or one of them was never used. Uses are numbered in their order; of a block used
+    last at `p` before a request whose uses begin at `s` the depth is ``s - p - 1`` less the uses in between
+    that repeat one after `p`. Blocks that were used one after the other and not since differ by one each,
+    so only the first of such a run is counted: O(blocks log blocks) to sort, O(runs log blocks) to count.
     """
     count = np.diff(requests.block_start)
     where = np.zeros(len(requests), dtype=np.int64) if instance is None else instance
@@ -100,68 +104,82 @@ def depths(requests: Requests, instance: IntArray | None = None) -> IntArray:
     begin = (ends - count)[owner]  # of each use, the first of its request
     back = (ends - 1)[owner] - np.arange(total)  # uses go from the last block of a prompt to its first
     source = first[owner] + back
-    _, block = np.unique(requests.blocks[source], return_inverse=True)
-    key = where[order][owner] * (int(block.max(initial=0)) + 1) + block
-    before, last = _uses(key, owner)
-    # in a prompt from its first block on: the uses of a request in reverse
-    known = np.empty(total, dtype=bool)
-    ahead = begin + back
-    known[ahead] = last >= 0
-    misses = np.concatenate([[0], np.cumsum(~known)])
-    reached = misses[ahead + 1] == misses[begin]  # neither it nor a block before it is new
-    asked = np.flatnonzero(reached)
+    before, last = _uses(requests.blocks[source], owner, where[order][owner] if where.any() else None)
+    misses = np.concatenate([[0], np.cumsum((last < 0)[begin + back])])  # in the order of the prompts
+    reached = misses[begin + back + 1] == misses[begin]  # neither it nor a block before it is new
+    tops = np.flatnonzero(~_continues(last, owner, 1))
+    asked = tops[reached[tops]]
+    runs = np.flatnonzero(~_continues(before, owner, -1) & (before >= 0))
+    after = np.append(np.flatnonzero(~_continues(before, owner, -1)), total)
+    lengths = after[np.searchsorted(after, runs, side="right")] - runs
+    repeats = _above(before[runs], lengths, np.searchsorted(runs, begin[asked]), last[asked])
     depth = np.full(total, NEVER, dtype=np.int64)
-    since = begin[asked] - last[asked] - 1
-    depth[asked] = since - _later(before, begin[asked], last[asked])
+    depth[asked] = begin[asked] - last[asked] - 1 - repeats
+    inside = np.flatnonzero(reached)
+    top = tops[np.searchsorted(tops, inside)]
+    depth[inside] = depth[top] + (top - inside)
     found = np.empty(total, dtype=np.int64)
     found[source] = depth
     return _running_maximum(found, requests.block_start)
 
 
-def _uses(key: IntArray, owner: IntArray) -> tuple[IntArray, IntArray]:
+def _uses(block: IntArray, owner: IntArray, where: IntArray | None = None) -> tuple[IntArray, IntArray]:
     """For each use of a block its last use before, and its last use by a request before; -1 for none."""
-    order = np.argsort(key, kind="stable")
-    sorted_key, sorted_owner = key[order], owner[order]
-    same = np.concatenate([[False], sorted_key[1:] == sorted_key[:-1]])
-    before = np.full(len(key), -1, dtype=np.int64)
+    order = np.argsort(block, kind="stable") if where is None else np.lexsort((block, where))
+    sorted_block, sorted_owner = block[order], owner[order]
+    same = np.concatenate([np.zeros(min(len(block), 1), dtype=bool), sorted_block[1:] == sorted_block[:-1]])
+    if where is not None:
+        same[1:] &= where[order][1:] == where[order][:-1]
+    before = np.full(len(block), -1, dtype=np.int64)
     before[order[same]] = order[np.flatnonzero(same) - 1]
-    anew = ~same | np.concatenate([[True], sorted_owner[1:] != sorted_owner[:-1]])
+    anew = ~same
+    anew[1:] |= sorted_owner[1:] != sorted_owner[:-1]
     group = np.flatnonzero(anew)[np.cumsum(anew) - 1]  # where the uses by this request begin
-    last = np.full(len(key), -1, dtype=np.int64)
+    last = np.full(len(block), -1, dtype=np.int64)
     earlier = same[group]
     last[order[earlier]] = order[group[earlier] - 1]
     return before, last
 
 
-def _later(before: IntArray, end: IntArray, place: IntArray) -> IntArray:
-    """How many of ``before[:end]`` are above `place`, for arrays of both: a wavelet matrix, bit by bit.
+def _continues(place: IntArray, owner: IntArray, side: int) -> BoolArray:
+    """Whether the use beside each, next (1) or before (-1), is of its request and repeats what is beside."""
+    beside = (owner[1:] == owner[:-1]) & (place[1:] == place[:-1] + 1) & (place[:-1] >= 0)
+    end = np.zeros(min(len(place), 1), dtype=bool)
+    return np.concatenate([beside, end] if side > 0 else [end, beside])
 
-    Such a use repeats one that came after `place`: what it repeats counts once.
+
+def _above(values: IntArray, weights: IntArray, end: IntArray, place: IntArray) -> IntArray:
+    """Weights of those among ``values[:end]`` that are above `place`, for arrays of both.
+
+    A wavelet matrix: values sorted bit by bit from the highest, and sums of weights at each bit.
     """
-    values, threshold = before + 1, place + 2  # not negative; count those of at least `threshold`
+    threshold = place + 1
     left, right = np.zeros(len(end), dtype=np.int64), end.copy()
     found: IntArray = np.zeros(len(end), dtype=np.int64)
-    for bit in range(max(int(max(values.max(initial=0), threshold.max(initial=0))).bit_length(), 1))[::-1]:
+    highest = max(int(values.max(initial=0)), int(threshold.max(initial=0)))
+    for bit in range(highest.bit_length())[::-1]:
         ones = (values >> bit) & 1 == 1
         zeros_before = np.concatenate([[0], np.cumsum(~ones)])
+        weight_before = np.concatenate([[0], np.cumsum(np.where(ones, weights, 0))])
         low_left, low_right = zeros_before[left], zeros_before[right]
         up = (threshold >> bit) & 1 == 1
-        found += np.where(up, 0, (right - left) - (low_right - low_left))
+        found += np.where(up, 0, weight_before[right] - weight_before[left])
         zeros = zeros_before[-1]
         left = np.where(up, zeros + left - low_left, low_left)
         right = np.where(up, zeros + right - low_right, low_right)
         values = np.concatenate([values[~ones], values[ones]])
-    found += right - left
+        weights = np.concatenate([weights[~ones], weights[ones]])
+    total = np.concatenate([[0], np.cumsum(weights)])
+    found += total[right] - total[left]
     return found
 
 
 def _running_maximum(values: IntArray, start: IntArray) -> IntArray:
     """Within each prompt the largest so far: a block is found only if those before it are."""
     owner = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    ranks, rank = np.unique(values, return_inverse=True)
-    raised = np.maximum.accumulate(owner * len(ranks) + rank)
-    maximum: IntArray = ranks[raised - owner * len(ranks)]
-    return maximum
+    most = len(values) + 1  # deeper than any
+    raised = np.maximum.accumulate(owner * most + np.minimum(values, most - 1)) - owner * most
+    return np.where(raised == most - 1, NEVER, raised)
 
 
 def route(requests: Requests, instances: int, routing: PrefixRouting) -> IntArray:
@@ -196,60 +214,10 @@ def _nearest(requests: Requests) -> tuple[IntArray, IntArray]:
     start = requests.block_start
     count = np.diff(start)
     owner = np.repeat(np.arange(len(requests)), count)
-    _, block = np.unique(requests.blocks, return_inverse=True)
-    _, last = _uses(block.astype(np.int64), owner)
+    _, last = _uses(requests.blocks, owner)
     new = np.concatenate([[0], np.cumsum(last < 0)])
     seen = new[np.arange(1, len(owner) + 1)] == new[start[owner]]  # it and all before it
     blocks = np.add.reduceat(np.append(seen, False).astype(np.int64), start[:-1]) * (count > 0)
     deepest = np.clip(start[:-1] + blocks - 1, 0, max(len(owner) - 1, 0))
     parent = np.where(blocks > 0, owner[np.maximum(last[deepest], 0)], 0)
     return parent, np.minimum(blocks * requests.block_tokens, requests.isl)
-
-
-def with_history(requests: Requests, block_tokens: int = HISTORY_BLOCK_TOKENS) -> Requests:
-    """Conversations with the blocks that their turns share; anything else as it is.
-
-    A turn's prompt begins with the prompt of the turn before it if it is no shorter; a shorter one was
-    written anew. The answers of turns before are computed again: a prefill instance does not have them.
-    """
-    if len(requests.blocks) or not (requests.session != NO_SESSION).any():
-        return requests
-    order = np.lexsort((requests.arrival_s, requests.session))
-    session, isl = requests.session[order], requests.isl[order]
-    follows = (session[1:] == session[:-1]) & (session[1:] != NO_SESSION) & (isl[1:] >= isl[:-1])
-    held = np.zeros(len(requests), dtype=np.int64)
-    held[order[1:]] = np.where(follows, isl[:-1], 0)
-    return chained(
-        requests, np.where(requests.session == NO_SESSION, -1, requests.session), held, block_tokens
-    )
-
-
-def chained(requests: Requests, chain: IntArray, held: IntArray, block_tokens: int) -> Requests:
-    """Requests with blocks: the first `held` tokens of each are those of the one before it in its chain.
-
-    `chain` and `held` have shape ``(requests,)``; chain -1 is none. Held tokens are rounded to the nearest
-    number of blocks, so that coarse blocks bend no mean.
-    """
-    count = -(-requests.isl // block_tokens)
-    start = np.concatenate([[0], np.cumsum(count)])
-    blocks = np.arange(start[-1])
-    shared = np.minimum(np.floor(held / block_tokens + 0.5).astype(np.int64), count)
-    begins: dict[int, tuple[int, int]] = {}
-    rows = zip(chain.tolist(), start.tolist(), count.tolist(), shared.tolist(), strict=False)
-    for name, first, length, same in rows:
-        if name < 0:
-            continue
-        if same and name in begins:
-            before, had = begins[name]
-            same = min(same, had)
-            blocks[first : first + same] = blocks[before : before + same]
-        begins[name] = first, length
-    return Requests(
-        arrival_s=requests.arrival_s,
-        isl=requests.isl,
-        osl=requests.osl,
-        session=requests.session,
-        block_start=start,
-        blocks=blocks,
-        block_tokens=block_tokens,
-    )

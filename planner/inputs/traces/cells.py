@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
+from planner.inputs.requests import NO_SESSION
 from planner.inputs.traces.raw import Source, arrow
 
 BLOCK_BYTES = 16 << 20  # a line is no longer
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$"
+NUMBERS = r"^\[?\s*\d{1,18}([\s;,|]+\d{1,18})*\s*\]?$"
 STAMP = (
     r"^\s*(?P<base>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?P<part>\.\d{1,12})?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?\s*$"
 )
@@ -151,6 +153,34 @@ def stamps(column: Any) -> FloatArray:
             ahead = (60 * hours + minutes) * 60.0 * (1 if value[0] == "+" else -1)
             seconds[np.asarray(pc.fill_null(pc.equal(zone, value), False))] -= ahead
     return seconds
+
+
+def codes(column: Any) -> IntArray:
+    """A column of names or numbers as a whole number for each that differs, shape ``(rows,)``.
+
+    `NO_SESSION` for what is empty.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type):
+        column = pc.if_else(pc.equal(pc.utf8_trim_whitespace(column), ""), None, column)
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.array(pc.fill_null(column.dictionary_encode().indices, NO_SESSION), dtype=np.int64)
+
+
+def split(column: Any) -> tuple[Any, int]:
+    """A column of text as lists of whole numbers, and how many rows hold something else."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pc.utf8_trim_whitespace(column)
+    filled = pc.not_equal(pc.fill_null(column, ""), "")
+    right = pc.fill_null(pc.match_substring_regex(column, NUMBERS), False)
+    wrong = pc.sum(pc.and_(filled, pc.invert(right))).as_py() or 0
+    plain = pc.utf8_trim(pc.replace_substring_regex(column, r"[^0-9]+", " "), " ")
+    parts = pc.split_pattern(pc.if_else(right, plain, None), " ")
+    return pc.cast(parts, pa.list_(pa.int64())), int(wrong)
 
 
 def lists(column: Any) -> tuple[IntArray, IntArray]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.arrays import FloatArray, IntArray
 from planner.inputs.requests import NO_SESSION, Requests
 from planner.inputs.traces.raw import Raw, Source
 from planner.inputs.traces.repairs import LONG_PROMPT, Repairs
+from planner.inputs.traces.window import ranges
 
 MOST_TOKENS = 10_000_000  # of a prompt or an output, if nothing else is said: no model has such a context
 SLOW_TICK_S = 0.1  # finer clocks than this bend no queue
@@ -51,6 +52,8 @@ def requests_of(
         spread=len(kept) if tick_s else 0,
         tick_s=tick_s,
         blocks_cut=cut,
+        blocks_unread=raw.blocks_unread,
+        notes=raw.notes,
         unusual=int(np.count_nonzero(isl > LONG_PROMPT * np.median(isl))),
     )
     requests = Requests(
@@ -104,34 +107,3 @@ def _blocks(raw: Raw, kept: IntArray, isl: IntArray) -> tuple[IntArray, IntArray
     count = np.minimum(has, fits)
     start = np.concatenate([[0], np.cumsum(count)])
     return start, raw.blocks[ranges(raw.block_start[kept], count)], int(np.count_nonzero(has > fits))
-
-
-def ranges(first: IntArray, count: IntArray) -> IntArray:
-    """``first[i], first[i] + 1, ...``, `count[i]` of them, one after the other.
-
-    >>> ranges(np.array([7, 0]), np.array([2, 3])).tolist()
-    [7, 8, 0, 1, 2]
-    """
-    ends = np.cumsum(count)
-    total = int(ends[-1]) if len(ends) else 0
-    each: IntArray = np.arange(total) + np.repeat(first - (ends - count), count)
-    return each
-
-
-def rows_where(keep: BoolArray, requests: Requests) -> Requests:
-    """Some of the requests, at the times they have."""
-    rows = np.flatnonzero(keep)
-    start, blocks = requests.block_start, requests.blocks
-    if len(start):
-        count = np.diff(start)[rows]
-        blocks = blocks[ranges(start[rows], count)]
-        start = np.concatenate([[0], np.cumsum(count)])
-    return Requests(
-        arrival_s=requests.arrival_s[rows],
-        isl=requests.isl[rows],
-        osl=requests.osl[rows],
-        session=requests.session[rows],
-        block_start=start,
-        blocks=blocks,
-        block_tokens=requests.block_tokens,
-    )

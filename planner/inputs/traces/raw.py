@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
+from planner.inputs.traces.window import WHOLE, Window
 
 
 def _no_numbers() -> IntArray:
@@ -23,12 +24,13 @@ class Raw:
     isl: FloatArray
     osl: FloatArray
     session: IntArray | None = None  # None: the file knows none
-    held: FloatArray | None = None  # prompt tokens that earlier turns of the session hold, where it says so
     block_start: IntArray = field(default_factory=_no_numbers)  # shape (rows + 1,), or empty
     blocks: IntArray = field(default_factory=_no_numbers)
     block_tokens: int = 0
     unreadable: int = 0  # lines that are no row
+    blocks_unread: int = 0  # rows whose blocks are no list of whole numbers
     in_order: bool = True  # whether its rows are meant to follow each other in time
+    notes: tuple[str, ...] = ()  # what the file left open, and how it was drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,9 @@ class Source:
     name: str
     data: bytes
     seed: int = 0
+    window: Window = WHOLE  # only this part is needed
+    model: str = ""  # of a file that has several
+    lengths: bytes = b""  # another file, of the lengths
 
     def wrong(self, accepted: str) -> InputError:
         """What a user is told of a file that cannot be used."""

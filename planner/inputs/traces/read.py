@@ -11,10 +11,11 @@ from typing import Protocol
 
 from planner.inputs import files
 from planner.inputs.requests import Requests
-from planner.inputs.traces import azure, mooncake
+from planner.inputs.traces import agents, azure, burstgpt, clients, mooncake, qwen, table
 from planner.inputs.traces.clean import requests_of
 from planner.inputs.traces.raw import Raw, Source
 from planner.inputs.traces.repairs import Repairs
+from planner.inputs.traces.window import WHOLE, Window, cut
 
 MOST_BYTES = 2 << 30  # of text: the week of Azure's 2024 trace has 1.2 GiB
 LOOK_BYTES = 1 << 16  # enough for the first line of any format
@@ -31,11 +32,19 @@ class Format(Protocol):
     def read(self, source: Source, columns: Mapping[str, str], /) -> Raw: ...
 
 
-JSON_FORMATS: tuple[Format, ...] = (mooncake,)
-CSV_FORMATS: tuple[Format, ...] = (azure,)
+JSON_FORMATS: tuple[Format, ...] = (qwen, mooncake, table)
+CSV_FORMATS: tuple[Format, ...] = (azure, burstgpt, agents, clients, table)  # the most particular first
 
 
-def read_requests(path: Path, *, seed: int = 0, most_tokens: int | None = None) -> tuple[Requests, Repairs]:
+def read_requests(
+    path: Path,
+    *,
+    seed: int = 0,
+    most_tokens: int | None = None,
+    window: Window = WHOLE,
+    model: str = "",
+    lengths: Path | None = None,
+) -> tuple[Requests, Repairs]:
     """The requests of a trace in any known format, plain or gzip, and what was mended in it.
 
     Parameters
@@ -44,17 +53,29 @@ def read_requests(path: Path, *, seed: int = 0, most_tokens: int | None = None) 
         Of what the file leaves open: where in a tick of a slow clock a request came.
     most_tokens
         Of a request, in and out together: a model's context. Longer ones are left out and counted.
+    window
+        The part of the trace to take; its times count from there.
+    model, lengths
+        For a file of rates: whose, and the file of their lengths (`planner.inputs.traces.clients`).
 
     Raises InputError, in one line, for a file that cannot be read or holds no request.
     """
-    source = Source(name=str(path), data=files.read_bytes(path, MOST_BYTES, what="trace"), seed=seed)
+    source = Source(
+        name=str(path),
+        data=files.read_bytes(path, MOST_BYTES, what="trace"),
+        seed=seed,
+        window=window,
+        model=model,
+        lengths=b"" if lengths is None else files.read_bytes(lengths, files.MOST_BYTES, what="lengths"),
+    )
     return read_source(source, most_tokens=most_tokens)
 
 
 def read_source(source: Source, *, most_tokens: int | None = None) -> tuple[Requests, Repairs]:
     """`read_requests`, of a text that is in memory."""
     found, columns = recognised(source)
-    return requests_of(found.read(source, columns), source, found.NAME, most_tokens)
+    requests, repairs = requests_of(found.read(source, columns), source, found.NAME, most_tokens)
+    return (requests if found is clients else cut(requests, source.window)), repairs
 
 
 def recognised(source: Source) -> tuple[Format, Mapping[str, str]]:

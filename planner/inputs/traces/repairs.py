@@ -22,7 +22,10 @@ class Repairs:
     spread: int = 0  # requests of clocks that tick slowly: spread evenly over a tick
     tick_s: float = 0.0
     blocks_cut: int = 0  # prompts with more blocks than tokens: cut
+    blocks_unread: int = 0  # prompts whose blocks are no list of whole numbers: without blocks
     unusual: int = 0  # prompts over `LONG_PROMPT` times the median: kept
+
+    notes: tuple[str, ...] = ()  # what the file left open, and how it was drawn
 
     @property
     def left_out(self) -> int:
@@ -38,12 +41,14 @@ class Repairs:
             (self.too_long, "with more tokens than a request may have left out"),
             (self.out_of_order, "earlier than the one before: sorted by time"),
             (self.blocks_cut, "with more blocks than tokens: blocks cut"),
+            (self.blocks_unread, "with blocks that are no whole numbers: taken to share nothing"),
             (self.unusual, f"longer than {LONG_PROMPT:g} times the median prompt: kept"),
         ):
             if count:
                 yield f"{count:,} row{'s' if count > 1 else ''} {what}"
         if self.spread:
             yield f"{self.spread:,} requests spread evenly over clock ticks of {self.tick_s:g} s"
+        yield from self.notes
 
     def data(self) -> dict[str, object]:
         """For JSON."""

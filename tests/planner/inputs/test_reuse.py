@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.inputs import reuse as module
+from planner.inputs.conversations import chained
 from planner.inputs.requests import Requests, plain
-from planner.inputs.reuse import NEVER, reuse
+from planner.inputs.reuse import reuse
 from planner.inputs.traces import generate
 from planner.inputs.traces.generate import Lengths, Sharing, Turns
 from planner.inputs.traces.raw import Source
@@ -139,7 +139,5 @@ def test_traffic_of_which_nothing_is_known_finds_nothing():
 
 
 def test_held_tokens_are_rounded_to_whole_blocks():
-    requests = plain(np.arange(3.0), np.array([100, 130, 40]), np.ones(3))
-    made = module.chained(requests, np.zeros(3, dtype=np.int64), np.array([0, 100, 35]), 64)
-    assert made.blocks.tolist() == [0, 1, 0, 1, 4, 0]
-    assert NEVER not in module.depths(made)[[2, 3, 5]]
+    start, blocks = chained(np.array([100, 130, 40]), np.zeros(3, dtype=np.int64), np.array([0, 100, 35]), 64)
+    assert start.tolist() == [0, 2, 5, 6] and blocks.tolist() == [0, 1, 0, 1, 4, 0]
