@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from planner.output.reasons import change_text
 from planner.output.spelling import count, money, percent
 from planner.output.words import ALIKE, deployment
-from planner.planning.bands import Range, compare
-from planner.planning.weigh import finding
+from planner.planning import weigh
+from planner.planning.bands import Range
+from planner.planning.weigh import finding, gain_range
 from planner.units import format_seconds, three_digits
 from planner.words import Finding, Goal
 
@@ -123,15 +124,15 @@ def verdict(plan: Plan) -> Verdict | None:
             ratio = mine / theirs if theirs else 1.0  # GPUs that cost nothing: neither costs more
         else:
             ratio = gain(plan, serving, other)
-    found = advantage(plan)
+    found, judged = advantage(plan), found_of(plan)
     return Verdict(
         split=plan.choice == "disaggregated",
-        found=found_of(plan),
+        found=judged,
         goal=scenario.goal,
         serving=serving,
         other=other,
         ratio=ratio,
-        sure=None if found is None or abs(ratio - 1) < ALIKE else found[0] > 1 or found[1] < 1,
+        sure=None if found is None or abs(ratio - 1) < ALIKE else judged != "tie",
         requests_per_s=scenario.traffic.requests_per_s,
         ttl_limit_s=scenario.limits.ttl_s,
     )
@@ -159,20 +160,16 @@ def gain(plan: Plan, serving: Serving, other: Serving) -> float:
 
 
 def advantage(plan: Plan) -> Range | None:
-    """Range that holds the chosen way's throughput over the other's in 80 % of cases.
+    """Range that holds the chosen way's throughput over the other's in 80 % of cases: what `found_of` weighs.
 
-    Per GPU where GPUs or money are what counts. None where there is but one way, or nothing was
-    measured. Errors of the two count as independent.
+    Of what is expected of either, errors and luck considered. Per GPU where GPUs or money are what counts.
+    None where there is but one way, or nothing was measured.
     """
     one, two = ways(plan)
-    mine = plan.bands.get(plan.choice)
-    theirs = next((band for way, band in plan.bands.items() if way != plan.choice), None)
-    if one is None or two is None or mine is None or theirs is None:
+    if one is None or two is None:
         return None
-    ratio = gain(plan, one, two)
-    if plan.scenario.goal in ("fewest-gpus", "cost"):
-        ratio = one.capacity_tokens_per_s_per_gpu / two.capacity_tokens_per_s_per_gpu
-    return compare(ratio, mine.throughput, theirs.throughput, mine.shared)
+    other = next((way for way in plan.bands if way != plan.choice), "")
+    return gain_range(weigh.gain(plan.scenario, one, two), plan.bands.get(plan.choice), plan.bands.get(other))
 
 
 def advantage_sentence(plan: Plan) -> str:

@@ -71,9 +71,14 @@ class Expected:
 
     @property
     def range_text(self) -> str:
-        """`15.4 ms to 24.1 ms`."""
+        """`15.4 ms to 24.1 ms`; where that is not the prediction, `expected 137 to 274`."""
         low, high = self.range
-        return f"{self._form(low)} to {self._form(high)}"
+        return f"{'' if self.holds else 'expected '}{self._form(low)} to {self._form(high)}"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the prediction itself lies within the range."""
+        return self.range[0] <= self.value <= self.range[1]
 
     def _form(self, value: float) -> str:
         return format_seconds(value) if self.in_seconds else three_digits(value)

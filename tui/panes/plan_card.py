@@ -288,10 +288,13 @@ def totals(
     """What the serving brings, as (number, unit) phrases in order of need."""
     from planner.output.words import expected, transfer
 
-    ranges = {item.short: item.range for item in expected(plan, serving)}
+    items = {item.short: item for item in expected(plan, serving)}
 
     def within(short: str) -> str:
-        return f" ({span(*ranges[short], seconds=short == 'FTL')})" if short in ranges else ""
+        if short not in items:
+            return ""
+        kind = "" if items[short].holds else "expected "
+        return f" ({kind}{span(*items[short].range, seconds=short == 'FTL')})"
 
     phrases = [
         (three_digits(serving.capacity_tokens_per_s_per_gpu), g.plain(f"tok/s/GPU{within('tok/s/GPU')}")),

@@ -227,3 +227,34 @@ def test_what_was_left_out_becomes_errors_and_bands() -> None:
     assert set(table["left_out"]["engine"]["groups"]) == {row.engine for row in rows}
     assert table["bands"]["colocated"]["both"]["tpot"] == [1.25, 1.25]
     assert table["bands"]["colocated"]["one"]["rows"] == 2 * colocated.sum()
+
+
+def test_a_tie_is_within_the_error_and_nothing_else_is() -> None:
+    """What is expected of either way is weighed: its range holds 1 in a tie, and so it is said."""
+    asked = (
+        {
+            "model": "deepseek-r1",
+            "system": "gb300",
+            "engine": "sglang",
+            "traffic": Traffic(isl=131072, osl=8192),
+        },
+        {"system": "h100", "engine": "vllm", "traffic": Traffic(isl=3000, osl=150), "fleet": Fleet(gpus=8)},
+        {"model": "llama-3.1-8b", "system": "h100", "engine": "vllm"},
+    )
+    seen = set()
+    for changes in asked:
+        found = plan(dataclasses.replace(Scenario(), **changes), PRESETS)  # type: ignore[arg-type]
+        low, high = verdict.advantage(found) or (0.0, 0.0)
+        tie = verdict.found_of(found) == "tie"
+        assert tie == (low <= 1 <= high)
+        assert ("within" if tie else "beyond") + " the error" in verdict.answer_sentence(found)
+        seen.add(tie)
+    assert seen == {True, False}
+
+
+def test_a_range_that_luck_moves_off_the_prediction_says_so() -> None:
+    item = words.Expected(
+        name="tokens/s per GPU", short="tok/s/GPU", value=276.0, range=(131.0, 262.0), in_seconds=False
+    )
+    assert item.range_text == "expected 131 to 262"
+    assert dataclasses.replace(item, range=(131.0, 300.0)).range_text == "131 to 300"
