@@ -10,6 +10,7 @@ import fakes
 import pytest
 from terminals import Terminal
 from textual.content import Content
+from textual.widgets._tooltip import Tooltip
 
 from tui.widgets.hint_line import HintLine
 
@@ -90,7 +91,7 @@ async def test_a_problem_under_the_mouse_is_no_markup() -> None:
         line = app.main.query_one(HintLine)
         line.problem = "ISL: '[/x] [bold red]' is not accepted"
         await pilot.hover(HintLine)
-        await pilot.pause(0.5)
+        await fakes.until(pilot, lambda: app.screen.get_child_by_type(Tooltip).display)
         shown = Content.from_markup(line.tooltip or "")  # as Textual takes it
         assert shown.plain == line.problem
 
