@@ -21,7 +21,7 @@ PresetKind: TypeAlias = Literal["model", "system", "engine", "scenario", "kernel
 Quantity: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd"]  # what a number counts
 FieldKind: TypeAlias = Literal[Quantity, "choice", "switch"]  # what an input holds
 
-AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "none"]
+AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "conv", "cross", "none"]
 FfnKind: TypeAlias = Literal["dense", "moe", "none"]
 Exchange: TypeAlias = Literal["replicated", "all-to-all", "gathered"]  # how tokens reach their experts
 Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two kernels

@@ -17,6 +17,8 @@ _ATTENTION = {
     "gqa": ("heads", "kv_heads", "head_dim"),
     "mla": ("heads", "kv_lora", "nope_dim", "v_dim"),
     "linear": ("k_heads", "k_dim", "v_heads", "v_dim"),
+    "conv": ("v_heads", "v_dim", "conv_width"),
+    "cross": ("heads", "kv_heads", "head_dim"),
     "none": (),
 }
 _FFN = {"dense": ("width", "matrices"), "moe": ("width", "matrices", "experts", "topk"), "none": ()}
@@ -35,6 +37,7 @@ _MOST: Mapping[str, float] = {
     "watts_per_gpu": 1e6,
     "usd_per_gpu_hour": 1000,
     "published_params": 1e18,
+    "lookup_params": 1e18,
     "max_context": 1e12,
     "_bytes": 1e15,
     "bytes_per_s": 1e18,
@@ -87,7 +90,7 @@ def model(spec: ModelSpec, where: str) -> ModelSpec:
     _layers(f"{where}: attention", spec.attention, _ATTENTION, spec.layers)
     _layers(f"{where}: ffn", spec.ffn, _FFN, spec.layers)
     for i, a in enumerate(spec.attention):
-        if a.kind == "gqa" and a.heads % a.kv_heads:
+        if a.kind in ("gqa", "cross") and a.heads % a.kv_heads:
             raise InputError(
                 f"{where}: attention[{i}]: kv_heads", a.kv_heads, f"a divisor of {a.heads} heads"
             )
@@ -134,7 +137,7 @@ def _layers(
 ) -> None:
     for i, part in enumerate(parts):
         _positive(f"{where}[{i}]", part, ("layers", *needs[part.kind]))
-    count = sum(part.layers for part in parts)
+    count = sum(part.layers for part in parts if not getattr(part, "beside", False))
     if count != layers:
         raise InputError(where, count, f"layers that add up to the model's {layers}")
 

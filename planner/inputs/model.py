@@ -16,6 +16,8 @@ class Attention:
         "gqa"     grouped-query attention (multi-head and multi-query are its ends)
         "mla"     multi-head latent attention: the cache holds `kv_lora + rope_dim` per token
         "linear"  gated delta net or Mamba-2: a state of fixed size instead of a cache
+        "conv"    a short convolution (LFM2): its last inputs are kept
+        "cross"   attention over what was seen (Mllama): weights, and no cache where text is all there is
         "none"    no token mixing in these layers
     """
 
@@ -28,6 +30,8 @@ class Attention:
     window: int = 0  # tokens a query may look back at (sliding window or chunk); 0 means all
     output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5)
     shared_kv: bool = False  # keys serve as values: one projection, one cached vector
+    reused_kv: bool = False  # those of an earlier layer: no projections and no cache of its own (Gemma 3n)
+    beside: bool = False  # in the same layers as the row before it, whose count it has (Falcon-H1)
     bias: bool = False
     qk_norm: bool = False  # queries and keys are normalised before they meet
     # multi-head latent attention
@@ -41,6 +45,7 @@ class Attention:
     index_topk: int = 0
     index_heads: int = 0
     index_dim: int = 0
+    index_shared: bool = False  # what an earlier layer's indexer picked serves (GLM-5.2): none of its own
     # linear attention and state-space layers
     k_heads: int = 0
     k_dim: int = 0
@@ -86,6 +91,7 @@ class ModelSpec:
     attention: tuple[Attention, ...]
     ffn: tuple[Ffn, ...]
     tied_embeddings: bool = False
+    lookup_params: float = 0.0  # of further tables that tokens are looked up in, layer by layer (Gemma 3n)
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
     # share of drafted tokens that are taken, where those before them were: of its heads, or, where it has
@@ -99,6 +105,7 @@ class ModelSpec:
     published_params: float = 0.0  # total, for the check; 0 means none
     source: str = ""
     notes: tuple[str, ...] = ()
+    not_read: tuple[str, ...] = ()  # of its config: keys that look architectural and are not modelled
 
     @property
     def is_moe(self) -> bool:

@@ -53,13 +53,16 @@ def embedding_params(spec: ModelSpec) -> int:
 def total(spec: ModelSpec) -> int:
     """All parameters of the text model, without prediction heads (MTP)."""
     mixing = sum(a.layers * attention_params(a, spec.hidden) for a in spec.attention)
-    return embedding_params(spec) + mixing + sum(f.layers * ffn_params(f, spec.hidden) for f in spec.ffn)
+    tables = embedding_params(spec) + round(spec.lookup_params)
+    return tables + mixing + sum(f.layers * ffn_params(f, spec.hidden) for f in spec.ffn)
 
 
 def active(spec: ModelSpec) -> int:
     """Parameters one token visits, both embedding matrices counted, as most publishers do.
 
+    Tables that are only looked up layer by layer are not, as in the names of Gemma's E2B and E4B.
+
     gpt-oss leaves the input table out of its published count, DeepSeek and Kimi round without it.
     """
     skipped = sum(f.layers * (f.experts - f.topk) * expert_params(f, spec.hidden) for f in spec.ffn)
-    return total(spec) - skipped
+    return total(spec) - skipped - round(spec.lookup_params)

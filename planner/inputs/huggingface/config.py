@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from planner.errors import InputError
+from planner.inputs.huggingface import families, patterns, quantization, refusals
 from planner.inputs.huggingface import layers as hf_layers
-from planner.inputs.huggingface import quantization, reader
+from planner.inputs.huggingface.attention_layers import CONTEXT
+from planner.inputs.huggingface.plain_keys import LEFT_OUT
 from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Attention, Ffn, ModelSpec
 
@@ -42,38 +44,39 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
     """
     if not isinstance(config, Mapping):
         raise InputError("config.json", brief(config), "a JSON object that describes a model")
+    refusals.check(config)
     c = Config(config)
-    layers = c.whole("num_hidden_layers", "n_layer", "num_layers", "n_layers", low=1)
+    layers = patterns.count(c)
     if layers > MAX_LAYERS:
         raise InputError("num_hidden_layers", layers, f"at most {MAX_LAYERS}")
-    hidden = c.whole("hidden_size", "n_embd", "d_model", low=1)
-    vocab = c.whole("vocab_size", low=1)
+    hidden = c.whole("hidden_size", "n_embd", "d_model", "dim", "model_dim", low=1)
+    vocab = c.whole("vocab_size", "padded_vocab_size", "n_vocab", low=1)
 
     attention, ffn = hf_layers.read(c, hidden, layers)
-    if c.kind not in reader.FAMILIES:
+    if c.kind not in families.FAMILIES and c.kind not in families.COUNTED:
         c.miss(f"model_type {c.kind}")
-    if any(key.startswith(("vision_", "audio_", "vit_")) for key in config):
-        c.notes.append("text model only: the parts that see and hear are left out")
+    if any(part and str(key).startswith(LEFT_OUT) for key, part in config.items()):
+        c.note("text model only: the parts that see and hear are left out")
     checkpoint, beside = quantization.read(c, any(f.kind == "moe" for f in ffn))
     spec = ModelSpec(
         name=name,
         label=name,
-        family=reader.FAMILIES.get(c.kind, c.kind),
+        family=families.FAMILIES.get(c.kind, c.kind),
         hidden=hidden,
         vocab=vocab,
         layers=layers,
         attention=_grouped(attention),
         ffn=_grouped(ffn),
-        tied_embeddings=c.flag("tie_word_embeddings", c.kind.startswith(reader.TIED)),
-        max_context=c.whole("max_position_embeddings", "n_positions", "max_seq_len", default=0),
+        tied_embeddings=c.flag("tie_word_embeddings", c.kind.startswith(families.TIED))
+        and c.kind not in families.UNTIED,
+        lookup_params=_lookup_params(c, hidden, layers),
+        max_context=c.whole(*CONTEXT, default=0),
         mtp_layers=_prediction_heads(c),
         checkpoint=checkpoint,
         checkpoint_beside=beside,
     )
     c.miss_unread()
-    if c.missed:
-        c.notes.append(f"not modelled: {', '.join(c.missed)}")
-    return replace(spec, notes=tuple(c.notes)), tuple(c.missed)
+    return replace(spec, notes=tuple(c.notes), not_read=tuple(c.missed)), tuple(c.missed)
 
 
 def _grouped(layers: Sequence[T]) -> tuple[T, ...]:
@@ -84,6 +87,13 @@ def _grouped(layers: Sequence[T]) -> tuple[T, ...]:
     return tuple(replace(layer, layers=count) for layer, count in counts.items())
 
 
+def _lookup_params(c: Config, hidden: int, layers: int) -> float:
+    """Gemma 3n and 4: a table of narrow embeddings for each layer, and their projections to it and back."""
+    width = c.whole("hidden_size_per_layer_input", default=0)
+    words = c.whole("vocab_size_per_layer_input", "vocab_size", low=1)
+    return float(layers * width * (words + hidden + 2 * hidden))
+
+
 def _prediction_heads(c: Config) -> int:
     """Layers that predict further tokens."""
     heads = c.whole("num_nextn_predict_layers", "mtp_num_hidden_layers", default=0)
@@ -91,5 +101,6 @@ def _prediction_heads(c: Config) -> int:
         heads = c.whole("num_mtp_modules", default=heads)
     if c.whole("mtp_transformer_layers", default=1) != 1:
         c.miss("mtp_transformer_layers")
-    c.get("num_mtp_modules", "mtp_use_dedicated_embeddings")
+    c.get("num_mtp_modules", "mtp_use_dedicated_embeddings", "mtp_layers_block_type")
+    c.get("mtp_hybrid_override_pattern")  # a head has the layers of the model's last kinds
     return heads

@@ -9,6 +9,7 @@ of experts has beside them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,19 @@ _ATTENTION = re.compile(r"attn|attention|mixer|q_proj|in_proj")
 _WHOLE_ATTENTION = re.compile(r"(attn|attention|mixer)[.*]*$|\b(o_proj|out_proj|q_b_proj)\b")
 _EXPERTS = re.compile(r"experts?\b|mlp|ffn|feed_forward|block_sparse_moe")
 _LAYER = re.compile(r"layers?\.(\d+)\b")
+_BITS = ("bits", "w_bit", "wbits", "nbits", "weight_bits")
+_INTEGERS = (
+    "awq",
+    "gptq",
+    "gptq_marlin",
+    "awq_marlin",
+    "auto-round",
+    "auto_round",
+    "hqq",
+    "intel",
+    "inc",
+    "",
+)
 _KEPT = ("ignore", "modules_to_not_convert", "exclude_modules")
 MOST = 0.75  # of all layers left as they were: attention as a whole is
 
@@ -30,21 +44,37 @@ def read(c: Config, moe: bool) -> tuple[WeightFormat, BesideFormat]:
     expert_dtype = str(c.get("expert_dtype") or "").lower()
     if not isinstance(quantised, Mapping):
         return "bf16", ""
+    if cache := _cache(quantised):
+        c.note(f"its checkpoint is published for an {cache} cache")
     found, beside = _formats(c, quantised, moe)
     if moe and expert_dtype in ("fp4", "mxfp4"):  # DeepSeek-V4: one 8-bit scale per 32 values
         return "mxfp4", found
     if not beside and found != "bf16" and _keeps_attention(c, quantised):
         beside = "bf16"
         if not moe:
-            c.notes.append(f"attention is not quantised in the checkpoint; planned as {found} throughout")
+            c.note(f"attention is not quantised in the checkpoint; planned as {found} throughout")
+    elif beside and beside != found:
+        planned = "" if moe else f"; planned as {found} throughout"
+        part = "experts" if moe else "feed-forward units"
+        c.note(f"two formats in the checkpoint: {part} {found}, attention {beside}{planned}")
     return found, "" if beside == found or not moe else beside
+
+
+def _cache(quantised: Mapping[str, Any]) -> str:
+    """The format of the cache that a checkpoint has scales for; "" where it names none."""
+    scheme = quantised.get("kv_cache_scheme")
+    algorithm = str(quantised.get("kv_cache_quant_algo") or "").lower()
+    if "fp4" in algorithm:
+        return "fp4"
+    bits = scheme.get("num_bits") if isinstance(scheme, Mapping) else None
+    return "fp8" if "fp8" in algorithm or bits == 8 else "fp4" if bits == 4 else ""
 
 
 def _formats(c: Config, quantised: Mapping[str, Any], moe: bool) -> tuple[WeightFormat, BesideFormat]:
     """What the dialects say; a mixture of formats as that of the experts (or of the MLP) and of the rest."""
     method = str(quantised.get("quant_method", "")).lower()
     if any(_integers(group) for group in _tables(quantised.get("config_groups"))):
-        c.notes.append("activations are 8-bit integers in the checkpoint; planned as weight-only int8")
+        c.note("activations are 8-bit integers in the checkpoint; planned as weight-only int8")
     algorithm = str(quantised.get("quant_algo", "")).lower()
     parts = [*_layers(quantised), *_groups(quantised)]
     if "mxfp4" in (method, algorithm):
@@ -53,15 +83,29 @@ def _formats(c: Config, quantised: Mapping[str, Any], moe: bool) -> tuple[Weight
         return _by_part(named)
     if (plain := _named(algorithm)) is not None:
         return plain, ""
-    if method == "fp8":
+    if method in ("fp8", "fbgemm_fp8", "finegrained_fp8"):
         return "fp8_block" if quantised.get("weight_block_size") else "fp8", ""
-    bits = quantised.get("bits", quantised.get("w_bit"))
-    if method in ("awq", "gptq", "auto-round", "") and bits in (4, 8):
+    bits = next((quantised[key] for key in _BITS if isinstance(quantised.get(key), int)), None)
+    if method in _INTEGERS and bits in (4, 8):
         return "int4_wo" if bits == 4 else "int8_wo", ""
-    if method == "bitsandbytes":
-        return "int4_wo" if quantised.get("load_in_4bit") else "int8_wo", ""
-    c.miss("quantization_config")
+    if method in ("bitsandbytes", "eetq", "quanto"):
+        four = quantised.get("load_in_4bit") or quantised.get("_load_in_4bit") or "4" in str(bits)
+        four = four or "4" in str(quantised.get("weights", ""))
+        return "int4_wo" if four else "int8_wo", ""
+    if method == "quark" and (quark := _quark(quantised)):
+        return quark, ""
+    c.miss(f"quantization_config {method}".rstrip())
     return "bf16", ""
+
+
+def _quark(quantised: Mapping[str, Any]) -> WeightFormat | None:
+    """AMD's Quark: what all layers have, but for those that are told apart."""
+    whole = quantised.get("global_quant_config")
+    weight = whole.get("weight") if isinstance(whole, Mapping) else None
+    weight = weight[0] if isinstance(weight, list) and weight else weight
+    kind = str(weight.get("dtype") or "") if isinstance(weight, Mapping) else ""
+    known: Mapping[str, WeightFormat] = {"fp4": "mxfp4", "fp8": "fp8", "int4": "int4_wo", "int8": "int8_wo"}
+    return next((fmt for name, fmt in known.items() if name in kind.lower()), None)
 
 
 def _named(algorithm: str) -> WeightFormat | None:
@@ -135,18 +179,22 @@ def _of_bits(weights: Mapping[str, Any], group: Mapping[str, Any]) -> WeightForm
 
 
 def _by_part(parts: Iterable[tuple[str, WeightFormat | None]]) -> tuple[WeightFormat, BesideFormat]:
-    """The format of modules in feed-forward layers, and that of attention where those are told apart."""
-    feeding: WeightFormat | None = None
-    mixing: WeightFormat | None = None
+    """The format of modules in feed-forward layers, and that of attention where those are told apart.
+
+    Of several in one part, that of the most modules.
+    """
+    feeding: Counter[WeightFormat] = Counter()
+    mixing: Counter[WeightFormat] = Counter()
     for names, fmt in parts:
-        feeds, mixes = _EXPERTS.search(names), _ATTENTION.search(names)
-        if feeds or not mixes:
-            feeding = feeding or fmt
-        elif mixes:
-            mixing = mixing or fmt
-    whole = feeding or mixing
-    assert whole is not None
-    return whole, mixing or ""
+        if fmt is None:
+            continue
+        modules = names.split() or [""]
+        mixed = sum(1 for name in modules if _ATTENTION.search(name) and not _EXPERTS.search(name))
+        mixing[fmt] += mixed
+        feeding[fmt] += len(modules) - mixed
+    feeding, mixing = +feeding, +mixing
+    (whole, _), *_ = (feeding or mixing).most_common(1)
+    return whole, mixing.most_common(1)[0][0] if mixing else ""
 
 
 def _keeps_attention(c: Config, quantised: Mapping[str, Any]) -> bool:

@@ -2,122 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.errors import InputError, printable
+from planner.inputs.huggingface.plain_keys import LEFT_OUT, is_plain
 
 # how the text part is nested in configs of models that also see or hear
-NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
+NESTED = (
+    "text_config",
+    "language_config",
+    "language_model_config",
+    "lang_config",
+    "llm_config",
+    "lm_config",
+    "thinker_config",
+)
+# parts of the text model itself: a key is looked up there where the config has none of its own
+PARTS = ("attn_config", "ffn_config")
+PER_LAYER = "per_layer_config"  # what single layers have instead, by their number
 
 LONGEST_KEY = 80  # characters of a key that is told of: what is in a file may be of any length
-
-# model_type to the family that groups models in reports
-FAMILIES = {
-    "deepseek_v2": "deepseek",
-    "deepseek_v3": "deepseek",
-    "deepseek_v32": "deepseek",
-    "deepseek_v4": "deepseek",
-    "gemma2": "gemma",
-    "gemma3_text": "gemma",
-    "gemma4_text": "gemma",
-    "glm4": "glm",
-    "glm4_moe": "glm",
-    "glm_moe_dsa": "glm",
-    "gpt_oss": "gpt-oss",
-    "kimi_k2": "kimi",
-    "llama": "llama",
-    "llama4_text": "llama4",
-    "minimax_m2": "minimax",
-    "mistral": "mistral",
-    "mixtral": "mixtral",
-    "nemotron-nas": "nemotron",
-    "nemotron_h": "nemotron",
-    "phi3": "phi",
-    "qwen2": "qwen2",
-    "qwen2_moe": "qwen2",
-    "qwen3": "qwen3",
-    "qwen3_5_moe_text": "qwen3.5",
-    "qwen3_5_text": "qwen3.5",
-    "qwen3_moe": "qwen3",
-    "qwen3_next": "qwen3.5",
-}
-BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
-# models that normalise queries and keys, which their config does not mention
-QK_NORMED = (
-    "gemma3_text",
-    "gemma4_text",
-    "olmo2",
-    "qwen3",
-    "qwen3_moe",
-    "qwen3_next",
-    "qwen3_5_text",
-    "qwen3_5_moe_text",
-)
-TIED = ("gemma", "gpt2", "falcon", "opt", "cohere")  # tied unless the config says otherwise
-ALTERNATING = {"gemma2": 2, "gemma3_text": 6}  # every n-th layer is global where the config is silent
-# feed-forward units of two matrices that the activation's name does not give away
-NOT_GATED = ("falcon", "gpt2", "gpt_bigcode", "gpt_neox", "gptj", "mpt", "opt", "phi", "starcoder2")
-
-_SUFFIXES = (
-    "_coef",
-    "_config",
-    "_dropout",
-    "_eps",
-    "_epsilon",
-    "_multiplier",
-    "_pdrop",
-    "_per_image",
-    "_placeholder",
-    "_scaling_factor",
-    "_softcapping",
-    "_theta",
-    "_token_id",
-    "_token_ids",
-    "_token_index",
-)
-_PREFIXES = (
-    "audio_",
-    "hc_",  # hyper-connections: a few vectors per layer
-    "image_",
-    "mrope",
-    "num_beam",
-    "output_",
-    "return_dict",
-    "rope_",
-    "router_aux",
-    "time_step_",
-    "tokenizer",
-    "torch_",
-    "transformers",
-    "video_",
-    "vision_",
-)
-# keys that say nothing about weights, cache or work per token
-_NAMES = frozenset(
-    """
-    _attn_implementation _name_or_path activation_dropout add_cross_attention architectures
-    attn_temperature_tuning auto_map aux_loss_alpha bad_words_ids begin_suppress_tokens
-    cache_implementation chunk_size chunk_size_feed_forward cross_attention_hidden_size
-    diversity_penalty do_sample dropout dtype early_stopping encoder_no_repeat_ngram_size ep_size
-    exponential_decay_length_penalty finetuning_task floor_scale id2label ignore_index
-    indexer_rope_interleave initial_context_length initializer_range is_decoder is_encoder_decoder
-    label2id length_penalty mamba_hidden_act mamba_ssm_cache_dtype mamba_ssm_dtype max_length
-    max_window_layers min_length moe_shared_expert_overlap n_group no_repeat_ngram_size
-    norm_topk_prob num_logits_to_keep num_return_sequences original_max_position_embeddings
-    partial_rotary_factor prefix pretraining_tp problem_type pruned_heads qk_head_dim qk_norm_type
-    query_pre_attn_scalar remove_invalid_values repetition_penalty rescale_prenorm_residual
-    residual_in_fp32 rotary_dim router_jitter_noise scoring_func seq_aux suppress_tokens swiglu_limit
-    task_specific_params temperature tf_legacy_loss tie_encoder_decoder top_k top_p topk_group
-    topk_method torchscript typical_p use_bfloat16 use_bidirectional_attention use_cache use_conv_bias
-    use_mamba_kernels use_routing_bias use_unified_vision_chunk vocab_size_per_layer_input
-    """.split()  # noqa: SIM905 (ninety names read better as a paragraph)
-)
-
-
-def is_plain(key: str) -> bool:
-    """Whether a key says nothing about the architecture."""
-    return key in _NAMES or key.endswith(_SUFFIXES) or key.startswith(_PREFIXES)
 
 
 class Config:
@@ -125,30 +31,67 @@ class Config:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.values: dict[str, Any] = {}
+        self.nested: set[str] = set()  # keys of the text part alone, where it is nested
         part: object = config
         while isinstance(part, Mapping):
             self.values.update(part)
+            self.nested = set(map(str, part)) if part is not config else set()
             part = next((part[k] for k in NESTED if isinstance(part.get(k), Mapping)), None)
         self.used: set[str] = {"model_type", *NESTED}
+        for name in PARTS:
+            inner = self.values.get(name)
+            if isinstance(inner, Mapping):
+                self.used.add(name)
+                for key, value in inner.items():
+                    if self.values.get(key) is None:
+                        self.values[key] = value
         self.kind = printable(str(self.values.get("model_type") or "missing"), LONGEST_KEY)
         self.missed: list[str] = []
         self.notes: list[str] = []
+        self.layer: int | None = None
+
+    def at(self, layer: int) -> Config:
+        """The same as one layer sees it: its entry of a list, its own values where it has some."""
+        seen = copy.copy(self)  # what is read and missed is kept in common
+        seen.layer = layer
+        own = self.values.get(PER_LAYER)
+        if isinstance(own, Mapping):
+            self.used.add(PER_LAYER)
+            for key in {str(layer), f"{layer:02d}", f"{layer:03d}"} & set(own):
+                if isinstance(own[key], Mapping):
+                    seen.values = {**self.values, **own[key]}
+        return seen
+
+    def has(self, *keys: str) -> bool:
+        """Whether any of these keys has a value."""
+        return any(self.values.get(key) is not None for key in keys)
 
     def get(self, *keys: str) -> Any:
         """The first of these keys that has a value; all count as read."""
+        return self.values.get(self.key(*keys))
+
+    def key(self, *keys: str) -> str:
+        """Which of these keys the file has; the first where it has none. All count as read."""
         self.used.update(keys)
-        return next((self.values[k] for k in keys if self.values.get(k) is not None), None)
+        return next((key for key in keys if self.values.get(key) is not None), keys[0])
 
     def whole(self, *keys: str, default: int | None = None, low: int = 0) -> int:
-        """A whole number. Raises InputError if it is missing without a default, or below `low`."""
-        value = self.get(*keys)
+        """A whole number, or that of the layer in a list of them.
+
+        Raises InputError, with the key as it stands in the file, if it is missing without a default, or
+        below `low`.
+        """
+        key = self.key(*keys)
+        value = self.values.get(key)
+        if isinstance(value, list) and self.layer is not None and self.layer < len(value):
+            value = value[self.layer]
         if value is None and default is not None:
             return default
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value < 2**53:
             raise InputError(
-                keys[0], brief(value), f"a config.json must give a whole number of at least {low} here"
+                key, brief(value), f"a config.json must give a whole number of at least {low} here"
             )
         return value
 
@@ -172,9 +115,21 @@ class Config:
     def places(self, key: str) -> Sequence[int]:
         """A list of layer numbers, empty if absent."""
         value = self.get(key) or []
-        if not isinstance(value, list):
+        if isinstance(value, str):  # "4,5,6"
+            value = [int(item) if item.strip().isdecimal() else item for item in value.split(",")]
+        if not isinstance(value, list) or not all(isinstance(item, (int, float)) for item in value):
             raise InputError(key, brief(value), "a config.json must give a list of layers here")
         return value
+
+    def part(self, key: str) -> Mapping[str, Any]:
+        """A mapping in a mapping; {} if absent."""
+        value = self.get(key)
+        return value if isinstance(value, Mapping) else {}
+
+    def note(self, text: str) -> None:
+        """Something that whoever uses the model should know, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def miss(self, what: str) -> None:
         """Note something that was not understood, once."""
@@ -183,10 +138,17 @@ class Config:
             self.missed.append(what)
 
     def miss_unread(self) -> None:
-        """Note the keys with a value that nothing has read and that look architectural."""
+        """Note the keys with a value that nothing has read and that look architectural.
+
+        A mapping always is: it may hold a whole mechanism. Of what stands around a nested text part, only
+        mappings are.
+        """
         for key, value in self.values.items():
-            trivial = value is None or value in (False, 0, "", [], {})
-            if not trivial and key not in self.used and not is_plain(key):
+            trivial = value is None or value in (False, 0, 1.0, "", [], {})
+            if trivial or key in self.used or key.startswith(LEFT_OUT):
+                continue
+            outside = bool(self.nested) and key not in self.nested
+            if not is_plain(key, value) and not (outside and not isinstance(value, Mapping)):
                 self.miss(key)
 
 

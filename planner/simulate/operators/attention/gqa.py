@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
 from planner.words import CacheFormat
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PREFILL, DECODE = "attention_prefill", "attention_decode"
 
@@ -49,11 +53,12 @@ class GroupedQuery(Layer):
     window: int  # tokens a query may look back at; 0 means all
     output_gate: bool  # a gate as wide as the query projection
     shared_kv: bool  # keys serve as values
+    reused_kv: bool  # an earlier layer's serve: nothing is projected or cached here
     bias: bool
     qk_norm: bool
 
     @classmethod
-    def of(cls, row: Attention) -> GroupedQuery:
+    def of(cls, row: Attention) -> Self:
         """From a preset's row."""
         return cls(
             layers=row.layers,
@@ -64,6 +69,7 @@ class GroupedQuery(Layer):
             window=row.window,
             output_gate=row.output_gate,
             shared_kv=row.shared_kv,
+            reused_kv=row.reused_kv,
             bias=row.bias,
             qk_norm=row.qk_norm,
         )
@@ -76,7 +82,12 @@ class GroupedQuery(Layer):
     @property
     def kv_elements(self) -> float:
         """Keys and values of all heads."""
-        return float(self.kv_heads * self._kv_dim)
+        return 0.0 if self.reused_kv else float(self.kv_heads * self._kv_dim)
+
+    @property
+    def growing_elements(self) -> float:
+        """None beyond a window."""
+        return 0.0 if self.window else self.kv_elements
 
     def shard(self, tp: Real) -> Heads:
         """One GPU's heads; above TP = kv_heads the cache is duplicated."""
@@ -92,13 +103,16 @@ class GroupedQuery(Layer):
         """Queries (their gate), keys and values in one; output."""
         heads = self.shard(tp)
         query = heads.query * self.head_dim * (2 if self.output_gate else 1)
+        projected = query if self.reused_kv else query + heads.kv * self._kv_dim
         return [
-            Linear("qkv", query + heads.kv * self._kv_dim, hidden, bias=self.bias),
+            Linear("qkv", projected, hidden, bias=self.bias),
             Linear("o", hidden, heads.query * self.v_dim, bias=self.bias),
         ]
 
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
         """Keys and values of the shard's heads, of the window where there is one."""
+        if self.reused_kv:
+            return 0.0 * tp * tokens
         kept = np.minimum(tokens, self.window) if self.window else tokens
         return self.shard(tp).kv * self._kv_dim * precision.kv_bytes * kept
 

@@ -8,6 +8,8 @@ A new kind is one file beside this one with a class of `Layer`, one line in `lay
 from __future__ import annotations
 
 from planner.inputs.model import Attention, ModelSpec
+from planner.simulate.operators.attention.conv import ShortConv
+from planner.simulate.operators.attention.cross import Cross
 from planner.simulate.operators.attention.gqa import GroupedQuery
 from planner.simulate.operators.attention.layer import Layer
 from planner.simulate.operators.attention.linear import DeltaNet
@@ -32,6 +34,10 @@ def layer(row: Attention) -> Layer:
         )
     if row.kind == "linear":
         return DeltaNet.of(row)
+    if row.kind == "conv":
+        return ShortConv.of(row)
+    if row.kind == "cross":
+        return Cross.of(row)
     raise ValueError(f"layers of kind {row.kind} mix no tokens")
 
 

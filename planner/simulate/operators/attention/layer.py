@@ -46,6 +46,11 @@ class Layer(ABC):
         """Cached elements per token and layer, each counted once."""
 
     @property
+    def growing_elements(self) -> float:
+        """Of them, what goes on growing in a long context, where windows are full."""
+        return self.kv_elements
+
+    @property
     def state_elements(self) -> int:
         """Elements of recurrent state per sequence and layer."""
         return 0

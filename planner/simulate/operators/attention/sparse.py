@@ -80,6 +80,7 @@ class SparseLatent(MultiHeadLatent):
     index_topk: int  # entries that the indexer picks; 0: no indexer
     index_heads: int
     index_dim: int
+    index_shared: bool  # an earlier layer's picks serve: no indexer here
 
     @classmethod
     def of(cls, row: Attention) -> SparseLatent:
@@ -92,13 +93,24 @@ class SparseLatent(MultiHeadLatent):
             index_topk=row.index_topk,
             index_heads=row.index_heads,
             index_dim=row.index_dim,
+            index_shared=row.index_shared,
         )
 
     @property
     def kv_elements(self) -> float:
         """The latent, the rotary key and the indexer's key, by token."""
-        entry = self.kv_lora + self.rope_dim + (self.index_dim if self.index_topk else 0)
+        entry = self.kv_lora + self.rope_dim + (self.index_dim if self._indexes else 0)
         return entry / self.fold
+
+    @property
+    def growing_elements(self) -> float:
+        """None where a window is all there is."""
+        return 0.0 if self.window and self.fold == 1 else self.kv_elements
+
+    @property
+    def _indexes(self) -> bool:
+        """Whether these layers have an indexer of their own."""
+        return bool(self.index_topk) and not self.index_shared
 
     def folded(self, tokens: Real) -> Real:
         """Entries for the whole of a sequence: one for `fold` tokens, none where a window is all there is."""
@@ -111,7 +123,7 @@ class SparseLatent(MultiHeadLatent):
     def matrices(self, hidden: int, tp: Real) -> list[Linear]:
         """Those of MLA; of the indexer: queries from their latent, key and head weights."""
         found = MultiHeadLatent.matrices(self, hidden, tp)
-        if self.index_topk:
+        if self._indexes:
             found += [
                 Linear("index_q", self.index_heads * self.index_dim, self.q_lora or hidden),
                 Linear("index_k", self.index_dim + self.index_heads, hidden, always_bf16=True),
@@ -121,7 +133,7 @@ class SparseLatent(MultiHeadLatent):
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
         """Latents, and the indexer's keys: one for every entry beside the window."""
         kept = self.entry_bytes(precision) * self.entries(tokens)
-        if self.index_topk:
+        if self._indexes:
             kept = kept + tokens / self.fold * self.index_dim * INDEX_BYTES
         return kept
 
@@ -160,8 +172,7 @@ class SparseLatent(MultiHeadLatent):
         whole = self.folded(context)
         index = Indexer(heads=self.index_heads, dim=self.index_dim)
         picked = mean_attended(whole, float(self.index_topk), new / self.fold)
-        scored = indexer(machine, kv, index, tokens, whole, phase=phase, queries=new)
-        return scored + sparse_mla(
+        attended = sparse_mla(
             machine,
             kv,
             heads,
@@ -171,6 +182,9 @@ class SparseLatent(MultiHeadLatent):
             phase=phase,
             queries=new,
         )
+        if self.index_shared:
+            return attended
+        return indexer(machine, kv, index, tokens, whole, phase=phase, queries=new) + attended
 
 
 _LATENT = tuple(f.name for f in fields(MultiHeadLatent))

@@ -1,0 +1,89 @@
+"""What a model_type stands for beyond the keys of its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+# model_type to the family that groups models in reports
+FAMILIES = {
+    "deepseek_v2": "deepseek",
+    "deepseek_v3": "deepseek",
+    "deepseek_v32": "deepseek",
+    "deepseek_v4": "deepseek",
+    "gemma2": "gemma",
+    "gemma3_text": "gemma",
+    "gemma4_text": "gemma",
+    "glm4": "glm",
+    "glm4_moe": "glm",
+    "glm_moe_dsa": "glm",
+    "gpt_oss": "gpt-oss",
+    "kimi_k2": "kimi",
+    "llama": "llama",
+    "llama4_text": "llama4",
+    "minimax_m2": "minimax",
+    "minimax_m3": "minimax",
+    "minimax_m3_vl_text": "minimax",
+    "mistral": "mistral",
+    "mixtral": "mixtral",
+    "nemotron-nas": "nemotron",
+    "nemotron_h": "nemotron",
+    "phi3": "phi",
+    "qwen2": "qwen2",
+    "qwen2_moe": "qwen2",
+    "qwen3": "qwen3",
+    "qwen3_5_moe_text": "qwen3.5",
+    "qwen3_5_text": "qwen3.5",
+    "qwen3_moe": "qwen3",
+    "qwen3_next": "qwen3.5",
+}
+# further types whose layers follow from their keys: their parameters were counted against those of the
+# reference implementation
+COUNTED = frozenset(
+    """
+    afmoe apertus apertus1p5_text arcee aria_text axk1 bailing_hybrid bamba beam biogpt bitnet bloom codegen
+    cohere cohere2 cohere2_moe cwm diffllama dots1 ernie4_5 ernie4_5_moe exaone exaone4 exaone_moe falcon
+    falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma3 gemma4 glm glm4_moe_lite glm_ocr_text gpt-sw3
+    gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid
+    granitemoeshared helium hy_v3 hyperclovax internlm3 iquestcoder jais2 jamba kimi_linear kolibri1 laguna
+    lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2 mellum mimo mimo_v2_flash minicpm3 minimax
+    minimax_m2 ministral ministral3 mistral4 mllama_text_model modernbert-decoder mpt nanochat nemotron olmo
+    olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt persimmon phi phimoe qwen2_5_vl qwen2_5_vl_text qwen2_vl
+    qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text recurrent_gemma
+    sarvam_mla sarvam_moe seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma xglm youtu
+    """.split()  # noqa: SIM905 (so many names read better as a paragraph)
+)
+BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
+# models that normalise queries and keys, which their config does not mention
+QK_NORMED = (
+    "gemma3_text",
+    "gemma4_text",
+    "olmo2",
+    "qwen3",
+    "qwen3_moe",
+    "qwen3_next",
+    "qwen3_5_text",
+    "qwen3_5_moe_text",
+)
+TIED = ("gemma", "gpt2", "opt", "cohere", "bloom")  # tied unless the config says otherwise
+# published checkpoints hold a head of their own, whatever a re-saved config says (Falcon-7B: 7.22 billion)
+UNTIED = ("falcon",)
+ALTERNATING = {"gemma2": 2, "gemma3_text": 6}  # every n-th layer is global where the config is silent
+LATE_WINDOWS = ("dots1",)  # windows from max_window_layers on, without a switch
+# feed-forward units of two matrices that the activation's name does not give away
+NOT_GATED = frozenset(
+    """
+    apertus arcee biogpt bloom codegen falcon gpt2 gpt-sw3 gpt_bigcode gpt_neo gpt_neox gptj
+    gpt_neox_japanese jais2 mpt nemotron openai-gpt opt persimmon phi starcoder2 xglm
+    """.split()  # noqa: SIM905
+)
+HALVED = frozenset({"recurrent_gemma"})  # intermediate_size counts both projections of a gated unit
+PAIRED = frozenset({"longcat_flash"})  # a layer is two: attention and a dense unit, twice, and experts once
+# attention with an output gate that a re-saved config does not mention
+GATED_ATTENTION = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
+GATED = frozenset({"bitnet"})  # and gated ones whose activation is named like one that is not
+STATE_ALONE = frozenset({"falcon_mamba", "mamba", "mamba2"})  # no attention at all
+BOTH = frozenset({"falcon_h1", "hymba"})  # attention and a state side by side in each layer
+WITHOUT_LIST: Mapping[str, Literal["mamba"]] = {"bamba": "mamba"}  # what layers are where no list says it
+# width of a head where it is neither said nor hidden_size over the heads
+HEAD_DIM = {"glm4_moe": 128, "gemma": 256, "gemma2": 256, "gemma3_text": 256}
