@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.output.spelling import ascii_only
@@ -53,6 +53,7 @@ class Glyphs:
     full: str
     shade: str
     eighths: str
+    levels: str  # columns of a line of them, from the lowest
     # keys
     left_right: str
     enter: str
@@ -107,6 +108,7 @@ UNICODE = Glyphs(
     full="█",
     shade="░",
     eighths="▏▎▍▌▋▊▉",
+    levels="▁▂▃▄▅▆▇█",
     left_right="←→",
     enter="⏎",
     tab="⇥",
@@ -150,6 +152,7 @@ ASCII = Glyphs(
     full="#",
     shade=".",
     eighths="",
+    levels="_.-=+*%#",
     left_right="</>",
     enter="enter",
     tab="tab",
@@ -189,3 +192,16 @@ def bar(share: float, width: int, glyphs: Glyphs) -> str:
         return glyphs.full * round(share * width)
     whole, eighth = divmod(round(share * width * 8), 8)
     return glyphs.full * whole + (glyphs.eighths[eighth - 1] if eighth else "")
+
+
+def columns(values: Sequence[float], glyphs: Glyphs) -> str:
+    """A column for each value, from 0 to the largest of them; a blank for what is no number.
+
+    >>> columns([0.0, 4.0, 8.0, float("nan")], UNICODE), columns([1.0, 8.0], ASCII)
+    ('▁▅█ ', '.#')
+    """
+    most = max((v for v in values if v == v), default=0.0)
+    if most <= 0:
+        return "".join(glyphs.levels[0] if v == v else " " for v in values)
+    top = len(glyphs.levels) - 1
+    return "".join(glyphs.levels[int(v / most * top + 0.5)] if v == v else " " for v in values)

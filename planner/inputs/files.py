@@ -82,7 +82,7 @@ def _bounded(file: IO[bytes] | gzip.GzipFile, most_bytes: int) -> bytes | None:
     return b"".join(pieces) if left > 0 else None
 
 
-def write_file(path: Path, text: str, *, replace: bool = False) -> None:
+def write_file(path: Path, text: str | bytes, *, replace: bool = False) -> None:
     """Write a file the user asked for, whole or not at all.
 
     Raises FileExistsError where one lies already and `replace` is not said, OSError for the rest.

@@ -41,13 +41,15 @@ class Reuse:
         """Share of all prompt tokens found, for caches of so many tokens per instance; same shape."""
         order = np.argsort(self.depth, kind="stable")
         found = np.concatenate([[0], np.cumsum(self.tokens[order])])
-        blocks = np.asarray(cache_tokens, dtype=np.float64) // max(self.requests.block_tokens, 1)
+        blocks = np.asarray(cache_tokens, dtype=np.float64) / max(self.requests.block_tokens, 1)
+        blocks = np.minimum(np.floor(blocks), float(NEVER))
         shares = found[np.searchsorted(self.depth[order], blocks)] / max(self.requests.isl.sum(), 1)
         return np.asarray(shares, dtype=np.float64)
 
     def found_tokens(self, cache_tokens: float) -> IntArray:
         """Prompt tokens of each request found in a cache of so many tokens, shape ``(requests,)``."""
-        here = np.where(self.depth < cache_tokens // max(self.requests.block_tokens, 1), self.tokens, 0)
+        blocks = np.floor(min(cache_tokens / max(self.requests.block_tokens, 1), float(NEVER)))
+        here = np.where(self.depth < blocks, self.tokens, 0)
         total = np.concatenate([[0], np.cumsum(here)])
         start = self.requests.block_start
         if not len(start):

@@ -13,6 +13,7 @@ CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "configs": (files.configs, 6_000),
     "results": (files.results, 2_000),
     "kernels": (files.kernels, 1_500),
+    "traces": (files.traces, 3_000),
     "sessions": (sessions.run, 8_000),
     "processes": (processes.run, 60),
     "programs": (programs.run, 5_000),

@@ -126,3 +126,93 @@ def kernels(seed: int, count: int) -> Iterator[str]:
         return ["validate", "--kernels", str(place), *chance.choice(([], ["--json"]))]
 
     return harness.each("kernels", seed, count, make)
+
+
+def traces(seed: int, count: int) -> Iterator[str]:
+    """Failures of `count` traces of every format; some are cut, stretched, or written again."""
+    known = [(name, "".join(text.splitlines(keepends=True)[:40])) for name, text in _traces()]
+
+    def make(chance: random.Random, folder: Path) -> Sequence[str]:
+        name, text = chance.choice(known)
+        if name.endswith("json"):
+            lines = text.splitlines()
+            at = chance.randrange(len(lines))
+            lines[at] = hostile.spoil_json(chance, json.loads(lines[at]))
+            text = "\n".join(lines)
+        else:
+            text = hostile.spoil_csv(chance, text, chance.randint(1, 3))
+        path = _write(chance, folder / "trace", text)
+        words = ["trace", str(path)]
+        if name == "clients.csv":
+            lengths = dict(known)["lengths.csv"]
+            words += ["--lengths", str(_write(chance, folder / "lengths", lengths)), "--for", "60"]
+        if chance.random() < 0.3:
+            flag = chance.choice(("from", "for", "rate", "speed", "instances", "model", "seed", "lengths"))
+            words.append(f"--{flag}={chance.choice(('2', '0.5', '1e9', '1m', hostile.word(chance)))}")
+        if chance.random() < 0.1:
+            words += ["--out", str(folder / "out"), "--replace"]
+        return [*words, *chance.choice(([], ["--json"], ["--ascii"]))]
+
+    return harness.each("traces", seed, count, make)
+
+
+def _traces() -> Iterator[tuple[str, str]]:
+    """A small one of each format."""
+    stamp = "2023-11-16 18:1{}:46.68"
+    yield (
+        "azure.csv",
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        + "".join(f"{stamp.format(i % 10)},{100 + i},{i + 1}\n" for i in range(40)),
+    )
+    yield (
+        "burstgpt.csv",
+        "Timestamp,Session ID,Request tokens,Response tokens\n"
+        + "".join(f"{i},{i % 3},{100 + i},{i + 1}\n" for i in range(40)),
+    )
+    yield (
+        "agents.csv",
+        "session,depth,t_s,isl,osl,hit_blocks64\n"
+        + "".join(f"{i // 9},{i % 2},{i},{1000 + 100 * i},{i + 1},{i}\n" for i in range(40)),
+    )
+    yield (
+        "table.csv",
+        "time_s,input_tokens,output_tokens,session,blocks\n"
+        + "".join(f"{i / 3},{100 + i},{i + 1},s{i % 4},1 2 {i}\n" for i in range(40)),
+    )
+    yield (
+        "clients.csv",
+        "model,client,window_start_s,req_per_s,cv_interarrival\n"
+        + "".join(f"m,{i % 3},{600 * (i // 3)},{1 + i},{1 + i / 10}\n" for i in range(30)),
+    )
+    yield (
+        "lengths.csv",
+        "model,window_start_s,field,q1,q50,q99\n"
+        + "".join(
+            f"m,{w},{field},1,50,900\n"
+            for w in (0, 600, "day")
+            for field in ("input_tokens", "output_tokens")
+        ),
+    )
+    yield (
+        "mooncake.json",
+        "\n".join(
+            json.dumps(
+                {"timestamp": 3000 * (i // 5), "input_length": 900, "output_length": 9, "hash_ids": [0, i]}
+            )
+            for i in range(40)
+        ),
+    )
+    qwen = {"timestamp": 1.5, "input_length": 30, "output_length": 9}
+    yield (
+        "qwen.json",
+        "\n".join(
+            json.dumps({"chat_id": i, "parent_chat_id": i - 4, **qwen, "hash_ids": [0, i]}) for i in range(40)
+        ),
+    )
+    yield (
+        "table.json",
+        "\n".join(
+            json.dumps({"time": f"{stamp.format(i % 10)}", "input": 90, "output": 9, "blocks": [0, i]})
+            for i in range(40)
+        ),
+    )

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "print the plan for a scenario: text, JSON, CSV or Markdown",
     "presets": "list models, systems, engines and scenarios, or show one",
     "import-model": "add a model from its Hugging Face config.json",
+    "trace": "show what a trace of requests holds",
     "paper": "rebuild the study behind ratematch: its figures and findings",
     "validate": "predict measured runs or kernels and report the error",
     "calibrate": "make presets of your own from measured kernels or runs",

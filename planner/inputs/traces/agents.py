@@ -41,7 +41,7 @@ def read(source: Source, columns: Mapping[str, str]) -> Raw:
     depth = cells.numbers(found[columns[DEPTH]]) if DEPTH in columns else np.zeros(len(isl))
     usable = np.isfinite(isl) & (isl >= 1) & (isl <= MOST_TOKENS)
     tokens = np.where(usable, isl, 0).astype(np.int64)
-    held = np.clip(np.nan_to_num(hits, nan=0.0) * HIT_TOKENS, 0, tokens)
+    held = np.minimum(np.clip(np.nan_to_num(hits, nan=0.0), 0, MOST_TOKENS) * HIT_TOKENS, tokens)
     deeper = np.nan_to_num(depth) > 0
     chain = np.where((session == NO_SESSION) | ~usable, NO_SESSION, 2 * session + deeper)
     order = np.lexsort((np.nan_to_num(time_s, nan=0.0, posinf=0.0, neginf=0.0), session))

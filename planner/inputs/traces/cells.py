@@ -13,6 +13,7 @@ from planner.inputs.requests import NO_SESSION
 from planner.inputs.traces.raw import Source, arrow
 
 BLOCK_BYTES = 16 << 20  # a line is no longer
+LARGEST = 1e19  # of any number: nanoseconds since 1970 are less
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?\s*$"
 NUMBERS = r"^\[?\s*\d{1,18}([\s;,|]+\d{1,18})*\s*\]?$"
 STAMP = (
@@ -122,7 +123,9 @@ def numbers(column: Any) -> FloatArray:
         except pa.ArrowInvalid:
             told = pc.if_else(pc.match_substring_regex(column, NUMBER), column, None)
             column = pc.cast(pc.utf8_trim_whitespace(told), pa.float64())
-    return np.array(column.to_numpy(), dtype=np.float64)
+    values = np.array(column.to_numpy(), dtype=np.float64)
+    values[~(np.abs(values) <= LARGEST)] = np.nan
+    return values
 
 
 def whole(values: FloatArray) -> FloatArray:

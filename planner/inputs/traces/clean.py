@@ -11,6 +11,7 @@ from planner.inputs.traces.repairs import LONG_PROMPT, Repairs
 from planner.inputs.traces.window import ranges
 
 MOST_TOKENS = 10_000_000  # of a prompt or an output, if nothing else is said: no model has such a context
+LONGEST_S = 10 * 365 * 86400.0  # a time is no further from the median
 SLOW_TICK_S = 0.1  # finer clocks than this bend no queue
 LEAST_ROWS = 20  # a tick is not seen in fewer
 
@@ -24,6 +25,9 @@ def requests_of(
     """
     most = MOST_TOKENS if most_tokens is None else most_tokens
     number = np.isfinite(raw.time_s) & np.isfinite(raw.isl) & np.isfinite(raw.osl)
+    middle = np.median(raw.time_s[number]) if number.any() else 0.0
+    far = number & (np.abs(raw.time_s / LONGEST_S - middle / LONGEST_S) > 1)
+    number &= ~far
     short = number & ((raw.isl < 1) | (raw.osl < 1))
     long = number & ~short & (raw.isl + raw.osl > most)
     kept = np.flatnonzero(number & ~short & ~long)
@@ -45,7 +49,8 @@ def requests_of(
         format=file_format,
         rows=rows,
         unreadable=raw.unreadable,
-        no_number=int(np.count_nonzero(~number)),
+        no_number=int(np.count_nonzero(~(number | far))),
+        far_off=int(np.count_nonzero(far)),
         too_short=int(np.count_nonzero(short)),
         too_long=int(np.count_nonzero(long)),
         out_of_order=behind,
@@ -80,10 +85,9 @@ def tick(time_s: FloatArray) -> float:
     if len(time_s) < LEAST_ROWS or not 2 < len(stamps) < 0.98 * len(time_s):
         return 0.0
     gaps = np.diff(stamps)
-    least = float(np.quantile(gaps, 0.05))
-    if least < SLOW_TICK_S:
+    found = float(np.median(gaps[gaps < 1.1 * float(np.quantile(gaps, 0.05))]))
+    if found < SLOW_TICK_S:
         return 0.0
-    found = float(np.median(gaps[gaps < 1.1 * least]))
     apart = np.abs(gaps / found - np.round(gaps / found))
     return round(found, 3) if np.count_nonzero(apart < 0.01) > 0.95 * len(gaps) else 0.0
 

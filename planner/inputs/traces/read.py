@@ -11,7 +11,7 @@ from typing import Protocol
 
 from planner.inputs import files
 from planner.inputs.requests import Requests
-from planner.inputs.traces import agents, azure, burstgpt, clients, mooncake, qwen, table
+from planner.inputs.traces import agents, azure, burstgpt, clients, mooncake, qwen, shipped, table
 from planner.inputs.traces.clean import requests_of
 from planner.inputs.traces.raw import Raw, Source
 from planner.inputs.traces.repairs import Repairs
@@ -49,6 +49,8 @@ def read_requests(
 
     Parameters
     ----------
+    path
+        A file, or the name of a trace that comes with ratematch (`planner.inputs.traces.shipped`).
     seed
         Of what the file leaves open: where in a tick of a slow clock a request came.
     most_tokens
@@ -62,7 +64,7 @@ def read_requests(
     """
     source = Source(
         name=str(path),
-        data=files.read_bytes(path, MOST_BYTES, what="trace"),
+        data=files.read_bytes(shipped.find(path), MOST_BYTES, what="trace"),
         seed=seed,
         window=window,
         model=model,

@@ -16,6 +16,7 @@ class Repairs:
     rows: int  # that the file holds
     unreadable: int = 0  # lines that are no row: left out
     no_number: int = 0  # a time or a length that is missing or no number: left out
+    far_off: int = 0  # a time ten years from the median: left out
     too_short: int = 0  # a length below 1, negative ones too: left out
     too_long: int = 0  # more tokens than `most_tokens`: left out
     out_of_order: int = 0  # rows earlier than the row before them: sorted
@@ -30,13 +31,14 @@ class Repairs:
     @property
     def left_out(self) -> int:
         """Rows that are no request."""
-        return self.unreadable + self.no_number + self.too_short + self.too_long
+        return self.unreadable + self.no_number + self.far_off + self.too_short + self.too_long
 
     def sentences(self) -> Iterator[str]:
         """What to tell a user, most important first; none where nothing was mended."""
         for count, what in (
             (self.unreadable, "that could not be read left out"),
             (self.no_number, "without a number for time or length left out"),
+            (self.far_off, "with a time over ten years from the median left out"),
             (self.too_short, "with a length below 1 left out"),
             (self.too_long, "with more tokens than a request may have left out"),
             (self.out_of_order, "earlier than the one before: sorted by time"),

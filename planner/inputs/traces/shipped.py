@@ -1,0 +1,23 @@
+"""The traces that come with ratematch: the first 2,000 requests of three public ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from planner.inputs.catalog import preset_folder
+
+SHIPPED: Mapping[str, str] = {
+    "azure-conversations": "azure-conversations.csv.gz",
+    "azure-code": "azure-code.csv.gz",
+    "mooncake-conversations": "mooncake-conversations.jsonl.gz",
+}
+
+
+def find(path: Path) -> Path:
+    """The file itself, or that of a shipped trace of this name where no such file is."""
+    file = SHIPPED.get(str(path))
+    if file is None or os.path.lexists(path):
+        return path
+    return preset_folder() / "traces" / file
