@@ -60,3 +60,7 @@ Level: TypeAlias = Literal["both", "one", "neither"]  # how much of a scenario w
 # what a number rests on: runs like it, runs that differ in one respect, or neither
 EvidenceKind: TypeAlias = Literal["measured", "neighbour", "extrapolated"]
 Step: TypeAlias = Literal["phase", "width", "format", "GPU", "model", "drafts"]  # a respect to differ in
+
+EngineFamily: TypeAlias = Literal["vllm", "sglang", "trtllm"]  # engines that a deployment can be written for
+Target: TypeAlias = Literal[EngineFamily, "dynamo", "llm-d"]  # what launches it
+Benchmark: TypeAlias = Literal["aiperf", "vllm", "sglang"]  # whose load generator measures it

@@ -15,7 +15,7 @@ from planner.planning import frontiers, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
 from planner.planning.judge import judge
 from planner.planning.resolve import Question, prepare
-from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan
+from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Resolved
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
 
@@ -103,6 +103,7 @@ def plan(
         alternatives=frontiers.alternatives(question, swept, candidates),
         may_meet=frontiers.may_meet(question, swept, candidates),
         within_measured=known,
+        resolved=_resolved(question),
     )
 
 
@@ -121,6 +122,11 @@ def _formats(question: Question) -> Formats:
 def _engine(question: Question) -> EngineBuild:
     engine = question.pools["decode"].setup.machine.engine
     return EngineBuild(name=engine.name, label=engine.label, version=engine.version)
+
+
+def _resolved(question: Question) -> Resolved:
+    pool = question.pools["decode"]
+    return Resolved(model=pool.setup.model, system=pool.system, engine=pool.setup.machine.engine)
 
 
 def _drafts(question: Question) -> Drafts | None:

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.arrays import FloatArray, IndexArray, IntArray
+from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import Provenance
+from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
+from planner.inputs.system import System
 from planner.planning.bands import Band
 from planner.planning.evidence import Evidence
 from planner.simulate.space import LayoutChoice as LayoutChoice
@@ -308,6 +311,15 @@ class EngineBuild:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What the scenario's names stood for when the plan was made: a deployment is written from it."""
+
+    model: ModelSpec
+    system: System
+    engine: EngineProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The answer to a scenario."""
 
@@ -336,6 +348,7 @@ class Plan:
     # the same of layouts that miss a limit by less than the error of the prediction, and never meet it
     may_meet: tuple[Frontier, Frontier] | None = None
     within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
+    resolved: Resolved | None = None  # None in a plan that was put together by hand
 
     @property
     def chosen(self) -> Serving | None:

@@ -59,9 +59,10 @@ class Parser(argparse.ArgumentParser):
         Raises UsageError.
         """
         args, rest = self.parse_known_args(self._plainly(arguments))
-        for name, value in vars(args).items():
-            if isinstance(value, list):  # what argparse makes of `--name=--`
-                self.error(f"argument --{name}: expected one argument")
+        for action in self._actions:
+            # what argparse makes of `--name=--`
+            if action.nargs is None and isinstance(getattr(args, action.dest, None), list):
+                self.error(f"argument --{action.dest}: expected one argument")
         if not rest:
             return args
         flags = [flag for flag in rest if flag.startswith("-")]

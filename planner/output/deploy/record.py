@@ -1,0 +1,81 @@
+"""`deployment.toml`: what was exported, in the columns of a file of measured runs, and what is predicted.
+
+`ratematch validate` reads it beside a result file of a benchmark, which does not say what it measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.output.deploy.parts import Subject
+from planner.planning.result import PoolPlan
+
+FILE = "deployment.toml"
+
+
+def record(of: Subject) -> str:
+    """The text of the file."""
+    import tomli_w
+
+    document: dict[str, Any] = {
+        "schema": 1,
+        "name": of.options.name,
+        "target": of.target,
+        "run": run(of),
+        "predicted": predicted(of),
+    }
+    return tomli_w.dumps(document)
+
+
+def run(of: Subject) -> dict[str, Any]:
+    """The deployment as columns of `planner.evidence.runs`; what is measured is not among them."""
+    plan, scenario = of.plan, of.scenario
+    first, then = of.serving.pools[0], of.serving.pools[-1]
+    formats = plan.precision
+    found: dict[str, Any] = {
+        "mode": "disaggregated" if of.split else "colocated",
+        "model": scenario.model,
+        "system": scenario.system,
+        "engine": scenario.engine,
+        "engine_versions": of.table.version,
+    }
+    if formats:
+        found |= {"gemm_dtype": formats.weights, "moe_dtype": formats.experts or formats.weights}
+    found |= {"isl": scenario.traffic.isl, "osl": scenario.traffic.osl}
+    if of.split:
+        found |= _widths(first, "prefill_") | _widths(then, "decode_")
+    else:
+        found |= _widths(then, "") | {"decode_workers": then.instances}
+    found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
+    found["max_batched_tokens"] = first.max_batched_tokens if of.split else 0
+    if not found["max_batched_tokens"]:
+        del found["max_batched_tokens"]
+    if scenario.mtp:
+        found["mtp"] = scenario.mtp
+    if plan.drafts:
+        found["mtp_acceptance"] = plan.drafts.acceptance
+    return found
+
+
+def _widths(pool: PoolPlan, prefix: str) -> dict[str, int]:
+    layout = pool.layout
+    found = {
+        f"{prefix}tp": layout.tp,
+        f"{prefix}pp": layout.pp,
+        f"{prefix}attention_dp": layout.attention_dp,
+        f"{prefix}moe_tp": layout.moe_tp,
+        f"{prefix}moe_ep": layout.ep,
+    }
+    return {f"{prefix}workers": pool.instances, **found} if prefix else found
+
+
+def predicted(of: Subject) -> dict[str, float]:
+    """What a run at the plan's own load should give."""
+    serving, load = of.serving, of.serving.load
+    osl = of.scenario.traffic.osl
+    ftl, ttl = (load.ftl_s, load.ttl_s) if load else (serving.ftl_s, serving.ttl_s)
+    rate = load.requests_per_s if load else serving.requests_per_s
+    found = {"ttft_ms": 1e3 * ftl, "tpot_ms": 1e3 * ttl, "output_tokens_per_s": rate * osl}
+    if load:
+        found["concurrency"] = load.requests_in_flight
+    return found
