@@ -72,11 +72,11 @@ def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """An unknown name, with the nearest known ones."""
     names = sorted(known)
     near = difflib.get_close_matches(value[:LONGEST_LINE].lower(), names, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {_listed(names)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed(names)}"
     return InputError(field, value, hint)
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """As many names as fit a line, and how many there are beside them."""
     whole = ", ".join(names)
     if len(whole) <= LONGEST_LIST:

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
-from planner.errors import InputError, printable, unknown
-from planner.inputs import checks, toml_tables
+from planner.errors import InputError, listed, printable, unknown
+from planner.inputs import checks, naming, own, toml_tables
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import MeasuredKernels
 from planner.inputs.model import ModelSpec
@@ -19,6 +19,7 @@ from planner.inputs.toml_tables import ALIASES
 from planner.words import PresetKind
 
 KINDS: tuple[PresetKind, ...] = get_args(PresetKind)
+FILE_KINDS: tuple[PresetKind, ...] = ("model", "system", "engine")  # that a file of one's own may stand for
 # keys of a preset that are for the catalog alone
 RELATIVE = "relative"
 ACCURACY_FILE = "accuracy.toml"
@@ -32,9 +33,10 @@ T = TypeVar("T")
 class Catalog:
     """Presets by name, the user's own over those that come with ratematch.
 
-    Names are matched without regard to case, of ``_`` as of ``-``, and without the organisation
-    of a Hugging Face id; presets may list aliases. Every lookup raises InputError for a name that
-    is not known (with the nearest that are) and for a file that cannot be used.
+    Names are matched as `planner.inputs.naming` reads them: without regard to case, organisation, or an
+    end that tells a format; presets may list aliases. A file of one's own may stand in a name's place:
+    its path is its name. Every lookup raises InputError for a name that is not known (with the nearest
+    that are) and for a file that cannot be used.
 
     Threads may share a catalog: what a file says is kept with `setdefault`, so that of two threads that
     parse one at the same time both get the result that came first.
@@ -51,17 +53,25 @@ class Catalog:
         return tuple(sorted(self._of(kind)))
 
     def canonical(self, kind: PresetKind, name: str) -> str:
-        """The catalog's name for what was typed: exact, then by alias. Raises InputError if unknown."""
+        """The catalog's name for what was typed: exact, by alias, or without what names carry besides.
+
+        The path of a file of one's own stays as it is. Raises InputError if unknown.
+        """
         if not isinstance(name, str):
             raise InputError(kind, type(name).__name__, "a name, as a text")
         files = self._of(kind)
         typed = _key(name)
         if typed in files:
             return typed
-        by_alias = dict(self._aliases(kind))
-        if typed in by_alias:
-            return by_alias[typed]
-        raise unknown(kind.removesuffix("s"), name, files)
+        own_kind = cast("PresetKind", kind.removesuffix("s") if kind != "kernels" else kind)
+        if own_kind in FILE_KINDS and naming.is_file(own_kind, name):
+            self._path(own_kind, name)
+            return name
+        known = {**dict(self._aliases(kind)), **{each: each for each in files}}
+        found = known.get(typed) or naming.find(own_kind, name, known, self._fits)
+        if found is not None:
+            return found
+        raise self._unknown(own_kind, name, known)
 
     def model(self, name: str) -> ModelSpec:
         """A model's architecture."""
@@ -128,8 +138,54 @@ class Catalog:
 
     def note(self, kind: PresetKind, name: str) -> str:
         """One line on a preset: a scenario's note, the label of anything else."""
-        table = self._table(kind, self.canonical(kind, name))
+        exact = self.canonical(kind, name)
+        if exact not in self._of(kind):
+            return str(getattr(getattr(self, kind)(exact), "label", ""))
+        table = self._table(kind, exact)
         return str(table.get("note", table.get("label", "")))
+
+    def called(self, kind: PresetKind, name: str) -> tuple[str, ...]:
+        """A preset's name and its aliases."""
+        return (name, *(alias for alias, preset in self._aliases(kind) if preset == name))
+
+    def is_own(self, kind: PresetKind, name: str) -> bool:
+        """Whether a preset is the user's own."""
+        return not self._of(kind)[name].is_relative_to(preset_folder())
+
+    def shadowed(self, kind: PresetKind, name: str) -> bool:
+        """Whether a preset of the user's own has the name of one that comes with ratematch."""
+        return self.is_own(kind, name) and (preset_folder() / _folder_name(kind) / f"{name}.toml").is_file()
+
+    def _unknown(self, kind: PresetKind, name: str, known: Mapping[str, str]) -> InputError:
+        """A name that leads nowhere: the nearest that do, and files of the user's that cannot be read."""
+        near = list(dict.fromkeys(known[other] for other in naming.near(name, known)))
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed(sorted(self._of(kind)))}"
+        if kind == "model":
+            hint += " Else give its config.json" if near else "; or give its config.json"
+        for other in self._of(kind):
+            if self.is_own(kind, other):
+                try:
+                    self._table(kind, other)
+                except InputError as broken:
+                    hint = f"{hint}; {broken}"
+        return InputError(kind, name, hint)
+
+    def _path(self, kind: PresetKind, name: str) -> Path:
+        """The file of a preset that is named by its path."""
+        path = Path(name).expanduser() if name.startswith("~") else Path(name)
+        if kind == "model" and os.path.isdir(path):  # noqa: PTH112
+            path = path / "config.json"
+        if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)
+            raise InputError(kind, name, "no such file; a preset's name or a file of your own")
+        return path
+
+    def _fits(self, system: str, memory_bytes: float) -> bool:
+        """Whether a system's GPU has about so much memory."""
+        try:
+            found = self.system(system).gpu.memory_bytes
+        except InputError:
+            return False
+        return abs(found / memory_bytes - 1.0) <= naming.MEMORY_SLACK
 
     def _of(self, kind: PresetKind) -> Mapping[str, Path]:
         known: dict[str, PresetKind] = {name: k for k in KINDS for name in (k, f"{k}s")}  # or in the plural
@@ -162,14 +218,31 @@ class Catalog:
 
     def _build(self, kind: PresetKind, name: str, into: type[T], check: Callable[[T, str], T]) -> T:
         exact = self.canonical(kind, name)
-        path = self._of(kind)[exact]
+        path = self._of(kind).get(exact) or self._path(kind, exact)
         made: T | None = self._built.get(path)
         if made is None:
-            toml_tables.check_words(self._table(kind, exact), ALIASES, path.name)
-            table = {key: value for key, value in self._table(kind, exact).items() if key != ALIASES}
-            decoded = toml_tables.decode(into, {**table, "name": exact}, path.name)
-            made = self._built.setdefault(path, check(decoded, path.name))
+            made = self._built.setdefault(path, check(self._decoded(kind, exact, path, into), path.name))
         return made
+
+    def _decoded(self, kind: PresetKind, name: str, path: Path, into: type[T]) -> T:
+        """What a file says, with what it takes from its base; a model's may be a config.json."""
+        if path.suffix == ".json":
+            from planner.inputs.huggingface.config import from_hf_config
+            from planner.inputs.huggingface.import_model import read_config
+
+            return cast("T", from_hf_config(read_config(path), name)[0])
+        toml_tables.check_words(self._read(path), ALIASES, path.name)
+        whole = own.whole(path, self._read, lambda base: self._base(kind, base, path), kind)
+        table = {key: value for key, value in whole.items() if key != ALIASES}
+        return toml_tables.decode(into, {**table, "name": name}, path.name)
+
+    def _base(self, kind: PresetKind, name: str, path: Path) -> Path:
+        """The file of a preset that another builds on; of the same name, the one that is shipped."""
+        shipped = preset_folder() / _folder_name(kind) / f"{_key(name)}.toml"
+        if _key(name) == _key(path.stem) and shipped != path and os.path.isfile(shipped):  # noqa: PTH113
+            return shipped
+        exact = self.canonical(kind, name)
+        return self._of(kind).get(exact) or self._path(kind, exact)
 
     def _aliases(self, kind: PresetKind) -> Iterator[tuple[str, str]]:
         """Aliases of every readable preset of a kind; one broken file does not hide the others'."""
@@ -241,5 +314,4 @@ def _toml_files(folder: Path) -> dict[str, Path]:
     return {_key(printable(path.stem)): path for path in paths if not path.name.startswith(".")}
 
 
-def _key(name: str) -> str:
-    return name.strip().rsplit("/", 1)[-1].lower().replace("_", "-").replace(" ", "-")
+_key = naming.key

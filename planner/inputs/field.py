@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from planner import units
 from planner.errors import InputError, unknown
+from planner.inputs import naming
 from planner.inputs.scenario import Scenario
 from planner.words import FieldKind, PresetKind
 
@@ -87,6 +89,10 @@ class Field:
         if self.kind == "choice":
             known = names or self.choices
             plain = text.lower().replace("-", "_")
+            if self.catalog and (found := naming.find(self.catalog, text, {name: name for name in known})):
+                return found
+            if self.catalog and naming.is_file(self.catalog, text) and os.path.isfile(text):  # noqa: PTH113
+                return text  # a file of one's own: the catalog reads it
             for name in known:
                 if name.lower() == text.lower() or name == self.spellings.get(plain, plain):
                     return name

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from planner.errors import InputError, unknown
 from planner.inputs import files, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
-from planner.words import PresetKind
+from planner.inputs.typed import Names, named
 
 SCHEMA = 1
 DEEPEST = 32  # scenarios that build on each other
 _OTHER_KEYS = ("schema", "base", "note", "aliases")
-
-
-class Names(Protocol):
-    """Where the names in a scenario lead: what a catalog knows."""
-
-    def canonical(self, kind: PresetKind, name: str) -> str:
-        """The exact name of a preset. Raises InputError for one that is not known."""
-
-    def scenario_path(self, name: str) -> Path:
-        """The file of a scenario. Raises InputError for one that is not known."""
 
 
 def read(source: Path | str, catalog: Names) -> Scenario:
@@ -56,6 +46,7 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
         toml_tables.check_words(table, key, where)
     scenario = _base(table.get("base"), where, catalog, above)
     given: set[str] = set()
+    implied: dict[str, Any] = {}
     for key, value in table.items():
         if key in _OTHER_KEYS:
             continue
@@ -67,9 +58,16 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
             raise InputError(f"{where}: {key}", value, f"{field.key} once, not twice")
         given.add(field.key)
         try:
-            scenario = field.set(scenario, _value(field, value, catalog))
+            if field.catalog and isinstance(value, str):
+                exact, more = named(field, value, catalog)
+                scenario, implied = field.set(scenario, exact), {**implied, **more}
+            else:
+                scenario = field.set(scenario, _value(field, value))
         except InputError as error:
             raise InputError(f"{where}: {key}", error.value, error.accepted) from None
+    for key, value in implied.items():
+        if key not in given:
+            scenario = BY_KEY[key].set(scenario, value)
     return check(scenario)
 
 
@@ -86,9 +84,7 @@ def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> 
     return _read(path, catalog, above)
 
 
-def _value(field: Field, value: Any, catalog: Names) -> Any:
-    if field.catalog and isinstance(value, str):
-        return catalog.canonical(field.catalog, value)
+def _value(field: Field, value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= 2**63:
         raise InputError(field.key, value, field.accepted)
     return field.parse(value) if isinstance(value, str) else field.check(value)

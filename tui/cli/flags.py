@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from planner.errors import InputError
-from planner.inputs.fields import FIELDS, check
+from planner.inputs.fields import BY_KEY, FIELDS, check
 from planner.inputs.scenario import Scenario
+from planner.inputs.typed import named
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
@@ -117,13 +118,20 @@ def read_scenario(args: argparse.Namespace, catalog: Catalog, commands: Collecti
     Raises InputError for the first value that cannot be used, UsageError for such a word.
     """
     scenario = named_scenario(args.scenario, catalog, commands)
+    implied: dict[str, Any] = {}  # by the names of models and machines
     for field in FIELDS:
         given = getattr(args, field.key)
         if given is None:
             continue
-        if isinstance(given, str):
-            given = catalog.canonical(field.catalog, given) if field.catalog else field.parse(given)
+        if isinstance(given, str) and field.catalog:
+            given, more = named(field, given, catalog)
+            implied = {**implied, **more}
+        elif isinstance(given, str):
+            given = field.parse(given)
         scenario = field.set(scenario, given)
+    for key, value in implied.items():
+        if getattr(args, key) is None:
+            scenario = BY_KEY[key].set(scenario, value)
     return check(scenario)
 
 

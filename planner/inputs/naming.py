@@ -1,0 +1,169 @@
+"""Names of models and machines as people type them: organisations, formats, variants, counts of GPUs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from planner.errors import LONGEST_LINE
+from planner.words import PresetKind, Weights
+
+_SPLIT = re.compile(r"[\s_.]+")
+# ends of a model's name that tell a format of its weights, longest first
+_ENDS: tuple[tuple[str, Weights], ...] = (
+    ("nvfp4|fp4", "fp4"),
+    ("mxfp4", "mxfp4"),
+    (r"fp8(-block|-dynamic|-kv|-tensorwise)?|modelopt-fp8|f8", "fp8"),
+    (r"(awq|gptq)(-marlin)?-?(int)?8(-?bits?)?|w8a(8|16)|int8|8-?bits?|bnb-8bit", "int8"),
+    (
+        r"(awq|gptq)(-marlin)?(-?(int)?4)?(-?bits?)?|w4a16(-g\d+)?|int4|4-?bits?|bnb-4bit|autoround",
+        "int4",
+    ),
+    ("bf16|fp16|bfloat16|float16", "bf16"),
+)
+_FORMATS = tuple((re.compile(rf"-({ends})$"), weights) for ends, weights in _ENDS)
+# and ends that change nothing that a plan sees
+_VARIANT = re.compile(
+    r"-(instruct|chat|it|base|hf|thinking|reasoning|preview|latest|original|terminus|speciale|pt|sft|dpo|rl"
+    r"|quantized|\d{4}(-\d{2})?(-\d{2})?)$"
+)
+_VERSION = re.compile(r"-v\d+(-\d+)?$")  # of a release, where a size or a format stands before it
+_SIZED = re.compile(r"\d+b\b|fp4|fp8|instruct")
+_MAKERS = re.compile(r"^((meta|nvidia|google|qwen|amd|instinct|tesla|geforce|dgx|hgx|intel)-)+")
+# ends of a machine's name that tell its form, and one that tells its memory
+_FORM = re.compile(r"-(sxm\d?|oam|nvl\d+|hbm\d?[a-z]?|server|gpu|node)$")
+_MEMORY = re.compile(r"-(\d+)-?g(i?)b$")
+MEMORY_SLACK = 0.15  # of a size in a name against that of the GPU
+_COUNT = (
+    re.compile(r"^(\d{1,5})\s*[x×*]\s*(\S.*)$", re.I),
+    re.compile(r"^(\S.*?)\s*[x×*]\s*(\d{1,5})$", re.I),
+)
+NEAR = 0.6  # of a name that is offered for one that is not known
+
+Fits = Callable[[str, float], bool]  # whether a machine has about so many bytes
+
+
+def key(name: str) -> str:
+    """A name as the catalog files it: without organisation, in lower case, with dashes.
+
+    >>> key("meta-llama/Llama-3.3-70B-Instruct "), key("H200_SXM")
+    ('llama-3.3-70b-instruct', 'h200-sxm')
+    """
+    return name.strip().rsplit("/", 1)[-1].lower().replace("_", "-").replace(" ", "-")
+
+
+def loose(name: str) -> str:
+    """A key whose dots are dashes too, for file names that cannot have dots.
+
+    >>> loose("Llama-3_3-Nemotron-Super-49B")
+    'llama-3-3-nemotron-super-49b'
+    """
+    return _SPLIT.sub("-", key(name))
+
+
+def counted(text: str) -> tuple[int | None, str]:
+    """A machine with a number of its GPUs: the number, and the rest.
+
+    >>> counted("8xH100"), counted("h200 x 16"), counted("gb200"), counted("rtx-pro-6000")
+    ((8, 'H100'), (16, 'h200'), (None, 'gb200'), (None, 'rtx-pro-6000'))
+    """
+    stripped = text.strip()
+    if found := _COUNT[0].match(stripped):
+        return int(found[1]), found[2]
+    if found := _COUNT[1].match(stripped):
+        return int(found[2]), found[1]
+    return None, text
+
+
+def implied_weights(name: str) -> Weights | None:
+    """The format of weights that a model's name says it has.
+
+    >>> implied_weights("Qwen3-235B-A22B-Instruct-2507-FP8"), implied_weights("DeepSeek-R1-0528-NVFP4-v2")
+    ('fp8', 'fp4')
+    >>> implied_weights("Qwen/Qwen2.5-72B-Instruct-GPTQ-Int8"), implied_weights("llama-3.1-70b")
+    ('int8', None)
+    """
+    rest: str | None = loose(name)
+    while rest:
+        for pattern, weights in _FORMATS:
+            if pattern.search(rest):
+                return weights
+        rest = _shorter(rest)
+    return None
+
+
+def _shorter(rest: str) -> str | None:
+    """Without an end that changes nothing; None where there is none."""
+    for pattern, _ in _FORMATS:
+        if pattern.search(rest):
+            return pattern.sub("", rest)
+    if _VARIANT.search(rest):
+        return _VARIANT.sub("", rest)
+    if _VERSION.search(rest) and _SIZED.search(_VERSION.sub("", rest)):
+        return _VERSION.sub("", rest)
+    return None
+
+
+def _tries(kind: PresetKind, name: str, fits: Fits | None) -> Iterator[tuple[str, float | None]]:
+    """Loose keys that a name may be filed under, the whole first, with the memory that they must have."""
+    rest: str | None = loose(name)
+    memory: float | None = None
+    for plain in (rest, _MAKERS.sub("", rest or "")):
+        rest, memory = plain, None
+        while rest:
+            yield rest, memory
+            if kind == "model":
+                rest = _shorter(rest)
+            elif kind == "system" and (found := _MEMORY.search(rest)) and fits is not None:
+                memory = float(found[1]) * (2**30 if found[2] else 1e9)
+                rest = _MEMORY.sub("", rest)
+            elif kind == "system" and _FORM.search(rest):
+                rest = _FORM.sub("", rest)
+            else:
+                rest = None
+
+
+def find(kind: PresetKind, name: str, known: Mapping[str, str], fits: Fits | None = None) -> str | None:
+    """The preset that a typed name means; None if there is none.
+
+    Parameters
+    ----------
+    known
+        Every name and alias, as typed, to the preset's name.
+    fits
+        Whether a system has about a number of bytes of memory; without it a size in a name is not taken off.
+
+    >>> find("model", "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", {"qwen3-235b-a22b": "qwen3-235b-a22b"})
+    'qwen3-235b-a22b'
+    """
+    filed = {loose(other): preset for other, preset in known.items()}
+    for rest, memory in _tries(kind, name, fits):
+        preset = filed.get(rest)
+        if preset is not None and (memory is None or (fits is not None and fits(preset, memory))):
+            return preset
+    return None
+
+
+def near(name: str, known: Iterable[str]) -> list[str]:
+    """Known names that look like one that is not: those of its family first, the nearest of them."""
+    typed = loose(name)[:LONGEST_LINE]
+    filed = {loose(other): other for other in known}
+    family = re.split(r"[-\d]", typed)[0]
+    kin = [other for other in filed if family and other.startswith(family)]
+    found = difflib.get_close_matches(typed, kin, n=3, cutoff=NEAR)
+    return [filed[other] for other in found or difflib.get_close_matches(typed, filed, n=2, cutoff=0.75)]
+
+
+def is_file(kind: PresetKind, text: str) -> bool:
+    """Whether what was typed for a preset is a file of one's own instead.
+
+    A name that ends as such a file does is; so is, for a model, a folder that holds a config.json.
+    """
+    if "\0" in text:
+        return False
+    if text.endswith((".toml", ".json") if kind == "model" else ".toml"):
+        return True
+    return kind == "model" and os.sep in text and os.path.isfile(Path(text) / "config.json")  # noqa: PTH113
