@@ -63,6 +63,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             "kv": plan.precision.kv,
             "kv_bytes_per_token": plan.precision.kv_bytes_per_token,
         },
+        "model": {"name": plan.scenario.model, "not_read": list(plan.not_read)},
         "drafts": plan.drafts
         and {
             "tokens": plan.drafts.tokens,

@@ -275,6 +275,11 @@ def notes(plan: Plan) -> list[str]:
     if formats is not None:
         experts = f", experts {formats.experts}" if formats.experts not in (None, formats.weights) else ""
         found.append(f"weights {formats.weights}{experts}, KV cache {formats.kv}")
+    if plan.not_read:
+        found.append(
+            f"not read in the config of {scenario.model}, so not modelled, and the ranges are wider for it: "
+            f"{', '.join(plan.not_read)}"
+        )
     if plan.drafts is not None:
         found.append(_drafts_note(plan.drafts))
     length = scenario.traffic.isl + scenario.traffic.osl

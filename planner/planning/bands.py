@@ -3,7 +3,8 @@
 The table is `Catalog.accuracy`, written by ``ratematch calibrate --engines FILE --bands``: measured runs,
 each predicted with its own group left out of the fit. Three levels: the model and the GPU were both
 measured (but not together: the pair was left out), one of them never was, neither was. An engine or a
-feature that no run had counts like a GPU that was never measured. Runs whose first tokens are out of line
+feature that no run had counts like a GPU that was never measured, and so does what an import could not
+read of a model. Runs whose first tokens are out of line
 with those of their neighbours (builds that were not ready) do not widen the band of TTFT.
 
 Runs are a closed loop at a fixed number of requests in flight; a plan's FTL has no queue before it,
@@ -51,6 +52,7 @@ def level(question: Question, table: Mapping[str, Any]) -> Level:
     """What of a question was measured."""
     setups = [pool.setup for pool in question.pools.values()]
     unknown = (
+        any(setup.model.not_read for setup in setups),  # it does more than its preset says
         any(setup.model.name not in table["models"] for setup in setups),
         any(pool.system.name not in table["systems"] for pool in question.pools.values()),
         question.scenario.mtp > 0

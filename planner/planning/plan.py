@@ -99,6 +99,7 @@ def plan(
         engine=_engine(question),
         drafts=_drafts(question),
         max_context=question.pools["decode"].setup.model.max_context,
+        not_read=question.pools["decode"].setup.model.not_read,
         kernels_of=question.pools["decode"].system.kernels,
         alternatives=frontiers.alternatives(question, swept, candidates),
         may_meet=frontiers.may_meet(question, swept, candidates),

@@ -341,6 +341,7 @@ class Plan:
     engine: EngineBuild | None = None
     drafts: Drafts | None = None  # None where nothing is drafted
     max_context: int = 0  # tokens that the model was published for; 0 where not known
+    not_read: tuple[str, ...] = ()  # of the model's config: what is not modelled, see `ModelSpec.not_read`
     kernels_of: str = ""  # the system whose kernel constants these are; "" where not known
     study: StudyMatch | None = None  # beside `disaggregated`; None where no split meets the limits
     # the best deployment of each layout at the limits, split and co-located, the best first

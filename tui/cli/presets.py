@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from planner.inputs.model import ModelSpec
     from planner.inputs.scenario import Scenario
     from planner.inputs.system import System
+    from planner.simulate.operators.attention.layer import Layer
 
 # what is listed, as it is called there
 KINDS: Mapping[str, PresetKind] = {
@@ -82,7 +83,7 @@ def lists(catalog: Catalog, kinds: Sequence[str], *, as_json: bool = False) -> s
                 broken[kind][name] = str(error)
     if as_json:
         plain = {
-            kind: {name: _plain(item) for name, item in items.items()}
+            kind: {name: _data(catalog, kind, name, item) for name, item in items.items()}
             | {name: {"error": reason} for name, reason in broken[kind].items()}
             for kind, items in found.items()
         }
@@ -93,9 +94,29 @@ def lists(catalog: Catalog, kinds: Sequence[str], *, as_json: bool = False) -> s
             lines = [line for name, item in items.items() for line in _scenario(catalog, name, item)]
         else:
             lines = _table([{"name": name, **_ROWS[kind](item)} for name, item in items.items()])
+        lines += _own(catalog, KINDS[kind], items)
         lines += [f"{name}: cannot be used: {reason}" for name, reason in broken[kind].items()]
         blocks.append("\n".join([f"{kind} ({len(items)})", *(f"  {line}" for line in lines)]))
     return "\n\n".join(blocks)
+
+
+def _own(catalog: Catalog, kind: PresetKind, names: Iterable[str]) -> list[str]:
+    """Which of these are the user's own, and hide one that comes with ratematch."""
+    own = [name for name in names if catalog.is_own(kind, name)]
+    hiding = [name for name in own if catalog.shadowed(kind, name)]
+    lines = [f"your own: {', '.join(own)}"] if own else []
+    return lines + ([f"in place of the preset of that name: {', '.join(hiding)}"] if hiding else [])
+
+
+def _data(catalog: Catalog, kind: str, name: str, item: Any) -> Any:
+    """A preset as JSON has it: its fields, what follows from a model's layers, whose it is."""
+    plain = _plain(item)
+    if kind == "models":
+        plain = {**plain, **counts(item)}
+    exact = catalog.canonical(KINDS[kind], name) if kind != "scenarios" else name
+    own = exact not in catalog.names(KINDS[kind]) or catalog.is_own(KINDS[kind], exact)
+    shadows = own and exact in catalog.names(KINDS[kind]) and catalog.shadowed(KINDS[kind], exact)
+    return {**plain, "own": True, "shadows": shadows} if own else plain
 
 
 def _scenario(catalog: Catalog, name: str, scenario: Scenario) -> list[str]:
@@ -111,6 +132,7 @@ def imported(path: Path, spec: ModelSpec, unknown_keys: Sequence[str], *, as_jso
             "path": str(path),
             "not_understood": list(unknown_keys),
             "model": _plain(spec),
+            **counts(spec),
         }
         return dumps(done)
     lines = [*_table([{"name": spec.name, **_model(spec)}]), f"written to {path}"]
@@ -125,10 +147,15 @@ def show(catalog: Catalog, kind: str, name: str, *, as_json: bool = False) -> st
 
     Raises InputError for an unknown name.
     """
-    plain = _plain(_get(catalog, kind, name))
+    item = _get(catalog, kind, name)
     if as_json:
-        return dumps(plain)
-    return "\n".join(_outline(plain))
+        return dumps(_data(catalog, kind, name, item))
+    lines = _outline(_plain(item))
+    if kind == "models":
+        lines += _outline(counts(item))
+        lines.append("of its cache, per token: " + _model(item)["KV grows/token"])
+    exact = catalog.canonical(KINDS[kind], name) if kind != "scenarios" else name
+    return "\n".join([*lines, *_own(catalog, KINDS[kind], {exact} & set(catalog.names(KINDS[kind])))])
 
 
 def _get(catalog: Catalog, kind: str, name: str) -> Any:
@@ -141,16 +168,38 @@ def _model(spec: ModelSpec) -> Row:
     from planner.simulate.operators.attention import kinds
 
     mixing = kinds.layers(spec)
-    kv = sum(layer.kv_elements * layer.layers for layer in mixing)
-    state = " + state" if any(layer.state_elements for layer in mixing) else ""
     return {
         "parameters": _billions(params.total(spec)),
         "active": _billions(params.active(spec)),
         "layers": f"{spec.layers}",
         "attention": "+".join(dict.fromkeys(a.kind for a in spec.attention if a.kind != "none")),
         "experts": f"{spec.experts}" if spec.is_moe else "-",
-        "KV elements/token": f"{kv:,.0f}{state}",
+        "KV grows/token": _growth(mixing),
         "context": format_tokens(spec.max_context) if spec.max_context else "-",
+    }
+
+
+def _growth(mixing: Sequence[Layer]) -> str:
+    """Cached elements that each token of a long context adds, and what stops: windows, states.
+
+    `10,240 + state` and `18,432 (+ 18,432 in windows)`.
+    """
+    grows = sum(layer.growing_elements * layer.layers for layer in mixing)
+    windowed = sum(layer.kv_elements * layer.layers for layer in mixing) - grows
+    within = f" (+ {windowed:,.0f} in windows)" if windowed else ""
+    return f"{grows:,.0f}{within}{' + state' if any(layer.state_elements for layer in mixing) else ''}"
+
+
+def counts(spec: ModelSpec) -> dict[str, Any]:
+    """What follows from a model's layers, for programs."""
+    from planner.simulate import params
+    from planner.simulate.operators.attention import kinds
+
+    grows = float(sum(layer.growing_elements * layer.layers for layer in kinds.layers(spec)))
+    return {
+        "parameters": params.total(spec),
+        "active_parameters": params.active(spec),
+        "growing_kv_elements_per_token": int(grows) if grows.is_integer() else grows,
     }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, printable
-from planner.inputs import checks, files, toml_tables
-from planner.inputs.catalog import user_folder
+from planner.inputs import checks, files, naming, toml_tables
+from planner.inputs.catalog import load, user_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.model import ModelSpec
 
@@ -40,11 +40,12 @@ def import_model(
     Raises
     ------
     InputError
-        If the file cannot be read, is not a JSON object, or lacks the essentials of a model, or if
-        the result cannot be written.
+        If the file cannot be read, is not a JSON object, or lacks the essentials of a model, if a preset
+        that comes with ratematch has the name, or if the result cannot be written.
     """
     path = path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112 (never raises)
     slug = _slug(name if name is not None else _default_name(path))
+    _check_free(slug)
     spec, not_understood = from_hf_config(read_config(path), slug)
     checks.model(spec, path.name)
     target = (user_folder() if user_dir is None else user_dir) / "models" / f"{slug}.toml"
@@ -53,6 +54,19 @@ def import_model(
     except OSError as error:
         raise InputError("file", str(target), f"cannot be written: {files.why(error)}") from None
     return target, spec, not_understood
+
+
+def _check_free(slug: str) -> None:
+    """Raises InputError for a name that a shipped preset has: plans would silently mean another model."""
+    shipped = load(Path(os.devnull))
+    try:
+        taken = shipped.canonical("model", slug)
+    except InputError:
+        return
+    if naming.loose(slug) in {naming.loose(name) for name in shipped.called("model", taken)}:
+        raise InputError(
+            "name", slug, f"another name, such as --name my-{slug}: the preset {taken} is called so"
+        )
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -378,11 +378,18 @@ def test_an_imported_model_is_in_the_catalog(tmp_path):
     assert {"my-model", "other-name"} <= set(load(tmp_path / "user").names("model"))
 
 
-def test_published_files_import_under_their_own_names(tmp_path):
+def test_published_files_import_under_names_of_their_own(tmp_path):
     for file in CONFIGS.glob("*_config.json"):
-        path, spec, _ = import_model(file, user_dir=tmp_path)
+        path, spec, _ = import_model(file, f"my {file.stem}", tmp_path)
         assert load(tmp_path).model(path.stem) == spec
-    assert (tmp_path / "models" / "deepseek-r1.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["deepseek-r1", "DeepSeek-R1-0528", "meta-llama/Llama-3.3-70B-Instruct"])
+def test_an_import_does_not_hide_a_preset(tmp_path, name):
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    with pytest.raises(InputError, match=r"name.*another name, such as --name my-"):
+        import_model(tmp_path / "config.json", name, tmp_path)
+    assert not (tmp_path / "models").exists()
 
 
 def test_the_environment_says_where_imports_go(tmp_path, monkeypatch):
