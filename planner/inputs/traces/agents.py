@@ -32,13 +32,12 @@ def recognises(columns: Mapping[str, str]) -> bool:
 
 def read(source: Source, columns: Mapping[str, str]) -> Raw:
     """The rows of a file. Raises InputError for what is no CSV file."""
-    found, unreadable = cells.csv_columns(
-        source, [columns[name] for name in (*COLUMNS, DEPTH) if name in columns]
-    )
+    kinds = {"session": cells.text, "t_s": cells.numbers, DEPTH: cells.numbers}
+    wanted = {columns[name]: kinds.get(name, cells.tokens) for name in (*COLUMNS, DEPTH) if name in columns}
+    found, unreadable = cells.csv_columns(source, wanted)
     session = cells.codes(found[columns["session"]])
-    time_s, isl, osl, hits = (cells.whole(cells.numbers(found[columns[name]])) for name in COLUMNS[1:])
-    time_s = cells.numbers(found[columns["t_s"]])
-    depth = cells.numbers(found[columns[DEPTH]]) if DEPTH in columns else np.zeros(len(isl))
+    time_s, isl, osl, hits = (found[columns[name]] for name in COLUMNS[1:])
+    depth = found[columns[DEPTH]] if DEPTH in columns else np.zeros(len(isl))
     usable = np.isfinite(isl) & (isl >= 1) & (isl <= MOST_TOKENS)
     tokens = np.where(usable, isl, 0).astype(np.int64)
     held = np.minimum(np.clip(np.nan_to_num(hits, nan=0.0), 0, MOST_TOKENS) * HIT_TOKENS, tokens)

@@ -21,11 +21,9 @@ def recognises(columns: Mapping[str, str]) -> bool:
 
 def read(source: Source, columns: Mapping[str, str]) -> Raw:
     """The rows of a file. Raises InputError for what is no CSV file."""
-    found, unreadable = cells.csv_columns(source, [columns[name] for name in COLUMNS])
-    time, isl, osl = (found[columns[name]] for name in COLUMNS)
-    return Raw(
-        time_s=cells.stamps(time),
-        isl=cells.whole(cells.numbers(isl)),
-        osl=cells.whole(cells.numbers(osl)),
-        unreadable=unreadable,
+    kinds: list[cells.Convert] = [cells.Stamps(), cells.tokens, cells.tokens]
+    found, unreadable = cells.csv_columns(
+        source, {columns[n]: k for n, k in zip(COLUMNS, kinds, strict=True)}
     )
+    time_s, isl, osl = (found[columns[name]] for name in COLUMNS)
+    return Raw(time_s=time_s, isl=isl, osl=osl, unreadable=unreadable)

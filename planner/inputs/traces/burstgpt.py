@@ -22,13 +22,15 @@ def recognises(columns: Mapping[str, str]) -> bool:
 
 def read(source: Source, columns: Mapping[str, str]) -> Raw:
     """The rows of a file. Raises InputError for what is no CSV file."""
-    wanted = [columns[name] for name in (*COLUMNS, SESSION) if name in columns]
-    found, unreadable = cells.csv_columns(source, wanted)
-    time, isl, osl = (cells.numbers(found[columns[name]]) for name in COLUMNS)
+    kinds = dict(zip(COLUMNS, (cells.numbers, cells.tokens, cells.tokens), strict=True))
+    if SESSION in columns:
+        kinds[SESSION] = cells.text
+    found, unreadable = cells.csv_columns(source, {columns[name]: kind for name, kind in kinds.items()})
+    time_s, isl, osl = (found[columns[name]] for name in COLUMNS)
     return Raw(
-        time_s=time,
-        isl=cells.whole(isl),
-        osl=cells.whole(osl),
+        time_s=time_s,
+        isl=isl,
+        osl=osl,
         session=cells.codes(found[columns[SESSION]]) if SESSION in columns else None,
         unreadable=unreadable,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.inputs.requests import NO_SESSION
 from planner.inputs.traces.raw import Source, arrow
+
+Convert: TypeAlias = Callable[[Any], Any]  # of a batch of text
 
 BLOCK_BYTES = 16 << 20  # a line is no longer
 LARGEST = 1e19  # of any number: nanoseconds since 1970 are less
@@ -21,10 +23,12 @@ STAMP = (
 )
 
 
-def csv_columns(source: Source, wanted: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """Columns of a CSV file as text, and the number of lines that have other cells than its header.
+def csv_columns(source: Source, wanted: Mapping[str, Convert]) -> tuple[dict[str, Any], int]:
+    """Columns of a CSV file, and the number of lines that have other cells than its header.
 
-    `wanted` are names as the header has them. Raises InputError for what is no CSV file.
+    `wanted` are names as the header has them, and what becomes of each batch of their text: arrays, which are
+    put together, so that a file's text is never in memory as cells all at once. Raises InputError for what
+    is no CSV file.
     """
     pa = arrow(source)
     from pyarrow import csv
@@ -36,8 +40,9 @@ def csv_columns(source: Source, wanted: Sequence[str]) -> tuple[dict[str, Any], 
         skipped += 1
         return "skip"
 
+    parts: dict[str, list[Any]] = {name: [] for name in wanted}
     try:
-        table = csv.read_csv(
+        batches = csv.open_csv(
             pa.BufferReader(source.data),
             read_options=csv.ReadOptions(block_size=BLOCK_BYTES),
             parse_options=csv.ParseOptions(invalid_row_handler=skip),
@@ -45,9 +50,24 @@ def csv_columns(source: Source, wanted: Sequence[str]) -> tuple[dict[str, Any], 
                 include_columns=list(wanted), column_types={name: pa.string() for name in wanted}
             ),
         )
+        for batch in batches:
+            for name, convert in wanted.items():
+                parts[name].append(convert(batch.column(name)))
     except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError) as error:
         raise source.wrong(f"a readable CSV file ({_first(error)})") from None
-    return {name: table.column(name) for name in wanted}, skipped
+    return {name: _joined(pa, found, wanted[name]) for name, found in parts.items()}, skipped
+
+
+def _joined(pa: Any, parts: list[Any], convert: Convert) -> Any:
+    """Batches of arrays as one array; of text as a column of it."""
+    if not parts:
+        parts = [convert(pa.array([], pa.string()))]
+    return np.concatenate(parts) if isinstance(parts[0], np.ndarray) else pa.chunked_array(parts)
+
+
+def text(column: Any) -> Any:
+    """A column as it is."""
+    return column
 
 
 def json_columns(source: Source, wanted: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
@@ -123,7 +143,7 @@ def numbers(column: Any) -> FloatArray:
         except pa.ArrowInvalid:
             told = pc.if_else(pc.match_substring_regex(column, NUMBER), column, None)
             column = pc.cast(pc.utf8_trim_whitespace(told), pa.float64())
-    values = np.array(column.to_numpy(), dtype=np.float64)
+    values = np.array(column.to_numpy(zero_copy_only=False), dtype=np.float64)
     values[~(np.abs(values) <= LARGEST)] = np.nan
     return values
 
@@ -137,25 +157,55 @@ def whole(values: FloatArray) -> FloatArray:
     return np.where(values == np.floor(values), values, np.nan)
 
 
-def stamps(column: Any) -> FloatArray:
-    """A column of dates and times of day (ISO 8601) as seconds from its first, shape ``(rows,)``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def tokens(column: Any) -> FloatArray:
+    """`whole` of `numbers`."""
+    return whole(numbers(column))
 
-    found = pc.extract_regex(column, STAMP)
-    base = pc.replace_substring(pc.struct_field(found, "base"), "T", " ")
-    whole_s = pc.strptime(base, format="%Y-%m-%d %H:%M:%S", unit="s", error_is_null=True)
-    seconds = np.array(pc.cast(whole_s, pa.int64()).to_numpy(), dtype=np.float64)
-    part = pc.struct_field(found, "part")
-    seconds -= np.nanmin(seconds) if np.isfinite(seconds).any() else 0.0  # before the parts: exact
-    seconds += numbers(pc.if_else(pc.equal(pc.utf8_length(part), 0), "0", part))
-    zone = pc.struct_field(found, "zone")
-    for value in pc.unique(zone).to_pylist():
-        if value and value != "Z":
-            hours, minutes = int(value[1:3]), int(value[-2:])
-            ahead = (60 * hours + minutes) * 60.0 * (1 if value[0] == "+" else -1)
-            seconds[np.asarray(pc.fill_null(pc.equal(zone, value), False))] -= ahead
-    return seconds
+
+class Stamps:
+    """Columns of dates and times of day (ISO 8601) as seconds, from the earliest of the first batch."""
+
+    def __init__(self) -> None:
+        self.origin_s: float | None = None
+
+    def __call__(self, column: Any) -> FloatArray:
+        """One batch after the other."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found = pc.extract_regex(column, STAMP)
+        base = pc.replace_substring(pc.struct_field(found, "base"), "T", " ")
+        whole_s = pc.strptime(base, format="%Y-%m-%d %H:%M:%S", unit="s", error_is_null=True)
+        seconds = np.array(pc.cast(whole_s, pa.int64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        if self.origin_s is None and np.isfinite(seconds).any():
+            self.origin_s = float(np.nanmin(seconds))
+        seconds -= self.origin_s or 0.0  # before the parts of a second, which are exact then
+        part = pc.struct_field(found, "part")
+        seconds += numbers(pc.if_else(pc.equal(pc.utf8_length(part), 0), "0", part))
+        zone = pc.struct_field(found, "zone")
+        for value in pc.unique(zone).to_pylist():
+            if value and value != "Z":
+                hours, minutes = int(value[1:3]), int(value[-2:])
+                ahead = (60 * hours + minutes) * 60.0 * (1 if value[0] == "+" else -1)
+                seconds[np.asarray(pc.fill_null(pc.equal(zone, value), False))] -= ahead
+        return seconds
+
+
+class Times:
+    """Columns of seconds as numbers, or of dates: as the first batch has them."""
+
+    def __init__(self) -> None:
+        self.dates: Stamps | None = None
+        self.begun = False
+
+    def __call__(self, column: Any) -> FloatArray:
+        """One batch after the other."""
+        found = numbers(column) if self.dates is None else self.dates(column)
+        if not self.begun and len(found) and np.isnan(found).all():
+            self.dates = Stamps()
+            found = self.dates(column)
+        self.begun = self.begun or len(found) > 0
+        return found
 
 
 def codes(column: Any) -> IntArray:

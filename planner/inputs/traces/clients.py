@@ -31,10 +31,11 @@ def recognises(columns: Mapping[str, str]) -> bool:
 
 def read(source: Source, columns: Mapping[str, str]) -> Raw:
     """Requests drawn from a file. Raises InputError for files that do not say enough, or too much."""
-    found, unreadable = cells.csv_columns(source, [columns[name] for name in COLUMNS])
+    kinds = {name: cells.text if name in ("model", "client") else cells.numbers for name in COLUMNS}
+    found, unreadable = cells.csv_columns(source, {columns[name]: kind for name, kind in kinds.items()})
     models = found[columns["model"]].to_pylist()
     model = _model(source, sorted({name for name in models if name}))
-    start_s, rate, cv = (cells.numbers(found[columns[name]]) for name in COLUMNS[2:])
+    start_s, rate, cv = (found[columns[name]] for name in COLUMNS[2:])
     starts = np.unique(start_s[np.isfinite(start_s)])
     length_s = float(np.min(np.diff(starts))) if len(starts) > 1 else 600.0
     low = np.maximum(start_s, source.window.from_s)
@@ -105,10 +106,11 @@ def _grids(source: Source, model: str) -> dict[tuple[str, str], tuple[FloatArray
     quantiles = {name: float(name[1:]) / 100 for name in names if _is_quantile(name)}
     if len(quantiles) < 2 or not {"model", "window_start_s", "field"} <= set(names):
         raise grid.lacks(tuple(names), "columns model, window_start_s, field and quantiles q1 to q99.9")
-    found, _ = cells.csv_columns(grid, ["model", "window_start_s", "field", *quantiles])
-    columns = [cells.numbers(found[name]) for name in quantiles]
+    words = dict.fromkeys(("model", "window_start_s", "field"), cells.text)
+    found, _ = cells.csv_columns(grid, {**words, **dict.fromkeys(quantiles, cells.numbers)})
+    columns = [found[name] for name in quantiles]
     chances = np.array(list(quantiles.values()))
-    rows = zip(*(found[name].to_pylist() for name in ("model", "window_start_s", "field")), strict=True)
+    rows = zip(*(found[name].to_pylist() for name in words), strict=True)
     grids = {}
     for row, (name, window, field) in enumerate(rows):
         tokens = np.array([column[row] for column in columns])

@@ -66,7 +66,6 @@ def read(source: Source, columns: Mapping[str, str]) -> Raw:
     known = _known(columns)
     text = source.data.lstrip(b"\xef\xbb\xbf \r\n\t")
     found, unreadable = _from_json(source, known, text) if text[:1] == b"{" else _from_csv(source, known)
-    isl = cells.whole(cells.numbers(found["input"]))
     start = blocks = np.empty(0, dtype=np.int64)
     block_tokens = unread = 0
     if "blocks" in found:
@@ -74,11 +73,11 @@ def read(source: Source, columns: Mapping[str, str]) -> Raw:
         if not _is_list(column):
             column, unread = cells.split(column)
         start, blocks = cells.lists(column)
-        block_tokens = _block_tokens(found.get("block_tokens"), isl, np.diff(start))
+        block_tokens = _block_tokens(found.get("block_tokens"), found["input"], np.diff(start))
     return Raw(
-        time_s=_times(found),
-        isl=isl,
-        osl=cells.whole(cells.numbers(found["output"])),
+        time_s=found["time"] if "time" in found else found["time_ms"] / 1e3,
+        isl=found["input"],
+        osl=found["output"],
         session=cells.codes(found["session"]) if "session" in found else None,
         block_start=start if block_tokens else start[:0],
         blocks=blocks if block_tokens else blocks[:0],
@@ -89,7 +88,8 @@ def read(source: Source, columns: Mapping[str, str]) -> Raw:
 
 
 def _from_csv(source: Source, known: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    found, unreadable = cells.csv_columns(source, list(known.values()))
+    kinds = _kinds()
+    found, unreadable = cells.csv_columns(source, {name: kinds[what] for what, name in known.items()})
     return {what: found[name] for what, name in known.items()}, unreadable
 
 
@@ -106,31 +106,31 @@ def _from_json(source: Source, known: Mapping[str, str], text: bytes) -> tuple[d
         for what, name in known.items()
     }
     found, unreadable = cells.json_columns(source, kinds)
-    return {what: found[name] for what, name in known.items()}, unreadable
+    convert = _kinds() | {"blocks": cells.text}
+    return {what: convert[what](found[name]) for what, name in known.items()}, unreadable
 
 
-def _times(found: Mapping[str, Any]) -> FloatArray:
-    if "time" not in found:
-        return cells.numbers(found["time_ms"]) / 1e3
-    times = cells.numbers(found["time"])
-    if np.isnan(times).all() and not _is_number(found["time"]):
-        return cells.stamps(found["time"])
-    return times
-
-
-def _is_number(column: Any) -> bool:
-    return str(column.type) == "double"
+def _kinds() -> dict[str, cells.Convert]:
+    """What becomes of each column."""
+    return {
+        "time": cells.Times(),
+        "time_ms": cells.numbers,
+        "input": cells.tokens,
+        "output": cells.tokens,
+        "session": cells.text,
+        "blocks": cells.text,
+        "block_tokens": cells.tokens,
+    }
 
 
 def _is_list(column: Any) -> bool:
     return str(column.type).startswith("list")
 
 
-def _block_tokens(said: Any, isl: FloatArray, count: IntArray) -> int:
+def _block_tokens(said: FloatArray | None, isl: FloatArray, count: IntArray) -> int:
     """As the file says; else the power of two that most prompts of two blocks or more fit; 0 for neither."""
     if said is not None:
-        values = cells.whole(cells.numbers(said))
-        values = values[np.isfinite(values) & (values >= 1) & (values <= 1 << 20)]
+        values = said[np.isfinite(said) & (said >= 1) & (said <= 1 << 20)]
         if len(values):
             return int(np.median(values))
     several = (count >= 2) & np.isfinite(isl) & (isl >= 1)
