@@ -63,7 +63,6 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             "kv": plan.precision.kv,
             "kv_bytes_per_token": plan.precision.kv_bytes_per_token,
         },
-        "model": {"name": plan.scenario.model, "not_read": list(plan.not_read)},
         "drafts": plan.drafts
         and {
             "tokens": plan.drafts.tokens,
@@ -79,6 +78,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             **{mode: {"level": band.level, "rows": band.rows} for mode, band in plan.bands.items()},
         },
     }
+    if plan.not_read:  # of an imported model: a plan of any other has no such key
+        document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
     plain: dict[str, Any] = clean(document)
     return plain
 
