@@ -62,7 +62,7 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
                 exact, more = named(field, value, catalog)
                 scenario, implied = field.set(scenario, exact), {**implied, **more}
             else:
-                scenario = field.set(scenario, _value(field, value))
+                scenario = field.set(scenario, plain(field, value))
         except InputError as error:
             raise InputError(f"{where}: {key}", error.value, error.accepted) from None
     for key, value in implied.items():
@@ -84,7 +84,8 @@ def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> 
     return _read(path, catalog, above)
 
 
-def _value(field: Field, value: Any) -> Any:
+def plain(field: Field, value: Any) -> Any:
+    """The value of a field that names no preset: a text as a user types it, or a number. Raises InputError."""
     if isinstance(value, int) and abs(value) >= 2**63:
         raise InputError(field.key, value, field.accepted)
     return field.parse(value) if isinstance(value, str) else field.check(value)

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "import-model": "add a model from its Hugging Face config.json",
     "trace": "show what a trace of requests holds",
     "paper": "rebuild the study behind ratematch: its figures and findings",
+    "study": "answer thousands of scenarios, here or on a cluster, and draw the map",
     "validate": "predict measured runs or kernels and report the error",
     "calibrate": "make presets of your own from measured kernels or runs",
     "bench": "measure the speed of ratematch on this machine",

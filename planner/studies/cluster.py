@@ -1,0 +1,182 @@
+"""Tasks on a Dask cluster: processes of this machine, or any cluster by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import math
+import pickle
+import queue
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from planner import __version__
+from planner.errors import InputError
+from planner.inputs.catalog import Catalog
+from planner.studies.dataset import MISSING
+from planner.studies.tasks import Row, Task, failed, work
+
+AHEAD = 3  # tasks per thread that the scheduler knows of: its memory stays bounded
+LOOK_S = 0.2  # how often a waiting client looks whether to stop
+FIND_S = 15.0  # for a scheduler to answer
+COUNT_S = 3.0  # how often workers are counted
+LOST_S = 30.0  # without a worker or a scheduler, before giving up
+
+
+class Lost(Exception):
+    """The scheduler or all workers are gone; `str()` is one line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dask:
+    """Does tasks on a Dask cluster: `workers` processes of this machine, or that of `scheduler`."""
+
+    workers: int = 1
+    scheduler: str | None = None
+    on_workers: Callable[[int], None] = lambda _: None  # told how many threads there are
+
+    def rows(
+        self, tasks: list[Task], catalog: Catalog, should_stop: Callable[[], bool]
+    ) -> Iterator[list[Row]]:
+        """As `planner.studies.run.Workers`.
+
+        A worker that dies loses no more than its task, which another does; one that kills its workers is
+        done scenario by scenario, and what kills them again is a failed row.
+
+        Raises InputError for a scheduler that does not answer, Lost when it is gone.
+        """
+        with self._client() as client:
+            threads = sum(client.nthreads().values())
+            self.on_workers(threads)
+            _check_versions(client)
+            yield []  # from here on it is the scenarios that take the time
+            presets = pickle.dumps(catalog)
+            # a task of its own, so that it is made again where the worker that had it dies
+            here = client.submit(pickle.loads, presets, key=f"presets-{time.time_ns()}")
+            yield from _Flow(client=client, catalog=here, todo=tasks[::-1], threads=threads).rows(should_stop)
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Any]:
+        try:
+            distributed = importlib.import_module("distributed")  # untyped
+        except ImportError:
+            raise InputError("study", "without dask", MISSING) from None
+        _hush()
+        with contextlib.ExitStack() as stack:
+            if self.scheduler is None:
+                cluster = stack.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=self.workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        dashboard_address=None,
+                        silence_logs=logging.CRITICAL,
+                        security=_security(distributed),
+                    )
+                )
+                client = stack.enter_context(distributed.Client(cluster))
+            else:
+                try:
+                    client = stack.enter_context(distributed.Client(self.scheduler, timeout=FIND_S))
+                except (OSError, ValueError, TimeoutError, ImportError) as error:
+                    reason = " ".join(str(error).split())[:120] or "no answer"
+                    accepted = f"the address of a Dask scheduler, such as tcp://host:8786 ({reason})"
+                    raise InputError("scheduler", self.scheduler, accepted) from None
+                try:
+                    client.wait_for_workers(1, timeout=FIND_S)
+                except TimeoutError:
+                    raise InputError("scheduler", self.scheduler, "a scheduler with a worker") from None
+            yield client
+
+
+def _hush() -> None:
+    """What goes wrong in the libraries is told as a row or in one line, not in their logs.
+
+    On import distributed gives each of its loggers a level of its own.
+    """
+    for name in ("distributed", "asyncio", "tornado", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "asyncio", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _security(distributed: Any) -> Any:
+    """Certificates for this run alone, where they can be made: others on the machine cannot join in."""
+    try:
+        return distributed.security.Security.temporary()
+    except ImportError:
+        return None
+
+
+def _check_versions(client: Any) -> None:
+    """Raises InputError for workers with another ratematch, or without one."""
+    try:
+        found = set(client.run(_version).values())
+    except Exception as error:
+        found = {type(error).__name__}
+    if found != {__version__}:
+        told = ", ".join(sorted(map(str, found)))
+        raise InputError("scheduler", told, f"workers with ratematch {__version__}, as here")
+
+
+def _version() -> str:
+    return __version__
+
+
+@dataclass(slots=True, kw_only=True)
+class _Flow:
+    """Tasks on their way: a few at the scheduler, the others waiting here."""
+
+    client: Any
+    catalog: Any  # a future of it
+    todo: list[Task]  # the last is next
+    threads: int = 1
+    counted: float = -math.inf  # when
+
+    def rows(self, should_stop: Callable[[], bool]) -> Iterator[list[Row]]:
+        """The rows of each task; an empty list where none came for a while."""
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        under_way: dict[Any, Task] = {}
+        alive = time.monotonic()
+        while self.todo or under_way:
+            if should_stop():
+                return
+            while self.todo and len(under_way) < AHEAD * max(self.threads, 1):
+                task = self.todo.pop()
+                future = self.client.submit(work, task, self.catalog, pure=False)
+                under_way[future] = task
+                future.add_done_callback(done.put)
+            try:
+                future = done.get(timeout=LOOK_S)
+            except queue.Empty:
+                self._count()
+                if self.threads:
+                    alive = time.monotonic()
+                elif time.monotonic() - alive > LOST_S:
+                    raise Lost("no worker or no scheduler is left") from None
+                yield []
+                continue
+            alive = time.monotonic()
+            yield self._taken(under_way.pop(future), future)
+            del future  # the worker forgets the result
+
+    def _taken(self, task: Task, future: Any) -> list[Row]:
+        if future.status == "finished":
+            rows: list[Row] = future.result()
+            return rows
+        if future.status in ("cancelled", "lost"):
+            raise Lost("the scheduler is gone")
+        if len(task) > 1:
+            self.todo += task.apart()
+            return []
+        return failed(task, f"its worker died: {type(future.exception()).__name__}")
+
+    def _count(self) -> None:
+        """How many threads there are, asked now and then; none while the scheduler does not answer."""
+        if self.client.status != "running":
+            self.threads = 0
+        elif time.monotonic() - self.counted > COUNT_S:
+            self.threads, self.counted = sum(self.client.nthreads().values()), time.monotonic()
