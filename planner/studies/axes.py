@@ -110,9 +110,7 @@ def together(table: object, where: str, catalog: Catalog) -> Axis:
         if not isinstance(given, list):
             raise InputError(f"{where}.{key}", given, "a list of values")
         fields.append(lookup(key))
-        columns.append(
-            [one for (one,) in _each(fields[-1], given, f"{where}.{key}", catalog, once=False)]
-        )
+        columns.append([one for (one,) in _each(fields[-1], given, f"{where}.{key}", catalog, once=False)])
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
         raise InputError(where, " and ".join(map(str, lengths)), "lists of one length")
