@@ -12,14 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
-from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
     from planner.planning.result import Frontier, Plan
 
 __version__ = "0.1.0"
-__all__ = ["Fleet", "InputError", "Limits", "Plan", "Scenario", "Traffic", "__version__", "load", "plan"]
+__all__ = [
+    "Deployment",
+    "Fleet",
+    "InputError",
+    "Limits",
+    "Plan",
+    "Scenario",
+    "Traffic",
+    "__version__",
+    "load",
+    "plan",
+]
 
 
 # numpy is imported when one of these is called: `--help` never waits for it.

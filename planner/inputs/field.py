@@ -11,7 +11,11 @@ from typing import Any, Literal, TypeAlias
 
 from planner import units
 from planner.errors import InputError, unknown
+<<<<<<< HEAD
 from planner.inputs import naming
+=======
+from planner.inputs import layout_label
+>>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
 from planner.inputs.scenario import Scenario
 from planner.words import FieldKind, PresetKind
 
@@ -28,7 +32,7 @@ class Field:
     steps     the values that arrow keys visit and changes try, ascending, SI units; none: all choices
     spellings other names of choices, with underscores
     catalog   "model", "system" or "engine" when the choices are preset names
-    needs     key of a field without whose value (0) it has no effect: forms leave it out then
+    needs     key of a field without whose value (0, or None) it is of little use: forms leave it out then
     none      the word that stands for None, where None is allowed
     """
 
@@ -57,6 +61,8 @@ class Field:
             return f"one of {', '.join(self.choices)}" if self.choices else f"a {self.catalog} preset"
         if self.kind == "switch":
             return "on or off"
+        if self.kind == "layout":
+            return f"{layout_label.ACCEPTED}, or {self.none}"
         low, high = self.format(self.low), self.format(self.high) if self.high < math.inf else ""
         span = f"from {low} to {high}" if high else f"of at least {low}"
         example = {
@@ -105,6 +111,8 @@ class Field:
             if text.lower() in ("off", "false", "no", "0"):
                 return False
             raise InputError(self.key, text, self.accepted)
+        if self.kind == "layout":
+            return layout_label.label(**layout_label.parse(text, self.key)._asdict())
         try:
             value = units.parse_quantity(text, self.kind)
         except ValueError:
@@ -125,6 +133,11 @@ class Field:
             raise InputError(self.key, shown, self.accepted)
         if self.kind == "choice":
             if isinstance(value, str) and (not self.choices or value in self.choices):
+                return value
+            raise InputError(self.key, shown, self.accepted)
+        if self.kind == "layout":
+            if isinstance(value, str):
+                layout_label.parse(value, self.key)
                 return value
             raise InputError(self.key, shown, self.accepted)
         # nan lies in no range; an integer of any length can be compared, but not made a float
@@ -177,6 +190,9 @@ class Field:
             at = ring.index(value) if value in ring else 0
             return ring[(at + by) % len(ring)]
         stops: list[Any] = list(self.steps)
+        if self.kind == "layout":
+            ring = [None, *stops]
+            return ring[((ring.index(value) if value in ring else 0) + by) % len(ring)]
         if value is None:  # "any" lies beyond the last stop
             return stops[by] if by < 0 else None
         if by > 0:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from planner.errors import InputError, unknown
+from planner.inputs import deployment_fields
 from planner.inputs.field import Field as Field
-from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
@@ -310,8 +311,10 @@ FIELDS: tuple[Field, ...] = (
         help="A draft model or EAGLE head: one drafted token takes this share of a step, its weights and "
         "cache the same share of the model's. heads: the model's own.",
     ),
+    *deployment_fields.FIELDS,
 )
 BY_KEY: Mapping[str, Field] = {f.key: f for f in FIELDS}
+_PARTS = (("traffic", Traffic), ("limits", Limits), ("fleet", Fleet), ("deployment", Deployment))
 _ALIASES = {alias: f.key for f in FIELDS for alias in f.aliases}
 
 
@@ -331,7 +334,7 @@ def check(scenario: Scenario) -> Scenario:
     """
     if not isinstance(scenario, Scenario):
         raise InputError("scenario", _kind(scenario), "a planner.Scenario")
-    for name, part in (("traffic", Traffic), ("limits", Limits), ("fleet", Fleet)):
+    for name, part in _PARTS:
         if not isinstance(getattr(scenario, name), part):
             raise InputError(name, _kind(getattr(scenario, name)), f"a planner.{part.__name__}")
     for field in FIELDS:
@@ -339,6 +342,7 @@ def check(scenario: Scenario) -> Scenario:
     cached = scenario.traffic.cached_share
     if not isinstance(cached, (int, float)) or isinstance(cached, bool) or not 0.0 <= cached < 1.0:
         raise InputError("cached_share", cached, "a share of at least 0 and below 1")
+    deployment_fields.check(scenario)
     if scenario.goal == "fewest-gpus" and scenario.traffic.requests_per_s is None:
         raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
     return scenario

@@ -16,8 +16,8 @@ MOST = 4096  # GPUs along one axis
 
 _PIPELINE = re.compile(r"(?:(C?PP)([1-9][0-9]{0,3})[X*×]?)?(.*)\Z", re.DOTALL)
 _WIDTH = r"([1-9][0-9]{0,3})"
-_ATTENTION = re.compile(rf"(?:TP{_WIDTH})?X?(?:DP{_WIDTH})?\Z")
-_EXPERTS = re.compile(rf"(?:EP{_WIDTH})?X?(?:TP{_WIDTH})?\Z")
+_ATTENTION = re.compile(rf"(?:TP{_WIDTH})?(?:DP{_WIDTH})?\Z")
+_EXPERTS = re.compile(rf"(?:EP{_WIDTH})?(?:TP{_WIDTH})?\Z")
 _BOTH = re.compile(rf"(?:TP{_WIDTH})?DP{_WIDTH}EP{_WIDTH}\Z")
 _NAMED = re.compile(rf"(TEP|DEP){_WIDTH}\Z")
 

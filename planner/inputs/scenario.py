@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.inputs.deployment import Deployment as Deployment
 from planner.inputs.fleet import Fleet as Fleet
 from planner.inputs.traffic import Traffic as Traffic
 from planner.words import Cache, Goal, Weights
@@ -29,6 +30,7 @@ class Scenario:
     traffic: Traffic = Traffic()
     limits: Limits = Limits()
     fleet: Fleet = Fleet()
+    deployment: Deployment = Deployment()  # what of the answer is given
     goal: Goal = "throughput"
     headroom: float = 0.0  # share of each pool's capacity kept free
     mtp: int = 0  # speculative tokens per step from the model's prediction heads, or from a draft model

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, unknown
-from planner.inputs import files, toml_tables
+from planner.inputs import deployment_fields, files, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
 from planner.inputs.typed import Names, named
@@ -65,10 +65,14 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
                 scenario = field.set(scenario, plain(field, value))
         except InputError as error:
             raise InputError(f"{where}: {key}", error.value, error.accepted) from None
+<<<<<<< HEAD
     for key, value in implied.items():
         if key not in given:
             scenario = BY_KEY[key].set(scenario, value)
     return check(scenario)
+=======
+    return check(scenario if "gpus" in given else deployment_fields.fitted(scenario))
+>>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
 
 
 def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> Scenario:
@@ -120,6 +124,8 @@ def write(scenario: Scenario, base: str | None = None, *, catalog: Names, note: 
         value = field.get(scenario)
         if value != field.get(below):
             table[field.key] = _written(field, value)
+    if scenario.deployment.complete:  # else what is read would have as many GPUs as the deployment takes
+        table["gpus"] = _written(BY_KEY["gpus"], scenario.fleet.gpus)
     return tomli_w.dumps(table)
 
 

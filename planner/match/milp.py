@@ -51,6 +51,8 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
+from planner.match import counted
+from planner.match.counted import ANY_COUNTS, Counts
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
 from planner.match.robust import KNOWN, Errors
@@ -87,6 +89,7 @@ class Problem:
     time_limit_s: float = 10.0
     errors: Errors = KNOWN  # of the rates of the split's pools
     gap: float = 0.0  # to the bound at which the solver may stop; above 0 it breaks no ties either
+    counts: Counts = ANY_COUNTS  # instances that are given; then without `mix`, and a program is not needed
     prove: bool = True  # the solver proves the exact search's answer as well, where that is the answer
 
 
@@ -148,6 +151,9 @@ def answer(problem: Problem) -> Solution:
     demand = None if problem.goal == "throughput" else problem.requests_per_s
     if not buildable.ideal:
         found = _Found(plan=None)
+    elif problem.counts.given:
+        plan = counted.best(buildable, problem.counts, problem.goal, demand, problem.budget)
+        found = _Found(plan=plan, value=1.0, bound=1.0)
     elif demand is not None:
         found = _least(buildable, demand, problem.budget, deadline)
     elif problem.budget is None:
@@ -213,6 +219,9 @@ def exists(problem: Problem) -> bool:
     """
     _check(problem)
     buildable, demand = _buildable(problem), problem.requests_per_s
+    if problem.counts.given:
+        wanted = None if problem.goal == "throughput" else demand
+        return counted.best(buildable, problem.counts, problem.goal, wanted, problem.budget) is not None
     if problem.goal == "throughput" or demand is None:
         room = np.finfo(float).max if problem.budget is None else problem.budget  # inf: none
         return bool(buildable.smallest <= room)
@@ -225,6 +234,9 @@ def most(problem: Problem) -> float:
     """The most expected requests/s of a single layout per pool in the budget: exact, by enumeration."""
     _check(problem)
     assert problem.budget is not None
+    if problem.counts.given:
+        found = counted.best(_buildable(problem), problem.counts, "throughput", None, problem.budget)
+        return found.rate if found else 0.0
     return _buildable(problem).most_in(problem.budget)
 
 

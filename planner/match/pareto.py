@@ -39,7 +39,9 @@ def pareto(x: npt.ArrayLike, y: npt.ArrayLike) -> IntArray:
     return index[above][::-1]
 
 
-def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike) -> IntArray:
+def prune(
+    latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.ArrayLike, *, packed: bool = True
+) -> IntArray:
     """Indices of the instances worth matching, ascending: what integer packing could ever miss.
 
     Instance A makes B superfluous when A is no slower and as many A as fit into B's GPUs serve no
@@ -59,6 +61,9 @@ def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.Arr
     requests_per_s
         Rate of one instance, shape (n,). Points with a rate that is not positive, or with a
         latency or a rate that is not finite, are dropped.
+    packed
+        Instances may stand in for larger ones in any number. False where their number is given: A is then
+        held against B one to one.
 
     >>> prune([0.1, 0.1, 0.2], [1, 4, 4], [1.0, 3.9, 5.0]).tolist()  # four of the first beat the second
     [0, 2]
@@ -75,7 +80,7 @@ def prune(latency_s: npt.ArrayLike, gpus: npt.ArrayLike, requests_per_s: npt.Arr
     kept = np.empty(0, dtype=np.int64)
     for size, start, end in zip(sizes, ends - counts, ends, strict=True):
         rivals = np.concatenate((kept, some[start:end]))  # smaller ones win ties
-        packed_rate = size // gpus[rivals] * rate[rivals]
+        packed_rate = (size // gpus[rivals] if packed else 1) * rate[rivals]
         front = rivals[pareto(-latency_s[rivals], packed_rate)]
         kept = np.concatenate((kept, front[gpus[front] == size]))
     return np.sort(kept)

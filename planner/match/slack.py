@@ -122,8 +122,10 @@ def _value(problem: Problem, of: Solution) -> float:
     """What the goal counts, the more the better: expected rate, cost below zero, or rate per cost."""
     if problem.goal != "throughput" and problem.requests_per_s is not None:
         return -milp.cost(problem, of)
-    if problem.budget is None:  # a smaller fleet may come less close to it: what fleets of any size reach
+    if (
+        problem.budget is None and not problem.counts.given
+    ):  # a smaller fleet may come less close to it: what fleets of any size reach
         return milp.ideal_worth(problem)
-    if problem.goal == "throughput":
+    if problem.goal == "throughput" and problem.budget is not None:
         return of.expected_requests_per_s
     return of.expected_requests_per_s / milp.cost(problem, of)

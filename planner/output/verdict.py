@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
 
 NO_PLAN = "No plan meets the limits"
+NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class Verdict:
     split: bool
     found: Finding
     goal: Goal
+    given: bool  # a part of this way is given, so that it is the plan whatever the other brings
     serving: Serving  # what to deploy
     other: Serving | None  # the other way; None where it cannot meet the limits
     ratio: float  # to the other way: of output tokens/s, GPUs or money; nan without it
@@ -45,7 +47,9 @@ class Verdict:
         """The answer in full, for a report."""
         name = "co-located serving" if self.split else "a split"
         way = f"{self._way} prefill from decode"
-        if self.found == "tie" and not self.split:
+        if self.given:
+            way = "As given"
+        elif self.found == "tie" and not self.split:
             way = "A tie, so keep prefill and decode together"
         return f"{way}: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}."
 
@@ -77,6 +81,8 @@ class Verdict:
 
     @property
     def _way(self) -> str:
+        if self.given:
+            return "As given"
         if self.found == "tie" and not self.split:
             return "A tie, do not split"
         return "Split" if self.split else "Do not split"
@@ -127,6 +133,7 @@ def verdict(plan: Plan) -> Verdict | None:
     found, judged = advantage(plan), found_of(plan)
     return Verdict(
         split=plan.choice == "disaggregated",
+        given=scenario.deployment.way is not None,
         found=judged,
         goal=scenario.goal,
         serving=serving,
@@ -150,7 +157,8 @@ def answer_sentence(plan: Plan) -> str:
         return answer.sentence
     relax = plan.infeasible.relax if plan.infeasible else ()
     changes = ", or ".join(change_text(plan.scenario, change) for change in relax)
-    return f"{NO_PLAN}.{f' It takes {changes}.' if changes else ''}"
+    missed = NO_PLAN if plan.scenario.deployment.way is None else NOT_AS_GIVEN
+    return f"{missed}.{f' It takes {changes}.' if changes else ''}"
 
 
 def gain(plan: Plan, serving: Serving, other: Serving) -> float:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
-from planner.match import pareto, rate_match
+from planner.inputs.deployment import Deployment
+from planner.match import counted, pareto, rate_match
+from planner.match.counted import Counts
 from planner.planning.resolve import Question
 from planner.planning.result import Frontier
 from planner.planning.servings import SECONDS_PER_HOUR, tokens_per_request
@@ -17,6 +19,7 @@ from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
+ANY_DEPLOYMENT = Deployment()  # nothing of it is given
 ALTERNATIVES = 32  # layouts of each kind that are kept beside the frontiers
 MAY_MEET = 4  # and of those that miss a limit by less than the error
 CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
@@ -55,22 +58,25 @@ _COLUMNS = tuple(f.name for f in fields(_Deployments) if f.name != "points")
 
 def candidates(question: Question, sweep: Sweep) -> Candidates:
     """Drop what fails the FTL limit and what another point dominates in latency, size and rate."""
-    limit = question.scenario.limits.ftl_s
+    limit, given = question.scenario.limits.ftl_s, question.scenario.deployment
     in_time = np.flatnonzero(sweep.split_ftl_s <= limit)
     points = sweep.prefill
     # with the FTL limit met only size and rate matter: one latency for all
     same = np.zeros(len(in_time))
     every, colocated = np.arange(len(sweep.decode)), np.flatnonzero(sweep.colocated.ftl_s <= limit)
     return Candidates(
-        prefill=worth_matching(points, in_time, same),
-        decode=worth_matching(sweep.decode, every, sweep.decode.ttl_s),
-        colocated=worth_matching(sweep.colocated, colocated, sweep.colocated.ttl_s[colocated]),
+        prefill=worth_matching(points, in_time, same, given),
+        decode=worth_matching(sweep.decode, every, sweep.decode.ttl_s, given),
+        colocated=worth_matching(sweep.colocated, colocated, sweep.colocated.ttl_s[colocated], given),
     )
 
 
-def worth_matching(points: Points, rows: IndexArray, latency_s: FloatArray) -> IndexArray:
+def worth_matching(
+    points: Points, rows: IndexArray, latency_s: FloatArray, given: Deployment = ANY_DEPLOYMENT
+) -> IndexArray:
     """Of some rows, those that matching under some limit on their latency and some budget could take."""
-    return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows])]
+    packed = given.instances(points.phase) is None
+    return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows], packed=packed)]
 
 
 def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -174,7 +180,8 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
     decode_gpus, decode_rate = dec.gpus[decode], dec.requests_per_s[decode]
     osl, budget, headroom = scenario.traffic.osl, scenario.fleet.gpus, scenario.headroom
     match: rate_match.Ratio | rate_match.Match
-    if budget is None:
+    counts = counts_of(question)
+    if budget is None and not counts.given:
         best = rate_match.most_per_size(prefill_gpus, prefill_rate)  # all candidates meet the FTL limit
         match = ideal = rate_match.match_unbounded(
             int(prefill_gpus[best]),
@@ -187,9 +194,12 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
         per_gpu, ratio = ideal.tokens_per_s_per_gpu, ideal.ctx_gen_ratio
         prefill_row = np.full(len(decode), prefill[best])
     else:
-        match = budgeted = rate_match.match_budget(
-            prefill_gpus, prefill_rate, decode_gpus, decode_rate, budget=budget, headroom=headroom
-        )
+        pools = prefill_gpus, prefill_rate, decode_gpus, decode_rate
+        if counts.given or budget is None:
+            budgeted = counted.match(*pools, counts, budget=budget, headroom=headroom)
+        else:
+            budgeted = rate_match.match_budget(*pools, budget=budget, headroom=headroom)
+        match = budgeted
         at = budgeted.prefill
         with np.errstate(divide="ignore", invalid="ignore"):
             per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / budgeted.gpus
@@ -230,7 +240,11 @@ def _copies(question: Question, points: Points, rows: IndexArray) -> tuple[IntAr
     scenario, budget = question.scenario, question.scenario.fleet.gpus
     tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
     gpus = points.layouts.gpus
-    fleet = gpus if budget is None else gpus * (budget // gpus)
+    copies = question.scenario.deployment.instances("colocated")
+    if copies is not None:
+        fleet = gpus * np.where(gpus * copies <= (budget or np.inf), copies, 0)
+    else:
+        fleet = gpus if budget is None else gpus * (budget // gpus)
     layout = points.layout[rows]
     return fleet[layout], points.requests_per_s[rows] * tokens / gpus[layout]
 
@@ -241,6 +255,12 @@ def _worth(question: Question, gpus: IntArray, per_gpu: FloatArray) -> FloatArra
     """
     worth = per_gpu if question.scenario.fleet.gpus is None else per_gpu * gpus
     return np.where(np.isfinite(worth) & (gpus > 0), worth, 0.0)
+
+
+def counts_of(question: Question) -> Counts:
+    """The instances of a split that are given."""
+    given = question.scenario.deployment
+    return Counts(prefill=given.prefill_instances, decode=given.decode_instances)
 
 
 def _staircase(question: Question, of: _Deployments) -> IndexArray:

@@ -50,4 +50,6 @@ def judge(
     banded = replace(question, bands=bands)
     split, colocated = (judged(banded, swept, way) for way in (split, colocated))
     found = weigh.finding(question.scenario, bands, split, colocated)
+    if way := question.scenario.deployment.way:  # what is given is the plan; the other is what it is held to
+        found = weigh.given(way, {"disaggregated": split, "colocated": colocated})
     return Judgement(choice=choice, split=split, colocated=colocated, bands=bands, found=found)

@@ -70,7 +70,7 @@ def plan(
     judgement = judge(question, swept, candidates, catalog, deadline)
     choice, found = judgement.choice, judgement.found
     split_way, colocated_way = judgement.split, judgement.colocated
-    best = split_way if found == "split" else colocated_way
+    best = split_way if found == "split" else colocated_way if found else None
     chosen = best
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
         chosen = solve.better(question, best and replace(best, luck=1.0), choice.mix.serving)

@@ -11,6 +11,7 @@ from planner.inputs import fields, precision
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
+from planner.inputs.layout_label import label
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
@@ -18,7 +19,7 @@ from planner.match.robust import KNOWN, Errors
 from planner.planning import bands, evidence
 from planner.planning.bands import Alike, Band
 from planner.planning.evidence import Seen
-from planner.simulate import kv_transfer
+from planner.simulate import kv_transfer, space
 from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
@@ -88,6 +89,7 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     model, acceptance = drafting(model, scenario.mtp, scenario.mtp_acceptance, scenario.draft_cost)
     formats = precision.resolve(scenario.weights, scenario.kv, model, system.gpu, system.vendor)
     _check_formats(scenario, engine, system, formats, model)
+    _check_deployment(scenario, engine, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
     price = scenario.fleet.usd_per_gpu_hour
@@ -155,6 +157,18 @@ def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> No
         engine.name,
         f"{engine.label} runs on GPUs of {runs} alone; on {system.label}: {', '.join(others) or 'none'}",
     )
+
+
+def _check_deployment(scenario: Scenario, engine: EngineProfile, model: ModelSpec) -> None:
+    """Raises InputError for a given layout that the model or the engine does not allow."""
+    for phase in get_args(Phase):
+        given = scenario.deployment.layout(phase)
+        if given is None:
+            continue
+        wrong = space.obstacle(model, phase, given, engine.can, scenario.mtp)
+        if wrong:
+            name = label(**given._asdict())
+            raise InputError(f"{phase}-layout", name, f"{model.name} with {engine.label} takes {wrong}")
 
 
 def _check_formats(

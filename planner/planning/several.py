@@ -152,7 +152,7 @@ def _answer(
     kept = frontiers.candidates(question, swept)
     judged = judge(question, swept, kept, catalog, deadline, offers=False)
     split, colocated, bands = judged.split, judged.colocated, judged.bands
-    best = split if judged.found == "split" else colocated
+    best = split if judged.found == "split" else colocated if judged.found else None
     gain, spread = math.nan, None
     if split is not None and colocated is not None:
         gain = weigh.gain(scenario, split, colocated)

@@ -14,7 +14,7 @@ from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
 from planner.planning import servings, weigh
 from planner.planning.deadline import Deadline
-from planner.planning.frontiers import Candidates, worth_matching
+from planner.planning.frontiers import Candidates, counts_of, worth_matching
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
@@ -58,12 +58,13 @@ def choose(
     study = _study(question, sweep, replace(in_time, colocated=NO_ROWS), first) if offers else None
     colocated = _colocated(question, sweep)
     deadline.check()
+    mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
     elif not offers:
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=None)
-    else:
+    elif not question.scenario.deployment.counted:
         left_s = deadline.left_s
         whole = _problem(
             question, sweep, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP
@@ -104,10 +105,23 @@ def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline)
     scenario, in_time = question.scenario, _in_time(question, sweep, kept)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
     left_s = deadline.left_s
+    if scenario.deployment.counted:
+        split = milp.most(
+            _problem(other, sweep, in_time, mix=False, errors=question.errors, time_limit_s=left_s)
+        )
+        return max(split, _most_copies(other, sweep.colocated))
     whole = _problem(other, sweep, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
     if scenario.mix and not deadline.over:
         return milp.solve(whole).expected_requests_per_s
     return milp.most(whole)
+
+
+def _most_copies(question: Question, points: Points) -> float:
+    """The most requests/s of copies of one instance within the limits and the budget."""
+    scenario = question.scenario
+    free = replace(scenario, traffic=replace(scenario.traffic, requests_per_s=None), slack=0.0)
+    found = _copies(replace(question, scenario=free), points)
+    return found.requests_per_s if found else 0.0
 
 
 def within(
@@ -127,8 +141,8 @@ def within(
     if scenario.slack:
         steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 2) / 2), dtype=np.float64)
     kept = Candidates(
-        prefill=worth_matching(sweep.prefill, prefill, steps),
-        decode=worth_matching(sweep.decode, decode, np.zeros(len(decode))),
+        prefill=worth_matching(sweep.prefill, prefill, steps, scenario.deployment),
+        decode=worth_matching(sweep.decode, decode, np.zeros(len(decode)), scenario.deployment),
         colocated=NO_ROWS,
     )
     split = None
@@ -217,15 +231,15 @@ def _gain(mixed_per_s: float, *others: Serving | StudyMatch | None) -> float:
 
 def _sooner(question: Question, sweep: Sweep, in_time: Candidates) -> Candidates:
     """Candidates that meet the limits, and those beside them that have an earlier first token."""
-    scenario, points = question.scenario, sweep.colocated
+    scenario, points, given = question.scenario, sweep.colocated, question.scenario.deployment
     if not scenario.slack:
         return in_time
     prefill = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
     colocated = _colocated_in_time(question, points) if scenario.mix else NO_ROWS
     return Candidates(
-        prefill=worth_matching(sweep.prefill, prefill, sweep.split_ftl_s[prefill]),
-        decode=worth_matching(sweep.decode, in_time.decode, np.zeros(len(in_time.decode))),
-        colocated=worth_matching(points, colocated, points.ftl_s[colocated]),
+        prefill=worth_matching(sweep.prefill, prefill, sweep.split_ftl_s[prefill], given),
+        decode=worth_matching(sweep.decode, in_time.decode, np.zeros(len(in_time.decode)), given),
+        colocated=worth_matching(points, colocated, points.ftl_s[colocated], given),
     )
 
 
@@ -268,6 +282,7 @@ def _problem(
         goal=scenario.goal,
         requests_per_s=scenario.traffic.requests_per_s,
         headroom=scenario.headroom,
+        counts=counts_of(question),
         mix=mix,
         time_limit_s=time_limit_s,
         errors=errors,
@@ -386,10 +401,14 @@ def _copies(question: Question, points: Points) -> _Copies | None:
     gpus, ftl_s = points.gpus[rows], points.ftl_s[rows]
     rate = points.requests_per_s[rows] * (1.0 - scenario.headroom)
     copies = np.ones(len(rows)) if budget is None else np.floor(budget / gpus)
-    needed = copies if demand is None else np.ceil(demand / rate * (1 - 1e-12))
+    given = scenario.deployment.instances("colocated")
+    if given is not None:
+        copies = np.where(given * gpus <= (budget or np.inf), given, 0.0)
+    needed = np.ceil(demand / rate * (1 - 1e-12)) if demand is not None and given is None else copies
     asked = scenario.traffic.requests_per_s or 0.0  # in a budget, what the most has to be
     enough = copies * rate >= asked * (1 - TIE)
-    usable = np.flatnonzero((copies >= 1) & (((needed <= copies) & enough) | (budget is None)))
+    endless = budget is None and given is None
+    usable = np.flatnonzero((copies >= 1) & (((needed <= copies) & enough) | endless))
     if not len(usable):
         return None
     size, served = needed * gpus, needed * rate
@@ -404,7 +423,7 @@ def _copies(question: Question, points: Points) -> _Copies | None:
             least = max(least, asked * (1 - TIE))
         near = usable[worth[usable] >= least]
         near = near[ftl_s[near] == ftl_s[near].min()]
-        if in_all:  # fewer copies may be enough
+        if in_all and given is None:  # fewer copies may be enough
             needed = np.ceil(least / rate)
             size, worth = needed * gpus, needed * rate
         chosen = near[np.lexsort((-needed[near] * rate[near], size[near]))[0]]

@@ -79,8 +79,14 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
 
 
 def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:
-    """Every layout of a phase that the engine makes, up to the largest instance worth trying in a budget."""
+    """Every layout of a phase that the engine makes, up to the largest instance worth trying in a budget.
+
+    The given one alone, where one is (`planner.planning.resolve` has checked it).
+    """
     setup = question.pools[phase].setup
+    given = question.scenario.deployment.layout(phase)
+    if given is not None:
+        return space.only(given)
     domain = setup.machine.fabric.scale_up_gpus
     limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)
     return space.layouts(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band, Range, compare
 from planner.planning.result import Serving
-from planner.words import Choice, Finding
+from planner.words import Choice, Finding, Way
 
 ALIKE = 0.005  # ways that differ by less are the same
 
@@ -55,6 +55,13 @@ def finding(
     if not abs(ratio - 1) >= ALIKE or (spread is not None and spread[0] <= 1 <= spread[1]):
         return "tie"
     return "split" if ratio > 1 else "colocated"
+
+
+def given(way: Way, ways: Mapping[Way, Serving | None]) -> Finding:
+    """The way of which a part is given, whatever the other would bring; "" where it meets no limits."""
+    if ways[way] is None:
+        return ""
+    return "split" if way == "disaggregated" else "colocated"
 
 
 def choice(found: Finding) -> Choice:

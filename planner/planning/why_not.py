@@ -39,7 +39,7 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
         Ends the programs of mixes. When told to stop, the sweeps that show what more GPUs would bring
         end with Stopped.
     """
-    scenario = question.scenario
+    scenario, sweep = question.scenario, _asked(question, sweep)
     limits, budget = scenario.limits, scenario.fleet.gpus
     most = _most(question, sweep, deadline)
     reasons = _stopped(question, sweep, most)
@@ -76,6 +76,25 @@ def _stopped(question: Question, sweep: Sweep, most_per_s: float) -> tuple[Reaso
     return (Reason(limit="rate", points=0, best=most_per_s),)
 
 
+def _run(question: Question, budget: int | None, deadline: Deadline) -> Sweep:
+    return _asked(question, run(question, budget, deadline.should_stop))
+
+
+def _asked(question: Question, sweep: Sweep) -> Sweep:
+    """The points of the way of serving that is asked for: of both, unless a part of one is given."""
+    way = question.scenario.deployment.way
+    if way is None:
+        return sweep
+    if way == "disaggregated":
+        return replace(sweep, colocated=_none(sweep.colocated))
+    nothing = np.empty(0)
+    return replace(sweep, prefill=_none(sweep.prefill), decode=_none(sweep.decode), split_ftl_s=nothing)
+
+
+def _none(points: Points) -> Points:
+    return replace(points.take(np.empty(0, dtype=np.intp)), out_of_memory=0)
+
+
 def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
     """The widest format of weights, narrower than what is asked for, that has a plan."""
     pool, budget = question.pools["decode"], question.scenario.fleet.gpus
@@ -88,7 +107,7 @@ def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
             changed = with_weights(alone, name)
             if _weight_bits(changed) >= now:
                 continue
-            points = run(changed, budget, deadline.should_stop)
+            points = _run(changed, budget, deadline)
         except InputError:  # the engine has no kernels for it, or none was measured
             continue
         limits = question.scenario.limits
@@ -110,7 +129,7 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
     """The fewest GPUs beyond the budget that have a plan."""
     limits, budget = question.scenario.limits, question.scenario.fleet.gpus
     assert budget is not None
-    points = run(_with(question, "gpus", None), None, deadline.should_stop)
+    points = _run(_with(question, "gpus", None), None, deadline)
     swept = _largest(question, None)
     least = max(_Needed.of(question, points).least_gpus(limits.ftl_s, limits.ttl_s), budget + 1.0)
     for _ in range(MOST_SWEEPS):
@@ -120,7 +139,7 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
         if _largest(question, round(found)) != swept:
             # batches are tried up to the largest of any layout, so that fewer layouts have other points
             swept = _largest(question, round(found))
-            points = run(_with(question, "gpus", round(found)), round(found), deadline.should_stop)
+            points = _run(_with(question, "gpus", round(found)), round(found), deadline)
             if not _exists(question, "gpus", round(found), points, deadline):
                 least = found + 1
                 continue
@@ -232,9 +251,13 @@ class _Needed:
         demand = scenario.traffic.requests_per_s
 
         def gpus(points: Points) -> FloatArray:
+            given = scenario.deployment.instances(points.phase)
             if demand is None:
-                return points.gpus.astype(float)
+                return points.gpus.astype(float) * (given or 1)
             rate = (1 - scenario.headroom) * points.requests_per_s
+            if given is not None:
+                enough = given * rate >= demand * (1 - TIE)
+                return np.where(enough, points.gpus * float(given), np.inf)
             return np.asarray(points.gpus * np.ceil(demand / rate * (1 - TIE)))
 
         return cls(

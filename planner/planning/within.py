@@ -33,7 +33,10 @@ def measured(
         split[0] if split else None,
         together[0] if together else None,
     )
-    best = split if found == "split" else together
+    if question.scenario.deployment.way is not None:
+        best = split if question.scenario.deployment.way == "disaggregated" else together
+    else:
+        best = split if found == "split" else together
     if best is None:
         nan = math.nan
         return WithinMeasured(

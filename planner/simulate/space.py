@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.inputs.engine import Abilities
-from planner.inputs.layout_label import label
+from planner.inputs.layout_label import Widths, label
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
 from planner.words import Exchange, Phase
@@ -200,6 +200,40 @@ def layouts(
     table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     at = Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
     return at.take(np.flatnonzero(made(at, phase, model.experts, can, mtp)))
+
+
+def only(widths: Widths) -> Layouts:
+    """One layout alone, whatever a sweep would try."""
+    tp, pp, dp, moe_tp, ep, _ = (np.array([width], dtype=np.int64) for width in widths)
+    return Layouts(tp=tp, pp=pp, attention_dp=dp, moe_tp=moe_tp, moe_ep=ep)
+
+
+def obstacle(model: ModelSpec, phase: Phase, widths: Widths, can: Abilities, mtp: int = 0) -> str:
+    """Why a layout cannot be had of a model and an engine, in a few words; "" where it can.
+
+    >>> from planner.inputs.catalog import load
+    >>> from planner.inputs.layout_label import parse
+    >>> obstacle(load().model("llama-3.1-70b"), "decode", parse("TP6"), ANY_LAYOUT)
+    'a TP that divides 64 attention heads'
+    >>> obstacle(load().model("llama-3.1-70b"), "decode", parse("DEP8"), ANY_LAYOUT)
+    'TP alone: a dense model has no experts to spread, and more data parallelism is more instances'
+    """
+    moe = [f for f in model.ffn if f.kind == "moe"]
+    if not moe and (widths.attention_dp > 1 or widths.ep > 1):
+        return "TP alone: a dense model has no experts to spread, and more data parallelism is more instances"
+    for heads in dict.fromkeys(layer.heads for layer in kinds.layers(model)):
+        if heads % widths.tp:
+            return f"a TP that divides {heads} attention heads"
+    if widths.pp > model.layers:
+        return f"a pipeline of at most {model.layers} stages, one for each layer"
+    for f in moe:
+        if widths.ep > f.experts:
+            return f"experts over at most {f.experts} GPUs: there are no more"
+        if f.width % widths.moe_tp:
+            return f"an expert TP that divides {f.width} columns"
+    if not made(only(widths), phase, model.experts, can, mtp).all():
+        return "a layout that the engine makes: its flags do not make this one"
+    return ""
 
 
 def expert_slots(model: ModelSpec, ep: int, can: Abilities) -> int:

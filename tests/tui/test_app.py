@@ -117,6 +117,26 @@ async def test_what_has_an_effect_on_drafts_alone_shows_where_some_are_made(driv
     assert not driver.knob("draft-cost").display and not driver.knob("draft-cost").parent.display
 
 
+async def test_a_layout_of_ones_own_is_typed_and_its_number_asked_for_then(driver: Driver) -> None:
+    knob = await driver.focus("decode-layout")
+    assert not driver.knob("decode-instances").display
+    await driver.pilot.press("enter")
+    await driver.type("dep16")
+    await driver.pilot.press("enter")
+    await driver.settled()
+    assert driver.scenario.deployment.decode_layout == "DEP16" and "DEP16" in fakes.text(knob)
+    await driver.focus("decode-instances")
+    await driver.type("3")
+    await driver.pilot.press("enter")
+    assert driver.scenario.deployment.decode_instances == 3
+    await driver.focus("decode-layout")
+    await driver.pilot.press("enter", "x", "enter")
+    assert driver.main.view.invalid == "decode-layout" and "PP4x" in driver.main.view.problem
+    await driver.pilot.press("escape", "left")
+    await driver.settled()
+    assert driver.scenario.deployment.decode_layout == "DEP8"
+
+
 async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:
     async with fakes.app().run_test(size=(80, 24)) as pilot:
         driver = Driver(pilot)

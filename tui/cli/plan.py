@@ -24,6 +24,7 @@ def run(arguments: Sequence[str]) -> int:
         "Print the plan for a scenario. Exit code 3: no plan meets the limits, and the report says why.",
         "  ratematch plan --model llama-3.1-70b --system h200 --isl 8k --osl 1k --ttl 30ms --gpus 64\n"
         "  ratematch plan my-scenario.toml --ttl 15ms --json\n"
+        "  ratematch plan --prefill-layout TP4 --prefill-instances 4 --decode-layout TP8\n"
         "  ratematch plan --csv > frontier.csv",
     )
     formats = parser.add_mutually_exclusive_group()

@@ -11,6 +11,7 @@ from textual.containers import Container, Vertical
 from textual.widgets import Static
 
 from planner.inputs.fields import BY_KEY, FIELDS, Field
+from planner.inputs.scenario import Scenario
 from planner.words import LimitState, PresetKind
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
@@ -94,9 +95,13 @@ class InputsPane(Container):
         for group in self.query(".group"):
             rows = list(group.query(Knob))
             for knob in rows:
-                needs = knob.field.needs
-                knob.display = not needs or knob.has_focus or bool(BY_KEY[needs].get(view.scenario))
+                knob.display = not knob.field.needs or knob.has_focus or _of_use(knob.field, view.scenario)
             group.display = any(knob.display for knob in rows)
+
+
+def _of_use(field: Field, scenario: Scenario) -> bool:
+    """Whether a row says something beside the one that it needs, or was set without it."""
+    return bool(BY_KEY[field.needs].get(scenario)) or field.get(scenario) != field.get(Scenario())
 
 
 def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:

@@ -135,7 +135,8 @@ class Knob(Widget, can_focus=True):
         elif self.field.kind == "choice":
             self.post_message(self.Choose(self))
         elif self.line is None:
-            text = spelled(self.field, self.value)
+            named = self.field.kind != "layout" or self.value is not None
+            text = spelled(self.field, self.value) if named else ""  # letters are typed into it
             self._open(LineEdit(text, len(text)))
 
     async def action_page(self) -> None:
@@ -148,7 +149,7 @@ class Knob(Widget, can_focus=True):
 
     @property
     def _digits(self) -> bool:
-        return self.field.kind not in ("choice", "switch")
+        return self.field.kind not in ("choice", "switch", "layout")
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
@@ -180,7 +181,7 @@ class Knob(Widget, can_focus=True):
 
     def on_paste(self, event: events.Paste) -> None:
         """Paste the first line into the value."""
-        if not self._digits:
+        if self.field.kind in ("choice", "switch"):
             return
         text = event.text.strip().splitlines()[0] if event.text.strip() else ""
         if self.line is None:

@@ -48,8 +48,8 @@ def test_names_as_people_type_them(typed, widths):
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "8", "TP", "TP0", "TP08", "DP8", "TP8-", "-TP8", "PP4", "PP4x", "TP8xPP4", "TP99999", "TP8-EP4TP4",
-     "TP4096DP4096EP4", "\x1b]0;TP8", "TP" + "8" * LONGEST, "TP٨", "DEP16\n\nDEP16"],
+    ["", "8", "TP", "TP0", "TP08", "DP8", "TP8-", "-TP8", "PP4", "PP4x", "TP8xPP4", "TP3x", "TP99999",
+     "TP8-EP4TP4", "TP4096DP4096EP4", "\x1b]0;TP8", "TP" + "8" * LONGEST, "TP٨", "DEP16\n\nDEP16"],
 )  # fmt: skip
 def test_what_says_nothing_is_refused_in_one_line(typed):
     with pytest.raises(InputError) as refused:

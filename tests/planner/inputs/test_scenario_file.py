@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from planner.errors import InputError
 from planner.inputs import scenario_file
 from planner.inputs.catalog import load
-from planner.inputs.fields import FIELDS, Field
-from planner.inputs.scenario import Scenario
+from planner.inputs.fields import FIELDS, Field, check
+from planner.inputs.scenario import Deployment, Scenario
 
 PRESETS = load()
 
@@ -25,6 +26,8 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = st.sampled_from(PRESETS.names(field.catalog))
     elif field.kind == "choice":
         found = st.sampled_from(field.choices)
+    elif field.kind == "layout":
+        found = st.sampled_from(field.steps)
     elif field.integer:
         found = st.integers(math.ceil(field.low), int(min(field.high, 10**9)))
         found |= st.sampled_from([s for s in field.steps if s >= field.low])
@@ -42,6 +45,13 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         scenario = field.set(scenario, draw(values(field)))
     if scenario.traffic.requests_per_s is None and scenario.goal == "fewest-gpus":
         scenario = next(f for f in FIELDS if f.key == "rate").set(scenario, 20.0)
+    if scenario.deployment.given:  # which the rest of the scenario must have room for
+        fleet = replace(scenario.fleet, gpus=draw(st.sampled_from([2**14, None])), instance_gpus=None)
+        scenario = replace(scenario, fleet=fleet, mix=False)
+        try:
+            check(scenario)
+        except InputError:
+            scenario = replace(scenario, deployment=Deployment())
     return scenario
 
 
