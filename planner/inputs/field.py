@@ -11,11 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from planner import units
 from planner.errors import InputError, unknown
-<<<<<<< HEAD
-from planner.inputs import naming
-=======
-from planner.inputs import layout_label
->>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
+from planner.inputs import layout_label, naming
 from planner.inputs.scenario import Scenario
 from planner.words import FieldKind, PresetKind
 

@@ -65,14 +65,10 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
                 scenario = field.set(scenario, plain(field, value))
         except InputError as error:
             raise InputError(f"{where}: {key}", error.value, error.accepted) from None
-<<<<<<< HEAD
     for key, value in implied.items():
         if key not in given:
             scenario = BY_KEY[key].set(scenario, value)
-    return check(scenario)
-=======
-    return check(scenario if "gpus" in given else deployment_fields.fitted(scenario))
->>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
+    return check(scenario if "gpus" in {*given, *implied} else deployment_fields.fitted(scenario))
 
 
 def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> Scenario:
@@ -89,7 +85,7 @@ def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> 
 
 
 def plain(field: Field, value: Any) -> Any:
-    """The value of a field that names no preset: a text as a user types it, or a number. Raises InputError."""
+    """The value of a field that names no preset: a text as typed, or a number. Raises InputError."""
     if isinstance(value, int) and abs(value) >= 2**63:
         raise InputError(field.key, value, field.accepted)
     return field.parse(value) if isinstance(value, str) else field.check(value)

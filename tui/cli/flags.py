@@ -10,12 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from planner.errors import InputError
-<<<<<<< HEAD
-from planner.inputs.fields import BY_KEY, FIELDS, check
-=======
 from planner.inputs import deployment_fields
-from planner.inputs.fields import FIELDS, check
->>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
+from planner.inputs.fields import BY_KEY, FIELDS, check
 from planner.inputs.scenario import Scenario
 from planner.inputs.typed import named
 
@@ -135,14 +131,11 @@ def read_scenario(args: argparse.Namespace, catalog: Catalog, commands: Collecti
         elif isinstance(given, str):
             given = field.parse(given)
         scenario = field.set(scenario, given)
-<<<<<<< HEAD
     for key, value in implied.items():
         if getattr(args, key) is None:
             scenario = BY_KEY[key].set(scenario, value)
-    return check(scenario)
-=======
-    return check(scenario if args.gpus is not None else deployment_fields.fitted(scenario))
->>>>>>> 5207d09 (A deployment of one's own is planned as it stands)
+    sized = args.gpus is not None or "gpus" in implied
+    return check(scenario if sized else deployment_fields.fitted(scenario))
 
 
 def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str] = ()) -> Scenario:
