@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,4 +50,24 @@ def plain(arrival_s: FloatArray, isl: IntArray, osl: IntArray) -> Requests:
         session=np.full(len(arrival_s), NO_SESSION, dtype=np.int64),
         block_start=none,
         blocks=none,
+    )
+
+
+def first(requests: Requests, count: int | None) -> Requests:
+    """The first `count` of them; all for None.
+
+    >>> len(first(plain(np.arange(3.0), np.full(3, 9), np.full(3, 2)), 2))
+    2
+    """
+    if count is None or count >= len(requests):
+        return requests
+    start = requests.block_start[: count + 1] if len(requests.block_start) else requests.block_start
+    return replace(
+        requests,
+        arrival_s=requests.arrival_s[:count],
+        isl=requests.isl[:count],
+        osl=requests.osl[:count],
+        session=requests.session[:count],
+        block_start=start,
+        blocks=requests.blocks[: int(start[-1])] if len(start) else requests.blocks,
     )

@@ -41,7 +41,7 @@ def mean_pass(setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks
 
 
 def pass_over(
-    setup: Setup, at: Layouts, exchange: Exchange, prompts: Real, new: float, cached: float
+    setup: Setup, at: Layouts, exchange: Exchange, prompts: Real, new: Real, cached: Real
 ) -> Ledger:
     """A pass over `prompts` prompts of `new` tokens each, behind `cached` ones of their own, by part."""
     whole = forward.shared(setup, at.tp, prompts * new, prompts, graph=False)

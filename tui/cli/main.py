@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "print the plan for a scenario: text, JSON, CSV or Markdown",
     "export": "write what launches the plan: vLLM, SGLang, TensorRT-LLM, Dynamo, llm-d",
     "explain": "say a layout such as CPP4xTP8 in words, with the flags of each engine",
+    "replay": "put a plan to the proof, request by request: percentiles, queues, utilisation",
     "presets": "list models, systems, engines and scenarios, or show one",
     "import-model": "add a model from its Hugging Face config.json",
     "trace": "show what a trace of requests holds",

@@ -1,0 +1,1 @@
+"""Requests one by one through a deployment, static or changing: what each waits, and what every GPU does."""

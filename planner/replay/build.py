@@ -1,0 +1,146 @@
+"""The fleet that a plan, or a measured run's deployment, stands for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from planner.inputs.engine import EngineProfile
+from planner.inputs.requests import Requests
+from planner.planning import load
+from planner.planning.resolve import Question
+from planner.planning.result import Serving
+from planner.replay.fleet import Fleet, Kind, Link, Pool, Scheduling
+from planner.simulate import kv_transfer, times
+from planner.simulate.operators.setup import Setup
+from planner.simulate.service import Deployment
+from planner.simulate.space import Layouts
+from planner.words import Phase
+
+LONGEST_STEP_BATCH = 4096.0  # sequences of a rank up to which steps are evaluated
+
+
+def of_serving(question: Question, serving: Serving, requests: Requests) -> Fleet:
+    """The pools of a plan's serving, for requests of these lengths.
+
+    Raises LookupError where a kernel that it needs was never measured.
+    """
+    pools = []
+    decodes = [pool for pool in serving.pools if pool.phase != "prefill"]
+    for pool in serving.pools:
+        setup = question.pools[pool.phase].setup
+        # times of a prefill pool know of the decode pool no more than that there is one
+        first = pool if pool.phase != "decode" else serving.pools[0]
+        of = load.deployment(question, first, pool if pool.phase != "prefill" else decodes[0])
+        if pool.phase == "decode":
+            of = replace(of, prefill=of.decode)
+        slots = pool.max_batch * pool.layout.attention_dp
+        link = question.pools[pool.phase].link_bytes_per_s
+        kind = _kind(setup, of, pool.phase, pool.layout.label, slots, link, requests)
+        pools.append(Pool(kind=kind, instances=pool.instances))
+    return Fleet(pools=tuple(pools))
+
+
+def of_deployment(
+    first: Setup,
+    then: Setup,
+    of: Deployment,
+    *,
+    prefill_instances: int,
+    decode_instances: int,
+    requests: Requests,
+    poll_steps: float = 0.0,
+) -> Fleet:
+    """The pools of a deployment as a measured run states it.
+
+    Raises LookupError where a kernel that it needs was never measured.
+    """
+    limit = of.max_batch if of.max_batch is not None else float(then.machine.engine.max_batch)
+    slots = max(int(limit), 1) * int(of.decode.attention_dp.ravel()[0])
+    link = first.machine.fabric.scale_out_bytes_per_s
+    if of.colocated:
+        one = _kind(then, of, "colocated", "", slots, link, requests, poll_steps)
+        return Fleet(pools=(Pool(kind=one, instances=decode_instances),))
+    prefill = _kind(first, of, "prefill", "", slots, link, requests)
+    decode = _kind(then, replace(of, prefill=of.decode), "decode", "", slots, link, requests)
+    return Fleet(
+        pools=(
+            Pool(kind=prefill, instances=prefill_instances),
+            Pool(kind=decode, instances=decode_instances),
+        )
+    )
+
+
+def _kind(
+    setup: Setup,
+    of: Deployment,
+    phase: Phase,
+    label: str,
+    slots: int,
+    link_bytes_per_s: float,
+    requests: Requests,
+    poll_steps: float = 0.0,
+) -> Kind:
+    at: Layouts = of.prefill if phase == "prefill" else of.decode
+    ranks = int(at.attention_dp.ravel()[0])
+    longest = float(np.max(requests.isl + requests.osl, initial=2))
+    lengths = (float(np.mean(requests.isl)), float(np.mean(requests.isl + requests.osl)))
+    most_tokens = min(times.tokens_at_once(of), longest)
+    passes = times.pass_table(
+        setup,
+        at,
+        most_tokens=most_tokens,
+        full_tokens=times.full_tokens(of),
+        most_past=longest,
+    )
+    steps = None
+    if phase != "prefill":
+        most = min(max(slots / ranks, 1.0), LONGEST_STEP_BATCH)
+        steps = times.step_table(setup, of, most_batch=most, most_context=longest)
+    live = 0.0
+    if of.default_settings:
+        live = of.pass_tokens
+    mtp = 0 if phase == "prefill" else of.mtp
+    seconds = [
+        float(
+            np.ravel(kv_transfer.moving_s(setup.model, setup.precision, at, round(length), link_bytes_per_s))[
+                0
+            ]
+        )
+        for length in lengths
+    ]
+    token_s = max((seconds[1] - seconds[0]) / max(lengths[1] - lengths[0], 1.0), 0.0)
+    return Kind(
+        phase=phase,
+        label=label,
+        gpus=int(at.gpus.ravel()[0]),
+        ranks=ranks,
+        passes=passes,
+        steps=steps,
+        room=times.cache_room(setup, at, mtp=mtp, live_tokens=live, lengths=lengths),
+        slots=slots,
+        pass_tokens=max(math.ceil(most_tokens), 1),
+        layers=setup.model.layers,
+        link=Link(fixed_s=max(seconds[0] - token_s * lengths[0], 0.0), token_s=token_s),
+        scheduling=scheduling(setup.machine.engine, poll_steps),
+    )
+
+
+def scheduling(engine: EngineProfile, poll_steps: float = 0.0) -> Scheduling:
+    """How an engine schedules."""
+    return Scheduling(
+        request_s=engine.prefill_request_s,
+        arrival_s=engine.arrival_s,
+        handover_s=engine.handover_s,
+        exposure=engine.exposure,
+        overlap=engine.overlap,
+        lockstep=engine.lockstep,
+        prompt_imbalance=engine.prompt_imbalance,
+        sequence_imbalance=engine.sequence_imbalance,
+        prompts_first=engine.prefill_priority > 0.5,
+        admission_passes=engine.admission_passes,
+        poll_steps=poll_steps if np.isfinite(poll_steps) else 0.0,
+        whole_lengths=engine.whole_lengths,
+    )

@@ -1,0 +1,116 @@
+"""What is replayed on: kinds of instances, how many of each, and what changes on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from planner.simulate.times import CacheRoom, PassTable, StepTable
+from planner.words import Phase
+
+Routing: TypeAlias = Literal["least-loaded", "round-robin", "random", "prefix-aware", "central"]
+Event: TypeAlias = Literal["start", "drain", "fail"]
+ROUTINGS: tuple[Routing, ...] = ("least-loaded", "round-robin", "random", "prefix-aware", "central")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How an engine schedules; the meaning of each is that of `planner.simulate.waiting`."""
+
+    request_s: float = 0.0  # of a request, beside its passes
+    arrival_s: float = 0.0  # serial host work per request
+    handover_s: float = 0.0  # from prefill to decode instance, beside the cache
+    exposure: float = 1.0  # share of a prompt's time that the decodes on its GPUs stand still
+    overlap: float = 0.0  # share of a decode step that a prompt in the same pass costs nothing
+    lockstep: float = 0.0  # 0: attention-DP ranks work on prompts together; 1: each stops all others
+    prompt_imbalance: float = 0.0  # of ranks in a pass, over random routing's
+    sequence_imbalance: float = 0.0
+    prompts_first: bool = False  # no decode step while prompts wait
+    admission_passes: float = 0.5  # of a closed loop, until a prompt is admitted
+    poll_steps: float = 0.0  # decode steps between two looks for new prompts
+    whole_lengths: bool = False  # a request is admitted where its whole length fits, and never evicted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Time of a request's cache over the links of one rank's GPUs: ``fixed_s + token_s tokens``."""
+
+    fixed_s: float = 0.0
+    token_s: float = 0.0
+
+    def seconds(self, tokens: float) -> float:
+        """Of a request of so many tokens."""
+        return self.fixed_s + self.token_s * tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One instance of a phase: its times, its room, its rules."""
+
+    phase: Phase
+    label: str
+    gpus: int
+    ranks: int  # of attention data parallelism
+    passes: PassTable
+    steps: StepTable | None  # None in prefill
+    room: CacheRoom  # of one rank
+    slots: int  # most sequences in flight on the instance
+    pass_tokens: int  # most prompt tokens of a rank's pass
+    layers: int = 1  # of the model: the cache leaves layer by layer
+    link: Link = Link()
+    scheduling: Scheduling = Scheduling()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Instances of one kind, from the start."""
+
+    kind: Kind
+    instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One instance more or less.
+
+    start: the next number of the pool; its GPUs are taken at once, requests after `warm_up_s`.
+    drain: the instance takes nothing new and goes when it is empty.
+    fail: what it holds is lost; its requests start over elsewhere, what clients have of them in the prompts.
+    """
+
+    at_s: float
+    event: Event
+    pool: int  # index into `Fleet.pools`
+    instance: int = 0  # within the pool, in the order of start; unused by "start"
+    warm_up_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """Pools of instances and their changes; prefill pools hand over to decode pools."""
+
+    pools: tuple[Pool, ...]
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        """At the start."""
+        return sum(pool.instances * pool.kind.gpus for pool in self.pools)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How requests reach the instances.
+
+    With `in_flight` requests come in a closed loop, that many at once, each end being followed by the next
+    request; their arrival times are not read.
+    """
+
+    routing: Routing = "least-loaded"
+    seed: int = 0
+    in_flight: int | None = None
+    sessions: bool = True  # a turn comes after the one before it has ended
+    prefixes: bool = True  # blocks of prompts are found in the caches of instances
+    ftl_limit_s: float = math.inf
+    ttl_limit_s: float = math.inf

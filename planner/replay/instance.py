@@ -1,0 +1,357 @@
+"""One instance: a clock of equal decode steps between events, and passes over prompts.
+
+Between two events a batch makes steps that differ only as its contexts grow, so the instance sleeps until the
+first of them ends, or its cache is full, and is woken earlier where a prompt or a sequence comes: at the end
+of the step that then runs. So do passes over the chunks of one long prompt. With n_i new tokens behind c_i
+cached ones of prompt i the times are those of `planner.simulate.waiting`:
+
+    prompts alone       alone(n, c), or rest(sum n) + sum attention(n, c) of the fullest rank
+    beside B sequences  t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)),  m = exposure marginal
+
+with `stops` the prompts per rank of the pass, as `planner.simulate.waiting.stopping` has them.
+"""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from planner.replay.fleet import Kind
+from planner.replay.holding import Holding, Host
+from planner.replay.lookup import steps_until, taken_s
+
+if TYPE_CHECKING:
+    from planner.replay.job import Job
+
+IDLE, STEPS, PASS = 0, 1, 2
+ENDLESS = 1 << 60
+
+
+class Instance(Holding):
+    """The clock of an instance; see the module."""
+
+    def __init__(
+        self, host: Host, number: int, pool: int, kind: Kind, block_tokens: int, at_s: float
+    ) -> None:
+        super().__init__(host, number, pool, kind, block_tokens, at_s)
+        poll = kind.scheduling.poll_steps
+        self.poll = int(poll) if poll > 1 else 1
+        self.ends: list[tuple[int, int, int, Job]] = []  # heap of those that decode: step, id, version
+        # what it is at
+        self.mode = IDLE
+        self.version = 0  # of its alarm: an older one means nothing
+        self.began_s = 0.0
+        self.planned = 0  # steps or passes until the next event
+        self.first_s = 0.0  # of the first of them
+        self.growth_s = 0.0  # of each over the one before
+        self.next_poll = 0
+        self.chosen: list[tuple[Job, int]] = []  # prompts of the pass, tokens of each
+        self.steps_in_pass = 0  # that those which decode make in each
+        self.full = False  # no prompt could join the pass
+        self.lag_s = 0.0  # first tokens of the pass behind its end
+        # what it did
+        self.busy_s = 0.0
+        self.step_s = 0.0  # the latest step or pass
+        self.decode_s = 0.0  # time in which sequences decoded
+        self.sequence_s = 0.0  # sequences times that time
+        self.prompts = 0
+        self.tokens = 0
+
+    # what comes
+
+    def offer(self, job: Job, now: float) -> None:
+        """A prompt to work on."""
+        job.entry = self
+        self.pending += job.target
+        self.waiting.append(job)
+        self.nudge(now, prompts=True)
+
+    def arrive(self, job: Job, now: float) -> None:
+        """The cache of a sequence is here, it may decode."""
+        del self.coming[job]
+        self.ready.append(job)
+        if len(self.running) + len(self.ready) <= self.kind.slots:
+            if math.isnan(job.first_s):
+                job.first_s = now
+            self.nudge(now)
+
+    def nudge(self, now: float, *, prompts: bool = False) -> None:
+        """Something is there to do: at once, or when the step or pass that runs ends."""
+        if self.mode == IDLE:
+            self.begin(now)
+            return
+        if self.planned <= 1 or (prompts and len(self.waiting) > 1):
+            return  # those that wait already could not be admitted either
+        if prompts and self.mode == PASS and self.full:
+            return
+        steps = steps_until(now - self.began_s, self.first_s, self.growth_s)
+        if prompts and self.poll > 1:
+            steps = max(steps, self.next_poll - self.count)
+        if steps < self.planned:
+            self.planned = steps
+            self.host.sleep(self, self.began_s + taken_s(steps, self.first_s, self.growth_s))
+
+    # the clock
+
+    def wake(self, now: float) -> None:
+        """What it was at has ended."""
+        self.host.worked(self, self.began_s, now)
+        self.busy_s += now - self.began_s
+        mode, self.mode = self.mode, IDLE
+        if mode == STEPS:
+            self._advance(self.planned, now)
+        else:
+            self._end_pass(now)
+        self.begin(now)
+
+    def begin(self, now: float) -> None:
+        """At the end of a step or a pass, or idle: what is next."""
+        most = ENDLESS
+        while self.ready or self.running:
+            while self.ready and len(self.running) < self.kind.slots:
+                self._join(self.ready.popleft(), now)
+            most = self._steps_left(now)
+            if self.running or not self.ready:  # else those that ran had to make room for those that wait
+                break
+        looks = not self.running or self.poll == 1 or self.count >= self.next_poll
+        if looks and self.prefills:
+            self.next_poll = self.count + self.poll
+            if (self.waiting or self.partial or self.host.central) and self._form(now, most):
+                return
+        if self.running:
+            if not looks and self.waiting:
+                most = min(most, self.next_poll - self.count)
+            self._step(now, most)
+
+    def _steps_left(self, now: float) -> int:
+        """Steps until a sequence ends or the cache is full; the last to join make room for one."""
+        most, ends = ENDLESS, self.ends
+        if self.grows:
+            cache = self.cache
+            while self.running:
+                most = int((cache.capacity - cache.live) / len(self.running) + 1e-9)
+                if most >= 1:
+                    break
+                self._evict(now)
+            else:
+                return ENDLESS
+        while ends[0][3].version != ends[0][2]:
+            heappop(ends)
+        return min(most, ends[0][0] - self.count)
+
+    def _join(self, job: Job, now: float) -> None:
+        """The sequence decodes from the next step on."""
+        if math.isnan(job.first_s):
+            job.first_s = now
+        job.decode = self
+        job.context = job.target - self.count
+        job.end_step = self.count + job.osl - job.made
+        if self.grows:
+            job.private -= self.count
+        self.contexts += job.target
+        self.running[job] = None
+        heappush(self.ends, (job.end_step, job.id, job.version, job))
+
+    def _step(self, now: float, most: int) -> None:
+        """Sleep over so many steps."""
+        assert self.steps is not None
+        batch = len(self.running)
+        context = self.contexts / batch
+        first = last = self.steps.seconds(batch, context)
+        if most > 1:
+            most = max(int(min(most, self.steps.even(context) - context)), 1)
+            last = self.steps.seconds(batch, context + most - 1)
+        self._sleep(now, STEPS, most, first, last)
+
+    def _sleep(self, now: float, mode: int, planned: int, first_s: float, last_s: float) -> None:
+        """Until so many steps or passes have ended, that grow evenly from the first to the last."""
+        growth = (last_s - first_s) / (planned - 1) if planned > 1 else 0.0
+        if growth < 0.0:  # no longer context is faster: an even mean of rough tables
+            first_s, growth = 0.5 * (first_s + last_s), 0.0
+        self.mode, self.began_s, self.planned = mode, now, planned
+        self.first_s, self.growth_s, self.step_s = first_s, growth, first_s
+        self.host.sleep(self, now + taken_s(planned, first_s, growth))
+
+    def _advance(self, steps: int, now: float) -> None:
+        """So many steps were made."""
+        batch = len(self.running)
+        self.count += steps
+        self.contexts += batch * steps
+        self.tokens += batch * steps
+        span = now - self.began_s
+        self.decode_s += span
+        self.sequence_s += batch * span
+        if self.grows:
+            self.cache.private += batch * steps
+            if self.cache.idle:
+                self.cache.make_room(0.0)
+        ends, count = self.ends, self.count
+        while ends and ends[0][0] <= count:
+            _, _, version, job = heappop(ends)
+            if version == job.version:
+                self.leave(job)
+                job.version += 1
+                self.host.ended(job, now)
+
+    def _evict(self, now: float) -> None:
+        """The cache is full: the sequence that joined last starts over."""
+        job = next(reversed(self.running))
+        job.made = job.osl - (job.end_step - self.count)
+        self.leave(job)
+        job.restart()
+        if self.colocated:
+            job.entry = self
+            self.pending += job.target
+            self.waiting.appendleft(job)
+        self.host.evicted(self, job, now)
+
+    # prompts
+
+    def _form(self, now: float, most_passes: int) -> bool:
+        """Start a pass over the prompts that may be worked on; whether there are any."""
+        kind, host, passes = self.kind, self.host, self.passes
+        most, left = kind.pass_tokens, kind.pass_tokens * kind.ranks
+        chosen: list[tuple[Job, int]] = []
+        tokens, longest, behind, attention = 0, 0, 0, 0.0
+        place = 0
+        partial, waiting = self.partial, self.waiting
+        while left > 0:
+            if place < len(partial):
+                job = partial[place]
+            else:
+                queue = waiting or host.central
+                if not queue or not (queue is waiting or self.accepting):
+                    break
+                job = queue[0]
+                if not self.admit(job):
+                    break
+                queue.popleft()
+                if queue is not waiting:
+                    job.entry = self
+                    self.pending += job.target
+                self.pending -= job.done
+                partial.append(job)
+            place += 1
+            done = job.done
+            take = min(job.target - done, most, left)
+            if not job.computed:
+                job.began_s = now
+            left -= take
+            tokens += take
+            attention += passes.attention_s(take, done)
+            if take > longest:
+                longest, behind = take, done
+            chosen.append((job, take))
+        if not chosen:
+            return False
+        self.chosen, self.full = chosen, left <= 0
+        count, rules, batch = len(chosen), kind.scheduling, len(self.running)
+        taken, alone = self._pass_s(count, tokens, attention, longest, behind, 0)
+        if batch:
+            self.lag_s = max(passes.stages * alone - taken, 0.0)
+        else:
+            self.lag_s = (passes.stages - 1.0) * alone
+            if not self.colocated:  # the host's work for a request holds up its pass
+                taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
+        self.steps_in_pass = 1 if batch and not rules.prompts_first else 0
+        planned, last = 1, taken
+        if count == 1 and longest == most:  # chunks of one long prompt that follow each other
+            job = chosen[0][0]
+            evenly = math.ceil(min(passes.even(behind) - behind, job.target) / longest)
+            planned = min((job.target - job.done - 1) // longest, most_passes, evenly)
+            if planned > 1:
+                behind += (planned - 1) * longest
+                attention = passes.attention_s(longest, behind)
+                last, _ = self._pass_s(1, tokens, attention, longest, behind, planned - 1)
+            planned = max(planned, 1)
+        self._sleep(now, PASS, planned, taken, last)
+        return True
+
+    def _pass_s(
+        self, count: int, tokens: int, attention: float, longest: int, behind: int, steps: int
+    ) -> tuple[float, float]:
+        """Time that a pass takes the instance, and that it would take alone, `steps` steps from now."""
+        kind, passes = self.kind, self.passes
+        ranks, rules = kind.ranks, kind.scheduling
+        if count == 1:
+            alone = passes.alone_s(longest, behind)
+        elif ranks == 1:
+            alone = passes.rest_s(tokens) + attention
+        else:
+            uneven = rules.prompt_imbalance * math.sqrt(2.0 * math.log(ranks) * ranks / count)
+            share = (1.0 + uneven) / ranks
+            fullest = passes.rest_s(tokens * share) + attention * share
+            alone = max(fullest, passes.alone_s(longest, behind))
+        batch = len(self.running)
+        if not batch:
+            return alone, alone
+        assert self.steps is not None
+        step = 0.0
+        if not rules.prompts_first:
+            step = self.steps.seconds(batch, self.contexts / batch + steps)
+        one = rules.exposure * (passes.token_s * tokens + attention) / count
+        per_rank = count / (ranks * passes.stages)
+        stops = max(per_rank, min(per_rank * ranks**rules.lockstep, 1.0))
+        rides = rules.overlap * min(stops, 1.0) * min(step / passes.stages, one)
+        return step + passes.stages * (stops * one - rides), alone
+
+    def _end_pass(self, now: float) -> None:
+        times, chosen = self.planned, self.chosen
+        self.chosen = []
+        if self.steps_in_pass:
+            self._advance(times, now)
+        still: list[Job] = []
+        for job, take in chosen:
+            job.done += take * times
+            job.computed += take * times
+            self.pending -= take * times
+            if job.done < job.target:
+                still.append(job)
+            else:
+                self._prefilled(job, now)
+        self.partial = still + self.partial[len(chosen) :]
+
+    def _prefilled(self, job: Job, now: float) -> None:
+        self.prompts += 1
+        self.tokens += 1
+        self.publish(job)
+        if not self.colocated:
+            self.leaving[job] = (job.private, job.pins)
+            job.private, job.pins = 0.0, 0
+            self.host.prefilled(self, job, now + self.lag_s)
+        elif self.lag_s > 0.0:
+            self.coming[job] = None
+            self.host.later(self, job, now + self.lag_s)  # the instance itself goes on
+        else:
+            job.made += 1
+            if math.isnan(job.first_s):
+                job.first_s = now
+            if job.made >= job.osl:
+                self.release(job)
+                self.host.ended(job, now)
+            else:
+                self._join(job, now)
+
+    # the end
+
+    def fail(self, now: float) -> list[Job]:
+        """Everything on it is lost; the jobs that were here, with what their clients have of them."""
+        if self.mode != IDLE:
+            span = now - self.began_s
+            if self.mode == STEPS or self.steps_in_pass:
+                steps = steps_until(span, self.first_s, self.growth_s)
+                if taken_s(steps, self.first_s, self.growth_s) > span:
+                    steps -= 1
+                self.count += min(steps, self.planned)
+            self.host.worked(self, self.began_s, now)
+            self.busy_s += span
+        for job in self.running:
+            job.made = max(job.osl - (job.end_step - self.count), job.made)
+        jobs = self.lose()
+        self.chosen, self.ends = [], []
+        self.mode = IDLE
+        self.version += 1
+        self.up = self.accepting = False
+        self.end_s = now
+        return jobs

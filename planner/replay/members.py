@@ -1,0 +1,186 @@
+"""The instances of a replay: they start, drain, fail, and what was on them goes elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from functools import partial
+from typing import Any
+
+from planner.errors import InputError
+from planner.replay.fleet import Change, Fleet, Options
+from planner.replay.instance import IDLE, Instance
+from planner.replay.job import Job
+from planner.replay.router import Router
+
+COMES, WAKES, JOINS, CHANGES = range(4)  # events
+
+
+class Members:
+    """Who serves at the moment. What it hands on to, `planner.replay.run.Replay` defines."""
+
+    fleet: Fleet
+    options: Options
+    router: Router
+    block_tokens: int
+    now: float
+
+    def __init__(self, fleet: Fleet) -> None:
+        check(fleet)
+        self.instances: list[Instance] = []
+        self.entries: list[Instance] = []  # that take prompts
+        self.decoders: list[Instance] = []  # that take what prefill instances hand over
+        self.by_pool: list[list[Instance]] = [[] for _ in fleet.pools]
+        self.central: deque[Job] = deque()  # prompts that no instance has, under central routing or in need
+        self.stranded: deque[Job] = deque()  # prefilled, and nothing to decode on
+        self.restarts = 0
+        self.evictions = 0
+
+    def _push(self, at_s: float, code: int, what: Any, job: Any = None, version: int = 0) -> None:
+        raise NotImplementedError
+
+    def _route(self, job: Job, now: float) -> None:
+        raise NotImplementedError
+
+    def _hand_over(self, job: Job, first_s: float, now: float) -> None:
+        raise NotImplementedError
+
+    def _unblock(self, instance: Instance, now: float) -> None:
+        raise NotImplementedError
+
+    def _offer_central(self, now: float) -> None:
+        raise NotImplementedError
+
+    # what instances ask: `planner.replay.holding.Host`
+
+    def sleep(self, instance: Instance, until_s: float) -> None:
+        """Wake it then."""
+        instance.version += 1
+        self._push(until_s, WAKES, instance, None, instance.version)
+
+    def later(self, instance: Instance, job: Job, at_s: float) -> None:
+        """The job joins the decode of this instance then."""
+        self._push(at_s, JOINS, instance, job, job.version)
+
+    def worked(self, instance: Instance, start_s: float, end_s: float) -> None:
+        """Kept where asked for."""
+        raise NotImplementedError
+
+    def ended(self, job: Job, now: float) -> None:
+        """Its last token is made."""
+        raise NotImplementedError
+
+    def prefilled(self, instance: Instance, job: Job, first_s: float) -> None:
+        """The prompt of a split is done: its cache goes to a decode instance."""
+        raise NotImplementedError
+
+    def evicted(self, instance: Instance, job: Job, now: float) -> None:
+        """Its cache had to go: it starts over."""
+        self.evictions += 1
+        if not instance.colocated:
+            self._push(now, COMES, job)
+            if not instance.running:
+                self._unblock(instance, now)
+
+    # the fleet
+
+    def _start(self, pool: int, now: float, warm_up_s: float = 0.0) -> None:
+        kind = self.fleet.pools[pool].kind
+        number = len(self.instances)
+        prompts = kind.phase != "decode"
+        instance = Instance(self, number, pool, kind, self.block_tokens if prompts else 0, now)
+        self.instances.append(instance)
+        self.by_pool[pool].append(instance)
+        if self.options.routing == "prefix-aware" and self.block_tokens and prompts:
+            instance.cache.gained = partial(self.router.has, number=number)
+            instance.cache.evicted = partial(self.router.lost, number=number)
+        if warm_up_s > 0:
+            instance.accepting = False
+            self._push(now + warm_up_s, CHANGES, instance)
+        else:
+            self._opens(instance, now)
+
+    def _opens(self, instance: Instance, now: float) -> None:
+        """It takes requests from now on, first those that nothing could take."""
+        instance.accepting = True
+        (self.decoders if instance.kind.phase == "decode" else self.entries).append(instance)
+        if instance.kind.phase == "decode":
+            while self.stranded:
+                self._hand_over(self.stranded.popleft(), now, now)
+        elif self.central and self.options.routing != "central":
+            while self.central:
+                self._route(self.central.popleft(), now)
+        elif self.central:
+            self._offer_central(now)
+
+    def _closes(self, instance: Instance) -> None:
+        instance.accepting = False
+        for group in (self.entries, self.decoders):
+            if instance in group:
+                group.remove(instance)
+
+    def _change(self, what: Change | Instance, now: float) -> None:
+        if isinstance(what, Instance):
+            if what.up:
+                self._opens(what, now)
+            return
+        if what.event == "start":
+            self._start(what.pool, now, what.warm_up_s)
+            return
+        group = self.by_pool[what.pool]
+        if what.instance >= len(group) or not group[what.instance].up:
+            return
+        instance = group[what.instance]
+        self._closes(instance)
+        if what.event == "drain":
+            instance.draining = True
+            self._drained(instance)
+        else:
+            self._fail(instance, now)
+
+    def _drained(self, instance: Instance) -> None:
+        """One that takes nothing new goes when it is empty."""
+        if instance.up and instance.empty and instance.mode == IDLE:
+            instance.up = False
+            instance.end_s = self.now
+
+    def _fail(self, instance: Instance, now: float) -> None:
+        """What was on it starts over elsewhere."""
+        leaving = dict(instance.leaving)
+        for job in instance.fail(now):
+            self.restarts += 1
+            decoder = job.decode
+            if job in leaving and decoder is not None and decoder is not instance:
+                if job in decoder.coming:  # its place there is given back
+                    del decoder.coming[job]
+                    decoder.release(job)
+                elif job in decoder.blocked:
+                    decoder.blocked.remove(job)
+                self._unblock(decoder, now)
+            sender = job.entry
+            if sender is not None and sender is not instance and job in sender.leaving:
+                sender.sent(job)
+                sender.nudge(now, prompts=True)
+                if sender.draining:
+                    self._drained(sender)
+            if job in self.stranded:
+                self.stranded.remove(job)
+            job.restart()
+            self._push(now, COMES, job)
+
+
+def check(fleet: Fleet) -> None:
+    """Raises InputError for a fleet on which no request could ever end."""
+    phases = {pool.kind.phase for pool in fleet.pools}
+    if not phases or phases == {"prefill"} or phases == {"decode"}:
+        raise InputError("fleet", sorted(phases), "co-located pools, or both prefill and decode pools")
+    for pool in fleet.pools:
+        if pool.instances < 0:
+            raise InputError("instances", pool.instances, "0 or more")
+        if pool.kind.room.tokens <= 0:
+            raise InputError("layout", pool.kind.label, "one whose weights leave room for a cache")
+    for change in fleet.changes:
+        if not 0 <= change.pool < len(fleet.pools):
+            raise InputError("change", change.pool, f"a pool from 0 to {len(fleet.pools) - 1}")
+        if not (change.at_s >= 0 and math.isfinite(change.at_s) and change.warm_up_s >= 0):
+            raise InputError("change", change.at_s, "a time of 0 s or later")

@@ -1,0 +1,81 @@
+"""A plan put to the proof: its own pools, replayed on a trace or on requests drawn at its rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planner.inputs.catalog import Catalog
+from planner.inputs.requests import Requests
+from planner.inputs.scenario import Scenario
+from planner.inputs.traces.generate import Lengths, poisson
+from planner.output.words import deployment
+from planner.planning.plan import plan
+from planner.planning.resolve import prepare
+from planner.planning.result import Plan, Serving
+from planner.replay import build
+from planner.replay.fleet import Fleet, Options
+from planner.replay.result import Result
+from planner.replay.run import Progress, Replay
+from planner.simulate.points import Stopped
+
+UNSAID_LOAD = 0.85  # of the plan's capacity, where neither trace nor rate says what comes
+REQUESTS = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A plan and what became of the requests."""
+
+    plan: Plan
+    serving: Serving
+    fleet: Fleet
+    requests_per_s: float  # that came, mean
+    result: Result
+    stopped: bool = False  # before the last request ended
+
+
+def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:
+    """Requests of the scenario's lengths, independent, at its rate or `UNSAID_LOAD` of capacity."""
+    traffic = scenario.traffic
+    rate = traffic.requests_per_s or UNSAID_LOAD * serving.capacity_requests_per_s
+    return poisson(rate, count, Lengths(mean=traffic.isl), Lengths(mean=traffic.osl), seed=seed)
+
+
+def prove(
+    scenario: Scenario,
+    catalog: Catalog,
+    options: Options,
+    *,
+    requests: Requests | None = None,
+    count: int = REQUESTS,
+    should_stop: Callable[[], bool] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Proof | Plan:
+    """Plan the scenario and replay the plan; the plan alone where none meets the limits.
+
+    Stopping on the way leaves a proof of the requests that have ended. Raises InputError.
+    """
+    found = plan(scenario, catalog, should_stop=should_stop)
+    serving = deployment(found)
+    if serving is None:
+        return found
+    question = prepare(scenario, catalog).remembering()
+    if requests is None:
+        requests = drawn(scenario, serving, count, options.seed)
+    fleet = build.of_serving(question, serving, requests)
+    replay = Replay(fleet, requests, options)
+    stopped = False
+    try:
+        replay.advance(should_stop=should_stop, progress=progress)
+    except Stopped:
+        stopped = True
+    span = requests.seconds
+    return Proof(
+        plan=found,
+        serving=serving,
+        fleet=fleet,
+        requests_per_s=len(requests) / span if span else float("nan"),
+        result=replay.result(),
+        stopped=stopped,
+    )

@@ -1,0 +1,180 @@
+"""`ratematch replay`: a plan put to the proof, request by request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner import load
+from planner.errors import InputError
+from planner.inputs import files
+from planner.output.spelling import ascii_only
+from tui.cli.flags import Parser, add_scenario, read_scenario
+from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
+
+if TYPE_CHECKING:
+    from planner.inputs.requests import Requests
+    from planner.inputs.scenario import Scenario
+    from planner.replay.plans import Proof
+    from planner.replay.run import Progress
+
+MOST_REQUESTS = 5_000_000
+MOST_IN_FLIGHT = 1_000_000
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command: 0 with a replay, 3 where there is no plan to replay.
+
+    Raises InputError for a value or file that cannot be used.
+    """
+    from planner.replay.fleet import ROUTINGS
+
+    parser = Parser(
+        "ratematch replay",
+        "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--out FILE] [--json]",
+        "Plan a scenario, then put the plan to the proof: every request one by one through its instances,\n"
+        "with queues, batches, transfers and caches as they come. Requests are of a trace, or drawn at\n"
+        "--rate (without one, at 85 % of what the plan can serve). Exit code 3: there is no plan.",
+        "  ratematch replay --model qwen3-32b --isl 4k --osl 500 --ttft 2s --rate 12 --goal fewest-gpus\n"
+        "  ratematch replay chat --trace azure.csv --routing round-robin --out requests.parquet\n"
+        "  ratematch replay --in-flight 64 --json    # a closed loop, as benchmarks run it",
+    )
+    parser.add_argument(
+        "--trace", metavar="FILE", help="requests of a recorded trace, at its own rate or --rate"
+    )
+    parser.add_argument("--requests", metavar="N", help="how many to draw, or to take of the trace")
+    parser.add_argument("--in-flight", metavar="N", help="a closed loop: so many at a time, no arrival times")
+    parser.add_argument(
+        "--routing",
+        metavar="RULE",
+        default="least-loaded",
+        help=f"how requests are spread over instances: {', '.join(ROUTINGS)} (default least-loaded)",
+    )
+    parser.add_argument("--seed", metavar="N", default="0", help="of everything drawn (default 0)")
+    parser.add_argument("--out", metavar="FILE", help="each request as a row: .csv or .parquet")
+    parser.add_argument("--json", action="store_true", help="the replay as JSON, SI units")
+    parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
+    add_scenario(parser)
+    args = parser.read(arguments)
+    if args.routing not in ROUTINGS:
+        raise InputError("routing", args.routing, f"one of {', '.join(ROUTINGS)}")
+    seed = _whole("seed", args.seed, 0, 2**63 - 1)
+    number = None if args.requests is None else _whole("requests", args.requests, 1, MOST_REQUESTS)
+    in_flight = None if args.in_flight is None else _whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
+    if args.out and Path(args.out).suffix not in (".csv", ".parquet"):
+        raise InputError("out", args.out, "a name that ends in .csv or .parquet")
+    catalog = load()
+    scenario = read_scenario(args, catalog)
+    return _replay(scenario, catalog, args, seed, number, in_flight)
+
+
+def _replay(
+    scenario: Scenario, catalog: Any, args: Any, seed: int, number: int | None, in_flight: int | None
+) -> int:
+    from planner.planning.result import Plan
+    from planner.replay import plans, report
+    from planner.replay.fleet import Options
+
+    rate = scenario.traffic.requests_per_s
+    requests, mended = _trace(args.trace, seed, number, rate) if args.trace else (None, [])
+    options = Options(
+        routing=args.routing,
+        seed=seed,
+        in_flight=in_flight,
+        ftl_limit_s=scenario.limits.ftl_s,
+        ttl_limit_s=scenario.limits.ttl_s,
+    )
+    asked: list[bool] = []  # to stop
+    shown = _Line()
+    with interrupts(lambda *_: asked.append(True)):
+        found = plans.prove(
+            scenario,
+            catalog,
+            options,
+            requests=requests,
+            count=number or plans.REQUESTS,
+            should_stop=lambda: bool(asked),
+            progress=shown.progress,
+        )
+    shown.clear()
+    if isinstance(found, Plan):
+        from tui.cli.plan import report as no_plan
+
+        return no_plan(found, "json" if args.json else "text", args.ascii) or NO_PLAN
+    if args.out:
+        with writing("out", args.out):
+            files.write_atomically(Path(args.out), report.table(found.result, Path(args.out)))
+    if args.json:
+        say(report.to_json(found.result, found.fleet, _more(found, args.trace, mended)))
+    else:
+        text = "\n".join([_head(found), *mended, report.to_text(found.result, found.fleet)])
+        if found.stopped:
+            text += "\nstopped before the last request ended: figures are of those that did"
+        if args.out:
+            text += f"\n{len(found.result):,} rows in {args.out}"
+        say(ascii_only(text) if ascii_output(args.ascii) else text)
+    return INTERRUPTED if found.stopped else DONE
+
+
+def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tuple[Requests, list[str]]:
+    """The first requests of a trace, closer together or further apart where a rate is asked for."""
+    from planner.inputs.requests import first
+    from planner.inputs.traces import read_requests
+    from planner.inputs.traces.window import at_rate
+
+    requests, repairs = read_requests(Path(name), seed=seed)
+    requests = first(requests, number)
+    return requests if rate is None else at_rate(requests, rate), list(repairs.sentences())
+
+
+def _head(found: Proof) -> str:
+    from planner.output.spelling import instances
+
+    pools = " + ".join(instances(pool) for pool in found.serving.pools)
+    return f"plan: {pools}, {found.serving.gpus} GPUs; {found.requests_per_s:.3g} req/s came"
+
+
+def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, Any]:
+    return {
+        "arrivals": "closed" if found.result.options.in_flight else "trace" if trace else "poisson",
+        "offered_requests_per_s": found.requests_per_s,
+        "stopped": found.stopped,
+        "repairs": list(mended),
+        "plan": {
+            "choice": found.plan.choice,
+            "gpus": found.serving.gpus,
+            "ftl_s": found.serving.ftl_s,
+            "ttl_s": found.serving.ttl_s,
+            "requests_per_s": found.serving.requests_per_s,
+        },
+    }
+
+
+class _Line:
+    """How far it is, in one line of standard error written over; nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        self._wide = 0
+
+    def progress(self, at: Progress) -> None:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return
+        left = f", {at.left_s:.0f} s left" if at.left_s < 1e6 else ""
+        text = f"{at.ended:,} of {at.requests:,} requests, {at.requests_per_s:,.0f}/s{left}"
+        sys.stderr.write("\r" + text.ljust(self._wide))
+        sys.stderr.flush()
+        self._wide = len(text)
+
+    def clear(self) -> None:
+        if self._wide:
+            sys.stderr.write("\r" + " " * self._wide + "\r")
+            sys.stderr.flush()
+
+
+def _whole(field: str, text: str, low: int, high: int) -> int:
+    plain = text.replace("_", "").replace(",", "")
+    if not (plain.isascii() and plain.isdigit() and len(plain) < 20 and low <= int(plain) <= high):
+        raise InputError(field, text, f"a whole number from {low:,} to {high:,}")
+    return int(plain)
