@@ -88,7 +88,7 @@ def test_a_sample_asks_each_scenario_once() -> None:
         ("[axes]\nisl = [5]\ninput = [6]", "each input on one axis"),
         ("[axes]\nisl = [0]", "axes.isl: 0 is not accepted"),
         ("[axes]\nttl = [nan]", "axes.ttl: nan is not accepted"),
-        ('[axes]\nmodel = ["lama"]', "did you mean"),
+        ('[axes]\nmodel = ["lama"]', "axes.model: 'lama' is not accepted"),
         ('[axes]\nsystem = ["8xH100"]', "h100, and gpus 8 as an input of its own"),
         ("[axes]\nmodel = { from = 1, to = 2 }", "{every = true}"),
         ("[axes]\nisl = { every = true }", "isl is no preset"),
