@@ -49,7 +49,7 @@ class Answer:
     @property
     def chosen(self) -> Serving | None:
         """What to deploy: a tie keeps prefill and decode together."""
-        return self.split if self.found == "split" else self.colocated
+        return self.split if self.found == "split" else self.colocated if self.found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

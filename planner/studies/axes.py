@@ -15,6 +15,7 @@ from planner.inputs.fields import lookup
 from planner.inputs.typed import named
 
 MOST_VALUES = 10_000  # of one axis
+NAMED = ("choice", "switch", "layout")  # kinds of inputs that have no numbers
 Scale: TypeAlias = Literal["linear", "log"]
 _RANGE = ("from", "to", "count", "by", "scale")
 _EVERY = ("every", "except")
@@ -82,7 +83,7 @@ def axis(key: str, given: object, where: str, catalog: Catalog, *, sampled: bool
     if "every" in given or "except" in given:
         return Axis(fields=(field,), values=_every(field, given, where, catalog))
     _known(given, _RANGE, where)
-    if field.kind in ("choice", "switch"):
+    if field.kind in NAMED:
         raise InputError(
             where, "a range", "a list of values" + (", or {every = true}" if field.catalog else "")
         )
@@ -197,7 +198,7 @@ def _steps(field: Field, span: Span, given: Mapping[str, object], where: str) ->
 def _typed(field: Field, text: str, where: str) -> float:
     from planner import units
 
-    assert field.kind != "choice" and field.kind != "switch"
+    assert field.kind != "choice" and field.kind != "switch" and field.kind != "layout"
     try:
         return units.parse_quantity(text, field.kind)
     except ValueError as error:

@@ -196,7 +196,7 @@ COLUMNS: tuple[Column, ...] = (
     *_pools("split_decode", "split", "decode", _split),
     *_servings("colocated", _colocated),
     *_bands("colocated", _colocated, lambda a: a.colocated_band),
-    *_pools("colocated", "colocated", "colocated", _colocated),
+    *_pools("colocated_pool", "colocated", "colocated", _colocated),
     Column(name="colocated_batching", group="colocated", type="text", text="inflight or piggyback",
            of=_of_way(_colocated, lambda s: s.colocated.mode or None)),
     Column(name="measured_choice", group="measured", type="text",

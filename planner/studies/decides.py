@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
+from planner.studies.axes import NAMED
 from planner.studies.columns import VERDICTS
 from planner.studies.table import INPUTS, Table
 
@@ -62,7 +63,7 @@ def marginals(table: Table) -> list[Marginal]:
         if len(levels) < 2:
             continue
         labels, of_row = _binned(levels.labels, levels.of_row)
-        numeric = INPUTS[name].kind not in ("choice", "switch")
+        numeric = INPUTS[name].kind not in NAMED
         found.append(
             Marginal(
                 name=name,

@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
+from planner.studies.axes import NAMED
 from planner.studies.columns import VERDICTS
 from planner.studies.table import INPUTS, Levels, Table
 
@@ -48,7 +49,7 @@ def asked(table: Table, x: str | None, y: str | None, value: str | None, by: Seq
     Raises InputError for a name that is no input or no column, and for two that are the same.
     """
     varied = [name for name in table.axes if len(table.levels(name)) > 1]
-    numeric = [name for name in varied if INPUTS[name].kind not in ("choice", "switch")]
+    numeric = [name for name in varied if INPUTS[name].kind not in NAMED]
     first = [name for name in (*numeric, *varied, *table.axes) if name]
     known = [None if name is None else _input(table, name) for name in (x, y)]
     for i in range(2):

@@ -111,7 +111,7 @@ class Table:
             )
         levels = self.levels(name)
         value: Any = typed.strip().lower().replace("_", "-")
-        if levels.field.kind not in ("choice", "switch") or not levels.field.catalog:
+        if not levels.field.catalog:
             value = levels.field.parse(typed, [v for v in levels.values if isinstance(v, str)])
         at = next((i for i, level in enumerate(levels.values) if _same(level, value)), None)
         if at is None:
