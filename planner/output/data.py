@@ -36,6 +36,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     Every value is valid JSON: an infinite or undefined number is None, and so is a way of serving
     that does not exist ("disaggregated", "colocated", "mix") and "infeasible" where a plan was found.
     """
+    from planner.output.deploy.write import flags
+
     serving = deployment(plan)
     document = {
         "status": plan.status,
@@ -72,6 +74,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         },
         "engine": plan.engine and {"name": plan.engine.name, "version": plan.engine.version or None},
         "pools": [_deployed(pool) for pool in (serving.pools if serving else ())],
+        "deploy": flags(plan),
         "load": serving and _load(serving),
         "bands": {
             "share": SHARE,

@@ -33,6 +33,7 @@ def _dump(documents: list[Mapping[str, Any]], **options: Any) -> str:
 
     # without anchors: what occurs twice is written twice
     plain = type("Plain", (yaml.SafeDumper,), {"ignore_aliases": lambda self, data: True})
+    plain.add_representer(str, _string)  # type: ignore[attr-defined]
     text: str = yaml.dump_all(
         [_plain(document) for document in documents],
         Dumper=plain,
@@ -42,6 +43,14 @@ def _dump(documents: list[Mapping[str, Any]], **options: Any) -> str:
         **options,
     )
     return text
+
+
+def _string(dumper: Any, text: str) -> Any:
+    """A text of several lines as a block, where its characters allow that."""
+    block = text.endswith("\n") and all(
+        line.isprintable() and line == line.rstrip() for line in text.split("\n")
+    )
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if block else None)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from planner.output.as_json import dumps
 from planner.output.deploy import bench, documents, placement, record, sglang, shell, tables, trtllm, vllm
 from planner.output.deploy.compose import compose
 from planner.output.deploy.parts import Export, Options, Placed, Process, Refused, Subject
-from planner.output.spelling import count
+from planner.output.spelling import count, named
 from planner.planning.result import PoolPlan
 from planner.words import EngineFamily
 
@@ -97,12 +97,17 @@ def placed(of: Subject) -> tuple[Placed, ...] | Refused:
             side_ports=engine.side_ports(pool),
         )
         if not placement.per_host(size, host_gpus):
-            return Refused(
-                reason=f"{layout.label} ({pool.phase}): {of.table.label} keeps the {count(size.unit, 'GPU')} "
-                f"of a rank on one host, which has {host_gpus}"
-            )
+            return Refused(reason=too_wide(of, pool, size.unit, host_gpus))
         sizes.append(size)
     return placement.placed(sizes, host_gpus, max(of.system.fabric.scale_up_gpus // host_gpus, 1))
+
+
+def too_wide(of: Subject, pool: PoolPlan, unit: int, host_gpus: int) -> str:
+    """Why an instance lies on no number of hosts."""
+    return (
+        f"{pool.layout.label} ({named(pool.phase)}): {of.table.label} keeps the {count(unit, 'GPU')} of a "
+        f"rank on one host, which has {host_gpus}"
+    )
 
 
 def pool_names(pools: Sequence[PoolPlan]) -> list[str]:

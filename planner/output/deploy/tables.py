@@ -22,6 +22,11 @@ def engine_table(engine: EngineFamily) -> EngineTable:
     return toml_tables.decode(EngineTable, _read(engine), f"{engine}.toml")
 
 
+def target_table(target: str) -> Mapping[str, Any]:
+    """What a target that is no engine is told with: versions, images, ports."""
+    return _read(target)
+
+
 def gpus_per_host(system: System) -> int:
     """GPUs of one host of a system."""
     known: Mapping[str, int] = _read("hosts")["gpus"]

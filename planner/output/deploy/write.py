@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.inputs import layout_label
 from planner.output import words
-from planner.output.deploy import launch
+from planner.output.deploy import dynamo, launch, llm_d
 from planner.output.deploy.can import choice
 from planner.output.deploy.launch import ENGINES
 from planner.output.deploy.parts import Export, Options, Refused, Subject
@@ -23,6 +23,8 @@ _TARGETS: Mapping[Target, Callable[[Subject], Export | Refused]] = {
     "vllm": launch.export,
     "sglang": launch.export,
     "trtllm": launch.export,
+    "dynamo": dynamo.export,
+    "llm-d": llm_d.export,
 }
 TARGETS: tuple[Target, ...] = tuple(_TARGETS)
 

@@ -1,0 +1,114 @@
+"""Dynamo and llm-d: ten plans each, as documents whose counts and GPUs add up; or a reason."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from planner.errors import InputError
+from planner.output import words
+from planner.output.deploy import write
+from planner.output.deploy.parts import Export, Options
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_export import CATALOG, ENGINES, SCENARIOS, planned
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def exports(target):
+    for name in SCENARIOS:
+        for engine in ENGINES:
+            try:
+                plan = planned(name, engine)
+                yield name, engine, plan, write.export(plan, target, Options(name=name), CATALOG)
+            except InputError as error:
+                yield name, engine, None, error
+
+
+def gpus(container):
+    (count,) = [
+        int(value) for key, value in container["resources"]["limits"].items() if key.endswith(".com/gpu")
+    ]
+    return count
+
+
+def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
+    written = 0
+    for name, engine, plan, found in exports("dynamo"):
+        if not isinstance(found, Export):
+            assert len(str(getattr(found, "reason", found))) > 20
+            continue
+        written += 1
+        *maps, graph = yaml.safe_load_all(found.files["dynamo.yaml"])
+        serving, parts = words.deployment(plan), graph["spec"]["components"]
+        assert graph["apiVersion"] == "nvidia.com/v1beta1" and graph["kind"] == "DynamoGraphDeployment"
+        assert len({part["name"] for part in parts}) == len(parts) == len(serving.pools) + 1
+        total = 0
+        for part in parts:
+            assert NAME.match(part["name"]), name
+            (container,) = part["podTemplate"]["spec"]["containers"]
+            assert container["name"] == "main" and all(isinstance(a, str) for a in container.get("args", []))
+            if part["type"] != "frontend":
+                assert container["command"][-1] == f"dynamo.{engine}"
+                total += part["replicas"] * part.get("multinode", {}).get("nodeCount", 1) * gpus(container)
+            if engine == "sglang":  # its build has no other spelling
+                assert "--attn-dp-size" not in container.get("args", [])
+        assert total == serving.gpus
+        if engine == "trtllm":
+            for text in maps[0]["data"].values():
+                assert "max_batch_size" in yaml.safe_load(text)
+    assert written >= 12
+
+
+def test_llm_d_has_a_role_for_each_pool_and_all_gpus():
+    written = 0
+    for name, engine, plan, found in exports("llm-d"):
+        if not isinstance(found, Export):
+            assert len(str(getattr(found, "reason", found))) > 20
+            continue
+        written += 1
+        document = yaml.safe_load(found.files["modelserver.yaml"])
+        assert yaml.safe_load(found.files["kustomization.yaml"])["resources"] == ["modelserver.yaml"]
+        serving = words.deployment(plan)
+        roles = document["spec"].get("roles") or [{"name": "serve", "spec": document["spec"]}]
+        assert len(roles) == len(serving.pools) and engine != "trtllm"
+        total = 0
+        for role in roles:
+            group = role["spec"]["leaderWorkerTemplate"]
+            pods = [group["workerTemplate"]] * group["size"]
+            if "leaderTemplate" in group:
+                pods[0] = group["leaderTemplate"]
+                assert "llm-d.ai/role" not in group["workerTemplate"]["metadata"]["labels"]
+            total += role["spec"]["replicas"] * sum(gpus(pod["spec"]["containers"][0]) for pod in pods)
+            assert ("initContainers" in pods[0]["spec"]) == (role["name"] == "decode")
+        assert total == serving.gpus, name
+    assert written >= 8
+
+
+@pytest.mark.parametrize("target, file", [("dynamo", "dynamo.yaml"), ("llm-d", "modelserver.yaml")])
+def test_words_of_presets_stay_words(target, file):
+    evil = "x: y\n- $(HOME) #'\"{{ }}"
+    plan = planned("dense-h200", "vllm")
+    plan = replace(plan, resolved=replace(plan.resolved, model=replace(plan.resolved.model, name=evil)))
+    found = write.export(plan, target, Options(name=evil, checkpoint="$(HOME)/x"), CATALOG)
+    told = []
+
+    def walk(value):
+        if isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        else:
+            told.append(value)
+
+    for document in yaml.safe_load_all(found.files[file]):
+        walk(document)
+    assert evil.replace("$(", "$$(") in told and "$$(HOME)/x" in told
