@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST_LINE = 400  # characters of an error: what is quoted in it may be a whole file
 LONGEST_LIST = 200  # characters of the names that are known
@@ -58,6 +58,15 @@ class InputError(ValueError):
         shown = printable(_repr(value), LONGEST_LINE // 4)
         line = f"{printable(field, LONGEST_LINE // 4)}: {shown} is not accepted; {accepted}"
         super().__init__(printable(printable(line), LONGEST_LINE))  # escapes are longer than what they show
+
+
+class InputErrors(InputError):
+    """Several values that cannot be used: `lines` has one for each, `str()` the first."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        first = errors[0]
+        super().__init__(first.field, first.value, first.accepted)
+        self.lines = tuple(str(error) for error in errors)
 
 
 def _repr(value: object) -> str:

@@ -59,6 +59,16 @@ def parse_quantity(text: str, kind: Quantity) -> float:
     return value * suffixes[match[2].lower()]
 
 
+def bare(text: str) -> bool:
+    """Whether a text is a number without a unit.
+
+    >>> bare("20"), bare(" 1.5 "), bare("20ms"), bare("fast")
+    (True, True, False, False)
+    """
+    match = _NUMBER.match(text.strip()) if len(text) <= LONGEST else None
+    return match is not None and not match[2]
+
+
 def three_digits(value: float) -> str:
     """Three significant digits, thousands separated, no trailing noise.
 

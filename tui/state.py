@@ -239,7 +239,7 @@ def spelled(field: Field, value: Any) -> str:
         exact = field.parse(text) == value
     except ValueError:
         exact = False
-    return text if exact else repr(value)
+    return text if exact else f"{value!r}{'s' if field.kind == 'seconds' else ''}"
 
 
 def command_line(scenario: Scenario) -> str:

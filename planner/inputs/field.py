@@ -30,6 +30,7 @@ class Field:
     catalog   "model", "system" or "engine" when the choices are preset names
     needs     key of a field without whose value (0, or None) it is of little use: forms leave it out then
     none      the word that stands for None, where None is allowed
+    with_unit a bare number is refused when typed: people read some in ms and some in s
     """
 
     key: str
@@ -46,6 +47,7 @@ class Field:
     choices: tuple[str, ...] = ()
     catalog: PresetKind | Literal[""] = ""
     none: str = ""
+    with_unit: bool = False
     needs: str = ""
     aliases: tuple[str, ...] = ()
     spellings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
@@ -109,6 +111,8 @@ class Field:
             raise InputError(self.key, text, self.accepted)
         if self.kind == "layout":
             return layout_label.label(**layout_label.parse(text, self.key)._asdict())
+        if self.with_unit and units.bare(text):
+            raise InputError(self.key, text, f"a number with its unit: {text[:20]}ms or {text[:20]}s?")
         try:
             value = units.parse_quantity(text, self.kind)
         except ValueError:
@@ -159,6 +163,25 @@ class Field:
         if self.kind in ("count", "rate", "usd"):
             return units.three_digits(value) if not self.integer else f"{value:,}"
         return str(value)
+
+    def unit_of(self, value: Any) -> str:
+        """The unit that a value is shown in, which a bare number typed over it keeps; "" without one."""
+        if self.kind not in ("seconds", "share") or value is None:
+            return ""
+        return self.format(value).split()[-1]
+
+    def in_unit(self, text: str, unit: str) -> str:
+        """What is typed over a value shown in a unit: a bare number is of that unit.
+
+        A share below one is what it says: 0.15 typed over 10 % is 15 %.
+        """
+        if (
+            not unit
+            or not units.bare(text)
+            or (self.kind == "share" and units.parse_quantity(text, "share") < 1)
+        ):
+            return text
+        return f"{text}{unit}"
 
     def get(self, scenario: Scenario) -> Any:
         """This field's value in a scenario."""

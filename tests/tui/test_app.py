@@ -189,9 +189,26 @@ async def test_a_half_typed_unit_is_not_judged(driver: Driver) -> None:
     await driver.type("s")
     assert driver.scenario.limits.ttl_s == 0.03
     await driver.pilot.press("enter")
-    await driver.type("25")
+    await driver.type("15")
     await driver.pilot.press("enter")
-    assert driver.scenario.limits.ttl_s == 25.0
+    assert driver.scenario.limits.ttl_s == 0.015
+
+
+async def test_a_bare_number_keeps_the_unit_of_its_row(driver: Driver) -> None:
+    """A unit that is typed is taken; each bout of typing starts from what the row shows."""
+    for key, typed, expected in (
+        ("ttl", "1500", 1.5),
+        ("ttl", "2", 2.0),
+        ("ttl", "30ms", 0.03),
+        ("ftl", "4", 4.0),
+        ("headroom", "15", 0.15),
+        ("headroom", "0.2", 0.2),
+    ):
+        knob = await driver.focus(key)
+        await driver.type(typed)
+        await driver.pilot.press("enter")
+        await driver.settled()
+        assert knob.field.get(driver.scenario) == pytest.approx(expected), (key, typed)
 
 
 async def test_an_invalid_value_keeps_the_result_and_says_why(driver: Driver) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from planner.errors import InputError
+from planner.errors import InputError, InputErrors
 from planner.inputs import deployment_fields
 from planner.inputs.fields import BY_KEY, FIELDS, check
 from planner.inputs.scenario import Scenario
@@ -33,11 +33,17 @@ _VALUES = {
     "choice": "NAME",
     "layout": "LAYOUT",
 }
+MOST_LINES = 20  # of unknown flags: what is beyond them is told when those are mended
+LONGEST_FLAG = 80  # characters that are compared with what is known
 _SWITCH = {"on": True, "off": False}
 
 
 class UsageError(Exception):
-    """The command line itself cannot be read; `str()` is the one line a user sees."""
+    """The command line itself cannot be read; `lines` has what a user sees, one for each mistake."""
+
+    def __init__(self, line: str, *more: str) -> None:
+        super().__init__(line)
+        self.lines = (line, *more)
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,11 +77,16 @@ class Parser(argparse.ArgumentParser):
         flags = [flag for flag in rest if flag.startswith("-")]
         if not flags:
             self.error(f"unexpected argument {rest[0]!r}")
-        name = flags[0].split("=")[0]
+        names = dict.fromkeys(flag.split("=")[0] for flag in flags)
+        unknown = [self._unknown(name) for name in names][:MOST_LINES]
+        unknown[-1] += f"; see `{self.prog} --help`"
+        raise UsageError(*unknown, *_wrong_values(args))
+
+    def _unknown(self, name: str) -> str:
         if name[2:] in FORMATS and self.prog == "ratematch":
-            self.error(f"{name} belongs to a command: ratematch plan {name}")
-        near = difflib.get_close_matches(name, self._option_string_actions, n=2)
-        self.error(f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+            return f"{name} belongs to a command: ratematch plan {name}"
+        near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
+        return f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
     def _plainly(self, arguments: Sequence[str]) -> list[str]:
         """`--isl -5k` and `--mix on` as single tokens: argparse would take them apart wrongly."""
@@ -117,25 +128,45 @@ def read_scenario(args: argparse.Namespace, catalog: Catalog, commands: Collecti
 
     `commands` are words that may stand in the scenario's place by mistake.
 
-    Raises InputError for the first value that cannot be used, UsageError for such a word.
+    Raises InputError for values that cannot be used (InputErrors for several), UsageError for such a word.
     """
     scenario = named_scenario(args.scenario, catalog, commands)
     implied: dict[str, Any] = {}  # by the names of models and machines
+    wrong: list[InputError] = []
     for field in FIELDS:
         given = getattr(args, field.key)
         if given is None:
             continue
-        if isinstance(given, str) and field.catalog:
-            given, more = named(field, given, catalog)
-            implied = {**implied, **more}
-        elif isinstance(given, str):
-            given = field.parse(given)
+        try:
+            if isinstance(given, str) and field.catalog:
+                given, more = named(field, given, catalog)
+                implied = {**implied, **more}
+            elif isinstance(given, str):
+                given = field.parse(given)
+        except InputError as error:
+            wrong.append(error)
+            continue
         scenario = field.set(scenario, given)
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else InputErrors(wrong)
     for key, value in implied.items():
         if getattr(args, key) is None:
             scenario = BY_KEY[key].set(scenario, value)
     sized = args.gpus is not None or "gpus" in implied
     return check(scenario if sized else deployment_fields.fitted(scenario))
+
+
+def _wrong_values(args: argparse.Namespace) -> list[str]:
+    """What is wrong with values of known flags, beside unknown ones; presets are not looked up."""
+    lines = []
+    for field in FIELDS:
+        given = getattr(args, field.key, None)
+        if isinstance(given, str) and not field.catalog:
+            try:
+                field.parse(given)
+            except InputError as error:
+                lines.append(str(error))
+    return lines
 
 
 def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str] = ()) -> Scenario:

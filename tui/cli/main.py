@@ -81,7 +81,8 @@ def _drop_output() -> None:
 
 
 def _complain(error: object, code: int) -> int:
-    say(f"ratematch: {printable(' '.join(str(error).split()), LONGEST_LINE)}", error=True)
+    for line in getattr(error, "lines", (str(error),)):
+        say(f"ratematch: {printable(' '.join(line.split()), LONGEST_LINE)}", error=True)
     return code
 
 

@@ -92,6 +92,7 @@ class Knob(Widget, can_focus=True):
         self._names = names
         self._edits = 0
         self._typed = False  # whether the open line differs from what it started with
+        self._unit = ""  # of the value that it stands for, which a bare number keeps
         self._pause: Timer | None = None
 
     @property
@@ -239,6 +240,7 @@ class Knob(Widget, can_focus=True):
     def _open(self, line: LineEdit) -> None:
         self._edits += 1
         self._typed = False
+        self._unit = self.field.unit_of(self.value)
         self.line = line
 
     def _type(self, line: LineEdit) -> None:
@@ -265,7 +267,7 @@ class Knob(Widget, can_focus=True):
         if self.line is None:
             return
         try:
-            value = self.field.parse(self.line.text, self.names)
+            value = self.field.parse(self.field.in_unit(self.line.text, self._unit), self.names)
         except InputError as error:
             self.problem = str(error)
             self.post_message(self.Rejected(self, error))
