@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -25,6 +26,13 @@ _UNKNOWN_TO_PYTE = re.compile(
 )
 
 _LAST = b"\x1bPthat is all\x1b\\"
+
+
+def free_port() -> int:
+    """A port that no one listens on."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
 
 
 class Terminal:

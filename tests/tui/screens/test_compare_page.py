@@ -1,0 +1,136 @@
+"""Pins, and the page that compares them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import fakes
+import pytest
+from turning import SIZE, Pages, pin_two
+
+from planner.inputs.fields import BY_KEY
+from tui.charts.pareto_chart import ParetoChart
+from tui.glyphs import ASCII, UNICODE
+from tui.panes.compare import Cell as CompareCell
+from tui.panes.compare import CompareTable, against, columns
+from tui.state import Pin
+from tui.widgets.tab_bar import TabBar
+
+
+async def test_pins_are_counted_marked_on_the_chart_and_not_made_twice(pages: Pages) -> None:
+    await pin_two(pages)
+    assert [pin.letter for pin in pages.main.view.pins] == ["A", "B"]
+    assert f"Compare {UNICODE.tight}2" in fakes.text(pages.one(TabBar))
+    chart = fakes.text(pages.main.query_one("#chart"))
+    assert "A" in chart and "A B" in pages.main.query_one("#chart").border_subtitle
+    await pages.pilot.press("p")
+    assert len(pages.main.view.pins) == 2
+    for _ in range(3):
+        await pages.pilot.press("right")
+        await pages.settled()
+        await pages.pilot.press("p")
+    assert [pin.letter for pin in pages.main.view.pins] == ["A", "B", "C", "D"]
+
+
+async def test_compare_shows_differences_against_the_baseline(pages: Pages) -> None:
+    await pin_two(pages)
+    pages.main.query_one("#knob-gpus").focus()
+    await pages.pilot.press("right")
+    await pages.settled()
+    await pages.open("compare")
+    table = pages.one(CompareTable)
+    shown = pages.shown("#compare-table")
+    head, isl, gpus = (line for line in shown.splitlines() if line.startswith((" " * 12, "ISL", "GPUs ≤")))
+    assert head.split() == ["pin", "A", "baseline", "pin", "B", "now"]
+    assert isl.split() == ["ISL", "8k", "12k", "+50%", "12k", "+50%"]
+    assert gpus.split() == ["GPUs", "≤", "72", "=", "96", "+33%"]
+    assert "model" in shown and pages.main.query_one("#overlay").readout() == []
+    await pages.pilot.press("D")
+    shown = pages.shown("#compare-table")
+    assert "model" not in shown and "ISL" in shown and "tok/s/GPU" in shown and "tok/s/user" not in shown
+    await pages.pilot.press("right", "b")
+    assert pages.main.view.baseline == "B"
+    assert [pin.letter for pin in columns(pages.main.view)] == ["B", "A", "now"]
+    assert pages.main.focused is table
+
+
+async def test_a_pin_is_opened_and_dropped(pages: Pages) -> None:
+    await pin_two(pages)
+    await pages.open("compare")
+    await pages.pilot.press("enter")
+    assert pages.main.tab == "plan" and pages.scenario == fakes.SCENARIO
+    await pages.settled()
+    await pages.open("compare")
+    await pages.pilot.press("d")
+    assert [pin.letter for pin in pages.main.view.pins] == ["B"] and pages.main.view.baseline == "B"
+    await pages.pilot.press("d")
+    assert pages.main.view.pins == () and "Nothing pinned" in pages.shown("#compare-table")
+    await pages.pilot.press("enter", "b", "d", "D")
+    assert pages.main.tab == "compare"
+
+
+async def test_frontiers_of_pins_are_overlaid_with_glyphs_of_their_own(pages: Pages) -> None:
+    await pin_two(pages)
+    await pages.open("compare")
+    overlay = pages.main.query_one("#overlay", ParetoChart)
+    drawn = fakes.text(overlay)
+    assert UNICODE.pins[0] in drawn and UNICODE.pins[1] in drawn
+    overlay.focus()
+    await pages.pilot.press("home", "down")
+    assert overlay.cursor is not None and overlay.cursor[0] == 1
+    await pages.pilot.press("down", "enter")  # round to the first again
+    assert overlay.cursor[0] == 0
+
+
+async def test_pins_of_an_earlier_session_are_computed_when_nothing_else_is() -> None:
+    other = BY_KEY["isl"].set(fakes.SCENARIO, 4096)
+    app = fakes.app(pins={"A": fakes.SCENARIO, "C": other}, baseline="C")
+    async with app.run_test(size=SIZE) as pilot:
+        await fakes.until(pilot, lambda: all(pin.plan is not None for pin in app.main.view.pins))
+        view = app.main.view
+        assert [(pin.letter, pin.plan.scenario) for pin in view.pins] == [("A", fakes.SCENARIO), ("C", other)]
+        assert view.baseline == "C"
+        assert app.session.pins == {"A": fakes.SCENARIO, "C": other} and app.session.baseline == "C"
+
+
+async def test_a_pin_that_can_no_longer_be_planned_is_dropped_with_a_word() -> None:
+    gone = dataclasses.replace(fakes.SCENARIO, model="gone")
+    other = BY_KEY["isl"].set(fakes.SCENARIO, 4096)
+    app = fakes.app(pins={"A": gone, "B": other}, baseline="A")
+    async with app.run_test(size=SIZE) as pilot:
+        await fakes.until(pilot, lambda: all(pin.plan is not None for pin in app.main.view.pins))
+        assert [(pin.letter, pin.scenario) for pin in app.main.view.pins] == [("B", other)]
+        assert app.main.view.baseline == "B"
+        (note,) = app._notifications
+        assert note.title == "Pin A is dropped" and "gone" in note.message and "\n" not in note.message
+
+
+async def test_nothing_is_pinned_before_there_is_an_answer() -> None:
+    gate = fakes.Gate()
+    async with fakes.app(plan_fn=gate).run_test(size=SIZE) as pilot:
+        await pilot.press("p")
+        assert pilot.app.main.view.pins == ()
+        gate.open()
+        await fakes.settled(pilot)
+
+
+@pytest.mark.parametrize(
+    ("cell", "base", "expected"),
+    [
+        (CompareCell("8k", 8192.0), CompareCell("8k", 8192.0), ("", "=")),
+        (CompareCell("12k", 12288.0), CompareCell("8k", 8192.0), ("12k", "+50%")),
+        (CompareCell("1.003", 1.003), CompareCell("1", 1.0), ("1.003", "+0.3%")),
+        (CompareCell("b200"), CompareCell("h200"), ("b200", "≠")),
+        (CompareCell("5", 5.0), CompareCell("any"), ("5", "≠")),
+        (CompareCell("5", 5.0), CompareCell("0", 0.0), ("5", "≠")),
+    ],
+)
+def test_differences(cell: CompareCell, base: CompareCell, expected: tuple[str, str]) -> None:
+    assert against(cell, base, UNICODE) == expected
+
+
+def test_an_infeasible_pin_has_a_column() -> None:
+    tight = BY_KEY["ttl"].set(fakes.SCENARIO, 0.002)
+    pins = [Pin(letter="A", scenario=s, plan=fakes.plan(s)) for s in (fakes.SCENARIO, tight)]
+    text = "\n".join(line.plain for line in CompareTable(glyphs=ASCII).lines(pins, 70))
+    assert "infeasible" in text and text.isascii()
