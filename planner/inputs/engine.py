@@ -44,7 +44,7 @@ class EngineProfile:
     step_s: float  # host time per forward pass that does not hide behind the GPU
     layer_s: float  # gaps and small kernels per layer outside the modelled operators
     qk_norm_s: float = 0.0  # added by layers that normalise queries and keys: kernels between two others
-    request_s: float  # host time per sequence in the batch and pass (sampling, detokenising)
+    request_s: float  # host time per sequence in flight and pass (scheduling, sampling, detokenising)
     prefill_request_s: float  # once per request: tokenising, admission, first response
     # kernels as deployed, against kernels as measured alone
     floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other

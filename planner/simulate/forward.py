@@ -242,8 +242,9 @@ def pace(
     """Time that one batch occupies the slowest pipeline stage, which sets the rate of a full pipeline.
 
     The fullest stage has ``ceil(layers / pp)`` layers; the head is one more load to balance. Each
-    stage hands its hidden states on, and each pass has its host overhead. `stretch` is the engine's
-    time for a pass over the sum of its kernels.
+    stage hands its hidden states on, and each pass has its host overhead: a scheduler looks through all
+    requests that it has in flight, those of the other stages' batches too. `stretch` is the engine's time for
+    a pass over the sum of its kernels.
     """
     engine = setup.machine.engine
     share = stage_share(setup.model.layers, at.pp)
@@ -254,7 +255,7 @@ def pace(
     if np.any(at.pp > 1):
         taken = taken + _handing_on_s(setup, at, tokens)
     return Cost(
-        taken + (engine.step_s + engine.request_s * sequences),
+        taken + (engine.step_s + engine.request_s * sequences * at.pp),
         np.maximum(layers.light_s * share, (layers.light_s + head.light_s) * even),
     )
 

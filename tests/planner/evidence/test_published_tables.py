@@ -18,6 +18,16 @@ from planner.inputs.catalog import load
 OFFLINE = (
     "model,system,engine,gemm_dtype,moe_dtype,isl,osl,tp,attention_dp,moe_ep,requests,output_tokens_per_s"
 )
+PIPELINES = """
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,500,2000,2,1,1,1,3000,4114
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,2048,2048,4,1,1,1,1500,3870
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,128,2048,4,1,1,1,3000,7922
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,128,128,8,1,1,1,30000,11881
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,128,2048,8,1,1,1,3000,9833
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,1000,1000,8,1,1,1,3000,8166
+llama-3.1-70b,rtx-pro-6000,trtllm,nvfp4,nvfp4,5000,500,8,1,1,1,1500,2491
+llama-3.1-405b,rtx-pro-6000,trtllm,nvfp4,nvfp4,1000,1000,8,1,1,1,3000,2369
+"""
 DENSE = """
 llama-3.1-70b,h200,trtllm,fp8,fp8,1000,1000,2,1,1,3000,5174
 llama-3.1-70b,h200,trtllm,fp8,fp8,8192,1024,2,1,1,1500,1074
@@ -72,6 +82,13 @@ def judged(tmp_path: Path, head: str, lines: str, arrivals: str) -> dict[str, di
 def test_offline_tables_of_dense_models(tmp_path: Path) -> None:
     found = judged(tmp_path, OFFLINE, DENSE, "burst")["output_tokens_per_s"]
     assert found["n"] == 7 and found["median_ape"] < 0.12 and abs(found["bias"]) < 0.12
+
+
+def test_offline_tables_of_pipelines(tmp_path: Path) -> None:
+    """Up to 2,000 requests in flight: a scheduler looks through all of them for each of eight stages."""
+    head = OFFLINE.replace(",tp,", ",pp,tp,")
+    found = judged(tmp_path, head, PIPELINES, "burst")["output_tokens_per_s"]
+    assert found["n"] == 8 and found["median_ape"] < 0.12 and abs(found["bias"]) < 0.12
 
 
 def test_offline_tables_over_a_bus(tmp_path: Path) -> None:

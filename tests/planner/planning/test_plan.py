@@ -342,20 +342,21 @@ def test_a_demand_is_what_the_plan_is_expected_to_serve() -> None:
 
 
 def test_a_gain_within_its_error_is_a_tie_and_keeps_prefill_and_decode_together() -> None:
-    found = answer(LLAMA)
+    asked = replace(LLAMA, limits=replace(LLAMA.limits, ttl_s=0.1))
+    found = answer(asked)
     split, both = found.disaggregated, found.colocated
     assert split is not None and both is not None
-    ratio = weigh.gain(LLAMA, split, both)
+    ratio = weigh.gain(asked, split, both)
     low, high = weigh.gain_range(ratio, found.bands["disaggregated"], found.bands["colocated"]) or (0, 0)
     assert low < 1 < high and found.choice == "colocated"
-    assert weigh.finding(LLAMA, found.bands, split, both) == "tie"
+    assert weigh.finding(asked, found.bands, split, both) == "tie"
     # the same two ways, were predictions exact: the better one, in whichever direction
     exact = replace(found.bands["colocated"], throughput=(1.0, 1.0))
     sure = {"disaggregated": exact, "colocated": exact}
-    assert weigh.finding(LLAMA, sure, split, both) == ("split" if ratio > 1 else "colocated")
+    assert weigh.finding(asked, sure, split, both) == ("split" if ratio > 1 else "colocated")
     worse = replace(split, expected_requests_per_s=0.5 * both.expected_requests_per_s)
-    assert weigh.finding(LLAMA, sure, worse, both) == "colocated"
-    assert weigh.finding(LLAMA, {}, both, both) == "tie"
+    assert weigh.finding(asked, sure, worse, both) == "colocated"
+    assert weigh.finding(asked, {}, both, both) == "tie"
 
 
 def test_one_way_alone_is_no_tie() -> None:
