@@ -121,7 +121,7 @@ def test_a_limit_is_not_spent_for_nothing() -> None:
 
 
 def test_r1_over_96_h100_has_the_pools_that_were_measured() -> None:
-    """Measured with 2,000 in: 6,537 prompt tokens/s per GPU of prefill, 2,785 output ones per GPU of decode."""
+    """Measured with 2,000 in: 6,537 prompt tokens/s per GPU of prefill, 2,785 output ones of decode."""
     found = answer(
         "--model deepseek-r1 --system h100 --engine sglang --isl 2000 --osl 100 --gpus 96 --ttl 100ms"
     )
@@ -133,7 +133,7 @@ def test_r1_over_96_h100_has_the_pools_that_were_measured() -> None:
 
 
 def test_r1_with_long_contexts_on_gb300() -> None:
-    """Measured at 128k in and 8k out: 226 tokens/s per GPU, the first after 8.6 s, by a chunked pipeline."""
+    """Measured at 128k in and 8k out: 226 tokens/s per GPU, the first after 8.6 s, by chunked pipelines."""
     found = answer("--model deepseek-r1 --system gb300 --engine sglang --isl 128k --osl 8k")
     split = found["disaggregated"]
     assert split["prefill"]["layout"]["label"].startswith("CPP")
