@@ -11,6 +11,9 @@ Finding: TypeAlias = Literal["split", "colocated", "tie", ""]  # which way is be
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
 ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says
 Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it
+Arrivals: TypeAlias = Literal["auto", "steady", "poisson", "bursty", "trace"]  # how requests come
+At: TypeAlias = Literal["auto", "mean", "p50", "p90", "p95", "p99"]  # what of a latency a limit binds
+Routing: TypeAlias = Literal["least-loaded", "central", "round-robin", "random"]  # who takes a request
 Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase
 Batching: TypeAlias = Literal["", "inflight", "piggyback"]

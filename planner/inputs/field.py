@@ -29,6 +29,7 @@ class Field:
     spellings other names of choices, with underscores
     catalog   "model", "system" or "engine" when the choices are preset names
     needs     key of a field without whose value (0, or None) it is of little use: forms leave it out then
+    effective whether it has an effect in a scenario, where `needs` does not say it
     none      the word that stands for None, where None is allowed
     with_unit a bare number is refused when typed: people read some in ms and some in s
     """
@@ -49,6 +50,7 @@ class Field:
     none: str = ""
     with_unit: bool = False
     needs: str = ""
+    effective: Callable[[Scenario], bool] | None = None
     aliases: tuple[str, ...] = ()
     spellings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 

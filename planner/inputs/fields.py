@@ -8,6 +8,7 @@ from planner.errors import InputError, unknown
 from planner.inputs import deployment_fields
 from planner.inputs.field import Field as Field
 from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
+from planner.inputs.traffic_fields import TRAFFIC
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
@@ -313,6 +314,7 @@ FIELDS: tuple[Field, ...] = (
         help="A draft model or EAGLE head: one drafted token takes this share of a step, its weights and "
         "cache the same share of the model's. heads: the model's own.",
     ),
+    *TRAFFIC,
     *deployment_fields.FIELDS,
 )
 BY_KEY: Mapping[str, Field] = {f.key: f for f in FIELDS}
@@ -341,13 +343,22 @@ def check(scenario: Scenario) -> Scenario:
             raise InputError(name, _kind(getattr(scenario, name)), f"a planner.{part.__name__}")
     for field in FIELDS:
         field.check(field.get(scenario))
-    cached = scenario.traffic.cached_share
-    if not isinstance(cached, (int, float)) or isinstance(cached, bool) or not 0.0 <= cached < 1.0:
-        raise InputError("cached_share", cached, "a share of at least 0 and below 1")
     deployment_fields.check(scenario)
     if scenario.goal == "fewest-gpus" and scenario.traffic.requests_per_s is None:
         raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
+    traffic = scenario.traffic
+    if traffic.arriving != "steady" and traffic.requests_per_s is None and scenario.fleet.gpus is None:
+        raise InputError(
+            "arrivals", traffic.arrivals, "steady, or GPUs or a rate beside it: an endless fleet never queues"
+        )
     return scenario
+
+
+def has_effect(field: Field, scenario: Scenario) -> bool:
+    """Whether a field's value says something in a scenario, or was set where it does not."""
+    if field.needs and not BY_KEY[field.needs].get(scenario):
+        return bool(field.get(scenario) != field.get(Scenario()))
+    return field.effective is None or field.effective(scenario)
 
 
 def _kind(value: object) -> str:

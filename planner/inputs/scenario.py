@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.inputs.deployment import Deployment as Deployment
 from planner.inputs.fleet import Fleet as Fleet
 from planner.inputs.traffic import Traffic as Traffic
-from planner.words import Cache, Goal, Weights
+from planner.words import At, Cache, Goal, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class Limits:
 
     ftl_s: float = 10.0  # first token latency (TTFT)
     ttl_s: float = 0.05  # token-to-token latency (TPOT, ITL)
+    ftl_at: At = "auto"  # what of the first token is limited; auto: the mean of steady arrivals, else P95
+    ttl_at: At = "auto"  # the same of the token interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

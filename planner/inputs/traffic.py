@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.words import Arrivals, Routing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """The requests: constant lengths stand for the medians of real traffic."""
+    """The requests: their lengths, what they share, and how they come."""
 
-    isl: int = 8192  # input tokens per request
-    osl: int = 1024  # output tokens per request
+    isl: int = 8192  # input tokens per request, mean
+    osl: int = 1024  # output tokens per request, mean
     requests_per_s: float | None = None  # demand; None: all that the plan can serve
     cached_share: float = 0.0  # of each prompt that a prefix cache holds, in [0, 1)
+    isl_spread: float = 0.0  # standard deviation over mean of the inputs, lognormal; 0: all alike
+    osl_spread: float = 0.0  # the same of the outputs
+    arrivals: Arrivals = "auto"  # auto: poisson where a rate is asked for, else steady
+    burstiness: float = 2.0  # standard deviation over mean of the gaps between bursty arrivals
+    routing: Routing = "least-loaded"  # which instance takes a request
+    trace: str | None = None  # file of requests; lengths and arrivals are its own then
 
     @property
     def new_tokens(self) -> int:
@@ -22,3 +30,16 @@ class Traffic:
         750
         """
         return round(self.isl * (1 - self.cached_share))
+
+    @property
+    def arriving(self) -> Arrivals:
+        """How requests come: never auto.
+
+        >>> Traffic().arriving, Traffic(requests_per_s=3.0).arriving
+        ('steady', 'poisson')
+        """
+        if self.arrivals != "auto":
+            return self.arrivals
+        if self.trace is not None:
+            return "trace"
+        return "steady" if self.requests_per_s is None else "poisson"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
@@ -131,8 +132,17 @@ def _load(serving: Serving) -> dict[str, Any] | None:
     load = serving.load
     if load is None:
         return None
+    queued = load.queued
+    percentiles = {
+        "ftl_s": {"mean": load.ftl_s} if queued is None else asdict(queued.ftl),
+        "ttl_s": {"mean": load.ttl_s} if queued is None else asdict(queued.ttl),
+    }
+    if queued is not None:
+        percentiles["e2e_s"] = asdict(queued.e2e)
+    told = {} if queued is None else {"routing": queued.routing, "breaks_at_utilisation": queued.breaks_at}
     return {
-        "arrivals": "closed",
+        "arrivals": "closed" if queued is None else queued.arrivals,
+        **told,
         "requests_in_flight": load.requests_in_flight,
         "requests_per_s": load.requests_per_s,
         "utilisation": {
@@ -140,8 +150,7 @@ def _load(serving: Serving) -> dict[str, Any] | None:
             for pool in serving.pools
         },
         "alone": {"ftl_s": load.alone_ftl_s},
-        "ftl_s": {"mean": load.ftl_s},
-        "ttl_s": {"mean": load.ttl_s},
+        **percentiles,
     }
 
 

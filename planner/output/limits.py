@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
 from planner.output.spelling import named
@@ -47,6 +47,7 @@ class LimitUse:
     limit: float
     state: LimitState
     range: Range | None = None  # that holds the value in 80 % of cases; None where nothing was measured
+    at: str = ""  # what of a latency it is, where requests queue: `p95`, `mean`
 
     @property
     def name(self) -> str:
@@ -68,14 +69,16 @@ class LimitUse:
         """`18 ms of 20 ms`."""
         if self.key == "gpus":
             return f"{self.value:,.0f} of {self.limit:,.0f}"
-        return f"{format_seconds(self.value)} of {format_seconds(self.limit)}"
+        at = f" at {self.at.upper()}" if self.at.startswith("p") else f" in the {self.at}" if self.at else ""
+        return f"{format_seconds(self.value)} of {format_seconds(self.limit)}{at}"
 
 
 def limits(plan: Plan, serving: Serving) -> list[LimitUse]:
     """What a serving uses of each limit that the plan's scenario has: FTL, TTL and GPUs, in this order."""
     asked = plan.scenario.limits
+    queued = serving.load.queued if serving.load else None
     uses = [
-        _use(plan, "ftl", serving.ftl_s, asked.ftl_s),
+        replace(_use(plan, "ftl", serving.ftl_s, asked.ftl_s), at=queued.ftl_at if queued else ""),
         _use(plan, "ttl", serving.ttl_s, asked.ttl_s),
         _use(plan, "gpus", float(serving.gpus), float(plan.scenario.fleet.gpus or math.inf)),
     ]

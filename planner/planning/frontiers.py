@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
-from planner.inputs.deployment import Deployment
 from planner.match import counted, pareto, rate_match
 from planner.match.counted import Counts
+from planner.planning import options
+from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.result import Frontier
 from planner.planning.servings import SECONDS_PER_HOUR, tokens_per_request
@@ -19,7 +20,6 @@ from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
-ANY_DEPLOYMENT = Deployment()  # nothing of it is given
 ALTERNATIVES = 32  # layouts of each kind that are kept beside the frontiers
 MAY_MEET = 4  # and of those that miss a limit by less than the error
 CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
@@ -27,11 +27,11 @@ CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no mor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Rows of points that can be part of some best plan within the FTL limit, whatever the TTL."""
+    """Options that can be part of some best plan within the FTL limit, whatever the TTL."""
 
-    prefill: IndexArray
-    decode: IndexArray
-    colocated: IndexArray
+    prefill: Options
+    decode: Options
+    colocated: Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,25 +58,43 @@ _COLUMNS = tuple(f.name for f in fields(_Deployments) if f.name != "points")
 
 def candidates(question: Question, sweep: Sweep) -> Candidates:
     """Drop what fails the FTL limit and what another point dominates in latency, size and rate."""
-    limit, given = question.scenario.limits.ftl_s, question.scenario.deployment
-    in_time = np.flatnonzero(sweep.split_ftl_s <= limit)
-    points = sweep.prefill
-    # with the FTL limit met only size and rate matter: one latency for all
-    same = np.zeros(len(in_time))
-    every, colocated = np.arange(len(sweep.decode)), np.flatnonzero(sweep.colocated.ftl_s <= limit)
+    limit = question.scenario.limits.ftl_s
+    prefill = prompts(question, sweep, np.flatnonzero(sweep.split_ftl_s <= limit))
+    decode = worth_matching(sweep.decode, np.arange(len(sweep.decode)), sweep.decode.ttl_s, question)
+    tokens = options.of(question, sweep.decode, decode, sweep.decode.ftl_s[decode])
+    copies = colocations(question, sweep, np.flatnonzero(sweep.colocated.ftl_s <= limit))
     return Candidates(
-        prefill=worth_matching(points, in_time, same, given),
-        decode=worth_matching(sweep.decode, every, sweep.decode.ttl_s, given),
-        colocated=worth_matching(sweep.colocated, colocated, sweep.colocated.ttl_s[colocated], given),
+        # with the FTL limit met only size and rate matter: one latency for all
+        prefill=options.worth_matching(prefill, np.zeros(len(prefill))),
+        decode=_again(question, tokens, sweep.decode.ttl_s),
+        colocated=options.worth_matching(copies, sweep.colocated.ttl_s[copies.row]),
     )
 
 
 def worth_matching(
-    points: Points, rows: IndexArray, latency_s: FloatArray, given: Deployment = ANY_DEPLOYMENT
+    points: Points, rows: IndexArray, latency_s: FloatArray, question: Question | None = None
 ) -> IndexArray:
     """Of some rows, those that matching under some limit on their latency and some budget could take."""
-    packed = given.instances(points.phase) is None
+    packed = question is None or options.given(question, points.phase) is None
     return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows], packed=packed)]
+
+
+def prompts(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
+    """The options of some prefill rows that meet the FTL limit."""
+    rows = options.usable(question, sweep.prefill, rows, sweep.split_ftl_s[rows])
+    return options.of(question, sweep.prefill, rows, sweep.split_ftl_s[rows])
+
+
+def colocations(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
+    """The options of some co-located rows that meet the FTL limit."""
+    points = sweep.colocated
+    rows = options.usable(question, points, rows, points.ftl_s[rows])
+    return options.of(question, points, rows, points.ftl_s[rows])
+
+
+def _again(question: Question, of: Options, latency_s: FloatArray) -> Options:
+    """Options of rows that are worth matching: those worth it among themselves, where they are more."""
+    return options.worth_matching(of, latency_s[of.row]) if question.queues else of
 
 
 def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -85,8 +103,9 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
         return _empty()
     deployments = _split(question, sweep, kept.prefill, kept.decode)
     front = _frontier(sweep, deployments, _staircase(question, deployments))
-    some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // CLOUD_MOST))
-    others = _split(question, sweep, kept.prefill, some)
+    most = CLOUD_MOST // options.DENSE if question.queues else CLOUD_MOST
+    some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // most))
+    others = _split(question, sweep, kept.prefill, _decode(question, sweep, some))
     worth = _worth(question, others.gpus, others.tokens_per_s_per_gpu)
     return _cloud(question, others.ttl_s, worth, front)
 
@@ -95,12 +114,12 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     """The co-located frontier: as many copies of one instance as the budget holds."""
     if not len(kept.colocated):
         return _empty()
-    deployments = _colocated(question, sweep, kept.colocated)
+    deployments = _colocated(question, kept.colocated)
     front = _frontier(sweep, deployments, _staircase(question, deployments))
     points = sweep.colocated
-    in_time = np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s)
-    copies = _copies(question, points, in_time)
-    return _cloud(question, points.ttl_s[in_time], _worth(question, *copies), front)
+    others = colocations(question, sweep, np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s))
+    copies = _copies(question, others)
+    return _cloud(question, points.ttl_s[others.row], _worth(question, *copies), front)
 
 
 def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
@@ -113,10 +132,12 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
     decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
     colocated = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
     return (
-        _ranked(question, sweep, _split(question, sweep, kept.prefill, decode))
+        _ranked(question, sweep, _split(question, sweep, kept.prefill, _decode(question, sweep, decode)))
         if len(kept.prefill) and len(decode)
         else _empty(),
-        _ranked(question, sweep, _colocated(question, sweep, colocated)) if len(colocated) else _empty(),
+        _ranked(question, sweep, _colocated(question, _copied(question, points, colocated)))
+        if len(colocated)
+        else _empty(),
     )
 
 
@@ -133,13 +154,14 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
         of_ftl, of_ttl = sweep.split_ftl_s / limits.ftl_s, sweep.decode.ttl_s / limits.ttl_s
         prefill = _nearly(sweep.prefill, of_ftl, of_ftl * band.ftl[0])
         decode = _nearly(sweep.decode, of_ttl, of_ttl * band.ttl[0])
-        in_time = kept.decode[of_ttl[kept.decode] <= 1]
+        in_time = kept.decode.take(np.flatnonzero(of_ttl[kept.decode.row] <= 1))
+        late, slow = _late(question, sweep.prefill, prefill), _decode(question, sweep, decode)
         # slow decode with the prefill that suits it best, late prefill with the decode that suits it best
-        pairs = [(kept.prefill if len(kept.prefill) else prefill, decode)]
-        pairs += [(prefill[i : i + 1], in_time) for i in range(min(len(prefill), MAY_MEET))]
-        found = [_split(question, sweep, *pair) for pair in pairs if all(map(len, pair))]
+        pairs = [(kept.prefill if len(kept.prefill) else late, slow)]
+        pairs += [(late.take(np.array([i])), in_time) for i in range(min(len(late), MAY_MEET))]
+        found = [(_split(question, sweep, *pair), pair[1]) for pair in pairs if all(map(len, pair))]
         if found:
-            best = [_take(of, _best(question, of, MAY_MEET if of.row is decode else 1)) for of in found]
+            best = [_take(of, _best(question, of, MAY_MEET if tried is slow else 1)) for of, tried in found]
             split = _ranked(question, sweep, _joined(best), MAY_MEET)
     band = question.bands.get("colocated")
     if band is not None:
@@ -147,8 +169,29 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
         low = np.maximum(of_ftl * band.ftl[0], of_ttl * band.ttl[0])
         rows = _nearly(points, np.maximum(of_ftl, of_ttl), low)
         if len(rows):
-            together = _ranked(question, sweep, _colocated(question, sweep, rows), MAY_MEET)
+            copied = _late(question, points, rows)
+            together = _ranked(question, sweep, _colocated(question, copied), MAY_MEET)
     return split, together
+
+
+def _decode(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
+    """The options of some decode rows."""
+    return options.of(question, sweep.decode, rows, sweep.decode.ftl_s[rows])
+
+
+def _copied(question: Question, points: Points, rows: IndexArray) -> Options:
+    """The options of some co-located rows."""
+    return options.of(question, points, rows, points.ftl_s[rows])
+
+
+def _late(question: Question, points: Points, rows: IndexArray) -> Options:
+    """Single instances at their full rate: of rows that may miss a limit, which no queue is to make worse."""
+    return Options(
+        points=points,
+        row=rows,
+        instances=np.ones(len(rows), dtype=np.int64),
+        requests_per_s=points.requests_per_s[rows],
+    )
 
 
 def _nearly(points: Points, used: FloatArray, least: FloatArray) -> IndexArray:
@@ -173,28 +216,27 @@ def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
     return np.asarray(rows[np.unique(points.layout[rows], return_index=True)[1]])
 
 
-def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexArray) -> _Deployments:
-    """The deployment of each decode row with the prefill row that suits it best; neither may be empty."""
-    scenario, pre, dec = question.scenario, sweep.prefill, sweep.decode
-    prefill_gpus, prefill_rate = pre.gpus[prefill], pre.requests_per_s[prefill]
-    decode_gpus, decode_rate = dec.gpus[decode], dec.requests_per_s[decode]
-    osl, budget, headroom = scenario.traffic.osl, scenario.fleet.gpus, scenario.headroom
+def _split(question: Question, sweep: Sweep, prefill: Options, decode: Options) -> _Deployments:
+    """The deployment of each decode row with the prefill option that suits it best; neither may be empty."""
+    scenario, dec = question.scenario, sweep.decode
+    osl, budget, headroom = question.lengths.osl, scenario.fleet.gpus, scenario.headroom
     match: rate_match.Ratio | rate_match.Match
     counts = counts_of(question)
     if budget is None and not counts.given:
-        best = rate_match.most_per_size(prefill_gpus, prefill_rate)  # all candidates meet the FTL limit
+        # all candidates meet the FTL limit
+        best = rate_match.most_per_size(prefill.gpus, prefill.requests_per_s)
         match = ideal = rate_match.match_unbounded(
-            int(prefill_gpus[best]),
-            float(prefill_rate[best]),
-            decode_gpus,
-            decode_rate,
+            int(prefill.gpus[best]),
+            float(prefill.requests_per_s[best]),
+            decode.gpus,
+            decode.requests_per_s,
             osl=osl,
             headroom=headroom,
         )
         per_gpu, ratio = ideal.tokens_per_s_per_gpu, ideal.ctx_gen_ratio
-        prefill_row = np.full(len(decode), prefill[best])
+        prefill_row = np.full(len(decode), prefill.row[best])
     else:
-        pools = prefill_gpus, prefill_rate, decode_gpus, decode_rate
+        pools = prefill.gpus, prefill.requests_per_s, decode.gpus, decode.requests_per_s
         if counts.given or budget is None:
             budgeted = counted.match(*pools, counts, budget=budget, headroom=headroom)
         else:
@@ -203,13 +245,13 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
         at = budgeted.prefill
         with np.errstate(divide="ignore", invalid="ignore"):
             per_gpu = budgeted.requests_per_s * tokens_per_request(osl) / budgeted.gpus
-            ratio = budgeted.n_prefill * prefill_gpus[at] / (budgeted.n_decode * decode_gpus)
-        prefill_row = np.where(at >= 0, prefill[at], -1)
+            ratio = budgeted.n_prefill * prefill.gpus[at] / (budgeted.n_decode * decode.gpus)
+        prefill_row = np.where(at >= 0, prefill.row[at], -1)
     prices = question.pools["prefill"].usd_per_gpu_hour, question.pools["decode"].usd_per_gpu_hour
-    with_decode = match.n_decode * decode_gpus
-    return _Deployments(
+    with_decode = match.n_decode * decode.gpus
+    found = _Deployments(
         points=dec,
-        row=decode,
+        row=decode.row,
         prefill_row=prefill_row,
         ftl_s=sweep.split_ftl_s[prefill_row],
         gpus=match.gpus,
@@ -217,13 +259,14 @@ def _split(question: Question, sweep: Sweep, prefill: IndexArray, decode: IndexA
         ctx_gen_ratio=ratio,
         tokens_per_s_per_gpu=per_gpu,
     )
+    return _one_of_each(question, found)
 
 
-def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deployments:
+def _colocated(question: Question, of: Options) -> _Deployments:
     """As many copies of each co-located row as the budget holds; one where there is no budget."""
-    points = sweep.colocated
-    fleet, per_gpu = _copies(question, points, rows)
-    return _Deployments(
+    points, rows = of.points, of.row
+    fleet, per_gpu = _copies(question, of)
+    found = _Deployments(
         points=points,
         row=rows,
         prefill_row=np.full(len(rows), -1),
@@ -233,20 +276,29 @@ def _colocated(question: Question, sweep: Sweep, rows: IndexArray) -> _Deploymen
         ctx_gen_ratio=np.full(len(rows), np.nan),
         tokens_per_s_per_gpu=per_gpu,
     )
+    return _one_of_each(question, found)
 
 
-def _copies(question: Question, points: Points, rows: IndexArray) -> tuple[IntArray, FloatArray]:
-    """GPUs that copies of each co-located row fill, and tokens/s of each of them."""
+def _one_of_each(question: Question, of: _Deployments) -> _Deployments:
+    """The best of each row, where a row has several options."""
+    if not question.queues:
+        return of
+    worth = _worth(question, of.gpus, of.tokens_per_s_per_gpu)
+    order = np.lexsort((of.gpus, -worth, of.row))
+    return _take(of, order[np.unique(of.row[order], return_index=True)[1]])
+
+
+def _copies(question: Question, of: Options) -> tuple[IntArray, FloatArray]:
+    """GPUs that copies of each option fill, and tokens/s of each of them."""
     scenario, budget = question.scenario, question.scenario.fleet.gpus
-    tokens = tokens_per_request(scenario.traffic.osl) * (1.0 - scenario.headroom)
-    gpus = points.layouts.gpus
-    copies = question.scenario.deployment.instances("colocated")
+    tokens = tokens_per_request(question.lengths.osl) * (1.0 - scenario.headroom)
+    gpus = of.gpus
+    copies = options.given(question, "colocated")
     if copies is not None:
         fleet = gpus * np.where(gpus * copies <= (budget or np.inf), copies, 0)
     else:
         fleet = gpus if budget is None else gpus * (budget // gpus)
-    layout = points.layout[rows]
-    return fleet[layout], points.requests_per_s[rows] * tokens / gpus[layout]
+    return fleet, of.requests_per_s * tokens / gpus
 
 
 def _worth(question: Question, gpus: IntArray, per_gpu: FloatArray) -> FloatArray:
@@ -258,9 +310,8 @@ def _worth(question: Question, gpus: IntArray, per_gpu: FloatArray) -> FloatArra
 
 
 def counts_of(question: Question) -> Counts:
-    """The instances of a split that are given."""
-    given = question.scenario.deployment
-    return Counts(prefill=given.prefill_instances, decode=given.decode_instances)
+    """The options of a split that are given, as many of each pool."""
+    return Counts(prefill=options.given(question, "prefill"), decode=options.given(question, "decode"))
 
 
 def _staircase(question: Question, of: _Deployments) -> IndexArray:

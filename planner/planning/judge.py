@@ -44,7 +44,7 @@ def judge(
     Raises Stopped when the deadline's owner asks to stop.
     """
     choice = solve.choose(question, swept, kept, deadline, offers=offers)
-    split, colocated = (load.loaded(question, way) for way in (choice.disaggregated, choice.colocated))
+    split, colocated = (load.loaded(question, swept, way) for way in (choice.disaggregated, choice.colocated))
     ways: dict[Way, Serving | None] = {"disaggregated": split, "colocated": colocated}
     bands = evidence.widened(question, catalog.accuracy(), ways)
     banded = replace(question, bands=bands)

@@ -10,8 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.planning import arrived
 from planner.planning.resolve import Question
 from planner.planning.result import LayoutChoice, Load, PoolPlan, Serving
+from planner.planning.sweep import Sweep
 from planner.simulate import service, waiting
 from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.service import Deployment
@@ -22,8 +24,10 @@ TRIED = 96  # numbers of requests in flight that are tried
 BUSY = 0.9  # of its capacity at which a serving without a rate of its own is asked: queues have no end at 1
 
 
-def loaded(question: Question, serving: Serving | None) -> Serving | None:
-    """The serving with its `load`."""
+def loaded(question: Question, sweep: Sweep, serving: Serving | None) -> Serving | None:
+    """The serving with its `load`: in a closed loop where arrivals are steady, else with percentiles."""
+    if question.queues:
+        return arrived.queued(question, sweep, serving)
     return serving and replace(serving, load=at_load(question, serving))
 
 
@@ -36,8 +40,7 @@ def at_load(question: Question, serving: Serving) -> Load | None:
     colocated = first is then
     if len(serving.pools) > (1 if colocated else 2) or serving.requests_per_s <= 0:
         return None
-    traffic = question.scenario.traffic
-    steps = max(traffic.osl - 1.0, 1.0)
+    steps = max(question.lengths.osl - 1.0, 1.0)
     decode_ranks = float(then.instances * then.layout.attention_dp)
     prefill_ranks = float(first.instances * first.layout.attention_dp)
     most = then.batch / then.layout.attention_dp
@@ -72,17 +75,18 @@ def at_load(question: Question, serving: Serving) -> Load | None:
 
 def deployment(question: Question, first: PoolPlan, then: PoolPlan) -> Deployment:
     """The deployment of a serving's pools, as a measured run would describe it."""
-    scenario, colocated = question.scenario, first is then
+    scenario, lengths, colocated = question.scenario, question.lengths, first is then
     prompts = first.batch / first.layout.attention_dp
     riding = first.mode == "piggyback"
-    cut = first.chunk_tokens and (riding or first.chunk_tokens < scenario.traffic.isl)
-    whole = PASS_TOKENS if colocated else prompts * scenario.traffic.isl
+    cut = first.chunk_tokens and (riding or first.chunk_tokens < lengths.new)
+    whole = PASS_TOKENS if colocated else prompts * lengths.new
     return Deployment(
         prefill=_one(first.layout),
         decode=_one(then.layout),
         colocated=colocated,
-        isl=scenario.traffic.isl,
-        osl=scenario.traffic.osl,
+        isl=lengths.isl,
+        osl=lengths.osl,
+        cached=lengths.isl - lengths.new,
         mtp=scenario.mtp,
         acceptance=question.acceptance,
         pass_tokens=float(first.chunk_tokens) if cut else whole,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Literal, get_args
 
 from planner.errors import InputError
 from planner.inputs import fields, precision
@@ -12,8 +12,9 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import deployed
 from planner.inputs.layout_label import label
+from planner.inputs.lengths import Lengths, of_traffic
 from planner.inputs.model import ModelSpec
-from planner.inputs.scenario import Scenario
+from planner.inputs.scenario import Scenario, Traffic
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
 from planner.planning import bands, evidence
@@ -24,8 +25,10 @@ from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
-from planner.words import Phase, Vendor, Weights
+from planner.simulate.points import Prompt
+from planner.words import At, Phase, Vendor, Weights
 
+LATE: Mapping[At, float] = {"auto": 0.05, "p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
 
 
@@ -49,12 +52,40 @@ class Question:
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
     alike: Mapping[str, Alike] = field(default_factory=dict)  # what errors of candidates have in common
     acceptance: float = ACCEPTANCE  # of the first drafted token
+    lengths: Lengths = field(default_factory=lambda: of_traffic(Traffic()))  # of the requests
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
 
     @property
     def errors(self) -> Errors:
         """What the rates of a split's pools may be off by."""
         return bands.pool_errors(self.bands.get("disaggregated")) if self.scenario.robust else KNOWN
+
+    @property
+    def prompt(self) -> Prompt:
+        """What prefill computes of a mean prompt."""
+        return Prompt(new=self.lengths.new, prefix=self.lengths.prefix)
+
+    @property
+    def queues(self) -> bool:
+        """Whether requests come at their own time, so that they wait for each other."""
+        return self.scenario.traffic.arriving != "steady"
+
+    @property
+    def arrival_variation(self) -> float:
+        """Squared coefficient of variation of the gaps between arrivals."""
+        traffic = self.scenario.traffic
+        return traffic.burstiness**2 if traffic.arriving == "bursty" else 1.0
+
+    def late_share(self, limit: Literal["ftl", "ttl"]) -> float | None:
+        """Share of the requests that may be later than a limit; None where it binds the mean.
+
+        Under arrivals a limit binds P95, if not told; a steady queue has no percentiles.
+        """
+        limits = self.scenario.limits
+        at = limits.ftl_at if limit == "ftl" else limits.ttl_at
+        if at == "mean" or not self.queues:
+            return None
+        return LATE[at]
 
     @property
     def link_bytes_per_s(self) -> float:
@@ -101,7 +132,10 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
     question = Question(
-        scenario=scenario, pools=dict.fromkeys(get_args(Phase), everywhere), acceptance=acceptance
+        scenario=scenario,
+        pools=dict.fromkeys(get_args(Phase), everywhere),
+        acceptance=acceptance,
+        lengths=of_traffic(scenario.traffic),
     )
     table = catalog.accuracy()
     return replace(

@@ -38,6 +38,12 @@ class Pick:
     points: Points
     row: int
     instances: int
+    sustained_per_s: float | None = None  # within the limits, with a queue; None: their capacity
+
+    @property
+    def served_per_s(self) -> float:
+        """Requests/s that these instances serve within the limits."""
+        return self.requests_per_s if self.sustained_per_s is None else self.sustained_per_s
 
     @property
     def phase(self) -> Phase:
@@ -93,30 +99,37 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     """
     points, row, at_pool = pick.points, pick.row, question.pools[pick.points.phase]
     setup = at_pool.setup
-    traffic = question.scenario.traffic
+    lengths = question.lengths
     at, exchange, layout = _layout(pick)
     per_rank = float(points.batch[row]) / layout.attention_dp
     chunk = float(points.chunk_tokens[row])
     mode = MODES[int(points.mode[row])]
     mtp = 0 if points.phase == "prefill" else question.scenario.mtp
     if points.phase == "prefill":
-        chunks = np.round(traffic.isl / chunk)
-        ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, traffic.isl)
+        chunks = np.round(lengths.new / chunk)
+        ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, question.prompt)
         held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
-        cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(traffic.isl))
-        tokens = passing = per_rank * traffic.isl / chunks
+        cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(lengths.isl))
+        tokens = passing = per_rank * lengths.new / chunks
     else:
         batch = per_rank / layout.pp
         uneven = setup.machine.engine.sequence_imbalance
         full = batch + uneven * float(fullest(float(layout.attention_dp), batch))  # it sets the pace
         if mode == "piggyback":
             ledger = colocated.mixed_pass(
-                setup, at, exchange, batch=full, chunk=chunk, isl=traffic.isl, osl=traffic.osl, mtp=mtp
+                setup,
+                at,
+                exchange,
+                batch=full,
+                chunk=chunk,
+                prompt=question.prompt,
+                context=decode.mean_context(lengths.context_isl, lengths.osl),
+                mtp=mtp,
             )
         else:
-            ledger = decode.step(setup, at, exchange, full, isl=traffic.isl, osl=traffic.osl, mtp=mtp)
+            ledger = decode.step(setup, at, exchange, full, isl=lengths.context_isl, osl=lengths.osl, mtp=mtp)
         whole = setup.machine.engine.whole_lengths
-        mean = memory.decode_tokens(per_rank, traffic.isl, traffic.osl, whole=whole) / per_rank
+        mean = memory.decode_tokens(per_rank, lengths.context_isl, lengths.osl, whole=whole) / per_rank
         one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)
         cache = per_rank * one
         tokens = batch + chunk
@@ -163,7 +176,7 @@ def _spend(
     question: Question, pools: Sequence[PoolPlan | Pick], requests_per_s: float
 ) -> tuple[int, float, float, float]:
     """(GPUs, output tokens/s/GPU, $ per million output tokens, watts) of all pools."""
-    tokens = requests_per_s * tokens_per_request(question.scenario.traffic.osl)
+    tokens = requests_per_s * tokens_per_request(question.lengths.osl)
     gpus = sum(pool.gpus for pool in pools)
     usd_per_hour = sum(pool.gpus * question.pools[pool.phase].usd_per_gpu_hour for pool in pools)
     watts = sum(pool.gpus * question.pools[pool.phase].watts_per_gpu for pool in pools)
@@ -237,7 +250,7 @@ def split_serving(
     """
     most, total_rate = total_rate, at_demand(question, total_rate)
     split_rate *= total_rate / most if most else 1.0
-    setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
+    setup, isl = question.pools["prefill"].setup, question.lengths.isl
     shares = []
     for picks, rate in ((prefills, split_rate), (decodes, split_rate), (colocated, total_rate - split_rate)):
         capacity = sum(p.requests_per_s for p in picks)

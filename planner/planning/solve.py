@@ -7,22 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import BoolArray, IndexArray
+from planner.arrays import BoolArray
 from planner.match import milp, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
-from planner.planning import servings, weigh
+from planner.planning import copies, frontiers, options, servings, weigh
 from planner.planning.deadline import Deadline
-from planner.planning.frontiers import Candidates, counts_of, worth_matching
+from planner.planning.frontiers import Candidates, counts_of
+from planner.planning.options import Options, worth_matching
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 from planner.words import Phase
-
-NO_ROWS = np.empty(0, dtype=np.intp)  # of candidates: a phase that is not to be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,8 @@ def choose(
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
     A mix that was not asked for is an offer: it and what it is held against take the rates as known and
-    give nothing up for an earlier first token. Without `offers` neither is looked for.
+    give nothing up for an earlier first token. None is offered where requests queue. Without `offers` neither
+    is looked for.
 
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
@@ -53,22 +53,21 @@ def choose(
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
     sooner = _sooner(question, sweep, in_time)
-    split_only = replace(sooner, colocated=NO_ROWS)
+    nothing = Options.none(sweep.colocated)
+    split_only = replace(sooner, colocated=nothing)
     split = _solve(question, sweep, split_only, mix=False, deadline=first)
-    study = _study(question, sweep, replace(in_time, colocated=NO_ROWS), first) if offers else None
+    study = _study(question, sweep, replace(in_time, colocated=nothing), first) if offers else None
     colocated = _colocated(question, sweep)
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
-    elif not offers:
-        return Choice(disaggregated=split, colocated=colocated, mix=None, study=None)
+    elif not offers or question.queues:  # an offer is not worth a program with every number of instances
+        return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s
-        whole = _problem(
-            question, sweep, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP
-        )
+        whole = _problem(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
         solution = milp.solve(whole)
         mixed = _serving(question, sweep, in_time, solution, None)
         gain = _gain(solution.requests_per_s, study, colocated)
@@ -88,12 +87,12 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     in_time = _in_time(question, sweep, kept)
     if question.scenario.traffic.requests_per_s:  # whatever the goal, there is a plan if there is a fleet
         question = replace(question, scenario=replace(question.scenario, goal="fewest-gpus"))
-    if _copies(question, sweep.colocated) is not None:
+    if copies.best(question, _colocated_in_time(question, sweep)) is not None:
         return True
 
     def problem(*, mix: bool) -> Problem:
         errors, left_s = question.errors, deadline.left_s
-        return _problem(question, sweep, in_time, mix=mix, errors=errors, time_limit_s=left_s)
+        return _problem(question, in_time, mix=mix, errors=errors, time_limit_s=left_s)
 
     if milp.exists(problem(mix=False)):
         return True
@@ -106,21 +105,21 @@ def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
     left_s = deadline.left_s
     if scenario.deployment.counted:
-        split = milp.most(
-            _problem(other, sweep, in_time, mix=False, errors=question.errors, time_limit_s=left_s)
-        )
-        return max(split, _most_copies(other, sweep.colocated))
-    whole = _problem(other, sweep, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
+        split = milp.most(_problem(other, in_time, mix=False, errors=question.errors, time_limit_s=left_s))
+        return max(split, _most_copies(other, sweep))
+    whole = _problem(other, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
     if scenario.mix and not deadline.over:
         return milp.solve(whole).expected_requests_per_s
     return milp.most(whole)
 
 
-def _most_copies(question: Question, points: Points) -> float:
+def _most_copies(question: Question, sweep: Sweep) -> float:
     """The most requests/s of copies of one instance within the limits and the budget."""
     scenario = question.scenario
-    free = replace(scenario, traffic=replace(scenario.traffic, requests_per_s=None), slack=0.0)
-    found = _copies(replace(question, scenario=free), points)
+    traffic = scenario.traffic  # without a rate, arrivals that are not told would be steady
+    endless = replace(traffic, requests_per_s=None, arrivals=traffic.arriving)
+    free = replace(scenario, traffic=endless, slack=0.0)
+    found = copies.best(replace(question, scenario=free), _colocated_in_time(question, sweep))
     return found.requests_per_s if found else 0.0
 
 
@@ -140,18 +139,19 @@ def within(
     steps = np.zeros(len(prefill))
     if scenario.slack:
         steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 2) / 2), dtype=np.float64)
+    prompts = frontiers.prompts(question, sweep, prefill)
+    tokens = frontiers.worth_matching(sweep.decode, decode, np.zeros(len(decode)), question)
     kept = Candidates(
-        prefill=worth_matching(sweep.prefill, prefill, steps, scenario.deployment),
-        decode=worth_matching(sweep.decode, decode, np.zeros(len(decode)), scenario.deployment),
-        colocated=NO_ROWS,
+        prefill=worth_matching(prompts, steps[np.searchsorted(prefill, prompts.row)]),
+        decode=options.of(question, sweep.decode, tokens, sweep.decode.ftl_s[tokens]),
+        colocated=Options.none(sweep.colocated),
     )
     split = None
     if len(kept.prefill) and len(kept.decode):
-        first_token_s = steps[np.searchsorted(prefill, kept.prefill)]
+        first_token_s = steps[np.searchsorted(prefill, kept.prefill.row)]
         found = slack.solve(
             _problem(
                 question,
-                sweep,
                 kept,
                 mix=False,
                 errors=question.errors,
@@ -164,18 +164,18 @@ def within(
         )
         solution = found.solution
         if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
-            prefills, decodes, _ = _picks(sweep, kept, solution)
+            prefills, decodes, _ = _picks(kept, solution)
             picks = prefills + decodes
             latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in prefills)
             rates = solution.requests_per_s, solution.expected_requests_per_s
             serving = servings.bare(question, picks, *rates, latest_s)
             split = serving, tuple(map(servings.count, picks))
-    rows = _colocated_in_time(question, sweep.colocated)
-    rows = rows[usable["colocated"][sweep.colocated.layout[rows]]]
-    copies = _copies(question, sweep.colocated.take(rows)) if len(rows) else None
-    if copies is None:
+    points = sweep.colocated
+    rows = np.flatnonzero(_meets(question, points) & usable["colocated"][points.layout])
+    found_copies = copies.best(question, frontiers.colocations(question, sweep, rows)) if len(rows) else None
+    if found_copies is None:
         return split, None
-    pick, rate = copies.pick, copies.requests_per_s
+    pick, rate = found_copies.pick, found_copies.requests_per_s
     serving = servings.bare(question, [pick], rate, rate, float(pick.points.ftl_s[pick.row]))
     return split, (serving, (servings.count(pick),))
 
@@ -183,11 +183,11 @@ def within(
 def _in_time(question: Question, sweep: Sweep, kept: Candidates) -> Candidates:
     """Those of the candidates, all within the FTL limit, that meet the TTL limit too."""
     ttl = question.scenario.limits.ttl_s
-    return Candidates(
-        prefill=kept.prefill,
-        decode=kept.decode[sweep.decode.ttl_s[kept.decode] <= ttl],
-        colocated=kept.colocated[sweep.colocated.ttl_s[kept.colocated] <= ttl],
-    )
+
+    def fast(of: Options) -> Options:
+        return of.take(np.flatnonzero(of.points.ttl_s[of.row] <= ttl))
+
+    return Candidates(prefill=kept.prefill, decode=fast(kept.decode), colocated=fast(kept.colocated))
 
 
 def better(question: Question, a: Serving | None, b: Serving | None) -> Serving | None:
@@ -231,26 +231,31 @@ def _gain(mixed_per_s: float, *others: Serving | StudyMatch | None) -> float:
 
 def _sooner(question: Question, sweep: Sweep, in_time: Candidates) -> Candidates:
     """Candidates that meet the limits, and those beside them that have an earlier first token."""
-    scenario, points, given = question.scenario, sweep.colocated, question.scenario.deployment
+    scenario, points = question.scenario, sweep.colocated
     if not scenario.slack:
         return in_time
-    prefill = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
-    colocated = _colocated_in_time(question, points) if scenario.mix else NO_ROWS
+    rows = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
+    prompts = frontiers.prompts(question, sweep, rows)
+    both = _colocated_in_time(question, sweep) if scenario.mix else Options.none(points)
     return Candidates(
-        prefill=worth_matching(sweep.prefill, prefill, sweep.split_ftl_s[prefill], given),
-        decode=worth_matching(sweep.decode, in_time.decode, np.zeros(len(in_time.decode)), given),
-        colocated=worth_matching(points, colocated, points.ftl_s[colocated], given),
+        prefill=worth_matching(prompts, sweep.split_ftl_s[prompts.row]),
+        decode=worth_matching(in_time.decode, np.zeros(len(in_time.decode))),
+        colocated=worth_matching(both, points.ftl_s[both.row]),
     )
 
 
-def _colocated_in_time(question: Question, points: Points) -> IndexArray:
+def _meets(question: Question, points: Points) -> BoolArray:
     limits = question.scenario.limits
-    return np.flatnonzero((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
+    return np.asarray((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
+
+
+def _colocated_in_time(question: Question, sweep: Sweep) -> Options:
+    rows = np.flatnonzero(_meets(question, sweep.colocated))
+    return frontiers.colocations(question, sweep, rows)
 
 
 def _problem(
     question: Question,
-    sweep: Sweep,
     kept: Candidates,
     *,
     mix: bool,
@@ -261,13 +266,13 @@ def _problem(
 ) -> Problem:
     """What the integer program is asked of some candidates."""
     scenario = question.scenario
-    pools = _pools(sweep, kept)
-    gpus = [points.gpus[rows] for points, rows in pools]
-    rates = [points.requests_per_s[rows] for points, rows in pools]
-    usd = [question.pools[points.phase].usd_per_gpu_hour for points, _ in pools]
+    pools = _pools(kept)
+    gpus = [pool.gpus for pool in pools]
+    rates = [pool.requests_per_s for pool in pools]
+    usd = [question.pools[pool.points.phase].usd_per_gpu_hour for pool in pools]
     # GPUs that all cost nothing are ranked by their number, as equal prices rank them
     usd = usd if any(usd) else [1.0] * len(usd)
-    prices = [np.full(len(rows), price) for (_, rows), price in zip(pools, usd, strict=True)]
+    prices = [np.full(len(pool), price) for pool, price in zip(pools, usd, strict=True)]
     return Problem(
         prefill_gpus=gpus[0],
         prefill_rate=rates[0],
@@ -291,12 +296,8 @@ def _problem(
     )
 
 
-def _pools(sweep: Sweep, kept: Candidates) -> Sequence[tuple[Points, IndexArray]]:
-    return (
-        (sweep.prefill, kept.prefill),
-        (sweep.decode, kept.decode),
-        (sweep.colocated, kept.colocated),
-    )
+def _pools(kept: Candidates) -> Sequence[Options]:
+    return (kept.prefill, kept.decode, kept.colocated)
 
 
 def _solve(
@@ -307,15 +308,14 @@ def _solve(
     found = slack.solve(
         _problem(
             question,
-            sweep,
             kept,
             mix=mix,
             errors=question.errors,
             time_limit_s=deadline.left_s,
             prove=not robust,
         ),
-        prefill_ftl_s=sweep.split_ftl_s[kept.prefill],
-        colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated],
+        prefill_ftl_s=sweep.split_ftl_s[kept.prefill.row],
+        colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
     )
     knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
@@ -324,14 +324,12 @@ def _solve(
 
 def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> StudyMatch | None:
     """The match of the study: rates as known, no slack."""
-    known = _problem(
-        question, sweep, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False
-    )
+    known = _problem(question, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False)
     solution = milp.answer(known)
     if solution.status == "infeasible" or not _serves(question, solution.requests_per_s):
         return None
-    picks = _picks(sweep, kept, solution)
-    prefill, decode = (sum(pick.requests_per_s for pick in pool) for pool in picks[:2])
+    picks = _picks(kept, solution)
+    prefill, decode = (sum(pick.served_per_s for pick in pool) for pool in picks[:2])
     kept_free = 1.0 - question.scenario.headroom
     return StudyMatch(
         pools=tuple(servings.count(pick) for pool in picks for pick in pool),
@@ -342,12 +340,12 @@ def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     )
 
 
-def _picks(sweep: Sweep, kept: Candidates, solution: Solution) -> list[list[Pick]]:
+def _picks(kept: Candidates, solution: Solution) -> list[list[Pick]]:
     """The instances of a solution: prefill, decode, co-located."""
     counts = (solution.prefill, solution.decode, solution.colocated)
     return [
-        [Pick(points, int(rows[i]), int(count[i])) for i in np.flatnonzero(count)]
-        for (points, rows), count in zip(_pools(sweep, kept), counts, strict=True)
+        [pool.pick(int(i), int(count[i])) for i in np.flatnonzero(count)]
+        for pool, count in zip(_pools(kept), counts, strict=True)
     ]
 
 
@@ -357,7 +355,7 @@ def _serving(
     """A solution as pools with all that a plan says of them; None where there is none that serves."""
     if solution.status == "infeasible" or not _serves(question, solution.expected_requests_per_s):
         return None
-    picks = _picks(sweep, kept, solution)
+    picks = _picks(kept, solution)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
     if not picks[0] and not picks[1]:
         return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver, knee)
@@ -377,60 +375,8 @@ def _serving(
 
 def _colocated(question: Question, sweep: Sweep) -> Serving | None:
     """Copies of one instance within the slack of the best."""
-    found = _copies(question, sweep.colocated)
+    found = copies.best(question, _colocated_in_time(question, sweep))
     if found is None:
         return None
     solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
     return servings.colocated_serving(question, [found.pick], found.requests_per_s, solver, found.knee)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Copies:
-    """Some copies of one instance."""
-
-    pick: Pick
-    requests_per_s: float  # that they serve, headroom kept
-    knee: Knee | None
-
-
-def _copies(question: Question, points: Points) -> _Copies | None:
-    """The best copies of one instance within the slack: by enumeration, which is exact."""
-    scenario, slack_share = question.scenario, question.scenario.slack
-    rows, budget = _colocated_in_time(question, points), scenario.fleet.gpus
-    demand = None if scenario.goal == "throughput" else scenario.traffic.requests_per_s
-    gpus, ftl_s = points.gpus[rows], points.ftl_s[rows]
-    rate = points.requests_per_s[rows] * (1.0 - scenario.headroom)
-    copies = np.ones(len(rows)) if budget is None else np.floor(budget / gpus)
-    given = scenario.deployment.instances("colocated")
-    if given is not None:
-        copies = np.where(given * gpus <= (budget or np.inf), given, 0.0)
-    needed = np.ceil(demand / rate * (1 - 1e-12)) if demand is not None and given is None else copies
-    asked = scenario.traffic.requests_per_s or 0.0  # in a budget, what the most has to be
-    enough = copies * rate >= asked * (1 - TIE)
-    endless = budget is None and given is None
-    usable = np.flatnonzero((copies >= 1) & (((needed <= copies) & enough) | endless))
-    if not len(usable):
-        return None
-    size, served = needed * gpus, needed * rate
-    in_all = demand is None and scenario.goal == "throughput" and budget is not None  # a rate is what counts
-    worth = -size if demand is not None else served if in_all else rate / gpus
-    tied = usable[worth[usable] == worth[usable].max()]
-    best = chosen = tied[np.lexsort((size[tied], -served[tied]))[0]]
-    most, value, knee = float(served[best]), float(worth[best]), None
-    if slack_share:
-        least = value - abs(value) * (slack_share + TIE)
-        if in_all:
-            least = max(least, asked * (1 - TIE))
-        near = usable[worth[usable] >= least]
-        near = near[ftl_s[near] == ftl_s[near].min()]
-        if in_all and given is None:  # fewer copies may be enough
-            needed = np.ceil(least / rate)
-            size, worth = needed * gpus, needed * rate
-        chosen = near[np.lexsort((-needed[near] * rate[near], size[near]))[0]]
-        costs = max((value - float(worth[chosen])) / abs(value), 0.0)
-        knee = Knee(best_ftl_s=float(ftl_s[best]), best_requests_per_s=most, costs=costs)
-    return _Copies(
-        pick=Pick(points, int(rows[chosen]), int(needed[chosen])),
-        requests_per_s=float(needed[chosen] * rate[chosen]),
-        knee=knee,
-    )

@@ -40,7 +40,7 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
 
     Raises `planner.simulate.points.Stopped` when `should_stop()` turns true, InputError for a
-    system without kernel constants that the model needs, and for a cached prefix.
+    system without kernel constants that the model needs.
     """
     start = time.perf_counter()
     scenario, pools = question.scenario, question.pools
@@ -52,18 +52,15 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         known = lookups.setdefault(id(source), Lookups(source=source))
         return setup.on_kernels(known), layouts(question, phase, budget)
 
-    isl, osl = scenario.traffic.isl, scenario.traffic.osl
-    mtp, taken = scenario.mtp, question.acceptance
-    if cached := scenario.traffic.cached_share:
-        raise InputError("cached_share", cached, "0: a plan does not count on cached prefixes yet")
+    lengths, prompt = question.lengths, question.prompt
+    mtp, taken, stop = scenario.mtp, question.acceptance, should_stop
+    live = lengths.context_isl, lengths.osl
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            prompts = prefill.simulate(*of("prefill"), isl, should_stop=should_stop)
-            steps = decode.simulate(
-                *of("decode"), isl, osl, mtp=mtp, acceptance=taken, should_stop=should_stop
-            )
+            prompts = prefill.simulate(*of("prefill"), lengths.isl, prompt=prompt, should_stop=stop)
+            steps = decode.simulate(*of("decode"), *live, mtp=mtp, acceptance=taken, should_stop=stop)
             colocated_points = colocated.simulate(
-                *of("colocated"), isl, osl, mtp=mtp, acceptance=taken, should_stop=should_stop
+                *of("colocated"), *live, prompt=prompt, mtp=mtp, acceptance=taken, should_stop=stop
             )
     except LookupError as missing:
         names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))
@@ -101,7 +98,7 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
     """First token of each prefill point in a split: its own, moving the cache, and the hand-over."""
-    setup, isl = question.pools["prefill"].setup, question.scenario.traffic.isl
+    setup, isl = question.pools["prefill"].setup, question.lengths.isl
     link = question.link_bytes_per_s
     moving = np.asarray(kv_transfer.moving_s(setup.model, setup.precision, points.layouts, isl, link))
     added = kv_transfer.left_to_move_s(setup.model, moving[points.layout], points.ftl_s)

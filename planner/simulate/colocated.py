@@ -16,7 +16,7 @@ from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import MODES, Block, Collected, Points, Table, blocks, widths
+from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
 from planner.simulate.waiting import stopping
 from planner.words import Exchange
@@ -26,10 +26,11 @@ PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
 CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)
 
 
-def prompt_side(setup: Setup, tp: Real, prompts: Real, isl: int) -> Ledger:
+def prompt_side(setup: Setup, tp: Real, prompts: Real, prompt: Prompt) -> Ledger:
     """What a pass over whole prompts, as in-flight batching runs it, costs outside the experts."""
-    return forward.shared(setup, tp, prompts * float(isl), prompts, graph=False) + forward.prefill_core(
-        setup, tp, prompts, float(isl), 0.0
+    new = float(prompt.new)
+    return forward.shared(setup, tp, prompts * new, prompts, graph=False) + forward.prefill_core(
+        setup, tp, prompts, new, prompt.prefix
     )
 
 
@@ -39,8 +40,8 @@ def mixed_side(
     *,
     batch: Real,
     chunk: Real,
-    isl: int,
-    osl: int,
+    prompt: Prompt,
+    context: float,
     mtp: int = 0,
     stretch: float = 1.0,
 ) -> Ledger:
@@ -49,25 +50,25 @@ def mixed_side(
     Prompt tokens count `stretch` times: scaling work, not what it adds to a pass, keeps the pass from
     getting slower on better hardware, where the decode step gains and the prompt does not.
     """
-    prompts = np.maximum(chunk / isl, 1.0)
-    new = np.minimum(chunk, float(isl))
+    prompts = np.maximum(chunk / prompt.new, 1.0)
+    new = np.minimum(chunk, float(prompt.new))
     queries = mtp + 1
     verified = batch * queries
     whole = forward.shared(setup, tp, verified + stretch * chunk, verified + prompts, graph=False)
-    whole = whole + forward.decode_core(setup, tp, batch, decode.mean_context(isl, osl), queries)
+    whole = whole + forward.decode_core(setup, tp, batch, context, queries)
     if mtp:
-        decode.draft(setup, whole, tp, batch, mtp, decode.mean_context(isl, osl))
-    core = forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
+        decode.draft(setup, whole, tp, batch, mtp, context)
+    core = forward.prefill_core(setup, tp, prompts, new, prompt.prefix + 0.5 * (prompt.new - new))
     for part, cost in core.parts.items():
         whole.add(part, cost, stretch)
     return whole
 
 
-def alone_side(setup: Setup, tp: Real, *, chunk: Real, isl: int) -> Ledger:
+def alone_side(setup: Setup, tp: Real, *, chunk: Real, prompt: Prompt) -> Ledger:
     """What a pass with `chunk` prompt tokens and no decode costs there, at a prompt's mean prefix."""
-    prompts, new = np.maximum(chunk / isl, 1.0), np.minimum(chunk, float(isl))
+    prompts, new = np.maximum(chunk / prompt.new, 1.0), np.minimum(chunk, float(prompt.new))
     whole = forward.shared(setup, tp, chunk, prompts, graph=False)
-    return whole + forward.prefill_core(setup, tp, prompts, new, 0.5 * (isl - new))
+    return whole + forward.prefill_core(setup, tp, prompts, new, prompt.prefix + 0.5 * (prompt.new - new))
 
 
 def mixed_pass(
@@ -77,12 +78,12 @@ def mixed_pass(
     *,
     batch: Real,
     chunk: Real,
-    isl: int,
-    osl: int,
+    prompt: Prompt,
+    context: float,
     mtp: int = 0,
 ) -> Ledger:
     """The mixed pass, by part, of given layouts."""
-    whole = mixed_side(setup, at.tp, batch=batch, chunk=chunk, isl=isl, osl=osl, mtp=mtp)
+    whole = mixed_side(setup, at.tp, batch=batch, chunk=chunk, prompt=prompt, context=context, mtp=mtp)
     whole = whole + decode.expert_side(setup, at, exchange, batch, mtp, beside=chunk)
     return forward.hide_exchange(setup, at, exchange, whole)
 
@@ -107,12 +108,13 @@ def simulate(
     isl: int,
     osl: int,
     *,
+    prompt: Prompt | None = None,
     mtp: int = 0,
     acceptance: float = decode.ACCEPTANCE,
     balanced: bool = False,
     should_stop: Callable[[], bool] | None = None,
 ) -> Points:
-    """Every layout at every batch, both ways.
+    """Every layout at every batch, both ways: of prompts of `isl` tokens, all new if not told.
 
     In steady state a batch of B needs B prefills per ``osl - 1`` tokens of each, of which a step yields
     more than one where some are drafted (`mtp`).
@@ -133,22 +135,33 @@ def simulate(
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
     once = engine.prefill_request_s
-    chunks = CHUNK_TOKENS[max(isl, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
+    prompt = Prompt(new=isl) if prompt is None else prompt
+    new, context = float(prompt.new), decode.mean_context(isl, osl)
+    chunks = CHUNK_TOKENS[max(new, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
     enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
     gained = decode.tokens_per_step(mtp, acceptance, decode.later_drafts(model))
     steps = (osl - 1) / gained  # of a request
     stretch = engine.prefill_stretch
-    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, isl)
-    full_side = alone_side(setup, tp, chunk=PASS_TOKENS, isl=isl)
+    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, prompt)
+    full_side = alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt)
     decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp)
     rides = [
         Ride(
             chunk=chunk,
-            share=every * isl / (steps * chunk),
-            mixed=mixed_side(setup, tp, batch=every, chunk=chunk, isl=isl, osl=osl, mtp=mtp, stretch=stretch),
+            share=every * new / (steps * chunk),
+            mixed=mixed_side(
+                setup,
+                tp,
+                batch=every,
+                chunk=chunk,
+                prompt=prompt,
+                context=context,
+                mtp=mtp,
+                stretch=stretch,
+            ),
         )
-        for chunk in (every * (isl / steps), *(() if balanced else (chunks,)))
+        for chunk in (every * (new / steps), *(() if balanced else (chunks,)))
     ]
     tried = sum(int(ride.keeps_up.sum()) for ride in rides) + (0 if balanced else int(enough.sum()))
     table = Table(at, tried)
@@ -177,14 +190,15 @@ def simulate(
 
         cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
-        exists = room.fits(held, (verified + PROMPTS_PER_PASS * isl) * block.own(live))
+        exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * block.own(live))
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
-            routed = forward.experts(setup, stage, exchange, PROMPTS_PER_PASS * float(isl))
-            prompts = pass_of(prompts_side, PROMPTS_PER_PASS * float(isl), PROMPTS_PER_PASS, routed, stretch)
+            routed = forward.experts(setup, stage, exchange, PROMPTS_PER_PASS * new)
+            prompts = pass_of(prompts_side, PROMPTS_PER_PASS * new, PROMPTS_PER_PASS, routed, stretch)
             waiting = batch / (PROMPTS_PER_PASS * steps)
             stops = stopping(waiting, spread.attention_dp, engine.lockstep)
-            a_pass = step_s + engine.exposure * stops * prompts.seconds
+            stopped = engine.exposure * stops * prompts.seconds
+            a_pass = step_s + stopped
             ttl = spread.pp * a_pass / gained
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             admission = engine.admission_passes * a_pass
@@ -195,16 +209,17 @@ def simulate(
                     exists=exists,
                     mode=MODES.index("inflight"),
                     batch=in_flight,
-                    chunk_tokens=float(isl),
+                    chunk_tokens=new,
                     ftl_s=spread.pp * prompts.seconds + admission + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
                     light_s=spread.pp * light_s / gained,
+                    prompt_share=stopped / a_pass,
                 )
             )
 
         routed = forward.experts(setup, stage, exchange, PASS_TOKENS)
-        full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / isl, 1.0), routed, stretch)
+        full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / new, 1.0), routed, stretch)
         token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
         for ride in rides:
             chunk, share = ride.chunk[:, : batch.size], ride.share[:, : batch.size]
@@ -223,7 +238,7 @@ def simulate(
             carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
             a_pass = carrying * mixed_s + (1 - carrying) * step_s
             ttl = spread.pp * a_pass / gained
-            passes_to_first_token = np.ceil(isl / chunk) + engine.admission_passes + (spread.pp - 1)
+            passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
             light_s = share * light_s + (1 - share) * decode_only.light_s
             table.add(
                 Collected(
@@ -236,6 +251,7 @@ def simulate(
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
                     light_s=spread.pp * light_s / gained,
+                    prompt_share=share * mixed_s / a_pass,
                 )
             )
     return table.points("colocated")

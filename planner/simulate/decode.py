@@ -189,6 +189,7 @@ def simulate(
                 ttl_s=ttl,
                 requests_per_s=in_flight / ttl / (osl - 1),
                 light_s=spread.pp * pace.light_s / gained,
+                prompt_share=0.0,
             )
         )
     return table.points("decode")

@@ -27,12 +27,25 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What prefill computes of a mean prompt.
+
+    Of prompts of unequal lengths L, with c tokens each in a cache, attention costs as much as if all were
+    of the mean length behind ``c + (E[L^2] / E[L] - E[L]) / 2`` tokens.
+    """
+
+    new: int  # tokens that no cache holds
+    prefix: float = 0.0  # tokens that each of them attends to besides
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
     """Simulated design points of one phase that fit in memory; arrays of shape ``(points,)``.
 
     `layout` indexes `layouts`. Batches count sequences in flight per instance; requests_per_s is
     of one instance. light_s is the speed of light of the latency that the phase is judged by:
-    of `ftl_s` for prefill, of `ttl_s` otherwise.
+    of `ftl_s` for prefill, of `ttl_s` otherwise. prompt_share is how much of its time an instance is busy
+    with prompts at that rate, so that one of them takes ``prompt_share / requests_per_s`` from the next.
     """
 
     phase: Phase
@@ -46,6 +59,7 @@ class Points:
     ttl_s: FloatArray  # nan in prefill
     requests_per_s: FloatArray
     light_s: FloatArray
+    prompt_share: FloatArray  # 1 in prefill, 0 in decode
     out_of_memory: int = 0  # points of the grid that did not fit and were not simulated
 
     def __len__(self) -> int:
@@ -76,7 +90,7 @@ def join(*parts: Points) -> Points:
     return replace(parts[0], **columns)
 
 
-_VALUES = ("batch", "chunk_tokens", "ftl_s", "ttl_s", "requests_per_s", "light_s")
+_VALUES = ("batch", "chunk_tokens", "ftl_s", "ttl_s", "requests_per_s", "light_s", "prompt_share")
 _COLUMNS = ("layout", "mode", *_VALUES)
 assert {f.name for f in fields(Points)} == {*_COLUMNS, "phase", "layouts", "gpus", "out_of_memory"}
 
@@ -198,6 +212,7 @@ class Collected:
     ttl_s: Real
     requests_per_s: Real
     light_s: Real
+    prompt_share: Real
 
 
 class Table:

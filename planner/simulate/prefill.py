@@ -10,7 +10,7 @@ from planner.arrays import Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
-from planner.simulate.points import Collected, Points, Table, blocks, widths
+from planner.simulate.points import Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
 from planner.simulate.waiting import fullest
 from planner.words import Exchange
@@ -19,24 +19,28 @@ MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engi
 MAX_BATCH = 64  # prompts per attention rank and pass
 
 
-def attention_side(setup: Setup, tp: Real, batch: Real, chunks: Real, isl: int) -> tuple[Ledger, Ledger]:
+def attention_side(
+    setup: Setup, tp: Real, batch: Real, chunks: Real, prompt: Prompt
+) -> tuple[Ledger, Ledger]:
     """What the mean and the last of `chunks` passes over `batch` prompts cost outside the experts.
 
     Chunk j attends to the j - 1 before it, so its time grows along the prompt; attention is close
     to linear in the tokens before it, so the pass at the mean prefix is the mean pass.
     """
-    new = isl / chunks
+    new = prompt.new / chunks
     # logits are needed once per prompt, after its last chunk
     rest = forward.shared(setup, tp, batch * new, batch / chunks, graph=False)
-    mean = rest + forward.prefill_core(setup, tp, batch, new, 0.5 * (isl - new))
-    last = rest + forward.prefill_core(setup, tp, batch, new, isl - new)
+    mean = rest + forward.prefill_core(setup, tp, batch, new, prompt.prefix + 0.5 * (prompt.new - new))
+    last = rest + forward.prefill_core(setup, tp, batch, new, prompt.prefix + prompt.new - new)
     return mean, last
 
 
-def mean_pass(setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks: Real, isl: int) -> Ledger:
+def mean_pass(
+    setup: Setup, at: Layouts, exchange: Exchange, batch: Real, chunks: Real, prompt: Prompt
+) -> Ledger:
     """The mean pass, by part, of given layouts."""
-    mean, _ = attention_side(setup, at.tp, batch, chunks, isl)
-    whole = mean + forward.experts(setup, at, exchange, batch * isl / chunks)
+    mean, _ = attention_side(setup, at.tp, batch, chunks, prompt)
+    whole = mean + forward.experts(setup, at, exchange, batch * prompt.new / chunks)
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
@@ -50,8 +54,15 @@ def pass_over(
     return forward.hide_exchange(setup, at, exchange, whole)
 
 
-def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], bool] | None = None) -> Points:
-    """Every layout at every batch and chunk that fits.
+def simulate(
+    setup: Setup,
+    at: Layouts,
+    isl: int,
+    *,
+    prompt: Prompt | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Points:
+    """Every layout at every batch and chunk that fits: of prompts of `isl` tokens, all new if not told.
 
     m chunks through p stages (chunked pipeline parallelism) are a flow shop with equal stages and
     growing jobs: ``FTL = sum_j t_j + (p - 1) t_m``; a full pipeline serves a batch every
@@ -60,10 +71,12 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     attention data parallelism go in lockstep, and the fullest sets the rate; each request takes the host of
     the instance `arrival_s` beside (`planner.simulate.waiting`).
     """
-    counts = chunk_counts(isl).reshape(1, 1, -1)
+    prompt = Prompt(new=isl) if prompt is None else prompt
+    new = prompt.new
+    counts = chunk_counts(new).reshape(1, 1, -1)
     grid = batches(MAX_BATCH, dense=4, ratio=1.35)
     most = np.full(len(at), float(MAX_BATCH))
-    mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, isl)
+    mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, prompt)
     engine = setup.machine.engine
     stretch = engine.prefill_stretch
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
@@ -71,13 +84,13 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
     cache = np.asarray(memory.kv_bytes(model, precision, at, float(isl)))
     room = memory.room(setup.machine, model)
-    tried = int(np.sum(grid.reshape(-1, 1) * isl / counts.ravel() <= MAX_PASS_TOKENS))
+    tried = int(np.sum(grid.reshape(-1, 1) * new / counts.ravel() <= MAX_PASS_TOKENS))
     table = Table(at, tried)
     # without chunked pipelines the next chunk of a prompt waits for the one before to leave the last stage
     lone = None if engine.can.chunked_pipelines else counts == 1
     for block in blocks(at, most, grid, counts.size, should_stop):
         batch, spread = block.batch, block.at
-        tokens = batch * isl / counts
+        tokens = batch * new / counts
         # prompts in the pipeline: those being worked on and those still draining
         prompts = (1 + np.ceil((spread.pp - 1) / counts)) * block.own(cache)
         held = room.held(block.own(weights), batch * prompts)
@@ -102,11 +115,12 @@ def simulate(setup: Setup, at: Layouts, isl: int, *, should_stop: Callable[[], b
                 exists=exists,
                 mode=0,
                 batch=in_flight,
-                chunk_tokens=np.ceil(isl / counts),
+                chunk_tokens=np.ceil(new / counts),
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + engine.prefill_request_s,
                 ttl_s=np.nan,
                 requests_per_s=in_flight / (busy * uneven + in_flight * engine.arrival_s),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
+                prompt_share=1.0,
             )
         )
     return table.points("prefill")

@@ -26,7 +26,7 @@ BUILD: dict[str, Callable[[Any], Scenario]] = {
     "isl": lambda value: Scenario(traffic=Traffic(isl=value)),
     "osl": lambda value: Scenario(traffic=Traffic(osl=value)),
     "requests_per_s": lambda value: Scenario(traffic=Traffic(requests_per_s=value)),
-    "cached_share": lambda value: Scenario(traffic=Traffic(cached_share=value)),
+    "cached": lambda value: Scenario(traffic=Traffic(cached_share=value)),
     "ftl_s": lambda value: Scenario(limits=Limits(ftl_s=value)),
     "ttl_s": lambda value: Scenario(limits=Limits(ttl_s=value)),
     "gpus": lambda value: Scenario(fleet=Fleet(gpus=value)),
@@ -37,7 +37,7 @@ NONE_IS_FINE = ("mtp_acceptance", "draft_cost", "requests_per_s", "gpus", "insta
 FINE = {
     ("mix", True),
     ("mla_cache", True),
-    ("cached_share", 0),
+    ("cached", 0),
     ("headroom", 0),
     ("mtp", 0),
     ("mtp_acceptance", 0),

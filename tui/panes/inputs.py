@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from planner.inputs.fields import BY_KEY, FIELDS, Field
+from planner.inputs.fields import FIELDS, Field, has_effect
 from planner.inputs.scenario import Scenario
 from planner.words import LimitState, PresetKind
 from tui import help_texts
@@ -57,7 +57,7 @@ class InputsPane(Container):
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
                     # the help panel reads it from the instance
                     knob.HELP = help_texts.field(field)  # type: ignore[misc]
-                    knob.display = not field.needs
+                    knob.display = has_effect(field, Scenario())
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
@@ -95,13 +95,8 @@ class InputsPane(Container):
         for group in self.query(".group"):
             rows = list(group.query(Knob))
             for knob in rows:
-                knob.display = not knob.field.needs or knob.has_focus or _of_use(knob.field, view.scenario)
+                knob.display = knob.has_focus or has_effect(knob.field, view.scenario)
             group.display = any(knob.display for knob in rows)
-
-
-def _of_use(field: Field, scenario: Scenario) -> bool:
-    """Whether a row says something beside the one that it needs, or was set without it."""
-    return bool(BY_KEY[field.needs].get(scenario)) or field.get(scenario) != field.get(Scenario())
 
 
 def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:

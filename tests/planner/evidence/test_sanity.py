@@ -31,6 +31,7 @@ from planner.simulate import colocated, decode, forward
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
+from planner.simulate.points import Prompt
 from planner.words import WeightFormat
 from tui.cli.main import main
 
@@ -154,7 +155,7 @@ def _times(setup: Setup, widths: Widths) -> tuple[np.ndarray, np.ndarray]:  # ty
     exchange = at.exchange_of()
     step = decode.step(setup, at, exchange, BATCHES, isl=ISL, osl=1024)
     steps = forward.pace(setup, at, step.layers(), step.head, BATCHES, BATCHES).seconds
-    work = colocated.prompt_side(setup, at.tp, PROMPTS, ISL)
+    work = colocated.prompt_side(setup, at.tp, PROMPTS, Prompt(new=ISL))
     work = forward.hide_exchange(
         setup, at, exchange, work + forward.experts(setup, at, exchange, PROMPTS * ISL)
     )

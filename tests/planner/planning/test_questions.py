@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import gather, runs
 from planner.inputs.catalog import load
 from planner.inputs.huggingface.import_model import import_model
 from planner.output.data import to_dict
@@ -109,73 +108,3 @@ def test_a_model_without_heads_drafts_with_a_model_beside_it():
     assumed = answer(f"{flags} {drafts}")
     assert assumed["drafts"]["source"] == "assumed"
     assert any("assumed: nothing measured" in note for note in assumed["notes"])
-
-
-def test_a_limit_is_not_spent_for_nothing() -> None:
-    """9 s of the first token's limit once went for 3 % of throughput; what they cost is said."""
-    found = answer("--model llama-3.1-70b --system h100 --engine vllm --gpus 8 --isl 3000 --osl 150")
-    chosen = found[found["choice"]]
-    assert chosen["ftl_s"] < 1.5
-    assert chosen["knee"] is None or chosen["knee"]["costs"] < 0.03
-    assert found["colocated"]["ftl_s"] < 0.6 and found["disaggregated"]["ftl_s"] < 1.5
-
-
-def test_r1_over_96_h100_has_the_pools_that_were_measured() -> None:
-    """Measured with 2,000 in: 6,537 prompt tokens/s per GPU of prefill, 2,785 output ones of decode."""
-    found = answer(
-        "--model deepseek-r1 --system h100 --engine sglang --isl 2000 --osl 100 --gpus 96 --ttl 100ms"
-    )
-    prefill, decode = (found["disaggregated"][key] for key in ("prefill", "decode"))
-    assert 0.75 < prefill["requests_per_s"] * 2000 / prefill["gpus"] / 6537 < 1.25
-    assert 0.75 < decode["requests_per_s"] * 99 / decode["gpus"] / 2785 < 1.25
-    # so that of 96 GPUs five in six prefill, for so short answers
-    assert 70 <= prefill["gpus"] <= 86 and prefill["gpus"] + decode["gpus"] <= 96
-
-
-def test_r1_with_long_contexts_on_gb300() -> None:
-    """Measured at 128k in and 8k out: 226 tokens/s per GPU, the first after 8.6 s, by chunked pipelines."""
-    found = answer("--model deepseek-r1 --system gb300 --engine sglang --isl 128k --osl 8k")
-    split = found["disaggregated"]
-    assert split["prefill"]["layout"]["label"].startswith("CPP")
-    assert 0.75 < split["tokens_per_s_per_gpu"] / 226 < 1.25 and 0.7 < split["ftl_s"] / 8.6 < 1.3
-
-
-def test_engines_differ_by_tens_of_per_cent() -> None:
-    """Qwen3-235B in FP8 for 12 requests/s once took 24, 32 and 274 GPUs."""
-    flags = (
-        "--model qwen3-235b-a22b --system h200 --isl 8k --osl 1k --ttft 2s --tpot 30ms --gpus 64 --rate 12"
-    )
-    gpus = []
-    for engine in ("trtllm", "sglang", "vllm"):
-        found = answer(f"{flags} --goal fewest-gpus --engine {engine}")
-        gpus.append(found[found["choice"]]["gpus"])
-    assert max(gpus) < 1.6 * min(gpus)
-
-
-def test_a_tie_on_eight_l40s_is_no_reason_to_split() -> None:
-    found = answer("--model llama-3.1-8b --system l40s --gpus 8 --isl 2k --osl 500 --ttft 1s --tpot 50ms")
-    assert (found["verdict"], found["choice"]) == ("tie", "colocated")
-    one, other = found["disaggregated"], found["colocated"]
-    assert 0.9 < one["tokens_per_s_per_gpu"] / other["tokens_per_s_per_gpu"] < 1.1
-    assert other["ftl_s"] < one["ftl_s"] < 1.0
-
-
-def test_latencies_without_a_unit_are_never_seconds_in_silence() -> None:
-    flags = "--model qwen3-32b --system h200 --gpus 8 --isl 4000 --osl 500"
-    for typed, readings in (("--ttft 2000", "2000ms or 2000s"), ("--tpot 30", "30ms or 30s")):
-        with pytest.raises(InputError, match=readings):
-            answer(f"{flags} {typed}")
-
-
-def test_gpt_oss_20b_is_as_fast_on_every_engine(tmp_path) -> None:
-    """Measured on one H100, 32 requests at once, 512/1024: 7.56 ms on SGLang (once 15.1), 7.8 elsewhere."""
-    file = tmp_path / "runs.csv"
-    lines = [
-        f"gpt-oss-20b,h100,{engine},512,1024,1,1,32,bf16,mxfp4" for engine in ("sglang", "trtllm", "vllm")
-    ]
-    file.write_text(
-        "model,system,engine,isl,osl,tp,moe_tp,concurrency,gemm_dtype,moe_dtype,tpot_ms\n"
-        + "".join(f"{line},7.7\n" for line in lines)
-    )
-    _, tpot = gather.predict(gather.gather(runs.read(file), load()))
-    assert tpot[0] == pytest.approx(7.56e-3, rel=0.15) and tpot[1:] == pytest.approx([7.8e-3] * 2, rel=0.1)

@@ -13,6 +13,7 @@ from planner.planning.resolve import prepare
 from planner.simulate import decode, forward, prefill
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
+from planner.simulate.points import Prompt
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
 
@@ -78,7 +79,7 @@ def test_breakdown_and_sweep_agree(two_batches):
     points = prefill.simulate(s, flat, 2048)
     at = int(np.argmax(points.requests_per_s))
     per_rank, chunks = points.batch[at] / 32, round(2048 / points.chunk_tokens[at])
-    ledger = prefill.mean_pass(s, wide(32), "all-to-all", per_rank, float(chunks), 2048)
+    ledger = prefill.mean_pass(s, wide(32), "all-to-all", per_rank, float(chunks), Prompt(new=2048))
     pace = forward.pace(
         s,
         wide(32),

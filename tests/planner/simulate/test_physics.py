@@ -13,7 +13,7 @@ from planner.planning import resolve, sweep
 from planner.planning.resolve import PoolSetup, Question
 from planner.simulate import colocated, decode, forward, kv_transfer, prefill, space
 from planner.simulate import points as points_module
-from planner.simulate.points import Points
+from planner.simulate.points import Points, Prompt
 from planner.simulate.space import Layouts
 
 # one model per kind of attention and feed-forward, each system family, each engine
@@ -180,7 +180,9 @@ def test_mla_reprojects_unless_cached() -> None:
         plain, cached = (
             float(np.ravel(whole.layers().seconds)[0])
             for whole in (
-                colocated.mixed_pass(s, at, "replicated", batch=8.0, chunk=512.0, isl=65536, osl=512)
+                colocated.mixed_pass(
+                    s, at, "replicated", batch=8.0, chunk=512.0, prompt=Prompt(new=65536), context=65792.0
+                )
                 for s in (q.setup, kept)
             )
         )

@@ -1,0 +1,110 @@
+"""Lengths that vary from request to request, as what the planner asks of them: means and shares.
+
+Moments of a few: prefill is priced at the mean prompt with the attention of all (`Lengths.prefix`), decode at
+the constant lengths that load it alike, waiting at the squared coefficient of variation, and a percentile
+at equally likely requests.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.inputs.traffic import Traffic
+
+SHARES = 40  # equally likely kinds of requests that stand for a distribution
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lengths:
+    """What lengths of requests come to; arrays of shape ``(kinds,)``, of equally likely requests."""
+
+    isl: int  # input tokens, mean
+    osl: int  # output tokens, mean
+    new: int  # of the input, tokens that prefill computes, mean
+    prefix: float  # tokens that each of them attends to besides (`planner.simulate.points.Prompt`)
+    context_isl: int  # with `osl`: constant lengths that load decode as these do
+    prompt: FloatArray  # new tokens over their mean, ascending
+    variation: float  # squared coefficient of variation of the new tokens
+    output: FloatArray  # output tokens over their mean, ascending
+
+    @property
+    def alike(self) -> bool:
+        """Whether all requests have the same lengths."""
+        return len(self.prompt) == 1 and len(self.output) == 1
+
+
+def of_traffic(traffic: Traffic) -> Lengths:
+    """Constant or lognormal lengths.
+
+    >>> lengths = of_traffic(Traffic(isl=1000, osl=100, isl_spread=1.0))
+    >>> lengths.new, round(lengths.prefix), round(lengths.variation, 2)
+    (1000, 500, 1.0)
+    """
+    cached, new = traffic.isl - traffic.new_tokens, traffic.new_tokens
+    spread, of_output = traffic.isl_spread**2, traffic.osl_spread**2
+    # E[isl] + E[osl^2] / (2 E[osl]) is the mean live context; inputs and outputs know nothing of each other
+    context = traffic.isl + 0.5 * traffic.osl * of_output
+    return Lengths(
+        isl=traffic.isl,
+        osl=traffic.osl,
+        new=max(new, 1),
+        prefix=cached * (1.0 + spread) + 0.5 * new * spread,
+        context_isl=round(context),
+        prompt=shares(traffic.isl_spread),
+        variation=spread,
+        output=shares(traffic.osl_spread),
+    )
+
+
+def of_requests(isl: FloatArray, osl: FloatArray, cached_share: float = 0.0) -> Lengths:
+    """The lengths of recorded requests, shapes ``(requests,)``; the same share of each prompt is cached.
+
+    >>> lengths = of_requests(np.array([500.0, 1500.0]), np.array([100.0, 100.0]))
+    >>> lengths.isl, lengths.new, round(lengths.prefix), lengths.context_isl
+    (1000, 1000, 125, 1000)
+    """
+    mean_isl, mean_osl = float(isl.mean()), float(osl.mean())
+    new = isl * (1.0 - cached_share)
+    weighted = float((isl**2).mean()) / mean_isl  # mean length of the prompt that a token belongs to
+    context = (float((isl * osl).mean()) + 0.5 * float((osl**2).mean())) / mean_osl - 0.5 * mean_osl
+    mean_new = float(new.mean())
+    return Lengths(
+        isl=max(round(mean_isl), 1),
+        osl=max(round(mean_osl), 2),
+        new=max(round(mean_new), 1),
+        prefix=cached_share * weighted + 0.5 * (1.0 - cached_share) * (weighted - mean_isl),
+        context_isl=max(round(context), 1),
+        prompt=_parts(new / mean_new),
+        variation=float(new.var()) / mean_new**2,
+        output=_parts(osl / mean_osl),
+    )
+
+
+def shares(spread: float) -> FloatArray:
+    """Means of equally likely parts of a lognormal with mean 1 and a coefficient of variation, ascending.
+
+    With ``sigma^2 = ln(1 + spread^2)`` the part between two quantiles has the mean of a normal moved by
+    sigma: exact, so that the mean of all is 1.
+
+    >>> shares(0.0).tolist(), round(float(shares(1.0).mean()), 6)
+    ([1.0], 1.0)
+    """
+    if not spread:
+        return np.ones(1)
+    sigma = math.sqrt(math.log1p(spread**2))
+    edges = [_NORMAL.inv_cdf(i / SHARES) for i in range(1, SHARES)]
+    below = np.array([0.0, *(_NORMAL.cdf(edge - sigma) for edge in edges), 1.0])
+    return np.asarray(SHARES * np.diff(below))
+
+
+def _parts(values: FloatArray) -> FloatArray:
+    """Means of equal shares of some values, ascending."""
+    if float(np.ptp(values)) == 0.0:
+        return np.ones(1)
+    return np.array([part.mean() for part in np.array_split(np.sort(values), min(SHARES, len(values)))])

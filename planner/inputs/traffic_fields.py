@@ -1,0 +1,122 @@
+"""How requests come, how unlike they are, and what of their latency the limits bind."""
+
+from __future__ import annotations
+
+from planner.inputs.field import Field
+from planner.inputs.scenario import Scenario
+
+_SPREADS = (0.0, 0.2, 0.35, 0.5, 0.7, 1.0, 1.2, 1.5, 2.0, 2.5)
+_AT = ("auto", "mean", "p50", "p90", "p95", "p99")
+
+
+def _queues(scenario: Scenario) -> bool:
+    return scenario.traffic.arriving != "steady"
+
+
+def _bursty(scenario: Scenario) -> bool:
+    return scenario.traffic.arriving == "bursty"
+
+
+TRAFFIC: tuple[Field, ...] = (
+    Field(
+        key="arrivals",
+        path="traffic.arrivals",
+        label="arrivals",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=("auto", "steady", "poisson", "bursty"),
+        help="How requests come. steady: one whenever there is room, as in the study, so that none waits. "
+        "poisson: at any time. bursty: in bursts. auto: poisson where a rate is asked for, else steady.",
+    ),
+    Field(
+        key="burstiness",
+        path="traffic.burstiness",
+        label="burstiness",
+        unit="",
+        kind="count",
+        group="Traffic",
+        low=0.1,
+        high=20,
+        steps=(0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 13.0),
+        effective=_bursty,
+        help="Standard deviation of the gaps between bursty arrivals over their mean; 1 is poisson.",
+    ),
+    Field(
+        key="ftl-at",
+        path="limits.ftl_at",
+        label="FTL at",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=_AT,
+        effective=_queues,
+        aliases=("ttft-at",),
+        help="What of the first tokens the FTL limit binds: their mean or a percentile. auto: P95 where "
+        "requests queue.",
+    ),
+    Field(
+        key="ttl-at",
+        path="limits.ttl_at",
+        label="TTL at",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=_AT,
+        effective=_queues,
+        aliases=("tpot-at", "itl-at"),
+        help="What of the token intervals the TTL limit binds. Batches are set so that a full one keeps "
+        "the limit: all percentiles do.",
+    ),
+    Field(
+        key="routing",
+        path="traffic.routing",
+        label="routing",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=("least-loaded", "central", "round-robin", "random"),
+        effective=_queues,
+        help="Which instance takes a request: the one with the fewest, whichever is free first of one queue, "
+        "each in turn, or any.",
+    ),
+    Field(
+        key="cached",
+        path="traffic.cached_share",
+        label="cached",
+        unit="",
+        kind="share",
+        group="Traffic",
+        low=0,
+        high=0.999,
+        steps=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+        aliases=("cached-share",),
+        help="Share of each prompt that a prefix cache holds already: prefill computes the rest, decode "
+        "attends to all of it.",
+    ),
+    Field(
+        key="isl-spread",
+        path="traffic.isl_spread",
+        label="ISL spread",
+        unit="",
+        kind="count",
+        group="Traffic",
+        low=0,
+        high=4,
+        steps=_SPREADS,
+        help="Standard deviation of the input lengths over their mean, lognormal. 0: all are alike; recorded "
+        "traffic has 0.8 to 1.4.",
+    ),
+    Field(
+        key="osl-spread",
+        path="traffic.osl_spread",
+        label="OSL spread",
+        unit="",
+        kind="count",
+        group="Traffic",
+        low=0,
+        high=4,
+        steps=_SPREADS,
+        help="The same of the output lengths.",
+    ),
+)

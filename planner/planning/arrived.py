@@ -1,0 +1,186 @@
+"""What requests see that come at their own time: percentiles of a serving at the rate that it runs at.
+
+The stations are those that `planner.planning.options` takes rates from: the queue of the pool that takes
+prompts, and the slots of the pool that decodes, each a wait that is nothing or exponential, independent of
+each other. Sequences in flight are as many as a Poisson law of their mean has (an M/G/inf queue), dealt
+evenly to the instances, and the token interval is that of the batch they make.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from planner.arrays import FloatArray, IndexArray
+from planner.inputs.lengths import Lengths
+from planner.planning import options
+from planner.planning.resolve import Question
+from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
+from planner.planning.sweep import Sweep
+from planner.simulate import queueing
+from planner.simulate.points import MODES, Points
+from planner.simulate.queueing import Delay, Station
+
+AT = (0.5, 0.9, 0.95, 0.99)
+STEPS = 60  # halvings that find a percentile
+GRID = 200  # equally likely values that stand for a distribution, where two are added
+ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
+
+
+def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving | None:
+    """The serving with what its requests see at its rate, and the first token that its limit binds."""
+    if serving is None or len(serving.pools) > 2:
+        return serving
+    first, then = serving.pools[0], serving.pools[-1]
+    if len(serving.pools) == 2 and first.phase != "prefill":
+        return serving
+    split = first is not then
+    rate = serving.requests_per_s
+    points = sweep.prefill if split else sweep.colocated
+    busy = 1.0 if split else _prompt_share(points, first)
+    each = first.requests_per_s / first.instances
+    station = Station(
+        servers=np.array([float(first.instances)]),
+        service_s=np.array([busy / each]),
+        service_variation=question.lengths.variation,
+        arrival_variation=question.arrival_variation,
+        routing=question.scenario.traffic.routing,
+    )
+    load = np.array([min(busy * rate / first.requests_per_s, queueing.FULLEST)])
+    prompts = queueing.delay(station, load)
+    steps = question.lengths.osl - 1.0
+    ttl_s, batch = _decoding(sweep.decode if split else points, then)
+    mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
+    interval = float(np.interp(mean / then.instances, batch, ttl_s))
+    places = float(then.instances * then.batch)
+    full = min(mean / places, queueing.FULLEST)
+    slot = Delay(
+        probability=queueing.erlang_c(np.array([places]), np.array([full])),
+        mean_s=np.array([interval * steps / (places * (1.0 - full))]),
+    )
+    fixed, own = options.own_s(question, np.array([serving.ftl_s]))
+    kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
+    ftl = _first_token(kinds, prompts, slot)
+    held = np.minimum(stats.poisson.ppf(_uniform(), mean), places) / then.instances
+    tokens = np.interp(held, batch, ttl_s)
+    whole = _added(_sorted_first_token(kinds, prompts, slot), tokens, question.lengths)
+    ttl = _of(tokens, float(np.mean(tokens)))
+    alone = float(np.mean(kinds))
+    limit_at = question.scenario.limits.ftl_at
+    binding = "p95" if limit_at == "auto" else limit_at
+    return replace(
+        serving,
+        ftl_s=float(getattr(ftl, binding)),
+        load=Load(
+            requests_in_flight=rate * (ftl.mean + steps * ttl.mean),
+            requests_per_s=rate,
+            alone_ftl_s=alone,
+            ftl_s=ftl.mean,
+            ttl_s=ttl.mean,
+            queued=Queued(
+                arrivals=question.scenario.traffic.arriving,
+                routing=question.scenario.traffic.routing,
+                ftl_at=binding,
+                ftl=ftl,
+                ttl=ttl,
+                e2e=_of(whole, float(np.mean(whole))),
+                utilisation=max(pool.utilisation for pool in serving.pools),
+                breaks_at=_breaks_at(serving),
+            ),
+        ),
+    )
+
+
+def _breaks_at(serving: Serving) -> float:
+    """Utilisation of the busiest pool at the most that the serving sustains within its limits."""
+    least = min(pool.requests_per_s for pool in serving.pools)
+    return serving.capacity_requests_per_s / least
+
+
+def _rows(points: Points, pool: PoolPlan) -> IndexArray:
+    """The rows of a pool's layout, mode and chunk."""
+    at, one = points.layouts, pool.layout
+    same = (at.tp == one.tp) & (at.pp == one.pp) & (at.attention_dp == one.attention_dp)
+    same &= (at.moe_tp == one.moe_tp) & (at.moe_ep == one.ep)
+    rows = same[points.layout] & (points.mode == MODES.index(pool.mode))
+    return np.flatnonzero(rows)
+
+
+def _prompt_share(points: Points, pool: PoolPlan) -> float:
+    """Share of its time that the pool's own point is busy with prompts."""
+    rows = _rows(points, pool)
+    each = pool.requests_per_s / pool.instances
+    off = np.abs(points.requests_per_s[rows] / each - 1.0) + np.abs(points.ttl_s[rows] / pool.ttl_s - 1.0)
+    nearest = np.argmin(off)
+    return float(points.prompt_share[rows[nearest]])
+
+
+def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
+    """Token intervals and batches of an instance, both ascending, up to the pool's own batch."""
+    rows = _rows(points, pool)
+    rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
+    order = np.lexsort((points.ttl_s[rows], points.batch[rows]))
+    batch, first = np.unique(points.batch[rows][order], return_index=True)
+    ttl = points.ttl_s[rows][order][first]
+    # the pool runs at its own point, which may not be the fastest of its batch
+    ttl = np.maximum.accumulate(ttl * (pool.ttl_s / float(ttl[-1])) ** (batch / batch[-1]))
+    return ttl, batch
+
+
+def _in_flight(tokens_per_s: float, instances: int, ttl_s: FloatArray, batch: FloatArray) -> float:
+    """Sequences in flight over all instances whose tokens come at a rate: ``N = rate ttl(N / instances)``."""
+    mean = tokens_per_s * float(ttl_s[0])
+    for _ in range(ROUNDS):
+        mean = tokens_per_s * float(np.interp(mean / instances, batch, ttl_s))
+    return mean
+
+
+def _first_token(kinds: FloatArray, prompts: Delay, slot: Delay) -> Percentiles:
+    """Percentiles of ``kind + wait for the pass + wait for a slot``."""
+    mean = float(np.mean(kinds) + prompts.wait_s[0] + slot.wait_s[0])
+    return Percentiles(mean, *(_quantile(share, kinds, prompts, slot) for share in AT))
+
+
+def _sorted_first_token(kinds: FloatArray, prompts: Delay, slot: Delay) -> FloatArray:
+    return np.array([_quantile(share, kinds, prompts, slot) for share in _uniform(GRID // 4)])
+
+
+def _quantile(share: float, kinds: FloatArray, prompts: Delay, slot: Delay) -> float:
+    p, q = float(prompts.probability[0]), float(slot.probability[0])
+    h, k = float(prompts.mean_s[0]), float(slot.mean_s[0])
+    if abs(h - k) < 1e-6 * h:
+        k *= 1.0 + 1e-5
+
+    def later(seconds: float) -> float:
+        left = seconds - kinds
+        t = np.maximum(left, 0.0)
+        one, other = np.exp(-t / h), np.exp(-t / k)
+        both = (h * one - k * other) / (h - k)
+        beyond = p * (1 - q) * one + q * (1 - p) * other + p * q * both
+        return float(np.mean(np.where(left < 0, 1.0, beyond)))
+
+    low, high = float(kinds[0]), float(kinds[-1]) + 60.0 * (h + k)
+    for _ in range(STEPS):
+        middle = 0.5 * (low + high)
+        if later(middle) > 1.0 - share:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _uniform(count: int = GRID) -> FloatArray:
+    return np.asarray((np.arange(count) + 0.5) / count)
+
+
+def _of(values: FloatArray, mean: float) -> Percentiles:
+    return Percentiles(mean, *(float(v) for v in np.quantile(values, AT)))
+
+
+def _added(first: FloatArray, tokens: FloatArray, lengths: Lengths) -> FloatArray:
+    """First token and all others of equally likely requests, shape (first x tokens x outputs,)."""
+    steps = np.maximum(lengths.osl * lengths.output - 1.0, 1.0)
+    some = tokens[:: max(len(tokens) // 20, 1)]
+    return np.asarray((first[:, None, None] + some[None, :, None] * steps[None, None, :]).ravel())

@@ -1,0 +1,191 @@
+"""What pools can be built of: instances of one design point, and what they serve together within the limits.
+
+Where requests come at their own time, what n instances of a layout serve within a percentile grows faster
+than n: they share their queue. So the match does not take instances with a rate each, but options: so many
+instances of a point, and the rate that they sustain. Two options of one point never serve more than one of as
+many instances, so that the match may add options as it adds instances, and finds the best of all.
+
+First token of a request under load, with the instances of a pool as servers (`planner.simulate.queueing`):
+
+    queue of the pool that takes prompts + pass, moving the cache, hand-over + wait for a decode slot
+
+A prompt takes ``prompt_share / requests_per_s`` of an instance from the next. A decode (or co-located) pool
+has a slot for each sequence of its batch; at most `SLOT_SHARE` of the requests that may be late wait for one,
+so that the token interval is at most that of a full batch. Where each limit binds the mean, a hundredth
+waits for a slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.arrays import FloatArray, IndexArray, IntArray
+from planner.match import pareto
+from planner.planning.resolve import Question
+from planner.planning.servings import Pick
+from planner.simulate import queueing
+from planner.simulate.points import Points
+from planner.simulate.queueing import Station
+from planner.words import Phase
+
+SLOT_SHARE = 0.2
+MEAN_SLOT_SHARE = 0.01  # of all requests, where a limit binds the mean
+DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of the other
+EARLY = (0.1, 0.25, 0.45, 0.65, 0.85, 1.0)  # of the FTL limit
+BEYOND = 4  # times the instances that a demand takes at full load; a queue takes more of few alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Options:
+    """Some instances of some design points; arrays of shape ``(options,)``."""
+
+    points: Points
+    row: IndexArray  # of the points
+    instances: IntArray
+    requests_per_s: FloatArray  # that they sustain together; 0 where they keep no limit
+    packed: bool = True  # any number of them may be built; False where it is given
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @classmethod
+    def none(cls, points: Points) -> Options:
+        """No option: of a phase that is not to be used."""
+        empty = np.empty(0, dtype=np.int64)
+        return cls(points=points, row=empty, instances=empty, requests_per_s=np.empty(0))
+
+    @property
+    def gpus(self) -> IntArray:
+        """GPUs of the instances."""
+        return np.asarray(self.points.gpus[self.row] * self.instances)
+
+    def pick(self, at: int, copies: int) -> Pick:
+        """So many of one of the options."""
+        return Pick(
+            self.points,
+            int(self.row[at]),
+            copies * int(self.instances[at]),
+            copies * float(self.requests_per_s[at]),
+        )
+
+    def take(self, some: IndexArray) -> Options:
+        """Some of the options."""
+        return Options(
+            points=self.points,
+            row=self.row[some],
+            instances=self.instances[some],
+            requests_per_s=self.requests_per_s[some],
+            packed=self.packed,
+        )
+
+
+def of(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> Options:
+    """The options of some rows of points, whose first tokens take so long without a queue, shape (rows,)."""
+    rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
+    if not question.queues:
+        ones = np.ones(len(rows), dtype=np.int64)
+        return Options(points=points, row=rows, instances=ones, requests_per_s=rate, packed=packed)
+    counts = _counts(question, points.phase, points.gpus[rows], rate)
+    at = np.repeat(np.arange(len(rows)), [len(some) for some in counts])
+    n = np.concatenate(counts) if counts else np.empty(0, dtype=np.int64)
+    each, row = rate[at], rows[at]
+    load = np.ones(len(at))
+    if points.phase != "prefill":
+        load = slots(question, n * points.batch[row])
+    if points.phase != "decode":
+        busy = points.prompt_share[row]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            station = Station(
+                servers=n.astype(np.float64),
+                service_s=busy / each,
+                service_variation=question.lengths.variation,
+                arrival_variation=question.arrival_variation,
+                routing=question.scenario.traffic.routing,
+            )
+            load = np.minimum(load, _in_time(question, station, first_token_s[at]) / busy)
+    served = n * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
+    useful = np.flatnonzero(served > 0)
+    return Options(
+        points=points,
+        row=row[useful],
+        instances=n[useful],
+        requests_per_s=served[useful],
+        packed=packed,
+    )
+
+
+def given(question: Question, phase: Phase) -> int | None:
+    """How many options of a phase are to be built: its instances if they are given, which queues make one."""
+    instances = question.scenario.deployment.instances(phase)
+    return instances if instances is None or not question.queues else 1
+
+
+def worth_matching(of: Options, latency_s: FloatArray) -> Options:
+    """Those that matching under some limit on their latency and some budget could take."""
+    return of.take(pareto.prune(latency_s, of.gpus, of.requests_per_s, packed=of.packed))
+
+
+def usable(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> IndexArray:
+    """Of some co-located or prefill rows, those whose options are worth making; all where nothing queues.
+
+    A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
+    kept of those with a first token within each of a few shares of the limit.
+    """
+    if not question.queues:
+        return rows
+    limit = question.scenario.limits.ftl_s
+    latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
+    packed, kept = given(question, points.phase) is None, []
+    for share in EARLY:
+        early = np.flatnonzero(first_token_s <= share * limit)
+        some = rows[early]
+        rate = points.requests_per_s[some]
+        kept.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
+    return np.unique(np.concatenate(kept))
+
+
+def slots(question: Question, batch: FloatArray) -> FloatArray:
+    """The load of a decode pool with so many slots."""
+    share = question.late_share("ftl")
+    return queueing.filled(batch, MEAN_SLOT_SHARE if share is None else SLOT_SHARE * share)
+
+
+def own_s(question: Question, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What of a first token every request takes, and what grows with the length of its prompt."""
+    once = question.pools["prefill"].setup.machine.engine.prefill_request_s
+    fixed = np.minimum(first_token_s, once)
+    return fixed, first_token_s - fixed
+
+
+def _in_time(question: Question, station: Station, first_token_s: FloatArray) -> FloatArray:
+    """The load of prompts at which first tokens keep their limit."""
+    limit, share = question.scenario.limits.ftl_s, question.late_share("ftl")
+    fixed, own = own_s(question, first_token_s)
+    if share is None:
+        return queueing.sustained_mean(station, fixed, own, limit)
+    share *= 1.0 - SLOT_SHARE
+    return queueing.sustained(station, fixed, own, question.lengths.prompt, limit, share)
+
+
+def _counts(question: Question, phase: Phase, gpus: IntArray, rate: FloatArray) -> list[IntArray]:
+    """Numbers of instances to try of each row: all that fit the fleet, or a demand could take."""
+    if (instances := question.scenario.deployment.instances(phase)) is not None:
+        return [np.array([instances], dtype=np.int64)] * len(gpus)
+    budget, demand = question.scenario.fleet.gpus, question.scenario.traffic.requests_per_s
+    most = np.full(len(gpus), 1 << 40) if budget is None else budget // gpus
+    if demand is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            enough = np.ceil(np.nan_to_num(BEYOND * demand / rate, posinf=1e9)) + DENSE
+        most = np.minimum(most, enough)
+    grid = [*range(1, DENSE + 1)]
+    top = int(most.max(initial=1))
+    while grid[-1] < top:
+        grid.append(int(np.ceil(grid[-1] * RATIO)))
+    steps = np.array(grid, dtype=np.int64)
+    ends = np.searchsorted(steps, most, side="right")
+    return [
+        np.append(steps[:end], int(m)) if end and steps[end - 1] < m else steps[:end]
+        for end, m in zip(ends, most.astype(np.int64), strict=True)
+    ]

@@ -1,0 +1,271 @@
+"""Waiting at stations of many instances in closed form, and the load at which a percentile still holds.
+
+A request waits with probability P, and then for an exponential time of mean h, which heavy traffic makes true
+and light traffic makes harmless (Abate, Choudhury and Whitt, "Exponential approximations for tail
+probabilities in queues", Oper. Res. 43, 1995). For c servers with mean service S, squared coefficients of
+variation s2 of service and a2 of the gaps between arrivals, at load rho, behind one queue:
+
+    x = (1 + (1 - x) a2 / rho)^(-1 / a2)            decay of GI/M/c with gamma gaps; x = rho where a2 = 1
+    P = C(x)^w C(rho)^(1 - w),   w = 0.68 + 0.32 / sqrt(c),   C Erlang's of c servers
+    h = S / (c (1 - x)) (a2 + s2) / (a2 + 1)
+
+which is Allen and Cunneen's M/G/c where gaps are exponential, and GI/M/1 to the letter for one server. The
+load follows from x, ``rho = (1 - x) a2 / (x^-a2 - 1)``, so that x is what the search below runs over.
+
+Routers hand a request over when it comes, which makes c queues of one (`Routing`):
+
+    central       one queue in front of all: the bound that none beats
+    least-loaded  the instance with the fewest requests. Who waits does so for that one instance alone, on
+                  average ``P (h + JSQ S (1 + s2) / 2)``; fewer do, ``P^(1 + SPREAD log2(c)^1.4)``, so longer
+    round-robin   each instance sees every c-th arrival: ``a2 / c``, and one server
+    random        each sees arrivals of its own: ``1 + (a2 - 1) / c``, and one server
+
+JSQ, SPREAD and w were set on simulations of 200,000 requests (gamma service, 2 to 16 servers, load 0.5 to
+0.93; tests/planner/simulate/test_queueing.py repeats some of them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from planner.arrays import FloatArray, IntArray, Real
+from planner.words import Routing
+
+JSQ, SPREAD = 0.36, 0.055
+STEPS = 40  # halvings of an interval: to 1e-12 of it
+MOST_SERVERS = 16384.0  # of a table; more wait no longer
+FULLEST = 0.999  # load beyond which no number is worth its digits
+FRAGILE = 0.9  # load above which a little more makes waits many times longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Station:
+    """Some instances that share their arrivals; arrays of one shape."""
+
+    servers: FloatArray  # instances
+    service_s: FloatArray  # that one request takes an instance from the next
+    service_variation: float  # squared coefficient of variation
+    arrival_variation: float  # of the gaps; 1 of Poisson arrivals
+    routing: Routing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delay:
+    """A wait that is nothing, or exponential; arrays of the station's shape."""
+
+    probability: FloatArray  # that there is one
+    mean_s: FloatArray  # of those that there are
+
+    @property
+    def wait_s(self) -> FloatArray:
+        """Mean over all requests."""
+        return self.probability * self.mean_s
+
+    def beyond(self, seconds: Real) -> FloatArray:
+        """Share of the requests that wait longer, of any shape that broadcasts; 1 below nothing."""
+        left = np.maximum(seconds, 0.0)
+        return np.where(
+            np.asarray(seconds) < 0, 1.0, self.probability * np.exp(-left / np.maximum(self.mean_s, 1e-300))
+        )
+
+
+def erlang_b(servers: Real, offered: Real) -> FloatArray:
+    """Share of arrivals that find all of c servers busy and leave, for any real c.
+
+    ``pmf(c; a) / P(N <= c)`` of a Poisson N of mean a, which is Erlang's loss formula.
+
+    >>> round(float(erlang_b(2.0, 1.0)), 3)
+    0.2
+    """
+    c, a = np.asarray(servers, dtype=np.float64), np.maximum(offered, 1e-12)
+    top = np.exp(c * np.log(a) - a - special.gammaln(c + 1.0))
+    return np.asarray(top / np.maximum(special.gammaincc(c + 1.0, a), 1e-300))
+
+
+def erlang_c(servers: Real, load: Real) -> FloatArray:
+    """Probability that an arrival waits at c servers, at a load below 1.
+
+    >>> round(float(erlang_c(1.0, 0.7)), 3), round(float(erlang_c(4.0, 0.85)), 3)
+    (0.7, 0.689)
+    """
+    load = np.minimum(load, 1.0 - 1e-9)
+    lost = np.minimum(erlang_b(servers, servers * load), 1.0)
+    return np.asarray(lost / (1.0 - load * (1.0 - lost)))
+
+
+def load_of(decay: Real, arrival_variation: float) -> FloatArray:
+    """The load whose queue of exponential services decays by x per request: see the module.
+
+    >>> float(load_of(0.6, 1.0)), round(float(load_of(0.9, 4.0)), 3)
+    (0.6, 0.763)
+    """
+    if arrival_variation == 1.0:
+        return np.asarray(decay, dtype=np.float64)
+    return np.asarray((1.0 - decay) * arrival_variation / (np.power(decay, -arrival_variation) - 1.0))
+
+
+def decay_of(load: Real, arrival_variation: float) -> FloatArray:
+    """The inverse of `load_of`, by halving.
+
+    >>> round(float(decay_of(0.763, 4.0)), 2)
+    0.9
+    """
+    if arrival_variation == 1.0:
+        return np.asarray(load, dtype=np.float64)
+    low, high = np.zeros(np.shape(load)), np.ones(np.shape(load))
+    for _ in range(STEPS):
+        middle = 0.5 * (low + high)
+        under = load_of(middle, arrival_variation) < load
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return 0.5 * (low + high)
+
+
+def delay(station: Station, load: FloatArray) -> Delay:
+    """The wait of a request at a load below 1, of the station's shape."""
+    return _delay(station, decay_of(load, _gaps(station)))
+
+
+def _gaps(station: Station) -> float:
+    """Squared variation of the gaps that x belongs to.
+
+    Of all arrivals where they share a queue; each of many instances sees about Poisson gaps of its own
+    where they are dealt at random.
+    """
+    return station.arrival_variation if station.routing in ("central", "least-loaded") else 1.0
+
+
+def _delay(station: Station, decay: FloatArray) -> Delay:
+    c, service = station.servers, station.service_s
+    a2, s2 = station.arrival_variation, station.service_variation
+    waits = erlang_c(c, decay)
+    if _gaps(station) != 1.0:
+        weight = 0.68 + 0.32 / np.sqrt(c)
+        waits = waits**weight * erlang_c(c, load_of(decay, a2)) ** (1.0 - weight)
+    one = Delay(probability=waits, mean_s=service / (c * (1.0 - decay)) * (a2 + s2) / (a2 + 1.0))
+    if station.routing == "central":
+        return one
+    if station.routing == "least-loaded":
+        beside = np.where(c > 1.0, JSQ * 0.5 * (1.0 + s2), 0.0)
+        fewer = one.probability ** (1.0 + SPREAD * np.log2(np.maximum(c, 1.0)) ** 1.4)
+        wait_s = one.probability * (one.mean_s + beside * service)
+        return Delay(probability=fewer, mean_s=wait_s / np.maximum(fewer, 1e-300))
+    # one server each, whose load is the decay, gaps being taken for Poisson
+    dealt = a2 / c if station.routing == "round-robin" else 1.0 + (a2 - 1.0) / c
+    regular = np.where(
+        dealt < 1.0,
+        # Kraemer and Langenbach-Belz, for gaps more regular than Poisson's
+        np.exp(-2.0 * (1.0 - decay) * (1.0 - dealt) ** 2 / np.maximum(3.0 * decay * (dealt + s2), 1e-9)),
+        1.0,
+    )
+    mean_s = service * (dealt + s2) / (2.0 * (1.0 - decay))
+    # never earlier than behind one queue
+    wait_s = np.maximum(decay * regular * mean_s, one.wait_s)
+    mean_s = np.maximum(mean_s, one.mean_s)
+    return Delay(probability=np.minimum(wait_s / mean_s, 1.0), mean_s=mean_s)
+
+
+def sustained(
+    station: Station, fixed_s: FloatArray, own_s: FloatArray, kinds: FloatArray, limit_s: float, share: float
+) -> FloatArray:
+    """The highest load at which at most a share of the requests is later than a limit; 0 where none is.
+
+    Parameters
+    ----------
+    fixed_s, own_s
+        What every request takes besides its wait, and what grows with its length: ``fixed + own kind``
+        of a request of some kind. Of the station's shape, ``(stations,)``, seconds.
+    kinds
+        Lengths of equally likely requests over their mean, shape ``(kinds,)``.
+    limit_s, share
+        ``P(wait + fixed + own kind > limit) <= share``.
+
+    Delays come from a table (`_Table`), between whose loads the share of late requests is interpolated.
+    """
+    left = limit_s - fixed_s[:, None] - own_s[:, None] * kinds
+    table = _table(station.routing, station.service_variation, station.arrival_variation)
+    row = table.row(station.servers)
+
+    def late(column: IntArray) -> FloatArray:
+        """Share of late requests at a column's load."""
+        probability = table.probability[row, column][:, None]
+        mean_s = (table.mean[row, column] * station.service_s)[:, None]
+        return np.asarray(Delay(probability=probability, mean_s=mean_s).beyond(left).mean(axis=1))
+
+    low, high = np.zeros(len(fixed_s), dtype=np.int64), np.full(len(fixed_s), len(table.decay) - 1)
+    while int((high - low).max(initial=0)) > 1:
+        middle = (low + high) // 2
+        enough = late(middle) <= share
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    below, above = late(low), late(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = np.clip(np.nan_to_num((share - below) / (above - below), nan=0.0, posinf=0.0), 0.0, 1.0)
+    decay = table.decay[low] + between * (table.decay[high] - table.decay[low])
+    decay = np.where(above <= share, table.decay[high], decay)
+    at_once = (left < 0).mean(axis=1) <= share
+    return np.where(at_once, load_of(decay, _gaps(station)), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Table:
+    """Delays of stations with a service of a second, shape ``(servers, decays)``."""
+
+    servers: FloatArray  # ascending
+    decay: FloatArray  # ascending
+    probability: FloatArray
+    mean: FloatArray  # of those that wait, in services
+
+    def row(self, servers: FloatArray) -> IntArray:
+        """That of as many servers, or the next fewer: fewer wait no less."""
+        return np.asarray(np.searchsorted(self.servers, servers, side="right") - 1)
+
+
+@lru_cache(maxsize=32)
+def _table(routing: Routing, service_variation: float, arrival_variation: float) -> _Table:
+    """The delays at every load: mathematics, kept since Erlang's formula is slow for all who ask."""
+    counts = [float(n) for n in range(1, 33)]
+    while counts[-1] < MOST_SERVERS:
+        counts.append(np.ceil(counts[-1] * 1.06))
+    servers = np.array(counts)
+    decay = np.concatenate((np.linspace(0.01, 0.79, 40), 1.0 - np.geomspace(0.2, 1.0 - FULLEST, 88)))
+    shape = (len(servers), len(decay))
+    station = Station(
+        servers=np.broadcast_to(servers[:, None], shape),
+        service_s=np.ones(shape),
+        service_variation=service_variation,
+        arrival_variation=arrival_variation,
+        routing=routing,
+    )
+    found = _delay(station, np.broadcast_to(decay, shape))
+    return _Table(servers=servers, decay=decay, probability=found.probability, mean=found.mean_s)
+
+
+def sustained_mean(station: Station, fixed_s: FloatArray, own_s: FloatArray, limit_s: float) -> FloatArray:
+    """The highest load at which the mean over all requests meets a limit; 0 where none does."""
+    low, high = np.zeros(np.shape(fixed_s)), np.full(np.shape(fixed_s), FULLEST)
+    for _ in range(STEPS // 2):
+        middle = 0.5 * (low + high)
+        enough = fixed_s + own_s + _delay(station, middle).wait_s <= limit_s
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return np.where(fixed_s + own_s <= limit_s, load_of(np.maximum(low, 1e-9), _gaps(station)), 0.0)
+
+
+def filled(slots: FloatArray, share: float) -> FloatArray:
+    """The highest load of slots at which at most a share of the requests waits for one.
+
+    Erlang C of as many servers as slots: who holds one for how long changes little (Erlang's formulas do not
+    ask for the law of service where no one waits). Of many slots a larger part may be taken:
+
+    >>> filled(np.array([8.0, 512.0]), 0.01).round(2).tolist()
+    [0.36, 0.9]
+    """
+    grid = np.geomspace(1.0, max(float(np.max(slots, initial=1.0)), 2.0), 64)
+    low, high = np.zeros(64), np.full(64, FULLEST)
+    for _ in range(STEPS // 2):
+        middle = 0.5 * (low + high)
+        enough = erlang_c(grid, middle) <= share
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return np.asarray(np.interp(np.log(np.maximum(slots, 1.0)), np.log(grid), low))
