@@ -170,6 +170,8 @@ class Terminal:
         code = self.process.poll()
         assert code is not None, f"did not leave:\n{self.text}"
         if not self.hung_up:  # what it sent last may still be on its way; this comes after it
+            while not select.select([], [self.slave], [], 0)[1]:  # a program that was killed leaves it full
+                self.read(0.05)
             os.write(self.slave, _LAST)
             while _LAST not in self.sent:
                 self._take_in()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import termios
 from pathlib import Path
 
@@ -44,3 +46,18 @@ def test_bad_input_on_a_terminal_never_opens_the_application(tmp_path: Path) -> 
         assert termios.tcgetattr(terminal.slave) == terminal.before
     finally:
         terminal.close()
+
+
+def test_a_program_that_leaves_its_terminal_full_is_read_to_the_end(tmp_path: Path) -> None:
+    """Of the tests themselves: the word behind its last one had no room, and was waited for without end."""
+    shown = Terminal([], tmp_path, program=("-c", ""))
+    try:
+        shown.process.wait()
+        os.set_blocking(shown.slave, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(shown.slave, b"y")
+        os.set_blocking(shown.slave, True)
+        assert shown.leave() == 0 and set(shown.sent) == {ord("y")}
+    finally:
+        shown.close()
