@@ -17,6 +17,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.inputs import files
+from planner.output.as_json import dumps
 from planner.studies.columns import NUMBER, SCHEMA, Column, kept
 
 ABOUT, ASKED, LOCK = "_study.json", "_study.toml", "_lock"
@@ -57,7 +58,7 @@ def begin(folder: Path, about: About, text: str) -> None:
     if parts(folder):
         raise InputError("out", str(folder), "a folder without a study; --resume goes on with the one there")
     files.write_atomically(folder / ASKED, text)
-    files.write_atomically(folder / ABOUT, json.dumps(asdict(about), indent=2) + "\n")
+    files.write_atomically(folder / ABOUT, dumps(asdict(about)) + "\n")
 
 
 def about(folder: Path, field: str = "study") -> About:

@@ -20,7 +20,13 @@ from planner.output import data, text
 from planner.output.as_json import dumps
 from planner.planning.plan import plan
 
-WRITERS = {"as_json.py": "documents", "storage.py": "the session, whose fields are checked"}
+WRITERS = {
+    "as_json.py": "documents",
+    "storage.py": "the session, whose fields are checked",
+    "cells.py": "lines of a trace again, for a stricter parser, which refuses what is no number",
+    "write.py": "requests of a trace, whose times and lengths are checked",
+    "study.py": "what a study asks, to compare and never to be read",
+}
 NUMBERS = [
     field for field in fields.FIELDS if field.kind not in ("choice", "switch") and field.key != "time-limit"
 ]
