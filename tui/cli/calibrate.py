@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner import load
-from planner.errors import InputError
+from planner.errors import InputError, printable_lines
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
 from tui.cli.terminal import DONE, ERROR, say, writing
 
 if TYPE_CHECKING:
+    from planner.evidence.calibrate.few import Few
+    from planner.evidence.runs import Row
     from planner.inputs.catalog import Catalog
 
 
@@ -30,6 +33,8 @@ def run(arguments: Sequence[str]) -> int:
         "Make presets of your own from measurements: constants of the kernels of a machine from a folder\n"
         "of CSV files, or host and scheduling constants of engines from measured runs. They go to your\n"
         "own presets (`ratematch paths config`), which come before those installed with ratematch.\n"
+        "Of 30 runs of an engine or fewer: which constants of the profile as it is they move, how surely,\n"
+        "and which run to make next.\n"
         "--check compares the constants in use with each other: formats, engines, sister GPUs, bounds.\n\n"
         f"{KERNEL_COLUMNS}\n\n{RUN_COLUMNS}",
         "  ratematch calibrate measurements/ --system h100\n"
@@ -120,6 +125,8 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     from planner.evidence.text import table
 
     rows = runs.read(file)
+    if _are_few(rows, catalog):
+        return _few(rows, out, catalog)
     trials = engines.prepare(rows, catalog)
     profiles = engines.fitted(trials, catalog, trials.names)
     if not profiles:
@@ -164,6 +171,68 @@ def _engines(file: Path, out: Path, catalog: Catalog) -> int:
     )
     say("\n" + "\n".join(str(path) for path in paths))
     return DONE
+
+
+def _are_few(rows: Sequence[Row], catalog: Catalog) -> bool:
+    """Whether no engine has more runs than count as few."""
+    from planner.evidence.calibrate.few import MOST_RUNS
+    from planner.evidence.deployment import engine_profile
+
+    counted: Counter[str] = Counter()
+    for row in rows:
+        try:
+            counted[engine_profile(catalog, row.engine, row.version).name] += 1
+        except InputError:  # an engine that is not known: `prepare` leaves its rows out
+            continue
+    return bool(counted) and max(counted.values()) <= MOST_RUNS
+
+
+def _few(rows: Sequence[Row], out: Path, catalog: Catalog) -> int:
+    """A handful of runs: what they move in the profile as it is, how surely, and which run tells most."""
+    from planner.evidence.calibrate import engines, few, user_presets
+
+    found = few.fit(rows, catalog)
+    if not found:
+        say("Nothing could be fitted: no row can be predicted (`ratematch validate` says why).")
+        return ERROR
+    for one in found:
+        user_presets.prepare_engine(one.engine, out, catalog)
+    paths = engines.write({one.engine: one.profile for one in found}, out / user_presets.ENGINES)
+    for one in found:
+        say(printable_lines(few_text(one)) + "\n")
+    say("\n".join(str(path) for path in paths))
+    return DONE
+
+
+def few_text(found: Few) -> str:
+    """What a handful of runs say of an engine, for people."""
+    from planner.evidence.figures import percent
+    from planner.evidence.text import table
+
+    rows = [("constant", "before", "now", "uncertain by", "alone", "is the one that changed")]
+    for one in sorted(found.told, key=lambda told: -told.weight):
+        if one.says != "prior":
+            now = f"{getattr(found.profile, one.name):.3g}"
+            off = f"{one.sd:.2g}, before the runs {one.prior_sd:.2g}"
+            rows.append((one.name, f"{one.before:.3g}", now, off, f"{one.alone:.3g}", percent(one.weight)))
+    prior = [one.name for one in found.told if one.says == "prior"]
+    lines = [f"{found.engine}: {found.runs} runs against the profile as it is"]
+    if len(rows) > 1:
+        lines.append(table(rows, "lrrrrr"))
+    if found.profile_changed:
+        lines.append(f"misfit {found.misfit_before:.1f} -> {found.misfit_now:.1f} (squares over their noise)")
+    else:
+        lines.append(f"The profile stays: that nothing changed is {percent(found.unchanged)} likely.")
+    if prior:
+        lines.append(f"The runs say nothing of {', '.join(prior)}.")
+    if found.next_run is not None:
+        row, tells = found.next_run.row, found.next_run
+        shape = f"{row.concurrency:g} in flight, ISL {row.isl:,}, OSL {row.osl:,}"
+        lines.append(
+            f"The next best run: {row.model} on {row.system}, {shape}: it leaves {percent(tells.left)} of what "
+            f"is open of {tells.tells}."
+        )
+    return "\n".join(lines)
 
 
 def _bands(file: Path, out: Path, catalog: Catalog) -> int:

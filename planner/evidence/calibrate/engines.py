@@ -139,8 +139,8 @@ def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
     )
 
 
-def _predict(trials: Trials, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(TTFT, TPOT) with constants `values` of shape (rows, constants)."""
+def predict(trials: Trials, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(TTFT, TPOT), seconds, with constants `values` of shape (rows, constants)."""
     c = {constant.name: values[:, i] for i, constant in enumerate(CONSTANTS)}
     full, bare = trials.full.server, trials.bare.server
     share = c["floor_share"]
@@ -180,7 +180,7 @@ def _solve_one(trials: Trials, centre: FloatArray) -> FloatArray:
 
     def residuals(x: FloatArray) -> FloatArray:
         values = np.broadcast_to(low + x * width, (len(trials.layers), len(x)))
-        ttft, tpot = _predict(trials, values)
+        ttft, tpot = predict(trials, values)
         return np.concatenate(
             (
                 _squashed(np.log(tpot / trials.tpot_s)[timed], TPOT_SCALE),
@@ -226,10 +226,10 @@ def fitted(trials: Trials, catalog: Catalog, names: Iterable[str]) -> dict[str, 
 
 
 def _named(values: FloatArray) -> dict[str, float]:
-    return {c.name: _rounded(v) for c, v in zip(CONSTANTS, values, strict=True)}
+    return {c.name: rounded(v) for c, v in zip(CONSTANTS, values, strict=True)}
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Three digits; what is nothing beside a nanosecond is nothing."""
     return float(f"{value:.3g}") if value > 1e-10 else 0.0
 

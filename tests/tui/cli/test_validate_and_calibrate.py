@@ -136,7 +136,7 @@ def test_calibrate_engines_writes_profiles_where_told(
     lines = RUNS.read_text().splitlines()
     few = tmp_path / "few.csv"
     chosen = [line for line in lines[1:] if ",vllm," in line and ",qwen3-32b," in line]
-    few.write_text("\n".join([lines[0], *chosen]))
+    few.write_text("\n".join([lines[0], *chosen * 16]))  # more than count as few
     out = tmp_path / "out"
     assert main(["calibrate", "--engines", str(few), "--out", str(out)]) == 0
     text = capsys.readouterr().out
