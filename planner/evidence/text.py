@@ -164,6 +164,21 @@ def plans_text(result: Mapping[str, Any]) -> str:
     return "\n\n".join(["\n".join(lines), *([table([head, *rows], "lllllrrllrl")] if rows else [])]) + "\n"
 
 
+def replay_text(result: Mapping[str, Any]) -> str:
+    """Errors of replayed runs beside those of the closed forms."""
+    head = f"{result['covered']:,} of {result['rows']:,} runs, {result['requests']:,} requests replayed"
+    rows = [("runs", "figure", "n", "closed: median", "mean", "bias", "replay: median", "mean", "bias")]
+    for way in ("all", "colocated", "disaggregated"):
+        for name, both in result.get(way, {}).items():
+            cells = [
+                percent(both[how][figure], sign=figure == "bias")
+                for how in ("closed", "replay")
+                for figure in ("median_ape", "mape", "bias")
+            ]
+            rows.append((way, name, f"{both['closed']['n']:,}", *cells))
+    return f"{head} in {format_seconds(result['seconds'])}\n\n{table(rows, 'llrrrrrrr')}\n"
+
+
 def times(ratio: float | None) -> str:
     """A plan over what was measured; "-" where nothing was planned.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -87,13 +86,12 @@ def _kind(
     ranks = int(at.attention_dp.ravel()[0])
     longest = float(np.max(requests.isl + requests.osl, initial=2))
     lengths = (float(np.mean(requests.isl)), float(np.mean(requests.isl + requests.osl)))
-    most_tokens = min(times.tokens_at_once(of), longest)
     passes = times.pass_table(
         setup,
         at,
-        most_tokens=most_tokens,
+        most_tokens=times.tokens_at_once(of),
+        longest=longest,
         full_tokens=times.full_tokens(of),
-        most_past=longest,
     )
     steps = None
     if phase != "prefill":
@@ -121,7 +119,7 @@ def _kind(
         steps=steps,
         room=times.cache_room(setup, at, mtp=mtp, live_tokens=live, lengths=lengths),
         slots=slots,
-        pass_tokens=max(math.ceil(most_tokens), 1),
+        pass_tokens=int(times.tokens_at_once(of)),
         layers=setup.model.layers,
         link=Link(fixed_s=max(seconds[0] - token_s * lengths[0], 0.0), token_s=token_s),
         scheduling=scheduling(setup.machine.engine, poll_steps),
@@ -139,7 +137,7 @@ def scheduling(engine: EngineProfile, poll_steps: float = 0.0) -> Scheduling:
         lockstep=engine.lockstep,
         prompt_imbalance=engine.prompt_imbalance,
         sequence_imbalance=engine.sequence_imbalance,
-        prompts_first=engine.prefill_priority > 0.5,
+        prefill_priority=min(engine.prefill_priority, 1.0),
         admission_passes=engine.admission_passes,
         poll_steps=poll_steps if np.isfinite(poll_steps) else 0.0,
         whole_lengths=engine.whole_lengths,

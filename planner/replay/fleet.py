@@ -26,7 +26,7 @@ class Scheduling:
     lockstep: float = 0.0  # 0: attention-DP ranks work on prompts together; 1: each stops all others
     prompt_imbalance: float = 0.0  # of ranks in a pass, over random routing's
     sequence_imbalance: float = 0.0
-    prompts_first: bool = False  # no decode step while prompts wait
+    prefill_priority: float = 0.0  # share of the passes over prompts in which no decode step is made
     admission_passes: float = 0.5  # of a closed loop, until a prompt is admitted
     poll_steps: float = 0.0  # decode steps between two looks for new prompts
     whole_lengths: bool = False  # a request is admitted where its whole length fits, and never evicted

@@ -66,6 +66,7 @@ class Holding:
         self.end_s = math.nan
         self.link_free_s = 0.0
         # what it holds
+        self.inbox: deque[Job] = deque()  # prompts that the engine has not looked at
         self.waiting: deque[Job] = deque()  # prompts that were not yet admitted
         self.partial: list[Job] = []  # prompts in work
         self.leaving: dict[Job, tuple[float, int]] = {}  # prompts done, and what their cache here takes
@@ -80,8 +81,8 @@ class Holding:
     @property
     def held(self) -> int:
         """Requests on the instance."""
-        places = (self.waiting, self.partial, self.coming, self.blocked, self.ready, self.running)
-        return sum(map(len, places))
+        prompts = len(self.inbox) + len(self.waiting) + len(self.partial)
+        return prompts + len(self.coming) + len(self.blocked) + len(self.ready) + len(self.running)
 
     @property
     def empty(self) -> bool:
@@ -171,12 +172,10 @@ class Holding:
 
     def lose(self) -> list[Job]:
         """Everything that is here is gone; whose it was."""
-        jobs = list(self.running) + [
-            job
-            for place in (self.ready, self.coming, self.blocked, self.partial, self.leaving, self.waiting)
-            for job in place
-        ]
-        for place in (self.running, self.ready, self.coming, self.blocked, self.leaving, self.waiting):
+        queues = (self.ready, self.blocked, self.waiting, self.inbox)
+        jobs = [*self.running, *self.coming, *self.partial, *self.leaving]
+        jobs += [job for queue in queues for job in queue]
+        for place in (self.running, self.coming, self.leaving, *queues):
             place.clear()
         self.partial = []
         self.pending = self.contexts = 0

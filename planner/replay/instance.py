@@ -47,6 +47,8 @@ class Instance(Holding):
         self.growth_s = 0.0  # of each over the one before
         self.next_poll = 0
         self.chosen: list[tuple[Job, int]] = []  # prompts of the pass, tokens of each
+        self.prompts_at_once = ENDLESS  # in a pass beside decode steps
+        self.owed = 0.0  # passes over prompts alone, where some go first
         self.steps_in_pass = 0  # that those which decode make in each
         self.full = False  # no prompt could join the pass
         self.lag_s = 0.0  # first tokens of the pass behind its end
@@ -64,7 +66,7 @@ class Instance(Holding):
         """A prompt to work on."""
         job.entry = self
         self.pending += job.target
-        self.waiting.append(job)
+        (self.waiting if self.poll == 1 else self.inbox).append(job)
         self.nudge(now, prompts=True)
 
     def arrive(self, job: Job, now: float) -> None:
@@ -81,12 +83,14 @@ class Instance(Holding):
         if self.mode == IDLE:
             self.begin(now)
             return
-        if self.planned <= 1 or (prompts and len(self.waiting) > 1):
+        if self.planned <= 1 or (prompts and len(self.waiting) + len(self.inbox) > 1):
             return  # those that wait already could not be admitted either
         if prompts and self.mode == PASS and self.full:
             return
         steps = steps_until(now - self.began_s, self.first_s, self.growth_s)
         if prompts and self.poll > 1:
+            if self.mode == PASS:
+                return
             steps = max(steps, self.next_poll - self.count)
         if steps < self.planned:
             self.planned = steps
@@ -114,13 +118,14 @@ class Instance(Holding):
             most = self._steps_left(now)
             if self.running or not self.ready:  # else those that ran had to make room for those that wait
                 break
-        looks = not self.running or self.poll == 1 or self.count >= self.next_poll
-        if looks and self.prefills:
+        if self.inbox and (not self.running or self.count >= self.next_poll):
+            self.waiting.extend(self.inbox)
+            self.inbox.clear()
             self.next_poll = self.count + self.poll
-            if (self.waiting or self.partial or self.host.central) and self._form(now, most):
-                return
+        if self.prefills and (self.waiting or self.partial or self.host.central) and self._form(now, most):
+            return
         if self.running:
-            if not looks and self.waiting:
+            if self.inbox:
                 most = min(most, self.next_poll - self.count)
             self._step(now, most)
 
@@ -216,7 +221,13 @@ class Instance(Holding):
         tokens, longest, behind, attention = 0, 0, 0, 0.0
         place = 0
         partial, waiting = self.partial, self.waiting
-        while left > 0:
+        beside = bool(self.running)  # decode steps go on
+        if beside and kind.scheduling.prefill_priority:
+            self.owed += kind.scheduling.prefill_priority
+            beside = self.owed < 1.0
+            self.owed -= 0.0 if beside else 1.0
+        at_once = self.prompts_at_once if beside else ENDLESS
+        while left > 0 and place < at_once:
             if place < len(partial):
                 job = partial[place]
             else:
@@ -245,8 +256,9 @@ class Instance(Holding):
             chosen.append((job, take))
         if not chosen:
             return False
-        self.chosen, self.full = chosen, left <= 0
+        self.chosen, self.full = chosen, left <= 0 or place >= at_once
         count, rules, batch = len(chosen), kind.scheduling, len(self.running)
+        self.steps_in_pass = 1 if beside else 0
         taken, alone = self._pass_s(count, tokens, attention, longest, behind, 0)
         if batch:
             self.lag_s = max(passes.stages * alone - taken, 0.0)
@@ -254,7 +266,6 @@ class Instance(Holding):
             self.lag_s = (passes.stages - 1.0) * alone
             if not self.colocated:  # the host's work for a request holds up its pass
                 taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
-        self.steps_in_pass = 1 if batch and not rules.prompts_first else 0
         planned, last = 1, taken
         if count == 1 and longest == most:  # chunks of one long prompt that follow each other
             job = chosen[0][0]
@@ -288,7 +299,7 @@ class Instance(Holding):
             return alone, alone
         assert self.steps is not None
         step = 0.0
-        if not rules.prompts_first:
+        if self.steps_in_pass:
             step = self.steps.seconds(batch, self.contexts / batch + steps)
         one = rules.exposure * (passes.token_s * tokens + attention) / count
         per_rank = count / (ranks * passes.stages)

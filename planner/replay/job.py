@@ -28,6 +28,7 @@ class Job:
         "found",
         "id",
         "isl",
+        "late_s",
         "made",
         "osl",
         "pins",
@@ -53,6 +54,7 @@ class Job:
         self.computed = 0  # prompt tokens that went through passes
         self.began_s = arrival_s  # first pass over its prompt
         self.first_s = math.nan
+        self.late_s = 0.0  # its first token reaches the client so much later
         self.pins = 0  # blocks that it uses where it is
         self.private = 0.0  # tokens it takes beside; while decoding less the steps of its instance
         self.context = 0  # tokens in its cache, less the steps of its instance

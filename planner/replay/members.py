@@ -51,6 +51,9 @@ class Members:
     def _offer_central(self, now: float) -> None:
         raise NotImplementedError
 
+    def _spread(self, instance: Instance) -> None:
+        raise NotImplementedError
+
     # what instances ask: `planner.replay.holding.Host`
 
     def sleep(self, instance: Instance, until_s: float) -> None:
@@ -89,6 +92,7 @@ class Members:
         number = len(self.instances)
         prompts = kind.phase != "decode"
         instance = Instance(self, number, pool, kind, self.block_tokens if prompts else 0, now)
+        self._spread(instance)
         self.instances.append(instance)
         self.by_pool[pool].append(instance)
         if self.options.routing == "prefix-aware" and self.block_tokens and prompts:

@@ -15,8 +15,8 @@ from planner.planning.resolve import prepare
 from planner.planning.result import Plan, Serving
 from planner.replay import build
 from planner.replay.fleet import Fleet, Options
-from planner.replay.result import Result
-from planner.replay.run import Progress, Replay
+from planner.replay.result import Progress, Result
+from planner.replay.run import Replay
 from planner.simulate.points import Stopped
 
 UNSAID_LOAD = 0.85  # of the plan's capacity, where neither trace nor rate says what comes

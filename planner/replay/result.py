@@ -38,6 +38,17 @@ class InstanceUse:
         return self.end_s - self.start_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a replay is."""
+
+    requests: int
+    ended: int
+    at_s: float  # simulated
+    requests_per_s: float  # of this machine
+    left_s: float  # as long as that rate holds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Result:
     """Arrays of shape ``(requests,)``, in the order of arrival; nan and -1 where there is none."""

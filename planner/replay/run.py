@@ -8,10 +8,10 @@ processes are generators, which cannot be pickled, so that no replay could pause
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any
 
@@ -23,7 +23,7 @@ from planner.replay.fleet import Fleet, Options
 from planner.replay.instance import IDLE, STEPS, Instance
 from planner.replay.job import NONE, Job
 from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
-from planner.replay.result import InstanceUse, Result
+from planner.replay.result import InstanceUse, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
 from planner.simulate.waiting import SINGLE_REQUEST_S
@@ -31,18 +31,10 @@ from planner.simulate.waiting import SINGLE_REQUEST_S
 WINDOW = 8192  # requests that are turned into Python's numbers at a time
 LOOK = 2048  # events between two looks at the clock and at `should_stop`
 TURN_BLOCK_TOKENS = 256  # of the blocks made for conversations of which none are known
+# A closed loop of equal requests that all start at once would stay in step for ever, as no measured run does:
+# a pass beside decode steps takes as many prompts as come in a step, times this.
+EVENLY = 1.5
 REPORT_S = 0.25  # between two reports of progress
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a replay is."""
-
-    requests: int
-    ended: int
-    at_s: float  # simulated
-    requests_per_s: float  # of this machine
-    left_s: float  # as long as that rate holds
 
 
 def run(
@@ -78,8 +70,10 @@ class Replay(Members):
         count = len(requests)
         self.sent = 0  # requests that have come
         self.done = 0
+        self.prompts_at_once = 1  # of a closed loop
         self.refused = 0
         self.seconds = 0.0  # of this machine
+        self.random = random.Random(options.seed)
         self.first_s = np.full(count, np.nan)
         self.end_s = np.full(count, np.nan)
         self.arrival_s = np.full(count, np.nan)
@@ -106,6 +100,10 @@ class Replay(Members):
         for change in sorted(fleet.changes, key=lambda change: change.at_s):
             self._push(change.at_s, CHANGES, change)
         if options.in_flight is not None:
+            steps = float(np.mean(requests.osl)) * max(len(self.entries), 1)
+            self.prompts_at_once = math.ceil(EVENLY * options.in_flight / steps)
+            for instance in self.instances:
+                self._spread(instance)
             for _ in range(min(options.in_flight, count)):
                 self._next(0.0)
 
@@ -235,15 +233,24 @@ class Replay(Members):
         self.sent += 1
         job = self._job(index, now)
         entry = self.entries
-        delay = self.delay_s
+        delay = 0.0
         if entry:
             rules, count = entry[0].kind.scheduling, len(entry)
             in_flight = self.options.in_flight or 1
-            delay += rules.arrival_s * max(in_flight / count - entry[0].kind.ranks, 0.0) / 2.0
+            host = self.delay_s + rules.arrival_s * max(in_flight / count - entry[0].kind.ranks, 0.0) / 2.0
             if entry[0].colocated:
+                job.late_s = host
                 passes = sum(instance.step_s for instance in entry) / count
-                delay += max(rules.admission_passes - 0.5, 0.0) * passes
+                delay = max(rules.admission_passes - 0.5, 0.0) * passes
+            else:
+                delay = 2.0 * host * self.random.random()
         self._push(now + delay, COMES, job)
+
+    def _spread(self, instance: Instance) -> None:
+        """Prompts of a closed loop go evenly between the decode steps of those before them."""
+        if self.options.in_flight is not None and instance.colocated:
+            groups = instance.kind.ranks * int(instance.passes.stages)
+            instance.prompts_at_once = max(groups, self.prompts_at_once)
 
     def _route(self, job: Job, now: float) -> None:
         """A request reaches the router."""
@@ -274,7 +281,7 @@ class Replay(Members):
     def _finish(self, job: Job, now: float, end_s: float) -> None:
         index = job.id
         self.arrival_s[index] = job.arrival_s
-        self.first_s[index] = job.first_s
+        self.first_s[index] = min(job.first_s + job.late_s, end_s) if job.late_s else job.first_s
         self.end_s[index] = end_s
         if job.entry is not None:
             self.entry[index] = job.entry.number

@@ -68,16 +68,16 @@ class CacheRoom:
 
 
 def pass_table(
-    setup: Setup, at: Layouts, *, most_tokens: float, full_tokens: float, most_past: float
+    setup: Setup, at: Layouts, *, most_tokens: float, full_tokens: float, longest: float
 ) -> PassTable:
-    """Passes of up to `most_tokens` tokens of a rank behind up to `most_past` cached ones.
+    """Passes of up to `most_tokens` tokens of a rank over prompts of up to `longest` tokens.
 
     `full_tokens` is what a pass holds where many prompts wait. Layouts hold one layout, shape ``(1, 1, 1)``.
     Raises LookupError where a kernel that it needs was never measured.
     """
-    new = np.geomspace(1.0, max(most_tokens, 2.0), TOKENS)
+    new = np.geomspace(1.0, max(min(most_tokens, longest), 2.0), TOKENS)
     tokens = np.geomspace(1.0, max(2.0 * most_tokens, 4.0), TOKENS)
-    past = np.concatenate([[0.0], np.geomspace(SHORTEST, max(most_past, 2 * SHORTEST), PASTS - 1)])
+    past = np.concatenate([[0.0], np.geomspace(SHORTEST, max(longest, 2 * SHORTEST), PASTS - 1)])
     rows, columns = new.reshape(1, -1, 1), past.reshape(1, 1, -1)
     companions = np.maximum(full_tokens / rows, 1.0)
     rest_s = _rest_s(setup, at, tokens.reshape(1, -1, 1)).ravel()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from planner.inputs.requests import Requests
     from planner.inputs.scenario import Scenario
     from planner.replay.plans import Proof
-    from planner.replay.run import Progress
+    from planner.replay.result import Progress
 
 MOST_REQUESTS = 5_000_000
 MOST_IN_FLIGHT = 1_000_000

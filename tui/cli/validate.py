@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner import load
-from planner.errors import printable_lines
+from planner.errors import InputError, printable_lines
 from planner.inputs import files
 from planner.output.as_json import dumps
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, UsageError
 from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
 from tui.cli.terminal import DONE, ascii_output, say, writing
+
+if TYPE_CHECKING:
+    from planner.inputs.catalog import Catalog
 
 WIDTH = 80
 
@@ -27,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch validate",
-        "[FILE.csv] [--kernels DIR | --plans] [--json | --write PAGE] [--plot] [--ascii]",
+        "[FILE.csv] [--kernels DIR | --plans | --replay] [--json | --write PAGE] [--plot] [--ascii]",
         "Predict measured runs, or measured kernels, and report the error: by group, the worst rows, what\n"
         "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
@@ -35,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
         "  ratematch validate runs.csv --plans    # the best plan against each tuned split: a minute\n"
+        "  ratematch validate runs.csv --replay    # request by request, beside the closed forms\n"
         "  ratematch validate --kernels measurements/\n"
         "  ratematch validate --write docs/accuracy.md    # in a checkout: the page as it is",
     )
@@ -45,6 +51,12 @@ def run(arguments: Sequence[str]) -> int:
         action="store_true",
         help="judge plans instead: the best within the GPUs, TTFT and TPOT of each tuned split",
     )
+    parser.add_argument(
+        "--replay",
+        action="store_true",
+        help="replay each run request by request too: errors of the replay beside those of the closed forms",
+    )
+    parser.add_argument("--rows", metavar="N", help="runs to replay, evenly of the file (default all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the report as JSON")
     form.add_argument(
@@ -63,6 +75,12 @@ def run(arguments: Sequence[str]) -> int:
     catalog = load()
     file = Path(args.file) if args.file is not None else None
     folder = Path(args.kernels) if args.kernels is not None else None
+    if args.rows is not None and not args.replay:
+        raise UsageError("--rows goes with --replay")
+    if args.replay:
+        if args.plans or args.kernels or args.write or args.plot:
+            raise UsageError("--replay goes with FILE.csv, --rows, --json and --ascii alone")
+        return _replay(args, file or shipped.runs_file(), catalog)
     if args.plans:
         from planner.evidence import validate_plans
 
@@ -104,4 +122,20 @@ def run(arguments: Sequence[str]) -> int:
         paragraphs.append(printable_lines(text.kernels_text(operators)))
     report = "\n".join(paragraphs).rstrip("\n")
     say(ascii_only(report) if plain else report, colours=colour)
+    return DONE
+
+
+def _replay(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
+    """Errors of replayed runs beside those of the closed forms."""
+    from planner.evidence import runs, text, validate_replay
+
+    rows = runs.read(file)
+    if args.rows is not None:
+        most = args.rows
+        if not (most.isascii() and most.isdigit() and 1 <= len(most) < 8 and int(most)):
+            raise InputError("rows", most, "a whole number from 1")
+        rows = rows[:: max(len(rows) // int(most), 1)][: int(most)]
+    result = validate_replay.summarise(validate_replay.predict(rows, catalog))
+    shown = dumps(result) if args.json else printable_lines(text.replay_text(result)).rstrip("\n")
+    say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
     return DONE

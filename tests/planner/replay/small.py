@@ -86,7 +86,7 @@ SCHEDULINGS = st.builds(
     lockstep=st.sampled_from([0.0, 0.5, 1.0]),
     prompt_imbalance=st.sampled_from([0.0, 0.2]),
     sequence_imbalance=st.sampled_from([0.0, 0.3]),
-    prompts_first=st.booleans(),
+    prefill_priority=st.sampled_from([0.0, 0.3, 1.0]),
     poll_steps=st.sampled_from([0.0, 10.0]),
     whole_lengths=st.booleans(),
 )

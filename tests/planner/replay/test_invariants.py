@@ -123,7 +123,15 @@ def test_littles_law(world: World) -> None:
         replay.advance(until_s=float(at))
         jobs: set[Any] = set(replay.central) | set(replay.stranded)
         for one in replay.instances:
-            for place in (one.waiting, one.partial, one.leaving, one.coming, one.blocked, one.ready):
+            for place in (
+                one.inbox,
+                one.waiting,
+                one.partial,
+                one.leaving,
+                one.coming,
+                one.blocked,
+                one.ready,
+            ):
                 jobs |= set(place)
             jobs |= set(one.running)
         jobs |= {what for at_s, _, code, what, job, _ in replay.heap if code == 0}

@@ -149,3 +149,19 @@ def test_a_plot_of_nothing_is_nothing() -> None:
     assert scatter.draw([], [], "x") == ""
     assert scatter.draw([float("nan")], [1.0], "x") == ""
     assert "x" in scatter.draw([0.01, 0.02], [0.011, 0.019], "x", ascii=True)
+
+
+def test_runs_are_replayed_beside_the_closed_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(DATA / "runs.csv"), "--replay", "--rows", "6", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["covered"] == found["rows"] > 0 and found["requests"] > 10
+    for how in ("closed", "replay"):
+        assert found["all"]["tpot"][how]["n"] > 0
+    # one model of service: both tell about the same token interval
+    closed, replayed = (found["all"]["tpot"][how]["bias"] for how in ("closed", "replay"))
+    assert replayed == pytest.approx(closed, abs=0.1)
+    assert main(["validate", str(DATA / "runs.csv"), "--replay", "--rows", "2"]) == 0
+    assert "replay: median" in capsys.readouterr().out
+    assert main(["validate", str(DATA / "runs.csv"), "--rows", "2"]) == 2
+    assert main(["validate", str(DATA / "runs.csv"), "--replay", "--rows", "x"]) == 2
+    assert main(["validate", str(DATA / "runs.csv"), "--replay", "--plans"]) == 2
