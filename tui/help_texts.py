@@ -112,6 +112,15 @@ NUMBERS = {
         "max(FLOPs / peak, bytes / bandwidth) / time",
     ),
     "points": Number("points", "", "design points simulated: layout, batch and chunk of a phase"),
+    "cv": Number("CV", "", "how unlike requests are: 0 where all are alike", "standard deviation / mean"),
+    "counts": Number(
+        "variance/mean",
+        "",
+        "of the requests in windows of one length; 1 where each comes by itself, more where the load changes",
+    ),
+    "found": Number(
+        "found", "%", "of prompt tokens in a cache of that size, the blocks used last being kept"
+    ),
     "swing": Number("change", "%", "of the yardstick against the plan as it is", "new / present - 1"),
 }
 
@@ -144,6 +153,7 @@ PANES = {  # which numbers a pane shows
     "compare": ("gpu", "user", "ftl", "ttl", "gpus", "usd", "swing"),
     "what-if": ("swing", "gpu", "usd"),
     "curve": ("gpu", "usd", "ratio"),
+    "traffic": ("cv", "counts", "found"),
 }
 
 

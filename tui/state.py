@@ -15,6 +15,8 @@ from tui.files.storage import Session
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
+    from planner.inputs.traces import Repairs
+    from planner.inputs.traces.facts import Facts
     from planner.planning.result import Frontier, Plan
     from planner.planning.what_if import CurvePoint, Effect, Miss
 
@@ -48,6 +50,16 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """A trace of requests that is looked at: what it holds, or why it cannot be read."""
+
+    name: str  # a file, or one that comes with ratematch
+    facts: Facts | None = None  # None: not read yet
+    repairs: Repairs | None = None
+    error: str = ""  # in one line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
     """Everything a pane may draw. A change is a new `View`, never a changed one.
 
@@ -65,6 +77,7 @@ class View:
     pins: tuple[Pin, ...] = ()
     baseline: str = ""  # letter of the pin that others are compared with
     findings: Findings = Findings()  # of studies; may be of an older plan
+    trace: Trace | None = None
     solving: bool = False
     late: bool = False  # solving takes long enough to say that what is shown is old
     invalid: str = ""  # key of the field that cannot be used

@@ -96,6 +96,7 @@ WALKS = {
     "compare": ("p", "3"),
     "what-if": ("4",),
     "breakdown": ("5",),
+    "traffic": ("6",),
     "infeasible": (*["j"] * 8, *"2ms", "enter", "f"),
 }
 QUICK = {"help", "palette", "export", "choose"}  # the plan and the pages are seen in ASCII by their own tests

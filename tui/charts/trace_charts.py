@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from planner.arrays import FloatArray
+from planner.inputs.traces import Repairs
 from planner.inputs.traces.facts import Facts, Histogram, OverTime, Shared, Spread
 from planner.output.columns import aligned
-from planner.output.spelling import percent
+from planner.output.spelling import count, percent
 from planner.units import format_si, three_digits
 from tui.glyphs import Glyphs, bar, columns
 
+WIDTH = 100
 BAR_CELLS = 24
+LABELS = 36  # cells beside the columns
 HALF = 46  # cells of one of two histograms side by side
 
 
-def lines(facts: Facts, g: Glyphs) -> list[str]:
-    """All of it, blocks parted by blank lines; no line is wider than 100 cells."""
-    blocks = [_lengths(facts), _over_time(facts.over_time, g), _arrivals(facts, g), _histograms(facts, g)]
+def headline(facts: Facts, repairs: Repairs) -> str:
+    """`Azure CSV: 2,000 requests in 14 min, 2.34 requests/s`."""
+    pace = f", {three_digits(facts.requests_per_s)} requests/s" if facts.requests_per_s else ""
+    return f"{repairs.format}: {count(facts.requests, 'request')} in {duration(facts.seconds)}{pace}"
+
+
+def lines(facts: Facts, g: Glyphs, width: int = WIDTH) -> list[str]:
+    """All of it, in blocks; no line is wider than `WIDTH`, and no picture wider than `width`."""
+    blocks = [
+        _lengths(facts),
+        _over_time(facts.over_time, g, width),
+        _arrivals(facts, g),
+        _histograms(facts, g, width),
+    ]
     if facts.conversations is not None:
         blocks.append(_conversations(facts))
     if facts.shared is not None:
@@ -50,8 +66,9 @@ def _spread(name: str, s: Spread) -> tuple[str, ...]:
     return (name, f"{s.mean:,.0f}", f"{s.cv:.2f}", *tokens)
 
 
-def _over_time(found: OverTime, g: Glyphs) -> list[str]:
+def _over_time(found: OverTime, g: Glyphs, width: int) -> list[str]:
     rows = []
+    each = -(-len(found.isl) // max(width - LABELS, 8))  # windows of a column
     for name, values in (
         ("requests/s", found.requests_per_s),
         ("mean ISL", found.isl),
@@ -59,8 +76,14 @@ def _over_time(found: OverTime, g: Glyphs) -> list[str]:
     ):
         known = values[np.isfinite(values)]
         low, high = float(known.min(initial=np.inf)), float(known.max(initial=0.0))
-        rows.append((name, columns(values.tolist(), g), f"{_number(low)} to {_number(high)}"))
-    return [f"over time, a column for each {duration(found.window_s)}", *aligned(rows, "lll", "  ")]
+        drawn = [_mean(values[at : at + each]) for at in range(0, len(values), each)]
+        rows.append((name, columns(drawn, g), f"{_number(low)} to {_number(high)}"))
+    return [f"over time, a column for each {duration(each * found.window_s)}", *aligned(rows, "lll", "  ")]
+
+
+def _mean(values: FloatArray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _number(value: float) -> str:
@@ -82,9 +105,11 @@ def _arrivals(facts: Facts, g: Glyphs) -> list[str]:
     return found
 
 
-def _histograms(facts: Facts, g: Glyphs) -> list[str]:
+def _histograms(facts: Facts, g: Glyphs, width: int) -> list[str]:
     left = ["input tokens", *_histogram(facts.isl_histogram, g)]
     right = ["output tokens", *_histogram(facts.osl_histogram, g)]
+    if width < WIDTH - 8:
+        return [*left, "", *right]
     height = max(len(left), len(right))
     pairs = zip(_filled(left, height), _filled(right, height), strict=True)
     return [f"{one:<{HALF}}  {two}".rstrip() for one, two in pairs]
@@ -97,9 +122,9 @@ def _filled(rows: Sequence[str], height: int) -> list[str]:
 def _histogram(found: Histogram, g: Glyphs) -> Iterator[str]:
     """Bars against the largest; the label is the lower edge."""
     total, most = int(found.count.sum()), int(found.count.max())
-    for edge, count in zip(found.edges.tolist(), found.count.tolist(), strict=False):
-        drawn = bar(count / most, BAR_CELLS, g)
-        yield f"{edge:>9,}+ {drawn:<{BAR_CELLS}} {100 * count / total:4.1f} %"
+    for edge, times in zip(found.edges.tolist(), found.count.tolist(), strict=False):
+        drawn = bar(times / most, BAR_CELLS, g)
+        yield f"{edge:>9,}+ {drawn:<{BAR_CELLS}} {100 * times / total:4.1f} %"
 
 
 def _conversations(facts: Facts) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
-from planner.units import parse_quantity, three_digits
+from planner.units import parse_quantity
 from planner.words import Quantity
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, ascii_output, draws_ascii, say, writing
@@ -60,16 +60,12 @@ def run(arguments: Sequence[str]) -> int:
         say(dumps(data(args.file, found, repairs)))
         return DONE
 
-    from planner.output.spelling import count
     from tui.charts import trace_charts
     from tui.glyphs import ASCII, UNICODE
 
     glyphs = ASCII if ascii_output(args.ascii) or draws_ascii() else UNICODE
-    pace = f", {three_digits(found.requests_per_s)} requests/s" if found.requests_per_s else ""
-    held = f"{count(found.requests, 'request')} in {trace_charts.duration(found.seconds)}{pace}"
-    head = f"{repairs.format}: {held}"
     notes = [f"note: {sentence}" for sentence in repairs.sentences()]
-    say("\n".join([head, *notes, "", *trace_charts.lines(found, glyphs)]))
+    say("\n".join([trace_charts.headline(found, repairs), *notes, "", *trace_charts.lines(found, glyphs)]))
     return DONE
 
 

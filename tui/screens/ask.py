@@ -46,19 +46,20 @@ class AskScreen(ModalScreen[Answer | None]):
         *,
         hint: str = "",
         on_disk: bool = True,
+        verb: str = "save",
         glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
         self._title, self._text, self._hint = title, text, hint
-        self._find, self._on_disk = find, on_disk
+        self._find, self._on_disk, self._verb = find, on_disk, verb
         self._confirmed: Path | None = None  # the file that the user has been told of
 
     def compose(self) -> ComposeResult:
         """The line, and a word on it."""
         with Vertical(id="ask") as box:
             box.border_title = self._title
-            box.border_subtitle = f"{self.glyphs.enter} save {self.glyphs.dot} esc leave"
+            box.border_subtitle = f"{self.glyphs.enter} {self._verb} {self.glyphs.dot} esc leave"
             yield from self.above()
             yield Input(self._text, compact=True, select_on_focus=False, id="ask-line")
             yield Static(id="ask-word")

@@ -89,6 +89,25 @@ class FileActions(InOrder):
         self.main.set_view(base=view.scenario, name=name)
         self.notify(str(path), title="Saved")
 
+    # Traces
+
+    def action_open_trace(self) -> None:
+        """Look at a trace of requests: one that comes with ratematch, or a file."""
+        from planner.inputs.traces import shipped
+
+        def find(text: str) -> Path:
+            path = shipped.find(Path(text.strip()))
+            known = ", ".join(shipped.SHIPPED)
+            # whoever sits before a browser has no business in the files of this machine
+            if text.strip() not in shipped.SHIPPED and (self.is_web or not _is_file(path)):
+                raise InputError("trace", text, known if self.is_web else f"a file, or one of {known}")
+            return path
+
+        shown = self.main.view.trace
+        name = shown.name if shown is not None else next(iter(shipped.SHIPPED))
+        screen = AskScreen("Open a trace", name, find, on_disk=False, verb="open", glyphs=self.glyphs)
+        self.push_screen(screen, lambda answer: self.main.read_trace(answer.text.strip()) if answer else None)
+
     # The clipboard, which may not be there: always a file as well
 
     def action_copy_command(self) -> None:
@@ -167,6 +186,11 @@ class FileActions(InOrder):
     def show_error(self, title: str, line: str) -> None:
         """What could not be done, and why, in one line."""
         self.notify(self.glyphs.plain(line), title=title, severity="error", timeout=10)
+
+
+def _is_file(path: Path) -> bool:
+    """Never raises, whatever the name."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _age(main: MainScreen) -> str:

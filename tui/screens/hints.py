@@ -14,6 +14,7 @@ from tui.panes.breakdown_page import Scrolled
 from tui.panes.compare import CompareTable
 from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid
+from tui.panes.traffic_page import TraceText
 from tui.panes.what_if import Tornado
 from tui.panes.why_not import FixList
 
@@ -27,6 +28,7 @@ HINTS: dict[type[Widget], str] = {
     CompareTable: "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
     Tornado: "What each change alone would bring; enter makes it, u takes it back.",
     CurveChart: "The answer over one input: x takes another, enter sets the value under the cursor.",
+    TraceText: "What a trace of requests holds; enter opens another, ? explains the numbers.",
     Scrolled: "All reasons behind the plan; ? explains the numbers.",
 }
 

@@ -32,9 +32,10 @@ from tui.screens.hints import HINTS, PlainScrollBar
 from tui.solver.asker import Asker
 from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
+from tui.solver.reader import TraceNews, read_trace
 from tui.solver.studies import Studies
 from tui.solver.worker import LEAVE_S, Solver
-from tui.state import History, changed, opened
+from tui.state import History, Trace, changed, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -239,6 +240,21 @@ class MainScreen(EditingScreen):
                 self.set_view(solving=False, late=False, invalid=message.field, problem=message.line)
             else:
                 self.set_view(solving=False, late=False, error=message.line)
+
+    # A trace
+
+    def read_trace(self, name: str) -> None:
+        """Read a trace and show what it holds."""
+        self.set_view(trace=Trace(name=name))
+        read_trace(name, self.post_message)
+
+    @on(TraceNews)
+    def trace_news(self, message: TraceNews) -> None:
+        """It has been read; unless another is wanted by now."""
+        message.stop()
+        wanted = self.view.trace
+        if wanted is not None and wanted.name == message.trace.name:
+            self.set_view(trace=message.trace)
 
     # Keys
 

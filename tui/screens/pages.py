@@ -20,6 +20,7 @@ from tui.panes.breakdown_page import BreakdownPage
 from tui.panes.compare import ComparePage, CompareTable
 from tui.panes.page import Page
 from tui.panes.table import TablePage
+from tui.panes.traffic_page import TrafficPage
 from tui.panes.what_if import Tornado, WhatIfPage
 from tui.solver.messages import StudyNews
 from tui.solver.studies import Studies
@@ -33,6 +34,7 @@ PAGES: dict[TabId, Callable[..., Page]] = {
     "compare": ComparePage,
     "what-if": WhatIfPage,
     "breakdown": BreakdownPage,
+    "traffic": TrafficPage,
 }
 
 

@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
 
-TabId: TypeAlias = Literal["plan", "table", "compare", "what-if", "breakdown"]
+TabId: TypeAlias = Literal["plan", "table", "compare", "what-if", "breakdown", "traffic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ TABS = (
     Tab("3", "compare", "Compare"),
     Tab("4", "what-if", "What-if"),
     Tab("5", "breakdown", "Breakdown"),
+    Tab("6", "traffic", "Traffic"),
 )
 
 
@@ -62,7 +63,7 @@ class TabBar(Widget):
         return parts
 
     def render(self) -> RenderResult:
-        """` 1 Plan  2 Table  3 Compare  4 What-if  5 Breakdown`."""
+        """` 1 Plan  2 Table  3 Compare  4 What-if  5 Breakdown  6 Traffic`."""
         pieces: list[tuple[str, str]] = []
         for tab, key, name in self._parts():
             if tab.id == self.active:

@@ -37,7 +37,7 @@ async def test_digits_brackets_and_clicks_open_pages_and_escape_leads_back(pages
     await pages.pilot.press("right_square_bracket")
     assert pages.main.tab == "table"
     await pages.pilot.press("left_square_bracket", "left_square_bracket")
-    assert pages.main.tab == "breakdown"
+    assert pages.main.tab == "traffic"
     line = fakes.text(bar)
     await pages.pilot.click(bar, offset=(line.index("Compare") + 1, 0))
     assert pages.main.tab == "compare"

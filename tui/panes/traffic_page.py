@@ -1,0 +1,102 @@
+"""What a trace of requests holds: rate and lengths over time, bursts, and what a prefix cache finds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from planner.errors import printable
+from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import page
+from tui.panes.breakdown_page import Scrolled
+from tui.panes.page import Page
+from tui.panes.words import wrap
+from tui.state import Trace, View
+
+
+class TraceText(Scrolled):
+    """The facts, which scroll."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "app.open_trace", "open a trace", tooltip="Look at a trace of requests", id="trace-open"
+        )
+    ]
+    HELP = page(
+        """
+    ## Traffic
+
+    What a trace of requests holds: how long prompts and answers are, how rate and lengths change over
+    time, whether requests come each by itself or in bursts, and what part of the prompts a prefix cache
+    finds. `enter` opens a file (Azure, Mooncake, BurstGPT, Qwen-Bailian, a table of your own) or one that
+    comes with ratematch; `ratematch trace` prints the same, and cuts and stretches traces.
+    """,
+        "traffic",
+    )
+
+
+class TrafficPage(Page):
+    """Page 6."""
+
+    def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._trace: Trace | None = None
+
+    def compose(self) -> ComposeResult:
+        """One part."""
+        with TraceText(id="traffic") as part:
+            part.border_title = "Traffic"
+            yield Static(id="traffic-text")
+
+    def show(self, view: View) -> None:
+        """Draw the trace of a view."""
+        if view.trace is not self._trace:
+            self._trace = view.trace
+            self._draw()
+
+    def stops(self) -> list[Widget]:
+        """Its part."""
+        return list(self.query(TraceText))
+
+    def on_resize(self) -> None:
+        """Pictures fit the width."""
+        self._draw()
+
+    def on_mount(self) -> None:
+        """The part gets its size after the page does."""
+        for part in self.query(TraceText):
+            self.watch(part, "size", self._draw, init=False)
+
+    def _draw(self) -> None:
+        part = self.query_one(TraceText)
+        width = part.scrollable_content_region.width
+        if width > 0:
+            part.border_title = f"Traffic of {printable(self._trace.name, 60)}" if self._trace else "Traffic"
+            lines = trace_lines(self._trace, width, self.glyphs)
+            self.query_one("#traffic-text", Static).update(Content("\n").join(lines))
+
+
+def trace_lines(trace: Trace | None, width: int, g: Glyphs) -> list[Content]:
+    """What is known of a trace."""
+    if trace is None:
+        from planner.inputs.traces.shipped import SHIPPED
+
+        names = ", ".join(SHIPPED)
+        return wrap(f"No trace is open. {g.enter} opens a file of requests, or one of {names}.", width, "")
+    if trace.error:
+        return wrap(g.plain(printable(trace.error)), width, "$hue-bad")
+    if trace.facts is None or trace.repairs is None:
+        return [Content.styled(f"reading{g.ellipsis}", "$hue-muted")]
+    from tui.charts.trace_charts import headline, lines
+
+    notes = [
+        part for text in trace.repairs.sentences() for part in wrap(f"note: {text}", width, "$hue-tight")
+    ]
+    drawn = [Content(line) for line in lines(trace.facts, g, width)]
+    return [Content.styled(headline(trace.facts, trace.repairs), "bold"), *notes, Content(""), *drawn]
