@@ -182,6 +182,11 @@ def read(path: Path) -> list[Row]:
     table = csv_files.read(path, (*NAMES, "isl", "osl"))
     for name in NAMES:
         table.names(name)
+    return rows(table)
+
+
+def rows(table: Table) -> list[Row]:
+    """Rows of a table that has the columns. Raises InputError naming line and column of what cannot be."""
     return [_row(table, i) for i in range(len(table.rows))]
 
 

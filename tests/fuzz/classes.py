@@ -12,6 +12,7 @@ CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "presets": (files.presets, 6_000),
     "configs": (files.configs, 6_000),
     "results": (files.results, 2_000),
+    "foreign": (files.foreign, 4_000),
     "kernels": (files.kernels, 1_500),
     "traces": (files.traces, 3_000),
     "sessions": (sessions.run, 8_000),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from planner.inputs.catalog import preset_folder
 from tests.fuzz import harness, hostile
+from tests.planner.evidence.results import samples
 
 TESTS = Path(__file__).resolve().parents[1]
 SMALL = ["--gpus", "4", "--instance-gpus", "1", "--isl", "512", "--osl", "64", "--time-limit", "0.2"]
@@ -26,6 +27,7 @@ goal = "throughput"
 headroom = "10 %"
 mix = false
 """
+FLAGS = ("layout", "prefill-layout", "isl", "concurrency", "rate", "weights", "mtp", "decode-instances")
 KINDS = {"models": "llama-3.1-8b", "systems": "h100", "engines": "trtllm"}
 MODELS = ("llama-3.1-8b", "gpt-oss-20b", "deepseek-v3.2", "qwen3.5-397b-a17b")
 
@@ -108,6 +110,27 @@ def results(seed: int, count: int) -> Iterator[str]:
         return ["validate", str(path), *form]
 
     return harness.each("results", seed, count, make)
+
+
+def foreign(seed: int, count: int) -> Iterator[str]:
+    """Failures of `count` results of benchmark tools, and of their names in a scenario's place."""
+    documents = (samples.VLLM, samples.SGLANG, samples.AIPERF, samples.GUIDELLM, [samples.INFERENCEX])
+    said = [*("--system", "h100"), *("--layout", "TP1"), *("--model", "llama-3.1-8b"), *("--engine", "vllm")]
+
+    def make(chance: random.Random, folder: Path) -> Sequence[str]:
+        if chance.random() < 0.7:
+            path = folder / "result.json"
+            _write(chance, path, hostile.spoil_json(chance, chance.choice(documents)))
+        else:
+            text = chance.choice((samples.METRICS, samples.COLLECTION))
+            path = _write(chance, folder / "result.csv", hostile.spoil_csv(chance, text, 2))
+        if chance.random() < 0.2:
+            return ["plan", str(path)]
+        if chance.random() < 0.2:
+            return ["validate", str(path), f"--{chance.choice(FLAGS)}={hostile.word(chance)}"]
+        return ["validate", str(path), *chance.choice(([], said)), *chance.choice(([], ["--json"]))]
+
+    return harness.each("foreign", seed, count, make)
 
 
 def kernels(seed: int, count: int) -> Iterator[str]:

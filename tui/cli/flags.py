@@ -178,6 +178,10 @@ def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str]
     try:
         return catalog.scenario(name)
     except InputError:
+        from tui.cli.other_files import instead
+
+        if other := instead(name):
+            raise InputError("scenario", name, f"a scenario; {other}") from None
         near = difflib.get_close_matches(name, commands, n=1, cutoff=0.7)
         if near and not os.path.exists(name):  # noqa: PTH110 (never raises, whatever the name)
             raise UsageError(f"unknown command or scenario {name!r}; did you mean {near[0]}?") from None

@@ -23,6 +23,37 @@ if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
 
 WIDTH = 80
+GIVEN = {
+    "model": "preset, or a name as published",
+    "system": "preset",
+    "engine": "preset",
+    "layout": "of co-located instances, such as TP8 or DEP16",
+    "prefill-layout": "of the prefill instances of a split",
+    "decode-layout": "of its decode instances",
+    "prefill-instances": "how many of them",
+    "decode-instances": "how many of them; of a co-located run, instances in all",
+    "weights": "format of the weights; else what the model's name implies, or its checkpoint has",
+    "isl": "input tokens",
+    "osl": "output tokens",
+    "concurrency": "requests in flight",
+    "rate": "requests per second of an open loop",
+    "mtp": "drafted tokens per step",
+}
+_COLUMN = {
+    "rate": "requests_per_s",
+    "prefill-instances": "prefill_workers",
+    "decode-instances": "decode_workers",
+}
+
+
+def _said(args: argparse.Namespace, name: str) -> str | None:
+    """What a flag says, as the cell of a file; lengths take units. Raises InputError."""
+    text: str | None = getattr(args, name.replace("-", "_"))
+    if text is None or name not in ("isl", "osl", "rate", "weights", "mtp"):
+        return text
+    from planner.inputs.fields import BY_KEY
+
+    return str(BY_KEY[name].parse(text))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,7 +68,11 @@ def run(arguments: Sequence[str]) -> int:
         "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
         "compressed (.csv.gz).\n\n"
+        "FILE may also be what a benchmark wrote, JSON or CSV: vLLM's and SGLang's serving benchmarks,\n"
+        "aiperf, genai-perf, guidellm (JSON), InferenceX; flags say what is not in it, such as --system\n"
+        "and --layout.\n\n"
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
+        "  ratematch validate result.json --system h100 --layout TP4\n"
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
         "  ratematch validate runs.csv --plans    # the best plan against each tuned split: a minute\n"
         "  ratematch validate runs.csv --replay    # request by request, beside the closed forms\n"
@@ -64,13 +99,21 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--plot", action="store_true", help="plot predicted against measured")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
+    said = parser.add_argument_group("what a tool's result does not say, or says otherwise")
+    for name, meaning in GIVEN.items():
+        said.add_argument(f"--{name}", metavar=name.split("-")[-1].upper(), help=meaning)
     args = parser.read(arguments)
+    told = {_COLUMN.get(name, name.replace("-", "_")): _said(args, name) for name in GIVEN}
+    given = {column: value for column, value in told.items() if value is not None}
+    if given and args.file is None:
+        raise UsageError("what a file does not say goes with a FILE: ratematch validate FILE --system NAME")
     if args.write and args.file is None and args.kernels is not None:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
     if args.plans and (args.kernels or args.write or args.plot):
         raise UsageError("--plans goes with FILE.csv, --json and --ascii alone")
     from planner.evidence import runs, shipped, text, validate_runs
     from planner.evidence import validate_kernels as kernels
+    from planner.evidence.results.read import read
 
     catalog = load()
     file = Path(args.file) if args.file is not None else None
@@ -84,14 +127,19 @@ def run(arguments: Sequence[str]) -> int:
     if args.plans:
         from planner.evidence import validate_plans
 
-        judged = validate_plans.validate(runs.read(file or shipped.runs_file()), catalog)
+        judged = validate_plans.validate(
+            read(file, catalog, given) if file else runs.read(shipped.runs_file()), catalog
+        )
         shown = dumps(judged) if args.json else printable_lines(text.plans_text(judged)).rstrip("\n")
         say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
         return DONE
     name = file.name if file is not None else shipped.RUNS_NAME
     if file is None and folder is None:
         file, folder = shipped.runs_file(), shipped.kernels_folder()
-    found = validate_runs.predict(runs.read(file), catalog) if file is not None else None
+    rows = None
+    if file is not None:
+        rows = read(file, catalog, given) if args.file is not None else runs.read(file)
+    found = validate_runs.predict(rows, catalog) if rows is not None else None
     result = validate_runs.summarise(found) if found is not None else None
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:

@@ -1,0 +1,1 @@
+"""Results as benchmark tools write them, as rows of measured runs."""

@@ -1,0 +1,166 @@
+"""A file of results becomes rows of measured runs: the tool's own names, and what the user adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from planner.errors import InputError
+from planner.evidence import runs
+from planner.evidence.csv_files import Table
+from planner.evidence.results import columns, records
+from planner.evidence.results.records import Found, Record
+from planner.evidence.runs import Row
+from planner.inputs import layout_label, naming, precision
+from planner.inputs.catalog import Catalog
+from planner.words import Weights
+
+TOOLS = {
+    "vllm": "vLLM's serving benchmark",
+    "sglang": "SGLang's serving benchmark",
+    "guidellm": "guidellm",
+    "aiperf": "aiperf",
+    "genai-perf": "genai-perf",
+    "InferenceX": "InferenceX",
+    "": "a collection of results",
+}
+_READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
+    "guidellm": columns.guidellm,
+    "aiperf": columns.stated,
+    "genai-perf": columns.stated,
+}
+_OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs
+MEASURED = ("ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s")
+_LAYOUTS = ("layout", "prefill_layout", "decode_layout")
+# what a row cannot do without, and the flag that says it
+_NEEDED = {"model": "--model", "system": "--system", "engine": "--engine", "isl": "--isl", "osl": "--osl"}
+
+
+def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -> list[Row]:
+    """Rows of a file of measured runs, or of what a benchmark tool wrote.
+
+    Parameters
+    ----------
+    given
+        What the file does not say, by column (`planner.evidence.runs`), and `layout`, `prefill_layout`,
+        `decode_layout` (names of layouts), `weights` (as a scenario has them). It stands above the file.
+
+    Raises InputError for what cannot be read, and for what neither the file nor `given` says, in one line
+    with the flags that do.
+    """
+    given = given or {}
+    if not given and _is_own(path):
+        return runs.read(path)
+    found = records.read(path)
+    rows = [_row(found, record, given, catalog) for record in found.records]
+    table = Table(name=path.name, rows=tuple(rows), lines=tuple(range(2, len(rows) + 2)))
+    _complete(table, found, given)
+    for name in runs.NAMES:
+        table.names(name)
+    return runs.rows(table)
+
+
+def kind(path: Path) -> str:
+    """The tool whose result a file is, in words; "" where it is none that is known."""
+    try:
+        found = records.read(path)
+    except InputError:
+        return ""
+    own = {str(key) for key in found.records[0]} >= _OWN
+    row = _columns(found, found.records[0])
+    measured = any(column in row for column in MEASURED)
+    return "a file of measured runs" if own else TOOLS[found.tool] if measured else ""
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        found = records.read(path)
+    except InputError:
+        return True  # the reader of measured runs says what is wrong with it
+    return found.tool == "" and set(found.records[0]) >= _OWN
+
+
+def _columns(found: Found, record: Record) -> dict[str, str]:
+    own = {str(key): value for key, value in record.items() if isinstance(value, str)}
+    named = _READ.get(found.tool, columns.flat)(record)
+    return {**own, **named} if found.tool == "" else named
+
+
+def _row(found: Found, record: Record, given: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
+    row = _columns(found, record)
+    engine = given.get("engine") or columns.engine_of(row.get("engine", "")) or ""
+    if not engine and "engine_versions" in row:
+        engine = columns.engine_of(row["engine_versions"])
+    version = columns.version_of(row.get("engine_versions", ""))
+    row = {**row, **{key: value for key, value in given.items() if key not in (*_LAYOUTS, "weights")}}
+    row = {**row, "engine": engine, "engine_versions": given.get("engine_versions", version)}
+    row.update(_layouts(given))
+    if given.get("requests_per_s"):
+        row.pop("concurrency", None)
+    if given.get("concurrency"):
+        row.pop("requests_per_s", None)
+    typed = row.get("model", "")
+    for name in ("model", "system"):
+        if row.get(name):
+            row[name] = _known(catalog, name, row[name])
+    _formats(row, typed, given.get("weights"), catalog)
+    return row
+
+
+def _known(catalog: Catalog, name: str, typed: str) -> str:
+    """The preset of a typed name; the name itself where there is none, which is told with the row."""
+    try:
+        if name == "system":
+            return catalog.canonical("system", naming.counted(typed)[1])
+        return catalog.canonical("model", typed)
+    except InputError:
+        return typed
+
+
+def _formats(row: dict[str, str], typed: str, weights: str | None, catalog: Catalog) -> None:
+    """Formats that the file or its user names; else what the model's name implies, else its checkpoint's."""
+    if row.get("gemm_dtype") and weights is None:
+        row["gemm_dtype"] = columns.format_of(row["gemm_dtype"])
+        return
+    try:
+        model, system = catalog.model(row.get("model", "")), catalog.system(row.get("system", ""))
+    except InputError:
+        return
+    asked: Weights | None = weights or naming.implied_weights(typed)  # type: ignore[assignment]
+    if asked is None:
+        row["moe_dtype"] = model.checkpoint
+        row["gemm_dtype"] = model.checkpoint_beside or model.checkpoint
+        return
+    formats = precision.resolve(asked, "auto", model, system.gpu, system.vendor)
+    row["gemm_dtype"], row["moe_dtype"] = formats.gemm.name, formats.moe.name
+
+
+def _layouts(given: Mapping[str, str]) -> dict[str, str]:
+    """The columns of layouts that are named."""
+    found: dict[str, str] = {}
+    for key, prefix in (("layout", ""), ("prefill_layout", "prefill_"), ("decode_layout", "decode_")):
+        if not given.get(key):
+            continue
+        at = layout_label.parse(given[key], key.replace("_", "-"))
+        found[f"{prefix}tp"], found[f"{prefix}pp"] = str(at.tp), str(at.pp)
+        found[f"{prefix}attention_dp"] = str(at.attention_dp)
+        found[f"{prefix}moe_tp"], found[f"{prefix}moe_ep"] = str(at.moe_tp), str(at.ep)
+        found["mode"] = "disaggregated" if prefix else "colocated"
+    return found
+
+
+def _complete(table: Table, found: Found, given: Mapping[str, str]) -> None:
+    """Raises InputError with all that is not said, and the flags that say it."""
+    row = table.rows[0]
+    lacking = [flag for column, flag in _NEEDED.items() if not row.get(column)]
+    if not any(row.get(column) for column in ("tp", "prefill_tp", "decode_tp", "attention_dp")):
+        lacking.append("--layout")
+    if not any(row.get(column) for column in ("concurrency", "requests_per_s", "requests")):
+        lacking.append("--concurrency or --rate")
+    if lacking:
+        what = f"a result of {TOOLS[found.tool]}" if found.tool else "this file"
+        raise InputError(table.name, "the file alone", f"{what} does not say {', '.join(lacking)}: give them")
+    if not any(row.get(column) for column in MEASURED):
+        raise InputError(
+            table.name, ", ".join(list(row)[:8]), "at least one of a first token, a token interval"
+        )

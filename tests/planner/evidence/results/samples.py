@@ -1,0 +1,61 @@
+"""What each tool writes, as small as it may be."""
+
+from __future__ import annotations
+
+VLLM = {
+    "date": "20260310-101500", "backend": "vllm", "model_id": "meta-llama/Llama-3.1-8B-Instruct",
+    "tokenizer_id": "x", "num_prompts": 400, "request_rate": "inf", "max_concurrency": 64,
+    "completed": 400, "total_input_tokens": 819200, "total_output_tokens": 204800,
+    "output_throughput": 3297.9, "mean_ttft_ms": 412.5, "median_ttft_ms": 398.1, "p99_ttft_ms": 902.3,
+    "mean_tpot_ms": 17.9, "mean_e2el_ms": 9559.0,
+}  # fmt: skip
+SGLANG = {
+    "backend": "sglang", "dataset_name": "random", "request_rate": 4.0, "max_concurrency": None,
+    "random_input_len": 1024, "random_output_len": 512, "completed": 100, "total_input_tokens": 102400,
+    "total_output_tokens": 51200, "total_output_tokens_retokenized": 51100, "output_throughput": 2000.0,
+    "mean_e2e_latency_ms": 5000.0, "mean_ttft_ms": 120.0, "p99_ttft_ms": 400.0, "mean_tpot_ms": 9.5,
+    "concurrency": 20.1, "server_info": {"model_path": "Qwen/Qwen3-32B", "tp_size": 4},
+}  # fmt: skip
+AIPERF = {
+    "schema_version": "1.0", "aiperf_version": "0.5.0",
+    "time_to_first_token": {"unit": "ms", "avg": 210.0, "p90": 300.0, "p99": 512.0},
+    "inter_token_latency": {"unit": "ms", "avg": 11.2}, "request_latency": {"unit": "sec", "avg": 5.9},
+    "output_token_throughput": {"unit": "tokens/sec", "avg": 6180.0},
+    "input_sequence_length": {"unit": "tokens", "avg": 2047.6},
+    "output_sequence_length": {"unit": "tokens", "avg": 512.0},
+    "input_config": {
+        "endpoint": {"model_names": ["meta-llama/Llama-3.3-70B-Instruct"]}, "loadgen": {"concurrency": 64},
+    },
+}  # fmt: skip
+GUIDELLM = {
+    "benchmarks": [
+        {
+            "args": {"strategy": {"type_": "concurrent", "streams": streams}},
+            "metrics": {
+                "time_to_first_token_ms": {"successful": {"mean": 100.0, "percentiles": {"p90": 150.0}}},
+                "inter_token_latency_ms": {"successful": {"mean": 12.0}},
+                "request_latency": {"successful": {"mean": 6.2}},
+                "output_tokens_per_second": {"successful": {"mean": 900.0}},
+                "prompt_token_count": {"successful": {"mean": 1000.4}},
+                "output_token_count": {"successful": {"mean": 500.0}},
+            },
+        }
+        for streams in (8, 16)
+    ]
+}
+INFERENCEX = {
+    "hw": "h200", "tp": 8, "ep": 8, "dp_attention": "true", "conc": 64, "framework": "sglang",
+    "model": "deepseek-ai/DeepSeek-R1-0528", "precision": "fp8", "isl": 1024, "osl": 1024,
+    "tput_per_gpu": 1000.0, "mean_ttft": 0.41, "mean_tpot": 0.0121, "mean_e2el": 13.0,
+}  # fmt: skip
+METRICS = """Metric,avg,min,max,p99,p90
+Time To First Token (ms),210.33,101.2,890.1,512.0,401.0
+Inter Token Latency (ms),11.2,9.8,14.4,13.9,12.6
+
+Metric,Value
+Output Token Throughput (per sec),"6,180.44"
+"""
+COLLECTION = """accelerator,model,version,isl,osl,tp,concurrency,output_tok/sec,ttft_median,tpot_median,engine
+H200,openai/gpt-oss-120b,vLLM-0.15.1,1000,1000,1,50,2890.2,120.1,16.2,vllm
+H200,meta-llama/Llama-3.3-70B-Instruct,vLLM-0.15.1,1000,1000,4,100,4090.0,301.2,22.9,vllm
+"""

@@ -1,0 +1,155 @@
+"""Results as benchmark tools write them become the rows that they measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from planner import InputError, load
+from planner.evidence import validate_runs
+from planner.evidence.results import read as results
+from tests.planner.evidence.results.samples import (
+    AIPERF,
+    COLLECTION,
+    GUIDELLM,
+    INFERENCEX,
+    METRICS,
+    SGLANG,
+    VLLM,
+)
+from tui.cli import main
+
+PRESETS = load()
+HERE = {"system": "h100", "layout": "TP2"}
+
+
+def rows(tmp_path, content, name="result.json", **given):
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return results.read(path, PRESETS, {key.replace("-", "_"): value for key, value in given.items()})
+
+
+def test_vllm(tmp_path):
+    (row,) = rows(tmp_path, VLLM, **HERE)
+    assert (row.model, row.system, row.engine) == ("llama-3.1-8b", "h100", "vllm")
+    assert (row.isl, row.osl, row.concurrency, row.requests) == (2048, 512, 64, 400)
+    assert (row.ttft_s, row.tpot_s, row.ttft_p99_s) == pytest.approx((0.4125, 0.0179, 0.9023))
+    assert row.e2e_s == pytest.approx(9.559) and row.output_tokens_per_s == 3297.9
+    assert row.colocated and row.decode.tp == 2 and row.gemm == "bf16"
+
+
+def test_the_same_as_csv_and_as_appended_lines(tmp_path):
+    (first,) = rows(tmp_path, VLLM, **HERE)
+    flat = {key: value for key, value in VLLM.items() if value is not None}
+    csv = ",".join(flat) + "\n" + ",".join(map(str, flat.values())) + "\n"
+    assert rows(tmp_path, csv, "r.csv", **HERE)[0].shape == first.shape
+    lines = json.dumps(VLLM) + "\n" + json.dumps({**VLLM, "max_concurrency": 8}) + "\n"
+    assert [row.concurrency for row in rows(tmp_path, lines, "r.jsonl", **HERE)] == [64, 8]
+
+
+def test_all_at_once_is_a_burst(tmp_path):
+    (row,) = rows(tmp_path, {**VLLM, "max_concurrency": None}, **HERE)
+    assert row.burst and row.requests == 400
+
+
+def test_sglang(tmp_path):
+    (row,) = rows(tmp_path, SGLANG, system="h200")
+    assert (row.model, row.engine, row.decode.tp) == ("qwen3-32b", "sglang", 4)
+    assert row.requests_per_s == 4.0 and row.concurrency != row.concurrency
+    assert (row.isl, row.osl) == (1024, 512) and row.e2e_s == 5.0
+    text = json.dumps({**SGLANG, "request_rate": float("inf"), "max_concurrency": 16})  # as it writes it
+    assert rows(tmp_path, text, system="h200")[0].concurrency == 16
+
+
+def test_aiperf_and_genai_perf(tmp_path):
+    (row,) = rows(tmp_path, AIPERF, system="h100", engine="vllm", layout="TP4")
+    assert (row.model, row.isl, row.osl, row.concurrency) == ("llama-3.1-70b", 2048, 512, 64)
+    assert (row.ttft_s, row.tpot_s, row.e2e_s, row.ttft_p90_s) == pytest.approx((0.21, 0.0112, 5.9, 0.3))
+    given = {"system": "h100", "engine": "vllm", "layout": "TP4", "model": "qwen3-32b", "isl": "1000"}
+    (row,) = rows(tmp_path, METRICS, "p.csv", **given, osl="500", concurrency="32")
+    assert (row.ttft_s, row.tpot_s, row.ttft_p99_s) == pytest.approx((0.21033, 0.0112, 0.512))
+    assert row.output_tokens_per_s == 6180.44 and row.concurrency == 32
+
+
+def test_guidellm(tmp_path):
+    found = rows(tmp_path, GUIDELLM, model="qwen3-32b", system="h100", engine="vllm", layout="TP4")
+    assert [row.concurrency for row in found] == [8, 16]
+    assert (found[0].isl, found[0].osl, found[0].e2e_s) == (1000, 500, 6.2)
+    assert found[0].ttft_p90_s == pytest.approx(0.15)
+
+
+def test_inferencex(tmp_path):
+    (row,) = rows(tmp_path, [INFERENCEX])
+    assert (row.model, row.system, row.engine, row.gemm) == ("deepseek-r1", "h200", "sglang", "fp8")
+    assert (row.decode.tp, row.decode.attention_dp, row.decode.moe_ep) == (1, 8, 8)
+    assert (row.ttft_s, row.tpot_s, row.e2e_s, row.concurrency) == pytest.approx((0.41, 0.0121, 13.0, 64))
+    split = {
+        **INFERENCEX, "disagg": True, "prefill_tp": 4, "prefill_ep": 4, "prefill_dp_attention": "false",
+        "prefill_num_workers": 2, "decode_tp": 16, "decode_ep": 16, "decode_dp_attention": "true",
+        "decode_num_workers": 1,
+    }  # fmt: skip
+    (row,) = rows(tmp_path, [split])
+    assert not row.colocated and row.prefill_workers == 2 and row.gpus == 24
+    assert (row.prefill.tp, row.prefill.moe_ep, row.decode.attention_dp) == (4, 4, 16)
+
+
+def test_a_collection_of_a_public_dashboard(tmp_path):
+    found = rows(tmp_path, COLLECTION, "c.csv")
+    assert [(r.model, r.system, r.engine, r.version) for r in found] == [
+        ("gpt-oss-120b", "h200", "vllm", "0.15.1"),
+        ("llama-3.1-70b", "h200", "vllm", "0.15.1"),
+    ]
+    assert [r.ttft_s for r in found] == pytest.approx([0.1201, 0.3012])
+    assert validate_runs.predict(found, PRESETS).covered == 2
+
+
+def test_a_split_is_given_by_its_layouts(tmp_path):
+    given = {"prefill-layout": "TP2", "decode-layout": "TP4", "decode_workers": "3", "prefill_workers": "2"}
+    (row,) = rows(tmp_path, VLLM, system="h100", **given)
+    assert not row.colocated and row.gpus == 16
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "line"),
+    [
+        (VLLM, "a.json", "a result of vLLM's serving benchmark does not say --system, --layout: give them"),
+        (METRICS, "a.csv", "does not say --model, --system, --engine, --isl, --osl, --layout, --concurrency"),
+        ("{" * 100_000, "a.json", "JSON, or one JSON object a line"),
+        ("[" * 100_000, "a.json", "JSON, or one JSON object a line"),
+        ("[1, 2]", "a.json", "objects, one for each run"),
+        ("[]", "a.json", "1 to 20,000"),
+        ("a,b\n1\n", "a.csv", "1 cells"),
+        ("", "a.csv", "a CSV file with a header"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, content, name, line, capsys):
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    code = main.main(["validate", str(path), "--weights", "bf16"])
+    err = capsys.readouterr().err
+    assert code == 2 and len(err.splitlines()) == 1 and line in err
+
+
+def test_numbers_that_are_none_are_refused(tmp_path):
+    for value in (10**400, "nan", -5, True, [1], {"a": 1}):
+        with pytest.raises(InputError):
+            rows(tmp_path, {**VLLM, "total_input_tokens": value}, **HERE)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "command"),
+    [
+        (VLLM, "r.json", "ratematch validate"),
+        (METRICS, "r.csv", "ratematch validate"),
+        (COLLECTION, "c.csv", "ratematch validate"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n", "t.csv", "trace"),
+        ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "config.json", "import-model"),
+    ],
+)
+def test_a_plan_of_another_file_says_what_it_is(tmp_path, content, name, command, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    assert main.main(["plan", name]) == 2
+    err = capsys.readouterr().err
+    assert command in err and name in err and len(err.splitlines()) == 1
