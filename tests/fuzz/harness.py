@@ -25,6 +25,7 @@ CODES = (0, 1, 2, 3)  # the documented exit codes of a command that nobody inter
 LONGEST_S = 2.0  # of processor time: a machine with others at work is not a hang
 DEAD_S = 30  # wall clock after which a call is given up
 LONGEST_ERROR = 500  # characters
+MOST_ERRORS = 40  # of one command line, a line each
 
 slowest: dict[str, float] = {}  # by class: seconds of the input that took longest; for the runner's table
 
@@ -112,7 +113,11 @@ def faults(answer: Answer) -> Iterator[str]:
         yield f"exit code {answer.code}"
     if "internal error" in answer.err or "Traceback" in answer.err + answer.out:
         yield answer.err
-    if answer.err.count("\n") > 1 or len(answer.err) > LONGEST_ERROR:
+    lines = answer.err.splitlines()
+    wrong = [line for line in lines if len(line) > LONGEST_ERROR or not line.startswith("ratematch: ")]
+    if len(lines) > 1 and (wrong or len(lines) > MOST_ERRORS or answer.code != 2):
+        yield f"not a short line for each mistake: {answer.err}"
+    if len(lines) == 1 and len(answer.err) > LONGEST_ERROR:
         yield f"not one short line: {answer.err}"
     if answer.code == 2 and not answer.err.startswith("ratematch: "):
         yield "refused without a word"

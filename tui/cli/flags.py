@@ -83,6 +83,8 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(*unknown, *_wrong_values(args))
 
     def _unknown(self, name: str) -> str:
+        if name in self._option_string_actions:  # after `--` it is no flag
+            return f"unexpected argument {name!r}"
         if name[2:] in FORMATS and self.prog == "ratematch":
             return f"{name} belongs to a command: ratematch plan {name}"
         near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
