@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from planner.simulate.times import CacheRoom, PassTable, StepTable
-from planner.words import Phase
+from planner.words import Phase, Routing
 
-Routing: TypeAlias = Literal["least-loaded", "round-robin", "random", "prefix-aware", "central"]
+Rule: TypeAlias = Literal[Routing, "prefix-aware"]  # which instance a request goes to
 Event: TypeAlias = Literal["start", "drain", "fail"]
-ROUTINGS: tuple[Routing, ...] = ("least-loaded", "round-robin", "random", "prefix-aware", "central")
+RULES: tuple[Rule, ...] = ("least-loaded", "round-robin", "random", "prefix-aware", "central")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Options:
     request; their arrival times are not read.
     """
 
-    routing: Routing = "least-loaded"
+    routing: Rule = "least-loaded"
     seed: int = 0
     in_flight: int | None = None
     sessions: bool = True  # a turn comes after the one before it has ended

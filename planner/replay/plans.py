@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
-from planner.inputs.traces.generate import Lengths, poisson
+from planner.inputs.traces.generate import Lengths, Sharing, bursty
 from planner.output.words import deployment
 from planner.planning.plan import plan
 from planner.planning.resolve import prepare
@@ -18,6 +18,7 @@ from planner.replay.fleet import Fleet, Options
 from planner.replay.result import Progress, Result
 from planner.replay.run import Replay
 from planner.simulate.points import Stopped
+from planner.words import Arrivals
 
 UNSAID_LOAD = 0.85  # of the plan's capacity, where neither trace nor rate says what comes
 REQUESTS = 10_000
@@ -32,14 +33,29 @@ class Proof:
     fleet: Fleet
     requests_per_s: float  # that came, mean
     result: Result
+    arrivals: Arrivals
     stopped: bool = False  # before the last request ended
 
 
 def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:
-    """Requests of the scenario's lengths, independent, at its rate or `UNSAID_LOAD` of capacity."""
+    """Requests as the scenario has them, at its rate or `UNSAID_LOAD` of the capacity."""
     traffic = scenario.traffic
-    rate = traffic.requests_per_s or UNSAID_LOAD * serving.capacity_requests_per_s
-    return poisson(rate, count, Lengths(mean=traffic.isl), Lengths(mean=traffic.osl), seed=seed)
+    cv = {"steady": 0.0, "bursty": traffic.burstiness}.get(arrivals(scenario), 1.0)
+    return bursty(
+        traffic.requests_per_s or UNSAID_LOAD * serving.capacity_requests_per_s,
+        count,
+        Lengths(mean=traffic.isl, cv=traffic.isl_spread),
+        Lengths(mean=traffic.osl, cv=traffic.osl_spread),
+        cv=cv,
+        sharing=Sharing(share=traffic.cached_share),
+        seed=seed,
+    )
+
+
+def arrivals(scenario: Scenario) -> Arrivals:
+    """How requests come where no trace says: Poisson, if the scenario leaves it open."""
+    asked = scenario.traffic.arrivals
+    return asked if asked in ("steady", "bursty") else "poisson"
 
 
 def prove(
@@ -77,5 +93,6 @@ def prove(
         fleet=fleet,
         requests_per_s=len(requests) / span if span else float("nan"),
         result=replay.result(),
+        arrivals=arrivals(scenario),
         stopped=stopped,
     )

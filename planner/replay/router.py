@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from planner.replay.fleet import Routing
+from planner.replay.fleet import Rule
 from planner.replay.instance import Instance
 from planner.replay.job import Job
 
@@ -21,7 +21,7 @@ class Router:
 
     __slots__ = ("_block_tokens", "_decode_turn", "_random", "_rule", "_turn", "where")
 
-    def __init__(self, rule: Routing, seed: int, block_tokens: int) -> None:
+    def __init__(self, rule: Rule, seed: int, block_tokens: int) -> None:
         self._rule = rule
         self._block_tokens = block_tokens
         self._turn = self._decode_turn = 0

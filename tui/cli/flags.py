@@ -90,6 +90,10 @@ class Parser(argparse.ArgumentParser):
         near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
         return f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
+    def knows(self, flag: str) -> bool:
+        """Whether there is such a flag."""
+        return flag in self._option_string_actions
+
     def _plainly(self, arguments: Sequence[str]) -> list[str]:
         """`--isl -5k` and `--mix on` as single tokens: argparse would take them apart wrongly."""
         tokens: list[str] = []

@@ -29,8 +29,6 @@ def run(arguments: Sequence[str]) -> int:
 
     Raises InputError for a value or file that cannot be used.
     """
-    from planner.replay.fleet import ROUTINGS
-
     parser = Parser(
         "ratematch replay",
         "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--out FILE] [--json]",
@@ -47,19 +45,19 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--requests", metavar="N", help="how many to draw, or to take of the trace")
     parser.add_argument("--in-flight", metavar="N", help="a closed loop: so many at a time, no arrival times")
     parser.add_argument(
-        "--routing",
-        metavar="RULE",
-        default="least-loaded",
-        help=f"how requests are spread over instances: {', '.join(ROUTINGS)} (default least-loaded)",
+        "--prefix-aware",
+        action="store_true",
+        help="requests go where their prefix is cached, weighed against what waits there, whatever --routing",
     )
     parser.add_argument("--seed", metavar="N", default="0", help="of everything drawn (default 0)")
     parser.add_argument("--out", metavar="FILE", help="each request as a row: .csv or .parquet")
     parser.add_argument("--json", action="store_true", help="the replay as JSON, SI units")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
+    if not parser.knows("--trace"):
+        text = "requests of a recorded trace, at its own rate or --rate"
+        parser.add_argument("--trace", metavar="FILE", help=text)
     args = parser.read(arguments)
-    if args.routing not in ROUTINGS:
-        raise InputError("routing", args.routing, f"one of {', '.join(ROUTINGS)}")
     seed = _whole("seed", args.seed, 0, 2**63 - 1)
     number = None if args.requests is None else _whole("requests", args.requests, 1, MOST_REQUESTS)
     in_flight = None if args.in_flight is None else _whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
@@ -80,7 +78,7 @@ def _replay(
     rate = scenario.traffic.requests_per_s
     requests, mended = _trace(args.trace, seed, number, rate) if args.trace else (None, [])
     options = Options(
-        routing=args.routing,
+        routing="prefix-aware" if args.prefix_aware else scenario.traffic.routing,
         seed=seed,
         in_flight=in_flight,
         ftl_limit_s=scenario.limits.ftl_s,
@@ -138,7 +136,7 @@ def _head(found: Proof) -> str:
 
 def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, Any]:
     return {
-        "arrivals": "closed" if found.result.options.in_flight else "trace" if trace else "poisson",
+        "arrivals": "closed" if found.result.options.in_flight else "trace" if trace else found.arrivals,
         "offered_requests_per_s": found.requests_per_s,
         "stopped": found.stopped,
         "repairs": list(mended),

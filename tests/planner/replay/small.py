@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from planner.inputs.requests import NO_SESSION, Requests, plain
-from planner.replay.fleet import ROUTINGS, Change, Fleet, Kind, Link, Options, Pool, Scheduling
+from planner.replay.fleet import RULES, Change, Fleet, Kind, Link, Options, Pool, Scheduling
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 
 STEP_S, SEQUENCE_S, CONTEXT_S = 0.01, 0.001, 1e-8  # of a step, per sequence, per token in the caches
@@ -166,7 +166,7 @@ def worlds(draw: st.DrawFn) -> tuple[Fleet, Requests, Options]:
     needs = float((load.isl + load.osl).max()) + 500.0
     fleet = draw(fleets(needs))
     options = Options(
-        routing=draw(st.sampled_from(ROUTINGS)),
+        routing=draw(st.sampled_from(RULES)),
         seed=draw(st.integers(0, 9)),
         in_flight=draw(st.sampled_from([None, None, 1, 7])),
     )

@@ -96,7 +96,7 @@ def test_without_a_plan_there_is_nothing_to_replay(capsys: pytest.CaptureFixture
         (["--requests", "9e9"], "requests"),
         (["--seed", "-1"], "seed"),
         (["--in-flight", "x"], "in-flight"),
-        (["--routing", "best"], "one of least-loaded, round-robin, random, prefix-aware, central"),
+        (["--routing", "best"], "routing"),
         (["--out", "table.xlsx"], "a name that ends in .csv or .parquet"),
         (["--out", "/no/such/place/x.csv"], "cannot be written"),
         (["--trace", "/no/such/file"], "cannot be read"),
