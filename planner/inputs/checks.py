@@ -36,6 +36,7 @@ _MOST: Mapping[str, float] = {
     "watts": 1e6,
     "watts_per_gpu": 1e6,
     "usd_per_gpu_hour": 1000,
+    "rental_usd_per_gpu_hour": 1000,
     "published_params": 1e18,
     "lookup_params": 1e18,
     "max_context": 1e12,

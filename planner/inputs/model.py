@@ -28,7 +28,7 @@ class Attention:
     head_dim: int = 0
     v_dim: int = 0  # value width per head; 0 means head_dim
     window: int = 0  # tokens a query may look back at (sliding window or chunk); 0 means all
-    output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5)
+    output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5), in MLA as the values
     shared_kv: bool = False  # keys serve as values: one projection, one cached vector
     reused_kv: bool = False  # those of an earlier layer: no projections and no cache of its own (Gemma 3n)
     beside: bool = False  # in the same layers as the row before it, whose count it has (Falcon-H1)

@@ -48,3 +48,4 @@ class System:
     kernels: str  # the kernel measurements it runs on: its own name, or the nearest measured relative
     sources: Mapping[str, str]
     vendor: Vendor = "nvidia"
+    rental_usd_per_gpu_hour: float = 0.0  # what a GPU is rented for, beside the price above; 0: not known

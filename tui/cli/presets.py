@@ -224,6 +224,7 @@ def _system(system: System) -> Row:
         "domain": f"{fabric.scale_up_gpus} × {format_si(fabric.scale_up_bytes_per_s, 'B/s')}",
         "network": format_si(fabric.scale_out_bytes_per_s, "B/s"),
         "$/h": f"{system.usd_per_gpu_hour:.2f}",
+        "rented": f"{system.rental_usd_per_gpu_hour:.2f}" if system.rental_usd_per_gpu_hour else "-",
     }
 
 

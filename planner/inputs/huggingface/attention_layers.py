@@ -138,6 +138,7 @@ def latent(c: Config) -> Attention:
         nope_dim=c.whole("qk_nope_head_dim", low=1),
         rope_dim=c.whole("qk_rope_head_dim", low=0),
         v_dim=c.whole("v_head_dim", low=1),
+        output_gate=c.flag("mla_use_output_gate"),
         index_topk=topk,
         index_heads=c.whole("index_n_heads", low=1) if topk else 0,
         index_dim=c.whole("index_head_dim", low=1) if topk else 0,

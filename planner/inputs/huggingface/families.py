@@ -7,6 +7,7 @@ from typing import Literal
 
 # model_type to the family that groups models in reports
 FAMILIES = {
+    "deepseek_ref": "deepseek",
     "deepseek_v2": "deepseek",
     "deepseek_v3": "deepseek",
     "deepseek_v32": "deepseek",
@@ -19,15 +20,19 @@ FAMILIES = {
     "glm_moe_dsa": "glm",
     "gpt_oss": "gpt-oss",
     "kimi_k2": "kimi",
+    "kimi_linear": "kimi",
     "llama": "llama",
     "llama4_text": "llama4",
     "minimax_m2": "minimax",
     "minimax_m3": "minimax",
+    "minimax_m3_vl": "minimax",
     "minimax_m3_vl_text": "minimax",
     "mistral": "mistral",
     "mixtral": "mixtral",
     "nemotron-nas": "nemotron",
     "nemotron_h": "nemotron",
+    "mistral4": "mistral",
+    "ministral3": "mistral",
     "phi3": "phi",
     "qwen2": "qwen2",
     "qwen2_moe": "qwen2",
@@ -41,16 +46,17 @@ FAMILIES = {
 # reference implementation
 COUNTED = frozenset(
     """
-    afmoe apertus apertus1p5_text arcee aria_text axk1 bailing_hybrid bamba beam biogpt bitnet bloom codegen
-    cohere cohere2 cohere2_moe cwm diffllama dots1 ernie4_5 ernie4_5_moe exaone exaone4 exaone_moe falcon
-    falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma3 gemma4 glm glm4_moe_lite glm_ocr_text gpt-sw3
-    gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid
-    granitemoeshared helium hy_v3 hyperclovax internlm3 iquestcoder jais2 jamba kimi_linear kolibri1 laguna
-    lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2 mellum mimo mimo_v2_flash minicpm3 minimax
-    minimax_m2 ministral ministral3 mistral4 mllama_text_model modernbert-decoder mpt nanochat nemotron olmo
-    olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt persimmon phi phimoe qwen2_5_vl qwen2_5_vl_text qwen2_vl
-    qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text recurrent_gemma
-    sarvam_mla sarvam_moe seed_oss smollm3 solar_open stablelm starcoder2 vaultgemma xglm youtu
+    afmoe apertus apertus1p5_text arcee aria_text axk1 bailing_hybrid bamba beam biogpt bitnet
+    bloom codegen cohere cohere2 cohere2_moe cwm diffllama dots1 ernie4_5 ernie4_5_moe exaone
+    exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma3 gemma4 glm
+    glm4_moe_lite glm_ocr_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite granite_swa
+    granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hy_v3 hyperclovax internlm3
+    iquestcoder jais2 jamba kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash
+    mamba mamba2 mellum mimo mimo_v2_flash minicpm3 minimax ministral mllama_text_model
+    modernbert-decoder mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt
+    persimmon phi phimoe qwen2_5_vl qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe
+    qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe
+    seed_oss smollm3 solar_open stablelm starcoder2 step3p5 step3p7 vaultgemma xglm youtu
     """.split()  # noqa: SIM905 (so many names read better as a paragraph)
 )
 BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention

@@ -203,7 +203,7 @@ def routed_layer(c: Config) -> Ffn:
         experts=experts,
         topk=topk,
         shared_width=shared,
-        latent=c.whole("moe_latent_size", default=0),
+        latent=c.whole("moe_latent_size", "routed_expert_hidden_size", default=0),
         bias=c.kind == "gpt_oss",
     )
 

@@ -33,6 +33,8 @@ class About(NamedTuple):
     aliases: tuple[str, ...] = ()
     note: str = ""
     releases: tuple[WeightFormat, ...] = ()  # other formats that the publisher released it in
+    source: str = ""  # where that is not the config.json of the repository
+    plain: bool = False  # the shape of a quantised release, without its quantisation
 
 
 MODELS = {
@@ -48,6 +50,7 @@ MODELS = {
             "llama-3.1-70b-instruct",
             "llama-3.3-70b",
             "llama-3.3-70b-instruct",
+            "deepseek-r1-distill-llama-70b",
             "meta-llama-3.1-70b",
         ),
         "Llama 3.3 70B has the same shape",
@@ -71,6 +74,7 @@ MODELS = {
         400,
         ("maverick", "llama-4-maverick-17b-128e", "llama-4-maverick-17b-128e-instruct"),
     ),
+    "Qwen/Qwen3-14B": About("qwen3-14b", "Qwen3 14B", 14.8),
     "Qwen/Qwen3-8B": About("qwen3-8b", "Qwen3 8B", 8.2),
     "Qwen/Qwen3-32B": About("qwen3-32b", "Qwen3 32B", 32.8),
     "Qwen/Qwen3-30B-A3B": About("qwen3-30b-a3b", "Qwen3 30B-A3B", 30.5, ("qwen3-30b",)),
@@ -83,6 +87,86 @@ MODELS = {
     ),
     "Qwen/Qwen3.5-27B": About("qwen3.5-27b", "Qwen3.5 27B", 27),
     "Qwen/Qwen3.5-397B-A17B": About("qwen3.5-397b-a17b", "Qwen3.5 397B-A17B", 397, ("qwen3.5-397b",)),
+    "Qwen/Qwen3.5-122B-A10B": About("qwen3.5-122b-a10b", "Qwen3.5 122B-A10B", 122, ("qwen3.5-122b",)),
+    "Qwen/Qwen3.5-35B-A3B": About("qwen3.5-35b-a3b", "Qwen3.5 35B-A3B", 35, ("qwen3.5-35b",)),
+    "nvidia/Qwen3.6-27B-NVFP4": About(
+        "qwen3.6-27b", "Qwen3.6 27B", 27, (), "NVIDIA's NVFP4 release keeps attention in FP8", plain=True
+    ),
+    "nvidia/Qwen3.6-35B-A3B-NVFP4": About(
+        "qwen3.6-35b-a3b",
+        "Qwen3.6 35B-A3B",
+        35,
+        ("qwen3.6-35b",),
+        "NVIDIA's NVFP4 release keeps attention in FP8",
+        plain=True,
+    ),
+    "Qwen/Qwen3-Next-80B-A3B-Instruct": About(
+        "qwen3-next-80b-a3b", "Qwen3-Next 80B-A3B", 80, ("qwen3-next", "qwen3-next-80b")
+    ),
+    "XiaomiMiMo/MiMo-V2-Flash": About("mimo-v2-flash", "MiMo V2 Flash 309B-A15B", 309, ("mimo-v2",)),
+    "mistralai/Devstral-2-123B-Instruct-2512": About(
+        "devstral-2-123b", "Devstral 2 123B", 125, ("devstral-2", "devstral", "devstral-2-123b-instruct-2512")
+    ),
+    "mistralai/Mistral-Small-3.2-24B-Instruct-2506": About(
+        "mistral-small-3.2-24b",
+        "Mistral Small 3.2 24B",
+        23.6,
+        ("mistral-small-3.2", "mistral-small-3.1-24b", "mistral-small-24b", "devstral-small-24b"),
+        "Mistral Small 3, 3.1 and Devstral Small have the same shape",
+        source="configuration class mistral3 of transformers 5.24, whose defaults it is",
+    ),
+    "mistralai/Mistral-Small-4-119B": About(
+        "mistral-small-4-119b",
+        "Mistral Small 4 119B-A6.5B",
+        119,
+        ("mistral-small-4", "mistral-small-4-119b-2603"),
+        source="configuration class mistral4 of transformers 5.24, whose defaults it is",
+    ),
+    "moonshotai/Kimi-K3": About(
+        "kimi-k3", "Kimi K3", 2780, ("k3",), "published as 2.8T; fitted to no kernel or run of its own"
+    ),
+    "zai-org/GLM-5.2": About(
+        "glm-5.2", "GLM-5.2", 744, ("glm5.2", "glm-5.2-fp8"), "shared indexers", releases=("fp8_block",)
+    ),
+    "zai-org/GLM-5.3": About(
+        "glm-5.3",
+        "GLM-5.3",
+        744,
+        ("glm5.3", "glm-5.3-fp8"),
+        "GLM-5.2 has the same shape",
+        releases=("fp8_block",),
+    ),
+    "MiniMaxAI/MiniMax-M3": About("minimax-m3", "MiniMax M3", 428, ("m3",)),
+    "stepfun-ai/Step-3.7-Flash": About(
+        "step-3.7-flash",
+        "Step 3.7 Flash 196B-A11B",
+        196,
+        ("step-3.7", "step-3.5-flash", "step-3.5"),
+        "Step 3.5 Flash has the same size; fitted to no kernel or run of its own",
+        releases=("fp8_block",),
+    ),
+    "nvidia/Gemma-4-31B-IT-NVFP4": About("gemma-4-31b", "Gemma 4 31B", 30.7, ("gemma-4-31b-it",), plain=True),
+    "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": About(
+        "nemotron-3-nano-30b",
+        "Nemotron 3 Nano 30B-A3B",
+        31.6,
+        (
+            "nemotron-3-nano",
+            "nvidia-nemotron-3-nano-30b-a3b",
+            "nemotron-3-nano-30b-a3b",
+            "nvidia-nemotron-3.5-lightning-30b-a3b",
+            "nemotron-3.5-lightning",
+        ),
+        "Nemotron 3.5 Lightning has the same shape",
+        releases=("fp8", "nvfp4"),
+    ),
+    "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16": About(
+        "nemotron-3-ultra-550b",
+        "Nemotron 3 Ultra 550B-A55B",
+        550,
+        ("nemotron-3-ultra", "nvidia-nemotron-3-ultra-550b-a55b", "nemotron-3-ultra-550b-a55b"),
+        releases=("fp8", "nvfp4"),
+    ),
     "deepseek-ai/DeepSeek-R1": About("deepseek-r1", "DeepSeek R1", 671, ("r1", "deepseek-r1-0528")),
     "deepseek-ai/DeepSeek-V3": About(
         "deepseek-v3",
@@ -106,16 +190,24 @@ MODELS = {
         "kimi-k2", "Kimi K2", 1026.4, ("kimi", "kimi-k2-instruct"), "published as 1T"
     ),
     "moonshotai/Kimi-K2.5": About(
-        "kimi-k2.5", "Kimi K2.5", 1026.4, (), "published as 1T, vision tower included"
+        "kimi-k2.5",
+        "Kimi K2.5",
+        1026.4,
+        ("kimi-k2.6", "kimi-k2.7", "kimi-k2.7-code"),
+        "published as 1T, vision tower included; Kimi K2.6 and K2.7 have the same shape",
     ),
     "openai/gpt-oss-20b": About("gpt-oss-20b", "gpt-oss 20B", 20.9, ("oss-20b",)),
     "openai/gpt-oss-120b": About("gpt-oss-120b", "gpt-oss 120B", 116.8, ("oss-120b",)),
     "mistralai/Mixtral-8x7B-v0.1": About("mixtral-8x7b", "Mixtral 8x7B", 46.7, ("mixtral-8x7b-v0.1",)),
     "mistralai/Mixtral-8x22B-v0.1": About("mixtral-8x22b", "Mixtral 8x22B", 141, ("mixtral-8x22b-v0.1",)),
     "MiniMaxAI/MiniMax-M2.5": About(
-        "minimax-m2.5", "MiniMax M2.5", 230, ("minimax-m2",), "MiniMax M2, M2.1 and M2.7 have the same shape"
+        "minimax-m2.5",
+        "MiniMax M2.5",
+        230,
+        ("minimax-m2", "minimax-m2.1", "minimax-m2.7"),
+        "MiniMax M2, M2.1 and M2.7 have the same shape",
     ),
-    "zai-org/GLM-5": About("glm-5", "GLM-5", 744, ("glm5", "glm-5-fp8"), releases=("fp8_block",)),
+    "zai-org/GLM-5": About("glm-5", "GLM-5", 744, ("glm5", "glm-5-fp8", "glm-5.1"), releases=("fp8_block",)),
     "google/gemma-4-26B-A4B": About(
         "gemma-4-26b-a4b", "Gemma 4 26B-A4B", 25.2, ("gemma-4-26b", "gemma-4-26b-a4b-it")
     ),
@@ -154,6 +246,9 @@ ACCEPTANCE: Mapping[str, tuple[tuple[float, ...], str]] = {
     "qwen3.5-397b-a17b": _Q,
     "qwen3.5-27b": (_Q[0], f"Qwen3.5 397B's: {_Q[1]}"),
     "glm-5": _GLM,
+    "glm-5.2": (_GLM[0], _GLM[1].removeprefix("GLM-5.2's: ")),
+    "glm-5.3": _GLM,
+    "qwen3.5-122b-a10b": (_Q[0], f"Qwen3.5 397B's: {_Q[1]}"),
     "kimi-k2.5": _KIMI,
 }
 
@@ -166,7 +261,10 @@ def main(paths: list[str]) -> int:
             print(f"{path}: {identity} is not in the table of this script", file=sys.stderr)
             return 1
         about = MODELS[identity]
-        spec, not_understood = from_hf_config(read_config(path), about.name)
+        config = read_config(path)
+        if about.plain:
+            config = {key: value for key, value in config.items() if key != "quantization_config"}
+        spec, not_understood = from_hf_config(config, about.name)
         acceptance, measured_where = ACCEPTANCE.get(about.name, ((), ""))
         spec = replace(
             spec,
@@ -174,7 +272,7 @@ def main(paths: list[str]) -> int:
             mtp_source=measured_where,
             label=about.label,
             published_params=float(round(about.published * 1e9)),
-            source=f"config.json of {identity} on Hugging Face",
+            source=about.source or f"config.json of {identity} on Hugging Face",
             releases=about.releases,
             notes=(*spec.notes, *([about.note] if about.note else [])),
         )

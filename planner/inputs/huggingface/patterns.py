@@ -20,6 +20,7 @@ WORDS: Mapping[str, Mixing] = {
     "full_attention": "full",
     "attention": "full",
     "attn": "full",
+    "deepseek_sparse_attention": "full",
     "dense_attention": "full",
     "full": "full",
     "global": "full",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 LEFT_OUT = (
     "audio_",
     "code2wav_",
+    "img_",
     "codec_",
     "image_",
     "mm_",
@@ -80,8 +81,8 @@ _NAMES = frozenset(
     """
     _attn_implementation _attn_implementation_autoset _name_or_path activation_dropout
     add_bias_linear add_cross_attention add_inputs_embeddings architectures attn_dropout
-    attn_pdrop attn_temperature_tuning auto_map aux_loss_alpha bad_words_ids begin_suppress_tokens
-    bias cache_implementation chunk_size chunk_size_feed_forward clip_qkv
+    attn_pdrop attn_res_block_size attn_temperature_tuning auto_map aux_loss_alpha bad_words_ids
+    begin_suppress_tokens bias cache_implementation chunk_size chunk_size_feed_forward clip_qkv
     cross_attention_hidden_size diversity_penalty do_layer_norm_before do_sample dropout
     dropout_rate dtype early_stopping enable_bias encoder_no_repeat_ngram_size ep_size
     expert_selection_fn exponential_decay_length_penalty finetuning_task floor_scale

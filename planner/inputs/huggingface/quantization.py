@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from planner.inputs.huggingface import patterns
 from planner.inputs.huggingface.reader import Config
 from planner.words import BesideFormat, WeightFormat
 
@@ -47,7 +48,9 @@ def read(c: Config, moe: bool) -> tuple[WeightFormat, BesideFormat]:
     if cache := _cache(quantised):
         c.note(f"its checkpoint is published for an {cache} cache")
     found, beside = _formats(c, quantised, moe)
-    if moe and expert_dtype in ("fp4", "mxfp4"):  # DeepSeek-V4: one 8-bit scale per 32 values
+    if (
+        moe and expert_dtype in ("fp4", "mxfp4") and found not in ("nvfp4", "nvfp4_wo")
+    ):  # DeepSeek-V4: one 8-bit scale per 32 values
         return "mxfp4", found
     if not beside and found != "bf16" and _keeps_attention(c, quantised):
         beside = "bf16"
@@ -202,6 +205,6 @@ def _keeps_attention(c: Config, quantised: Mapping[str, Any]) -> bool:
     kept: list[object] = next((quantised[key] for key in _KEPT if isinstance(quantised.get(key), list)), [])
     named = [str(name) for name in kept if _WHOLE_ATTENTION.search(str(name))]
     layers = {found[1] for name in named if (found := _LAYER.search(name))}
-    total = c.whole("num_hidden_layers", "n_layer", "num_layers", "n_layers", low=1)
+    total = patterns.count(c)
     everywhere = any("vision" not in name and _LAYER.search(name) is None for name in named)
     return everywhere or len(layers) >= MOST * total

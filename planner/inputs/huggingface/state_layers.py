@@ -51,7 +51,7 @@ def delta_net(c: Config) -> Attention:
 
 
 def kimi_delta(c: Config, hidden: int) -> Attention:
-    """Kimi delta attention: forget and output gates are projections of low rank."""
+    """Kimi delta attention: its two gates are projections of low rank; in Kimi-K3 one is of full rank."""
     table = c.part("linear_attn_config")
     if table:
         heads, dim, taps = (
@@ -60,7 +60,8 @@ def kimi_delta(c: Config, hidden: int) -> Attention:
     else:
         heads, dim = c.whole("linear_num_heads", low=1), c.whole("linear_head_dim", low=1)
         taps = c.whole("linear_conv_kernel_dim", "short_conv_kernel_size", default=TAPS)
-    gates = 2 * (dim + dim * heads * dim / hidden)
+    narrow = dim + dim * heads * dim / hidden
+    gates = narrow + (heads * dim if table.get("use_full_rank_gate") is True else narrow)  # forget, output
     return Attention(
         kind="linear",
         layers=1,

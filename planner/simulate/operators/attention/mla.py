@@ -73,6 +73,7 @@ class MultiHeadLatent(Layer):
     nope_dim: int
     rope_dim: int
     v_dim: int
+    output_gate: bool  # a gate as wide as the heads' values (Kimi-K3)
 
     @classmethod
     def of(cls, row: Attention) -> MultiHeadLatent:
@@ -86,6 +87,7 @@ class MultiHeadLatent(Layer):
             nope_dim=row.nope_dim,
             rope_dim=row.rope_dim,
             v_dim=row.value_dim,
+            output_gate=row.output_gate,
         )
 
     @property
@@ -105,6 +107,8 @@ class MultiHeadLatent(Layer):
         )
         # as an up-projection in prefill; absorbed into query and output in decode: the same work
         up = Linear("kv_b", heads * (self.nope_dim + self.v_dim), self.kv_lora)
+        if self.output_gate:
+            found.append(Linear("gate", heads * self.v_dim, hidden))
         return [*found, up, Linear("o", hidden, heads * self.v_dim)]
 
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
