@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import InputError
+from planner.evidence import recipes
 from planner.evidence.runs import Row, Widths
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
@@ -63,7 +64,7 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
         precision=Precision(
             gemm=known(row.gemm),
             moe=known(row.moe),
-            kv="bf16" if row.gemm == "bf16" else "fp8",
+            kv=recipes.cache(row, catalog),
         ),
     )
 

@@ -65,7 +65,7 @@ def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EnginePr
         try:
             engine = profiles(row.engine, row.version)
             engine = (engines or {}).get(engine.name, engine)
-            rest = (str(row.memory_fraction), row.burst, *row.drafting)
+            rest = (str(row.memory_fraction), row.burst, *row.drafting, recipes.cache(row, catalog))
             key = (row.model, row.system, engine.name, row.gemm, row.moe, *rest)
             if key not in setups:
                 setups[key] = setup(row, catalog, engine)

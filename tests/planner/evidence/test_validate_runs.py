@@ -11,6 +11,7 @@ import pytest
 
 from planner.errors import InputError
 from planner.evidence import runs, validate_runs
+from planner.evidence.deployment import setup
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row, Widths
 from planner.evidence.text import runs_text
@@ -165,3 +166,20 @@ def test_a_row_drafts_as_it_says(tmp_path: Path) -> None:
     assert drafted < plain < tpot(mtp=2, draft_cost=0.05, mtp_acceptance=0.0)
     alone = validate_runs.predict([dataclasses.replace(base, mtp=2, draft_cost=nan)], PRESETS)
     assert alone.covered == 0 and "a draft cost beside it" in alone.why[0]
+
+
+def test_a_recipe_says_the_format_of_the_cache(tmp_path: Path) -> None:
+    """gpt-oss on B200 ran with an fp8 cache, on H200 with the bf16 one that its matrices suggest."""
+    file = tmp_path / "runs.csv"
+    head = "model,system,engine,isl,osl,tp,moe_tp,concurrency,gemm_dtype,moe_dtype,tpot_ms"
+    lines = [
+        f"gpt-oss-120b,{gpu},{osl},2,2,64,bf16,mxfp4,9"
+        for gpu in ("b200,trtllm,8192", "h200,vllm,8192")
+        for osl in (1024, 1000)
+    ]
+    lines.append("deepseek-r1,h200,sglang,1024,1024,8,8,64,fp8,fp8_block,30")
+    file.write_text("\n".join([head, *lines]), encoding="utf-8")
+
+    found = [setup(row, PRESETS, PRESETS.engine(row.engine)).precision.kv for row in runs.read(file)]
+    # lengths of no benchmark follow no recipe
+    assert found == ["fp8", "bf16", "bf16", "bf16", "bf16"]
