@@ -15,6 +15,7 @@ from planner.inputs import layout_label, naming
 from planner.inputs.scenario import Scenario
 from planner.words import FieldKind, PresetKind
 
+LONGEST_PATH = 4096
 Names: TypeAlias = Callable[[], Sequence[str]]  # the catalog's names, looked up when asked
 
 
@@ -61,6 +62,8 @@ class Field:
             return f"one of {', '.join(self.choices)}" if self.choices else f"a {self.catalog} preset"
         if self.kind == "switch":
             return "on or off"
+        if self.kind == "file":
+            return f"the path of a file, or {self.none}"
         if self.kind == "layout":
             return f"{layout_label.ACCEPTED}, or {self.none}"
         low, high = self.format(self.low), self.format(self.high) if self.high < math.inf else ""
@@ -111,6 +114,8 @@ class Field:
             if text.lower() in ("off", "false", "no", "0"):
                 return False
             raise InputError(self.key, text, self.accepted)
+        if self.kind == "file":
+            return self.check(text)
         if self.kind == "layout":
             return layout_label.label(**layout_label.parse(text, self.key)._asdict())
         if self.with_unit and units.bare(text):
@@ -135,6 +140,10 @@ class Field:
             raise InputError(self.key, shown, self.accepted)
         if self.kind == "choice":
             if isinstance(value, str) and (not self.choices or value in self.choices):
+                return value
+            raise InputError(self.key, shown, self.accepted)
+        if self.kind == "file":
+            if isinstance(value, str) and value and len(value) <= LONGEST_PATH and value.isprintable():
                 return value
             raise InputError(self.key, shown, self.accepted)
         if self.kind == "layout":
@@ -211,7 +220,7 @@ class Field:
             at = ring.index(value) if value in ring else 0
             return ring[(at + by) % len(ring)]
         stops: list[Any] = list(self.steps)
-        if self.kind == "layout":
+        if self.kind in ("layout", "file"):
             ring = [None, *stops]
             return ring[((ring.index(value) if value in ring else 0) + by) % len(ring)]
         if value is None:  # "any" lies beyond the last stop

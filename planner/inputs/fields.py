@@ -344,10 +344,13 @@ def check(scenario: Scenario) -> Scenario:
     for field in FIELDS:
         field.check(field.get(scenario))
     deployment_fields.check(scenario)
-    if scenario.goal == "fewest-gpus" and scenario.traffic.requests_per_s is None:
-        raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
     traffic = scenario.traffic
-    if traffic.arriving != "steady" and traffic.requests_per_s is None and scenario.fleet.gpus is None:
+    if traffic.trace is not None and traffic.arrivals != "auto":
+        raise InputError("arrivals", traffic.arrivals, "auto beside a trace, whose arrivals are its own")
+    if scenario.goal == "fewest-gpus" and traffic.requests_per_s is None and traffic.trace is None:
+        raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
+    endless = traffic.requests_per_s is None and traffic.trace is None and scenario.fleet.gpus is None
+    if traffic.arriving != "steady" and endless:
         raise InputError(
             "arrivals", traffic.arrivals, "steady, or GPUs or a rate beside it: an endless fleet never queues"
         )

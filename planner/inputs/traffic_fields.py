@@ -19,6 +19,18 @@ def _bursty(scenario: Scenario) -> bool:
 
 TRAFFIC: tuple[Field, ...] = (
     Field(
+        key="trace",
+        path="traffic.trace",
+        label="trace",
+        unit="",
+        kind="file",
+        group="Traffic",
+        none="none",
+        steps=("azure-conversations", "azure-code", "mooncake-conversations"),
+        help="Recorded requests, a file or one that comes with ratematch: lengths, and how the load changes "
+        "over time. Its rate is served, or that asked for.",
+    ),
+    Field(
         key="arrivals",
         path="traffic.arrivals",
         label="arrivals",

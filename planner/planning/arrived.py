@@ -8,7 +8,7 @@ evenly to the instances, and the token interval is that of the batch they make.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -48,18 +48,15 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
     )
-    load = np.array([min(busy * rate / first.requests_per_s, queueing.FULLEST)])
-    prompts = queueing.delay(station, load)
+    load = min(busy * rate / first.requests_per_s, queueing.FULLEST)
+    prompts = _queue(question, station, load)
     steps = question.lengths.osl - 1.0
     ttl_s, batch = _decoding(sweep.decode if split else points, then)
     mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
     interval = float(np.interp(mean / then.instances, batch, ttl_s))
     places = float(then.instances * then.batch)
     full = min(mean / places, queueing.FULLEST)
-    slot = Delay(
-        probability=queueing.erlang_c(np.array([places]), np.array([full])),
-        mean_s=np.array([interval * steps / (places * (1.0 - full))]),
-    )
+    slot = _slot(question, places, full, interval * steps)
     fixed, own = options.own_s(question, np.array([serving.ftl_s]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
@@ -137,31 +134,71 @@ def _in_flight(tokens_per_s: float, instances: int, ttl_s: FloatArray, batch: Fl
     return mean
 
 
-def _first_token(kinds: FloatArray, prompts: Delay, slot: Delay) -> Percentiles:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Queue:
+    """Waits for the pool that takes prompts, of windows of like load; arrays (groups,)."""
+
+    weight: FloatArray  # share of the requests
+    backlog_s: FloatArray
+    beside: Delay
+
+    @property
+    def wait_s(self) -> float:
+        """Mean over all requests."""
+        return float(self.weight @ (self.backlog_s + self.beside.wait_s))
+
+
+def _queue(question: Question, station: Station, load: float) -> _Queue:
+    windows = question.prompt_windows
+    if windows is None:
+        one = np.ones(1)
+        return _Queue(weight=one, backlog_s=0.0 * one, beside=queueing.delay(station, np.array([load])))
+    backlog, own = (row[0] for row in queueing.over_time(windows, np.array([load])))
+    wide = replace(
+        station,
+        servers=np.full(len(own), station.servers[0]),
+        service_s=np.full(len(own), station.service_s[0]),
+    )
+    beside = queueing.delay(wide, np.maximum(own, 1e-9))
+    return _Queue(weight=windows.share, backlog_s=backlog, beside=beside)
+
+
+def _slot(question: Question, places: float, full: float, stay_s: float) -> Delay:
+    """The wait for one of the places of a decode pool that requests fill to some share."""
+    windows, chance = question.decode_windows, queueing.erlang_c(places, full)
+    if windows is not None:
+        waits, own = (row[0] for row in queueing.over_time(windows, np.array([full])))
+        each = np.where(waits > 0, 1.0, queueing.erlang_c(places, own))
+        chance = np.asarray(windows.share @ each)
+        stay_s += float(windows.share @ waits) * places / max(float(chance), 1e-9)
+    return Delay(probability=np.atleast_1d(chance), mean_s=np.array([stay_s / (places * (1.0 - full))]))
+
+
+def _first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> Percentiles:
     """Percentiles of ``kind + wait for the pass + wait for a slot``."""
-    mean = float(np.mean(kinds) + prompts.wait_s[0] + slot.wait_s[0])
+    mean = float(np.mean(kinds) + prompts.wait_s + slot.wait_s[0])
     return Percentiles(mean, *(_quantile(share, kinds, prompts, slot) for share in AT))
 
 
-def _sorted_first_token(kinds: FloatArray, prompts: Delay, slot: Delay) -> FloatArray:
+def _sorted_first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> FloatArray:
     return np.array([_quantile(share, kinds, prompts, slot) for share in _uniform(GRID // 4)])
 
 
-def _quantile(share: float, kinds: FloatArray, prompts: Delay, slot: Delay) -> float:
-    p, q = float(prompts.probability[0]), float(slot.probability[0])
-    h, k = float(prompts.mean_s[0]), float(slot.mean_s[0])
-    if abs(h - k) < 1e-6 * h:
-        k *= 1.0 + 1e-5
+def _quantile(share: float, kinds: FloatArray, prompts: _Queue, slot: Delay) -> float:
+    p, h = prompts.beside.probability[:, None], np.maximum(prompts.beside.mean_s[:, None], 1e-9)
+    q, k = float(slot.probability[0]), float(slot.mean_s[0])
+    h = np.where(np.abs(h - k) < 1e-6 * k, k * (1.0 + 1e-5), h)
 
     def later(seconds: float) -> float:
-        left = seconds - kinds
+        left = seconds - kinds[None, :] - prompts.backlog_s[:, None]
         t = np.maximum(left, 0.0)
         one, other = np.exp(-t / h), np.exp(-t / k)
         both = (h * one - k * other) / (h - k)
         beyond = p * (1 - q) * one + q * (1 - p) * other + p * q * both
-        return float(np.mean(np.where(left < 0, 1.0, beyond)))
+        return float(prompts.weight @ np.where(left < 0, 1.0, beyond).mean(axis=1))
 
-    low, high = float(kinds[0]), float(kinds[-1]) + 60.0 * (h + k)
+    low = float(kinds[0])
+    high = float(kinds[-1]) + float(prompts.backlog_s.max()) + 60.0 * (float(h.max()) + k)
     for _ in range(STEPS):
         middle = 0.5 * (low + high)
         if later(middle) > 1.0 - share:

@@ -149,7 +149,8 @@ def usable(question: Question, points: Points, rows: IndexArray, first_token_s: 
 def slots(question: Question, batch: FloatArray) -> FloatArray:
     """The load of a decode pool with so many slots."""
     share = question.late_share("ftl")
-    return queueing.filled(batch, MEAN_SLOT_SHARE if share is None else SLOT_SHARE * share)
+    few = MEAN_SLOT_SHARE if share is None else SLOT_SHARE * share
+    return queueing.filled(batch, few, question.decode_windows)
 
 
 def own_s(question: Question, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -164,9 +165,10 @@ def _in_time(question: Question, station: Station, first_token_s: FloatArray) ->
     limit, share = question.scenario.limits.ftl_s, question.late_share("ftl")
     fixed, own = own_s(question, first_token_s)
     if share is None:
-        return queueing.sustained_mean(station, fixed, own, limit)
+        return queueing.sustained_mean(station, fixed, own, limit, question.prompt_windows)
     share *= 1.0 - SLOT_SHARE
-    return queueing.sustained(station, fixed, own, question.lengths.prompt, limit, share)
+    kinds = question.lengths.prompt
+    return queueing.sustained(station, fixed, own, kinds, limit, share, question.prompt_windows)
 
 
 def _counts(question: Question, phase: Phase, gpus: IntArray, rate: FloatArray) -> list[IntArray]:

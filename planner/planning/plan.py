@@ -58,6 +58,7 @@ def plan(
         if call is not None and not callable(call):
             raise InputError(name, type(call).__name__, "a function, or None")
     question = prepare(scenario, catalog).remembering()
+    scenario = question.scenario  # with what its trace says
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()
     candidates = frontiers.candidates(question, swept)

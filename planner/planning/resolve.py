@@ -17,10 +17,11 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario, Traffic
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
-from planner.planning import bands, evidence
+from planner.planning import bands, evidence, traffic
 from planner.planning.bands import Alike, Band
 from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer, space
+from planner.simulate.backlog import Windows
 from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
@@ -53,6 +54,8 @@ class Question:
     alike: Mapping[str, Alike] = field(default_factory=dict)  # what errors of candidates have in common
     acceptance: float = ACCEPTANCE  # of the first drafted token
     lengths: Lengths = field(default_factory=lambda: of_traffic(Traffic()))  # of the requests
+    prompt_windows: Windows | None = None  # how the load of prompts changes; None: it does not
+    decode_windows: Windows | None = None  # and that of output tokens
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
 
     @property
@@ -73,8 +76,8 @@ class Question:
     @property
     def arrival_variation(self) -> float:
         """Squared coefficient of variation of the gaps between arrivals."""
-        traffic = self.scenario.traffic
-        return traffic.burstiness**2 if traffic.arriving == "bursty" else 1.0
+        asked = self.scenario.traffic
+        return asked.burstiness**2 if asked.arriving == "bursty" else 1.0
 
     def late_share(self, limit: Literal["ftl", "ttl"]) -> float | None:
         """Share of the requests that may be later than a limit; None where it binds the mean.
@@ -111,6 +114,8 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     Raises InputError for the first that cannot be used.
     """
     fields.check(scenario)
+    asked = traffic.of(scenario)
+    scenario = asked.scenario
     model = catalog.model(scenario.model)
     system = catalog.system(scenario.system)
     engine = catalog.engine(scenario.engine)
@@ -135,7 +140,9 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
         scenario=scenario,
         pools=dict.fromkeys(get_args(Phase), everywhere),
         acceptance=acceptance,
-        lengths=of_traffic(scenario.traffic),
+        lengths=asked.lengths,
+        prompt_windows=asked.prompts,
+        decode_windows=asked.decode,
     )
     table = catalog.accuracy()
     return replace(

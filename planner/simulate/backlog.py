@@ -87,12 +87,15 @@ class Windows:
         return np.asarray(np.maximum(falls, probability * mean_s) @ self.share)
 
 
-def windows_of(arrival_s: FloatArray, work: FloatArray) -> Windows | None:
+def windows_of(arrival_s: FloatArray, work: FloatArray, shortest_s: float = 0.0) -> Windows | None:
     """The windows in which a trace's load changes, or None where it does not.
 
-    `arrival_s` from 0, ascending, and `work` of each request in any unit, shapes ``(requests,)``.
+    `arrival_s` from 0, ascending, and `work` of each request in any unit, shapes ``(requests,)``. Windows
+    are no shorter than what requests stay for, where that is told.
     """
     for window_s in WINDOWS_S:
+        if window_s < shortest_s:
+            continue
         count = _count(arrival_s, window_s)
         whole = count[:-1]  # the last ends with the trace
         if len(whole) < LEAST_WINDOWS:

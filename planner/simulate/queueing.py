@@ -33,11 +33,14 @@ import numpy as np
 from scipy import special
 
 from planner.arrays import FloatArray, IntArray, Real
+from planner.simulate.backlog import Windows
 from planner.words import Routing
 
 JSQ, SPREAD = 0.36, 0.055
 STEPS = 40  # halvings of an interval: to 1e-12 of it
 MOST_SERVERS = 16384.0  # of a table; more wait no longer
+MOST_LOAD = 0.95  # of a window without a backlog
+GROUPS = 16  # of windows with like waits
 FULLEST = 0.999  # load beyond which no number is worth its digits
 FRAGILE = 0.9  # load above which a little more makes waits many times longer
 
@@ -169,7 +172,13 @@ def _delay(station: Station, decay: FloatArray) -> Delay:
 
 
 def sustained(
-    station: Station, fixed_s: FloatArray, own_s: FloatArray, kinds: FloatArray, limit_s: float, share: float
+    station: Station,
+    fixed_s: FloatArray,
+    own_s: FloatArray,
+    kinds: FloatArray,
+    limit_s: float,
+    share: float,
+    windows: Windows | None = None,
 ) -> FloatArray:
     """The highest load at which at most a share of the requests is later than a limit; 0 where none is.
 
@@ -182,18 +191,28 @@ def sustained(
         Lengths of equally likely requests over their mean, shape ``(kinds,)``.
     limit_s, share
         ``P(wait + fixed + own kind > limit) <= share``.
+    windows
+        How the load changes over time; None: it does not.
 
     Delays come from a table (`_Table`), between whose loads the share of late requests is interpolated.
     """
     left = limit_s - fixed_s[:, None] - own_s[:, None] * kinds
     table = _table(station.routing, station.service_variation, station.arrival_variation)
     row = table.row(station.servers)
+    waves = _waves(windows, load_of(table.decay, _gaps(station)))
 
     def late(column: IntArray) -> FloatArray:
         """Share of late requests at a column's load."""
-        probability = table.probability[row, column][:, None]
-        mean_s = (table.mean[row, column] * station.service_s)[:, None]
-        return np.asarray(Delay(probability=probability, mean_s=mean_s).beyond(left).mean(axis=1))
+        total = np.zeros(len(column))
+        for group in range(waves.weight.shape[1]):
+            at = waves.column[column, group]
+            waited = Delay(
+                probability=table.probability[row, at][:, None],
+                mean_s=(table.mean[row, at] * station.service_s)[:, None],
+            )
+            beyond = waited.beyond(left - waves.backlog_s[column, group][:, None])
+            total += waves.weight[column, group] * beyond.mean(axis=1)
+        return total
 
     low, high = np.zeros(len(fixed_s), dtype=np.int64), np.full(len(fixed_s), len(table.decay) - 1)
     while int((high - low).max(initial=0)) > 1:
@@ -207,6 +226,50 @@ def sustained(
     decay = np.where(above <= share, table.decay[high], decay)
     at_once = (left < 0).mean(axis=1) <= share
     return np.where(at_once, load_of(decay, _gaps(station)), 0.0)
+
+
+def over_time(windows: Windows, load: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """What requests find in each window at mean loads: backlog, seconds, and the load where there is none.
+
+    Loads have the shape ``(loads,)``, results ``(loads, windows)``; the load of a window with a backlog is 0.
+    """
+    begin, end = windows.backlog_s(load)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        waits = np.where(end < 0, 0.5 * begin**2 / (begin - end), 0.5 * (begin + end))
+    quiet = (begin <= 0) & (end <= 0)
+    return np.where(quiet, 0.0, waits), np.where(quiet, np.minimum(windows.loads(load), MOST_LOAD), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Waves:
+    """Windows of like waits at the load of each column of a table, shape ``(columns, groups)``."""
+
+    weight: FloatArray  # share of the requests
+    backlog_s: FloatArray
+    column: IntArray  # of the table, for waits without a backlog
+
+
+def _waves(windows: Windows | None, loads: FloatArray) -> _Waves:
+    """The windows of a trace, in `GROUPS` of like waits; one group at the load itself without them."""
+    count = len(loads)
+    if windows is None:
+        one = np.ones((count, 1))
+        return _Waves(weight=one, backlog_s=0.0 * one, column=np.arange(count).reshape(-1, 1))
+    waits, own = over_time(windows, loads)
+    order = np.lexsort((own, waits), axis=1)
+    share = windows.share[order]
+    edges = np.searchsorted(np.linspace(0.0, 1.0, GROUPS + 1)[1:-1], np.cumsum(share, axis=1) - 0.5 * share)
+    weight, backlog, load = (np.zeros((count, GROUPS)) for _ in range(3))
+    rows = np.broadcast_to(np.arange(count)[:, None], order.shape)
+    for total, values in (
+        (weight, 1.0),
+        (backlog, np.take_along_axis(waits, order, 1)),
+        (load, np.take_along_axis(own, order, 1)),
+    ):
+        np.add.at(total, (rows, edges), share * values)
+    held = np.maximum(weight, 1e-12)
+    column = np.clip(np.searchsorted(loads, load / held), 0, count - 1)
+    return _Waves(weight=weight, backlog_s=backlog / held, column=column)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,8 +306,16 @@ def _table(routing: Routing, service_variation: float, arrival_variation: float)
     return _Table(servers=servers, decay=decay, probability=found.probability, mean=found.mean_s)
 
 
-def sustained_mean(station: Station, fixed_s: FloatArray, own_s: FloatArray, limit_s: float) -> FloatArray:
+def sustained_mean(
+    station: Station,
+    fixed_s: FloatArray,
+    own_s: FloatArray,
+    limit_s: float,
+    windows: Windows | None = None,
+) -> FloatArray:
     """The highest load at which the mean over all requests meets a limit; 0 where none does."""
+    if windows is not None:
+        return _sustained_mean(station, fixed_s + own_s, limit_s, windows)
     low, high = np.zeros(np.shape(fixed_s)), np.full(np.shape(fixed_s), FULLEST)
     for _ in range(STEPS // 2):
         middle = 0.5 * (low + high)
@@ -253,7 +324,21 @@ def sustained_mean(station: Station, fixed_s: FloatArray, own_s: FloatArray, lim
     return np.where(fixed_s + own_s <= limit_s, load_of(np.maximum(low, 1e-9), _gaps(station)), 0.0)
 
 
-def filled(slots: FloatArray, share: float) -> FloatArray:
+def _sustained_mean(station: Station, alone_s: FloatArray, limit_s: float, windows: Windows) -> FloatArray:
+    table = _table(station.routing, station.service_variation, station.arrival_variation)
+    row = table.row(station.servers)[:, None]
+    loads = load_of(table.decay, _gaps(station))
+    waves = _waves(windows, loads)
+    wait_s = np.zeros((len(alone_s), len(loads)))
+    for group in range(waves.weight.shape[1]):
+        at = waves.column[:, group]
+        queue = table.probability[row, at] * table.mean[row, at] * station.service_s[:, None]
+        wait_s += waves.weight[:, group] * (waves.backlog_s[:, group] + queue)
+    kept = (alone_s[:, None] + wait_s <= limit_s).sum(axis=1)
+    return np.where(kept > 0, loads[np.maximum(kept - 1, 0)], 0.0)
+
+
+def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> FloatArray:
     """The highest load of slots at which at most a share of the requests waits for one.
 
     Erlang C of as many servers as slots: who holds one for how long changes little (Erlang's formulas do not
@@ -264,8 +349,17 @@ def filled(slots: FloatArray, share: float) -> FloatArray:
     """
     grid = np.geomspace(1.0, max(float(np.max(slots, initial=1.0)), 2.0), 64)
     low, high = np.zeros(64), np.full(64, FULLEST)
+
+    def waiting(load: FloatArray) -> FloatArray:
+        if windows is None:
+            return erlang_c(grid, load)
+        waits, own = over_time(windows, load)
+        return np.asarray(
+            (np.where(waits > 0, 1.0, erlang_c(grid[:, None], own)) * windows.share).sum(axis=1)
+        )
+
     for _ in range(STEPS // 2):
         middle = 0.5 * (low + high)
-        enough = erlang_c(grid, middle) <= share
+        enough = waiting(middle) <= share
         low, high = np.where(enough, middle, low), np.where(enough, high, middle)
     return np.asarray(np.interp(np.log(np.maximum(slots, 1.0)), np.log(grid), low))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from planner.errors import InputError, unknown
 from planner.inputs import scenario_file
@@ -13,9 +13,10 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.field import Field
 from planner.inputs.fields import lookup
 from planner.inputs.typed import named
+from planner.words import Quantity
 
 MOST_VALUES = 10_000  # of one axis
-NAMED = ("choice", "switch", "layout")  # kinds of inputs that have no numbers
+NAMED = ("choice", "switch", "layout", "file")  # kinds of inputs that have no numbers
 Scale: TypeAlias = Literal["linear", "log"]
 _RANGE = ("from", "to", "count", "by", "scale")
 _EVERY = ("every", "except")
@@ -198,9 +199,9 @@ def _steps(field: Field, span: Span, given: Mapping[str, object], where: str) ->
 def _typed(field: Field, text: str, where: str) -> float:
     from planner import units
 
-    assert field.kind != "choice" and field.kind != "switch" and field.kind != "layout"
+    assert field.kind not in NAMED
     try:
-        return units.parse_quantity(text, field.kind)
+        return units.parse_quantity(text, cast(Quantity, field.kind))
     except ValueError as error:
         raise InputError(where, text, str(error)) from None
 

@@ -37,7 +37,7 @@ class Column:
 
 def _inputs() -> list[Column]:
     """What was asked: one column for each field of a scenario, named as in a scenario file."""
-    kinds: Mapping[str, ColumnType] = {"choice": "text", "layout": "text", "switch": "flag"}
+    kinds: Mapping[str, ColumnType] = {"choice": "text", "layout": "text", "file": "text", "switch": "flag"}
     return [
         Column(
             name=field.key.replace("-", "_"),

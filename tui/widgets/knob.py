@@ -150,7 +150,7 @@ class Knob(Widget, can_focus=True):
 
     @property
     def _digits(self) -> bool:
-        return self.field.kind not in ("choice", "switch", "layout")
+        return self.field.kind not in ("choice", "switch", "layout", "file")
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
