@@ -39,9 +39,6 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch replay chat --trace azure.csv --routing round-robin --out requests.parquet\n"
         "  ratematch replay --in-flight 64 --json    # a closed loop, as benchmarks run it",
     )
-    parser.add_argument(
-        "--trace", metavar="FILE", help="requests of a recorded trace, at its own rate or --rate"
-    )
     parser.add_argument("--requests", metavar="N", help="how many to draw, or to take of the trace")
     parser.add_argument("--in-flight", metavar="N", help="a closed loop: so many at a time, no arrival times")
     parser.add_argument(
@@ -54,9 +51,6 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the replay as JSON, SI units")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
-    if not parser.knows("--trace"):
-        text = "requests of a recorded trace, at its own rate or --rate"
-        parser.add_argument("--trace", metavar="FILE", help=text)
     args = parser.read(arguments)
     seed = _whole("seed", args.seed, 0, 2**63 - 1)
     number = None if args.requests is None else _whole("requests", args.requests, 1, MOST_REQUESTS)
