@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import fakes
+from driving import SIZE, Driver
 from terminals import Terminal
 
 
@@ -38,3 +40,12 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     shown = Terminal(arguments, tmp_path)
     yield shown
     shown.close()
+
+
+@pytest.fixture
+async def driver() -> AsyncIterator[Driver]:
+    """The application with the planner that answers at once."""
+    async with fakes.app().run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        yield driver

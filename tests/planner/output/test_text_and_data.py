@@ -9,150 +9,22 @@ import json
 import math
 
 import numpy as np
-import pytest
 
 from planner.inputs.fields import FIELDS
-from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.scenario import Scenario
 from planner.output.data import to_csv, to_dict, to_json
-from planner.output.limits import TIGHT, limits, pool_limit
 from planner.output.markdown import to_markdown
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
-from planner.output.verdict import answer_sentence, gain, verdict
-from planner.output.words import ALIKE, binding_pool, deployment, mix_offer, notes
+from planner.output.verdict import answer_sentence
+from planner.output.words import deployment, notes
 from planner.planning.result import (
     Formats,
-    Frontier,
-    Infeasible,
-    LayoutChoice,
-    MemoryUse,
     Mix,
-    OperatorTime,
     Plan,
-    PoolPlan,
-    Reason,
-    Relaxation,
-    Serving,
     SolverReport,
 )
-
-NAN = float("nan")
-MEMORY = MemoryUse(
-    weights_bytes=42 * 2**30,
-    kv_bytes=68 * 2**30,
-    activation_bytes=6 * 2**30,
-    reserve_bytes=2 * 2**30,
-    capacity_bytes=140 * 2**30,
-)
-BREAKDOWN = (
-    OperatorTime(name="attention", seconds=0.006, light_s=0.003),
-    OperatorTime(name="experts", seconds=0.011, light_s=0.010),
-    OperatorTime(name="host", seconds=0.001, light_s=0.0),
-)
-
-
-def layout(label: str = "TP8", tp: int = 8, pp: int = 1) -> LayoutChoice:
-    return LayoutChoice(tp=tp, pp=pp, ep=1, attention_dp=1, moe_tp=1, label=label)
-
-
-def pool(phase: str, **changes) -> PoolPlan:
-    base = PoolPlan(
-        phase=phase,
-        layout=layout(),
-        instances=3,
-        batch=4,
-        chunk_tokens=0 if phase == "decode" else 4096,
-        mode="piggyback" if phase == "colocated" else "",
-        ftl_s=NAN if phase == "decode" else 1.2,
-        ttl_s=NAN if phase == "prefill" else 0.018,
-        requests_per_s=9.1,
-        utilisation=1.0 if phase == "decode" else 0.97,
-        memory=MEMORY,
-        breakdown=BREAKDOWN,
-        system="gb200",
-        max_batch=4,
-        max_batched_tokens=16384,
-        memory_fraction=0.9,
-        link_bytes_per_s=9e11,
-    )
-    return dataclasses.replace(base, **changes)
-
-
-def serving(*pools: PoolPlan, gpus: int = 64, per_gpu: float = 1210.0, **changes) -> Serving:
-    split = pools[0].phase == "prefill"
-    base = Serving(
-        pools=pools,
-        gpus=gpus,
-        requests_per_s=8.9,
-        tokens_per_s_per_gpu=per_gpu,
-        ftl_s=1.2,
-        ttl_s=0.018,
-        usd_per_million_tokens=0.57,
-        watts=8.4e4,
-        solver=SolverReport(status="optimal", gap=0.0, seconds=0.03),
-        ctx_gen_ratio=0.6 if split else NAN,
-        kv_egress_bytes_per_s_per_gpu=3.4e8 if split else NAN,
-        kv_ingress_bytes_per_s_per_gpu=1.2e9 if split else NAN,
-    )
-    return dataclasses.replace(base, **changes)
-
-
-def frontier(x: list[float], y: list[float], *, split: bool) -> Frontier:
-    n = len(x)
-    return Frontier(
-        ttl_s=1 / np.array(x, dtype=float),
-        tokens_per_s_per_gpu=np.array(y, dtype=float),
-        ctx_gen_ratio=np.full(n, 0.5 if split else NAN),
-        gpus=np.full(n, 48.0),
-        prefill=("CPP4xTP8" if split else "",) * n,
-        decode=("DEP16",) * n,
-        cloud_ttl_s=np.array([]),
-        cloud_tokens_per_s_per_gpu=np.array([]),
-        ftl_s=np.full(len(x), 1.0),
-        usd_per_million_tokens=np.full(len(x), 1.0),
-    )
-
-
-@pytest.fixture
-def split_plan() -> Plan:
-    return Plan(
-        status="optimal",
-        choice="disaggregated",
-        scenario=Scenario(
-            traffic=Traffic(isl=16384, osl=2048),
-            limits=Limits(ftl_s=10.0, ttl_s=0.02),
-            fleet=Fleet(gpus=64),
-        ),
-        disaggregated=serving(pool("prefill"), pool("decode", layout=layout("DEP16"), instances=2)),
-        colocated=serving(pool("colocated"), per_gpu=900.0),
-        mix=None,
-        frontier_disaggregated=frontier([10, 20, 50, 80], [3000, 2000, 1200, 300], split=True),
-        frontier_colocated=frontier([8, 25, 60], [2900, 1500, 800], split=False),
-        design_points={"prefill": 1000, "decode": 2000, "colocated": 3000},
-        seconds={"simulate": 0.1, "match": 0.05, "total": 0.2},
-        precision=Formats(weights="fp8", experts=None, kv="fp8"),
-    )
-
-
-@pytest.fixture
-def no_plan(split_plan: Plan) -> Plan:
-    return dataclasses.replace(
-        split_plan,
-        scenario=dataclasses.replace(split_plan.scenario, limits=Limits(ftl_s=10.0, ttl_s=0.005)),
-        status="infeasible",
-        choice="",
-        disaggregated=None,
-        colocated=None,
-        frontier_disaggregated=frontier([], [], split=True),
-        frontier_colocated=frontier([], [], split=False),
-        infeasible=Infeasible(
-            reasons=(
-                Reason(limit="memory", points=40, memory_bytes=(80 * 2.0**30,)),
-                Reason(limit="ttl", points=56, best=0.007),
-            ),
-            relax=(Relaxation(field="ttl", value=0.0073),),
-        ),
-    )
+from tests.planner.output.plans import layout, pool, serving
 
 
 def test_json_has_the_keys_of_the_contract(split_plan: Plan) -> None:
@@ -250,100 +122,6 @@ def test_csv_holds_both_frontiers(split_plan: Plan) -> None:
     assert [row["kind"] for row in rows] == ["disaggregated"] * 4 + ["colocated"] * 3
     assert float(rows[2]["tokens_per_s_per_gpu"]) == 1200.0
     assert rows[-1]["ctx_gen_ratio"] == ""
-
-
-def test_answer_names_the_winner_and_the_margin(split_plan: Plan) -> None:
-    assert answer_sentence(split_plan) == (
-        "Split prefill from decode: 77,400 output tokens/s on 64 GPUs (1,210 per GPU), "
-        "34 % more than co-located serving."
-    )
-
-
-def test_answer_compares_totals_under_a_budget_and_per_gpu_without_one(split_plan: Plan) -> None:
-    ours, theirs = split_plan.disaggregated, serving(pool("colocated"), gpus=32, per_gpu=1210.0)
-    assert ours is not None
-    assert gain(split_plan, ours, theirs) == pytest.approx(2.0)
-    unlimited = dataclasses.replace(split_plan, scenario=Scenario(fleet=Fleet(gpus=None)))
-    assert gain(unlimited, ours, theirs) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"colocated": None}, "co-located serving cannot meet the limits"),
-        ({"choice": "colocated", "disaggregated": None}, "Do not split prefill from decode"),
-        ({"colocated": serving(pool("colocated"), per_gpu=1210.0)}, "the same as co-located serving"),
-        ({"colocated": serving(pool("colocated"), per_gpu=400.0)}, "3.02 times as much as"),
-    ],
-)
-def test_answer_in_other_cases(split_plan: Plan, changes: dict, expected: str) -> None:
-    assert expected in answer_sentence(dataclasses.replace(split_plan, **changes))
-
-
-@pytest.mark.parametrize(
-    ("goal", "other", "expected"),
-    [
-        ("fewest-gpus", {"gpus": 80}, "64 GPUs for 8 requests/s, 20 % fewer than co-located serving."),
-        (
-            "cost",
-            {"usd_per_million_tokens": 0.76},
-            "$0.57 per million output tokens, 25 % less than co-located serving.",
-        ),
-    ],
-)
-def test_answer_follows_the_goal(split_plan: Plan, goal: str, other: dict, expected: str) -> None:
-    traffic = dataclasses.replace(split_plan.scenario.traffic, requests_per_s=8.0)
-    scenario = dataclasses.replace(split_plan.scenario, goal=goal, traffic=traffic)
-    plan = dataclasses.replace(split_plan, scenario=scenario, colocated=serving(pool("colocated"), **other))
-    assert answer_sentence(plan).endswith(expected)
-
-
-def test_limits_are_ok_tight_or_missed(split_plan: Plan) -> None:
-    ours = split_plan.disaggregated
-    assert ours is not None
-    states = {use.name: use.state for use in limits(split_plan, ours)}
-    assert states == {"FTL": "ok", "TTL": "tight", "GPUs": "ok"}
-    late = dataclasses.replace(ours, ttl_s=0.021)
-    assert limits(split_plan, late)[1].state == "missed"
-
-
-def test_tight_has_one_threshold_for_reports_pools_and_what_binds(split_plan: Plan) -> None:
-    ours = split_plan.disaggregated
-    assert ours is not None
-    for share, tight in ((TIGHT, True), (TIGHT - 0.01, False)):
-        at = dataclasses.replace(ours, ttl_s=share * split_plan.scenario.limits.ttl_s)
-        use = limits(split_plan, at)[1]
-        assert (use.state == "tight", use.binds) == (tight, tight)
-        slow = dataclasses.replace(ours.decode, ttl_s=at.ttl_s)
-        assert pool_limit(split_plan, slow).state == use.state
-    fleet = limits(split_plan, ours)[2]
-    assert (fleet.state, fleet.binds, fleet.text) == ("ok", True, "64 of 64")
-
-
-def test_a_tie_has_one_threshold_for_sentence_headline_and_mix(split_plan: Plan) -> None:
-    for factor, tie in ((1 - 0.9 * ALIKE, True), (1 - 1.1 * ALIKE, False)):
-        near = dataclasses.replace(split_plan, colocated=serving(pool("colocated"), per_gpu=1210.0 * factor))
-        answer = verdict(near)
-        assert answer is not None and answer.tie == tie
-        assert ("the same as" in answer.sentence) == ("the same throughput" in answer.headlines[0]) == tie
-    mixed = serving(pool("prefill"), pool("decode"))
-    for share in (0.9, 1.1):
-        offered = dataclasses.replace(split_plan, mix=Mix(serving=mixed, gain=share * ALIKE))
-        assert (mix_offer(offered) is None) == (share < 1)
-        assert ("Mixed layouts" in to_text(offered)) == (share > 1)
-
-
-def test_a_pool_answers_for_the_latency_that_it_makes(split_plan: Plan) -> None:
-    ours = split_plan.disaggregated
-    assert ours is not None
-    assert [pool_limit(split_plan, part).key for part in ours.pools] == ["ftl", "ttl"]
-
-
-def test_binding_pool_is_the_busiest_and_decode_on_a_tie() -> None:
-    tie = serving(pool("prefill", utilisation=1.0), pool("decode", utilisation=1.0))
-    assert binding_pool(tie).phase == "decode"
-    full = serving(pool("prefill", utilisation=1.0), pool("decode", utilisation=0.9))
-    assert binding_pool(full).phase == "prefill"
 
 
 def test_frontier_rows_take_the_best_point_at_each_interactivity(split_plan: Plan) -> None:
