@@ -87,9 +87,18 @@ HALVED = frozenset({"recurrent_gemma"})  # intermediate_size counts both project
 PAIRED = frozenset({"longcat_flash"})  # a layer is two: attention and a dense unit, twice, and experts once
 # attention with an output gate that a re-saved config does not mention
 GATED_ATTENTION = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
+SENSED = frozenset({"ernie4_5_vl_moe", "ernie4_5_vl_moe_text"})  # pairs of numbers: of text, of vision
 GATED = frozenset({"bitnet"})  # and gated ones whose activation is named like one that is not
 STATE_ALONE = frozenset({"falcon_mamba", "mamba", "mamba2"})  # no attention at all
 BOTH = frozenset({"falcon_h1", "hymba"})  # attention and a state side by side in each layer
 WITHOUT_LIST: Mapping[str, Literal["mamba"]] = {"bamba": "mamba"}  # what layers are where no list says it
 # width of a head where it is neither said nor hidden_size over the heads
-HEAD_DIM = {"glm4_moe": 128, "gemma": 256, "gemma2": 256, "gemma3_text": 256}
+HEAD_DIM = {
+    "glm4_moe": 128,
+    "glm4v_moe": 128,
+    "glm4v_moe_text": 128,
+    "qwen3_omni_moe_text": 128,
+    "gemma": 256,
+    "gemma2": 256,
+    "gemma3_text": 256,
+}

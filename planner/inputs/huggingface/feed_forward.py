@@ -46,6 +46,8 @@ DENSE_WIDTH = (
     "ffn_hidden_size",
     "inner_hidden_size",
     "d_ff",
+    "dff",
+    "dim_ff",
     "block_ff_dim",
 )
 # of dense layers beside those with experts, where that is another than theirs

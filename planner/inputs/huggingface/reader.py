@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.errors import InputError, printable
+from planner.inputs.huggingface.families import SENSED
 from planner.inputs.huggingface.plain_keys import LEFT_OUT, is_plain
 
 # how the text part is nested in configs of models that also see or hear
@@ -83,7 +84,9 @@ class Config:
         """
         key = self.key(*keys)
         value = self.values.get(key)
-        if isinstance(value, list) and self.layer is not None and self.layer < len(value):
+        if isinstance(value, list) and len(value) == 2 and self.kind in SENSED:
+            value = value[0]
+        elif isinstance(value, list) and self.layer is not None and self.layer < len(value):
             value = value[self.layer]
         if value is None and default is not None:
             return default

@@ -42,32 +42,37 @@ _TASKS: Mapping[str, str] = {
     "ForZeroShotImageClassification": VISION,
 }
 _ENCODERS = (
-    "albert bert bert-generation big_bird bros camembert canine convbert data2vec-text deberta deberta-v2"
-    " distilbert electra ernie ernie_m esm esmc eurobert flaubert fnet funnel gte ibert jina_embeddings_v3"
-    " layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm megatron-bert mobilebert modernbert mpnet"
-    " mra nezha nomic_bert nystromformer rembert roberta roberta-prelayernorm roc_bert roformer splinter"
-    " squeezebert tapas ultrabert xlm xlm-roberta xlm-roberta-xl xlnet xmod yoso"
+    "albert bert bert-generation big_bird bros camembert canine convbert data2vec-text deberta"
+    " deberta-v2 distilbert electra embedding_gemma2 ernie ernie_m esm esmc eurobert flaubert fnet"
+    " funnel gte ibert jina_embeddings_v3 layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm"
+    " megatron-bert mobilebert modernbert mpnet mra nezha nomic_bert nystromformer openai_privacy_filter"
+    " rembert roberta roberta-prelayernorm roc_bert roformer splinter squeezebert tapas ultrabert xlm"
+    " xlm-roberta xlm-roberta-xl xlnet xmod yoso"
 )
 _ENCODER_DECODERS = (
-    "bart bigbird_pegasus blenderbot blenderbot-small byt5 encoder-decoder florence2 fsmt led longt5 m2m_100"
-    " marian mbart mt5 mvp nllb-moe nougat pegasus pegasus_x pix2struct plbart prophetnet rag seamless_m4t"
-    " seamless_m4t_v2 switch_transformers t5 t5gemma t5gemma2 trocr udop umt5 vision-encoder-decoder"
+    "bart bigbird_pegasus blenderbot blenderbot-small byt5 encoder-decoder florence2 fsmt led longt5"
+    " m2m_100 marian mbart mt5 mvp nllb-moe nougat pegasus pegasus_x pix2struct plbart prophetnet rag"
+    " seamless_m4t seamless_m4t_v2 switch_transformers t5 t5gemma t5gemma2 trocr udop umt5"
+    " vision-encoder-decoder"
 )
 _VISION = (
-    "aimv2 align altclip beit bit blip chinese_clip clip clipseg conditional_detr convnext convnextv2 cvt"
-    " deformable_detr deit depth_anything depth_pro detr dinov2 dinov2_with_registers dinov3_convnext"
-    " dinov3_vit donut-swin dpt efficientnet flava focalnet groupvit hiera ijepa imagegpt levit mask2former"
-    " maskformer mobilenet_v1 mobilenet_v2 mobilevit oneformer owlv2 owlvit perceiver poolformer pvt pvt_v2"
-    " radio regnet resnet rt_detr sam sam2 sam3 segformer siglip siglip2 siglip_vision_model"
-    " clip_vision_model swin swin2sr swinv2 table-transformer timesformer timm_wrapper vilt videomae vit"
-    " vit_mae vit_msn vitdet vitmatte vitpose vivit vjepa2 yolos zoedepth"
+    "aimv2 align altclip beit bit blip bridgetower chinese_clip clip clip_vision_model clipseg colpali"
+    " colqwen2 conditional_detr convnext convnextv2 cvt deformable_detr deit depth_anything depth_pro"
+    " detr dinov2 dinov2_with_registers dinov3_convnext dinov3_vit donut-swin dpt efficientnet flava"
+    " focalnet grounding-dino groupvit hiera ijepa imagegpt levit mask2former maskformer metaclip_2"
+    " mm-grounding-dino mobilenet_v1 mobilenet_v2 mobilevit modernvbert omdet-turbo oneformer owlv2"
+    " owlvit perceiver poolformer pvt pvt_v2 radio regnet resnet rt_detr sam sam2 sam3 segformer siglip"
+    " siglip2 siglip_vision_model swin swin2sr swinv2 table-transformer timesformer timm_wrapper tipsv2"
+    " videomae videoprism vilt vision-text-dual-encoder vit vit_mae vit_msn vitdet vitmatte vitpose"
+    " vivit vjepa2 xclip yolos zoedepth"
 )
 _SPEECH = (
-    "audio-spectrogram-transformer bark canary clap csm dac data2vec-audio dia encodec fastspeech2_conformer"
-    " hubert lasr_ctc mimi moonshine moonshine_streaming musicgen musicgen_melody neucodec parakeet_ctc"
-    " parakeet_rnnt parakeet_tdt pocket_tts pop2piano sew sew-d speech-encoder-decoder speech_to_text"
-    " speecht5 unispeech unispeech-sat univnet vits wav2vec2 wav2vec2-bert wav2vec2-conformer wavlm"
-    " wavtokenizer whisper xcodec"
+    "audio-spectrogram-transformer bark canary clap clvp csm dac data2vec-audio dia encodec"
+    " fastspeech2_conformer higgs_audio_v2 hubert kyutai_speech_to_text lasr_ctc mimi moonshine"
+    " moonshine_streaming moshi_depth musicgen musicgen_decoder musicgen_melody musicgen_melody_decoder"
+    " neucodec omniasr parakeet_ctc parakeet_rnnt parakeet_tdt pocket_tts pop2piano sew sew-d"
+    " speech-encoder-decoder speech_to_text speecht5 unispeech unispeech-sat univnet vibevoice"
+    " vibevoice_asr vits wav2vec2 wav2vec2-bert wav2vec2-conformer wavlm wavtokenizer whisper xcodec"
 )
 _RECURRENT = "rwkv rwkv5 rwkv6 rwkv7 xlstm retnet"
 _SHARED = "zamba zamba2"
@@ -83,6 +88,17 @@ _TYPES: Mapping[str, str] = {
     )
     for name in names.split()
 }
+# ends of model types that are parts of such models
+_PARTS: Mapping[str, str] = {
+    "_encoder": ENCODER,
+    "_qformer": ENCODER,
+    "_text_model": ENCODER,
+    "_vision": VISION,
+    "_vision_model": VISION,
+    "_image_model": VISION,
+    "_audio": SPEECH,
+}
+_DECODERS = frozenset({"emu3_text_model", "kosmos_2_text_model", "mllama_text_model"})
 _CAUSAL = re.compile(r"ForCausalLM|LMHead|ForConditionalGeneration|ForImageTextToText")
 
 
@@ -101,6 +117,9 @@ def check(config: Mapping[str, Any]) -> None:
     decoder = config.get("is_decoder") is True and _CAUSAL.search(name)
     if kind in _TYPES and not (decoder and _TYPES[kind] == ENCODER):
         raise _refused(where, value, _TYPES[kind])
+    part_of = next((what for end, what in _PARTS.items() if kind.endswith(end)), None)
+    if part_of is not None and kind not in _DECODERS and not _CAUSAL.search(name):
+        raise _refused(where, value, part_of)
     if config.get("is_encoder_decoder") is True:
         raise _refused("is_encoder_decoder", True, ENCODER_DECODER)
     for part in ("encoder_layers", "num_encoder_layers", "encoder"):

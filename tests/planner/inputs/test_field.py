@@ -160,6 +160,8 @@ def test_smallest_refusals_say_what_architectures_says(name):
         ({"architectures": ["NovelForImageClassification"]}, "architectures.*vision"),
         ({"architectures": None, "model_type": "deberta-v2"}, "model_type.*encoder"),
         ({"architectures": None, "model_type": "rwkv"}, "model_type.*recurrent"),
+        ({"architectures": None, "model_type": "siglip_text_model"}, "model_type.*encoder"),
+        ({"architectures": None, "model_type": "novel_vision"}, "model_type.*vision"),
         ({"is_encoder_decoder": True}, "is_encoder_decoder"),
         ({"architectures": ["NovelModel"], "encoder_layers": 6}, "architectures.*encoder-decoder"),
     ],
