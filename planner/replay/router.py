@@ -46,7 +46,8 @@ class Router:
             if found or rule == "prefix-aware":
                 load = (float(instance.pending - found.get(instance.number, 0) + instance.contexts), 0.0)
             elif instance.colocated:
-                load = (float(instance.held), 0.0)
+                prompts = len(instance.waiting) + len(instance.partial) + len(instance.inbox)
+                load = (float(prompts + len(instance.running)), 0.0)
             else:
                 load = (float(instance.pending), float(len(instance.waiting)))
             if load < least:

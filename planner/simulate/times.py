@@ -22,9 +22,10 @@ from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
 
 CONTEXTS = 20  # contexts at which a step is evaluated
-SHORTEST = 16.0  # tokens: the first point of the tables of contexts and prompts
+SHORTEST = 16.0  # tokens: the first of them
 TOKENS = 28  # points of a table over the tokens of a pass
-PASTS = 14  # points of a table over the cached tokens before a prompt
+PASTS = 7  # points of a table over the cached tokens before a prompt: nearly linear, within 1 % of each pass
+NEAREST = 256.0  # tokens: the second of them, after 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def pass_table(
     """
     new = np.geomspace(1.0, max(min(most_tokens, longest), 2.0), TOKENS)
     tokens = np.geomspace(1.0, max(2.0 * most_tokens, 4.0), TOKENS)
-    past = np.concatenate([[0.0], np.geomspace(SHORTEST, max(longest, 2 * SHORTEST), PASTS - 1)])
+    past = np.concatenate([[0.0], np.geomspace(NEAREST, max(longest, 2 * NEAREST), PASTS - 1)])
     rows, columns = new.reshape(1, -1, 1), past.reshape(1, 1, -1)
     companions = np.maximum(full_tokens / rows, 1.0)
     rest_s = _rest_s(setup, at, tokens.reshape(1, -1, 1)).ravel()
