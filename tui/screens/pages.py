@@ -70,6 +70,7 @@ class PagedScreen(Screen[None]):
     glyphs: Glyphs
     studies: Studies
     tab: TabId = "plan"
+    _own_trace: str | None = None  # of the scenario, as page 6 knows it
 
     # What the main screen brings
 
@@ -79,6 +80,10 @@ class PagedScreen(Screen[None]):
 
     def take(self, scenario: Scenario, name: str | None = None) -> None:
         """Make a scenario the present one."""
+        raise NotImplementedError
+
+    def read_trace(self, name: str) -> None:
+        """Read a trace and show what it holds."""
         raise NotImplementedError
 
     def focus_form(self) -> None:
@@ -143,12 +148,21 @@ class PagedScreen(Screen[None]):
         """Draw the open page, and ask for what it needs."""
         self.query_one(TabBar).pins = len(self.view.pins)
         page = self.page
+        if isinstance(page, TrafficPage):
+            self._read_own(self.view.scenario.traffic.trace)
         key = page.curve_key if isinstance(page, WhatIfPage) else ""
         findings = self.studies.want(self.view, self.tab, key)
         if findings is not self.view.findings:
             self.set_view(findings=findings)  # comes back here, with nothing new to find
         elif page is not None:
             page.show(self.view)
+
+    def _read_own(self, trace: str | None) -> None:
+        """Show the trace that the scenario has, once; another that the user opens then stays."""
+        if trace != self._own_trace:
+            self._own_trace = trace
+            if trace is not None:
+                self.read_trace(trace)
 
     def action_chart(self, name: str) -> None:
         """A key of the chart that is shown, whatever has the focus."""

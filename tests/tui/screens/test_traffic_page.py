@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,21 @@ async def test_only_the_trace_that_was_asked_for_last_is_shown() -> None:
         app.main.read_trace("azure-code")
         await fakes.until(pilot, lambda: "Azure CSV" in shown(app))
         assert app.main.view.trace.name == "azure-code"
+
+
+async def test_the_trace_of_the_scenario_is_shown_until_another_is_opened() -> None:
+    traffic = dataclasses.replace(fakes.SCENARIO.traffic, trace="azure-code")
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        app.main.set_view(scenario=dataclasses.replace(fakes.SCENARIO, traffic=traffic))
+        assert app.main.view.trace is None  # nothing is read that no one looks at
+        await pilot.press("6")
+        await fakes.until(pilot, lambda: "Azure CSV" in shown(app))
+        app.main.read_trace("mooncake-conversations")
+        await fakes.until(pilot, lambda: "Mooncake" in shown(app))
+        app.main.set_view(solving=False)
+        assert app.main.view.trace.name == "mooncake-conversations"
 
 
 def test_whatever_goes_wrong_is_a_line(monkeypatch: Any) -> None:
