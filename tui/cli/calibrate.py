@@ -229,8 +229,8 @@ def few_text(found: Few) -> str:
         row, tells = found.next_run.row, found.next_run
         shape = f"{row.concurrency:g} in flight, ISL {row.isl:,}, OSL {row.osl:,}"
         lines.append(
-            f"The next best run: {row.model} on {row.system}, {shape}: it leaves {percent(tells.left)} of what "
-            f"is open of {tells.tells}."
+            f"The next best run: {row.model} on {row.system}, {shape}: it leaves {percent(tells.left)} of "
+            f"what is open of {tells.tells}."
         )
     return "\n".join(lines)
 
