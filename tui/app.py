@@ -79,6 +79,7 @@ class RatematchApp(FileActions):
         Binding("Y", "copy_markdown", "copy as Markdown", show=False, key_display="Y", id="copy-markdown"),
         Binding("e", "export", "export", tooltip="Write JSON, CSV, Markdown or SVG", id="export"),
         Binding("o", "open_scenario", "open", tooltip="Open a scenario", id="open"),
+        Binding("M", "open_study", "study's map", show=False, key_display="M", id="open-study"),
         Binding(
             "w,ctrl+s", "save_scenario", "save", key_display="w", tooltip="Save as one of yours", id="save"
         ),

@@ -70,6 +70,24 @@ def _of_way(
     return read
 
 
+def _percentiles(
+    of: Literal["ftl", "ttl"], name: str
+) -> list[tuple[str, ColumnType, str, Callable[[Serving], Any]]]:
+    """What requests see that come at their own time; empty where arrivals are steady."""
+
+    def read(percentile: str) -> Callable[[Serving], Any]:
+        def value(serving: Serving) -> Any:
+            queued = serving.load and serving.load.queued
+            return queued and getattr(queued.ftl if of == "ftl" else queued.ttl, percentile)
+
+        return value
+
+    return [
+        (f"load_{of}_{p}_s", "number", f"{p.upper()} of {name} under load, seconds; empty: steady", read(p))
+        for p in ("p50", "p90", "p95", "p99")
+    ]
+
+
 _SERVING: tuple[tuple[str, ColumnType, str, Callable[[Serving], Any]], ...] = (
     ("gpus", "integer", "GPUs in use, all pools", lambda s: s.gpus),
     ("requests_per_s", "number", "requests/s served", lambda s: s.requests_per_s),
@@ -84,6 +102,8 @@ _SERVING: tuple[tuple[str, ColumnType, str, Callable[[Serving], Any]], ...] = (
     ("load_ftl_s", "number", "mean first token under load, queues included, seconds",
      lambda s: s.load and s.load.ftl_s),
     ("load_ttl_s", "number", "mean token to token under load, seconds", lambda s: s.load and s.load.ttl_s),
+    *_percentiles("ftl", "first token"),
+    *_percentiles("ttl", "token to token"),
     ("requests_in_flight", "number", "requests in flight under that load",
      lambda s: s.load and s.load.requests_in_flight),
 )  # fmt: skip

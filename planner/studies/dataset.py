@@ -109,6 +109,8 @@ def table(folder: Path, columns: Sequence[str] | None = None) -> Any:
         raise InputError("study", str(folder), f"at most {MOST_BYTES >> 30} GiB")
     try:
         return arrow.concat_tables([_read(part, columns) for part in found]).sort_by(NUMBER)
+    except InputError:
+        raise
     except (arrow.ArrowException, ValueError):
         raise InputError("study", str(folder), "parts of one study; these differ") from None
 

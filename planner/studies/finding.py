@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,4 +55,36 @@ def _range(marginal: Marginal) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{three_digits(100 * share) if 0 < share < 0.01 else f'{100 * share:.0f}'} %"
+    return f"{100 * share:{'.1g' if 0 < share < 0.01 else '.0f'}} %"
+
+
+def row_text(table: Table, row: int) -> str:
+    """One scenario: what varies in it, which way is better and by how much, and both plans."""
+    varied = [name for name in table.axes if len(table.levels(name)) > 1]
+    levels = [table.levels(name) for name in varied]
+    labels = [f"{of.field.label} {of.labels[int(of.of_row[row])]}" for of in levels]
+    verdict = VERDICTS[int(table.verdicts[row])]
+    told = {"none": "no plan meets the limits", "failed": "cannot be asked"}.get(verdict, verdict)
+    gain = float(table.numbers("gain")[row])
+    if math.isfinite(gain):
+        low, high = (float(table.numbers(f"gain_{end}")[row]) for end in ("low", "high"))
+        spread = f" ({three_digits(low)} to {three_digits(high)})" if math.isfinite(low) else ""
+        told += f", a split makes {three_digits(gain)} times co-located{spread}"
+    reason = table.texts("reason")[row]
+    plans = [_way(table, row, "split"), _way(table, row, "colocated")]
+    sentences = [f"{', '.join(labels)}: {told}", str(reason or ""), *plans]
+    return f"{'. '.join(filter(None, sentences))}."
+
+
+def _way(table: Table, row: int, way: str) -> str:
+    """The pools of a way and what they give; "" where it has no plan, or the study did not keep it."""
+    names = ("split_prefill", "split_decode") if way == "split" else ("colocated_pool",)
+    pools = []
+    for name in names:
+        layout = table.columns[f"{name}_layout"][row] if f"{name}_layout" in table.columns else None
+        if layout is None:
+            return ""
+        pools.append(f"{table.numbers(f'{name}_instances')[row]:.0f} × {layout}")
+    per_gpu = three_digits(float(table.numbers(f"{way}_tokens_per_s_per_gpu")[row]))
+    label = "Split" if way == "split" else "Co-located"
+    return f"{label} {' + '.join(pools)}: {per_gpu} tok/s/GPU"

@@ -31,6 +31,7 @@ class Map:
     values: FloatArray  # (y, x): the median of the cell's rows; nan where none has a value
     verdicts: IntArray  # (y, x): the commonest, an index into VERDICTS; NOTHING without a row
     rows: IntArray  # (y, x): scenarios behind a cell
+    first: IntArray  # (y, x): row of the table with the first of them; NOTHING without one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ def _map(table: Table, title: str, value: str, x: Levels, y: Levels, rows: IntAr
         if len(own):
             values[at] = float(np.median(own))
     total = count.sum(axis=1)
+    first = np.full(len(values), NOTHING)
+    first[cell[::-1]] = rows[::-1]
     commonest = np.where(total > 0, count.argmax(axis=1), NOTHING)
     return Map(
         title=title,
@@ -134,4 +137,5 @@ def _map(table: Table, title: str, value: str, x: Levels, y: Levels, rows: IntAr
         values=values.reshape(shape),
         verdicts=commonest.reshape(shape),
         rows=total.reshape(shape),
+        first=first.reshape(shape),
     )

@@ -14,6 +14,7 @@ from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.errors import InputError, printable, unknown
 from planner.inputs import fields
 from planner.inputs.field import Field
+from planner.inputs.scenario import Scenario
 from planner.studies import dataset
 from planner.studies.columns import BY_NAME, NUMBER, VERDICTS, Column
 from planner.studies.dataset import About
@@ -92,6 +93,16 @@ class Table:
         whole = column.type == "integer"
         values = [None if v != v else round(v) if whole else v for v in distinct.tolist()]
         return Levels(field=field, values=tuple(values), of_row=at.ravel().astype(np.int64))
+
+    def scenario(self, row: int) -> Scenario:
+        """What was asked in a row. Raises InputError for values that no scenario has."""
+        scenario = Scenario()
+        for name, field in INPUTS.items():
+            value = self.columns[name][row] if name in self.columns else field.get(scenario)
+            if isinstance(value, float):
+                value = None if value != value else round(value) if field.integer else value
+            scenario = field.set(scenario, value)
+        return fields.check(scenario)
 
     def take(self, rows: BoolArray) -> Table:
         """Some of the rows."""

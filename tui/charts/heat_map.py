@@ -27,7 +27,7 @@ SPLIT, TIE, COLOCATED, NO_PLAN, FAILED = range(len(VERDICTS))
 LETTERS = {SPLIT: "S", TIE: "=", COLOCATED: "C", NO_PLAN: "·", FAILED: "!", NOTHING: " "}
 PLAIN = {"·": ".", "×": "x", "≤": "<="}
 # hues that those who see no red or no green tell apart (Okabe and Ito), on either background
-WARM, COOL, GREY = (213, 94, 0), (0, 114, 178), (120, 124, 130)
+HUES = {SPLIT: (0, 114, 178), TIE: (120, 124, 130), COLOCATED: (213, 94, 0)}  # as everywhere else
 LOW, HIGH = (68, 1, 84), (253, 231, 37)  # of what is no gain: dark to light
 MOST_GAIN = 4.0  # from here on the colour is full
 PICTURES = (".svg", ".png", ".html")
@@ -37,15 +37,16 @@ class NoDrawing(Exception):
     """matplotlib is not installed; `str()` says how to get it."""
 
 
-def lines(shown: Map, width: int, *, ascii: bool = False) -> list[Text]:
+def lines(
+    shown: Map, width: int, *, ascii: bool = False, cursor: tuple[int, int] | None = None
+) -> list[Text]:
     """One map: its title, a row for each value of y, the largest at the top, and the values of x below.
 
-    A number with `=` is a tie; `·` no plan, `!` a failure. Colours only add to that.
+    A number with `=` is a tie; `·` no plan, `!` a failure. Colours only add to that. `cursor` is a cell, as
+    indices of y and x.
     """
     rows = [Text(shown.title, style="bold")] if shown.title else []
-    labels = shown.y.labels
-    left = max(len(shown.y.field.label), *map(len, labels)) + 1
-    cell = CELL if left + MARGIN + CELL * len(shown.x) <= width else NARROW
+    labels, (left, cell) = shown.y.labels, _room(shown, width)
     low, high = _span(shown)
     for at in reversed(range(len(shown.y))):
         name = shown.y.field.label if at == len(shown.y) - 1 else ""
@@ -53,11 +54,27 @@ def lines(shown: Map, width: int, *, ascii: bool = False) -> list[Text]:
         for column in range(len(shown.x)):
             value, verdict = float(shown.values[at, column]), int(shown.verdicts[at, column])
             text = _cell(shown.value, value, verdict) if cell == CELL else LETTERS[verdict]
-            row.append(f"{text:^{cell}}", style=_style(shown.value, value, verdict, low, high))
+            style = _style(shown.value, value, verdict, low, high)
+            if (at, column) == cursor:
+                style, text = "bold reverse", f"[{text}]" if len(text) < cell - 1 else text
+            row.append(f"{text:^{cell}}", style=style)
         row.append(f" {name}" if name else "")
         rows.append(row)
     rows += [Text(line) for line in _axis(shown.x.labels, left + 1, cell, shown.x.field.label)]
     return [_ascii(row) for row in rows] if ascii else rows
+
+
+def _room(shown: Map, width: int) -> tuple[int, int]:
+    """Columns of the labels, a blank before the cells not counted, and of a cell."""
+    left = max(len(shown.y.field.label), *map(len, shown.y.labels)) + 1
+    return left, CELL if left + MARGIN + CELL * len(shown.x) <= width else NARROW
+
+
+def cell_at(shown: Map, width: int, column: int, line: int) -> tuple[int, int] | None:
+    """The cell, as indices of y and x, that `lines` draws at a place; None where there is none."""
+    left, cell = _room(shown, width)
+    y, x = len(shown.y) - 1 - (line - bool(shown.title)), (column - left - 1) // cell
+    return (y, x) if 0 <= y < len(shown.y) and 0 <= x < len(shown.x) else None
 
 
 def legend(value: str, *, ascii: bool = False) -> Text:
@@ -124,10 +141,10 @@ def _colour(column: str, value: float, verdict: int, low: float, high: float) ->
         return None
     if column in (GAIN, VERDICT):
         if verdict == TIE:
-            return GREY
+            return HUES[TIE]
         full = column == VERDICT or not math.isfinite(value)
         far = 1.0 if full else min(abs(math.log(max(value, 1e-9))) / math.log(MOST_GAIN), 1.0)
-        return _between(GREY, WARM if verdict == SPLIT else COOL, 0.35 + 0.65 * far)
+        return _between(HUES[TIE], HUES[verdict], 0.35 + 0.65 * far)
     if not math.isfinite(value):
         return None
     if low > 0:

@@ -17,6 +17,7 @@ from tui.screens.export import ExportScreen
 from tui.state import command_line
 
 if TYPE_CHECKING:
+    from planner.inputs.scenario import Scenario
     from planner.planning.result import Plan
     from tui.glyphs import Glyphs
     from tui.screens.main import MainScreen
@@ -107,6 +108,28 @@ class FileActions(InOrder):
         name = shown.name if shown is not None else next(iter(shipped.SHIPPED))
         screen = AskScreen("Open a trace", name, find, on_disk=False, verb="open", glyphs=self.glyphs)
         self.push_screen(screen, lambda answer: self.main.read_trace(answer.text.strip()) if answer else None)
+
+    # Studies
+
+    def action_open_study(self) -> None:
+        """Open the map of a study, and a scenario from it."""
+        if self.is_web:  # whoever sits before the browser has no business in the folders of this machine
+            self.notify("Studies lie in folders of the machine that made them.", severity="warning")
+            return
+        from tui.screens import study
+
+        def shown(answer: Answer | None) -> None:
+            if answer is not None:
+                self.push_screen(study.StudyScreen(answer.path, glyphs=self.glyphs), taken)
+
+        def taken(scenario: Scenario | None) -> None:
+            if scenario is not None:
+                self.main.take(scenario, "")
+
+        screen = AskScreen(
+            "Open a study's map", "", study.folder, on_disk=False, verb="open", glyphs=self.glyphs
+        )
+        self.push_screen(screen, shown)
 
     # The clipboard, which may not be there: always a file as well
 

@@ -32,6 +32,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "pin": "plan",
     "quit": "view",
     "open": "scenario",
+    "open-study": "scenario",
     "save": "scenario",
 }
 MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")

@@ -171,6 +171,9 @@ def test_what_is_no_dataset_is_one_line(tmp_path: Path, what: str) -> None:
     with pytest.raises(InputError) as error:
         run.run(_study(), TEXT, tmp_path, Here(), CATALOG, resume=True)
     assert "\n" not in str(error.value)
+    if what == "part":
+        with pytest.raises(InputError, match=r"part-00001\.parquet.*cannot be read"):
+            dataset.table(tmp_path)
 
 
 def test_a_fault_in_one_scenario_is_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
