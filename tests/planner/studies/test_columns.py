@@ -14,7 +14,7 @@ BETWEEN = re.compile(r"(?<=<!-- columns -->\n).*(?=<!-- /columns -->)", re.DOTAL
 def _written() -> str:
     lines = ["| column | type | group | meaning |", "| --- | --- | --- | --- |"]
     lines.append(f"| `{NUMBER}` | integer | | the scenario's number in its study, from 0 |")
-    lines += [f"| `{c.name}` | {c.type} | {c.group} | {c.text} |" for c in COLUMNS]
+    lines += [f"| `{c.name}` | {c.type} | {c.group} | {c.text} |" for c in COLUMNS if c.group != "input"]
     return "\n".join(lines) + "\n"
 
 
