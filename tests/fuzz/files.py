@@ -29,6 +29,10 @@ mix = false
 """
 FLAGS = ("layout", "prefill-layout", "isl", "concurrency", "rate", "weights", "mtp", "decode-instances")
 KINDS = {"models": "llama-3.1-8b", "systems": "h100", "engines": "trtllm"}
+OWN = {
+    "system": 'label = "mine"\nusd_per_gpu_hour = 2.0\n[gpu]\nmemory_bytes = 9e10\nwatts = 500.0\n',
+    "engine": 'label = "mine"\nmax_batch = 64\nstep_s = 1e-3\n',
+}
 MODELS = ("llama-3.1-8b", "gpt-oss-20b", "deepseek-v3.2", "qwen3.5-397b-a17b")
 
 
@@ -58,12 +62,23 @@ def scenarios(seed: int, count: int) -> Iterator[str]:
 
 
 def presets(seed: int, count: int) -> Iterator[str]:
-    """Failures of `count` presets and kernels files in the user's folder; one in twenty is planned with."""
+    """Failures of `count` presets and kernels files in the user's folder; one in twenty is planned with.
+
+    One in ten is a file of its own that builds on a preset, named by its path.
+    """
 
     def make(chance: random.Random, folder: Path) -> Sequence[str]:
         own = folder / "own"
         for path in own.glob("*/*"):
             path.unlink()
+        if chance.random() < 0.1:
+            kind = chance.choice(("system", "engine"))
+            base = chance.choice(("h100", "h200", "vllm", "own", hostile.word(chance)))
+            text = hostile.spoil_toml(chance, f"base = {json.dumps(base)}\n{OWN[kind]}")
+            path = _write(chance, folder / "own.toml", text)
+            if chance.random() < 0.8:
+                return ["presets", f"{kind}s", str(path), *chance.choice(([], ["--json"]))]
+            return ["plan", "--model", "llama-3.1-8b", f"--{kind}", str(path), *SMALL]
         planned = chance.random() < 1 / 20
         if planned and chance.random() < 0.5:
             text = hostile.spoil_toml(chance, _shipped("kernels", "h100"))
@@ -81,10 +96,15 @@ def presets(seed: int, count: int) -> Iterator[str]:
 
 
 def configs(seed: int, count: int) -> Iterator[str]:
-    """Failures of `count` files config.json that are imported; one in ten model that came of it is shown."""
+    """Failures of `count` files config.json that are imported; one in ten model that came of it is shown.
+
+    One in thirty stands in the place of a model in a plan.
+    """
+    inputs = TESTS / "planner" / "inputs"
     known = [
         json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((TESTS / "planner" / "inputs" / "configs").glob("*.json"))
+        for folder in ("configs", "field/configs", "field/min")
+        for path in sorted((inputs / folder).glob("*.json"))
     ]
     assert known
 
@@ -92,6 +112,9 @@ def configs(seed: int, count: int) -> Iterator[str]:
         if chance.random() < 0.1 and list(folder.glob("own/models/*.toml")):
             return ["presets", "models", "m", *chance.choice(([], ["--json"]))]
         path = _write(chance, folder / "config.json", hostile.spoil_json(chance, chance.choice(known)))
+        if chance.random() < 1 / 30:
+            words = ["--model", str(path), "--system", "h100", *SMALL]
+            return ["plan", *words, *chance.choice(([], ["--json"]))]
         name = "m" if chance.random() < 0.95 else hostile.word(chance)
         return ["import-model", str(path), f"--name={name}", *chance.choice(([], ["--json"]))]
 
