@@ -78,6 +78,14 @@ class RatematchApp(FileActions):
         ),
         Binding("Y", "copy_markdown", "copy as Markdown", show=False, key_display="Y", id="copy-markdown"),
         Binding("e", "export", "export", tooltip="Write JSON, CSV, Markdown or SVG", id="export"),
+        Binding(
+            "d",
+            "deploy",
+            "deploy",
+            tooltip="Show what launches the plan: files of a target",
+            show=False,
+            id="deploy",
+        ),
         Binding("o", "open_scenario", "open", tooltip="Open a scenario", id="open"),
         Binding("M", "open_study", "study's map", show=False, key_display="M", id="open-study"),
         Binding(

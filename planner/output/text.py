@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.output import words
+from planner.output import layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET, may_meet
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
@@ -48,6 +48,8 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Frontier: the best throughput at each interactivity", _frontier(plan)),
         ]
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
+    if deployed is not None:
+        blocks.append(_section("Names of layouts", _wrapped(_legend(deployed), width)))
     blocks.append(_section("Notes", _wrapped(words.notes(plan), width)))
     text = "\n\n".join(block for block in blocks if block) + "\n"
     return ascii_only(text) if ascii else text
@@ -181,6 +183,11 @@ def _found(plan: Plan) -> list[str]:
     lines = [f"Design points: {points}.", f"Time: {times}.", *filter(None, [words.engine_sentence(plan)])]
     deployed = words.deployment(plan)
     return lines if deployed is None else [*lines, words.optimality_sentence(deployed)]
+
+
+def _legend(serving: Serving) -> list[str]:
+    """What the pieces of the layouts' names say."""
+    return layout_words.legend(tuple(pool.layout.label for pool in serving.pools))
 
 
 # Small helpers.

@@ -59,6 +59,20 @@ def target(text: str, ending: str, suggested: str) -> Path:
     return path if path.suffix else path.with_suffix(f".{ending}")
 
 
+def folder(text: str) -> Path:
+    """A folder that was asked for.
+
+    Raises InputError where there can be no such one.
+    """
+    text = text.strip()
+    if not text or "\0" in text:
+        raise InputError("folder", text, "a path, such as deployment")
+    try:
+        return Path(text).expanduser().absolute()
+    except (OSError, RuntimeError) as error:
+        raise InputError("folder", text, f"a path that can be written ({error})") from None
+
+
 def file_name(text: str, ending: str) -> Path:
     """The name of a download: nothing of this machine's folders is in it, and none is looked at.
 

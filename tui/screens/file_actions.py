@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,46 @@ class FileActions(InOrder):
             self._tmux_told = True
             lines.append(TMUX)
         self.notify("\n".join(lines), title="Copied", timeout=8)
+
+    # What launches the plan
+
+    def action_deploy(self) -> None:
+        """Show the files of a target, the plan's own engine first; copy or save them."""
+        plan = self._plan()
+        if plan is None:
+            return
+        if plan.chosen is None:
+            self.notify("No plan meets the limits.", severity="warning")
+            return
+        from tui.screens.deploy import TARGETS, DeployScreen
+
+        engine = plan.scenario.engine.split("-")[0]
+        first = next((target for target in TARGETS if target == engine), TARGETS[0])
+        screen = DeployScreen(plan, first, self._copy_deployment, glyphs=self.glyphs)
+        self.push_screen(screen, lambda made: self._ask_folder(plan, *made) if made is not None else None)
+
+    def _copy_deployment(self, text: str, target: str) -> None:
+        self._copy(text, f"deployment-{target}.txt", f"The deployment by {target}, {_age(self.main)}")
+
+    def _ask_folder(self, plan: Plan, target: str, texts: Mapping[str, str]) -> None:
+        name = f"{export.default_name(plan, self.main.view.name)}-{target}"
+        if self.is_web:  # one download: who sits before the browser has no folder here
+            whole = "\n".join(f"# ---- {file}\n{text}" for file, text in texts.items())
+            self._hand_over(whole, f"{name}.txt", "Saved")
+            return
+        screen = AskScreen("Save the deployment", name, export.folder, hint="a folder: ", glyphs=self.glyphs)
+        self.push_screen(screen, lambda answer: self._save_files(answer, texts))
+
+    def _save_files(self, answer: Answer | None, texts: Mapping[str, str]) -> None:
+        if answer is None:
+            return
+        try:
+            for file, text in texts.items():
+                files.write_file(answer.path / file, text, replace=False)
+        except OSError as error:
+            self.show_error("Not saved", _reason(error))
+        else:
+            self.notify(f"{answer.path}: {len(texts)} files", title="Saved")
 
     # Files
 

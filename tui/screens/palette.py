@@ -29,6 +29,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "fixes": "plan",
     "copy-command": "plan",
     "copy-markdown": "plan",
+    "deploy": "plan",
     "pin": "plan",
     "quit": "view",
     "open": "scenario",

@@ -66,8 +66,10 @@ def subject(
     """
     checked(options)
     serving, resolved = words.deployment(plan), plan.resolved
-    if serving is None or resolved is None:
+    if serving is None:
         return Refused(reason="no plan meets the limits, so there is nothing to deploy")
+    if resolved is None:
+        return Refused(reason="the plan does not say what its names stood for")
     planned_for = family(resolved.engine)
     engine = planned_for if target == "dynamo" or target == "llm-d" else target
     if engine is None:
