@@ -51,7 +51,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
-from planner.match import counted
+from planner.match import counted, packed
 from planner.match.counted import ANY_COUNTS, Counts
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
@@ -273,6 +273,13 @@ def _most(buildable: Buildable, budget: int, deadline: float, known: Deployment 
     if not plan:
         return _Found(plan=None)
     if buildable.searched:
+        return _Found(plan=plan, value=plan.rate, bound=plan.rate)
+    if packed.solvable(buildable, budget):
+        mixed = packed.most(buildable, budget)
+        if mixed and (mixed.rate, -mixed.gpus) > (plan.rate * (1 + TIE), -plan.gpus):
+            plan = mixed
+        if mixed and mixed.gpus < plan.gpus and mixed.rate >= plan.rate * (1 - TIE):
+            plan = mixed
         return _Found(plan=plan, value=plan.rate, bound=plan.rate)
     most_per_s = buildable.ideal * budget
     program = Program(buildable, budget, most_per_s, deadline)

@@ -311,6 +311,7 @@ def _deployed(pool: PoolPlan) -> dict[str, Any]:
         "memory_fraction": pool.memory_fraction,
         "expert_slots": pool.expert_slots or None,
         "link_bytes_per_s": pool.link_bytes_per_s,
+        "domain_gpus": pool.domain_gpus or None,
     }
 
 

@@ -83,6 +83,7 @@ class PoolPlan:
     # experts that the ranks of an instance hold in all: more than the model has where copies of some fill
     # them up evenly (redundant experts); 0 in a dense model
     expert_slots: int = 0
+    domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
 
     @property

@@ -162,6 +162,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         memory_fraction=setup.machine.engine.memory_fraction,
         link_bytes_per_s=at_pool.link_bytes_per_s,
         expert_slots=space.expert_slots(setup.model, layout.ep, setup.machine.engine.can),
+        domain_gpus=setup.machine.fabric.scale_up_gpus,
         evidence=evidence.of(question, points.phase, layout),
     )
 

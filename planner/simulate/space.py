@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,8 +17,9 @@ from planner.words import Exchange, Phase
 
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64
 MIN_EXPERT_SHARD = 64  # columns of an expert per GPU below which no kernel tiles
-MAX_STAGES: dict[Phase, int] = {"prefill": 32, "decode": 8, "colocated": 4}
-DEPTHS = (1, 2, 3, 4, 8, 16, 32)  # of pipelines; 3 nodes of 8 GPUs are a common size
+MAX_STAGES: dict[Phase, int] = {"prefill": 32, "decode": 12, "colocated": 12}
+DEPTHS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 32)  # of pipelines; 3 nodes of 8 GPUs are a common size
+WIDE = (12, 24, 48, 72, 96)  # GPUs that spread whole experts beside the widths of all groups
 ANY_LAYOUT = Abilities()
 EXCHANGES: tuple[Exchange, ...] = ("replicated", "all-to-all", "gathered")  # as `exchange` indexes them
 
@@ -110,7 +112,7 @@ class Layouts:
 
 def instance_limit(scale_up_gpus: int, asked: int | None, budget: int | None) -> int:
     """GPUs of the largest instance worth trying."""
-    limit = asked or max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS)
+    limit = asked or max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS, WIDE[-1])
     return limit if budget is None else min(limit, budget)
 
 
@@ -124,6 +126,24 @@ def _widths(limit: int, scale_up_gpus: int) -> list[int]:
             break
         part //= 2
     return sorted(widths)
+
+
+def _attention_widths(model: ModelSpec, widths: list[int], limit: int) -> list[int]:
+    """Attention TP that divides the heads of every layer: the widths of all groups, and other divisors.
+
+    Those others divide what is sharded with them too: key heads (or these divide them, and are copied) and
+    the columns of dense layers, as engines demand.
+    """
+    heads = [layer.heads for layer in kinds.layers(model)]
+    shared = math.gcd(*heads) if heads else 1
+    dense = [f.width for f in model.ffn if f.kind == "dense"]
+    keys = [a.kv_heads for a in model.attention if a.kind == "gqa" and a.kv_heads]
+
+    def other(tp: int) -> bool:
+        return not any(k % tp and tp % k for k in keys) and not any(w % tp for w in dense)
+
+    divisors = {d for d in range(1, min(shared, limit) + 1) if shared % d == 0}
+    return sorted({tp for tp in widths if not any(h % tp for h in heads)} | set(filter(other, divisors)))
 
 
 def _expert_splits(model: ModelSpec, stage: int) -> list[tuple[int, int]]:
@@ -179,15 +199,14 @@ def layouts(
     holds one more, as with redundant experts). Attention DP needs experts to share: without
     them, data parallelism is simply more instances.
     """
-    widths = _widths(max_gpus, scale_up_gpus)
-    heads = [layer.heads for layer in kinds.layers(model)]
+    usual = max_gpus if max_gpus > WIDE[-1] else min(max_gpus, max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS))
+    widths = _widths(usual, scale_up_gpus)
     depths = [d for d in DEPTHS if d <= min(MAX_STAGES[phase], model.layers)]
     stages = [
         (tp, dp)
-        for tp in widths
-        if not any(h % tp for h in heads)
+        for tp in _attention_widths(model, widths, usual)
         for dp in (widths if model.is_moe else (1,))
-        if tp * dp <= max_gpus
+        if tp * dp <= usual
     ]
     splits = {size: _expert_splits(model, size) for size in {tp * dp for tp, dp in stages}}
     rows = [
@@ -195,8 +214,13 @@ def layouts(
         for tp, dp in stages
         for moe_tp, ep in splits[tp * dp]
         for pp in depths
-        if tp * dp * pp <= max_gpus
+        if tp * dp * pp <= usual
     ]
+    known = set(rows)
+    wide = [
+        (1, 1, gpus, 1, gpus) for gpus in WIDE if model.is_moe and gpus <= max_gpus and gpus <= model.experts
+    ]
+    rows += [row for row in wide if row not in known]
     table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
     at = Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
     return at.take(np.flatnonzero(made(at, phase, model.experts, can, mtp)))

@@ -55,8 +55,8 @@ def test_exchange_kinds() -> None:
 
 
 def test_instance_limit() -> None:
-    assert space.instance_limit(72, None, None) == 72
-    assert space.instance_limit(8, None, None) == 64
+    assert space.instance_limit(72, None, None) == 96
+    assert space.instance_limit(8, None, None) == 96
     assert space.instance_limit(8, None, 16) == 16
     assert space.instance_limit(72, 8, 64) == 8
 
@@ -70,3 +70,37 @@ def test_grids_ascend_and_end_where_asked() -> None:
     counts = space.chunk_counts(262144)
     assert np.all(262144 / counts >= 256)
     assert len(counts) > 15
+
+
+def labels(name: str, phase: str, **asked: int) -> set[str]:
+    at = space.layouts(load().model(name), phase, **{"max_gpus": 96, "scale_up_gpus": 8, **asked})
+    return {at.choice(i, False).label for i in range(len(at))}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_pipelines_have_uneven_ends(phase: str) -> None:
+    """61 layers over 3, 5, 6 and 12 stages: the fullest has one more."""
+    found = labels("deepseek-r1", phase)
+    assert {"PP3xTP8", "PP5xTP4", "PP6xTP4", "PP12xTP4"} <= found
+    assert labels("llama-3.1-70b", phase) >= {"PP3xTP8", "PP5xTP4", "PP6xTP4", "PP12xTP2"}
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_experts_are_spread_over_widths_that_are_no_power_of_two(phase: str) -> None:
+    wide = {"DEP12", "DEP24", "DEP48", "DEP72", "DEP96"}
+    assert wide <= labels("deepseek-r1", phase) and wide <= labels("deepseek-r1", phase, scale_up_gpus=72)
+    assert not wide & labels("llama-3.1-70b", phase)
+    assert labels("deepseek-r1", phase, max_gpus=48) & wide == {"DEP12", "DEP24", "DEP48"}
+    # beyond one domain, or 64 GPUs, nothing else is
+    assert not {"TP96", "PP3xTP32", "TEP96"} & labels("deepseek-r1", phase)
+
+
+def test_attention_divides_as_engines_do() -> None:
+    """96 heads over 8 key heads: 24 copies key heads, 3, 6 and 12 would split them unevenly."""
+    found = labels("qwen3-coder-480b", "decode")
+    assert {"TP8", "TP16", "TEP24"} <= found and not {"TP3", "TP6", "TP12"} & found
+    assert "TP3" not in labels("llama-3.1-70b", "decode")
+
+
+def test_a_larger_instance_is_asked_for() -> None:
+    assert "TP128" in labels("llama-3.1-405b", "decode", max_gpus=128)
