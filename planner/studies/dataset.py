@@ -63,7 +63,7 @@ def begin(folder: Path, about: About, text: str) -> None:
 
 def about(folder: Path, field: str = "study") -> About:
     """What the dataset in a folder answers. Raises InputError where there is none."""
-    if not folder.is_dir():
+    if not os.path.lexists(folder):  # which never raises, whatever the name
         raise InputError(field, str(folder), "a folder that `ratematch study` wrote; there is none")
     if not os.path.lexists(folder / ABOUT):
         raise InputError(field, str(folder), f"a folder that `ratematch study` wrote; it has no {ABOUT}")

@@ -46,9 +46,13 @@ COMMANDS = {
     "import-model": ("--name", "--json", "x"),
     "validate": ("--kernels", "--json", "--plot", "--ascii", "--write"),
     "calibrate": ("--engines", "--bands", "--system", "--operator", "--out"),
+    "explain": ("TP8", "CPP4xTP8-EP4TP2", "DEP0", "--json"),
+    "export": ("vllm", "sglang", "trtllm", "dynamo", "llm-d", "--out", "--isl=1"),
+    "study": ("list", "show", "--out", "--workers", "--scheduler", "--resume", "--json"),
+    "trace": ("--json", "--from", "--for", "--rate", "--speed", "--out"),
 }
 # these work for seconds, or for ever, when nothing is wrong: a flag that is none keeps them from it
-LONG = ("paper", "bench", "serve")
+LONG = ("paper", "bench", "serve", "replay")
 
 
 def run(seed: int, count: int) -> Iterator[str]:

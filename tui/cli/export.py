@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -117,9 +118,7 @@ def put(folder: Path, texts: Mapping[str, str], *, replace: bool) -> None:
     Raises InputError where one lies there already, unless it is to be replaced, or cannot be written.
     """
     if not replace:
-        there = next(
-            (name for name in texts if (folder / name).is_symlink() or (folder / name).exists()), None
-        )
+        there = next((name for name in texts if os.path.lexists(folder / name)), None)
         if there is not None:
             raise InputError("out", str(folder), f"{there} lies there already: another folder, or --force")
     with writing("out", folder):

@@ -1,4 +1,4 @@
-"""Layers with a state, a convolution, another layer's cache or none: their memory, time, and plans on them."""
+"""Layers with a state, a convolution, another layer's cache or none: memory, time, and plans on them."""
 
 from __future__ import annotations
 

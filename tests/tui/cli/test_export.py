@@ -41,6 +41,7 @@ def test_what_cannot_be_is_one_line(tmp_path, capsys):
         ("export", "vllm", *ASK, "--gpus-per-host", "0"): 2,
         ("export", "vllm", *ASK, "--checkpoint=--x"): 2,
         ("export", "vllm", *ASK, "--out", "/dev/null"): 2,
+        ("export", "vllm", *ASK, "--out", "x" * 300): 2,  # found by the search, `flags`
         ("export", "trtllm", *ASK, "--system", "mi355x"): 2,
         ("export", "vllm", *ASK, "--ttl", "0.1ms"): 3,
     }

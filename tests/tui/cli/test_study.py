@@ -93,7 +93,7 @@ def test_a_map_is_written_as_a_picture(tmp_path, capsys, ending):
         ("asked.toml", "--workers", "1", "--scheduler", "tcp://x:1"), ("asked.toml", "--out", "/dev/null/x"),
         ("show",), ("show", "nowhere"), ("show", "."), ("show", "asked", "--where", "isl"),
         ("show", "asked", "--x", "nonesuch"), ("show", "asked", "--out", "map.gif"),
-        ("show", "asked", "--where=--"),
+        ("show", "asked", "--where=--"), ("show", "x" * 300), ("asked.toml", "--out", "x" * 300),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(capsys, words):
