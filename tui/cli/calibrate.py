@@ -119,12 +119,13 @@ def _kernels(
 
 
 def _engines(file: Path, out: Path, catalog: Catalog) -> int:
-    from planner.evidence import gather, runs
+    from planner.evidence import gather
     from planner.evidence.calibrate import engines, left_out, user_presets
     from planner.evidence.figures import percent, spread
+    from planner.evidence.results import read as results
     from planner.evidence.text import table
 
-    rows = runs.read(file)
+    rows = results.read(file, catalog)
     if _are_few(rows, catalog):
         return _few(rows, out, catalog)
     trials = engines.prepare(rows, catalog)

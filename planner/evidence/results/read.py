@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from planner.errors import InputError
 from planner.evidence import runs
 from planner.evidence.csv_files import Table
-from planner.evidence.results import columns, records
+from planner.evidence.results import columns, exported, records
 from planner.evidence.results.records import Found, Record
 from planner.evidence.runs import Row
 from planner.inputs import layout_label, naming, precision
@@ -37,7 +38,9 @@ _NEEDED = {"model": "--model", "system": "--system", "engine": "--engine", "isl"
 
 
 def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -> list[Row]:
-    """Rows of a file of measured runs, or of what a benchmark tool wrote.
+    """Rows of a file of measured runs, or of what a benchmark tool wrote; of all such files of a folder.
+
+    Beside a tool's result the record of an export (`planner.evidence.results.exported`) says what it is of.
 
     Parameters
     ----------
@@ -49,8 +52,12 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
     with the flags that do.
     """
     given = given or {}
+    if _is_folder(path):
+        return [row for file in _results(path) for row in read(file, catalog, given)]
     if not given and _is_own(path):
         return runs.read(path)
+    if not _is_own(path):
+        given = {**exported.beside(path), **given}
     found = records.read(path)
     rows = [_row(found, record, given, catalog) for record in found.records]
     table = Table(name=path.name, rows=tuple(rows), lines=tuple(range(2, len(rows) + 2)))
@@ -58,6 +65,23 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
     for name in runs.NAMES:
         table.names(name)
     return runs.rows(table)
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (never raises, whatever the name)
+
+
+def _results(folder: Path) -> list[Path]:
+    """The results in a folder, as an export's bench.sh leaves them. Raises InputError without any."""
+    try:
+        plain = [path for ending in ("json", "jsonl", "csv") for path in folder.glob(f"*.{ending}")]
+        found = sorted([*plain, *folder.glob("*/profile_export_aiperf.json")])
+    except OSError as error:
+        raise InputError("folder", str(folder), f"cannot be read: {error.strerror}") from None
+    known = [path for path in found if kind(path)]
+    if not known:
+        raise InputError("folder", str(folder), "a folder with results of a benchmark")
+    return known
 
 
 def kind(path: Path) -> str:

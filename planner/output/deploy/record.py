@@ -45,11 +45,12 @@ def run(of: Subject) -> dict[str, Any]:
     if of.split:
         found |= _widths(first, "prefill_") | _widths(then, "decode_")
     else:
-        found |= _widths(then, "") | {"decode_workers": then.instances}
+        found |= _widths(then, "") | {"prefill_workers": then.instances, "decode_workers": then.instances}
     found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
-    found["max_batched_tokens"] = first.max_batched_tokens if of.split else 0
-    if not found["max_batched_tokens"]:
-        del found["max_batched_tokens"]
+    if 0 < first.chunk_tokens < scenario.traffic.isl:
+        found["max_batched_tokens"] = first.chunk_tokens
+    elif of.split:
+        found["max_batched_tokens"] = first.max_batched_tokens
     if scenario.mtp:
         found["mtp"] = scenario.mtp
     if plan.drafts:
@@ -70,7 +71,7 @@ def _widths(pool: PoolPlan, prefix: str) -> dict[str, int]:
 
 
 def predicted(of: Subject) -> dict[str, float]:
-    """What a run at the plan's own load should give."""
+    """What the plan says of its own load: without waits at the batch limit, which `validate` counts too."""
     serving, load = of.serving, of.serving.load
     osl = of.scenario.traffic.osl
     ftl, ttl = (load.ftl_s, load.ttl_s) if load else (serving.ftl_s, serving.ttl_s)
