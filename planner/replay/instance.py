@@ -216,7 +216,9 @@ class Instance(Holding):
     def _form(self, now: float, most_passes: int) -> bool:
         """Start a pass over the prompts that may be worked on; whether there are any."""
         kind, host, passes = self.kind, self.host, self.passes
-        most, left = kind.pass_tokens, kind.pass_tokens * kind.ranks
+        # a step of a pipeline has a pass for the part of the batch in each stage, and each takes prompts
+        most = kind.pass_tokens * (int(passes.stages) if self.running else 1)
+        left = most * kind.ranks
         chosen: list[tuple[Job, int]] = []
         tokens, longest, behind, attention = 0, 0, 0, 0.0
         place = 0
@@ -301,8 +303,9 @@ class Instance(Holding):
         step = 0.0
         if self.steps_in_pass:
             step = self.steps.seconds(batch, self.contexts / batch + steps)
-        one = rules.exposure * (passes.token_s * tokens + attention) / count
-        per_rank = count / (ranks * passes.stages)
+        chunks = max(count, tokens / kind.pass_tokens)  # of a pass each
+        one = rules.exposure * (passes.token_s * tokens + attention) / chunks
+        per_rank = chunks / (ranks * passes.stages)
         stops = max(per_rank, min(per_rank * ranks**rules.lockstep, 1.0))
         rides = rules.overlap * min(stops, 1.0) * min(step / passes.stages, one)
         return step + passes.stages * (stops * one - rides), alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
@@ -35,6 +35,15 @@ class Proof:
     result: Result
     arrivals: Arrivals
     stopped: bool = False  # before the last request ended
+
+    @property
+    def planned(self) -> dict[str, dict[str, float]]:
+        """What the plan says of ftl_s, ttl_s and e2e_s as requests come; {} for a closed loop."""
+        load = self.serving.load
+        if load is None or load.queued is None or self.result.options.in_flight is not None:
+            return {}
+        queued = load.queued
+        return {name: asdict(getattr(queued, name[:3])) for name in ("ftl_s", "ttl_s", "e2e_s")}
 
 
 def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:

@@ -99,8 +99,8 @@ def to_json(result: Result, fleet: Fleet, more: Mapping[str, Any] | None = None)
     return dumps({**to_dict(result, fleet), **(more or {})})
 
 
-def to_text(result: Result, fleet: Fleet) -> str:
-    """The replay for people."""
+def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, float]] | None = None) -> str:
+    """The replay for people; what was `planned` of ftl_s, ttl_s and e2e_s stands under each."""
     found, options = to_dict(result, fleet), result.options
     loop = f", {options.in_flight:,} in flight" if options.in_flight else ""
     lines = [
@@ -117,6 +117,9 @@ def to_text(result: Result, fleet: Fleet) -> str:
     ):
         cells = [_seconds(found[key][p]) for p in ("mean", "p50", "p90", "p95", "p99")]
         lines.append(f"{name:12}" + "".join(f"{c:>10}" for c in (*cells, _seconds(limit))))
+        if planned and key in planned:
+            cells = [_seconds(planned[key][p]) for p in ("mean", "p50", "p90", "p95", "p99")]
+            lines.append(f"{'  planned':12}" + "".join(f"{c:>10}" for c in cells))
     lines.append("")
     if found["requests_per_s"]:
         lines.append(

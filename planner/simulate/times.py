@@ -76,7 +76,8 @@ def pass_table(
     `full_tokens` is what a pass holds where many prompts wait. Layouts hold one layout, shape ``(1, 1, 1)``.
     Raises LookupError where a kernel that it needs was never measured.
     """
-    new = np.geomspace(1.0, max(min(most_tokens, longest), 2.0), TOKENS)
+    stages = float(at.pp.ravel()[0])
+    new = np.geomspace(1.0, max(min(most_tokens * stages, longest), 2.0), TOKENS)
     tokens = np.geomspace(1.0, max(2.0 * most_tokens, 4.0), TOKENS)
     past = np.concatenate([[0.0], np.geomspace(NEAREST, max(longest, 2 * NEAREST), PASTS - 1)])
     rows, columns = new.reshape(1, -1, 1), past.reshape(1, 1, -1)
@@ -94,7 +95,7 @@ def pass_table(
         alone_s=np.broadcast_to(_pass_s(setup, at, np.ones_like(rows), rows, columns), (1, *shape))[0],
         attention_s=np.broadcast_to(np.maximum(together - beside, 0.0) / companions, (1, *shape))[0],
         token_s=float(full_s / full_tokens),
-        stages=float(at.pp.ravel()[0]),
+        stages=stages,
     )
 
 

@@ -98,10 +98,11 @@ def _replay(
     if args.out:
         with writing("out", args.out):
             files.write_atomically(Path(args.out), report.table(found.result, Path(args.out)))
+    planned = {} if args.trace else found.planned
     if args.json:
         say(report.to_json(found.result, found.fleet, _more(found, args.trace, mended)))
     else:
-        text = "\n".join([_head(found), *mended, report.to_text(found.result, found.fleet)])
+        text = "\n".join([_head(found), *mended, report.to_text(found.result, found.fleet, planned)])
         if found.stopped:
             text += "\nstopped before the last request ended: figures are of those that did"
         if args.out:
@@ -140,6 +141,7 @@ def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, A
             "ftl_s": found.serving.ftl_s,
             "ttl_s": found.serving.ttl_s,
             "requests_per_s": found.serving.requests_per_s,
+            "load": {} if trace else found.planned,
         },
     }
 

@@ -182,7 +182,8 @@ def _replay(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
         most = args.rows
         if not (most.isascii() and most.isdigit() and 1 <= len(most) < 8 and int(most)):
             raise InputError("rows", most, "a whole number from 1")
-        rows = rows[:: max(len(rows) // int(most), 1)][: int(most)]
+        kept = min(int(most), len(rows))
+        rows = [rows[i * len(rows) // kept] for i in range(kept)]
     result = validate_replay.summarise(validate_replay.predict(rows, catalog))
     shown = dumps(result) if args.json else printable_lines(text.replay_text(result)).rstrip("\n")
     say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)

@@ -11,7 +11,20 @@ from planner.replay.lookup import steps_until, taken_s
 from planner.replay.run import run
 from planner.simulate.times import CacheRoom
 
-from .small import CONTEXT_S, PASS_S, PAST_S, SEQUENCE_S, STEP_S, TOKEN_S, colocated, kind, split, steady
+from .small import (
+    CONTEXT_S,
+    PASS_S,
+    PAST_S,
+    SEQUENCE_S,
+    STEP_S,
+    TOKEN_S,
+    colocated,
+    kind,
+    passes,
+    split,
+    steady,
+    steps,
+)
 
 
 def test_one_request_takes_its_pass_and_its_steps() -> None:
@@ -68,10 +81,10 @@ def test_steps_taken_together_end_as_steps_taken_one_by_one() -> None:
 
 def test_steps_until_is_the_inverse_of_taken() -> None:
     for first, growth in ((0.01, 0.0), (0.02, 1e-5), (1.0, 0.3)):
-        for steps in (1, 2, 7, 1000):
-            span = taken_s(steps, first, growth)
-            assert steps_until(span, first, growth) == steps
-            assert steps_until(span * (1 + 1e-6), first, growth) == steps + 1
+        for count in (1, 2, 7, 1000):
+            span = taken_s(count, first, growth)
+            assert steps_until(span, first, growth) == count
+            assert steps_until(span * (1 + 1e-6), first, growth) == count + 1
 
 
 def test_a_queue_of_constant_service_waits_as_pollaczek_and_khinchine_say() -> None:
@@ -186,3 +199,13 @@ def test_a_closed_loop_keeps_so_many_in_flight() -> None:
     times = np.sort(result.end_s)[:-8]
     inside = [((result.arrival_s <= at) & (result.end_s > at)).sum() for at in times]
     assert set(inside) == {8}
+
+
+def test_each_stage_of_a_pipeline_takes_prompts_beside_its_part_of_the_batch() -> None:
+    """Three chunks of 100 tokens go in one step of three stages, each in a pass of its own."""
+    fleet = colocated(passes=passes(3.0), steps=steps(3.0), pass_tokens=100)
+    load = plain(np.array([0.0, 1.0]), np.array([90, 300]), np.array([300, 2]))
+    result = run(fleet, load)
+    alone = 3 * (PASS_S + TOKEN_S * 300)
+    step = STEP_S + SEQUENCE_S + CONTEXT_S * 300
+    assert alone - 1e-3 <= result.ftl_s[1] <= alone + step + 1e-3
