@@ -65,7 +65,7 @@ def test_validate_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[
     "arguments",
     [
         ["validate", "no-such.csv"],
-        ["validate", str(DATA)],
+        ["validate", str(KERNELS)],  # a folder of kernels has no results of runs
         ["validate", "--kernels", str(RUNS)],
         ["validate", "--kernels", str(KERNELS), "--write", "x.md"],
         ["calibrate"],
