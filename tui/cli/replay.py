@@ -98,7 +98,7 @@ def _replay(
     if args.out:
         with writing("out", args.out):
             files.write_atomically(Path(args.out), report.table(found.result, Path(args.out)))
-    planned = {} if args.trace else found.planned
+    planned = found.planned
     if args.json:
         say(report.to_json(found.result, found.fleet, _more(found, args.trace, mended)))
     else:
@@ -141,7 +141,7 @@ def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, A
             "ftl_s": found.serving.ftl_s,
             "ttl_s": found.serving.ttl_s,
             "requests_per_s": found.serving.requests_per_s,
-            "load": {} if trace else found.planned,
+            "load": found.planned,
         },
     }
 
