@@ -57,7 +57,8 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     places = float(then.instances * then.batch)
     full = min(mean / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps)
-    fixed, own = options.own_s(question, np.array([serving.ftl_s]))
+    saved = _fuller_s(points, first, rate / first.instances)
+    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
     held = np.minimum(stats.poisson.ppf(_uniform(), mean), places) / then.instances
@@ -112,6 +113,27 @@ def _prompt_share(points: Points, pool: PoolPlan) -> float:
     off = np.abs(points.requests_per_s[rows] / each - 1.0) + np.abs(points.ttl_s[rows] / pool.ttl_s - 1.0)
     nearest = np.argmin(off)
     return float(points.prompt_share[rows[nearest]])
+
+
+def _fuller_s(points: Points, pool: PoolPlan, requests_per_s: float) -> float:
+    """How much later the first token of a full pass is than that of one with the prompts that have come.
+
+    A pass takes all that came during the one before: m prompts where ``m = rate t(m)``, and at least one. It
+    is waited for by those who come while it runs, on average for half of it where it is more than their own.
+    """
+    if points.phase != "prefill":
+        return 0.0
+    rows = _rows(points, pool)
+    rows = rows[np.abs(points.chunk_tokens[rows] - pool.chunk_tokens) < 1.0]
+    order = np.argsort(points.batch[rows])
+    batch, ftl_s = points.batch[rows][order], points.ftl_s[rows][order]
+    busy_s = points.batch[rows][order] / points.requests_per_s[rows][order]
+    prompts = float(batch[0])
+    for _ in range(ROUNDS):
+        prompts = max(requests_per_s * float(np.interp(prompts, batch, busy_s)), float(batch[0]))
+    prompts = min(prompts, float(pool.batch))
+    beyond = 0.5 * (1.0 - float(batch[0]) / prompts) * float(np.interp(prompts, batch, busy_s))
+    return max(pool.ftl_s - float(np.interp(prompts, batch, ftl_s)) - beyond, 0.0)
 
 
 def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:

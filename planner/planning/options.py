@@ -104,7 +104,7 @@ def of(question: Question, points: Points, rows: IndexArray, first_token_s: Floa
                 arrival_variation=question.arrival_variation,
                 routing=question.scenario.traffic.routing,
             )
-            load = np.minimum(load, _in_time(question, station, first_token_s[at]) / busy)
+            load = np.minimum(load, _in_time(question, points.phase, station, first_token_s[at]) / busy)
     served = n * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
     useful = np.flatnonzero(served > 0)
     return Options(
@@ -153,17 +153,18 @@ def slots(question: Question, batch: FloatArray) -> FloatArray:
     return queueing.filled(batch, few, question.decode_windows)
 
 
-def own_s(question: Question, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+def own_s(question: Question, phase: Phase, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """What of a first token every request takes, and what grows with the length of its prompt."""
-    once = question.pools["prefill"].setup.machine.engine.prefill_request_s
+    engine = question.pools[phase].setup.machine.engine
+    once = engine.prefill_request_s + (engine.handover_s if phase == "prefill" else 0.0)
     fixed = np.minimum(first_token_s, once)
     return fixed, first_token_s - fixed
 
 
-def _in_time(question: Question, station: Station, first_token_s: FloatArray) -> FloatArray:
+def _in_time(question: Question, phase: Phase, station: Station, first_token_s: FloatArray) -> FloatArray:
     """The load of prompts at which first tokens keep their limit."""
     limit, share = question.scenario.limits.ftl_s, question.late_share("ftl")
-    fixed, own = own_s(question, first_token_s)
+    fixed, own = own_s(question, phase, first_token_s)
     if share is None:
         return queueing.sustained_mean(station, fixed, own, limit, question.prompt_windows)
     share *= 1.0 - SLOT_SHARE

@@ -1,0 +1,120 @@
+"""Pools of requests that queue: what options promise, and that the match of them is the best there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from planner.inputs.catalog import load
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning import frontiers, options, sweep
+from planner.planning.plan import plan
+from planner.planning.resolve import Question, prepare
+from planner.planning.sweep import Sweep
+
+PRESETS = load()
+ASKED = Scenario(
+    model="llama-3.1-70b",
+    system="h200",
+    traffic=Traffic(isl=4096, osl=512, requests_per_s=6.0),
+    limits=Limits(ftl_s=1.5, ttl_s=0.03),
+    fleet=Fleet(gpus=32),
+    goal="fewest-gpus",
+)
+
+
+@lru_cache(maxsize=4)
+def swept(scenario: Scenario) -> tuple[Question, Sweep]:
+    question = prepare(scenario, PRESETS)
+    return question, sweep.run(question, scenario.fleet.gpus)
+
+
+def with_traffic(**changed: object) -> Scenario:
+    return replace(ASKED, traffic=replace(ASKED.traffic, **changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "bursty"])
+def test_options_serve_no_more_than_their_instances_and_pools_grow_faster_than_their_parts(
+    arrivals: str,
+) -> None:
+    question, points = swept(with_traffic(arrivals=arrivals))
+    kept = frontiers.candidates(question, points)
+    for pool in (kept.prefill, kept.decode, kept.colocated):
+        assert len(pool)
+        most = pool.instances * pool.points.requests_per_s[pool.row]
+        assert (pool.requests_per_s <= most * (1 + 1e-9)).all() and (pool.requests_per_s > 0).all()
+    rows = np.unique(kept.prefill.row)[:4]
+    every = options.of(question, points.prefill, rows, points.split_ftl_s[rows])
+    for row in rows:
+        own = every.take(np.flatnonzero(every.row == row))
+        by_count = dict(zip(own.instances.tolist(), own.requests_per_s.tolist(), strict=True))
+        for n, rate in by_count.items():
+            if 2 * n in by_count:
+                assert by_count[2 * n] >= 2 * rate * (1 - 1e-3)
+
+
+def test_the_match_is_the_best_of_all_pairs_of_options() -> None:
+    scenario = replace(ASKED, robust=False, slack=0.0)
+    question, points = swept(scenario)
+    answer = plan(scenario, PRESETS)
+    limits, demand = scenario.limits, scenario.traffic.requests_per_s
+    assert answer.disaggregated is not None and demand is not None
+    rows = np.flatnonzero(points.split_ftl_s <= limits.ftl_s)
+    prefill = options.of(question, points.prefill, rows, points.split_ftl_s[rows])
+    fast = np.flatnonzero(points.decode.ttl_s <= limits.ttl_s)
+    decode = options.of(question, points.decode, fast, points.decode.ftl_s[fast])
+    fewest = [int(pool.gpus[pool.requests_per_s >= demand * (1 - 1e-9)].min()) for pool in (prefill, decode)]
+    assert answer.disaggregated.gpus == sum(fewest)
+
+
+def test_steady_arrivals_are_as_without_any() -> None:
+    steady = plan(with_traffic(arrivals="steady"), PRESETS)
+    poisson = plan(ASKED, PRESETS)
+    for one, other in ((steady.disaggregated, poisson.disaggregated), (steady.colocated, poisson.colocated)):
+        assert one is not None and other is not None
+        assert one.gpus <= other.gpus
+        assert one.load is not None and one.load.queued is None
+        assert other.load is not None and other.load.queued is not None
+
+
+def test_harder_traffic_never_takes_fewer_gpus() -> None:
+    def gpus(**changed: object) -> int:
+        answer = plan(with_traffic(**changed), PRESETS)
+        assert answer.disaggregated is not None
+        return answer.disaggregated.gpus
+
+    assert gpus() <= gpus(arrivals="bursty", burstiness=4.0)
+    assert gpus(routing="central") <= gpus() <= gpus(routing="random")
+    assert gpus(cached_share=0.8) <= gpus()
+    assert gpus() <= gpus(isl_spread=1.5)
+
+
+def test_percentiles_ascend_and_the_limit_is_kept() -> None:
+    for at in ("mean", "p50", "p95", "p99"):
+        limits = replace(ASKED.limits, ftl_at=at)
+        answer = plan(replace(with_traffic(isl_spread=0.8), limits=limits), PRESETS)
+        for way in (answer.disaggregated, answer.colocated):
+            if way is None:
+                continue
+            assert way.load is not None and way.load.queued is not None
+            for spread in (way.load.queued.ftl, way.load.queued.ttl, way.load.queued.e2e):
+                values = [spread.p50, spread.p90, spread.p95, spread.p99]
+                assert values == sorted(values) and values[0] > 0
+            assert getattr(way.load.queued.ftl, at) <= limits.ftl_s * 1.02
+            assert way.ftl_s == getattr(way.load.queued.ftl, at)
+            # Little's law
+            in_flight = way.requests_per_s * (way.load.ftl_s + 511 * way.load.ttl_s)
+            assert way.load.requests_in_flight == pytest.approx(in_flight, rel=1e-6)
+
+
+def test_a_trace_is_the_traffic() -> None:
+    answer = plan(
+        replace(with_traffic(trace="azure-conversations", requests_per_s=None), fleet=Fleet(gpus=16)), PRESETS
+    )
+    assert answer.scenario.traffic.isl == 1105 and answer.scenario.traffic.osl == 265
+    assert answer.chosen is not None and answer.chosen.load is not None
+    assert answer.chosen.load.queued is not None and answer.chosen.load.queued.arrivals == "trace"
+    assert answer.chosen.requests_per_s == pytest.approx(4.71, rel=0.01)
