@@ -41,9 +41,10 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     points = sweep.prefill if split else sweep.colocated
     busy = 1.0 if split else _prompt_share(points, first)
     each = first.requests_per_s / first.instances
+    passes = _passes(points, first, rate / first.instances)
     station = Station(
         servers=np.array([float(first.instances)]),
-        service_s=np.array([busy / each]),
+        service_s=np.array([passes.stretch * busy / each]),
         service_variation=question.lengths.variation,
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
@@ -57,8 +58,8 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     places = float(then.instances * then.batch)
     full = min(mean / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps)
-    saved = _fuller_s(points, first, rate / first.instances)
-    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved]))
+    saved_s = passes.saved_s if split else _emptier_s(points, first, mean / first.instances)
+    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved_s]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
     held = np.minimum(stats.poisson.ppf(_uniform(), mean), places) / then.instances
@@ -115,25 +116,52 @@ def _prompt_share(points: Points, pool: PoolPlan) -> float:
     return float(points.prompt_share[rows[nearest]])
 
 
-def _fuller_s(points: Points, pool: PoolPlan, requests_per_s: float) -> float:
-    """How much later the first token of a full pass is than that of one with the prompts that have come.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Passes:
+    """Passes of a prefill instance with the prompts that have come, not with as many as it could take."""
+
+    saved_s: float  # that their first token is earlier than that of a full pass
+    stretch: float  # their time for a prompt over that of a full one
+
+
+def _passes(points: Points, pool: PoolPlan, requests_per_s: float) -> _Passes:
+    """The passes of an instance at a rate.
 
     A pass takes all that came during the one before: m prompts where ``m = rate t(m)``, and at least one. It
     is waited for by those who come while it runs, on average for half of it where it is more than their own.
     """
     if points.phase != "prefill":
-        return 0.0
+        return _Passes(saved_s=0.0, stretch=1.0)
     rows = _rows(points, pool)
     rows = rows[np.abs(points.chunk_tokens[rows] - pool.chunk_tokens) < 1.0]
     order = np.argsort(points.batch[rows])
     batch, ftl_s = points.batch[rows][order], points.ftl_s[rows][order]
-    busy_s = points.batch[rows][order] / points.requests_per_s[rows][order]
+    busy_s = batch / points.requests_per_s[rows][order]
     prompts = float(batch[0])
     for _ in range(ROUNDS):
         prompts = max(requests_per_s * float(np.interp(prompts, batch, busy_s)), float(batch[0]))
     prompts = min(prompts, float(pool.batch))
-    beyond = 0.5 * (1.0 - float(batch[0]) / prompts) * float(np.interp(prompts, batch, busy_s))
-    return max(pool.ftl_s - float(np.interp(prompts, batch, ftl_s)) - beyond, 0.0)
+    pass_s = float(np.interp(prompts, batch, busy_s))
+    beyond = 0.5 * (1.0 - float(batch[0]) / prompts) * pass_s
+    each_s = pool.instances / pool.requests_per_s
+    return _Passes(
+        saved_s=max(pool.ftl_s - float(np.interp(prompts, batch, ftl_s)) - beyond, 0.0),
+        stretch=max(pass_s / prompts / each_s, 1.0),
+    )
+
+
+def _emptier_s(points: Points, pool: PoolPlan, sequences: float) -> float:
+    """How much earlier a first token is where an instance has so many sequences in flight, not all it can.
+
+    Of each batch the point with the most similar chunk stands for it.
+    """
+    rows = _rows(points, pool)
+    rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
+    unlike = np.abs(np.log(np.maximum(points.chunk_tokens[rows], 1.0) / max(pool.chunk_tokens, 1)))
+    order = np.lexsort((points.ftl_s[rows], unlike, points.batch[rows]))
+    batch, first = np.unique(points.batch[rows][order], return_index=True)
+    ftl_s = points.ftl_s[rows][order][first]
+    return max(pool.ftl_s - float(np.interp(sequences, batch, ftl_s)), 0.0)
 
 
 def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
