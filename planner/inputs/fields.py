@@ -193,7 +193,8 @@ FIELDS: tuple[Field, ...] = (
         integer=True,
         none="any",
         steps=(1, 2, 4, 8, 16, 32, 64, 72, 128),
-        help="Largest single instance. any: up to one scale-up domain, or 64 GPUs on small ones; whole experts "
+        help="Largest single instance. any: up to one scale-up domain, or 64 GPUs on small ones; "
+        "whole experts "
         "spread over up to 96.",
     ),
     Field(
