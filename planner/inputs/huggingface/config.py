@@ -67,7 +67,9 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         layers=layers,
         attention=_grouped(attention),
         ffn=_grouped(ffn),
-        tied_embeddings=c.flag("tie_word_embeddings", c.kind.startswith(families.TIED))
+        tied_embeddings=c.flag(
+            "tie_word_embeddings", c.flag("tie_embedding", c.kind.startswith(families.TIED))
+        )
         and c.kind not in families.UNTIED,
         lookup_params=_lookup_params(c, hidden, layers),
         max_context=c.whole(*CONTEXT, default=0),
@@ -90,7 +92,7 @@ def _grouped(layers: Sequence[T]) -> tuple[T, ...]:
 def _lookup_params(c: Config, hidden: int, layers: int) -> float:
     """Gemma 3n and 4: a table of narrow embeddings for each layer, and their projections to it and back."""
     width = c.whole("hidden_size_per_layer_input", default=0)
-    words = c.whole("vocab_size_per_layer_input", "vocab_size", low=1)
+    words = c.whole("vocab_size_per_layer_input", "vocab_size", default=0)
     return float(layers * width * (words + hidden + 2 * hidden))
 
 

@@ -47,16 +47,17 @@ FAMILIES = {
 COUNTED = frozenset(
     """
     afmoe apertus apertus1p5_text arcee aria_text axk1 bailing_hybrid bamba beam biogpt bitnet
-    bloom codegen cohere cohere2 cohere2_moe cwm diffllama dots1 ernie4_5 ernie4_5_moe exaone
-    exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma3 gemma4 glm
-    glm4_moe_lite glm_ocr_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox gptj granite granite_swa
-    granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hy_v3 hyperclovax internlm3
-    iquestcoder jais2 jamba kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash
-    mamba mamba2 mellum mimo mimo_v2_flash minicpm3 minimax ministral mllama_text_model
-    modernbert-decoder mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt
-    persimmon phi phimoe qwen2_5_vl qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe
-    qwen3_omni_moe_text qwen3_vl_moe_text qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe
-    seed_oss smollm3 solar_open stablelm starcoder2 step3p5 step3p7 vaultgemma xglm youtu
+    bloom chatglm codegen cohere cohere2 cohere2_moe cwm dbrx diffllama dots1 ernie4_5
+    ernie4_5_moe exaone exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu
+    gemma gemma3 gemma4 glm glm4_moe_lite glm_ocr_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox
+    gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium
+    hunyuan hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm3 iquestcoder jais2 jamba
+    kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2 mellum mimo
+    mimo_v2_flash minicpm3 minimax minimax_text_01 ministral mllama_text_model modernbert-decoder
+    mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt persimmon phi phimoe
+    qwen2_5_vl qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text
+    qwen3_vl_moe_text qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe seed_oss smollm3
+    solar_open stablelm starcoder2 step3p5 step3p7 vaultgemma xglm youtu
     """.split()  # noqa: SIM905 (so many names read better as a paragraph)
 )
 BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
@@ -71,7 +72,7 @@ QK_NORMED = (
     "qwen3_5_text",
     "qwen3_5_moe_text",
 )
-TIED = ("gemma", "gpt2", "opt", "cohere", "bloom")  # tied unless the config says otherwise
+TIED = ("gemma", "gpt2", "opt", "cohere", "bloom", "lfm2", "mpt")  # tied unless the config says otherwise
 # published checkpoints hold a head of their own, whatever a re-saved config says (Falcon-7B: 7.22 billion)
 UNTIED = ("falcon",)
 ALTERNATING = {"gemma2": 2, "gemma3_text": 6}  # every n-th layer is global where the config is silent
@@ -87,6 +88,46 @@ HALVED = frozenset({"recurrent_gemma"})  # intermediate_size counts both project
 PAIRED = frozenset({"longcat_flash"})  # a layer is two: attention and a dense unit, twice, and experts once
 # attention with an output gate that a re-saved config does not mention
 GATED_ATTENTION = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})
+# what the text part of a larger config may leave out: it was saved without what its class has anyway
+DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "gemma3_text": {
+        "hidden_size": 2304,
+        "intermediate_size": 9216,
+        "num_hidden_layers": 26,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "vocab_size": 262208,
+        "max_position_embeddings": 131072,
+        "sliding_window": 4096,
+    },
+    "llama": {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
+        "max_position_embeddings": 2048,
+    },
+    "mistral": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 32000,
+        "max_position_embeddings": 131072,
+    },
+    "qwen2": {
+        "hidden_size": 4096,
+        "intermediate_size": 22016,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+    },
+}
 SENSED = frozenset({"ernie4_5_vl_moe", "ernie4_5_vl_moe_text"})  # pairs of numbers: of text, of vision
 GATED = frozenset({"bitnet"})  # and gated ones whose activation is named like one that is not
 STATE_ALONE = frozenset({"falcon_mamba", "mamba", "mamba2"})  # no attention at all

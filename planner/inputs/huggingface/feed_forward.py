@@ -45,6 +45,7 @@ DENSE_WIDTH = (
     "n_inner",
     "ffn_hidden_size",
     "inner_hidden_size",
+    "hidden_dim",
     "d_ff",
     "dff",
     "dim_ff",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.errors import InputError, printable
-from planner.inputs.huggingface.families import SENSED
+from planner.inputs.huggingface.families import DEFAULTS, SENSED
 from planner.inputs.huggingface.plain_keys import LEFT_OUT, is_plain
 
 # how the text part is nested in configs of models that also see or hear
@@ -50,6 +50,11 @@ class Config:
         self.missed: list[str] = []
         self.notes: list[str] = []
         self.layer: int | None = None
+        known = DEFAULTS.get(self.kind, {}) if self.nested else {}
+        left_out = [key for key in known if self.values.get(key) is None]
+        self.values.update((key, known[key]) for key in left_out)
+        if left_out:
+            self.note(f"left out, so as transformers has it for {self.kind}: {', '.join(left_out)}")
 
     def at(self, layer: int) -> Config:
         """The same as one layer sees it: its entry of a list, its own values where it has some."""
