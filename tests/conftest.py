@@ -1,4 +1,4 @@
-"""Tests that are known to fail since several rooms grew at once; each is to be mended, then taken out here."""
+"""Tests that are known to fail since several rooms grew at once; each is to be mended and taken out."""
 
 from __future__ import annotations
 
