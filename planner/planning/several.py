@@ -65,7 +65,7 @@ def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
     """What a scenario's sweep depends on, as a scenario: equal ones have the same sweep.
 
     Fields that come after a sweep are the defaults. A budget is cut to the largest instance that is tried;
-    it stays what it is where the system is not known, which no plan will be.
+    it stays what it is where the system or the model is not known, which no plan will be.
 
     >>> from planner.inputs.catalog import load
     >>> from planner.inputs.scenario import Fleet, Limits
@@ -77,7 +77,9 @@ def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
     fleet = replace(scenario.fleet, usd_per_gpu_hour=None)
     try:
         domain = catalog.system(scenario.system).fabric.scale_up_gpus
-        fleet = replace(fleet, gpus=space.instance_limit(domain, fleet.instance_gpus, fleet.gpus))
+        moe = catalog.model(scenario.model).is_moe
+        largest = space.instance_limit(domain, fleet.instance_gpus, fleet.gpus, moe=moe)
+        fleet = replace(fleet, gpus=largest)
     except InputError:
         pass
     own = Scenario()

@@ -85,7 +85,8 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
     if given is not None:
         return space.only(given)
     domain = setup.machine.fabric.scale_up_gpus
-    limit = space.instance_limit(domain, question.scenario.fleet.instance_gpus, budget)
+    asked, moe = question.scenario.fleet.instance_gpus, setup.model.is_moe
+    limit = space.instance_limit(domain, asked, budget, moe=moe)
     return space.layouts(
         setup.model,
         phase,

@@ -151,8 +151,8 @@ def _largest(question: Question, budget: int | None) -> tuple[int, ...]:
     """GPUs of the largest instances that a sweep tries: the same ones, the same points."""
     asked = question.scenario.fleet.instance_gpus
     return tuple(
-        space.instance_limit(pool.setup.machine.fabric.scale_up_gpus, asked, budget)
-        for pool in question.pools.values()
+        space.instance_limit(setup.machine.fabric.scale_up_gpus, asked, budget, moe=setup.model.is_moe)
+        for setup in (pool.setup for pool in question.pools.values())
     )
 
 

@@ -220,8 +220,7 @@ def sustained(
         enough = late(middle) <= share
         low, high = np.where(enough, middle, low), np.where(enough, high, middle)
     below, above = late(low), late(high)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = np.clip(np.nan_to_num((share - below) / (above - below), nan=0.0, posinf=0.0), 0.0, 1.0)
+    between = np.clip((share - below) / np.maximum(above - below, 1e-12), 0.0, 1.0)
     decay = table.decay[low] + between * (table.decay[high] - table.decay[low])
     decay = np.where(above <= share, table.decay[high], decay)
     at_once = (left < 0).mean(axis=1) <= share

@@ -110,9 +110,9 @@ class Layouts:
         )
 
 
-def instance_limit(scale_up_gpus: int, asked: int | None, budget: int | None) -> int:
-    """GPUs of the largest instance worth trying."""
-    limit = asked or max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS, WIDE[-1])
+def instance_limit(scale_up_gpus: int, asked: int | None, budget: int | None, *, moe: bool = True) -> int:
+    """GPUs of the largest instance worth trying; only whole experts spread wider than anything else."""
+    limit = asked or max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS, WIDE[-1] if moe else 0)
     return limit if budget is None else min(limit, budget)
 
 

@@ -115,7 +115,8 @@ def faults(answer: Answer) -> Iterator[str]:
         yield answer.err
     lines = answer.err.splitlines()
     wrong = [line for line in lines if len(line) > LONGEST_ERROR or not line.startswith("ratematch: ")]
-    if len(lines) > 1 and (wrong or len(lines) > MOST_ERRORS or answer.code != 2):
+    again = len(set(lines)) < len(lines)  # one mistake, told twice
+    if len(lines) > 1 and (wrong or again or len(lines) > MOST_ERRORS or answer.code != 2):
         yield f"not a short line for each mistake: {answer.err}"
     if len(lines) == 1 and len(answer.err) > LONGEST_ERROR:
         yield f"not one short line: {answer.err}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def test_the_copied_command_gives_the_same_scenario(data: st.DataObject) -> None
         if field.kind == "switch":
             strategy = st.booleans()
         elif field.kind == "count":
-            strategy = st.integers(int(field.low), int(min(field.high, 16384)))
+            strategy = st.integers(math.ceil(field.low), int(min(field.high, 16384)))
+        elif field.kind == "file":
+            strategy = st.sampled_from(field.steps)
         elif field.choices:
             strategy = st.sampled_from(field.choices)
         if strategy is not None:

@@ -67,9 +67,20 @@ def test_the_report_has_both_plans_of_each_row(splits: list[Row], catalog: Catal
         assert within["prefill"]["layout"] in ("DEP4",) and within["decode"]["layout"] in ("DEP4", "TEP8")
 
 
+def test_rows_with_a_shared_prefix_are_planned_with_what_is_cached(
+    splits: list[Row], catalog: Catalog
+) -> None:
+    plain = validate_plans.validate(splits[:1], catalog)
+    found = validate_plans.validate([replace(splits[0], shared_prefix=512.0)], catalog)
+    assert found["plans"]["n"] == 1
+    (before,), (after,) = plain["rows"], found["rows"]
+    per_gpu = "expected_tokens_per_s_per_gpu"
+    assert after["plan"][per_gpu] >= before["plan"][per_gpu] * (1 - 0.02)  # the slack of either
+
+
 def test_rows_that_cannot_be_planned_say_why(splits: list[Row], catalog: Catalog) -> None:
     found = validate_plans.validate(
-        [replace(splits[0], shared_prefix=512.0), replace(splits[1], model="nobody", id="x")], catalog
+        [replace(splits[0], system="nowhere"), replace(splits[1], model="nobody", id="x")], catalog
     )
     assert found["plans"] == {
         "n": 0,

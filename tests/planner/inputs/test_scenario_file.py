@@ -26,7 +26,7 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = st.sampled_from(PRESETS.names(field.catalog))
     elif field.kind == "choice":
         found = st.sampled_from(field.choices)
-    elif field.kind == "layout":
+    elif field.kind in ("layout", "file"):
         found = st.sampled_from(field.steps)
     elif field.integer:
         found = st.integers(math.ceil(field.low), int(min(field.high, 10**9)))
@@ -43,8 +43,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     scenario = Scenario()
     for field in FIELDS:
         scenario = field.set(scenario, draw(values(field)))
-    if scenario.traffic.requests_per_s is None and scenario.goal == "fewest-gpus":
-        scenario = next(f for f in FIELDS if f.key == "rate").set(scenario, 20.0)
+    traffic = scenario.traffic
+    if traffic.trace is not None:  # whose arrivals are its own
+        scenario = replace(scenario, traffic=replace(traffic, arrivals="auto"))
+    elif traffic.requests_per_s is None and (traffic.arriving != "steady" or scenario.goal == "fewest-gpus"):
+        scenario = replace(scenario, traffic=replace(traffic, requests_per_s=20.0))
     if scenario.deployment.given:  # which the rest of the scenario must have room for
         fleet = replace(scenario.fleet, gpus=draw(st.sampled_from([2**14, None])), instance_gpus=None)
         scenario = replace(scenario, fleet=fleet, mix=False)

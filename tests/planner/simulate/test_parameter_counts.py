@@ -19,29 +19,47 @@ TOTAL = {
     "deepseek-v3.2": (671, 0.01),
     "deepseek-v4-flash": (284, 0.01),
     "deepseek-v4-pro": (1600, 0.02),  # two digits published
+    "devstral-2-123b": (125, 0.01),  # the checkpoint's; the name says 123B
     "gemma-4-26b-a4b": (25.2, 0.01),
+    "gemma-4-31b": (30.7, 0.01),
     "glm-5": (744, 0.01),
+    "glm-5.2": (744, 0.01),
+    "glm-5.3": (744, 0.01),
     "gpt-oss-120b": (116.83, 0.001),  # to the last digit given: biases are counted
     "gpt-oss-20b": (20.91, 0.001),
     "kimi-k2": (1026.4, 0.01),  # the checkpoint's; the name says 1T
     "kimi-k2.5": (1026.4, 0.01),
+    "kimi-k3": (2800, 0.02),  # two digits published
     "llama-3.1-405b": (406, 0.01),
     "llama-3.1-70b": (70.6, 0.01),
     "llama-3.1-8b": (8.03, 0.01),
     "llama-4-maverick": (400, 0.01),
     "llama-4-scout": (107.8, 0.01),  # 109 with the vision tower
+    "mimo-v2-flash": (309, 0.01),
     "minimax-m2.5": (230, 0.01),
+    "minimax-m3": (428, 0.01),
+    "mistral-small-3.2-24b": (23.6, 0.01),  # without the vision tower
+    "mistral-small-4-119b": (119, 0.01),
     "mixtral-8x22b": (141, 0.01),
     "mixtral-8x7b": (46.7, 0.01),
+    "nemotron-3-nano-30b": (31.6, 0.01),
     "nemotron-3-super-120b": (120, 0.01),
+    "nemotron-3-ultra-550b": (550, 0.01),
     "nemotron-super-49b": (49, 0.02),  # the name's; the count is 49.9
+    "qwen3-14b": (14.8, 0.01),
     "qwen3-235b-a22b": (235, 0.01),
     "qwen3-30b-a3b": (30.5, 0.01),
     "qwen3-32b": (32.8, 0.01),
     "qwen3-8b": (8.2, 0.01),
     "qwen3-coder-480b": (480, 0.01),
+    "qwen3-next-80b-a3b": (80, 0.01),
+    "qwen3.5-122b-a10b": (122, 0.01),
     "qwen3.5-27b": (27, 0.01),
+    "qwen3.5-35b-a3b": (35, 0.01),
     "qwen3.5-397b-a17b": (397, 0.01),
+    "qwen3.6-27b": (27, 0.01),
+    "qwen3.6-35b-a3b": (35, 0.01),
+    "step-3.7-flash": (196, 0.01),
 }
 # Billions that one token visits, as the model cards print them: right to one unit of the last digit,
 # counted with or without the input table (a lookup), which publishers do differently.
