@@ -10,18 +10,10 @@ import pytest
 from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.huggingface.import_model import import_model
+from tests.planner.inputs.small_llama import LLAMA
 
 CONFIGS = Path(__file__).parent / "configs"  # as published on Hugging Face
 PRESETS = load()
-LLAMA = {
-    "model_type": "llama",
-    "num_hidden_layers": 4,
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
 
 
 def test_an_imported_model_is_in_the_catalog(tmp_path):

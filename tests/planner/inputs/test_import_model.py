@@ -16,18 +16,10 @@ from planner.inputs.catalog import load
 from planner.inputs.huggingface.config import from_hf_config
 from planner.simulate import params
 from planner.simulate.operators.attention import kinds
+from tests.planner.inputs.small_llama import LLAMA
 
 CONFIGS = Path(__file__).parent / "configs"  # as published on Hugging Face
 PRESETS = load()
-LLAMA = {
-    "model_type": "llama",
-    "num_hidden_layers": 4,
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
 
 
 @cache

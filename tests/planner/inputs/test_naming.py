@@ -11,17 +11,9 @@ from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Scenario
 from planner.inputs.scenario_file import read as read_scenario
+from tests.planner.inputs.small_llama import LLAMA
 
 SHIPPED = load()
-LLAMA = {
-    "model_type": "llama",
-    "num_hidden_layers": 4,
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
 
 
 @pytest.mark.parametrize(
