@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import IntArray
 from planner.match.pareto import prune
-from planner.match.program import DECODE, MOST_COUNTS, PREFILL, Buildable, Deployment
+from planner.match.program import DECODE, MOST_COUNTS, PREFILL, Buildable, Deployment, Pools
 from planner.match.rate_match import TIE, Match, instances_for, most_per_size, pool_table
 from planner.words import Goal
 
@@ -41,17 +41,6 @@ class Counts:
 
 
 ANY_COUNTS = Counts()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Pools:
-    """Pools of one layout each, arrays (n,)."""
-
-    candidate: IntArray
-    instances: IntArray
-    gpus: IntArray
-    cost: FloatArray
-    rate: FloatArray
 
 
 def best(
@@ -96,10 +85,10 @@ def best(
     )
 
 
-def _pools(buildable: Buildable, counts: Counts, budget: int | None) -> tuple[_Pools, _Pools]:
+def _pools(buildable: Buildable, counts: Counts, budget: int | None) -> tuple[Pools, Pools]:
     """All pools worth weighing of either phase."""
     given = {PREFILL: counts.prefill, DECODE: counts.decode}
-    made: dict[int, _Pools] = {
+    made: dict[int, Pools] = {
         pool: _given(buildable, pool, count) for pool, count in given.items() if count is not None
     }
     for pool in given:
@@ -108,12 +97,12 @@ def _pools(buildable: Buildable, counts: Counts, budget: int | None) -> tuple[_P
     return made[PREFILL], made[DECODE]
 
 
-def _given(buildable: Buildable, pool: int, count: int) -> _Pools:
+def _given(buildable: Buildable, pool: int, count: int) -> Pools:
     index = np.flatnonzero(buildable.rate[pool] > 0)
     return _worth_weighing(buildable, pool, index, np.full(len(index), count, dtype=np.int64))
 
 
-def _any(buildable: Buildable, pool: int, other: _Pools, budget: int | None) -> _Pools:
+def _any(buildable: Buildable, pool: int, other: Pools, budget: int | None) -> Pools:
     index = np.flatnonzero(buildable.rate[pool] > 0)
     if not len(index) or not len(other.rate):
         return _worth_weighing(buildable, pool, index[:0], index[:0])
@@ -127,12 +116,12 @@ def _any(buildable: Buildable, pool: int, other: _Pools, budget: int | None) -> 
     return _worth_weighing(buildable, pool, index[which], instances)
 
 
-def _worth_weighing(buildable: Buildable, pool: int, index: IntArray, instances: IntArray) -> _Pools:
+def _worth_weighing(buildable: Buildable, pool: int, index: IntArray, instances: IntArray) -> Pools:
     """Pools without those that another of no more GPUs (of the same price) beats."""
     gpus = instances * buildable.gpus[pool][index]
     rate = instances * buildable.rate[pool][index]
     kept = prune(buildable.price[pool][index], gpus, rate, packed=False)
-    return _Pools(
+    return Pools(
         candidate=index[kept],
         instances=instances[kept],
         gpus=gpus[kept],

@@ -42,7 +42,7 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Pools:
+class Pools:
     """Pools of one layout, arrays (n,)."""
 
     candidate: IntArray
@@ -205,13 +205,13 @@ class Buildable:
         at = tied[np.argmax(expected)]
         return self._pair(prefill, int(i[at]), decode, int(j[at]))
 
-    def _pair(self, prefill: _Pools, i: int, decode: _Pools, j: int) -> Deployment:
+    def _pair(self, prefill: Pools, i: int, decode: Pools, j: int) -> Deployment:
         return self.of(
             (PREFILL, int(prefill.candidate[i]), int(prefill.instances[i])),
             (DECODE, int(decode.candidate[j]), int(decode.instances[j])),
         )
 
-    def _pools_around(self, pool: int, demand: float, size: FloatArray | IntArray) -> _Pools:
+    def _pools_around(self, pool: int, demand: float, size: FloatArray | IntArray) -> Pools:
         """Pools of one layout with any rate that a split with this expected rate could use, by size.
 
         None of them is both larger and no faster than another, so their rates ascend too. `size` is that of
@@ -234,7 +234,7 @@ class Buildable:
         first = np.ones(len(order), dtype=bool)
         first[1:] = fastest[1:] > fastest[:-1]
         kept = order[first]
-        return _Pools(
+        return Pools(
             candidate=index[which[kept]],
             instances=instances[kept],
             gpus=gpus[kept],
@@ -242,7 +242,7 @@ class Buildable:
             rate=served[kept],
         )
 
-    def _pools_for(self, pool: int, demand: float) -> _Pools:
+    def _pools_for(self, pool: int, demand: float) -> Pools:
         """Pools of one layout that serve a demand, no other both cheaper and smaller; the cheapest first.
 
         Ties go to the higher rate.
@@ -255,7 +255,7 @@ class Buildable:
         first = np.ones(len(order), dtype=bool)
         first[1:] = smallest[1:] < smallest[:-1]
         kept = order[first]
-        return _Pools(
+        return Pools(
             candidate=index[kept],
             instances=instances[kept],
             gpus=gpus[kept],
