@@ -72,17 +72,16 @@ def of_requests(isl: FloatArray, osl: FloatArray, cached_share: float = 0.0) -> 
     mean_isl, mean_osl = float(isl.mean()), float(osl.mean())
     new = isl * (1.0 - cached_share)
     weighted = float((isl**2).mean()) / mean_isl  # mean length of the prompt that a token belongs to
-    context = (float((isl * osl).mean()) + 0.5 * float((osl**2).mean())) / mean_osl - 0.5 * mean_osl
     mean_new = float(new.mean())
     return Lengths(
         isl=max(round(mean_isl), 1),
         osl=max(round(mean_osl), 2),
         new=max(round(mean_new), 1),
         prefix=cached_share * weighted + 0.5 * (1.0 - cached_share) * (weighted - mean_isl),
-        context_isl=max(round(context), 1),
-        prompt=_parts(new / mean_new),
+        context_isl=max(round(live_context(isl, osl) - 0.5 * mean_osl), 1),
+        prompt=_kinds(new / mean_new),
         variation=float(new.var()) / mean_new**2,
-        output=_parts(osl / mean_osl),
+        output=_kinds(osl / mean_osl),
     )
 
 
@@ -103,8 +102,24 @@ def shares(spread: float) -> FloatArray:
     return np.asarray(SHARES * np.diff(below))
 
 
-def _parts(values: FloatArray) -> FloatArray:
-    """Means of equal shares of some values, ascending."""
-    if float(np.ptp(values)) == 0.0:
-        return np.ones(1)
-    return np.array([part.mean() for part in np.array_split(np.sort(values), min(SHARES, len(values)))])
+def live_context(isl: FloatArray, osl: FloatArray) -> float:
+    """Mean tokens that a sequence in decode attends to, of requests with such lengths, shape ``(requests,)``.
+
+    A request is in decode as long as its output is, so long outputs weigh more:
+    ``E[isl osl] / E[osl] + E[osl^2] / (2 E[osl])``.
+    """
+    return float((isl * osl).mean() + (osl**2).mean() / 2) / float(osl.mean())
+
+
+def equal_shares(lengths: FloatArray, count: int) -> FloatArray:
+    """Mean lengths of `count` equal shares of the requests, ascending, shape ``(count,)``.
+
+    >>> equal_shares(np.arange(1.0, 10.0), 3).tolist()
+    [2.0, 5.0, 8.0]
+    """
+    return np.array([part.mean() for part in np.array_split(np.sort(lengths), count)])
+
+
+def _kinds(values: FloatArray) -> FloatArray:
+    """Equal shares of some values, ascending; one where they are all alike."""
+    return np.ones(1) if float(np.ptp(values)) == 0.0 else equal_shares(values, min(SHARES, len(values)))

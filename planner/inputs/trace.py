@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import FloatArray
+from planner.inputs.lengths import live_context
 
 CONVERSATIONS = "traces/azure-conversations-2023.csv"  # an hour of production, in the folder of presets
 # Logarithms of its lengths: interquartile spread of inputs, standard deviation of outputs
@@ -37,15 +38,13 @@ class Trace:
     def steady_decode(self) -> tuple[int, int]:
         """(ISL, OSL) of constant traffic with the same decode load.
 
-        A request is in decode as long as its output is, so long outputs weigh more: the mean context is
-        ``E[isl osl] / E[osl] + E[osl^2] / (2 E[osl])``, and a request costs ``E[osl]`` tokens.
+        It has their mean live context, and a request costs ``E[osl]`` tokens.
 
         >>> Trace(isl=np.full(4, 1000.0), osl=np.full(4, 100.0)).steady_decode()
         (1000, 100)
         """
         osl = float(self.osl.mean())
-        context = float((self.isl * self.osl).mean() + (self.osl**2).mean() / 2) / osl
-        return round(context - osl / 2), round(osl)
+        return round(live_context(self.isl, self.osl) - osl / 2), round(osl)
 
 
 def read(path: Path) -> Trace:
@@ -68,16 +67,6 @@ def log_normal(median_isl: int, median_osl: int) -> Trace:
     isl = median_isl * np.exp(SPREAD_IN * random.standard_normal(REQUESTS))
     osl = median_osl * np.exp(SPREAD_OUT * random.standard_normal(REQUESTS))
     return _whole(isl, osl)
-
-
-def equal_shares(lengths: FloatArray, count: int) -> IntArray:
-    """Mean lengths of `count` equal shares of the requests, ascending, shape ``(count,)``.
-
-    >>> equal_shares(np.arange(1.0, 10.0), 3).tolist()
-    [2, 5, 8]
-    """
-    parts = np.array_split(np.sort(lengths), count)
-    return np.array([round(float(part.mean())) for part in parts], dtype=np.int64)
 
 
 def _whole(isl: FloatArray, osl: FloatArray) -> Trace:

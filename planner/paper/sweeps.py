@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from planner.arrays import FloatArray, IntArray
 from planner.inputs.catalog import Catalog
+from planner.inputs.lengths import equal_shares
 from planner.inputs.scenario import Limits, Scenario
-from planner.inputs.trace import Trace, equal_shares
+from planner.inputs.trace import Trace
 from planner.match import pareto, rate_match
 from planner.paper.settings import IDEAL, SERVED, Setting
 from planner.planning import bands, sweep
@@ -286,7 +287,7 @@ class Sweeps:
         gpu_seconds = np.zeros(len(at))
         longest_ftl = np.zeros(len(at))
         for isl in equal_shares(trace.isl, LENGTHS):
-            one = replace(scenario, traffic=replace(scenario.traffic, isl=int(isl)))
+            one = replace(scenario, traffic=replace(scenario.traffic, isl=round(float(isl))))
             points = self.with_transfer(one, self.simulate_prefill(one, at))
             in_time = points.ftl_s <= scenario.limits.ftl_s
             cost = np.where(in_time, points.gpus / points.requests_per_s, np.inf)
