@@ -61,12 +61,12 @@ def candidates(question: Question, sweep: Sweep) -> Candidates:
     limit = question.scenario.limits.ftl_s
     prefill = prompts(question, sweep, np.flatnonzero(sweep.split_ftl_s <= limit))
     decode = worth_matching(sweep.decode, np.arange(len(sweep.decode)), sweep.decode.ttl_s, question)
-    tokens = options.of(question, sweep.decode, decode, sweep.decode.ftl_s[decode])
+    tokens = options.of(question, sweep.decode, decode)
     copies = colocations(question, sweep, np.flatnonzero(sweep.colocated.ftl_s <= limit))
     return Candidates(
         # with the FTL limit met only size and rate matter: one latency for all
         prefill=options.worth_matching(prefill, np.zeros(len(prefill))),
-        decode=_again(question, tokens, sweep.decode.ttl_s),
+        decode=options.worth_matching(tokens, sweep.decode.ttl_s[tokens.row]),
         colocated=options.worth_matching(copies, sweep.colocated.ttl_s[copies.row]),
     )
 
@@ -89,12 +89,7 @@ def colocations(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
     """The options of some co-located rows that meet the FTL limit."""
     points = sweep.colocated
     rows = options.usable(question, points, rows, points.ftl_s[rows])
-    return options.of(question, points, rows, points.ftl_s[rows])
-
-
-def _again(question: Question, of: Options, latency_s: FloatArray) -> Options:
-    """Options of rows that are worth matching: those worth it among themselves, where they are more."""
-    return options.worth_matching(of, latency_s[of.row]) if question.queues else of
+    return options.of(question, points, rows)
 
 
 def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -105,7 +100,7 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     front = _frontier(sweep, deployments, _staircase(question, deployments))
     most = CLOUD_MOST // options.DENSE if question.queues else CLOUD_MOST
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // most))
-    others = _split(question, sweep, kept.prefill, _decode(question, sweep, some))
+    others = _split(question, sweep, kept.prefill, options.of(question, sweep.decode, some))
     worth = _worth(question, others.gpus, others.tokens_per_s_per_gpu)
     return _cloud(question, others.ttl_s, worth, front)
 
@@ -132,10 +127,12 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
     decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
     colocated = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
     return (
-        _ranked(question, sweep, _split(question, sweep, kept.prefill, _decode(question, sweep, decode)))
+        _ranked(
+            question, sweep, _split(question, sweep, kept.prefill, options.of(question, sweep.decode, decode))
+        )
         if len(kept.prefill) and len(decode)
         else _empty(),
-        _ranked(question, sweep, _colocated(question, _copied(question, points, colocated)))
+        _ranked(question, sweep, _colocated(question, options.of(question, points, colocated)))
         if len(colocated)
         else _empty(),
     )
@@ -155,7 +152,7 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
         prefill = _nearly(sweep.prefill, of_ftl, of_ftl * band.ftl[0])
         decode = _nearly(sweep.decode, of_ttl, of_ttl * band.ttl[0])
         in_time = kept.decode.take(np.flatnonzero(of_ttl[kept.decode.row] <= 1))
-        late, slow = _late(question, sweep.prefill, prefill), _decode(question, sweep, decode)
+        late, slow = _late(question, sweep.prefill, prefill), options.of(question, sweep.decode, decode)
         # slow decode with the prefill that suits it best, late prefill with the decode that suits it best
         pairs = [(kept.prefill if len(kept.prefill) else late, slow)]
         pairs += [(late.take(np.array([i])), in_time) for i in range(min(len(late), MAY_MEET))]
@@ -172,16 +169,6 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
             copied = _late(question, points, rows)
             together = _ranked(question, sweep, _colocated(question, copied), MAY_MEET)
     return split, together
-
-
-def _decode(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
-    """The options of some decode rows."""
-    return options.of(question, sweep.decode, rows, sweep.decode.ftl_s[rows])
-
-
-def _copied(question: Question, points: Points, rows: IndexArray) -> Options:
-    """The options of some co-located rows."""
-    return options.of(question, points, rows, points.ftl_s[rows])
 
 
 def _late(question: Question, points: Points, rows: IndexArray) -> Options:

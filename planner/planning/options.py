@@ -81,8 +81,14 @@ class Options:
         )
 
 
-def of(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> Options:
-    """The options of some rows of points, whose first tokens take so long without a queue, shape (rows,)."""
+def of(
+    question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray | None = None
+) -> Options:
+    """The options of some rows of points.
+
+    `first_token_s` is what a first token takes without a queue, shape (rows,); the points' own, if not given.
+    """
+    first_token_s = points.ftl_s[rows] if first_token_s is None else first_token_s
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
     if not question.queues:
         ones = np.ones(len(rows), dtype=np.int64)

@@ -143,7 +143,7 @@ def within(
     tokens = frontiers.worth_matching(sweep.decode, decode, np.zeros(len(decode)), question)
     kept = Candidates(
         prefill=worth_matching(prompts, steps[np.searchsorted(prefill, prompts.row)]),
-        decode=options.of(question, sweep.decode, tokens, sweep.decode.ftl_s[tokens]),
+        decode=options.of(question, sweep.decode, tokens),
         colocated=Options.none(sweep.colocated),
     )
     split = None
