@@ -11,16 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
-from planner.arrays import FloatArray, IndexArray
+from planner.arrays import FloatArray
 from planner.inputs.lengths import Lengths
 from planner.planning import options
 from planner.planning.resolve import Question
 from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
 from planner.planning.sweep import Sweep
 from planner.simulate import queueing
-from planner.simulate.points import MODES, Points
+from planner.simulate.points import Points
 from planner.simulate.queueing import Delay, Station
 
 AT = (0.5, 0.9, 0.95, 0.99)
@@ -62,7 +61,7 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved_s]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
-    held = np.minimum(stats.poisson.ppf(_uniform(), mean), places) / then.instances
+    held = np.minimum(queueing.poisson(_uniform(), mean), places) / then.instances
     tokens = np.interp(held, batch, ttl_s)
     whole = _added(_sorted_first_token(kinds, prompts, slot), tokens, question.lengths)
     ttl = _of(tokens, float(np.mean(tokens)))
@@ -98,18 +97,9 @@ def _breaks_at(serving: Serving) -> float:
     return serving.capacity_requests_per_s / least
 
 
-def _rows(points: Points, pool: PoolPlan) -> IndexArray:
-    """The rows of a pool's layout, mode and chunk."""
-    at, one = points.layouts, pool.layout
-    same = (at.tp == one.tp) & (at.pp == one.pp) & (at.attention_dp == one.attention_dp)
-    same &= (at.moe_tp == one.moe_tp) & (at.moe_ep == one.ep)
-    rows = same[points.layout] & (points.mode == MODES.index(pool.mode))
-    return np.flatnonzero(rows)
-
-
 def _prompt_share(points: Points, pool: PoolPlan) -> float:
     """Share of its time that the pool's own point is busy with prompts."""
-    rows = _rows(points, pool)
+    rows = points.rows_of(pool.layout, pool.mode)
     each = pool.requests_per_s / pool.instances
     off = np.abs(points.requests_per_s[rows] / each - 1.0) + np.abs(points.ttl_s[rows] / pool.ttl_s - 1.0)
     nearest = np.argmin(off)
@@ -132,7 +122,7 @@ def _passes(points: Points, pool: PoolPlan, requests_per_s: float) -> _Passes:
     """
     if points.phase != "prefill":
         return _Passes(saved_s=0.0, stretch=1.0)
-    rows = _rows(points, pool)
+    rows = points.rows_of(pool.layout, pool.mode)
     rows = rows[np.abs(points.chunk_tokens[rows] - pool.chunk_tokens) < 1.0]
     order = np.argsort(points.batch[rows])
     batch, ftl_s = points.batch[rows][order], points.ftl_s[rows][order]
@@ -155,7 +145,7 @@ def _emptier_s(points: Points, pool: PoolPlan, sequences: float) -> float:
 
     Of each batch the point with the most similar chunk stands for it.
     """
-    rows = _rows(points, pool)
+    rows = points.rows_of(pool.layout, pool.mode)
     rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
     unlike = np.abs(np.log(np.maximum(points.chunk_tokens[rows], 1.0) / max(pool.chunk_tokens, 1)))
     order = np.lexsort((points.ftl_s[rows], unlike, points.batch[rows]))
@@ -166,7 +156,7 @@ def _emptier_s(points: Points, pool: PoolPlan, sequences: float) -> float:
 
 def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
     """Token intervals and batches of an instance, both ascending, up to the pool's own batch."""
-    rows = _rows(points, pool)
+    rows = points.rows_of(pool.layout, pool.mode)
     rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
     order = np.lexsort((points.ttl_s[rows], points.batch[rows]))
     batch, first = np.unique(points.batch[rows][order], return_index=True)
@@ -203,7 +193,7 @@ def _queue(question: Question, station: Station, load: float) -> _Queue:
     if windows is None:
         one = np.ones(1)
         return _Queue(weight=one, backlog_s=0.0 * one, beside=queueing.delay(station, np.array([load])))
-    backlog, own = (row[0] for row in queueing.over_time(windows, np.array([load])))
+    backlog, own = (row[0] for row in windows.found(np.array([load])))
     wide = replace(
         station,
         servers=np.full(len(own), station.servers[0]),
@@ -217,7 +207,7 @@ def _slot(question: Question, places: float, full: float, stay_s: float) -> Dela
     """The wait for one of the places of a decode pool that requests fill to some share."""
     windows, chance = question.decode_windows, queueing.erlang_c(places, full)
     if windows is not None:
-        waits, own = (row[0] for row in queueing.over_time(windows, np.array([full])))
+        waits, own = (row[0] for row in windows.found(np.array([full])))
         each = np.where(waits > 0, 1.0, queueing.erlang_c(places, own))
         chance = np.asarray(windows.share @ each)
         stay_s += float(windows.share @ waits) * places / max(float(chance), 1e-9)

@@ -40,7 +40,7 @@ from planner.match.robust import END_OF_80
 from planner.planning.resolve import Question
 from planner.planning.result import PoolPlan, Serving
 from planner.planning.sweep import Sweep
-from planner.simulate.points import MODES, Points
+from planner.simulate.points import Points
 
 DRAWS = 15  # equally likely errors of a pool
 _NORMAL = NormalDist()
@@ -140,12 +140,9 @@ class _Pool:
     @classmethod
     def of(cls, points: Points, pool: PoolPlan, ftl_limit_s: float) -> _Pool:
         """The points of the pool's layout (and mode, and first token) around the chosen one."""
-        at, one = points.layouts, pool.layout
-        same = (at.tp == one.tp) & (at.pp == one.pp) & (at.attention_dp == one.attention_dp)
-        same &= (at.moe_tp == one.moe_tp) & (at.moe_ep == one.ep)
-        rows = same[points.layout] & (points.mode == MODES.index(pool.mode))
+        rows = points.rows_of(pool.layout, pool.mode)
         if points.phase == "colocated":
-            rows &= points.ftl_s <= ftl_limit_s
+            rows = rows[points.ftl_s[rows] <= ftl_limit_s]
         ttl, rate = points.ttl_s[rows], points.requests_per_s[rows]
         order = np.argsort(ttl, kind="stable")
         return cls(ttl_s=ttl[order], rate=pool.instances * np.maximum.accumulate(rate[order]))

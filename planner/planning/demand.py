@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import InputError
-from planner.inputs import lengths, traces
+from planner.inputs import lengths
 from planner.inputs.lengths import Lengths
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
-from planner.inputs.traces import shipped
 from planner.simulate.backlog import Windows, windows_of
 
 DECODE_WINDOW_S = 60.0  # shortest window in which the load of decode counts as steady: requests stay as long
@@ -21,7 +20,7 @@ KEPT = 4  # traces: the same one is asked of again and again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Traffic:
+class Demand:
     """Lengths, and the windows of a trace in which its load changes."""
 
     scenario: Scenario  # with the mean lengths and the rate of its trace, if it has one
@@ -30,11 +29,11 @@ class Traffic:
     decode: Windows | None = None
 
 
-def of(scenario: Scenario) -> Traffic:
-    """The traffic of a scenario. Raises InputError for a trace that cannot be read."""
+def of(scenario: Scenario) -> Demand:
+    """What a scenario asks. Raises InputError for a trace that cannot be read."""
     asked = scenario.traffic
     if asked.trace is None:
-        return Traffic(scenario=scenario, lengths=lengths.of_traffic(asked))
+        return Demand(scenario=scenario, lengths=lengths.of_traffic(asked))
     requests = _read(asked.trace)
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
     found = lengths.of_requests(isl, osl, asked.cached_share)
@@ -45,7 +44,7 @@ def of(scenario: Scenario) -> Traffic:
                 "trace", asked.trace, "requests that do not all come at once, or a rate beside it"
             )
         rate = len(requests) / requests.seconds
-    return Traffic(
+    return Demand(
         scenario=replace(
             scenario,
             traffic=replace(asked, isl=found.isl, osl=max(found.osl, 2), requests_per_s=rate),
@@ -57,6 +56,11 @@ def of(scenario: Scenario) -> Traffic:
 
 
 def _read(name: str) -> Requests:
+    from planner.inputs import (
+        traces,  # its formats and pyarrow, which a scenario without a trace does not need
+    )
+    from planner.inputs.traces import shipped
+
     path = shipped.find(Path(name))
     try:
         at = path.stat()
@@ -68,4 +72,6 @@ def _read(name: str) -> Requests:
 @lru_cache(maxsize=KEPT)
 def _kept(name: str, changed_ns: int, size: int) -> Requests:
     """A trace, as long as its file stays as it is."""
+    from planner.inputs import traces
+
     return traces.read_requests(Path(name))[0]

@@ -17,7 +17,7 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario, Traffic
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
-from planner.planning import bands, evidence, traffic
+from planner.planning import bands, demand, evidence
 from planner.planning.bands import Alike, Band
 from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer, space
@@ -114,7 +114,7 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     Raises InputError for the first that cannot be used.
     """
     fields.check(scenario)
-    asked = traffic.of(scenario)
+    asked = demand.of(scenario)
     scenario = asked.scenario
     model = catalog.model(scenario.model)
     system = catalog.system(scenario.system)

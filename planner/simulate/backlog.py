@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
+from planner.inputs.requests import BURSTS
 
 WINDOWS_S = (5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0)
-BURSTS = 4.0  # variance over mean of counts; independent requests have 1
 LEAST_WINDOWS = 10
 FULLEST = 0.95  # load of a quiet window
 
@@ -80,11 +80,26 @@ class Windows:
 
     def wait_s(self, load: FloatArray, quiet: Quiet) -> FloatArray:
         """Mean wait, seconds, shape ``(loads,)``."""
-        begin, end = self.backlog_s(load)
         probability, mean_s = quiet(np.minimum(self.loads(load), FULLEST))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            falls = np.where(end < 0, 0.5 * begin**2 / (begin - end), 0.5 * (begin + end))
+        falls = _mean_s(*self.backlog_s(load))
         return np.asarray(np.maximum(falls, probability * mean_s) @ self.share)
+
+    def found(self, load: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What the requests of each window find: the mean backlog, seconds, and the load where there is none.
+
+        Mean loads have the shape ``(loads,)``, results ``(loads, windows)``; the load of a window with a
+        backlog is 0, the backlog of one without is too.
+        """
+        begin, end = self.backlog_s(load)
+        quiet = (begin <= 0) & (end <= 0)
+        own = np.where(quiet, np.minimum(self.loads(load), FULLEST), 0.0)
+        return np.where(quiet, 0.0, _mean_s(begin, end)), own
+
+
+def _mean_s(begin: FloatArray, end: FloatArray) -> FloatArray:
+    """Mean backlog of windows, from that at the beginning and at the end if it went on below 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(end < 0, 0.5 * begin**2 / (begin - end), 0.5 * (begin + end))
 
 
 def windows_of(arrival_s: FloatArray, work: FloatArray, shortest_s: float = 0.0) -> Windows | None:

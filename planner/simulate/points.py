@@ -14,7 +14,7 @@ from planner.simulate import forward
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
-from planner.simulate.space import EXCHANGES, Layouts
+from planner.simulate.space import EXCHANGES, LayoutChoice, Layouts
 from planner.words import Batching, Exchange, Phase
 
 # Arrays of 256 KiB. With 2 MiB of second-level cache: 3.0 M points/s, 2.1 M at a quarter, 2.9 M at twice.
@@ -74,6 +74,13 @@ class Points:
         """Some of the points, in the order of `rows`, or those that a mask keeps."""
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in (*_COLUMNS, "gpus")}
         return replace(self, **columns)
+
+    def rows_of(self, layout: LayoutChoice, mode: Batching) -> IndexArray:
+        """The points of one layout that batch in one way."""
+        at = self.layouts
+        same = (at.tp == layout.tp) & (at.pp == layout.pp) & (at.attention_dp == layout.attention_dp)
+        same &= (at.moe_tp == layout.moe_tp) & (at.moe_ep == layout.ep)
+        return np.flatnonzero(same[self.layout] & (self.mode == MODES.index(mode)))
 
     def labels(self) -> tuple[str, ...]:
         """The short name of each point's layout."""

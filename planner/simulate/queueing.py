@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import special
 
 from planner.arrays import FloatArray, IntArray, Real
 from planner.simulate.backlog import Windows
@@ -39,7 +38,6 @@ from planner.words import Routing
 JSQ, SPREAD = 0.36, 0.055
 STEPS = 40  # halvings of an interval: to 1e-12 of it
 MOST_SERVERS = 16384.0  # of a table; more wait no longer
-MOST_LOAD = 0.95  # of a window without a backlog
 GROUPS = 16  # of windows with like waits
 FULLEST = 0.999  # load beyond which no number is worth its digits
 FRAGILE = 0.9  # load above which a little more makes waits many times longer
@@ -84,6 +82,8 @@ def erlang_b(servers: Real, offered: Real) -> FloatArray:
     >>> round(float(erlang_b(2.0, 1.0)), 3)
     0.2
     """
+    from scipy import special  # a tenth of a second, which plans without queues do not take
+
     c, a = np.asarray(servers, dtype=np.float64), np.maximum(offered, 1e-12)
     top = np.exp(c * np.log(a) - a - special.gammaln(c + 1.0))
     return np.asarray(top / np.maximum(special.gammaincc(c + 1.0, a), 1e-300))
@@ -98,6 +98,19 @@ def erlang_c(servers: Real, load: Real) -> FloatArray:
     load = np.minimum(load, 1.0 - 1e-9)
     lost = np.minimum(erlang_b(servers, servers * load), 1.0)
     return np.asarray(lost / (1.0 - load * (1.0 - lost)))
+
+
+def poisson(share: FloatArray, mean: float) -> FloatArray:
+    """The least whole numbers that a Poisson law of some mean does not pass in these shares.
+
+    >>> poisson(np.array([0.5, 0.99]), 4.0).tolist()
+    [4.0, 9.0]
+    """
+    from scipy import special
+
+    upper = np.ceil(special.pdtrik(share, mean))
+    below = np.maximum(upper - 1.0, 0.0)
+    return np.asarray(np.where(special.pdtr(below, mean) >= share, below, upper))
 
 
 def load_of(decay: Real, arrival_variation: float) -> FloatArray:
@@ -227,18 +240,6 @@ def sustained(
     return np.where(at_once, load_of(decay, _gaps(station)), 0.0)
 
 
-def over_time(windows: Windows, load: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """What requests find in each window at mean loads: backlog, seconds, and the load where there is none.
-
-    Loads have the shape ``(loads,)``, results ``(loads, windows)``; the load of a window with a backlog is 0.
-    """
-    begin, end = windows.backlog_s(load)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        waits = np.where(end < 0, 0.5 * begin**2 / (begin - end), 0.5 * (begin + end))
-    quiet = (begin <= 0) & (end <= 0)
-    return np.where(quiet, 0.0, waits), np.where(quiet, np.minimum(windows.loads(load), MOST_LOAD), 0.0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Waves:
     """Windows of like waits at the load of each column of a table, shape ``(columns, groups)``."""
@@ -254,7 +255,7 @@ def _waves(windows: Windows | None, loads: FloatArray) -> _Waves:
     if windows is None:
         one = np.ones((count, 1))
         return _Waves(weight=one, backlog_s=0.0 * one, column=np.arange(count).reshape(-1, 1))
-    waits, own = over_time(windows, loads)
+    waits, own = windows.found(loads)
     order = np.lexsort((own, waits), axis=1)
     share = windows.share[order]
     edges = np.searchsorted(np.linspace(0.0, 1.0, GROUPS + 1)[1:-1], np.cumsum(share, axis=1) - 0.5 * share)
@@ -352,7 +353,7 @@ def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> F
     def waiting(load: FloatArray) -> FloatArray:
         if windows is None:
             return erlang_c(grid, load)
-        waits, own = over_time(windows, load)
+        waits, own = windows.found(load)
         return np.asarray(
             (np.where(waits > 0, 1.0, erlang_c(grid[:, None], own)) * windows.share).sum(axis=1)
         )

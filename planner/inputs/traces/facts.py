@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
-from planner.inputs.requests import NO_SESSION, Requests
+from planner.inputs.requests import BURSTS, NO_SESSION, Requests
 from planner.inputs.reuse import Reuse, reuse
 from planner.inputs.traces import window
 
@@ -18,10 +18,6 @@ LEAST_WINDOWS = 10  # a variance is not seen in fewer
 MOST_WINDOWS = 20_000_000  # seven months of seconds
 MOST_POINTS = 60  # of a line over time
 STEPS_S = (0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
-# Above this variance over mean of the counts in a minute, waits follow from the load of each window and not
-# from the mean load: Azure's hour of conversations has 16 and waits 50 times longer than its mean load says,
-# Mooncake's has 3 and waits as it says (one queue of four servers at 70 % of their capacity).
-BURSTS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
