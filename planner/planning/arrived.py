@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, IndexArray
 from planner.inputs.lengths import Lengths
 from planner.planning import options
 from planner.planning.resolve import Question
@@ -145,22 +145,26 @@ def _emptier_s(points: Points, pool: PoolPlan, sequences: float) -> float:
 
     Of each batch the point with the most similar chunk stands for it.
     """
+    chunk = np.maximum(points.chunk_tokens, 1.0) / max(pool.chunk_tokens, 1)
+    rows = _up_to_its_batch(points, pool, points.ftl_s, np.abs(np.log(chunk)))
+    return max(pool.ftl_s - float(np.interp(sequences, points.batch[rows], points.ftl_s[rows])), 0.0)
+
+
+def _up_to_its_batch(points: Points, pool: PoolPlan, *least: FloatArray) -> IndexArray:
+    """One row of the pool's points for each batch up to its own, ascending: that with the least values.
+
+    The last of the values, each of shape ``(points,)``, decides first.
+    """
     rows = points.rows_of(pool.layout, pool.mode)
     rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
-    unlike = np.abs(np.log(np.maximum(points.chunk_tokens[rows], 1.0) / max(pool.chunk_tokens, 1)))
-    order = np.lexsort((points.ftl_s[rows], unlike, points.batch[rows]))
-    batch, first = np.unique(points.batch[rows][order], return_index=True)
-    ftl_s = points.ftl_s[rows][order][first]
-    return max(pool.ftl_s - float(np.interp(sequences, batch, ftl_s)), 0.0)
+    order = np.lexsort((*(values[rows] for values in least), points.batch[rows]))
+    return np.asarray(rows[order][np.unique(points.batch[rows][order], return_index=True)[1]])
 
 
 def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
     """Token intervals and batches of an instance, both ascending, up to the pool's own batch."""
-    rows = points.rows_of(pool.layout, pool.mode)
-    rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
-    order = np.lexsort((points.ttl_s[rows], points.batch[rows]))
-    batch, first = np.unique(points.batch[rows][order], return_index=True)
-    ttl = points.ttl_s[rows][order][first]
+    rows = _up_to_its_batch(points, pool, points.ttl_s)
+    batch, ttl = points.batch[rows], points.ttl_s[rows]
     # the pool runs at its own point, which may not be the fastest of its batch
     ttl = np.maximum.accumulate(ttl * (pool.ttl_s / float(ttl[-1])) ** (batch / batch[-1]))
     return ttl, batch
