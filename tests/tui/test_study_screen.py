@@ -42,6 +42,11 @@ def _said(pilot: Any, name: str) -> str:
     return str(pilot.app.screen.query_one(f"#study-{name}", Static).content)
 
 
+def _asked(pilot: Any) -> str:
+    """What the question says of what was typed."""
+    return str(pilot.app.screen.query_one("#ask-word", Static).content)
+
+
 async def _open(pilot: Any, typed: str) -> None:
     await pilot.press("M")
     await fakes.until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
@@ -97,8 +102,8 @@ async def test_what_is_no_study_is_told_where_it_is_typed(tmp_path: Path) -> Non
         await fakes.settled(pilot)
         for typed in (str(tmp_path), "", "~nobody/x", "a\x00b"):
             await _open(pilot, typed)
+            await fakes.until(pilot, lambda: "is not accepted" in _asked(pilot))
             assert isinstance(pilot.app.screen, AskScreen)
-            assert "is not accepted" in str(pilot.app.screen.query_one("#ask-word", Static).content)
             await pilot.press("escape")
             await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)  # type: ignore[attr-defined]
 
