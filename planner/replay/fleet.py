@@ -10,7 +10,8 @@ from planner.simulate.times import CacheRoom, PassTable, StepTable
 from planner.words import Phase, Routing
 
 Rule: TypeAlias = Literal[Routing, "prefix-aware"]  # which instance a request goes to
-Event: TypeAlias = Literal["start", "drain", "fail"]
+Event: TypeAlias = Literal["start", "drain", "swap", "fail"]
+LEAST = -1  # of a change: the instance of the pool that has least to do, one that still starts before all
 RULES: tuple[Rule, ...] = ("least-loaded", "round-robin", "random", "prefix-aware", "central")
 
 
@@ -76,14 +77,17 @@ class Change:
 
     start: the next number of the pool; its GPUs are taken at once, requests after `warm_up_s`.
     drain: the instance takes nothing new and goes when it is empty.
+    swap: it drains, and its GPUs then start as an instance of pool `to`, with nothing in its cache; they take
+    requests `warm_up_s` after it was empty.
     fail: what it holds is lost; its requests start over elsewhere, what clients have of them in the prompts.
     """
 
     at_s: float
     event: Event
     pool: int  # index into `Fleet.pools`
-    instance: int = 0  # within the pool, in the order of start; unused by "start"
+    instance: int = 0  # within the pool, in the order of start, or `LEAST`; unused by "start"
     warm_up_s: float = 0.0
+    to: int = -1  # pool that a "swap" goes to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

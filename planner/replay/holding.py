@@ -62,6 +62,7 @@ class Holding:
         self.up = True
         self.accepting = True
         self.draining = False
+        self.becomes: tuple[int, float] | None = None  # pool and warm-up, once it is empty
         self.start_s = at_s  # since when its GPUs are taken
         self.end_s = math.nan
         self.link_free_s = 0.0

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from planner.errors import InputError
-from planner.replay.fleet import Change, Fleet, Options
+from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.instance import IDLE, Instance
 from planner.replay.job import Job
 from planner.replay.router import Router
@@ -125,28 +125,42 @@ class Members:
 
     def _change(self, what: Change | Instance, now: float) -> None:
         if isinstance(what, Instance):
-            if what.up:
+            if what.up and not what.draining:
                 self._opens(what, now)
             return
         if what.event == "start":
             self._start(what.pool, now, what.warm_up_s)
             return
-        group = self.by_pool[what.pool]
-        if what.instance >= len(group) or not group[what.instance].up:
+        instance = self._changed(what)
+        if instance is None:
             return
-        instance = group[what.instance]
         self._closes(instance)
-        if what.event == "drain":
-            instance.draining = True
-            self._drained(instance)
-        else:
+        if what.event == "fail":
             self._fail(instance, now)
+            return
+        instance.draining = True
+        if what.event == "swap":
+            instance.becomes = (what.to, what.warm_up_s)
+        self._drained(instance)
+
+    def _changed(self, what: Change) -> Instance | None:
+        """The instance that a change is about; None where it is gone."""
+        group = self.by_pool[what.pool]
+        if what.instance == LEAST:
+            left = [one for one in group if one.up and not one.draining]
+            # of those that start the last one, else of equals the last to come
+            return min(left, key=lambda one: (one.accepting, one.held, -one.number), default=None)
+        if what.instance < len(group) and group[what.instance].up:
+            return group[what.instance]
+        return None
 
     def _drained(self, instance: Instance) -> None:
         """One that takes nothing new goes when it is empty."""
         if instance.up and instance.empty and instance.mode == IDLE:
             instance.up = False
             instance.end_s = self.now
+            if instance.becomes is not None:
+                self._start(instance.becomes[0], self.now, instance.becomes[1])
 
     def _fail(self, instance: Instance, now: float) -> None:
         """What was on it starts over elsewhere."""
@@ -161,6 +175,8 @@ class Members:
                 elif job in decoder.blocked:
                     decoder.blocked.remove(job)
                 self._unblock(decoder, now)
+                if decoder.draining:
+                    self._drained(decoder)
             sender = job.entry
             if sender is not None and sender is not instance and job in sender.leaving:
                 sender.sent(job)
@@ -188,3 +204,15 @@ def check(fleet: Fleet) -> None:
             raise InputError("change", change.pool, f"a pool from 0 to {len(fleet.pools) - 1}")
         if not (change.at_s >= 0 and math.isfinite(change.at_s) and change.warm_up_s >= 0):
             raise InputError("change", change.at_s, "a time of 0 s or later")
+        if change.instance < LEAST:
+            raise InputError("change", change.instance, "an instance from 0, or the one with least to do")
+        if change.event == "swap":
+            _check_swap(fleet, change)
+
+
+def _check_swap(fleet: Fleet, change: Change) -> None:
+    if not 0 <= change.to < len(fleet.pools):
+        raise InputError("change", change.to, f"a pool from 0 to {len(fleet.pools) - 1}")
+    here, there = fleet.pools[change.pool].kind, fleet.pools[change.to].kind
+    if here.gpus != there.gpus:
+        raise InputError("change", there.gpus, f"an instance of {here.gpus} GPUs, as the one it was")

@@ -168,7 +168,7 @@ def columns(result: Result) -> dict[str, npt.NDArray[Any]]:
         "ftl_s": result.ftl_s,
         "ttl_s": result.ttl_s,
         "e2e_s": result.e2e_s,
-        "prefill_instance": result.entry,
+        "prefill_instance": np.maximum(result.entry, -1),
         "decode_instance": result.decode,
         "cached_tokens": result.found,
         "computed_tokens": result.computed,

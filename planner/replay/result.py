@@ -12,6 +12,7 @@ from planner.replay.fleet import Options
 from planner.words import Phase
 
 PERCENTILES = (50, 90, 95, 99)
+REFUSED = -2  # in place of an instance: no instance has room for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Result:
     end_s: FloatArray  # the last one; nan where the request did not end, or was refused
     isl: IntArray
     osl: IntArray
-    entry: npt.NDArray[np.int32]  # instance that worked on the prompt, the last of them
+    entry: npt.NDArray[np.int32]  # instance that worked on the prompt, the last of them; or `REFUSED`
     decode: npt.NDArray[np.int32]  # and that made the tokens after the first
     found: IntArray  # tokens of the prompt that were in a cache
     computed: IntArray  # prompt tokens that went through passes, more than ISL where it was done again

@@ -23,7 +23,7 @@ from planner.replay.fleet import Fleet, Options
 from planner.replay.instance import IDLE, STEPS, Instance
 from planner.replay.job import NONE, Job
 from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
-from planner.replay.result import InstanceUse, Progress, Result
+from planner.replay.result import REFUSED, InstanceUse, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
 from planner.simulate.waiting import SINGLE_REQUEST_S
@@ -258,6 +258,7 @@ class Replay(Members):
         if job.isl > self._most_prompt or (job.osl > 1 and need > self._most_whole):
             self.refused += 1
             self._finish(job, now, math.nan)
+            self.entry[job.id] = REFUSED
             return
         entries = self.entries
         if not entries or self.options.routing == "central":
@@ -354,6 +355,8 @@ class Replay(Members):
                 instance.release(job)
                 self.ended(job, now)
                 instance.nudge(now, prompts=True)
+                if instance.draining:
+                    self._drained(instance)
             return
         sender = job.entry
         assert sender is not None

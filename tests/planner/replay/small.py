@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from planner.inputs.requests import NO_SESSION, Requests, plain
-from planner.replay.fleet import RULES, Change, Fleet, Kind, Link, Options, Pool, Scheduling
+from planner.replay.fleet import LEAST, RULES, Change, Fleet, Kind, Link, Options, Pool, Scheduling
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 
 STEP_S, SEQUENCE_S, CONTEXT_S = 0.01, 0.001, 1e-8  # of a step, per sequence, per token in the caches
@@ -148,10 +148,11 @@ def fleets(draw: st.DrawFn, needs: float) -> Fleet:
         changes.append(
             Change(
                 at_s=draw(st.floats(0.0, 20.0)),
-                event=draw(st.sampled_from(["start", "drain", "fail"])),
+                event=draw(st.sampled_from(["start", "drain", "swap", "fail"])),
                 pool=pool,
-                instance=draw(st.integers(0, 4)),
+                instance=draw(st.integers(LEAST, 4)),
                 warm_up_s=draw(st.sampled_from([0.0, 2.0])),
+                to=draw(st.integers(0, len(pools) - 1)),
             )
         )
     # whatever dies, one of each comes in the end
