@@ -58,8 +58,8 @@ def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     ways = (plan.disaggregated, plan.colocated)
     layouts = [[instances(pool) for pool in serving.pools] if serving else [] for serving in ways]
     pools = [("", a, b) for a, b in zip_longest(*layouts, fillvalue="")]
-    facts = [_facts(plan.scenario, serving) if serving else {} for serving in ways]
-    rows = [(name, facts[0].get(name, "-"), facts[1].get(name, "-")) for name in facts[0] or facts[1]]
+    told = [facts(plan.scenario, serving) if serving else {} for serving in ways]
+    rows = [(name, told[0].get(name, "-"), told[1].get(name, "-")) for name in told[0] or told[1]]
     return pools + rows
 
 
@@ -73,7 +73,8 @@ def _capacity(scenario: Scenario, serving: Serving) -> dict[str, str]:
     }
 
 
-def _facts(scenario: Scenario, serving: Serving) -> dict[str, str]:
+def facts(scenario: Scenario, serving: Serving) -> dict[str, str]:
+    """What a serving gives, each number as it is shown, by its name."""
     return {
         "GPUs": f"{serving.gpus:,}",
         "requests/s": three_digits(serving.requests_per_s),

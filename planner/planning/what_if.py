@@ -25,6 +25,7 @@ SHARE = 0.2  # a numeric input goes this much down and up
 NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp", "rate", "price")
 CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
 CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
+NOTHING_MEETS = "nothing meets the limits"  # the problem of a change that can be asked for
 SPAN = 8.0  # a curve goes from a SPAN-th of the value to SPAN times it
 
 
@@ -134,6 +135,19 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
     return tuple(found)
 
 
+def of_field(field: Field, scenario: Scenario, names: Sequence[str] = ()) -> tuple[Change, ...]:
+    """One input at the values around its own (all where it has none, "any"), or at every other choice."""
+    now = field.get(scenario)
+    known: Sequence[object] = names or field.steps or field.choices
+    if field.kind == "switch":
+        known = (False, True)
+    elif isinstance(now, (int, float)):
+        known = [round(at) if field.integer else at for at in curve_values(scenario, field.key)]
+        if not any(value != now for value in known):  # 0, or far from every step
+            known = [_moved(field, now, down) for down in (True, False)]
+    return tuple(_change(field, scenario, value) for value in dict.fromkeys(known) if value != now)
+
+
 def _change(field: Field, scenario: Scenario, value: object, *, down: bool = False) -> Change:
     return Change(field=field.key, value=value, down=down, scenario=field.set(scenario, value))
 
@@ -173,7 +187,7 @@ def effect(base: Plan, change: Change, plan: PlanFn, measure: Yardstick) -> Effe
                 ctx_gen_ratio=found.chosen.ctx_gen_ratio,
                 choice=found.choice,
             )
-        problem = "nothing meets the limits"
+        problem = NOTHING_MEETS
     return Effect(
         change=change, gain=math.nan, value=math.nan, ctx_gen_ratio=math.nan, choice="", problem=problem
     )

@@ -20,20 +20,44 @@ def run(arguments: Sequence[str]) -> int:
     """The command: 0 with a plan, 3 without."""
     parser = Parser(
         "ratematch plan",
-        "[SCENARIO] [--field value ...] [--json | --csv | --markdown] [--ascii]",
+        "[SCENARIO] [--field value ...] [--json | --csv | --markdown] [--compare NAME ... | --what-if]",
         "Print the plan for a scenario. Exit code 3: no plan meets the limits, and the report says why.",
         "  ratematch plan --model llama-3.1-70b --system h200 --isl 8k --osl 1k --ttl 30ms --gpus 64\n"
         "  ratematch plan my-scenario.toml --ttl 15ms --json\n"
         "  ratematch plan --prefill-layout TP4 --prefill-instances 4 --decode-layout TP8\n"
+        "  ratematch plan prefill-heavy --compare trtllm sglang vllm\n"
+        "  ratematch plan --compare chat prefill-heavy my-scenario.toml --json\n"
+        "  ratematch plan prefill-heavy --what-if\n"
+        "  ratematch plan prefill-heavy --what-if ttl system=h200 --json\n"
         "  ratematch plan --csv > frontier.csv",
     )
     formats = parser.add_mutually_exclusive_group()
     for name, text in FORMATS.items():
         formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=text)
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
+    beside = parser.add_mutually_exclusive_group()
+    beside.add_argument(
+        "--compare",
+        metavar="NAME",
+        nargs="+",
+        help="plans side by side: of scenarios (names or files), engines, systems, models, FIELD=VALUE,VALUE",
+    )
+    beside.add_argument(
+        "--what-if",
+        metavar="FIELD[=VALUE]",
+        nargs="*",
+        help="what single changes of inputs bring, the best first; without a FIELD all that are worth a try",
+    )
     add_scenario(parser)
     args = parser.read(arguments)
     catalog = load()
+    if args.compare is not None or args.what_if is not None:
+        from tui.cli import compare
+
+    if args.compare is not None:
+        return compare.side_by_side(args, catalog)
+    if args.what_if is not None:
+        return compare.what_if(args, catalog)
     return report(solve(read_scenario(args, catalog), catalog), args.format or "text", args.ascii)
 
 
