@@ -84,6 +84,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     }
     if plan.not_read:  # of an imported model: a plan of any other has no such key
         document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
+    if plan.caches is not None:  # of a trace whose prompts share prefixes
+        document["caches"] = asdict(plan.caches)
     plain: dict[str, Any] = clean(document)
     return plain
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from planner.output.spelling import count, instances, named
+from planner.output.traffic_words import caches_note
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
 from planner.words import Level, Routing, Step
@@ -19,7 +20,16 @@ from planner.words import Level, Routing, Step
 if TYPE_CHECKING:
     from planner.inputs.kernels import Provenance
     from planner.inputs.scenario import Scenario
-    from planner.planning.result import Drafts, Load, Mix, Percentiles, Plan, PoolPlan, Queued, Serving
+    from planner.planning.result import (
+        Drafts,
+        Load,
+        Mix,
+        Percentiles,
+        Plan,
+        PoolPlan,
+        Queued,
+        Serving,
+    )
     from planner.planning.what_if import Effect
 
 ALIKE = 0.005  # ways that differ by less are the same, and a mix that brings less is not worth telling
@@ -319,6 +329,8 @@ def notes(plan: Plan) -> list[str]:
     if plan.kernels_of not in ("", scenario.system):
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
     found += border_notes(plan)
+    if plan.caches is not None:
+        found.append(caches_note(plan.caches, scenario.traffic.cached_share))
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
 
 

@@ -55,6 +55,11 @@ def of(scenario: Scenario) -> Demand:
     )
 
 
+def recorded(scenario: Scenario) -> Requests | None:
+    """The requests of its trace; None where it has none. Raises InputError as `of`."""
+    return None if scenario.traffic.trace is None else _read(scenario.traffic.trace)
+
+
 def _read(name: str) -> Requests:
     from planner.inputs import (
         traces,  # its formats and pyarrow, which a scenario without a trace does not need

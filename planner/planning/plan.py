@@ -11,11 +11,11 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import frontiers, solve, sweep, weigh, why_not, within
+from planner.planning import demand, frontiers, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
 from planner.planning.judge import judge
 from planner.planning.resolve import Question, prepare
-from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Resolved
+from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
 
@@ -105,8 +105,18 @@ def plan(
         alternatives=frontiers.alternatives(question, swept, candidates),
         may_meet=frontiers.may_meet(question, swept, candidates),
         within_measured=known,
+        caches=_caches(question, chosen),
         resolved=_resolved(question),
     )
+
+
+def _caches(question: Question, chosen: Serving | None) -> Caches | None:
+    requests = demand.recorded(question.scenario)
+    if requests is None or chosen is None:
+        return None
+    from planner.planning.caches import caches  # needed for traces alone
+
+    return caches(question, chosen, requests)
 
 
 def _formats(question: Question) -> Formats:

@@ -366,6 +366,18 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """Shares of a trace's prompt tokens that prefix caches would find in the memory a pool leaves free."""
+
+    phase: Phase
+    instances: int  # caches: instances, times their ranks of attention data parallelism
+    tokens: float  # of each
+    prefix_aware: float
+    round_robin: float
+    most: float  # by one cache without end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The answer to a scenario."""
 
@@ -395,6 +407,7 @@ class Plan:
     # the same of layouts that miss a limit by less than the error of the prediction, and never meet it
     may_meet: tuple[Frontier, Frontier] | None = None
     within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
+    caches: Caches | None = None  # None where no trace says what prompts share
     resolved: Resolved | None = None  # None in a plan that was put together by hand
 
     @property

@@ -1,0 +1,22 @@
+"""What a plan says of its traffic: what prompts share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.output.spelling import named, percent
+from planner.units import format_si
+
+if TYPE_CHECKING:
+    from planner.planning.result import Caches
+
+
+def caches_note(caches: Caches, asked: float) -> str:
+    """What prefix caches would find, and what the plan counts on."""
+    many = f"{caches.instances:,} caches" if caches.instances > 1 else "A cache"
+    spread = f", {percent(caches.round_robin)} if they take turns" if caches.instances > 1 else ""
+    return (
+        f"prompts of the trace share prefixes: {many} of {format_si(caches.tokens, '').strip()} tokens, what "
+        f"{named(caches.phase)} leaves free, would find {percent(caches.prefix_aware)} with prefix-aware "
+        f"routing{spread}; this plan counts on {percent(asked)} (cached)"
+    )
