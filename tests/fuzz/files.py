@@ -145,7 +145,9 @@ def foreign(seed: int, count: int) -> Iterator[str]:
             path = folder / "result.json"
             _write(chance, path, hostile.spoil_json(chance, chance.choice(documents)))
         else:
-            text = chance.choice((samples.METRICS, samples.COLLECTION))
+            text = chance.choice(
+                (samples.METRICS, samples.COLLECTION, samples.GUIDELLM_CSV, samples.GUIDELLM_OLD_CSV)
+            )
             path = _write(chance, folder / "result.csv", hostile.spoil_csv(chance, text, 2))
         if chance.random() < 0.2:
             return ["plan", str(path)]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from planner.evidence.results.records import Record
+Record = Mapping[str, Any]  # of a result, as a tool wrote it
 
 # keys of flat records, the best first, and what a value is multiplied by
 FLAT: Mapping[str, tuple[tuple[str, float], ...]] = {
@@ -95,7 +95,7 @@ def flat(record: Record) -> dict[str, str]:
         for key, scale in keys:
             value = number(plain.get(key))
             if value > 0 or (value == 0 and column == "mtp"):
-                row[column] = _text(value * scale)
+                row[column] = text(value * scale)
                 break
     for column, names in WORDS.items():
         for key in names:
@@ -105,11 +105,13 @@ def flat(record: Record) -> dict[str, str]:
     done = number(plain.get("completed"))
     for column, total in (("isl", "total_input_tokens"), ("osl", "total_output_tokens")):
         tokens = number(plain.get(total))
-        if done > 0 and tokens > 0:  # what was sent, where lengths are drawn around a nominal one
-            row[column] = _text(max(round(tokens / done), 1))
+        if (
+            done > 0 and tokens > 0 and math.isfinite(tokens / done)
+        ):  # what was sent, where lengths are drawn around a nominal one
+            row[column] = text(max(round(tokens / done), 1))
     rate = number(plain.get("request_rate"))
     if rate > 0:
-        row["requests_per_s"] = _text(rate)
+        row["requests_per_s"] = text(rate)
         row.pop("concurrency", None)
     row.update(_widths(plain))
     return row
@@ -126,7 +128,7 @@ def _widths(plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 shared = str(plain.get(f"{phase}_dp_attention", "")).lower() == "true"
                 yield from _sharded(tp, ep, shared, f"{phase}_")
             if workers > 0:
-                yield f"{phase}_workers", _text(workers)
+                yield f"{phase}_workers", text(workers)
         return
     tp = next((v for v in map(number, map(plain.get, ("tp", "tp_size"))) if v > 0), math.nan)
     ep = next((v for v in map(number, map(plain.get, ("ep", "ep_size"))) if v > 0), math.nan)
@@ -136,10 +138,10 @@ def _widths(plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _sharded(tp: float, ep: float, attention_dp: bool, prefix: str) -> Iterator[tuple[str, str]]:
     ep = ep if ep > 0 else 1.0
-    yield f"{prefix}tp", "1" if attention_dp else _text(tp)
-    yield f"{prefix}attention_dp", _text(tp) if attention_dp else "1"
-    yield f"{prefix}moe_ep", _text(ep)
-    yield f"{prefix}moe_tp", _text(max(tp // ep, 1))
+    yield f"{prefix}tp", "1" if attention_dp else text(tp)
+    yield f"{prefix}attention_dp", text(tp) if attention_dp else "1"
+    yield f"{prefix}moe_ep", text(ep)
+    yield f"{prefix}moe_tp", text(max(tp // ep, 1))
 
 
 def stated(record: Record) -> dict[str, str]:
@@ -149,7 +151,7 @@ def stated(record: Record) -> dict[str, str]:
     def put(column: str, of: object, key: str, scale: float = 1.0) -> None:
         value = number(of.get(key)) if isinstance(of, Mapping) else math.nan
         if value > 0:
-            row[column] = _text(value * scale)
+            row[column] = text(value * scale)
 
     for metric, column in STATED.items():
         of = record.get(metric)
@@ -162,12 +164,12 @@ def stated(record: Record) -> dict[str, str]:
         put(column, record.get(metric), "avg")
     for column in ("isl", "osl", "requests"):
         if column in row:
-            row[column] = _text(max(round(float(row[column])), 1))
-    for key, value in _leaves(record.get("input_config")):
+            row[column] = text(max(round(float(row[column])), 1))
+    for key, value in leaves(record.get("input_config")):
         if key == "concurrency" and number(value) > 0:
-            row.setdefault("concurrency", _text(number(value)))
+            row.setdefault("concurrency", text(number(value)))
         elif key == "request_rate" and number(value) > 0:
-            row.setdefault("requests_per_s", _text(number(value)))
+            row.setdefault("requests_per_s", text(number(value)))
         elif key in ("model", "model_names", "models") and isinstance(value, str) and value.strip():
             row.setdefault("model", value.strip())
     if "requests_per_s" in row:
@@ -175,46 +177,7 @@ def stated(record: Record) -> dict[str, str]:
     return row
 
 
-def guidellm(record: Record) -> dict[str, str]:
-    """The columns of one benchmark of guidellm: its successful requests."""
-    metrics = record.get("metrics")
-    metrics = metrics if isinstance(metrics, Mapping) else {}
-    row: dict[str, str] = {}
-
-    def put(column: str, metric: str, scale: float = 1.0, *path: str) -> None:
-        of: Any = metrics.get(metric)
-        for key in ("successful", *(path or ("mean",))):
-            of = of.get(key) if isinstance(of, Mapping) else None
-        value = number(of)
-        if value > 0:
-            row[column] = _text(value * scale)
-
-    put("ttft_ms", "time_to_first_token_ms")
-    put("ttft_p90_ms", "time_to_first_token_ms", 1.0, "percentiles", "p90")
-    put("ttft_p99_ms", "time_to_first_token_ms", 1.0, "percentiles", "p99")
-    put("tpot_ms", "time_per_output_token_ms")
-    put("tpot_ms", "inter_token_latency_ms")
-    put("e2e_ms", "request_latency", 1e3)
-    put("output_tokens_per_s", "output_tokens_per_second")
-    put("isl", "prompt_token_count")
-    put("osl", "output_token_count")
-    for column in ("isl", "osl"):
-        if column in row:
-            row[column] = _text(max(round(float(row[column])), 1))
-    put("concurrency", "request_concurrency")
-    for key, value in _leaves({k: v for k, v in record.items() if k not in ("metrics", "requests")}):
-        if key in ("streams", "max_concurrency") and number(value) > 0:
-            row["concurrency"] = _text(number(value))
-        elif key == "rate" and number(value) > 0 and "streams" not in str(record.get("args", "")):
-            row["requests_per_s"] = _text(number(value))
-        elif key == "model" and isinstance(value, str) and value.strip():
-            row.setdefault("model", value.strip())
-    if "requests_per_s" in row:
-        row.pop("concurrency", None)
-    return row
-
-
-def _leaves(tree: object, most: int = 10_000) -> Iterator[tuple[str, object]]:
+def leaves(tree: object, most: int = 10_000) -> Iterator[tuple[str, object]]:
     """Keys and values of a tree of objects and lists, breadth first, without going deeper by call."""
     waiting: list[tuple[str, object]] = [("", tree)]
     for _ in range(most):
@@ -252,5 +215,6 @@ def format_of(name: str) -> str:
     return _FORMATS.get(name.strip().lower(), name.strip().lower())
 
 
-def _text(value: float) -> str:
+def text(value: float) -> str:
+    """A number as a cell."""
     return f"{value:.10g}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from planner.errors import InputError
 from planner.evidence import runs
 from planner.evidence.csv_files import Table
-from planner.evidence.results import columns, exported, records
-from planner.evidence.results.records import Found, Record
+from planner.evidence.results import columns, exported, guidellm, records
+from planner.evidence.results.columns import Record
+from planner.evidence.results.records import Found
 from planner.evidence.runs import Row
 from planner.inputs import layout_label, naming, precision
 from planner.inputs.catalog import Catalog
@@ -26,7 +27,7 @@ TOOLS = {
     "": "a collection of results",
 }
 _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
-    "guidellm": columns.guidellm,
+    "guidellm": guidellm.columns,
     "aiperf": columns.stated,
     "genai-perf": columns.stated,
 }

@@ -6,19 +6,19 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
+from planner.evidence.results import guidellm
+from planner.evidence.results.columns import Record
 from planner.inputs import files
 
 MOST_BYTES = 64 << 20  # of one file: with every request in it a large one has some tens
 MOST_RECORDS = 20_000
 _METRIC = re.compile(r"^(?P<name>[^()]+?)\s*(?:\((?P<unit>[^()]*)\))?$")
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +89,8 @@ def _of_csv(path: Path, text: str) -> Found:
     if len(lines) < 2:
         raise InputError("file", str(path), "a CSV file with a header and at least one row")
     head = [name.strip() for name in lines[0]]
+    if guidellm.is_csv(lines):
+        return Found(tool="guidellm", records=guidellm.records(lines))
     if head[0].lower() == "metric":
         return Found(tool="genai-perf", records=[dict(_metrics(lines))])
     for number, line in enumerate(lines[1:], 2):

@@ -43,6 +43,43 @@ GUIDELLM = {
         for streams in (8, 16)
     ]
 }
+_TITLES = (  # of its CSV from version 0.5 on: group, name, what
+    ("Run Info", "Run Index", "", "1"),
+    ("Run Info", "Profile", "", '{"type_": "concurrent", "streams": [8, 16]}'),
+    ("Run Info", "Backend", "", '{"type": "openai_http", "model": "Qwen/Qwen3-32B"}'),
+    ("Benchmark", "Strategy", "", "concurrent"),
+    ("Request Counts", "Successful", "", "400"),
+    ("Request Latency", "Successful Sec", "Mean", "6.2"),
+    ("Request Latency", "Incomplete Sec", "Mean", "3.1"),
+    ("Time to First Token", "Successful ms", "Mean", "100.0"),
+    (
+        "Time to First Token",
+        "Successful ms",
+        "Percentiles",
+        "[50, 51, 52, 53, 60, 80, 120, 150.0, 160, 190.0, 300]",
+    ),
+    ("Inter Token Latency", "Successful ms", "Mean", "12.0"),
+    ("Server Throughput", "Successful Requests/Sec", "Mean", "1.8"),
+    ("Server Throughput", "Successful Concurrency", "Mean", "15.8"),
+    ("Token Metrics", "Successful Input Tokens", "Mean", "1000.4"),
+    ("Token Metrics", "Successful Output Tokens", "Mean", "500.0"),
+    ("Token Throughput", "Successful Output Tokens/Sec", "Mean", "900.0"),
+)
+GUIDELLM_CSV = "".join(
+    ",".join('"' + cells[i].replace('"', '""') + '"' for cells in _TITLES) + "\n" for i in range(4)
+)
+GUIDELLM_OLD_CSV = (  # and before: one title, statistics of each metric by status
+    "Type,Name,Duration,Successful Requests,Successful Requests per second mean,"
+    "Successful Time to first token ms mean,"
+    '"Successful Time to first token ms [min, 0.1, 1, 5, 10, 25, 75, 90, 95, 99, max]",'
+    "Errored Time to first token ms mean,Successful Inter token latency ms mean,"
+    "Successful Prompt token count mean,Successful Output token count mean,"
+    "Successful Output tokens per second mean\n"
+    "generative_benchmark,concurrent@16,60,400,1.8,100.0,"
+    '"[50, 51, 52, 53, 60, 80, 120, 150.0, 160, 190.0, 300]"'
+    ",0,12.0,1000.4,500.0,900.0\n"
+    'generative_benchmark,poisson@2.50,60,400,2.4,110.0,"[]",0,12.5,1000.4,500.0,950.0\n'
+)
 INFERENCEX = {
     "hw": "h200", "tp": 8, "ep": 8, "dp_attention": "true", "conc": 64, "framework": "sglang",
     "model": "deepseek-ai/DeepSeek-R1-0528", "precision": "fp8", "isl": 1024, "osl": 1024,

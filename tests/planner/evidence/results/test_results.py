@@ -13,6 +13,8 @@ from tests.planner.evidence.results.samples import (
     AIPERF,
     COLLECTION,
     GUIDELLM,
+    GUIDELLM_CSV,
+    GUIDELLM_OLD_CSV,
     INFERENCEX,
     METRICS,
     SGLANG,
@@ -79,6 +81,30 @@ def test_guidellm(tmp_path):
     assert found[0].ttft_p90_s == pytest.approx(0.15)
 
 
+def test_guidellm_says_its_load_in_the_strategy_of_a_benchmark_not_in_the_profile_of_all(tmp_path):
+    one = GUIDELLM["benchmarks"][0]
+    config = {"strategy": {"type_": "concurrent", "streams": 8}, "profile": {"streams": [4, 8, 99]}}
+    given = {"model": "qwen3-32b", "system": "h100", "engine": "vllm", "layout": "TP4"}
+    (row,) = rows(tmp_path, {"benchmarks": [{**one, "args": {}, "config": config}]}, **given)
+    assert row.concurrency == 8
+    config = {"strategy": {"type_": "poisson", "rate": 2.5}, "profile": {"rate": [1.0, 2.5, 9.0]}}
+    (row,) = rows(tmp_path, {"benchmarks": [{**one, "args": {}, "config": config}]}, **given)
+    assert row.requests_per_s == 2.5
+
+
+def test_guidellm_as_csv(tmp_path):
+    given = {"system": "h100", "engine": "vllm", "layout": "TP4"}
+    (row,) = rows(tmp_path, GUIDELLM_CSV, "g.csv", **given)
+    assert (row.model, row.isl, row.osl, row.concurrency) == ("qwen3-32b", 1000, 500, 16)
+    assert (row.ttft_s, row.tpot_s, row.e2e_s) == pytest.approx((0.1, 0.012, 6.2))
+    assert (row.ttft_p90_s, row.ttft_p99_s) == pytest.approx((0.15, 0.19))
+    assert row.output_tokens_per_s == 900.0
+    closed, at_a_rate = rows(tmp_path, GUIDELLM_OLD_CSV, "g.csv", **given, model="qwen3-32b")
+    assert (closed.concurrency, at_a_rate.requests_per_s) == (16, 2.5)
+    assert closed.shape == row.shape
+    assert (closed.ttft_p99_s, at_a_rate.ttft_s) == pytest.approx((0.19, 0.11))
+
+
 def test_inferencex(tmp_path):
     (row,) = rows(tmp_path, [INFERENCEX])
     assert (row.model, row.system, row.engine, row.gemm) == ("deepseek-r1", "h200", "sglang", "fp8")
@@ -131,10 +157,22 @@ def test_what_cannot_be_read_is_one_line(tmp_path, content, name, line, capsys):
     assert code == 2 and len(err.splitlines()) == 1 and line in err
 
 
+@pytest.mark.parametrize("text", [GUIDELLM_CSV, GUIDELLM_OLD_CSV], ids=["three titles", "one title"])
+def test_a_cut_file_of_guidellm_is_one_line_or_rows(tmp_path, text, capsys):
+    for end in range(0, len(text), 37):
+        path = tmp_path / "g.csv"
+        path.write_text(text[:end])
+        words = ["--system", "h100", "--layout", "TP4", "--engine", "vllm", "--model", "qwen3-32b"]
+        code = main.main(["validate", str(path), *words])
+        assert (code, len(capsys.readouterr().err.splitlines())) in ((0, 0), (2, 1))
+
+
 def test_numbers_that_are_none_are_refused(tmp_path):
     for value in (10**400, "nan", -5, True, [1], {"a": 1}):
         with pytest.raises(InputError):
             rows(tmp_path, {**VLLM, "total_input_tokens": value}, **HERE)
+    with pytest.raises(InputError):
+        rows(tmp_path, {**VLLM, "total_input_tokens": 1e308, "completed": 1e-9}, **HERE)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +181,8 @@ def test_numbers_that_are_none_are_refused(tmp_path):
         (VLLM, "r.json", "ratematch validate"),
         (METRICS, "r.csv", "ratematch validate"),
         (COLLECTION, "c.csv", "ratematch validate"),
+        (GUIDELLM_CSV, "g.csv", "a result of guidellm: `ratematch validate"),
+        (GUIDELLM_OLD_CSV, "g.csv", "a result of guidellm: `ratematch validate"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n", "t.csv", "trace"),
         ({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "config.json", "import-model"),
     ],
