@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+Tariff: TypeAlias = Literal["rental"]  # a price that a system's preset knows, beside that of owning it
 Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance does
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
 Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits

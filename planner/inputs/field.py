@@ -32,6 +32,7 @@ class Field:
     needs     key of a field without whose value (0, or None) it is of little use: forms leave it out then
     effective whether it has an effect in a scenario, where `needs` does not say it
     none      the word that stands for None, where None is allowed
+    words     words that a number may be instead, which stay as they are
     with_unit a bare number is refused when typed: people read some in ms and some in s
     """
 
@@ -49,6 +50,7 @@ class Field:
     choices: tuple[str, ...] = ()
     catalog: PresetKind | Literal[""] = ""
     none: str = ""
+    words: tuple[str, ...] = ()
     with_unit: bool = False
     needs: str = ""
     effective: Callable[[Scenario], bool] | None = None
@@ -73,7 +75,7 @@ class Field:
             "seconds": ", such as 20ms or 1.5s",
             "share": ", such as 10%",
         }
-        tail = f", or {self.none}" if self.none else ""
+        tail = "".join(f", or {word}" for word in (self.none, *self.words) if word)
         whole = "a whole number" if self.integer else "a value"
         return f"{whole} {span}{example.get(self.kind, '')}{tail}"
 
@@ -95,6 +97,8 @@ class Field:
         text = text.strip()
         if self.none and text.lower() == self.none:
             return None
+        if text.lower() in self.words:
+            return text.lower()
         if self.kind == "choice":
             known = names or self.choices
             plain = text.lower().replace("-", "_")
@@ -134,6 +138,8 @@ class Field:
         shown = value if shown is None else shown
         if value is None and self.none:
             return None
+        if isinstance(value, str) and value in self.words:
+            return value
         if self.kind == "switch":
             if isinstance(value, bool):
                 return value
@@ -163,6 +169,8 @@ class Field:
         """The value as a form shows it and as `parse` reads it back."""
         if value is None:
             return self.none
+        if isinstance(value, str):
+            return value
         if self.kind == "switch":
             return "on" if value else "off"
         if self.kind == "tokens":
@@ -223,6 +231,8 @@ class Field:
         if self.kind in ("layout", "file"):
             ring = [None, *stops]
             return ring[((ring.index(value) if value in ring else 0) + by) % len(ring)]
+        if isinstance(value, str):  # a word stands for a number that only a preset knows
+            return None if self.none else stops[0]
         if value is None:  # "any" lies beyond the last stop
             return stops[by] if by < 0 else None
         if by > 0:

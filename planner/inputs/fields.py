@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from planner.errors import InputError, unknown
 from planner.inputs import deployment_fields
 from planner.inputs.field import Field as Field
 from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 from planner.inputs.traffic_fields import TRAFFIC
+from planner.words import Tariff
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
@@ -207,8 +209,9 @@ FIELDS: tuple[Field, ...] = (
         low=0,
         high=1000,
         none="preset",
+        words=get_args(Tariff),
         steps=tuple(round(0.25 * i, 2) for i in range(1, 41)),
-        help="Rental price per GPU-hour; preset: the system's own.",
+        help="Price per GPU-hour; preset: what owning the system's GPU costs; rental: what renting it costs.",
     ),
     Field(
         key="goal",

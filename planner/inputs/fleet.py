@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.words import Tariff
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
@@ -11,4 +13,4 @@ class Fleet:
 
     gpus: int | None = 64  # budget over all pools; None: as many as the best ratio needs
     instance_gpus: int | None = None  # largest instance; None: the system's sensible maximum
-    usd_per_gpu_hour: float | None = None  # None: the system preset's price
+    usd_per_gpu_hour: float | Tariff | None = None  # None: what owning the system's GPU costs

@@ -27,7 +27,7 @@ from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Prompt
-from planner.words import At, Phase, Vendor, Weights
+from planner.words import At, Phase, Tariff, Vendor, Weights
 
 LATE: Mapping[At, float] = {"auto": 0.05, "p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -128,11 +128,10 @@ def prepare(scenario: Scenario, catalog: Catalog) -> Question:
     _check_deployment(scenario, engine, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
-    price = scenario.fleet.usd_per_gpu_hour
     everywhere = PoolSetup(
         system=system,
         setup=Setup(machine=machine, model=model, precision=formats, mla_cache=scenario.mla_cache),
-        usd_per_gpu_hour=system.usd_per_gpu_hour if price is None else price,
+        usd_per_gpu_hour=price(scenario.fleet.usd_per_gpu_hour, system),
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
@@ -185,6 +184,22 @@ def with_weights(question: Question, weights: Weights) -> Question:
         _check_formats(scenario, setup.machine.engine, system, formats, setup.model)
         pools[phase] = replace(pool, setup=replace(setup, precision=formats))
     return replace(question, scenario=scenario, pools=pools)
+
+
+def price(asked: float | Tariff | None, system: System) -> float:
+    """$ per GPU-hour: as asked, or what the system's preset says of owning or renting one.
+
+    Raises InputError for a rental price that is not known.
+    """
+    if isinstance(asked, (int, float)):
+        return asked
+    if asked is None:
+        return system.usd_per_gpu_hour
+    if not system.rental_usd_per_gpu_hour:
+        raise InputError(
+            "price", asked, f"a number of $ per GPU-hour: what renting {system.label} costs is not known"
+        )
+    return system.rental_usd_per_gpu_hour
 
 
 def _check_vendor(engine: EngineProfile, system: System, catalog: Catalog) -> None:

@@ -119,7 +119,7 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
         value = field.get(scenario)
         if key == "rate" and (scenario.goal == "throughput" or value is None):
             continue  # throughput does not ask for a rate
-        if key == "price" and (scenario.goal != "cost" or value is None):
+        if key == "price" and (scenario.goal != "cost" or not isinstance(value, float)):
             continue  # only the cost moves, and in proportion
         for down in (True, False):
             moved = _moved(field, value, down)

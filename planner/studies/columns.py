@@ -43,7 +43,7 @@ def _inputs() -> list[Column]:
             name=field.key.replace("-", "_"),
             group="input",
             type=kinds.get(field.kind, "integer" if field.integer else "number"),
-            text=_unit(field.kind, field.none),
+            text=_unit(field.kind, " or ".join(filter(None, (field.none, *field.words)))),
             of=_getter(field.get),
         )
         for field in FIELDS
@@ -247,6 +247,8 @@ def row(answer: Answer | Refused, columns: tuple[Column, ...]) -> tuple[Any, ...
 def _plain(column: Column, value: Any) -> Any:
     """As the dataset has it: no nan, and of the column's type."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, str) and column.type == "number":  # a word for what a preset says
         return None
     kinds: Mapping[ColumnType, Callable[[Any], Any]] = {
         "integer": round, "number": float, "text": str, "flag": bool,
