@@ -67,6 +67,7 @@ class Holding:
         self.end_s = math.nan
         self.link_free_s = 0.0
         # what it holds
+        self.late: list[tuple[int, int, Job]] = []  # heap of prompts that let passes go by: until which, id
         self.inbox: deque[Job] = deque()  # prompts that the engine has not looked at
         self.waiting: deque[Job] = deque()  # prompts that were not yet admitted
         self.partial: list[Job] = []  # prompts in work
@@ -82,7 +83,7 @@ class Holding:
     @property
     def held(self) -> int:
         """Requests on the instance."""
-        prompts = len(self.inbox) + len(self.waiting) + len(self.partial)
+        prompts = len(self.late) + len(self.inbox) + len(self.waiting) + len(self.partial)
         return prompts + len(self.coming) + len(self.blocked) + len(self.ready) + len(self.running)
 
     @property
@@ -175,10 +176,10 @@ class Holding:
         """Everything that is here is gone; whose it was."""
         queues = (self.ready, self.blocked, self.waiting, self.inbox)
         jobs = [*self.running, *self.coming, *self.partial, *self.leaving]
-        jobs += [job for queue in queues for job in queue]
+        jobs += [job for queue in queues for job in queue] + [job for _, _, job in self.late]
         for place in (self.running, self.coming, self.leaving, *queues):
             place.clear()
-        self.partial = []
+        self.partial, self.late = [], []
         self.pending = self.contexts = 0
         self.cache.clear()
         return jobs

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 IDLE, STEPS, PASS = 0, 1, 2
 ENDLESS = 1 << 60
+PROMPTS_FIRST = 0.5  # of passes over prompts without a decode step, from which all of them are
 
 
 class Instance(Holding):
@@ -47,7 +48,10 @@ class Instance(Holding):
         self.growth_s = 0.0  # of each over the one before
         self.next_poll = 0
         self.chosen: list[tuple[Job, int]] = []  # prompts of the pass, tokens of each
+        self.prompts_first = kind.scheduling.prefill_priority > PROMPTS_FIRST
         self.prompts_at_once = ENDLESS  # in a pass beside decode steps
+        self.first_wave = 0  # requests of a closed loop for which that does not hold
+        self.passed = 0  # steps and passes that ended
         self.owed = 0.0  # passes over prompts alone, where some go first
         self.steps_in_pass = 0  # that those which decode make in each
         self.full = False  # no prompt could join the pass
@@ -66,6 +70,11 @@ class Instance(Holding):
         """A prompt to work on."""
         job.entry = self
         self.pending += job.target
+        if job.skip and self.mode != IDLE:
+            at = steps_until(now - self.began_s, self.first_s, self.growth_s) + job.skip
+            heappush(self.late, (self.passed + at, job.id, job))
+            self._cut(at)
+            return
         (self.waiting if self.poll == 1 else self.inbox).append(job)
         self.nudge(now, prompts=True)
 
@@ -92,6 +101,10 @@ class Instance(Holding):
             if self.mode == PASS:
                 return
             steps = max(steps, self.next_poll - self.count)
+        self._cut(steps)
+
+    def _cut(self, steps: int) -> None:
+        """Wake after so many of the steps or passes that run."""
         if steps < self.planned:
             self.planned = steps
             self.host.sleep(self, self.began_s + taken_s(steps, self.first_s, self.growth_s))
@@ -102,6 +115,7 @@ class Instance(Holding):
         """What it was at has ended."""
         self.host.worked(self, self.began_s, now)
         self.busy_s += now - self.began_s
+        self.passed += self.planned
         mode, self.mode = self.mode, IDLE
         if mode == STEPS:
             self._advance(self.planned, now)
@@ -118,6 +132,11 @@ class Instance(Holding):
             most = self._steps_left(now)
             if self.running or not self.ready:  # else those that ran had to make room for those that wait
                 break
+        late = self.late
+        while late and (late[0][0] <= self.passed or not (self.running or self.waiting or self.partial)):
+            (self.waiting if self.poll == 1 else self.inbox).append(heappop(late)[2])
+        if late:
+            most = min(most, late[0][0] - self.passed)
         if self.inbox and (not self.running or self.count >= self.next_poll):
             self.waiting.extend(self.inbox)
             self.inbox.clear()
@@ -225,18 +244,23 @@ class Instance(Holding):
         partial, waiting = self.partial, self.waiting
         beside = bool(self.running)  # decode steps go on
         if beside and kind.scheduling.prefill_priority:
-            self.owed += kind.scheduling.prefill_priority
+            # a rule of the engine where it does so more often than not, else what happens now and then
+            self.owed += 1.0 if self.prompts_first else kind.scheduling.prefill_priority
             beside = self.owed < 1.0
             self.owed -= 0.0 if beside else 1.0
         at_once = self.prompts_at_once if beside else ENDLESS
-        while left > 0 and place < at_once:
+        while left > 0:
             if place < len(partial):
                 job = partial[place]
+                if place >= at_once and job.id >= self.first_wave:
+                    break
             else:
                 queue = waiting or host.central
                 if not queue or not (queue is waiting or self.accepting):
                     break
                 job = queue[0]
+                if place >= at_once and job.id >= self.first_wave:
+                    break
                 if not self.admit(job):
                     break
                 queue.popleft()

@@ -34,6 +34,7 @@ class Job:
         "pins",
         "private",
         "session",
+        "skip",
         "target",
         "version",
     )
@@ -55,6 +56,7 @@ class Job:
         self.began_s = arrival_s  # first pass over its prompt
         self.first_s = math.nan
         self.late_s = 0.0  # its first token reaches the client so much later
+        self.skip = 0  # passes of its instance that it lets go by beside the one that runs
         self.pins = 0  # blocks that it uses where it is
         self.private = 0.0  # tokens it takes beside; while decoding less the steps of its instance
         self.context = 0  # tokens in its cache, less the steps of its instance

@@ -19,6 +19,7 @@ import numpy as np
 
 from planner.inputs.conversations import with_history
 from planner.inputs.requests import NO_SESSION, Requests
+from planner.replay.closed import at_once, in_step
 from planner.replay.fleet import Fleet, Options
 from planner.replay.instance import IDLE, STEPS, Instance
 from planner.replay.job import NONE, Job
@@ -26,14 +27,11 @@ from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
 from planner.replay.result import REFUSED, InstanceUse, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
-from planner.simulate.waiting import SINGLE_REQUEST_S
+from planner.simulate.waiting import POLL_WAITED, SINGLE_REQUEST_S
 
 WINDOW = 8192  # requests that are turned into Python's numbers at a time
 LOOK = 2048  # events between two looks at the clock and at `should_stop`
 TURN_BLOCK_TOKENS = 256  # of the blocks made for conversations of which none are known
-# A closed loop of equal requests that all start at once would stay in step for ever, as no measured run does:
-# a pass beside decode steps takes as many prompts as come in a step, times this.
-EVENLY = 1.5
 REPORT_S = 0.25  # between two reports of progress
 
 
@@ -59,6 +57,8 @@ class Replay(Members):
 
     def __init__(self, fleet: Fleet, requests: Requests, options: Options) -> None:
         super().__init__(fleet)
+        if options.in_flight is not None:
+            requests = in_step(fleet, requests, options.in_flight)
         if options.prefixes:
             requests = with_history(requests, TURN_BLOCK_TOKENS)
         self.fleet, self.requests, self.options = fleet, requests, options
@@ -100,8 +100,7 @@ class Replay(Members):
         for change in sorted(fleet.changes, key=lambda change: change.at_s):
             self._push(change.at_s, CHANGES, change)
         if options.in_flight is not None:
-            steps = float(np.mean(requests.osl)) * max(len(self.entries), 1)
-            self.prompts_at_once = math.ceil(EVENLY * options.in_flight / steps)
+            self.prompts_at_once = at_once(requests, options.in_flight, len(self.entries))
             for instance in self.instances:
                 self._spread(instance)
             for _ in range(min(options.in_flight, count)):
@@ -240,8 +239,11 @@ class Replay(Members):
             host = self.delay_s + rules.arrival_s * max(in_flight / count - entry[0].kind.ranks, 0.0) / 2.0
             if entry[0].colocated:
                 job.late_s = host
-                passes = sum(instance.step_s for instance in entry) / count
-                delay = max(rules.admission_passes - 0.5, 0.0) * passes
+                # ends and so what follows them come with a pass: each waits for whole passes, beside the one
+                # that starts as it comes; POLL_WAITED of a poll where even arrivals would wait half of one
+                waits = rules.admission_passes + (POLL_WAITED - 0.5) * rules.poll_steps
+                if not entry[0].prompts_first:  # there it waits for the bunch it comes with
+                    job.skip = max(int(waits - 1.0 + self.random.random()), 0)
             else:
                 delay = 2.0 * host * self.random.random()
         self._push(now + delay, COMES, job)
@@ -251,6 +253,9 @@ class Replay(Members):
         if self.options.in_flight is not None and instance.colocated:
             groups = instance.kind.ranks * int(instance.passes.stages)
             instance.prompts_at_once = max(groups, self.prompts_at_once)
+            later = self.requests.osl[self.options.in_flight :]
+            if len(later) and not np.ptp(later):
+                instance.first_wave = self.options.in_flight
 
     def _route(self, job: Job, now: float) -> None:
         """A request reaches the router."""

@@ -209,3 +209,22 @@ def test_each_stage_of_a_pipeline_takes_prompts_beside_its_part_of_the_batch() -
     alone = 3 * (PASS_S + TOKEN_S * 300)
     step = STEP_S + SEQUENCE_S + CONTEXT_S * 300
     assert alone - 1e-3 <= result.ftl_s[1] <= alone + step + 1e-3
+
+
+def test_a_closed_loop_of_equal_requests_has_one_burst_at_its_start_and_none_after() -> None:
+    """The first wave shares passes as an engine packs them; what follows comes evenly."""
+    result = run(colocated(), steady(320, 0.0, isl=1000, osl=200), Options(in_flight=32))
+    waves = result.ftl_s.reshape(10, 32).mean(axis=1)
+    prompts = 32 * (TOKEN_S * 1000 + PAST_S * 1000 * 500)
+    assert waves[0] == pytest.approx(prompts * 5 / 8, rel=0.15)  # four passes of eight
+    assert waves[2:].max() < 0.25 * waves[0]
+
+
+def test_prompts_let_as_many_passes_go_by_as_an_engine_takes_to_admit_them() -> None:
+    def wait(passes: float) -> float:
+        rules = Scheduling(admission_passes=passes)
+        result = run(colocated(scheduling=rules), steady(400, 0.0, isl=10, osl=400), Options(in_flight=4))
+        return float(np.mean(result.ftl_s[100:]))
+
+    step = STEP_S + 4 * SEQUENCE_S
+    assert wait(2.5) - wait(1.0) == pytest.approx(1.5 * step, rel=0.15)

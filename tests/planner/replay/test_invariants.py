@@ -51,7 +51,7 @@ def test_every_request_ends_once_and_nothing_is_left(world: World) -> None:
     if not (result.restarts or result.evictions):
         assert (result.computed + result.found == load.isl).all()
         made = sum(use.tokens for use in result.instances)
-        assert made == load.osl.sum()
+        assert made == result.osl.sum()
     # nothing is left on any instance
     for one in replay.instances:
         assert one.empty and not one.cache.pinned and one.pending == 0 and one.contexts == 0
@@ -125,6 +125,7 @@ def test_littles_law(world: World) -> None:
         for one in replay.instances:
             for place in (
                 one.inbox,
+                [job for _, _, job in one.late],
                 one.waiting,
                 one.partial,
                 one.leaving,
