@@ -18,7 +18,7 @@ from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
-from planner.simulate.waiting import stopping
+from planner.simulate.waiting import fullest, held_s, stopping
 from planner.words import Exchange
 
 PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait
@@ -187,6 +187,9 @@ def simulate(
         decode_only = pass_of(decode_side, verified, batch, routed)
         step_s = decode.at_fullest(engine, spread.attention_dp, batch, decode_only.seconds)
         in_flight = batch * spread.pp * spread.attention_dp
+        came = batch / steps  # prompts of a rank per pass, which the host takes in
+        host = came * held_s(spread.attention_dp, engine.arrival_s)
+        least = came * spread.attention_dp * engine.arrival_s
 
         cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
@@ -197,8 +200,9 @@ def simulate(
             prompts = pass_of(prompts_side, PROMPTS_PER_PASS * new, PROMPTS_PER_PASS, routed, stretch)
             waiting = batch / (PROMPTS_PER_PASS * steps)
             stops = stopping(waiting, spread.attention_dp, engine.lockstep)
-            stopped = engine.exposure * stops * prompts.seconds
-            a_pass = step_s + stopped
+            crowded = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / PROMPTS_PER_PASS)
+            stopped = engine.exposure * stops * crowded * prompts.seconds
+            a_pass = np.maximum(step_s + stopped + host, least)
             ttl = spread.pp * a_pass / gained
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             admission = engine.admission_passes * a_pass
@@ -221,6 +225,7 @@ def simulate(
         routed = forward.experts(setup, stage, exchange, PASS_TOKENS)
         full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / new, 1.0), routed, stretch)
         token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
+        uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, min(new / PASS_TOKENS, 1.0))
         for ride in rides:
             chunk, share = ride.chunk[:, : batch.size], ride.share[:, : batch.size]
             exists = room.fits(held, (verified + chunk) * block.own(live))
@@ -230,13 +235,13 @@ def simulate(
             routed = decode.expert_side(setup, stage, exchange, batch, mtp, beside=stretch * chunk)
             mixed = pass_of(ride.mixed, verified + stretch * chunk, batch, routed)
             # engines hide less of a chunk behind the step than the operators of one pass together would
-            beside = engine.exposure * chunk * token_s
+            beside = engine.exposure * chunk * token_s * uneven
             ridden = step_s + beside - engine.overlap * np.minimum(step_s, beside)
             mixed_s = np.maximum(mixed.seconds, ridden)
             # light knows no stretch: at most that of the tokens that there are
             light_s = np.maximum(mixed.light_s / stretch, decode_only.light_s)
             carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
-            a_pass = carrying * mixed_s + (1 - carrying) * step_s
+            a_pass = np.maximum(carrying * mixed_s + (1 - carrying) * step_s + host, least)
             ttl = spread.pp * a_pass / gained
             passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
             light_s = share * light_s + (1 - share) * decode_only.light_s

@@ -12,7 +12,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
-from planner.simulate.waiting import fullest
+from planner.simulate.waiting import fullest, held_s
 from planner.words import Exchange
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
@@ -69,7 +69,7 @@ def simulate(
     ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7. Prompts of a batch come one
     after the other at the rate of the instance: on average each waits for half of its companions. Ranks of
     attention data parallelism go in lockstep, and the fullest sets the rate; each request takes the host of
-    the instance `arrival_s` beside (`planner.simulate.waiting`).
+    the instance `arrival_s`, which such ranks wait for (`planner.simulate.waiting.held_s`).
     """
     prompt = Prompt(new=isl) if prompt is None else prompt
     new = prompt.new
@@ -108,6 +108,7 @@ def simulate(
         busy = counts * usual.seconds
         in_flight = batch * spread.attention_dp
         uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / batch)
+        host = batch * held_s(spread.attention_dp, engine.arrival_s)
         companions = 0.5 * (batch - 1.0) / batch * busy
         table.add(
             Collected(
@@ -118,7 +119,7 @@ def simulate(
                 chunk_tokens=np.ceil(new / counts),
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + engine.prefill_request_s,
                 ttl_s=np.nan,
-                requests_per_s=in_flight / (busy * uneven + in_flight * engine.arrival_s),
+                requests_per_s=in_flight / np.maximum(busy * uneven + host, in_flight * engine.arrival_s),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
                 prompt_share=1.0,
             )

@@ -17,11 +17,12 @@ others is prefilled once. So are those of the other ranks: none of them stops th
 all ranks work on prompts in the same passes (`lockstep` 0), all of them where it does not (1). A prompt that
 rides along with a decode step shares its reading of the weights (`overlap`):
 
-    TPOT  = t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)),       m = exposure marginal / chunks
+    TPOT  = t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)) + h B / S,  m = exposure W / chunks
     stops = stopping(chunks B / (S p)),        stopping(w) = max(w, min(w d^lockstep, 1))
 
 with p pipeline stages, whose micro-batches each make a pass, and a prompt cut into so many `chunks`; ranks
-that have prompts at the same time go through one pass with them.
+that have prompts at the same time go through one pass with them. `h` is the serial work of the host for the
+prompts of all ranks, ``d arrival``, where there are several; of one it hides (`held_s`).
 
 First token. Where prefill shares the GPUs a request waits `admission_passes` passes until its prompt
 is admitted, and a share of `poll_steps` where the engine looks for new requests only so often. Requests of
@@ -46,9 +47,9 @@ Khinchine's for equal service times, ``rho W / (2 (1 - rho))``, at the load ``rh
 loop itself settles at.
 
 Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per
-``W + d arrival``, and no more than `largest_batch` sequences of a rank decode at a time, so that
+``W + h``, and no more than `largest_batch` sequences of a rank decode at a time, so that
 
-    TTFT >= R (W + d arrival) - S TPOT,        TTFT >= (c / largest_batch - 1) S TPOT
+    TTFT >= R (W + h) - S TPOT,        TTFT >= (c / largest_batch - 1) S TPOT
 
 The second is what deployments measure whose batch limit is below their requests in flight.
 
@@ -184,15 +185,26 @@ def work_s(server: Server, scheduler: Scheduler) -> FloatArray:
     return np.asarray(server.marginal_s * (1.0 + scheduler.prompt_imbalance * extra))
 
 
+def held_s(ranks: Real, arrival_s: Real) -> FloatArray:
+    """What the host adds to each prompt of a rank: its serial work for the prompts of all of several ranks.
+
+    Of one rank it hides behind the passes before; of ranks in lockstep it does not, for all of them wait
+    until each has its prompts. So offline runs of short prompts have it, whose rates tell the two apart.
+
+    >>> held_s(np.array([1.0, 8.0]), 2e-3).tolist()
+    [0.0, 0.016]
+    """
+    return np.asarray(np.where(np.asarray(ranks) > 1.0, ranks * np.asarray(arrival_s), 0.0))
+
+
 def served_s(server: Server, scheduler: Scheduler) -> FloatArray:
     """Time between two prompts of a prefill rank that never idles: one over what it can serve.
 
-    Its work; in a split also the host's serial work for a request of each of the ranks, which holds up the
-    first wave of a run and so holds up every other: ``W + ranks arrival``. Saturated prefill pools of short
-    prompts serve that much less than their passes alone would.
+    Its work and what the host holds it up for, and no less than the host's work for a request of each rank.
     """
-    host_s = (1.0 - server.colocated) * scheduler.arrival_s * server.prefill_ranks
-    return np.asarray(work_s(server, scheduler) + host_s)
+    ranks = server.prefill_ranks
+    held = work_s(server, scheduler) + held_s(ranks, scheduler.arrival_s)
+    return np.asarray(np.maximum(held, ranks * scheduler.arrival_s))
 
 
 def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -> FloatArray:
@@ -234,10 +246,12 @@ class _Rank:
     def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
         """What `prompts` of this rank per step add to it."""
         server, scheduler = self.server, self.scheduler
-        one = server.colocated * scheduler.exposure * server.marginal_s / server.chunks
+        one = server.colocated * scheduler.exposure * work_s(server, scheduler) / server.chunks
         stops = stopping(prompts * server.chunks / server.stages, server.decode_ranks, scheduler.lockstep)
         ride = scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
-        return np.asarray(server.stages * (stops * one - ride))
+        host = server.colocated * prompts * held_s(server.decode_ranks, scheduler.arrival_s)
+        least = server.colocated * prompts * scheduler.arrival_s * server.decode_ranks - step_s
+        return np.asarray(np.maximum(server.stages * (stops * one - ride) + host, least))
 
 
 def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:

@@ -300,3 +300,40 @@ def test_the_queue_of_poisson_arrivals_is_pollaczek_and_khinchine() -> None:
     rho = 5.0 * PROMPT_S
     assert (random.ttft_s - steady.ttft_s)[0] == pytest.approx(rho * PROMPT_S / (2 * (1 - rho)))
     assert random.ttft_s[0] < random.ttft_p90_s[0] < random.ttft_p99_s[0]
+
+
+@pytest.mark.parametrize("colocated", [0.0, 1.0])
+def test_both_ways_of_serving_pay_the_host_of_ranks_in_lockstep(colocated: float) -> None:
+    """Prompts of 1 ms that the host takes in at 2 ms: 500 a second for an instance, of one rank or eight."""
+    one = np.ones(1)
+
+    def rate(ranks: float, arrival_s: float) -> float:
+        server = Server(
+            batch=np.array([[1.0, 512.0]]),
+            step_s=np.full((1, 2), 1e-3),
+            prompt_s=one * 1e-3,
+            marginal_s=one * 1e-3,
+            largest_batch=one * 512,
+            colocated=one * colocated,
+            transfer_s=one * 0.0,
+            prefill_ranks=one * ranks,
+            decode_ranks=one * ranks,
+            prompts_per_pass=one * 8,
+            chunks=one,
+            stages=one,
+        )
+        scheduler = Scheduler(
+            exposure=1.0,
+            prefill_priority=0.0,
+            admission_passes=1.0,
+            arrival_s=arrival_s,
+            handover_s=0.0,
+            request_s=0.0,
+        )
+        found = loop(server, scheduler, 4000.0, 8.0)
+        return float(found.decode_per_s[0]) * ranks
+
+    assert rate(1.0, 2e-3) <= 500 * 1.01 and rate(8.0, 2e-3) <= 500 * 1.01
+    # of one rank it hides behind longer passes, of eight it comes on top
+    assert rate(1.0, 1e-4) == pytest.approx(rate(1.0, 0.0), rel=0.02)
+    assert rate(8.0, 1e-4) < 0.8 * rate(8.0, 0.0)
