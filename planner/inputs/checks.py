@@ -97,6 +97,9 @@ def model(spec: ModelSpec, where: str) -> ModelSpec:
             )
         if a.index_topk:
             _positive(f"{where}: attention[{i}]", a, ("index_heads", "index_dim"))
+            if a.kind not in ("gqa", "mla") or (a.kind == "gqa" and a.window):
+                accepted = "0, or tokens in a layer of kind mla, or gqa without a window"
+                raise InputError(f"{where}: attention[{i}]: index_topk", a.index_topk, accepted)
         if a.fold < 1 or (a.fold > 1 and a.kind != "mla"):
             raise InputError(f"{where}: attention[{i}]: fold", a.fold, "1, or more in a layer of kind mla")
     for i, f in enumerate(spec.ffn):

@@ -41,7 +41,8 @@ class Attention:
     rope_dim: int = 0
     # tokens that one cached latent stands for (DeepSeek-V4); the last `window` tokens are kept besides
     fold: int = 1
-    # DeepSeek sparse attention: an indexer picks `index_topk` latents; 0 means dense
+    # sparse attention: an indexer picks `index_topk` latents (DeepSeek) or, of kind gqa, tokens in blocks
+    # (MiniMax-M3); 0 means dense
     index_topk: int = 0
     index_heads: int = 0
     index_dim: int = 0

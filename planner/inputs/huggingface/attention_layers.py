@@ -72,7 +72,11 @@ def grouped(c: Config, kind: Mixing, hidden: int) -> Attention:
     window = c.whole(*WINDOW, default=0) if kind == "sliding" else 0
     if kind == "cross":
         c.note("layers of cross-attention hold weights and no cache: text alone, without images")
+    topk, index_heads, index_dim = _blocks(c) if kind == "full" else (0, 0, 0)
     return Attention(
+        index_topk=topk,
+        index_heads=index_heads,
+        index_dim=index_dim,
         kind="cross" if kind == "cross" else "gqa",
         layers=1,
         heads=heads,
@@ -85,6 +89,56 @@ def grouped(c: Config, kind: Mixing, hidden: int) -> Attention:
         bias=c.flag("attention_bias", c.kind in families.BIASED) or c.flag("qkv_bias"),
         qk_norm=c.flag("use_qk_norm", c.kind in families.QK_NORMED),
     )
+
+
+def _blocks(c: Config) -> tuple[int, int, int]:
+    """Tokens that a layer attends in blocks, index heads, width of an index key (MiniMax-M3); 0: all tokens.
+
+    As a table `sparse_attention_config`, or flat with words for the layers, as transformers saves it.
+    """
+    table = c.part("sparse_attention_config")
+    inner = Config(table)
+    flat = ("index_topk_blocks", "index_block_size", "index_local_blocks")
+    if table:
+        listed = inner.get("sparse_attention_freq")
+        here = (
+            listed[c.layer]
+            if isinstance(listed, list) and c.layer is not None and c.layer < len(listed)
+            else 1
+        )
+        picks = inner.flag("use_sparse_attention", True) and bool(here)
+        unvalued = inner.get("sparse_disable_index_value")
+        if (
+            isinstance(unvalued, list)
+            and c.layer is not None
+            and picks
+            and not all(unvalued[c.layer : c.layer + 1])
+        ):
+            c.miss("sparse_disable_index_value")
+    elif c.has(*flat):
+        words = c.get("layer_types")
+        listed = words if isinstance(words, list) else []
+        picks = c.layer is not None and c.layer < len(listed) and "sparse" in str(listed[c.layer])
+        c.get(*flat, "index_n_heads", "index_head_dim")
+        inner = c
+    else:
+        return 0, 0, 0
+    topk = inner.whole("sparse_topk_blocks", "index_topk_blocks", default=0)
+    size = inner.whole("sparse_block_size", "index_block_size", default=0)
+    heads = inner.whole("sparse_num_index_heads", "index_n_heads", default=0)
+    dim = inner.whole("sparse_index_dim", "index_head_dim", default=0)
+    inner.get("sparse_init_block", "sparse_local_block", "index_local_blocks", "sparse_score_type")
+    if table:
+        for key in table:
+            if key not in inner.used:
+                c.miss(f"sparse_attention_config.{key}")
+    if not picks:
+        return 0, 0, 0
+    if not topk * size * heads * dim:
+        c.miss("sparse_attention_config")
+        return 0, 0, 0
+    c.note("no kernel of sparse attention over blocks was measured: it takes what its parts take elsewhere")
+    return topk * size, heads, dim
 
 
 def _kv_heads(c: Config, heads: int) -> int:

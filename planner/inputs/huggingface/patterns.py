@@ -26,6 +26,7 @@ WORDS: Mapping[str, Mixing] = {
     "global": "full",
     "global_attention": "full",
     "indexed_attention": "full",
+    "minimax_m3_sparse": "full",
     "mla": "full",
     "softmax_attention": "full",
     "sliding_attention": "sliding",

@@ -142,6 +142,32 @@ def test_an_unread_mapping_is_named_and_a_known_one_read():
     assert spec_of(novel_config={}).not_read == ()
 
 
+def test_blocks_picked_by_an_indexer_are_read_as_a_table_and_as_transformers_saves_them():
+    table = {
+        "use_sparse_attention": True, "sparse_attention_freq": [0, 0, 1, 1], "sparse_index_dim": 128,
+        "sparse_num_index_heads": 4, "sparse_topk_blocks": 16, "sparse_block_size": 128,
+        "sparse_disable_index_value": [0, 0, 1, 1], "sparse_local_block": 1, "sparse_score_type": "max",
+    }  # fmt: skip
+    flat = {
+        "index_n_heads": 4, "index_head_dim": 128, "index_block_size": 128, "index_topk_blocks": 16,
+        "index_local_blocks": 1, "layer_types": ["full_attention"] * 2 + ["minimax_m3_sparse"] * 2,
+    }  # fmt: skip
+    for given in ({"sparse_attention_config": table}, flat):
+        spec = spec_of(num_hidden_layers=4, **given)
+        found = [(a.layers, a.index_topk, a.index_heads, a.index_dim) for a in spec.attention]
+        assert found == [(2, 0, 0, 0), (2, 2048, 4, 128)] and spec.not_read == ()
+    off = spec_of(num_hidden_layers=4, sparse_attention_config={**table, "use_sparse_attention": False})
+    assert [a.index_topk for a in off.attention] == [0] and off.not_read == ()
+    odd = spec_of(num_hidden_layers=4, sparse_attention_config={**table, "novel": 3})
+    assert odd.not_read == ("sparse_attention_config.novel",)
+    valued = spec_of(
+        num_hidden_layers=4, sparse_attention_config={**table, "sparse_disable_index_value": [0] * 4}
+    )
+    assert valued.not_read == ("sparse_disable_index_value",)
+    with pytest.raises(InputError, match="sparse_topk_blocks"):
+        spec_of(num_hidden_layers=4, sparse_attention_config={**table, "sparse_topk_blocks": "many"})
+
+
 @pytest.mark.parametrize("name", ["encoder", "speech"])
 def test_smallest_refusals_say_what_architectures_says(name):
     with pytest.raises(InputError, match=r"architectures.*(Bert|Wav2Vec2)"):

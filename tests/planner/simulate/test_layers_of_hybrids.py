@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from planner.inputs.model import Attention
 from planner.inputs.precision import FORMATS, Precision
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.simulate import memory
-from planner.simulate.operators.attention import kinds
+from planner.simulate.operators.attention import gqa, kinds
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 
@@ -63,6 +64,36 @@ def setup():
 
 def seconds(layer, context):
     return sum(float(cost.seconds) for cost in layer.decode(setup(), 1, 64.0, context, 1).values())
+
+
+def test_blocks_that_an_indexer_picks_cost_as_a_window_and_a_scan_of_keys():
+    whole = Attention(kind="gqa", layers=1, heads=64, kv_heads=4, head_dim=128)
+    picked = kinds.layer(replace(whole, index_topk=2048, index_heads=4, index_dim=128))
+    dense = kinds.layer(whole)
+    # all keys and values are kept, and one index key in bf16 beside them on every GPU
+    for tp in (1, 4, 8):
+        beside = picked.cache_bytes(BF16, tp, 10_000) - dense.cache_bytes(BF16, tp, 10_000)
+        assert beside == 10_000 * 128 * 2
+    assert picked.growing_elements == dense.growing_elements == 1024
+    # index queries and key: 4 + 1 of 128
+    width = sum(one.n * one.k for one in picked.matrices(6144, 1)) - sum(
+        one.n * one.k for one in dense.matrices(6144, 1)
+    )
+    assert width == 6144 * 5 * 128
+    # within what is picked it attends all of it, and scores besides; far beyond it reads an eighth
+    assert seconds(picked, 2048.0) > seconds(dense, 2048.0)
+    assert 0.1 < seconds(picked, 131_072.0) / seconds(dense, 131_072.0) < 0.3
+    grows = seconds(picked, 131_072.0) - seconds(picked, 65_536.0)
+    assert grows == pytest.approx(
+        sum(
+            sign * float(gqa.decode(setup().machine, "bf16", picked.index(1), 64.0, at, 1).seconds)
+            for sign, at in ((1, 131_072.0), (-1, 65_536.0))
+        )
+    )
+    prompt = [
+        float(layer.prefill(setup(), 1, 1, 131_072.0, 0.0)["attention"].seconds) for layer in (picked, dense)
+    ]
+    assert 0.05 < prompt[0] / prompt[1] < 0.3
 
 
 def test_a_convolution_keeps_its_last_inputs_and_costs_the_same_at_any_length():

@@ -8,6 +8,7 @@ A new kind is one file beside this one with a class of `Layer`, one line in `lay
 from __future__ import annotations
 
 from planner.inputs.model import Attention, ModelSpec
+from planner.simulate.operators.attention.block_sparse import BlockSparse
 from planner.simulate.operators.attention.conv import ShortConv
 from planner.simulate.operators.attention.cross import Cross
 from planner.simulate.operators.attention.gqa import GroupedQuery
@@ -26,7 +27,7 @@ def layer(row: Attention) -> Layer:
     576.0
     """
     if row.kind == "gqa":
-        return GroupedQuery.of(row)
+        return BlockSparse.of(row) if row.index_topk else GroupedQuery.of(row)
     if row.kind == "mla":
         # a window or a fold changes what a query sees as an indexer does
         return (
