@@ -11,7 +11,7 @@ from pathlib import Path
 from planner.errors import LONGEST_LINE
 from planner.words import PresetKind, Weights
 
-_SPLIT = re.compile(r"[\s_.]+")
+_SPLIT = re.compile(r"[\s_.:]+")
 # ends of a model's name that tell a format of its weights, longest first
 _ENDS: tuple[tuple[str, Weights], ...] = (
     ("nvfp4|fp4", "fp4"),
@@ -34,8 +34,8 @@ _VERSION = re.compile(r"-v\d+(-\d+)?$")  # of a release, where a size or a forma
 _SIZED = re.compile(r"\d+b\b|fp4|fp8|instruct")
 _MAKERS = re.compile(r"^((meta|nvidia|google|qwen|amd|instinct|tesla|geforce|dgx|hgx|intel)-)+")
 # ends of a machine's name that tell its form, and one that tells its memory
-_FORM = re.compile(r"-(sxm\d?|oam|nvl\d+|hbm\d?[a-z]?|server|gpu|node)$")
-_MEMORY = re.compile(r"-(\d+)-?g(i?)b$")
+_FORM = re.compile(r"-(sxm\d?|oam|nvl\d+|hbm\d?[a-z]?|server|edition|blackwell|gpu|node)$")
+_MEMORY = re.compile(r"-(\d+)-?g(i?)b?$")
 MEMORY_SLACK = 0.15  # of a size in a name against that of the GPU
 _COUNT = (
     re.compile(r"^(\d{1,5})\s*[x×*]\s*(\S.*)$", re.I),
@@ -67,12 +67,13 @@ def loose(name: str) -> str:
 def counted(text: str) -> tuple[int | None, str]:
     """A machine with a number of its GPUs: the number, and the rest.
 
-    >>> counted("8xH100"), counted("h200 x 16"), counted("gb200"), counted("rtx-pro-6000")
-    ((8, 'H100'), (16, 'h200'), (None, 'gb200'), (None, 'rtx-pro-6000'))
+    >>> counted("8xH100"), counted("h200 x 16"), counted("2x8xH100"), counted("rtx-pro-6000")
+    ((8, 'H100'), (16, 'h200'), (16, 'H100'), (None, 'rtx-pro-6000'))
     """
     stripped = text.strip()
     if found := _COUNT[0].match(stripped):
-        return int(found[1]), found[2]
+        hosts = _COUNT[0].match(found[2])  # hosts with so many GPUs each
+        return (int(found[1]) * int(hosts[1]), hosts[2]) if hosts else (int(found[1]), found[2])
     if found := _COUNT[1].match(stripped):
         return int(found[2]), found[1]
     return None, text
@@ -140,8 +141,9 @@ def find(kind: PresetKind, name: str, known: Mapping[str, str], fits: Fits | Non
     'qwen3-235b-a22b'
     """
     filed = {loose(other): preset for other, preset in known.items()}
+    joined = {rest.replace("-", ""): preset for rest, preset in filed.items()}  # "llama3.3-70b"
     for rest, memory in _tries(kind, name, fits):
-        preset = filed.get(rest)
+        preset = filed.get(rest) or joined.get(rest.replace("-", ""))
         if preset is not None and (memory is None or (fits is not None and fits(preset, memory))):
             return preset
     return None

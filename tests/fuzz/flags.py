@@ -25,7 +25,7 @@ VALID = {
     "engine": ("vllm", "sglang"),
     "weights": ("auto", "bf16", "fp8"),
     "kv": ("auto", "fp8"),
-    "price": ("0", "1000", "preset"),
+    "price": ("0", "1000", "preset", "rental"),
     "goal": ("throughput", "cost"),
     "headroom": ("0", "90%"),
 }
@@ -51,6 +51,21 @@ COMMANDS = {
     "study": ("list", "show", "--out", "--workers", "--scheduler", "--resume", "--json"),
     "trace": ("--json", "--from", "--for", "--rate", "--speed", "--out"),
 }
+# what a plan is laid beside, or changed by
+BESIDE = (
+    "vllm",
+    "8xH100",
+    "h20",
+    "chat",
+    "ttl=20ms,30ms",
+    "gpus=1",
+    "price=rental",
+    "mix",
+    "ttl",
+    "=",
+    ",",
+    "a=b=c",
+)
 # these work for seconds, or for ever, when nothing is wrong: a flag that is none keeps them from it
 LONG = ("paper", "bench", "serve", "replay")
 
@@ -82,6 +97,8 @@ def _planned(chance: random.Random) -> Sequence[str]:
     words = ["plan", *SMALL]
     for key in chance.sample(list(VALID), chance.randint(0, 4)):
         words.append(f"--{key}={chance.choice(VALID[key])}")
+    if chance.random() < 0.3:
+        words += [chance.choice(("--compare", "--what-if")), chance.choice(BESIDE[:8])]
     return [*words, *chance.choice(([], ["--json"], ["--csv"], ["--markdown"], ["--ascii"]))]
 
 
@@ -93,6 +110,8 @@ def _flags(chance: random.Random) -> list[str]:
         value = chance.choice(VALID.get(field.key, ("1",))) if chance.random() < 0.3 else hostile.word(chance)
         words += [f"--{name}={value}"] if chance.random() < 0.7 else [f"--{name}", value]
     words.insert(chance.randint(0, len(words)), hostile.word(chance))
+    if chance.random() < 0.1:
+        words += [chance.choice(("--compare", "--what-if")), chance.choice(BESIDE), hostile.word(chance)]
     if chance.random() < 0.3:
         words.append(chance.choice(OTHERS))
     return words

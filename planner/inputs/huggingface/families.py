@@ -34,6 +34,7 @@ FAMILIES = {
     "mistral4": "mistral",
     "ministral3": "mistral",
     "phi3": "phi",
+    "qwen": "qwen",
     "qwen2": "qwen2",
     "qwen2_moe": "qwen2",
     "qwen3": "qwen3",
@@ -60,7 +61,7 @@ COUNTED = frozenset(
     solar_open stablelm starcoder2 step3p5 step3p7 vaultgemma xglm youtu
     """.split()  # noqa: SIM905 (so many names read better as a paragraph)
 )
-BIASED = ("qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
+BIASED = ("qwen", "qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
 # models that normalise queries and keys, which their config does not mention
 QK_NORMED = (
     "gemma3_text",
@@ -84,7 +85,7 @@ NOT_GATED = frozenset(
     gpt_neox_japanese jais2 mpt nemotron openai-gpt opt persimmon phi starcoder2 xglm
     """.split()  # noqa: SIM905
 )
-HALVED = frozenset({"recurrent_gemma"})  # intermediate_size counts both projections of a gated unit
+HALVED = frozenset({"qwen", "recurrent_gemma"})  # intermediate_size counts both projections of a gated unit
 PAIRED = frozenset({"longcat_flash"})  # a layer is two: attention and a dense unit, twice, and experts once
 # attention with an output gate that a re-saved config does not mention
 GATED_ATTENTION = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})

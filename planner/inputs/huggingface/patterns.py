@@ -114,7 +114,7 @@ def mixing(c: Config, layers: int) -> Sequence[Mixing]:
     found = list(_listed(c, layers) or _placed(c, layers) or _windowed(c, layers))
     # said again by a list, or of a kind of layer that there is none of
     c.get(*EVERY, *PLACES, *WINDOW, "use_sliding_window", "num_attention_heads", "num_key_value_heads")
-    c.get("attention_types", "attn_layer_offset", "conv_L_cache", "conv_bias")
+    c.get("attn_layer_offset", "conv_L_cache", "conv_bias")
     for place in c.places("cross_attention_layers"):
         if 0 <= place < layers:
             found[int(place)] = "cross"
@@ -167,6 +167,8 @@ def _placed(c: Config, layers: int) -> Sequence[Mixing] | None:
     if isinstance(hybrid.get("full_attn_layers"), list):  # Kimi Linear counts from 1
         full = {place for place in hybrid["full_attn_layers"] if isinstance(place, int)}
         return ["full" if i + 1 in full else "linear" for i in range(layers)]
+    if kinds := c.get("attention_types"):  # GPT-Neo: [[["global", "local"], 12]]
+        return _repeated(c, kinds, layers)
     for key, others in PLACES.items():
         if c.has(key):
             places = {int(place) for place in c.places(key)}
@@ -186,6 +188,20 @@ def _placed(c: Config, layers: int) -> Sequence[Mixing] | None:
     if c.kind in families.WITHOUT_LIST:
         return [families.WITHOUT_LIST[c.kind]] * layers
     return None
+
+
+def _repeated(c: Config, kinds: object, layers: int) -> Sequence[Mixing] | None:
+    """Lists of words, each with how often it is repeated."""
+    found: list[Mixing] = []
+    for pair in kinds if isinstance(kinds, list) else []:
+        words, times = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        if not isinstance(words, list) or not isinstance(times, int) or not 0 < times <= layers:
+            break
+        found += [_kind(c, "attention_types", word, words) for word in words] * times
+    if len(found) < layers:
+        c.miss("attention_types")
+        return None
+    return found[:layers]
 
 
 def _window(c: Config) -> bool:

@@ -14,6 +14,8 @@ ENCODER_DECODER = "an encoder-decoder"
 VISION = "a vision model"
 SPEECH = "a speech model"
 RECURRENT = "a recurrent model, whose state is not modelled"
+DIFFUSION = "a diffusion model, whose tokens do not come one by one"
+PIPELINE = "a part of a pipeline that makes pictures"
 SHARED = "a model whose layers share weights, which is not modelled"
 
 # ends of the names in `architectures` that tell what a model does, whatever its family
@@ -76,6 +78,7 @@ _SPEECH = (
 )
 _RECURRENT = "rwkv rwkv5 rwkv6 rwkv7 xlstm retnet"
 _SHARED = "zamba zamba2"
+_DIFFUSION = "dream llada llada2 llada2_moe llada_moe sdar sdar_moe"
 _TYPES: Mapping[str, str] = {
     name: what
     for names, what in (
@@ -85,6 +88,7 @@ _TYPES: Mapping[str, str] = {
         (_SPEECH, SPEECH),
         (_RECURRENT, RECURRENT),
         (_SHARED, SHARED),
+        (_DIFFUSION, DIFFUSION),
     )
     for name in names.split()
 }
@@ -120,6 +124,10 @@ def check(config: Mapping[str, Any]) -> None:
     part_of = next((what for end, what in _PARTS.items() if kind.endswith(end)), None)
     if part_of is not None and kind not in _DECODERS and not _CAUSAL.search(name):
         raise _refused(where, value, part_of)
+    if config.get("use_bidirectional_attention") is True:  # EmbeddingGemma
+        raise _refused("use_bidirectional_attention", True, ENCODER)
+    if isinstance(config.get("_class_name"), str) and not kind:
+        raise _refused("_class_name", printable(config["_class_name"], 60), PIPELINE)
     if config.get("is_encoder_decoder") is True:
         raise _refused("is_encoder_decoder", True, ENCODER_DECODER)
     for part in ("encoder_layers", "num_encoder_layers", "encoder"):

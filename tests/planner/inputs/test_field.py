@@ -168,6 +168,30 @@ def test_blocks_picked_by_an_indexer_are_read_as_a_table_and_as_transformers_sav
         spec_of(num_hidden_layers=4, sparse_attention_config={**table, "sparse_topk_blocks": "many"})
 
 
+def test_words_with_how_often_they_are_repeated():
+    given = {"attention_types": [[["global", "local"], 4]], "window_size": 256}
+    assert rows(spec_of(**given)) == [("gqa", 4, 0), ("gqa", 4, 256)]
+    for odd in ([[["global"], 3]], [["global", "local"]], [[["global"], 10**9]], "global"):
+        assert spec_of(attention_types=odd).not_read == ("attention_types",)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "use_bidirectional_attention"),
+        ({"model_type": "llada", "architectures": ["LLaDAModelLM"]}, "this is a diffusion model"),
+        ({"_class_name": "UNet2DConditionModel", "model_type": ""}, "_class_name: 'UNet2DConditionModel'"),
+    ],
+)
+def test_what_answers_in_another_way_is_refused(given, line):
+    with pytest.raises(InputError, match=line):
+        spec_of(**given)
+
+
+def test_a_gated_unit_may_be_told_by_the_width_of_both_projections():
+    assert spec_of(model_type="qwen").ffn[0].width == BASE["intermediate_size"] // 2
+
+
 @pytest.mark.parametrize("name", ["encoder", "speech"])
 def test_smallest_refusals_say_what_architectures_says(name):
     with pytest.raises(InputError, match=r"architectures.*(Bert|Wav2Vec2)"):

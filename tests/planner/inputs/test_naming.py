@@ -31,6 +31,8 @@ SHIPPED = load()
         ("openai/gpt-oss-120b", "gpt-oss-120b", "auto"),
         ("zai-org/GLM-5-FP8", "glm-5", "fp8"),
         ("LLAMA-3.1-70B", "llama-3.1-70b", "auto"),
+        ("llama3.3-70b", "llama-3.1-70b", "auto"),
+        ("llama3.1:8b", "llama-3.1-8b", "auto"),
     ],
 )
 def test_models_as_hubs_call_them(typed, preset, weights):
@@ -46,6 +48,9 @@ def test_models_as_hubs_call_them(typed, preset, weights):
     [
         ("H200_SXM", "h200", None),
         ("8xH100", "h100", 8),
+        ("2x8xH100", "h100", 16),
+        ("A100-80G", "a100", None),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000", None),
         ("16 x nvidia-b200", "b200", 16),
         ("GB200 NVL72 x72", "gb200", 72),
         ("NVIDIA-H100-80GB-HBM3", "h100", None),
