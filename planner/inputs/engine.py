@@ -20,7 +20,7 @@ class Abilities:
     expert_tp_with_ep: bool = True  # experts cut inside EP; else whole experts, or all of them cut
     pipelines: tuple[Phase, ...] = ("prefill", "decode", "colocated")
     chunked_pipelines: bool = True  # chunks of one prompt follow each other through the stages (CPP)
-    drafts_in_pipelines: bool = True  # speculative decoding beside more than one stage
+    drafts_in_pipelines: tuple[Phase, ...] = ("prefill", "decode", "colocated")  # speculation beside stages
     uneven_experts: UnevenExperts = "as they are"
     vendors: tuple[Vendor, ...] = ("nvidia", "amd")
     # families of GPUs (`System.family`) on which it has no kernel for weights of a format

@@ -179,7 +179,7 @@ def made(at: Layouts, phase: Phase, experts: int, can: Abilities, mtp: int = 0) 
         kept &= (at.moe_tp == 1) | (at.moe_ep == 1)
     if can.uneven_experts == "slots with attention DP":
         kept &= (experts % at.moe_ep == 0) | (at.attention_dp > 1)
-    if phase not in can.pipelines or (mtp and phase != "prefill" and not can.drafts_in_pipelines):
+    if phase not in can.pipelines or (mtp and phase not in can.drafts_in_pipelines):
         kept &= at.pp == 1
     return kept
 

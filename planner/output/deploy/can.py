@@ -61,7 +61,7 @@ def cannot(layout: LayoutChoice, phase: Phase, can: Abilities, name: str, *, exp
     if without(replace(anything, pipelines=can.pipelines)):
         return f"{name} has no pipeline stages in {named(phase)} instances"
     if without(replace(anything, drafts_in_pipelines=can.drafts_in_pipelines)):
-        return f"{name} drafts no tokens beside pipeline stages"
+        return f"{name} drafts no tokens beside pipeline stages of {named(phase)} instances"
     if phase == "prefill" and layout.label.startswith("C") and not can.chunked_pipelines:
         return f"{name} does not let chunks follow each other through the stages"
     return ""

@@ -17,9 +17,6 @@ PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no c
 
 def refusal(of: Subject) -> str:
     """What of a plan TensorRT-LLM has no way to run, beyond its layouts; "" where it has."""
-    for pool in of.serving.pools:
-        if of.mtp and pool.layout.pp > 1:
-            return f"{pool.layout.label} ({pool.phase}): no drafted tokens beside pipeline stages"
     return ""
 
 

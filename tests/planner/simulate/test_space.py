@@ -104,3 +104,14 @@ def test_attention_divides_as_engines_do() -> None:
 
 def test_a_larger_instance_is_asked_for() -> None:
     assert "TP128" in labels("llama-3.1-405b", "decode", max_gpus=128)
+
+
+@pytest.mark.parametrize("engine, prefill", [("trtllm", False), ("sglang", True)])
+def test_drafts_stand_beside_the_stages_that_an_engine_allows(engine: str, prefill: bool) -> None:
+    presets = load()
+    can = presets.engine(engine).can
+    for phase, some in (("prefill", prefill), ("decode", False), ("colocated", False)):
+        found = space.layouts(
+            presets.model("deepseek-r1"), phase, max_gpus=16, scale_up_gpus=72, can=can, mtp=1
+        )
+        assert bool((found.pp > 1).any()) == some, phase
