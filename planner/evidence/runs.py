@@ -206,6 +206,7 @@ def _row(table: Table, i: int) -> Row:
     if mode is None:
         raise table.wrong(i, "mode", "colocated or disaggregated")
     split = mode == "disaggregated"
+    alone = "decode_workers" if (line.get("decode_workers") or "").strip() else "prefill_workers"
     rate = figure("requests_per_s", RATES)
     requests = figure("requests", LIMITS)
     unsaid = not (line.get("concurrency") or "").strip() and math.isfinite(requests)  # so all of them
@@ -234,8 +235,8 @@ def _row(table: Table, i: int) -> Row:
         concurrency=in_flight,
         prefill=widths("prefill_" if split else ""),
         decode=widths("decode_" if split else ""),
-        prefill_workers=figure("prefill_workers", WORKERS),
-        decode_workers=figure("decode_workers", WORKERS),
+        prefill_workers=figure("prefill_workers" if split else alone, WORKERS),
+        decode_workers=figure("decode_workers" if split else alone, WORKERS),
         prefill_pp=figure("prefill_pp" if line.get("prefill_pp") else "pp", WIDTHS),
         decode_pp=figure("decode_pp" if line.get("decode_pp") else "pp", WIDTHS),
         max_batch=figure("max_batch", LIMITS),

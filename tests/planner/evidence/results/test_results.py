@@ -130,6 +130,12 @@ def test_a_collection_of_a_public_dashboard(tmp_path):
     assert validate_runs.predict(found, PRESETS).covered == 2
 
 
+def test_co_located_instances_are_counted_once_by_either_name(tmp_path):
+    for column in ("decode_workers", "prefill_workers"):
+        (row,) = rows(tmp_path, VLLM, system="h100", layout="TP2", **{column: "3"})
+        assert row.colocated and (row.prefill_workers, row.decode_workers, row.gpus) == (3, 3, 6)
+
+
 def test_a_split_is_given_by_its_layouts(tmp_path):
     given = {"prefill-layout": "TP2", "decode-layout": "TP4", "decode_workers": "3", "prefill_workers": "2"}
     (row,) = rows(tmp_path, VLLM, system="h100", **given)
