@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from planner.studies.columns import VERDICTS
+from planner.studies.columns import FAILED, NO_PLAN, VERDICTS
 from planner.studies.decides import Marginal
 from planner.studies.table import Table
 from planner.units import three_digits
 
 WORTH_TELLING = 0.05  # of the gain's rank that an input explains
 SPLIT = VERDICTS.index("split")
+_NUMBER = re.compile(r"\d[\d,.]*")
 
 
 def shares(table: Table) -> dict[str, float]:
@@ -29,7 +31,7 @@ def finding(table: Table, marginals: Sequence[Marginal]) -> str:
     by = f", by {three_digits(float(np.median(pays)))} times in the middle of those" if len(pays) else ""
     rest = [
         f"{_percent(found['tie'])} are ties (a gain within its error)",
-        f"co-located serving is better in {_percent(found['colocated'])}",
+        f"co-located serving is better in {_percent(found['colocated']) if found['colocated'] else 'none'}",
     ]
     if found["none"]:
         rest.append(f"no plan meets the limits in {_percent(found['none'])}")
@@ -41,6 +43,19 @@ def finding(table: Table, marginals: Sequence[Marginal]) -> str:
         told = " and ".join(f"{m.label} ({_percent(m.explains)} of what varies)" for m in most[:2])
         text += f" What decides most is {told}. {_range(most[0])}"
     return text
+
+
+def reasons(table: Table, most: int = 3) -> list[tuple[str, int, str]]:
+    """Why rows have no plan or cannot be asked: verdict, how many, one of their reasons; commonest first.
+
+    Reasons that differ in numbers alone count as one.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for verdict, reason in zip(table.texts("verdict"), table.texts("reason"), strict=True):
+        if verdict in (NO_PLAN, FAILED) and reason:
+            found.setdefault((verdict, _NUMBER.sub("#", reason)), []).append(reason)
+    ranked = sorted(found.items(), key=lambda item: -len(item[1]))
+    return [(verdict, len(texts), texts[0]) for (verdict, _), texts in ranked[:most]]
 
 
 def _range(marginal: Marginal) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,10 +26,10 @@ class Map:
     """One value over two inputs."""
 
     title: str  # what is fixed in it: "model deepseek-r1, system h200"
-    value: str  # the column drawn
+    value: str  # the column drawn, or a verdict: its share of a cell's rows
     x: Levels
     y: Levels
-    values: FloatArray  # (y, x): the median of the cell's rows; nan where none has a value
+    values: FloatArray  # (y, x): the median of the cell's rows, or a share; nan where none has a value
     verdicts: IntArray  # (y, x): the commonest, an index into VERDICTS; NOTHING without a row
     rows: IntArray  # (y, x): scenarios behind a cell
     first: IntArray  # (y, x): row of the table with the first of them; NOTHING without one
@@ -47,6 +48,8 @@ class Asked:
 def asked(table: Table, x: str | None, y: str | None, value: str | None, by: Sequence[str] | None) -> Asked:
     """What is to be drawn, where not all of it is said: the study's first numeric axes over the others.
 
+    Where those make too many maps, the inputs with most values are pooled.
+
     Raises InputError for a name that is no input or no column, and for two that are the same.
     """
     varied = [name for name in table.axes if len(table.levels(name)) > 1]
@@ -61,10 +64,14 @@ def asked(table: Table, x: str | None, y: str | None, value: str | None, by: Seq
     chosen = [_input(table, name) for name in by] if by is not None else None
     if chosen is None:
         chosen = [name for name in varied if name not in known and _separate(table, name, known)]
+        size = {name: len(table.levels(name)) for name in chosen}
+        while math.prod(size.values()) > MOST_MAPS:
+            del size[max(size, key=size.__getitem__)]  # its values are pooled
+        chosen = list(size)
     for name in chosen:
         if name in known:
             raise InputError("by", name, "an input that is not on an axis")
-    if value is not None and value != VERDICT:
+    if value is not None and value not in (VERDICT, *VERDICTS):
         table.numbers(value)
     return Asked(x=known[0], y=known[1], value=value or GAIN, by=tuple(chosen))
 
@@ -113,8 +120,12 @@ def maps(table: Table, what: Asked) -> list[Map]:
 def _map(table: Table, title: str, value: str, x: Levels, y: Levels, rows: IntArray) -> Map:
     shape = len(y), len(x)
     cell = y.of_row[rows] * len(x) + x.of_row[rows]
-    numbers = table.numbers(GAIN if value == VERDICT else value)[rows]
     verdicts = table.verdicts[rows]
+    if value in VERDICTS:
+        numbers = (verdicts == VERDICTS.index(value)).astype(np.float64)
+    else:
+        numbers = table.numbers(GAIN if value == VERDICT else value)[rows]
+    middle = np.mean if value in VERDICTS else np.median
     count = np.zeros((shape[0] * shape[1], len(VERDICTS)), dtype=np.int64)
     np.add.at(count, (cell, verdicts), 1)
     values = np.full(shape[0] * shape[1], np.nan)
@@ -124,7 +135,7 @@ def _map(table: Table, title: str, value: str, x: Levels, y: Levels, rows: IntAr
         own = numbers[order[ends[at] : ends[at + 1]]]
         own = own[np.isfinite(own)]
         if len(own):
-            values[at] = float(np.median(own))
+            values[at] = float(middle(own))
     total = count.sum(axis=1)
     first = np.full(len(values), NOTHING)
     first[cell[::-1]] = rows[::-1]

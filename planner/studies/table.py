@@ -47,6 +47,7 @@ class Table:
 
     about: About
     columns: Mapping[str, Any]  # FloatArray of numbers (nan where empty), Texts of the rest (None there)
+    stored: int  # rows of the whole dataset
 
     def __len__(self) -> int:
         return len(self.columns[NUMBER])
@@ -156,7 +157,7 @@ def read(folder: Path) -> Table:
     for name in ("verdict", "gain"):
         if name not in columns:
             raise InputError("study", str(folder), f"a dataset with the column {name}")
-    return Table(about=about, columns=columns)
+    return Table(about=about, columns=columns, stored=len(columns[NUMBER]))
 
 
 def _text(value: Any) -> Any:

@@ -20,12 +20,12 @@ from planner.units import three_digits
 if TYPE_CHECKING:
     from planner.arrays import FloatArray
 
-CELL = 5  # columns of a cell with its number
+CELL = 5  # columns of a cell with its number, at least
 NARROW = 2  # and where the terminal is too narrow for that
 MARGIN = 3  # beside the labels
 SPLIT, TIE, COLOCATED, NO_PLAN, FAILED = range(len(VERDICTS))
 LETTERS = {SPLIT: "S", TIE: "=", COLOCATED: "C", NO_PLAN: "·", FAILED: "!", NOTHING: " "}
-PLAIN = {"·": ".", "×": "x", "≤": "<="}
+PLAIN = {"·": ".", "×": "x", "≤": "<=", "µ": "u"}
 # hues that those who see no red or no green tell apart (Okabe and Ito), on either background
 HUES = {SPLIT: (0, 114, 178), TIE: (120, 124, 130), COLOCATED: (213, 94, 0)}  # as everywhere else
 LOW, HIGH = (68, 1, 84), (253, 231, 37)  # of what is no gain: dark to light
@@ -53,7 +53,7 @@ def lines(
         row = Text(f"{labels[at]:>{left}} ")
         for column in range(len(shown.x)):
             value, verdict = float(shown.values[at, column]), int(shown.verdicts[at, column])
-            text = _cell(shown.value, value, verdict) if cell == CELL else LETTERS[verdict]
+            text = _cell(shown.value, value, verdict) if cell >= CELL else LETTERS[verdict]
             style = _style(shown.value, value, verdict, low, high)
             if (at, column) == cursor:
                 style, text = "bold reverse", f"[{text}]" if len(text) < cell - 1 else text
@@ -67,7 +67,9 @@ def lines(
 def _room(shown: Map, width: int) -> tuple[int, int]:
     """Columns of the labels, a blank before the cells not counted, and of a cell."""
     left = max(len(shown.y.field.label), *map(len, shown.y.labels)) + 1
-    return left, CELL if left + MARGIN + CELL * len(shown.x) <= width else NARROW
+    named = max(CELL, *(len(label) + 1 for label in shown.x.labels))  # each column under its label
+    fits = (cell for cell in (named, CELL) if left + MARGIN + cell * len(shown.x) <= width)
+    return left, next(fits, NARROW)
 
 
 def cell_at(shown: Map, width: int, column: int, line: int) -> tuple[int, int] | None:
@@ -83,6 +85,8 @@ def legend(value: str, *, ascii: bool = False) -> Text:
         text = "split over co-located; = a tie, within the error; S, C only that way; · no plan; ! failed"
     elif value == VERDICT:
         text = "S split; = a tie, within the error; C co-located; · no plan; ! failed"
+    elif value in VERDICTS:
+        text = f"the share of a cell's scenarios that are {value}"
     else:
         text = f"{value}: the median of a cell; · no plan; ! failed"
     return _ascii(Text(text)) if ascii else Text(text)
@@ -106,6 +110,8 @@ def _axis(labels: Sequence[str], left: int, cell: int, name: str) -> list[str]:
 
 
 def _cell(column: str, value: float, verdict: int) -> str:
+    if column in VERDICTS and math.isfinite(value):
+        return f"{100 * value:.0f}%"
     if column == VERDICT or verdict in (NOTHING, NO_PLAN, FAILED) or not math.isfinite(value):
         return LETTERS[verdict]
     if column == GAIN:
@@ -119,11 +125,15 @@ def _short(value: float) -> str:
     for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 0.9995 * scale:
             return f"{value / scale:.2g}{unit}" if abs(value) < 99.5 * scale else f"{value / scale:.0f}{unit}"
-    return three_digits(value) if abs(value) >= 0.095 else f"{value:.0e}".replace("e-0", "e-")
+    if 0.00995 <= abs(value) < 0.0995:
+        return f"{value:.2f}"
+    return three_digits(value) if abs(value) >= 0.0995 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def _span(shown: Map) -> tuple[float, float]:
     """The range of colours, logarithms where all are above zero."""
+    if shown.value in VERDICTS:
+        return 0.0, 1.0
     known = shown.values[np.isfinite(shown.values)]
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
 
@@ -137,7 +147,7 @@ def _style(column: str, value: float, verdict: int, low: float, high: float) -> 
 
 
 def _colour(column: str, value: float, verdict: int, low: float, high: float) -> tuple[int, int, int] | None:
-    if verdict in (NOTHING, NO_PLAN, FAILED):
+    if verdict in (NOTHING, NO_PLAN, FAILED) and column not in VERDICTS:
         return None
     if column in (GAIN, VERDICT):
         if verdict == TIE:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
+from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
 from tui.cli.terminal import DONE, Failure, ascii_output, say, writing
 
@@ -48,7 +49,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--x", metavar="KEY", help="the input from left to right")
     parser.add_argument("--y", metavar="KEY", help="the input from bottom to top")
     parser.add_argument(
-        "--value", metavar="COLUMN", help="gain (the default), verdict, or any column of numbers"
+        "--value",
+        metavar="COLUMN",
+        help="gain (the default), verdict, split, tie or colocated (their shares), or any column of numbers",
     )
     parser.add_argument(
         "--by", metavar="KEY,...", help="a map for each value of these; all others by default"
@@ -72,12 +75,13 @@ def run(arguments: Sequence[str]) -> int:
     by = None if args.by is None else [name for name in args.by.split(",") if name]
     alone = decides.marginals(rows)
     told = finding.finding(rows, alone)
+    foot = [told, *_why(rows), _about(rows)]
     drawn = _maps(rows, args.x, args.y, args.value, by)
     if args.json:
         say(dumps(_data(rows, drawn, alone, told)))
         return DONE
     if args.out is not None:
-        _save(Path(args.out), rows, drawn, alone, told)
+        _save(Path(args.out), rows, drawn, alone, foot)
         say(args.out)
         say(told)
         return DONE
@@ -86,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
     from tui.charts import heat_map
 
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    say(heat_map.to_text(_blocks(drawn, alone, told, width, plain), colour=colour), colours=colour)
+    say(heat_map.to_text(_blocks(drawn, alone, foot, width, plain), colour=colour), colours=colour)
     return DONE
 
 
@@ -102,8 +106,19 @@ def _maps(rows: Table, x: str | None, y: str | None, value: str | None, by: list
         return []
 
 
+def _about(rows: Table) -> str:
+    """Which study, by which version, when, and how much of it."""
+    from planner.errors import printable
+
+    about, stored = rows.about, rows.stored
+    part = "" if stored == about.scenarios else f"{stored:,} of "
+    made = about.made.replace("T", " ").replace("+00:00", " UTC")
+    text = f"{about.name}: {part}{about.scenarios:,} scenarios, ratematch {about.version}, {made}"
+    return printable(text, PAGE)
+
+
 def _blocks(
-    drawn: Sequence[Map], alone: Sequence[Marginal], told: str, width: int, plain: bool
+    drawn: Sequence[Map], alone: Sequence[Marginal], foot: Sequence[str], width: int, plain: bool
 ) -> list[Text]:
     from rich.text import Text
 
@@ -113,10 +128,33 @@ def _blocks(
     for one in drawn:
         blocks += [*heat_map.lines(one, width, ascii=plain), Text("")]
     if drawn:
-        blocks += [heat_map.legend(drawn[0].value, ascii=plain), Text("")]
+        blocks += [heat_map.legend(drawn[0].value, ascii=plain), *_pooled(drawn), Text("")]
     for marginal in alone:
         blocks += [*map(Text, _marginal(marginal, plain)), Text("")]
-    return [*blocks, *map(Text, textwrap.wrap(told, min(width, PAGE)))]
+    lines = (line for text in foot for line in textwrap.wrap(text, min(width, PAGE)))
+    return [*blocks, *(Text(ascii_only(line) if plain else line) for line in lines)]
+
+
+def _why(rows: Table) -> list[str]:
+    """Why some rows have no answer."""
+    from planner.studies import finding
+
+    heads = {"none": "No plan", "failed": "Cannot be asked"}
+    found = finding.reasons(rows)
+    return [f"{heads[verdict]} in {count:,}, such as: {text}." for verdict, count, text in found]
+
+
+def _pooled(drawn: Sequence[Map]) -> list[Text]:
+    """What a cell has of several scenarios."""
+    from rich.text import Text
+
+    from planner.studies.columns import VERDICTS
+
+    most = max(int(one.rows.max()) for one in drawn)
+    if most < 2 or drawn[0].value in VERDICTS:
+        return []
+    told = f"of up to {most:,} scenarios in a cell the median and the commonest verdict; --by KEY parts them"
+    return [Text(told)]
 
 
 def _marginal(marginal: Marginal, plain: bool) -> list[str]:
@@ -135,19 +173,18 @@ def _marginal(marginal: Marginal, plain: bool) -> list[str]:
         shares = "".join(f"{100 * part.shares[i]:>9.0f} %" for i in shown)
         gain = f"{part.gain:.2f}" if part.gain == part.gain else "-"
         lines.append(f"  {part.label:<{wide}}{shares}{gain:>8}")
-    if plain:
-        return ["".join(c if c.isascii() else "?" for c in line.replace("µ", "u")) for line in lines]
-    return lines
+    return [ascii_only(line) for line in lines] if plain else lines
 
 
-def _save(path: Path, rows: Table, drawn: list[Map], alone: Sequence[Marginal], told: str) -> None:
+def _save(path: Path, rows: Table, drawn: list[Map], alone: Sequence[Marginal], foot: Sequence[str]) -> None:
     from tui.charts import heat_map
 
     if path.suffix not in heat_map.PICTURES:
         raise InputError("out", str(path), f"a name that ends in {', '.join(heat_map.PICTURES)}")
     if path.suffix == ".png" and not drawn:
         raise InputError("out", str(path), "two inputs to draw a map of, as --x and --y")
-    blocks = _blocks(drawn, alone, told, PAGE, False)
+    page = path.suffix == ".html" or not drawn  # a picture has the maps alone
+    blocks = _blocks(drawn, alone if page else (), foot, PAGE, False)
     try:
         with writing("out", path):
             heat_map.save(drawn, blocks, path, rows.about.note or rows.about.name)

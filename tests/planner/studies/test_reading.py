@@ -58,6 +58,17 @@ def test_a_map_has_its_values_in_their_cells(tmp_path: Path) -> None:
     (pooled,) = maps.maps(rows, maps.asked(rows, "ttl", "isl", "gain", []))
     assert pooled.rows.tolist() == [[2, 2]] * 3
     assert pooled.values[1].tolist() == [2.002048, 1.002048]
+    (shares,) = maps.maps(rows, maps.asked(rows, "isl", "ttl", "split", []))
+    assert shares.values.tolist() == [[0.5, 1.0, 1.0], [0.0, 0.0, 0.0]]
+
+
+def test_too_many_maps_are_pooled_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _grid(tmp_path)
+    monkeypatch.setattr(maps, "MOST_MAPS", 1)
+    (pooled,) = maps.maps(rows, maps.asked(rows, None, None, None, None))
+    assert pooled.title == "" and pooled.rows.tolist() == [[2, 2, 2], [2, 2, 2]]
+    with pytest.raises(InputError, match="at most 1 maps"):
+        maps.maps(rows, maps.asked(rows, None, None, None, ["model"]))
 
 
 def test_what_moves_together_makes_no_maps_of_holes(tmp_path: Path) -> None:
@@ -132,3 +143,9 @@ def test_what_cannot_be_drawn_is_one_line(
 ) -> None:
     with pytest.raises(InputError):
         maps.asked(_grid(tmp_path), x, y, value, by)
+
+
+def test_why_rows_have_no_answer_is_counted(tmp_path: Path) -> None:
+    texts = ("12 miss TTL", "1,300.5 miss TTL", "7 do not fit", None)
+    rows = _table(tmp_path, ("isl",), [{"isl": 1, "verdict": "none", "reason": text} for text in texts])
+    assert finding.reasons(rows) == [("none", 2, "12 miss TTL"), ("none", 1, "7 do not fit")]

@@ -52,6 +52,8 @@ def test_a_study_is_answered_and_drawn(tmp_path, capsys):
     top = next(line for line in out.splitlines() if line.lstrip().startswith("50 ms"))
     assert top.rstrip().endswith("TTL") and "=" in top
     assert "A split pays in" in out and "alone explains" in out
+    code, out, _ = _run(capsys, "show", "asked", "--x", "isl", "--y", "ttl", "--value", "none", "--ascii")
+    assert code == 0 and next(x for x in out.splitlines() if "200 us" in x).split()[2:4] == ["100%", "100%"]
     code, out, _ = _run(capsys, "show", "asked", "--ascii", "--value", "verdict")
     assert code == 0 and out.isascii()
 
@@ -153,5 +155,6 @@ def test_colours_add_to_what_the_marks_say():
     assert heat_map._cell("gain", 1.1, heat_map.TIE) == "1.1="
     assert heat_map._cell("gain", float("nan"), heat_map.SPLIT) == "S"
     assert heat_map._cell("gain", float("nan"), heat_map.NO_PLAN) == "·"
-    assert [heat_map._short(v) for v in (0.0123, 1.5, 12345.0, 2.5e7)] == ["1e-2", "1.5", "12k", "25M"]
+    short = [heat_map._short(v) for v in (0.00123, 0.0123, 1.5, 12345.0, 2.5e7)]
+    assert short == ["1e-3", "0.01", "1.5", "12k", "25M"]
     assert all(len(heat_map._short(10.0**e * 1.2345)) <= 5 for e in range(-6, 9))
