@@ -1,0 +1,49 @@
+"""What it costs to hold instances and to change how many there are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.arrays import FloatArray
+
+MISS = 100.0  # holding and starting the largest fleet, which a window out of limits counts as much as
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Costs:
+    """Of one way of serving; arrays of shape ``(kinds,)`` unless said otherwise."""
+
+    window_s: float
+    start_s: FloatArray  # from taking GPUs until an instance takes requests, its cache filled again
+    drain_s: FloatArray  # from the last request taken to the end of the longest
+    swap_s: float  # from when an instance is empty until it serves the other phase
+    usd_per_gpu_hour: FloatArray  # shape ``(windows, kinds)``
+    budget: int | None = None  # GPUs of all pools at any time
+    dwell: int = 1  # windows that an instance stays at least
+
+    def ahead(self, kind: int) -> int:
+        """Windows before the first in which a starting instance holds its GPUs."""
+        return math.ceil(float(self.start_s[kind]) / self.window_s - 1e-9)
+
+    def after(self, kind: int) -> int:
+        """Windows after the last in which a draining one does."""
+        return math.ceil(float(self.drain_s[kind]) / self.window_s - 1e-9)
+
+    def turning(self, kind: int) -> int:
+        """Windows in which an instance that swaps from this kind serves neither phase."""
+        return math.ceil((float(self.drain_s[kind]) + self.swap_s) / self.window_s - 1e-9)
+
+    def hold_usd(self, gpus: FloatArray) -> FloatArray:
+        """Of one instance in each window, shape ``(windows, kinds)``."""
+        return np.asarray(self.usd_per_gpu_hour * gpus * self.window_s / 3600.0)
+
+    def start_usd(self, gpus: FloatArray) -> FloatArray:
+        """Of one start for each window, shape ``(windows, kinds)``."""
+        return np.asarray(self.usd_per_gpu_hour * gpus * self.start_s / 3600.0)
+
+    def drain_usd(self, gpus: FloatArray) -> FloatArray:
+        """Of one drain in each window, shape ``(windows, kinds)``."""
+        return np.asarray(self.usd_per_gpu_hour * gpus * self.drain_s / 3600.0)

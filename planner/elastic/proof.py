@@ -1,0 +1,155 @@
+"""A schedule put to the proof: its instances start, drain and swap while every request goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from planner.arrays import BoolArray
+from planner.elastic.over_time import Outcome, OverTime
+from planner.elastic.schedule import moves
+from planner.inputs.requests import Requests
+from planner.planning.resolve import LATE
+from planner.planning.servings import Pick, bare, pool
+from planner.replay import build
+from planner.replay.fleet import LEAST, Change, Fleet, Options
+from planner.replay.over_time import windows as seen
+from planner.replay.run import run
+
+FEW = 20  # requests in a window, below which one late request breaks its percentile: chance, not the plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replayed:
+    """A schedule, replayed; arrays of shape ``(windows,)``."""
+
+    planned: BoolArray  # windows that the schedule was to keep within limits
+    kept: BoolArray  # and that were
+    ftl_p95_s: float
+    within_limits: float  # share of the requests
+    gpu_hours: float
+    unfinished: int
+    why: dict[str, int]  # windows that differ, by reason
+
+    @property
+    def agrees(self) -> float:
+        """Share of the windows in which plan and replay agree."""
+        return float(np.mean(self.planned == self.kept))
+
+    def data(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "windows_ok": int(self.kept.sum()),
+            "agrees": self.agrees,
+            "ftl_p95_s": self.ftl_p95_s,
+            "requests_within_limits": self.within_limits,
+            "gpu_hours": self.gpu_hours,
+            "unfinished": self.unfinished,
+            "differ": self.why,
+        }
+
+    def sentence(self) -> str:
+        """For people."""
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self.why.items())
+        return (
+            f"replayed: {float(np.mean(self.kept)):.1%} of windows and {self.within_limits:.1%} "
+            f"of requests ok, TTFT P95 {self.ftl_p95_s:.2f} s, {self.gpu_hours:,.1f} GPU h; the plan "
+            f"agrees in {self.agrees:.0%} of windows" + (f" ({reasons})" if reasons else "")
+        )
+
+
+def fleet_of(found: OverTime, of: Outcome, requests: Requests) -> Fleet:
+    """The fleet whose instances follow a schedule. Raises LookupError as `planner.replay.build`."""
+    asked, schedule = found.ways[of.way], of.schedule
+    pools, step = asked.pools, found.windows.window_s
+    picks = [Pick(kind.points, kind.row, 1) for kind in pools.kinds]
+    serving = bare(found.question, picks, 1.0, 1.0, found.scenario.limits.ftl_s)
+    serving = replace(serving, pools=tuple(pool(found.question, pick, 0.0) for pick in picks))
+    fleet = build.of_serving(found.question, serving, requests)
+    changed, changes = moves(pools, schedule), []
+    for window in range(1, len(schedule.instances)):
+        at_s = window * step
+        for pair, (here, there) in enumerate(pools.swaps):
+            one = Change(
+                at_s=at_s,
+                event="swap",
+                pool=here,
+                instance=LEAST,
+                to=there,
+                warm_up_s=asked.costs.swap_s,
+            )
+            changes += [one] * int(schedule.swaps[window, pair])
+        for kind in range(len(pools.kinds)):
+            drain = Change(at_s=at_s, event="drain", pool=kind, instance=LEAST)
+            changes += [drain] * int(changed.drains[window, kind])
+            start_s = float(asked.costs.start_s[kind])
+            begin_s = max(at_s - start_s, 0.0) if schedule.ahead else at_s
+            start = Change(at_s=begin_s, event="start", pool=kind, warm_up_s=start_s)
+            changes += [start] * int(changed.starts[window, kind])
+    first = schedule.instances[0]
+    return Fleet(
+        pools=tuple(replace(p, instances=int(n)) for p, n in zip(fleet.pools, first, strict=True)),
+        changes=tuple(changes),
+    )
+
+
+def prove(
+    found: OverTime,
+    of: Outcome,
+    requests: Requests,
+    *,
+    seed: int = 0,
+    should_stop: Callable[[], bool] | None = None,
+) -> Replayed:
+    """Replay a schedule on its trace.
+
+    Raises `planner.simulate.points.Stopped` when told to stop.
+    """
+    limits = found.scenario.limits
+    options = Options(
+        routing=found.scenario.traffic.routing,
+        seed=seed,
+        prefixes=False,  # a plan counts on `cached_share` alone
+        sessions=False,
+        ftl_limit_s=limits.ftl_s,
+        ttl_limit_s=limits.ttl_s,
+    )
+    result = run(fleet_of(found, of, requests), requests, options, should_stop=should_stop)
+    edges = np.arange(len(found.windows) + 1, dtype=np.float64) * found.windows.window_s
+    each = seen(result, edges)
+    late = LATE["auto" if limits.ftl_at == "mean" else limits.ftl_at]
+    kept = each.good >= np.floor((1.0 - late) * each.arrivals)
+    ftl = result.ftl_s[np.isfinite(result.ftl_s)]
+    gpu_s = sum(use.gpus * use.up_s for use in result.instances)
+    return Replayed(
+        planned=of.ok,
+        kept=np.asarray(kept),
+        ftl_p95_s=float(np.percentile(ftl, 95)) if len(ftl) else float("nan"),
+        within_limits=float(np.mean(result.good)) if len(result) else 1.0,
+        gpu_hours=gpu_s / 3600.0,
+        unfinished=int(len(result) - result.finished.sum()),
+        why=_differences(of.ok, kept, each.arrivals, each.ftl_s[:, 2], each.ttl_s[:, 2], limits),
+    )
+
+
+def _differences(
+    planned: BoolArray, kept: BoolArray, came: Any, ftl_s: Any, ttl_s: Any, limits: Any
+) -> dict[str, int]:
+    """Reasons of windows in which plan and replay differ, counted."""
+    spare = ~planned & kept
+    broken = planned & ~kept
+    after = broken & np.concatenate([[False], ~kept[:-1]])
+    few = broken & ~after & (came < FEW)
+    slow = broken & ~after & ~few & (ttl_s > limits.ttl_s)
+    late = broken & ~after & ~few & ~slow
+    reasons = {
+        "kept with less than planned for: bursts and limits had room": spare,
+        "behind a window that broke": after,
+        "with few requests": few,
+        "with tokens slower than the mean batch's": slow,
+        "with bursts within the window": late,
+    }
+    return {text: int(mask.sum()) for text, mask in reasons.items() if mask.any()}

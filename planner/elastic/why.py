@@ -1,0 +1,133 @@
+"""The sentences of a plan over time: what it saves, risks and changes, and what moved it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.arrays import FloatArray, IntArray
+from planner.elastic.over_time import Outcome, OverTime
+from planner.elastic.policies import Policy, static_mean
+from planner.elastic.schedule import missing, ready
+from planner.words import Way
+
+ROLLING: tuple[Policy, ...] = ("seasonal-naive", "smoothing", "reactive")
+CALLED: dict[Way, str] = {"disaggregated": "split", "colocated": "co-located"}
+
+
+def clock(seconds: float) -> str:
+    """A time of the trace, as days, hours and minutes.
+
+    >>> clock(90.0), clock(3 * 86400.0 + 7 * 3600.0)
+    ('0:01:30', 'day 4 7:00')
+    """
+    whole = int(seconds)
+    day, rest = divmod(whole, 86_400)
+    hours, minutes = divmod(rest // 60, 60)
+    if day:
+        return f"day {day + 1} {hours}:{minutes:02d}"
+    return f"{hours}:{minutes:02d}:{rest % 60:02d}"
+
+
+def sentences(found: OverTime) -> list[str]:
+    """Why the plan is as it is: one sentence each."""
+    if not found.outcomes:
+        return []
+    best = found.best
+    peak = found.of("static-peak", best.way)
+    return [
+        _saves(best, peak),
+        _risks(found, best),
+        _changes(found, best),
+        *_breaks(found, best),
+        *_ratio(found, best),
+        *_foresight(found, best),
+        f"A second more of start time costs {best.bill.start_usd_per_s:.2g} USD over the horizon.",
+    ]
+
+
+def _saves(best: Outcome, peak: Outcome) -> str:
+    saved = 1.0 - best.bill.usd / peak.bill.usd if peak.bill.usd else 0.0
+    return (
+        f"Elastic {CALLED[best.way]} costs {best.bill.usd:,.0f} USD, "
+        f"{saved:.0%} less than the busiest window's fleet all along ({peak.bill.usd:,.0f} USD)."
+    )
+
+
+def _risks(found: OverTime, best: Outcome) -> str:
+    total = len(found.windows)
+    live = [found.of(name, best.way) for name in ROLLING]
+    safest = max(live, key=lambda one: int(one.ok.sum()))
+    last = found.of("reactive", best.way)
+    return (
+        f"With foresight {int(best.ok.sum()):,} of {total:,} windows keep their limits; without, "
+        f"{int(safest.ok.sum()):,} by {safest.name} and {int(last.ok.sum()):,} by reactive scaling."
+    )
+
+
+def _changes(found: OverTime, best: Outcome) -> str:
+    per_day = best.bill.changes / max(found.windows.hours / 24.0, 1e-9)
+    rate = f", {per_day:.0f} a day" if found.windows.hours >= 24.0 else ""
+    return f"It changes {best.bill.changes:,} instances in {found.windows.hours:,.1f} hours{rate}."
+
+
+def _breaks(found: OverTime, best: Outcome) -> list[str]:
+    """The first window that a fleet for the mean load does not serve."""
+    asked = found.ways[best.way]
+    schedule = static_mean(asked)
+    lacks = missing(asked.pools, ready(asked.pools, schedule, asked.costs))
+    late = np.flatnonzero((lacks > 1e-6).any(axis=1))
+    if not len(late):
+        return []
+    window = int(late[0])
+    pool = int(np.argmax(lacks[window]))
+    kind = asked.pools.kinds[asked.pools.main(asked.pools.phases[pool])]
+    load = found.windows.asked(kind.prompt_share)
+    times = load[window] / max(float(load.mean()), 1e-12)
+    phase = "co-located" if kind.phase == "colocated" else kind.phase
+    return [
+        f"A fleet for the mean load first breaks at {clock(window * found.windows.window_s)}: {phase} is "
+        f"asked for {times:.1f} times its mean; {len(late):,} windows are like that."
+    ]
+
+
+def ratio(found: OverTime, of: Outcome) -> FloatArray:
+    """Prefill over decode GPUs in each window; nan for co-located serving."""
+    pools = found.ways[of.way].pools
+    if len(pools.phases) < 2:
+        return np.full(len(found.windows), np.nan)
+    gpus = _gpus(found, of)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(gpus[:, 1] > 0, gpus[:, 0] / gpus[:, 1], np.nan)
+
+
+def _gpus(found: OverTime, of: Outcome) -> IntArray:
+    """GPUs of each pool in each window."""
+    pools = found.ways[of.way].pools
+    each = of.schedule.instances * pools.gpus
+    return np.stack([each[:, pools.pool == at].sum(axis=1) for at in range(len(pools.phases))], axis=1)
+
+
+def _ratio(found: OverTime, best: Outcome) -> list[str]:
+    over = ratio(found, best)
+    if not np.isfinite(over).any():
+        return []
+    low, high = int(np.nanargmin(over)), int(np.nanargmax(over))
+    if over[low] == over[high]:
+        return [f"Its ctx:gen ratio stays {over[low]:.2g}."]
+    windows, step = found.windows, found.windows.window_s
+    with np.errstate(divide="ignore", invalid="ignore"):
+        heavy = windows.prompts_per_s / windows.decodes_per_s
+    return [
+        f"Its ctx:gen ratio goes from {over[low]:.2g} at {clock(low * step)} to {over[high]:.2g} at "
+        f"{clock(high * step)}: prompts are {heavy[low]:.1f} and {heavy[high]:.1f} times their usual "
+        "share of the work there."
+    ]
+
+
+def _foresight(found: OverTime, best: Outcome) -> list[str]:
+    live = [found.of(name, best.way) for name in ROLLING]
+    near = max(live, key=lambda one: (int(one.ok.sum()), -one.bill.usd))
+    more = near.bill.usd - best.bill.usd
+    lost = int(best.ok.sum()) - int(near.ok.sum())
+    spent = f"{abs(more):,.0f} USD {'more' if more >= 0 else 'less'}"
+    return [f"Foresight is worth {lost:,} windows: {near.name} misses those and costs {spent}."]
