@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "write what launches the plan: vLLM, SGLang, TensorRT-LLM, Dynamo, llm-d",
     "explain": "say a layout such as CPP4xTP8 in words, with the flags of each engine",
     "replay": "put a plan to the proof, request by request: percentiles, queues, utilisation",
+    "elastic": "plan a trace over time: policies, their cost and what they keep, replayed",
     "presets": "list models, systems, engines and scenarios, or show one",
     "import-model": "add a model from its Hugging Face config.json",
     "trace": "show what a trace of requests holds",
