@@ -20,6 +20,8 @@ from tui.cli.measured_files import KERNEL_COLUMNS, RUN_COLUMNS
 from tui.cli.terminal import DONE, ascii_output, say, writing
 
 if TYPE_CHECKING:
+    from planner.evidence.results.records import Found
+    from planner.evidence.runs import Row
     from planner.inputs.catalog import Catalog
 
 WIDTH = 80
@@ -69,8 +71,9 @@ def run(arguments: Sequence[str]) -> int:
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
         "compressed (.csv.gz).\n\n"
         "FILE may also be what a benchmark wrote, JSON or CSV: vLLM's and SGLang's serving benchmarks,\n"
-        "aiperf, genai-perf, guidellm (JSON), InferenceX; flags say what is not in it, such as --system\n"
-        "and --layout.\n\n"
+        "aiperf, genai-perf, guidellm, InferenceX; flags say what is not in it, such as --system and\n"
+        "--layout. What aiconfigurator or aisimulate predict (pareto.csv, best_config_topn.csv) is laid\n"
+        "beside our predictions of the same deployments.\n\n"
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
         "  ratematch validate result.json --system h100 --layout TP4\n"
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
@@ -113,6 +116,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError("--plans goes with FILE.csv, --json and --ascii alone")
     from planner.evidence import runs, shipped, text, validate_runs
     from planner.evidence import validate_kernels as kernels
+    from planner.evidence.results import read as results
     from planner.evidence.results.read import read
 
     catalog = load()
@@ -133,6 +137,10 @@ def run(arguments: Sequence[str]) -> int:
         shown = dumps(judged) if args.json else printable_lines(text.plans_text(judged)).rstrip("\n")
         say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
         return DONE
+    if file is not None and (theirs := results.predicted(file, catalog, given)) is not None:
+        if args.kernels or args.write or args.plot:
+            raise UsageError("another planner's table goes with --json and --ascii alone")
+        return _beside(args, theirs, catalog)
     name = file.name if file is not None else shipped.RUNS_NAME
     if file is None and folder is None:
         file, folder = shipped.runs_file(), shipped.kernels_folder()
@@ -170,6 +178,17 @@ def run(arguments: Sequence[str]) -> int:
         paragraphs.append(printable_lines(text.kernels_text(operators)))
     report = "\n".join(paragraphs).rstrip("\n")
     say(ascii_only(report) if plain else report, colours=colour)
+    return DONE
+
+
+def _beside(args: argparse.Namespace, theirs: tuple[list[Row], Found], catalog: Catalog) -> int:
+    """Another planner's predictions beside ours."""
+    from planner.evidence import beside, beside_text
+
+    rows, found = theirs
+    result = beside.compare(rows, found.records, found.tool, catalog)
+    shown = dumps(result) if args.json else printable_lines(beside_text.beside_text(result)).rstrip("\n")
+    say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
     return DONE
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from planner.errors import InputError
 from planner.evidence import runs
 from planner.evidence.csv_files import Table
-from planner.evidence.results import columns, exported, guidellm, records
+from planner.evidence.results import aiconfigurator, columns, exported, guidellm, records
 from planner.evidence.results.columns import Record
 from planner.evidence.results.records import Found
 from planner.evidence.runs import Row
@@ -24,18 +24,42 @@ TOOLS = {
     "aiperf": "aiperf",
     "genai-perf": "genai-perf",
     "InferenceX": "InferenceX",
+    aiconfigurator.TOOL: "aiconfigurator or aisimulate",
     "": "a collection of results",
 }
 _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
     "guidellm": guidellm.columns,
     "aiperf": columns.stated,
     "genai-perf": columns.stated,
+    aiconfigurator.TOOL: aiconfigurator.columns,
 }
 _OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs
 MEASURED = ("ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s")
 _LAYOUTS = ("layout", "prefill_layout", "decode_layout")
 # what a row cannot do without, and the flag that says it
 _NEEDED = {"model": "--model", "system": "--system", "engine": "--engine", "isl": "--isl", "osl": "--osl"}
+
+
+def predicted(path: Path, catalog: Catalog, given: Mapping[str, str]) -> tuple[list[Row], Found] | None:
+    """Rows of another planner's table of predictions, with its records; None for any other file.
+
+    Raises InputError as `read`.
+    """
+    if _is_folder(path):
+        return None
+    try:
+        found = records.read(path)
+    except InputError:
+        return None  # `read` says why
+    if set(found.records[0]) >= aiconfigurator.RECOMMENDATION:
+        raise InputError(
+            path.name,
+            "aisimulate's recommendation.csv",
+            "its pareto.csv or best_config_topn.csv: plain figures",
+        )
+    if found.tool != aiconfigurator.TOOL:
+        return None
+    return _rows(path, found, given, catalog), found
 
 
 def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -> list[Row]:
@@ -60,6 +84,16 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
     if not _is_own(path):
         given = {**exported.beside(path), **given}
     found = records.read(path)
+    if found.tool == aiconfigurator.TOOL:
+        raise InputError(
+            path.name,
+            f"predictions of {TOOLS[found.tool]}",
+            "what was measured (ratematch validate FILE lays such a file beside ours)",
+        )
+    return _rows(path, found, given, catalog)
+
+
+def _rows(path: Path, found: Found, given: Mapping[str, str], catalog: Catalog) -> list[Row]:
     rows = [_row(found, record, given, catalog) for record in found.records]
     table = Table(name=path.name, rows=tuple(rows), lines=tuple(range(2, len(rows) + 2)))
     _complete(table, found, given)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
-from planner.evidence.results import guidellm
+from planner.evidence.results import aiconfigurator, guidellm
 from planner.evidence.results.columns import Record
 from planner.inputs import files
 
@@ -72,6 +72,8 @@ def tool_of_columns(columns: Sequence[str]) -> str:
     ('vllm', '')
     """
     names = {name.strip().lower() for name in columns}
+    if aiconfigurator.is_one(names):
+        return aiconfigurator.TOOL
     if {"total_output_tokens_retokenized", "mean_e2e_latency_ms"} & names:
         return "sglang"
     if "mean_ttft_ms" in names or "median_ttft_ms" in names:
