@@ -36,8 +36,10 @@ def run(arguments: Sequence[str]) -> int:
     week = None if args.week is None else _quantity("week", args.week, "rate")
     if (week is None) == (args.trace is None):
         parser.error("give --trace FILE, or --week REQ/S for a week that is made up")
-    if args.json and args.csv:
-        parser.error("--json and --csv: give one of them")
+    if sum(map(bool, (args.json, args.csv, args.export))) > 1:
+        parser.error("--json, --csv and --export: give one of them")
+    if args.export not in (None, "keda", "dynamo"):
+        raise InputError("export", args.export, "keda or dynamo")
     catalog = load()
     scenario = read_scenario(args, catalog)
     if scenario.fleet.gpus is not None and scenario.fleet.gpus < 1:
@@ -56,7 +58,7 @@ def _parser() -> Parser:
         "Exit code 3: no layout keeps the limits.",
         "  ratematch elastic --trace azure-conversations --model qwen3-32b --ttft 2s\n"
         "  ratematch elastic --trace day.csv.gz --window 5m --rate 40 --json\n"
-        "  ratematch elastic --week 4 --window 5m --csv --out week.csv",
+        "  ratematch elastic --week 4 --window 5m --export keda --out week.yaml",
     )
     parser.add_argument("--window", metavar="TIME", default="1m", help="length of a window (1m)")
     parser.add_argument(
@@ -83,6 +85,9 @@ def _parser() -> Parser:
     parser.add_argument("--seed", metavar="N", default="0", help="of a replay and a made-up week (0)")
     parser.add_argument("--json", action="store_true", help="everything as JSON, SI units")
     parser.add_argument("--csv", action="store_true", help="instances of each policy in each window as CSV")
+    parser.add_argument(
+        "--export", metavar="TOOL", help="the elastic schedule for keda (cron triggers) or dynamo (bounds)"
+    )
     parser.add_argument("--out", metavar="FILE", help="write there instead of printing")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
@@ -161,6 +166,10 @@ def _plan(scenario: Scenario, catalog: Any, requests: Requests, settings: Settin
         _tell("")
     if args.json:
         text = report.to_json(found, proofs)
+    elif args.export and found.outcomes:
+        from planner.elastic import export
+
+        text = export.text(found, found.best, args.export).rstrip("\n")
     elif args.csv:
         text = report.to_csv(found)
     else:

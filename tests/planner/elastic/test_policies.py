@@ -11,7 +11,8 @@ from planner.elastic.schedule import bill
 from planner.elastic.windows import Windows, windows
 from planner.inputs.requests import plain
 from planner.inputs.traces.diurnal import diurnal
-from tests.planner.elastic.test_program import costs, pools
+
+from .small import costs, pools
 
 
 def asked(need: list[list[int]], start_s: float = 60.0, budget: int | None = None) -> Asked:

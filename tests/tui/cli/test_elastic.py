@@ -78,6 +78,7 @@ def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
         (("--trace", "T", "--window", "1ms"), "20,000 windows"),
         (("--trace", "no-such-file"), "trace"),
         ((), "--trace"),
+        (("--trace", "T", "--export", "slurm"), "keda or dynamo"),
         (("--week", "1e9"), "requests in all"),
     ],
 )
