@@ -64,7 +64,8 @@ class Outcome:
 class OverTime:
     """A horizon and what each policy makes of it."""
 
-    scenario: Scenario  # with the trace's mean lengths and rate
+    trace: str | None  # where the requests are from; None: made up
+    scenario: Scenario  # of any one window: the trace's mean lengths, the highest rate
     question: Question
     sweep: Sweep
     windows: Windows
@@ -123,6 +124,7 @@ def plan(
             )
             outcomes += _outcomes(question, swept, ways[way], way, settings, should_stop, tell)
     return OverTime(
+        trace=scenario.traffic.trace,
         scenario=question.scenario,
         question=question,
         sweep=swept,

@@ -19,7 +19,7 @@ def data(found: OverTime, proofs: Proofs | None = None) -> dict[str, Any]:
     """Everything, SI units."""
     best = found.best if found.outcomes else None
     return {
-        "trace": found.scenario.traffic.trace,
+        "trace": found.trace,
         "model": found.scenario.model,
         "system": found.scenario.system,
         "window_s": found.windows.window_s,

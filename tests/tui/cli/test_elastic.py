@@ -63,7 +63,7 @@ def test_elastic_keeps_what_static_keeps_for_less(answer: dict[str, Any]) -> Non
 
 
 def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
-    assert len(answer["schedule"]) == 10
+    assert len(answer["schedule"]) == 10 and answer["trace"].endswith("busy.csv")
     assert sum(row["requests"] for row in answer["schedule"]) == COUNT
     assert max(row["gpus"] for row in answer["schedule"]) <= 32
     assert any("less than the busiest" in line for line in answer["why"])
