@@ -17,6 +17,11 @@ def runs_file() -> Path:
     return _present(preset_folder() / MEASURED / "runs.csv")
 
 
+def loads_file() -> Path:
+    """The measured loads. Raises InputError where they were not installed."""
+    return _present(preset_folder() / MEASURED / "loads.csv")
+
+
 def kernels_folder() -> Path:
     """The folder of measured kernels. Raises InputError where they were not installed."""
     return _present(preset_folder() / MEASURED / "kernels")

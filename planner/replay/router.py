@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from planner.inputs.reuse import FOLLOWS, MOST_IMBALANCE
 from planner.replay.fleet import Rule
 from planner.replay.instance import Instance
 from planner.replay.job import Job
@@ -14,9 +15,10 @@ class Router:
     """One pool of choices and a rule; the same seed makes the same choices.
 
     least-loaded: fewest prompt tokens that wait or are in work, then fewest requests; of decode instances
-    fewest sequences. round-robin: one after the other. random. prefix-aware: fewest prompt tokens that wait,
-    the request's own that are not in the instance's cache, and tokens that decode there. central: none until
-    one is free; see `planner.replay.run`.
+    fewest sequences. round-robin: one after the other. random. prefix-aware: as `planner.inputs.reuse.route`
+    has it, an instance that holds most of the prompt unless its work, prompt tokens that wait and tokens that
+    decode, is out of proportion; else the one with the least work, what it holds of the prompt taken off.
+    central: none until one is free; see `planner.replay.run`.
     """
 
     __slots__ = ("_block_tokens", "_decode_turn", "_random", "_rule", "_turn", "where")
@@ -40,6 +42,8 @@ class Router:
         if rule == "round-robin":
             return among[turn]
         found = self.found(job) if rule == "prefix-aware" and job.blocks else {}
+        if found and (holder := _holder(job, found, among)) is not None:
+            return holder
         best, least = among[turn], (float("inf"), 0.0)
         for place in range(turn - count, turn):  # of equals the next in turn
             instance = among[place]
@@ -100,6 +104,18 @@ class Router:
             self.where[block] = left
         else:
             del self.where[block]
+
+
+def _holder(job: Job, found: dict[int, int], among: Sequence[Instance]) -> Instance | None:
+    """Of the instances that hold the most of the prompt the one with least work, if it is to have it."""
+    most = max(found.values())
+    holders = [instance for instance in among if found.get(instance.number) == most]
+    if most < FOLLOWS * job.isl or not holders:
+        return None
+    least = min(instance.pending + instance.contexts for instance in among)
+    best = min(holders, key=lambda instance: instance.pending + instance.contexts)
+    busy = best.pending + best.contexts
+    return best if busy <= MOST_IMBALANCE * least + job.isl else None
 
 
 def _mark(bits: int, depth: int, tokens: dict[int, int]) -> None:

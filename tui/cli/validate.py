@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch validate",
-        "[FILE.csv] [--kernels DIR | --plans | --replay] [--json | --write PAGE] [--plot] [--ascii]",
+        "[FILE.csv] [--kernels DIR | --plans | --replay | --loads] [--json | --write PAGE] [--plot]",
         "Predict measured runs, or measured kernels, and report the error: by group, the worst rows, what\n"
         "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
@@ -79,6 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"
         "  ratematch validate runs.csv --plans    # the best plan against each tuned split: a minute\n"
         "  ratematch validate runs.csv --replay    # request by request, beside the closed forms\n"
+        "  ratematch validate --loads    # first tokens at stated request rates, predicted and replayed\n"
         "  ratematch validate --kernels measurements/\n"
         "  ratematch validate --write docs/accuracy.md    # in a checkout: the page as it is",
     )
@@ -93,6 +94,11 @@ def run(arguments: Sequence[str]) -> int:
         "--replay",
         action="store_true",
         help="replay each run request by request too: errors of the replay beside those of the closed forms",
+    )
+    parser.add_argument(
+        "--loads",
+        action="store_true",
+        help="FILE (default presets/measured/loads.csv) has runs at request rates: predict and replay them",
     )
     parser.add_argument("--rows", metavar="N", help="runs to replay, evenly of the file (default all)")
     form = parser.add_mutually_exclusive_group()
@@ -110,7 +116,7 @@ def run(arguments: Sequence[str]) -> int:
     given = {column: value for column, value in told.items() if value is not None}
     if given and args.file is None:
         raise UsageError("what a file does not say goes with a FILE: ratematch validate FILE --system NAME")
-    if args.write and args.file is None and args.kernels is not None:
+    if args.write and args.file is None and args.kernels is not None and not args.loads:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
     if args.plans and (args.kernels or args.write or args.plot):
         raise UsageError("--plans goes with FILE.csv, --json and --ascii alone")
@@ -124,6 +130,10 @@ def run(arguments: Sequence[str]) -> int:
     folder = Path(args.kernels) if args.kernels is not None else None
     if args.rows is not None and not args.replay:
         raise UsageError("--rows goes with --replay")
+    if args.loads:
+        if args.plans or args.kernels or args.replay or args.plot or given:
+            raise UsageError("--loads goes with FILE.csv, --json, --write and --ascii alone")
+        return _loads(args, file or shipped.loads_file(), catalog)
     if args.replay:
         if args.plans or args.kernels or args.write or args.plot:
             raise UsageError("--replay goes with FILE.csv, --rows, --json and --ascii alone")
@@ -189,6 +199,26 @@ def _beside(args: argparse.Namespace, theirs: tuple[list[Row], Found], catalog: 
     result = beside.compare(rows, found.records, found.tool, catalog)
     shown = dumps(result) if args.json else printable_lines(beside_text.beside_text(result)).rstrip("\n")
     say(ascii_only(shown) if not args.json and ascii_output(args.ascii) else shown)
+    return DONE
+
+
+def _loads(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
+    """Runs at request rates, predicted in closed form and replayed."""
+    from planner.evidence import loads, validate_loads
+    from planner.evidence.page import loads as page
+
+    found = validate_loads.predict(loads.read(file), catalog)
+    if args.json:
+        say(dumps(validate_loads.summarise(found)))
+        return DONE
+    text = page.page(found)
+    if args.write:
+        with writing("write", args.write):
+            files.write_atomically(Path(args.write), text)
+        say(args.write)
+        return DONE
+    shown = printable_lines(text).rstrip("\n")
+    say(ascii_only(shown) if ascii_output(args.ascii) else shown)
     return DONE
 
 
