@@ -35,8 +35,9 @@ test-lowest test-newest: test-%: $(UV)
 	@echo "$* on $$(build/$*/bin/python --version): $$(grep -E '^(numpy|scipy|textual|rich)==' build/$*.txt | xargs)"
 	build/$*/bin/python -m pytest -n auto -m "not slow" $(TESTS)
 
-# 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
+# 1,000 random deployments and loads replayed, then 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
 fuzz: $(STAMP)
+	REPLAYS=1000 $(BIN)/pytest -q tests/planner/replay/test_invariants.py
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import replace
 from itertools import pairwise
@@ -17,14 +18,15 @@ from planner.replay.run import Replay, run
 from .small import worlds
 
 World = tuple[Fleet, Requests, Options]
+REPLAYS = int(os.environ.get("REPLAYS", "40"))  # `make fuzz` has more
 OFTEN = settings(
-    max_examples=200,
+    max_examples=REPLAYS,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),
     suppress_health_check=[HealthCheck.too_slow],
 )
-SOME = settings(OFTEN, max_examples=30)
+SOME = settings(OFTEN, max_examples=max(REPLAYS // 2, 1))
 
 
 def replayed(world: World) -> Replay:
