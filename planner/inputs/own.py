@@ -44,7 +44,10 @@ def whole(
         return table
     if not isinstance(name, str):
         raise InputError(f"{path.name}: {BASE}", type(name).__name__, f"the name of a preset {kind}")
-    below = find(name)
+    try:
+        below = find(name)
+    except InputError as error:
+        raise InputError(f"{path.name}: {BASE}", name, error.accepted) from None
     chain = (*above, path)
     if below in chain or len(chain) > DEEPEST:
         raise InputError(f"{path.name}: {BASE}", name, "another preset, that does not lead back to this one")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, unknown
-from planner.inputs import deployment_fields, files, toml_tables
+from planner.inputs import deployment_fields, files, naming, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
 from planner.inputs.typed import Names, named
@@ -59,7 +60,7 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
         given.add(field.key)
         try:
             if field.catalog and isinstance(value, str):
-                exact, more = named(field, value, catalog)
+                exact, more = named(field, _beside(field, value, source), catalog)
                 scenario, implied = field.set(scenario, exact), {**implied, **more}
             else:
                 scenario = field.set(scenario, plain(field, value))
@@ -69,6 +70,15 @@ def _read(source: Path | str, catalog: Names, above: tuple[Path, ...]) -> Scenar
         if key not in given:
             scenario = BY_KEY[key].set(scenario, value)
     return check(scenario if "gpus" in {*given, *implied} else deployment_fields.fitted(scenario))
+
+
+def _beside(field: Field, text: str, source: Path | str) -> str:
+    """A file of one's own as a scenario names it: from here, else beside the scenario's file."""
+    if field.catalog and naming.is_file(field.catalog, text) and not os.path.exists(text):  # noqa: PTH110
+        near = source.parent / text if isinstance(source, Path) else None
+        if near is not None and os.path.exists(near):  # noqa: PTH110 (never raises, whatever the name)
+            return str(near)
+    return text
 
 
 def _base(name: object, where: str, catalog: Names, above: tuple[Path, ...]) -> Scenario:

@@ -145,6 +145,26 @@ def test_bases_that_cannot_be_used_are_told_in_one_line(tmp_path, text, says):
     assert "\n" not in str(error.value)
 
 
+def test_a_file_of_another_kind_is_named_with_its_base(tmp_path):
+    (tmp_path / "gpu.toml").write_text('base = "h200"\n')
+    with pytest.raises(InputError, match=r"gpu\.toml: base: 'h200' is not accepted; known: ideal"):
+        SHIPPED.engine(str(tmp_path / "gpu.toml"))
+
+
+def test_a_scenario_names_files_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "gpu.toml").write_text('base = "h200"\n')
+    path = tmp_path / "here" / "s.toml"
+    path.write_text('schema = 1\nsystem = "gpu.toml"\n')
+    monkeypatch.chdir(tmp_path)
+    assert read_scenario(path, SHIPPED).system == str(tmp_path / "here" / "gpu.toml")
+    (tmp_path / "gpu.toml").write_text('base = "h100"\n')
+    assert read_scenario(path, SHIPPED).system == "gpu.toml"  # from here first
+    path.write_text('schema = 1\nsystem = "no.toml"\n')
+    with pytest.raises(InputError, match="no such file"):
+        read_scenario(path, SHIPPED)
+
+
 def test_files_stand_in_the_place_of_names(tmp_path):
     gpu, engine, model = (tmp_path / name for name in ("my gpu.toml", "engine.toml", "config.json"))
     gpu.write_text('base = "h100"\n[gpu]\nmemory_bytes = 96e9\n')
