@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from planner.planning.result import Serving
 from planner.replay.fleet import Fleet, Kind, Link, Pool, Scheduling
 from planner.simulate import kv_transfer, times
 from planner.simulate.operators.setup import Setup
-from planner.simulate.service import Deployment
+from planner.simulate.service import SCHEDULING, Deployment
 from planner.simulate.space import Layouts
 from planner.words import Phase
 
@@ -128,17 +129,11 @@ def _kind(
 
 def scheduling(engine: EngineProfile, poll_steps: float = 0.0) -> Scheduling:
     """How an engine schedules."""
+    as_they_are: dict[str, Any] = {name: getattr(engine, name) for name in SCHEDULING}
+    as_they_are["prefill_priority"] = min(engine.prefill_priority, 1.0)
     return Scheduling(
         request_s=engine.prefill_request_s,
-        arrival_s=engine.arrival_s,
-        handover_s=engine.handover_s,
-        exposure=engine.exposure,
-        overlap=engine.overlap,
-        lockstep=engine.lockstep,
-        prompt_imbalance=engine.prompt_imbalance,
-        sequence_imbalance=engine.sequence_imbalance,
-        prefill_priority=min(engine.prefill_priority, 1.0),
-        admission_passes=engine.admission_passes,
         poll_steps=poll_steps if np.isfinite(poll_steps) else 0.0,
         whole_lengths=engine.whole_lengths,
+        **as_they_are,
     )

@@ -50,6 +50,7 @@ class Holding:
         rules = kind.scheduling
         self.host, self.number, self.pool, self.kind = host, number, pool, kind
         self.passes = Passes(kind.passes)
+        self.token_s = self.passes.token_s / kind.ranks  # of a prompt token where many wait
         self.steps = None if kind.steps is None else Steps(kind.steps, kind.ranks, rules.sequence_imbalance)
         self.decodes = self.steps is not None
         self.prefills = kind.phase != "decode"

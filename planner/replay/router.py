@@ -14,8 +14,8 @@ from planner.replay.job import Job
 class Router:
     """One pool of choices and a rule; the same seed makes the same choices.
 
-    least-loaded: fewest prompt tokens that wait or are in work, then fewest requests; of decode instances
-    fewest sequences. round-robin: one after the other. random. prefix-aware: as `planner.inputs.reuse.route`
+    least-loaded: least time of the prompt tokens that wait or are in work, then fewest requests; of decode
+    instances fewest sequences. round-robin: one after the other. random. prefix-aware: as `planner.inputs.reuse.route`
     has it, an instance that holds most of the prompt unless its work, prompt tokens that wait and tokens that
     decode, is out of proportion; else the one with the least work, what it holds of the prompt taken off.
     central: none until one is free; see `planner.replay.run`.
@@ -53,7 +53,7 @@ class Router:
                 prompts = len(instance.waiting) + len(instance.partial) + len(instance.inbox)
                 load = (float(prompts + len(instance.running)), 0.0)
             else:
-                load = (float(instance.pending), float(len(instance.waiting)))
+                load = (instance.pending * instance.token_s, float(len(instance.waiting)))
             if load < least:
                 best, least = instance, load
         return best

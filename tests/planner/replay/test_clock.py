@@ -228,3 +228,15 @@ def test_prompts_let_as_many_passes_go_by_as_an_engine_takes_to_admit_them() -> 
 
     step = STEP_S + 4 * SEQUENCE_S
     assert wait(2.5) - wait(1.0) == pytest.approx(1.5 * step, rel=0.15)
+
+
+def test_prompts_go_where_they_are_done_soonest() -> None:
+    """Of two prefill instances the one of eight ranks gets most of the prompts."""
+    pools = (
+        Pool(kind=kind("prefill"), instances=1),
+        Pool(kind=kind("prefill", ranks=8, gpus=8), instances=1),
+        Pool(kind=kind("decode"), instances=1),
+    )
+    result = run(Fleet(pools=pools), steady(200, 0.02, osl=2))
+    few, many = ((result.entry == number).sum() for number in (0, 1))
+    assert many > 2 * few > 0
