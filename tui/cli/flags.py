@@ -164,16 +164,23 @@ def read_scenario(args: argparse.Namespace, catalog: Catalog, commands: Collecti
 
 
 def _wrong_values(args: argparse.Namespace) -> list[str]:
-    """What is wrong with values of known flags, beside unknown ones; presets are not looked up."""
-    lines = []
+    """What is wrong with values of known flags, names of presets too, beside unknown flags."""
+    from planner import load
+
+    lines: list[str] = []
+    scenario = all(hasattr(args, field.key) for field in FIELDS)  # else a model may be what a file calls it
     for field in FIELDS:
-        given = getattr(args, field.key, None)
-        if isinstance(given, str) and not field.catalog:
-            try:
-                field.parse(given)
-            except InputError as error:
-                lines.append(str(error))
-    return lines
+        text = getattr(args, field.key, None)
+        if not isinstance(text, str) or (field.catalog and not scenario):
+            continue
+        try:
+            if field.catalog:
+                named(field, text, load())
+            else:
+                field.parse(text)
+        except InputError as error:
+            lines.append(str(error))
+    return list(dict.fromkeys(lines))
 
 
 def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str] = ()) -> Scenario:

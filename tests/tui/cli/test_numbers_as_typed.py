@@ -45,11 +45,13 @@ def test_all_that_is_wrong_is_told_in_a_line_each(capsys):
 
 
 def test_unknown_flags_and_wrong_values_are_told_together(capsys):
-    assert main.main(["plan", "--islx", "4", "--bogus=5", "--osl", "x", "--ttl", "20"]) == 2
+    words = ["plan", "--islx", "4", "--bogus=5", "--osl", "x", "--ttl", "20", "--engine", "vlm"]
+    assert main.main(words) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 5
     assert "unknown flag --islx; did you mean --isl" in lines[0] and "--bogus" in lines[1]
     assert "osl: 'x'" in lines[2] and "20ms or 20s" in lines[3]
+    assert lines[4] == "ratematch: engine: 'vlm' is not accepted; did you mean vllm?"
 
 
 def test_hundreds_of_unknown_flags_stay_readable(capsys):
