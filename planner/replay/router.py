@@ -15,7 +15,8 @@ class Router:
     """One pool of choices and a rule; the same seed makes the same choices.
 
     least-loaded: least time of the prompt tokens that wait or are in work, then fewest requests; of decode
-    instances fewest sequences. round-robin: one after the other. random. prefix-aware: as `planner.inputs.reuse.route`
+    instances fewest sequences. round-robin: one after the other. random.
+    prefix-aware: as `planner.inputs.reuse.route`
     has it, an instance that holds most of the prompt unless its work, prompt tokens that wait and tokens that
     decode, is out of proportion; else the one with the least work, what it holds of the prompt taken off.
     central: none until one is free; see `planner.replay.run`.
