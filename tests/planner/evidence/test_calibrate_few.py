@@ -58,7 +58,14 @@ def synthetic(tmp_path, **hidden):
     return written(tmp_path / "runs.csv", list(scattered))
 
 
-@pytest.mark.parametrize("name, value", [("arrival_s", 0.012), ("exposure", 0.5), ("prefill_request_s", 0.2)])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        pytest.param("arrival_s", 0.012, marks=pytest.mark.slow),  # the command test finds it too
+        pytest.param("exposure", 0.5, marks=pytest.mark.slow),
+        ("prefill_request_s", 0.2),
+    ],
+)
 def test_a_hidden_constant_is_found_and_how_surely(tmp_path, name, value):
     (found,) = few.fit(runs.read(synthetic(tmp_path, **{name: value})), CATALOG)
     told = {one.name: one for one in found.told}
@@ -71,14 +78,10 @@ def test_a_hidden_constant_is_found_and_how_surely(tmp_path, name, value):
     assert found.misfit_now < 0.2 * found.misfit_before
 
 
-def test_runs_of_the_profile_itself_change_nothing(tmp_path):
+def test_runs_of_the_profile_itself_change_nothing_and_the_next_run_tells_more(tmp_path):
     (found,) = few.fit(runs.read(synthetic(tmp_path)), CATALOG)
     assert found.unchanged > 0.4 and not any(one.moved for one in found.told)
     assert found.profile == CATALOG.engine("vllm") and not found.profile_changed
-
-
-def test_the_next_run_tells_something_that_these_do_not(tmp_path):
-    (found,) = few.fit(runs.read(synthetic(tmp_path)), CATALOG)
     best = found.next_run
     assert best is not None and best.bits > 0.5 and 0 < best.left < 1
     assert (best.row.isl, best.row.osl, best.row.concurrency) not in SHAPES
