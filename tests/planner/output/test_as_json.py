@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def refused(constant: str) -> None:
 
 
 def extremes() -> Iterator[tuple[str, Scenario]]:
-    """Every number at either end of its range, for every goal; then several at once."""
+    """Every number at either end of its range, the goals by turns; then several at once."""
     base = Scenario(
         model="llama-3.1-8b",
         system="h100",
@@ -65,13 +66,13 @@ def extremes() -> Iterator[tuple[str, Scenario]]:
         time_limit_s=0.05,
     )
     ends = {field: [field.low, min(field.high, 1e9), *([None] if field.none else [])] for field in NUMBERS}
-    for goal in fields.BY_KEY["goal"].choices:
+    goals = itertools.cycle(fields.BY_KEY["goal"].choices)
+    for field, value in [(field, value) for field, values in ends.items() for value in values]:
+        goal = next(goals)
         asked = fields.BY_KEY["goal"].set(base, goal)
         if goal != "throughput":
             asked = fields.BY_KEY["rate"].set(asked, 3.0)
-        for field, values in ends.items():
-            for value in values:
-                yield f"{goal} {field.key} {value}", fields.BY_KEY[field.key].set(asked, whole(field, value))
+        yield f"{goal} {field.key} {value}", fields.BY_KEY[field.key].set(asked, whole(field, value))
     draw = np.random.default_rng(8)
     for number in range(20):
         asked = fields.BY_KEY["goal"].set(base, str(draw.choice(fields.BY_KEY["goal"].choices)))
@@ -100,4 +101,4 @@ def test_extreme_questions_give_clean_answers() -> None:
             answered += 1
             json.loads(data.to_json(answer), parse_constant=refused)
             assert "nan" not in (told := text.to_text(answer).lower().split()) and "inf" not in told, name
-    assert answered > 60
+    assert answered > 30
