@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,23 @@ class FileActions(InOrder):
 
     def action_open_trace(self) -> None:
         """Look at a trace of requests: one that comes with ratematch, or a file."""
+        self._ask_trace("Open a trace", self.main.read_trace)
+
+    def action_open_time(self) -> None:
+        """Plan a trace over time, and open one of its windows as the scenario."""
+        from tui.screens.over_time import TimeScreen
+
+        def opened(scenario: Scenario | None) -> None:
+            if scenario is not None:
+                self.main.take(scenario)
+
+        def asked(name: str) -> None:
+            screen = TimeScreen(self.main.view.scenario, name, glyphs=self.glyphs)
+            self.push_screen(screen, opened)
+
+        self._ask_trace("Plan a trace over time", asked)
+
+    def _ask_trace(self, title: str, then: Callable[[str], None]) -> None:
         from planner.inputs.traces import shipped
 
         def find(text: str) -> Path:
@@ -107,8 +124,8 @@ class FileActions(InOrder):
 
         shown = self.main.view.trace
         name = shown.name if shown is not None else next(iter(shipped.SHIPPED))
-        screen = AskScreen("Open a trace", name, find, on_disk=False, verb="open", glyphs=self.glyphs)
-        self.push_screen(screen, lambda answer: self.main.read_trace(answer.text.strip()) if answer else None)
+        screen = AskScreen(title, name, find, on_disk=False, verb="open", glyphs=self.glyphs)
+        self.push_screen(screen, lambda answer: then(answer.text.strip()) if answer else None)
 
     # Studies
 

@@ -34,6 +34,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "quit": "view",
     "open": "scenario",
     "open-study": "scenario",
+    "open-time": "scenario",
     "save": "scenario",
 }
 MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")

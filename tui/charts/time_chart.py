@@ -1,0 +1,97 @@
+"""A plan over time as text: traffic above, GPUs of each policy, the windows it misses, a cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.elastic.over_time import Outcome, OverTime
+from planner.elastic.why import CALLED, clock
+from planner.units import three_digits
+from tui.glyphs import Glyphs, columns
+
+NAMES = 26  # cells before the columns
+LABELS = 56  # and on both sides
+LEAST = 10  # columns of the narrowest picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The lines, and how many windows a column stands for."""
+
+    lines: tuple[str, ...]
+    each: int
+
+
+def drawn(found: OverTime, cursor: int, width: int, g: Glyphs) -> Drawn:
+    """Traffic, then each policy of the better way: GPUs by pool, windows out of limits, dollars."""
+    count = len(found.windows)
+    each = -(-count // max(width - LABELS, LEAST))
+    windows = found.windows
+
+    def row(name: str, values: FloatArray, said: str) -> str:
+        return f"{name:<26}{columns(_most(values, each), g)} {said}"
+
+    mark = " " * (NAMES + cursor // each) + "v"
+    lines = [
+        row(
+            "requests/s",
+            windows.requests / windows.window_s,
+            _at(windows.requests / windows.window_s, cursor),
+        ),
+        row("prompt work", windows.prompts_per_s, _at(windows.prompts_per_s, cursor)),
+        row("output work", windows.decodes_per_s, _at(windows.decodes_per_s, cursor)),
+        mark,
+    ]
+    for one in found.outcomes:
+        if one.way == found.best.way:
+            lines += _policy(found, one, cursor, each, g)
+    return Drawn(lines=tuple(lines), each=each)
+
+
+def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) -> list[str]:
+    pools = found.ways[one.way].pools
+    gpus = one.schedule.instances * pools.gpus
+    top = float(max(gpus.sum(axis=1).max(), 1))
+    rows = []
+    for at, phase in enumerate(pools.phases):
+        of = gpus[:, pools.pool == at].sum(axis=1).astype(np.float64)
+        picture = columns([*_most(of, each), top], g)[:-1]  # all pools in one scale
+        name = one.name if not at else ""
+        called = "co-located" if phase == "colocated" else phase
+        said = f"{of[cursor]:.0f} GPUs"
+        if not at:
+            said += f"  {one.bill.usd:,.0f} USD  {one.bill.changes:,} changes"
+        rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
+    missed = _most((~one.ok).astype(np.float64), each)
+    if any(missed):
+        row = "".join("x" if value else " " for value in missed)
+        rows.append(f"{'':<15}{'missed':<11}{row} {int((~one.ok).sum()):,} of {len(one.ok):,}")
+    return rows
+
+
+def cell(found: OverTime, cursor: int) -> str:
+    """What lies under the cursor: the window, what is asked, what the elastic plan has there."""
+    windows, best = found.windows, found.best
+    pools = found.ways[best.way].pools
+    has = " + ".join(
+        f"{n} {kind.phase} {kind.label}".replace("colocated", "co-located")
+        for n, kind in zip(best.schedule.instances[cursor].tolist(), pools.kinds, strict=True)
+    )
+    rate = three_digits(float(windows.requests[cursor]) / windows.window_s)
+    missed = [one.name for one in found.outcomes if one.way == best.way and not one.ok[cursor]]
+    return (
+        f"{clock(cursor * windows.window_s)}: {rate} requests/s; elastic {CALLED[best.way]} has {has}, "
+        f"{int(best.bill.gpus[cursor])} GPUs" + (f"; limits missed by {', '.join(missed)}" if missed else "")
+    )
+
+
+def _at(values: FloatArray, cursor: int) -> str:
+    return f"{three_digits(float(values[cursor]))} of up to {three_digits(float(values.max()))}"
+
+
+def _most(values: FloatArray, each: int) -> list[float]:
+    """The highest of each so many windows."""
+    return [float(values[at : at + each].max()) for at in range(0, len(values), each)]

@@ -1,0 +1,159 @@
+"""A trace over time: traffic, what each policy deploys, what it misses and costs. Enter plans one window."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from planner.errors import InputError
+from planner.inputs.scenario import Scenario
+from planner.simulate.points import Stopped
+from tui.glyphs import UNICODE, Glyphs
+
+if TYPE_CHECKING:
+    from planner.elastic.over_time import OverTime
+    from planner.inputs.requests import Requests
+
+WINDOWS = 60  # of the shortest that a horizon is cut into
+LEAST_S, STEP_S = 10.0, 10.0  # of a window, and what it is a multiple of
+
+
+class TimeScreen(Screen[Scenario | None]):
+    """The plan over time of one scenario and one trace."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", "left", show=False, id="time-left"),
+        Binding("right,l", "move(1)", "right", show=False, id="time-right"),
+        Binding("pageup", "move(-10)", "far left", show=False, id="time-far-left"),
+        Binding("pagedown", "move(10)", "far right", show=False, id="time-far-right"),
+        Binding("enter", "take", "plan this window", show=False, id="time-take"),
+        Binding("escape,q", "leave", "leave", id="time-leave"),
+    ]
+
+    def __init__(self, scenario: Scenario, trace: str, *, glyphs: Glyphs = UNICODE) -> None:
+        super().__init__()
+        self.glyphs = glyphs
+        self._scenario, self._trace = scenario, trace
+        self._found: OverTime | None = None
+        self._requests: Requests | None = None
+        self._left = False
+        self.cursor = 0
+
+    def compose(self) -> ComposeResult:
+        """Name, picture, window, sentences, keys."""
+        yield Static(id="time-name")
+        with VerticalScroll(id="time-all", can_focus=False):
+            yield Static(id="time-words")
+            yield Static(id="time-chart")
+        yield Static(id="time-cell")
+        yield Static(id="time-keys")
+
+    def on_mount(self) -> None:
+        """Plan it off the screen's thread."""
+        g = self.glyphs
+        self._say("time-name", f"reading {self._trace}{g.ellipsis}", "$hue-muted")
+        keys = (
+            f"left right move {g.dot} {g.enter} plans the window {g.dot} esc leaves, and ends what is planned"
+        )
+        self._say("time-keys", keys, "$hue-muted")
+        self.run_worker(self._plan(), exclusive=True)
+
+    async def _plan(self) -> None:
+        try:
+            found, requests = await asyncio.to_thread(self._answer)
+        except Stopped:
+            return
+        except InputError as error:
+            self._say("time-name", str(error), "$hue-bad")
+            return
+        if not found.outcomes:
+            self._say("time-name", "no layout keeps the limits of any window", "$hue-bad")
+            return
+        from planner.elastic.why import sentences
+
+        self._found, self._requests = found, requests
+        windows = found.windows
+        name = (
+            f"{self._trace}: {len(requests):,} requests in {len(windows):,} windows of {windows.window_s:g} s"
+        )
+        self._say("time-name", name, "bold")
+        self._say("time-words", "\n".join(sentences(found)), "")
+        self._draw()
+
+    def _answer(self) -> tuple[OverTime, Requests]:
+        """The plan. Raises InputError, Stopped."""
+        from planner import load
+        from planner.elastic.over_time import Settings, plan
+        from planner.inputs.traces import read_requests
+
+        requests, _ = read_requests(Path(self._trace))
+        window_s = max(requests.seconds / WINDOWS // STEP_S * STEP_S, LEAST_S)
+        found = plan(
+            self._scenario,
+            load(),
+            requests,
+            Settings(window_s=window_s),
+            should_stop=lambda: self._left,
+            progress=lambda what: self.app.call_from_thread(self._progress, what),
+        )
+        return found, requests
+
+    def _progress(self, what: str) -> None:
+        if not self._left:
+            self._say("time-name", f"planning {self._trace}: {what}{self.glyphs.ellipsis}", "$hue-muted")
+
+    def on_resize(self) -> None:
+        """As wide as the screen."""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._found is None:
+            return
+        from tui.charts import time_chart
+
+        picture = time_chart.drawn(self._found, self.cursor, self.size.width - 4, self.glyphs)
+        self._say("time-chart", "\n".join(picture.lines), "")
+        self._say("time-cell", time_chart.cell(self._found, self.cursor), "$hue-cursor")
+
+    def action_move(self, by: int) -> None:
+        """To another window."""
+        if self._found is not None:
+            self.cursor = min(max(self.cursor + by, 0), len(self._found.windows) - 1)
+            self._draw()
+
+    def action_take(self) -> None:
+        """Give back the scenario of the window under the cursor: its rate and its mean lengths."""
+        if self._found is None or self._requests is None:
+            return
+        window_s = self._found.windows.window_s
+        inside = (self._requests.arrival_s // window_s).astype(np.int64) == self.cursor
+        if not inside.any():
+            self._say("time-cell", "No request comes in this window.", "$hue-bad")
+            return
+        traffic = replace(
+            self._scenario.traffic,
+            trace=None,
+            isl=max(round(float(self._requests.isl[inside].mean())), 1),
+            osl=max(round(float(self._requests.osl[inside].mean())), 2),
+            requests_per_s=float(inside.sum()) / window_s,
+        )
+        self._left = True
+        self.dismiss(replace(self._scenario, traffic=traffic))
+
+    def action_leave(self) -> None:
+        """Back to the scenario there was; a plan on its way ends."""
+        self._left = True
+        self.dismiss(None)
+
+    def _say(self, id: str, text: str, style: str) -> None:
+        self.query_one(f"#{id}", Static).update(Content.styled(self.glyphs.plain(text), style))
