@@ -26,6 +26,7 @@ AT = (0.5, 0.9, 0.95, 0.99)
 STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
+NEVER = 1e-9  # probability of a wait that no percentile sees
 
 
 def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving | None:
@@ -231,6 +232,8 @@ def _sorted_first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> Floa
 def _quantile(share: float, kinds: FloatArray, prompts: _Queue, slot: Delay) -> float:
     p, h = prompts.beside.probability[:, None], np.maximum(prompts.beside.mean_s[:, None], 1e-9)
     q, k = float(slot.probability[0]), float(slot.mean_s[0])
+    # a queue that nobody meets may have any length: it must not set the bounds of the search
+    p, h = np.where(p < NEVER, 0.0, p), np.where(p < NEVER, 1e-9, h)
     h = np.where(np.abs(h - k) < 1e-6 * k, k * (1.0 + 1e-5), h)
 
     def later(seconds: float) -> float:
