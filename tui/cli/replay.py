@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.replay.plans import Proof
     from planner.replay.result import Progress
+    from planner.replay.settle import Settled
 
 MOST_REQUESTS = 5_000_000
 MOST_IN_FLIGHT = 1_000_000
@@ -31,12 +32,13 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch replay",
-        "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--out FILE] [--json]",
+        "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--settle] [--out FILE] [--json]",
         "Plan a scenario, then put the plan to the proof: every request one by one through its instances,\n"
         "with queues, batches, transfers and caches as they come. Requests are of a trace, or drawn at\n"
         "--rate (without one, at 85 % of what the plan can serve). Exit code 3: there is no plan.",
         "  ratematch replay --model qwen3-32b --isl 4k --osl 500 --ttft 2s --rate 12 --goal fewest-gpus\n"
         "  ratematch replay chat --trace azure.csv --routing round-robin --out requests.parquet\n"
+        "  ratematch replay --trace azure-code --goal fewest-gpus --gpus any --settle --json\n"
         "  ratematch replay --in-flight 64 --json    # a closed loop, as benchmarks run it",
     )
     parser.add_argument("--requests", metavar="N", help="how many to draw, or to take of the trace")
@@ -45,6 +47,12 @@ def run(arguments: Sequence[str]) -> int:
         "--prefix-aware",
         action="store_true",
         help="requests go where their prefix is cached, weighed against what waits there, whatever --routing",
+    )
+    parser.add_argument(
+        "--settle",
+        action="store_true",
+        help="plan again with more headroom, until the limits hold for what is replayed; says what plans for "
+        "mean lengths alone would take",
     )
     parser.add_argument("--seed", metavar="N", default="0", help="of everything drawn (default 0)")
     parser.add_argument("--out", metavar="FILE", help="each request as a row: .csv or .parquet")
@@ -66,7 +74,7 @@ def _replay(
     scenario: Scenario, catalog: Any, args: Any, seed: int, number: int | None, in_flight: int | None
 ) -> int:
     from planner.planning.result import Plan
-    from planner.replay import plans, report
+    from planner.replay import plans, report, settle
     from planner.replay.fleet import Options
 
     rate = scenario.traffic.requests_per_s
@@ -80,8 +88,9 @@ def _replay(
     )
     asked: list[bool] = []  # to stop
     shown = _Line()
+    settled: Settled | None = None
     with interrupts(lambda *_: asked.append(True)):
-        found = plans.prove(
+        found = (settle.settle if args.settle else plans.prove)(
             scenario,
             catalog,
             options,
@@ -91,6 +100,8 @@ def _replay(
             progress=shown.progress,
         )
     shown.clear()
+    if isinstance(found, settle.Settled):
+        settled, found = found, found.proof
     if isinstance(found, Plan):
         from tui.cli.plan import report as no_plan
 
@@ -100,9 +111,13 @@ def _replay(
             files.write_atomically(Path(args.out), report.table(found.result, Path(args.out)))
     planned = found.planned
     if args.json:
-        say(report.to_json(found.result, found.fleet, _more(found, args.trace, mended)))
+        more = _more(found, args.trace, mended)
+        if settled is not None:
+            more["settled"] = settle.to_dict(settled)
+        say(report.to_json(found.result, found.fleet, more))
     else:
-        text = "\n".join([_head(found), *mended, report.to_text(found.result, found.fleet, planned)])
+        told = [] if settled is None else settle.to_lines(settled)
+        text = "\n".join([_head(found), *told, *mended, report.to_text(found.result, found.fleet, planned)])
         if found.stopped:
             text += "\nstopped before the last request ended: figures are of those that did"
         if args.out:
