@@ -138,7 +138,8 @@ class PlanCard(Vertical, can_focus=True):
         if plan is not None:
             from planner.output.verdict import NO_PLAN
 
-            title = NO_PLAN if plan.chosen is None else "Plan"
+            fixed = ", layouts fixed" if plan.scenario.deployment.given else ""
+            title = NO_PLAN if plan.chosen is None else f"Plan{fixed}"
             title, subtitle = f"{title}, before the edit" if self._old else title, found(plan, self.glyphs)
         if (title, subtitle) != (self.border_title, self.border_subtitle):
             self.border_title, self.border_subtitle = title, subtitle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widget import Widget
 
+from planner.inputs.deployment import Deployment
 from planner.output.spelling import money
 from planner.units import format_seconds, three_digits
 from planner.words import Way
@@ -35,6 +37,7 @@ COLUMNS = (
     Column(title="$/Mtok", need=2),
     Column(title="ctx:gen", need=1),
 )
+TITLE = "Candidate plans"
 KINDS: Mapping[Way, str] = {"disaggregated": "split", "colocated": "co-loc."}
 
 
@@ -51,21 +54,31 @@ class PlanGrid(Grid):
     pools; **ctx:gen** is prefill GPUs over decode GPUs.
 
     `s` and a letter sorts (again: the other way), `/` filters, `c` and a letter hides or shows a
-    column, `enter` takes the row's TTL as the limit.
+    column, `enter` adopts the row's layouts: the plan keeps them, until `u` undoes it. Where the row
+    misses the TTL limit, its TTL becomes the limit.
     """,
         "table",
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What a row stands for."""
+
+    ttl_s: float
+    deployment: Deployment  # its layouts
+    meets: bool  # the TTL limit
+
+
 class TablePage(Page):
     """Page 2."""
 
-    class PointChosen(Message):
-        """The user wants the TTL of a row as the limit."""
+    class Adopted(Message):
+        """The user wants the layouts of a row."""
 
-        def __init__(self, ttl_s: float) -> None:
+        def __init__(self, candidate: Candidate) -> None:
             super().__init__()
-            self.ttl_s = ttl_s
+            self.candidate = candidate
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -75,11 +88,13 @@ class TablePage(Page):
     def compose(self) -> ComposeResult:
         """Only the table."""
         grid = PlanGrid(COLUMNS, glyphs=self.glyphs, id="plans")
-        grid.border_title = "Candidate plans"
+        grid.border_title = TITLE
         yield grid
 
     def show(self, view: View) -> None:
         """Fill the table where the frontiers, the limit or the plan have changed."""
+        given = view.scenario.deployment.given
+        self.query_one(Grid).border_title = f"{TITLE}, layouts fixed: u undoes" if given else TITLE
         key = (view.frontiers, view.plan, view.scenario.limits, view.current)
         if self._key is not None and _same(key, self._key):
             return
@@ -93,9 +108,9 @@ class TablePage(Page):
 
     @on(Grid.Chosen)
     def choose(self, message: Grid.Chosen) -> None:
-        """The row's TTL."""
+        """The row's layouts."""
         message.stop()
-        self.post_message(self.PointChosen(message.item))
+        self.post_message(self.Adopted(message.item))
 
 
 def _same(a: object, b: object) -> bool:
@@ -173,4 +188,10 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool
         three_digits(ratio) if math.isfinite(ratio) else "-",
     )
     mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")
-    return Row(cells=cells, values=values, item=ttl_s, mark=mark, hue=hue, faint=not meets)
+    deployment = (
+        Deployment(prefill_layout=f.prefill[at], decode_layout=f.decode[at])
+        if way == "disaggregated"
+        else Deployment(colocated_layout=f.decode[at])
+    )
+    item = Candidate(ttl_s=ttl_s, deployment=deployment, meets=meets)
+    return Row(cells=cells, values=values, item=item, mark=mark, hue=hue, faint=not meets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
@@ -84,9 +85,24 @@ class EditingScreen(PagedScreen):
         self._edited(at_once=True)
         self.set_focus(self.query_one(InputsPane).knob(field.key))
 
-    @on(TablePage.PointChosen)
+    @on(TablePage.Adopted)
+    def adopt(self, message: TablePage.Adopted) -> None:
+        """Fix the layouts of a row of the table; where it misses the TTL limit, its TTL becomes the limit."""
+        candidate, present = message.candidate, self.history.present
+        scenario = replace(present, deployment=candidate.deployment)
+        field = fields.BY_KEY["ttl"]
+        try:
+            if not candidate.meets:
+                scenario = field.set(scenario, field.check(units.rounded(candidate.ttl_s, math.ceil, 4)))
+            fields.check(scenario)
+        except InputError as error:
+            self.notify(str(error), severity="warning")
+            return
+        self.history.edit(scenario)
+        self._edited(at_once=True)
+
     @on(ParetoChart.PointChosen)
-    def choose_point(self, message: ParetoChart.PointChosen | TablePage.PointChosen) -> None:
+    def choose_point(self, message: ParetoChart.PointChosen) -> None:
         """Take a point's token latency as the limit, rounded up so that the point meets it."""
         field = fields.BY_KEY["ttl"]
         ttl_s = units.rounded(message.ttl_s, math.ceil, 4)

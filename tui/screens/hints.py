@@ -24,7 +24,7 @@ HINTS: dict[type[Widget], str] = {
     PlanCard: "What to deploy, and what it gives; ? explains each number.",
     BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     DetailsPane: "What fills the memory, and what the plan takes for granted.",
-    PlanGrid: "Every deployment along both frontiers; s sorts, / finds, enter takes the row's TTL.",
+    PlanGrid: "Every deployment along both frontiers; s sorts, / finds, enter adopts the row's layouts.",
     CompareTable: "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
     Tornado: "What each change alone would bring; enter makes it, u takes it back.",
     CurveChart: "The answer over one input: x takes another, enter sets the value under the cursor.",

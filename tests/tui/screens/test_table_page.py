@@ -10,12 +10,13 @@ import numpy as np
 from turning import Pages
 
 from tui.glyphs import UNICODE
+from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid, plan_rows
 from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
 
 
-async def test_the_table_ranks_the_plan_first_and_enter_takes_a_rows_ttl(pages: Pages) -> None:
+async def test_the_table_ranks_the_plan_first_and_enter_adopts_a_rows_layouts(pages: Pages) -> None:
     await pages.open("table")
     grid = pages.one(PlanGrid)
     assert len(grid.rows) == 28 + 24
@@ -23,10 +24,31 @@ async def test_the_table_ranks_the_plan_first_and_enter_takes_a_rows_ttl(pages: 
     assert meets == sorted(meets, reverse=True) and 0 < sum(meets) < len(meets)
     rates = [row.values[4] * row.values[3] for row in grid.rows if row.mark == UNICODE.ok]
     assert rates == sorted(rates, reverse=True)
-    ttl_s = grid.rows[2].item
+    before, row = pages.scenario, grid.rows[2]
     await pages.pilot.press("down", "j", "enter")
-    assert 1 <= pages.scenario.limits.ttl_s / ttl_s < 1.001
     await pages.settled()
+    assert row.item.meets and pages.scenario.limits == before.limits
+    given = pages.scenario.deployment
+    assert given == row.item.deployment and given.way == "disaggregated"
+    assert (given.prefill_layout, given.decode_layout) == (row.cells[1], row.cells[2])
+    assert "layouts fixed" in str(grid.border_title)
+    await pages.pilot.press("1")
+    await pages.pilot.pause()
+    assert "layouts fixed" in str(pages.one(PlanCard).border_title)
+    await pages.pilot.press("u")
+    await pages.settled()
+    assert pages.scenario == before and "fixed" not in str(pages.one(PlanCard).border_title)
+
+
+async def test_a_row_that_misses_the_limit_brings_its_own(pages: Pages) -> None:
+    await pages.open("table")
+    grid = pages.one(PlanGrid)
+    await pages.pilot.press("end")
+    row = grid.rows[grid.cursor]
+    await pages.pilot.press("enter")
+    await pages.settled()
+    assert not row.item.meets and 1 <= pages.scenario.limits.ttl_s / row.item.ttl_s < 1.001
+    assert pages.scenario.deployment == row.item.deployment
 
 
 def view_of(plan: Any) -> View:
@@ -44,7 +66,7 @@ def test_the_plans_row_has_the_diamond_and_stands_first() -> None:
     ttl_s = float(plan.frontier_disaggregated.ttl_s[12])
     chosen = dataclasses.replace(plan.disaggregated, ttl_s=ttl_s)
     rows = plan_rows(view_of(dataclasses.replace(plan, disaggregated=chosen)), UNICODE)
-    assert rows[0].mark == UNICODE.chosen and rows[0].item == ttl_s
+    assert rows[0].mark == UNICODE.chosen and rows[0].item.ttl_s == ttl_s
     assert [row.mark for row in rows].count(UNICODE.chosen) == 1
 
 
