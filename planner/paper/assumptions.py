@@ -16,6 +16,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.output.columns import aligned, markdown
 from planner.paper.claims import claim
+from planner.paper.parts import Count, Each, OnPoints, here
 from planner.paper.reproduction import CHECKS
 from planner.paper.settings import STUDY, Setting
 from planner.paper.sweeps import Sweeps
@@ -87,28 +88,29 @@ def run(
     mixes: Sequence[Setting] | None = None,
     *,
     on_sweep: Callable[[int], None] | None = None,
+    each: Each | None = None,
 ) -> Assumptions:
     """Judge every claim under each of `mixes` (all of `settings` by default); about a second and a half each.
 
-    `on_sweep` is called with the number of design points so far after every sweep.
+    `on_sweep` is called with the number of design points so far after every sweep, or after every mix where
+    `each` makes them elsewhere.
     """
     start = time.perf_counter()
     found = catalog or presets.load()
-    claims = claim.load()
+    count = Count(on_sweep)
+    asked = tuple(mixes or settings())
     done: list[Mix] = []
-    points = 0
+    for mix, points in (each or here(count.add))(_mix, asked, found):
+        count.part(points)
+        done.append(mix)
+    return Assumptions(mixes=tuple(done), design_points=count.points, seconds=time.perf_counter() - start)
 
-    def count(simulated: int) -> None:
-        nonlocal points
-        points += simulated
-        if on_sweep is not None:
-            on_sweep(points)
 
-    for setting in mixes or settings():
-        sweeps = Sweeps(found, count, setting=setting)
-        verdicts = {c.id: claim.judge(c, CHECKS[c.id], (sweeps,)).verdict for c in claims}
-        done.append(Mix(setting=setting, verdicts=verdicts))
-    return Assumptions(mixes=tuple(done), design_points=points, seconds=time.perf_counter() - start)
+def _mix(setting: Setting, catalog: Catalog, on_points: OnPoints = None) -> tuple[Mix, int]:
+    """One mix, and how many design points it took."""
+    sweeps = Sweeps(catalog, on_points, setting=setting)
+    verdicts = {c.id: claim.judge(c, CHECKS[c.id], (sweeps,)).verdict for c in claim.load()}
+    return Mix(setting=setting, verdicts=verdicts), sweeps.design_points
 
 
 def to_dict(done: Assumptions) -> dict[str, Any]:

@@ -9,16 +9,20 @@ import math
 import pickle
 import queue
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from planner import __version__
-from planner.errors import InputError
+from planner.errors import InputError, printable
 from planner.inputs.catalog import Catalog
 from planner.studies.dataset import MISSING
 from planner.studies.tasks import Row, Task, failed, work
 
+P = TypeVar("P")
+R = TypeVar("R")
+MOST_TOLD = 200  # characters of what went wrong in a part
 AHEAD = 3  # tasks per thread that the scheduler knows of: its memory stays bounded
 LOOK_S = 0.2  # how often a waiting client looks whether to stop
 FIND_S = 15.0  # for a scheduler to answer
@@ -48,15 +52,50 @@ class Dask:
 
         Raises InputError for a scheduler that does not answer, Lost when it is gone.
         """
+        with self._flow(work, tasks, catalog) as flow:
+            yield []  # from here on it is the scenarios that take the time
+            for task, future in flow.results(should_stop):
+                if future is None:
+                    yield []
+                elif future.status == "finished":
+                    rows: list[Row] = future.result()
+                    yield rows
+                elif len(task) > 1:
+                    flow.todo += task.apart()
+                    yield []
+                else:
+                    yield failed(task, f"its worker died: {type(future.exception()).__name__}")
+
+    def each(self, do: Callable[[P, Catalog], R], parts: Sequence[P], catalog: Catalog) -> Iterator[R]:
+        """What `do`, a function that can be pickled, makes of each of some parts, in their order.
+
+        Raises InputError for a scheduler that does not answer, Lost when it or a part's workers are gone.
+        """
+        made: dict[int, R] = {}
+        given = 0
+        with self._flow(_Numbered(do), list(enumerate(parts)), catalog) as flow:
+            for task, future in flow.results(lambda: False):
+                if future is None:
+                    continue
+                number = task[0]
+                if future.status != "finished":
+                    raise Lost(f"part {number + 1} of {len(parts)} failed: {_told(future.exception())}")
+                made[number] = future.result()
+                while given in made:
+                    yield made.pop(given)
+                    given += 1
+
+    @contextlib.contextmanager
+    def _flow(self, do: Callable[[Any, Catalog], Any], tasks: list[Any], catalog: Catalog) -> Iterator[_Flow]:
+        """Tasks ready to go, workers there."""
         with self._client() as client:
             threads = sum(client.nthreads().values())
             self.on_workers(threads)
             _check_versions(client)
-            yield []  # from here on it is the scenarios that take the time
             presets = pickle.dumps(catalog)
             # a task of its own, so that it is made again where the worker that had it dies
             here = client.submit(pickle.loads, presets, key=f"presets-{time.time_ns()}")
-            yield from _Flow(client=client, catalog=here, todo=tasks[::-1], threads=threads).rows(should_stop)
+            yield _Flow(client=client, do=do, catalog=here, todo=tasks[::-1], threads=threads)
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Any]:
@@ -66,6 +105,8 @@ class Dask:
             raise InputError("study", "without dask", MISSING) from None
         _hush()
         with contextlib.ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Port .* is already in use")  # by a study beside this one
             if self.scheduler is None:
                 cluster = stack.enter_context(
                     distributed.LocalCluster(
@@ -126,27 +167,46 @@ def _version() -> str:
     return __version__
 
 
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A function of a part, for parts with their numbers."""
+
+    do: Callable[[Any, Catalog], Any]
+
+    def __call__(self, part: tuple[int, Any], catalog: Catalog) -> Any:
+        """The part's result."""
+        return self.do(part[1], catalog)
+
+
+def _told(error: BaseException) -> str:
+    return printable(f"{type(error).__name__}: {error}", MOST_TOLD)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Flow:
     """Tasks on their way: a few at the scheduler, the others waiting here."""
 
     client: Any
+    do: Callable[[Any, Catalog], Any]
     catalog: Any  # a future of it
-    todo: list[Task]  # the last is next
+    todo: list[Any]  # the last is next; more may be added meanwhile
     threads: int = 1
     counted: float = -math.inf  # when
 
-    def rows(self, should_stop: Callable[[], bool]) -> Iterator[list[Row]]:
-        """The rows of each task; an empty list where none came for a while."""
+    def results(self, should_stop: Callable[[], bool]) -> Iterator[tuple[Any, Any]]:
+        """Each task with its future as it comes to an end; `(None, None)` where none came for a while.
+
+        Raises Lost.
+        """
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        under_way: dict[Any, Task] = {}
+        under_way: dict[Any, Any] = {}
         alive = time.monotonic()
         while self.todo or under_way:
             if should_stop():
                 return
             while self.todo and len(under_way) < AHEAD * max(self.threads, 1):
                 task = self.todo.pop()
-                future = self.client.submit(work, task, self.catalog, pure=False)
+                future = self.client.submit(self.do, task, self.catalog, pure=False)
                 under_way[future] = task
                 future.add_done_callback(done.put)
             try:
@@ -157,22 +217,13 @@ class _Flow:
                     alive = time.monotonic()
                 elif time.monotonic() - alive > LOST_S:
                     raise Lost("no worker or no scheduler is left") from None
-                yield []
+                yield None, None
                 continue
             alive = time.monotonic()
-            yield self._taken(under_way.pop(future), future)
+            if future.status in ("cancelled", "lost"):
+                raise Lost("the scheduler is gone")
+            yield under_way.pop(future), future
             del future  # the worker forgets the result
-
-    def _taken(self, task: Task, future: Any) -> list[Row]:
-        if future.status == "finished":
-            rows: list[Row] = future.result()
-            return rows
-        if future.status in ("cancelled", "lost"):
-            raise Lost("the scheduler is gone")
-        if len(task) > 1:
-            self.todo += task.apart()
-            return []
-        return failed(task, f"its worker died: {type(future.exception()).__name__}")
 
     def _count(self) -> None:
         """How many threads there are, asked now and then; none while the scheduler does not answer."""

@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,12 @@ from planner.inputs import files
 from planner.output.as_json import dumps
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE, ascii_output, say, writing
+from tui.cli.terminal import DONE, Failure, ascii_output, say, writing
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
     from planner.paper.figures.drawing import Figure
+    from planner.paper.parts import Each
     from planner.paper.reproduction import Reproduction
 
 FOLDER = "paper"  # in --out: one CSV per figure, SVG and PNG where matplotlib is installed
@@ -35,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch paper",
-        "[--figure N | --assumptions] [--json | --out DIR] [--ascii]",
+        "[--figure N | --assumptions] [--json | --out DIR] [--workers N | --scheduler ADDRESS] [--ascii]",
         "Rebuild the study that ratematch stands on, Beyond the Buzz (arXiv 2506.05508): its figures from\n"
         "this simulator, its findings checked, and what it leaves out: fixed ratios, small fleets, other\n"
         "systems and models. Each finding is judged in the study's own setting, as served today, on\n"
@@ -54,13 +56,18 @@ def run(arguments: Sequence[str]) -> int:
     )
     form.add_argument("--json", action="store_true", help="claims, figures and counts as JSON")
     form.add_argument("--out", metavar="DIR", help="write a page, CSV files and pictures")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", metavar="N", help="make its settings on processes of this machine")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="on a Dask cluster, such as tcp://host:8786")
     parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
     args = parser.read(arguments)
+    each = _each(args.workers, args.scheduler)
     if args.assumptions:
-        return _assumptions(load(), args.json, args.out)
+        return _assumptions(load(), args.json, args.out, each)
     from planner.paper import report, reproduction
 
-    done = reproduction.run(args.figure, load(), on_sweep=_progress())
+    with _losing():
+        done = reproduction.run(args.figure, load(), on_sweep=_progress(), each=each)
     _clear_progress()
     if args.json:
         say(report.to_json(done))
@@ -75,10 +82,33 @@ def run(arguments: Sequence[str]) -> int:
     return DONE
 
 
-def _assumptions(catalog: Catalog, as_json: bool, out: str | None) -> int:
+def _each(number: str | None, scheduler: str | None) -> Each | None:
+    """Who makes the parts: this process where nothing is said, else workers as of `ratematch study`."""
+    if number is None and scheduler is None:
+        return None
+    from tui.cli.study import workers
+
+    return workers(number, scheduler).each
+
+
+@contextmanager
+def _losing() -> Iterator[None]:
+    """A cluster that is lost is one line."""
+    try:
+        yield
+    except Exception as error:
+        from planner.studies.cluster import Lost
+
+        if not isinstance(error, Lost):
+            raise
+        raise Failure(str(error)) from None
+
+
+def _assumptions(catalog: Catalog, as_json: bool, out: str | None, each: Each | None) -> int:
     from planner.paper import assumptions
 
-    done = assumptions.run(catalog, on_sweep=_progress())
+    with _losing():
+        done = assumptions.run(catalog, on_sweep=_progress(), each=each)
     _clear_progress()
     if as_json:
         say(dumps(assumptions.to_dict(done)))

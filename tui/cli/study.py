@@ -15,6 +15,7 @@ from tui.cli.flags import Parser, UsageError
 from tui.cli.terminal import DONE, INTERRUPTED, Failure, interrupts, say, writing
 
 if TYPE_CHECKING:
+    from planner.studies.cluster import Dask
     from planner.studies.run import Progress, Workers
 
 MOST_WORKERS = 1024
@@ -50,10 +51,14 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError("which study? a file or a name; `ratematch study list` names some")
     if args.file == "list":
         return _list(args.json)
-    return _run(args.file, args.out, _workers(args.workers, args.scheduler), args.resume, args.json)
+    return _run(args.file, args.out, workers(args.workers, args.scheduler), args.resume, args.json)
 
 
-def _workers(number: str | None, scheduler: str | None) -> Workers:
+def workers(number: str | None, scheduler: str | None) -> Dask:
+    """Who does the work: processes of this machine, one for each core where nothing is said, or a cluster.
+
+    Raises InputError for no number of workers.
+    """
     from planner.studies import cluster
 
     count = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -100,6 +101,22 @@ def test_a_figure_is_drawn_in_both_settings_and_has_bands_as_served(done):
     for axis in ("x", "y"):
         low, value, high = (np.array(served[name]) for name in (f"{axis}_low", axis, f"{axis}_high"))
         assert np.all(low < value) and np.all(value < high)
+
+
+def test_parts_made_elsewhere_make_the_same_study():
+    def each(do, parts, catalog):
+        do = pickle.loads(pickle.dumps(do))
+        for part in parts:
+            yield pickle.loads(pickle.dumps(do(part, catalog)))
+
+    told: list[int] = []
+    here, there = reproduction.run("13"), reproduction.run("13", on_sweep=told.append, each=each)
+    assert _untimed(report.to_json(here)) == _untimed(report.to_json(there))
+    assert told[-1] == there.design_points == here.design_points
+
+
+def _untimed(text):
+    return {**json.loads(text), "seconds": 0}
 
 
 def test_a_figure_that_nothing_serves_is_drawn_once():

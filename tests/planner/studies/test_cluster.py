@@ -16,7 +16,7 @@ import pytest
 
 from planner import InputError, load
 from planner.studies import dataset, run
-from planner.studies.cluster import Dask
+from planner.studies.cluster import Dask, Lost
 from planner.studies.run import Here
 from planner.studies.study import read
 
@@ -93,6 +93,10 @@ def _cluster(folder: Path, workers: int) -> Iterator[tuple[str, list[subprocess.
                 process.kill()
 
 
+def _value(part: float, catalog: Any) -> tuple[float, int]:
+    return part, int(1 / part > 1e9)
+
+
 @pytest.mark.slow
 def test_a_cluster_started_by_hand_is_used_by_its_address(
     tmp_path: Path, whole: list[dict[str, Any]]
@@ -102,6 +106,10 @@ def test_a_cluster_started_by_hand_is_used_by_its_address(
         # only one of the two may have come yet: the other joins in
         pool = Dask(scheduler=address, on_workers=threads.append)
         done = run.run(read(TEXT, CATALOG), TEXT, out, pool, CATALOG)
+        each = pool.each(_value, [3.0, 1.0, 2.0], CATALOG)
+        assert list(each) == [(3.0, 0), (1.0, 0), (2.0, 0)]  # in their order
+        with pytest.raises(Lost, match=r"part 2 of 2 failed: ZeroDivisionError"):
+            list(pool.each(_value, [1.0, 0.0], CATALOG))
     assert threads[0] in (1, 2) and done.stored == len(whole)
     assert _rows(out) == whole
 
