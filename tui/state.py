@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEPTH = 500  # steps that undo goes back
 LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
+INPUTS, CARD = "inputs", "plan"  # panes that can be unfolded
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus")  # spelled out in a command line
 
 
@@ -83,6 +84,7 @@ class View:
     invalid: str = ""  # key of the field that cannot be used
     problem: str = ""  # why, in one line
     error: str = ""  # what went wrong while solving, in one line
+    unfolded: frozenset[str] = frozenset()  # panes that show what is rarely needed too
 
     @property
     def current(self) -> bool:
@@ -105,6 +107,7 @@ def opened(session: Session) -> View:
         name=session.name,
         pins=kept,
         baseline=session.baseline if session.baseline in letters else next(iter(letters), ""),
+        unfolded=frozenset(session.unfolded) & {INPUTS, CARD},
     )
 
 
@@ -118,6 +121,7 @@ def kept(view: View, *, theme: str, recent: tuple[str, ...]) -> Session:
         recent=recent,
         pins={pin.letter: pin.scenario for pin in view.pins},
         baseline=view.baseline,
+        unfolded=tuple(sorted(view.unfolded)),
     )
 
 

@@ -31,6 +31,7 @@ class Field:
     catalog   "model", "system" or "engine" when the choices are preset names
     needs     key of a field without whose value (0, or None) it is of little use: forms leave it out then
     effective whether it has an effect in a scenario, where `needs` does not say it
+    idle      when it has none, in that case: the end of a sentence
     none      the word that stands for None, where None is allowed
     words     words that a number may be instead, which stay as they are
     with_unit a bare number is refused when typed: people read some in ms and some in s
@@ -54,6 +55,7 @@ class Field:
     with_unit: bool = False
     needs: str = ""
     effective: Callable[[Scenario], bool] | None = None
+    idle: str = ""
     aliases: tuple[str, ...] = ()
     spellings: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 

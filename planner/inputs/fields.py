@@ -369,5 +369,19 @@ def has_effect(field: Field, scenario: Scenario) -> bool:
     return field.effective is None or field.effective(scenario)
 
 
+def idle_reason(field: Field, scenario: Scenario) -> str:
+    """Why a field's value says nothing in a scenario; "" where it says something.
+
+    >>> idle_reason(BY_KEY["routing"], Scenario()), idle_reason(BY_KEY["isl"], Scenario())
+    ('no effect unless requests queue: set a rate, or arrivals', '')
+    """
+    if has_effect(field, scenario):
+        return ""
+    if field.needs:
+        needed = BY_KEY[field.needs]
+        return f"no effect while {needed.label} is {needed.format(needed.get(scenario))}"
+    return f"no effect {field.idle}".rstrip()
+
+
 def _kind(value: object) -> str:
     return type(value).__name__

@@ -52,6 +52,7 @@ TRAFFIC: tuple[Field, ...] = (
         high=20,
         steps=(0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 13.0),
         effective=_bursty,
+        idle="unless arrivals are bursty",
         help="Standard deviation of the gaps between bursty arrivals over their mean; 1 is poisson.",
     ),
     Field(
@@ -63,6 +64,7 @@ TRAFFIC: tuple[Field, ...] = (
         group="Traffic",
         choices=_AT,
         effective=_queues,
+        idle="unless requests queue: set a rate, or arrivals",
         aliases=("ttft-at",),
         help="What of the first tokens the FTL limit binds: their mean or a percentile. auto: P95 where "
         "requests queue.",
@@ -76,6 +78,7 @@ TRAFFIC: tuple[Field, ...] = (
         group="Traffic",
         choices=_AT,
         effective=_queues,
+        idle="unless requests queue: set a rate, or arrivals",
         aliases=("tpot-at", "itl-at"),
         help="What of the token intervals the TTL limit binds. Batches are set so that a full one keeps "
         "the limit: all percentiles do.",
@@ -89,6 +92,7 @@ TRAFFIC: tuple[Field, ...] = (
         group="Traffic",
         choices=("least-loaded", "central", "round-robin", "random"),
         effective=_queues,
+        idle="unless requests queue: set a rate, or arrivals",
         help="Which instance takes a request: the one with the fewest, whichever is free first of one queue, "
         "each in turn, or any.",
     ),

@@ -26,8 +26,8 @@ class Driver:
         return self.main.query_one(InputsPane).knob(key)
 
     async def focus(self, key: str) -> Knob:
-        knob = self.knob(key)
-        knob.focus()
+        knob = self.main.query_one(InputsPane).reveal(key)
+        self.main.set_focus(knob)
         await self.pilot.pause()
         return knob
 

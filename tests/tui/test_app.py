@@ -11,9 +11,10 @@ from textual import events
 from textual.widgets import Input
 
 from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.scenario import Scenario
 from tui.charts.pareto_chart import ParetoChart
 from tui.panes.breakdown import BreakdownPane
-from tui.panes.inputs import InputsPane
+from tui.panes.inputs import COMMON, InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.screens.choose import ChooseScreen
 from tui.state import command_line
@@ -35,9 +36,30 @@ async def test_every_field_is_a_row(driver: Driver) -> None:
     keys = [knob.field.key for knob in driver.main.query(Knob)]
     assert keys == [field.key for field in FIELDS]
     for field in FIELDS:
-        shown = not field.needs and (field.effective is None or field.effective(driver.scenario))
-        assert driver.knob(field.key).display is shown
+        shown = field.key in COMMON or field.get(driver.scenario) != field.get(Scenario())
+        assert driver.knob(field.key).display is shown, field.key
         assert not shown or field.label in fakes.text(driver.knob(field.key))
+
+
+async def test_m_unfolds_the_form_and_says_of_each_row_why_it_has_no_effect(driver: Driver) -> None:
+    pane = driver.main.query_one(InputsPane)
+    assert pane.border_subtitle == f"m {sum(not knob.display for knob in pane.knobs)} more"
+    await driver.pilot.press("m")
+    assert all(knob.display for knob in pane.knobs) and pane.border_subtitle == "m fewer"
+    routing = await driver.focus("routing")
+    assert "no effect unless requests queue" in driver.hint and "$hue-muted" in str(routing.render().spans)
+    assert driver.pilot.app.session.unfolded == ("inputs",)
+    await driver.pilot.press("m")
+    assert not driver.knob("slack").display and driver.main.focused is not None
+
+
+async def test_a_row_that_is_set_stays_in_sight_and_goes_when_it_is_taken_back(driver: Driver) -> None:
+    await driver.focus("headroom")
+    await driver.pilot.press("right", "up")
+    assert driver.knob("headroom").display and "edited" in driver.main.query_one(InputsPane).border_subtitle
+    await driver.pilot.press("u")
+    await driver.settled()
+    assert not driver.knob("headroom").display
 
 
 async def test_what_has_an_effect_on_drafts_alone_shows_where_some_are_made(driver: Driver) -> None:
@@ -255,13 +277,13 @@ async def test_a_click_focuses_and_the_marks_step(driver: Driver) -> None:
 
 async def test_rows_and_panes(driver: Driver) -> None:
     await driver.pilot.press("j", "down", "j", "k")
-    assert driver.knob("kv").has_focus
+    assert driver.knob("osl").has_focus
     await driver.pilot.press("tab")
     assert driver.main.query_one(ParetoChart).has_focus
     await driver.pilot.press("tab")
     assert driver.main.query_one(PlanCard).has_focus and "explains" in driver.hint
     await driver.pilot.press("tab", "tab")
-    assert driver.knob("kv").has_focus
+    assert driver.knob("osl").has_focus
     await driver.pilot.press("shift+tab")
     assert driver.main.query_one(BreakdownPane).has_focus
 

@@ -22,7 +22,7 @@ from tui import app as app_module
 from tui.charts.pareto_chart import ParetoChart
 from tui.files import storage
 from tui.files.storage import Session
-from tui.panes.inputs import InputsPane
+from tui.panes.inputs import COMMON, InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.solver.backend import Backend
 from tui.widgets import themes
@@ -112,7 +112,7 @@ async def test_ascii_is_ascii_to_the_last_cell(ttl_s: float) -> None:
     scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
     async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
         await fakes.settled(pilot)
-        await pilot.press(*["j"] * 7, "7", "x")
+        await pilot.press(*["j"] * COMMON.index("ftl"), "7", "x")
         assert pilot.app.main.view.invalid == "ftl"
         drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
         screen = html.unescape("".join(drawn)).replace("\xa0", " ")

@@ -16,11 +16,12 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.fields import BY_KEY
 from tui import in_order
+from tui.panes.inputs import COMMON
 from tui.widgets.knob import Knob
 
-TTL = ["j"] * [field.key for field in FIELDS].index("ttl")  # the way from the first row
+TTL = ["j"] * COMMON.index("ttl")  # the way from the first row
 
 
 def event(what: str) -> events.Event:
@@ -61,7 +62,7 @@ def field(app: Any, key: str) -> Any:
             (*TTL, *"30ms", "escape", "j", "left"), {"ttl": 0.02, "gpus": 64}, marks=pytest.mark.slow
         ),
         (
-            ("enter", *"llama-3.1-8b", "enter", "j", "j", "j", *"4k", "enter"),
+            ("enter", *"llama-3.1-8b", "enter", "j", *"4k", "enter"),
             {"model": "llama-3.1-8b", "isl": 4096},
         ),
         (("2", "slash", *"tp8", "enter", "[", *TTL, *"30ms", "enter"), {"ttl": 0.03}),
@@ -133,7 +134,7 @@ async def test_a_part_that_never_comes_to_rest_holds_nothing_up_for_ever(
         app.main.call_later(free.wait)  # the screen is stuck
         app.post_message(event("j"))
         app.post_message(event("j"))
-        await fakes.eventually(lambda: app.focused.id == f"knob-{FIELDS[2].key}")
+        await fakes.eventually(lambda: app.focused.id == f"knob-{COMMON[2]}")
         assert not free.is_set()  # the pilot would wait for the screen
         free.set()
         await fakes.settled(pilot)
@@ -163,7 +164,7 @@ async def test_a_machine_too_busy_to_open_a_dialog_in_time_mixes_up_no_keys(
 @pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_one_packet_from_a_terminal_is_taken_in_order(terminal: Terminal, times: int) -> None:
     terminal.wait_for("8 h100", r"\d+×TP\d")
-    way = "j" * [field.key for field in FIELDS].index("isl")
+    way = "j" * COMMON.index("isl")
     os.write(terminal.master, f"{way}\r\x153k\r".encode())
     terminal.wait_for(r"ISL\S* +\S? *3k")
     for isl in range(5, 5 + times):

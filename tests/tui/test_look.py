@@ -91,13 +91,13 @@ WALKS = {
     "open": ("o",),
     "save": ("w",),
     "choose": ("enter",),
-    "invalid": ("j", "j", "j", "7", "x"),
+    "invalid": ("j", "7", "x"),
     "table": ("2", "slash", "t"),
     "compare": ("p", "3"),
     "what-if": ("4",),
     "breakdown": ("5",),
     "traffic": ("6",),
-    "infeasible": (*["j"] * 8, *"2ms", "enter", "f"),
+    "infeasible": (*["j"] * 5, *"2ms", "enter", "f"),
 }
 QUICK = {"help", "palette", "export", "choose"}  # the plan and the pages are seen in ASCII by their own tests
 

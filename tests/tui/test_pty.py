@@ -9,7 +9,7 @@ from pathlib import Path
 
 from terminals import Terminal
 
-from planner.inputs.fields import FIELDS
+from tui.panes.inputs import COMMON
 
 
 def test_the_application_draws_a_plan_and_q_puts_the_terminal_back(terminal: Terminal) -> None:
@@ -26,7 +26,7 @@ def test_the_application_draws_a_plan_and_q_puts_the_terminal_back(terminal: Ter
 
 def test_an_edit_changes_the_plan_on_the_screen(terminal: Terminal) -> None:
     terminal.wait_for("8 h100", r"\d+×TP\d")
-    terminal.type("j" * [field.key for field in FIELDS].index("gpus"))  # the form's order
+    terminal.type("j" * COMMON.index("gpus"))  # the form's order
     for gpus in (4, 2, 1):
         terminal.type("\x1b[D")
         terminal.wait_for(f" {gpus} h100")

@@ -74,7 +74,7 @@ async def test_a_plan_without_a_miss_leaves_the_place_for_one_alone() -> None:
         miss = pilot.app.main.query_one("#card-miss")
         updated: list[object] = []
         miss.update = updated.append
-        await pilot.press("j", "j", "j", "right")
+        await pilot.press("j", "right")
         await fakes.settled(pilot)
         assert pilot.app.scenario != fakes.SCENARIO and not updated
 

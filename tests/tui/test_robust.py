@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from terminals import ROOT, Terminal
 
-from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.units import three_digits
 from tui.cli.main import main
+from tui.panes.inputs import COMMON
 
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
 SMALL += ["--engine", "sglang", "--ftl", "1s", "--ttl", "30ms"]
@@ -76,7 +77,7 @@ def test_sixteen_keys_in_a_second_are_all_echoed_and_no_answer_is_ever_stale(ope
     terminal = open_terminal()
     terminal.wait_for("up to date", PLANNED)
     terminal.bracket_frames()
-    terminal.type("j" * [field.key for field in FIELDS].index("isl"))
+    terminal.type("j" * COMMON.index("isl"))
     terminal.until(
         lambda text: terminal.whole and b"\x1b[?2026h" in terminal.sent and "ISL: " in text, "framed frames"
     )
@@ -141,7 +142,7 @@ def test_pins_and_form_are_there_again_after_a_restart(open_terminal: Open, tmp_
     terminal.wait_for("up to date")
     terminal.type("p")
     terminal.wait_for("Pinned as A")
-    terminal.type("j" * [field.key for field in FIELDS].index("gpus") + "\x1b[D")
+    terminal.type("j" * COMMON.index("gpus") + "\x1b[D")
     terminal.wait_for(" 4 h100", "up to date")
     terminal.process.send_signal(signal.SIGHUP)
     assert terminal.leave() == 129
@@ -179,7 +180,7 @@ def test_a_terminal_that_vanishes_ends_it_and_the_session_is_kept(
 ) -> None:
     terminal = open_terminal()
     terminal.wait_for("up to date")
-    terminal.type("j" * [field.key for field in FIELDS].index("gpus") + "\x1b[D")
+    terminal.type("j" * COMMON.index("gpus") + "\x1b[D")
     terminal.wait_for(" 4 h100")
     terminal.hang_up()
     assert terminal.leave() in (129, -signal.SIGHUP)

@@ -139,14 +139,14 @@ async def test_the_picture_comes_while_the_plan_is_computed(size: tuple[int, int
 
 @at_each_size
 async def test_what_is_old_is_marked_as_old(size: tuple[int, int]) -> None:
-    keys = (*["j"] * 3, "right")
+    keys = ("j", "right")
     text = await screen(size, *keys, plan_fn=Stuck(2), until=lambda view: view.late)
     holds(text, "◐ computing", "shown: 3 s ago", "Plan, before the edit", "12k", "• edited", *PLAN)
 
 
 @at_each_size
 async def test_an_error_is_told_and_the_last_plan_stays(size: tuple[int, int]) -> None:
-    keys = (*["j"] * 3, "right")
+    keys = ("j", "right")
     text = await screen(size, *keys, plan_fn=Stuck(2, fails=True), until=lambda view: view.error)
     holds(text, "RuntimeError: the kernels are gone; r tries again", " error", "shown: 3 s ago", *PLAN)
 
@@ -224,7 +224,7 @@ async def test_the_chart_zoomed_on_a_linear_axis() -> None:
 
 
 async def test_a_value_that_cannot_be_used_is_told_at_once() -> None:
-    text = await screen((80, 24), *["j"] * 8, "7", "x", until=lambda view: view.invalid)
+    text = await screen((80, 24), *["j"] * 5, "7", "x", until=lambda view: view.invalid)
     holds(text, "edited, invalid: ttl", "‹ 7x  ›", "✗ ttl: '7x' is not accepted", "such as 20ms or 1.5s")
     holds(text, "Plan, before the edit", *PLAN)
 

@@ -30,6 +30,7 @@ class Session:
     recent: tuple[str, ...] = ()  # names of scenarios, the last first
     pins: Mapping[str, Scenario] = dataclasses.field(default_factory=dict)  # by letter
     baseline: str = ""  # letter of the pin that others are compared with
+    unfolded: tuple[str, ...] = ()  # panes that show what is rarely needed too
     damage: str = ""  # what of the last session could not be used, in one line; never written
 
 
@@ -64,6 +65,7 @@ def save(session: Session, path: Path | None = None) -> None:
         "recent": list(session.recent),
         "pins": {letter: _values(scenario) for letter, scenario in session.pins.items()},
         "baseline": session.baseline,
+        "unfolded": list(session.unfolded),
     }
     files.write_atomically(path or session_path(), json.dumps(data, indent=1) + "\n")
 
@@ -91,14 +93,14 @@ def load(path: Path | None = None) -> Session | None:
         return Session(scenario=Scenario(), damage="it is not of this version")
     problems: list[str] = []
     pins = _table(data, "pins", problems)
-    recent = data.get("recent")
     session = Session(
         scenario=_scenario(_table(data, "scenario", problems), problems),
         theme=_text(data.get("theme")),
         name=_text(data.get("name")),
-        recent=tuple(_text(name) for name in recent if _text(name)) if isinstance(recent, list) else (),
+        recent=_texts(data.get("recent")),
         pins={_text(letter): _scenario(_table(pins, letter, problems), problems) for letter in pins},
         baseline=_text(data.get("baseline")),
+        unfolded=_texts(data.get("unfolded")),
     )
     return dataclasses.replace(session, damage=printable(problems[0], LONGEST_LINE) if problems else "")
 
@@ -126,6 +128,10 @@ def _table(data: Mapping[str, Any], key: str, problems: list[str]) -> dict[str, 
 def _text(value: object) -> str:
     """A text as it may be shown, of bounded length."""
     return printable(value, LONGEST_TEXT) if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for one in value if (text := _text(one))) if isinstance(value, list) else ()
 
 
 def _scenario(values: Mapping[str, Any], problems: list[str]) -> Scenario:

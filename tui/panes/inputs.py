@@ -10,18 +10,20 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from planner.inputs.fields import FIELDS, Field, has_effect
+from planner.inputs.fields import FIELDS, Field, has_effect, idle_reason
 from planner.inputs.scenario import Scenario
 from planner.words import LimitState, PresetKind
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
-from tui.state import View
+from tui.state import INPUTS, View
 from tui.widgets.knob import Knob
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan
 
 LIMITS = ("ftl", "ttl", "gpus")  # the fields that are limits
+# what a first question is made of; the other rows are folded away until one is set or `m` is pressed
+COMMON = ("model", "isl", "osl", "rate", "ftl", "ttl", "gpus", "system", "engine", "goal")
 
 
 class InputsPane(Container):
@@ -57,7 +59,7 @@ class InputsPane(Container):
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
                     # the help panel reads it from the instance
                     knob.HELP = help_texts.field(field)  # type: ignore[misc]
-                    knob.display = has_effect(field, Scenario())
+                    knob.display = field.key in COMMON
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
@@ -73,6 +75,16 @@ class InputsPane(Container):
         """The row of a field."""
         return self.query_one(f"#knob-{key}", Knob)
 
+    def reveal(self, key: str) -> Knob:
+        """The row of a field, unfolded if it was not: it can take the focus, and stays while it has it."""
+        knob = self.knob(key)
+        if not knob.display:
+            knob.display = True
+            group = knob.parent
+            assert isinstance(group, Vertical)
+            group.display = True
+        return knob
+
     def show(self, view: View) -> None:
         """Draw the scenario, what differs from the base, and how much of each limit is used."""
         used = limit_use(view.plan)
@@ -86,16 +98,35 @@ class InputsPane(Container):
                 knob.problem = view.problem if view.invalid == knob.field.key else ""
         self._fold(view)
         edited = view.scenario != view.base
-        if edited != self.has_class("-edited"):
-            self.border_subtitle = f"{self.glyphs.changed} edited" if edited else ""
-            self.set_class(edited, "-edited")
+        folded = sum(not knob.display for knob in self.knobs)
+        said = f"{self.glyphs.changed} edited" if edited else ""
+        if INPUTS in view.unfolded:
+            said = f"m fewer {self.glyphs.dot} {said}" if said else "m fewer"
+        elif folded:
+            said = f"m {folded} more {self.glyphs.dot} {said}" if said else f"m {folded} more"
+        if said != self.border_subtitle:
+            self.border_subtitle = said
+        self.set_class(edited, "-edited")
 
     def _fold(self, view: View) -> None:
-        """Show the rows that have an effect, and the groups that have any."""
+        """Show the rows that are asked for most, those that are set or go with one, and all when unfolded."""
+        default = Scenario()
+        whole = INPUTS in view.unfolded
         for group in self.query(".group"):
             rows = list(group.query(Knob))
             for knob in rows:
-                knob.display = knob.has_focus or has_effect(knob.field, view.scenario)
+                field = knob.field
+                value = field.get(view.scenario)
+                knob.display = (
+                    whole
+                    or field.key in COMMON
+                    or knob.has_focus
+                    or view.invalid == field.key
+                    or (bool(field.needs or field.effective) and has_effect(field, view.scenario))
+                    or value != field.get(default)
+                    or value != field.get(view.base)
+                )
+                knob.idle = idle_reason(field, view.scenario)
             group.display = any(knob.display for knob in rows)
 
 

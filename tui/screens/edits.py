@@ -83,7 +83,7 @@ class EditingScreen(PagedScreen):
             return
         self.history.edit(scenario)
         self._edited(at_once=True)
-        self.set_focus(self.query_one(InputsPane).knob(field.key))
+        self.set_focus(self.query_one(InputsPane).reveal(field.key))
 
     @on(TablePage.Adopted)
     def adopt(self, message: TablePage.Adopted) -> None:

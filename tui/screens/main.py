@@ -35,7 +35,7 @@ from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMes
 from tui.solver.reader import TraceNews, read_trace
 from tui.solver.studies import Studies
 from tui.solver.worker import LEAVE_S, Solver
-from tui.state import History, Trace, changed, opened
+from tui.state import CARD, INPUTS, History, Trace, changed, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -64,6 +64,9 @@ class MainScreen(EditingScreen):
         ),
         Binding("space", "more_help", "more help", key_display="space", id="help-more"),
         Binding("v", "swap_view", "chart/plan", id="swap-view"),
+        Binding(
+            "m", "unfold", "more", tooltip="Show what is rarely needed too, or fold it away", id="unfold"
+        ),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
@@ -189,7 +192,12 @@ class MainScreen(EditingScreen):
 
     def focus_form(self) -> None:
         """Put the focus on the form's last row."""
-        self.set_focus(self._last_knob or self.query_one(InputsPane).knobs[0])
+        self.set_focus(self._form_row())
+
+    def _form_row(self) -> Knob:
+        """The row that had the focus last, unless it is folded away."""
+        last = self._last_knob
+        return last if last is not None and last.display else self.query_one(InputsPane).knobs[0]
 
     def _waiting_text(self) -> str:
         if self.view.error or self.view.invalid:
@@ -264,7 +272,7 @@ class MainScreen(EditingScreen):
 
     def action_pane(self, by: int) -> None:
         """Move between the panes; the form remembers its row."""
-        form = self._last_knob or self.query_one(InputsPane).knobs[0]
+        form = self._form_row()
         if self.page is not None:
             panes: list[Widget] = self.page.stops()
         else:
@@ -288,6 +296,18 @@ class MainScreen(EditingScreen):
         self.toggle_class("-chart")
         if self.focused is not None and not _on_screen(self.focused):
             self.set_focus(self.query_one(InputsPane).knobs[0])
+
+    async def go_to(self, key: str) -> None:
+        """To the row of a field, wherever one is."""
+        await self.action_tab("plan")
+        self.set_focus(self.query_one(InputsPane).reveal(key))
+
+    def action_unfold(self) -> None:
+        """Show all of the pane that has the focus, or less of it: the form, unless it is the plan's."""
+        pane = CARD if isinstance(self.focused, PlanCard) else INPUTS
+        self.set_view(unfolded=self.view.unfolded ^ {pane})
+        if self.focused is not None and not _on_screen(self.focused):
+            self.focus_form()
 
     def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""
@@ -336,7 +356,8 @@ class MainScreen(EditingScreen):
         hint = ""
         if isinstance(widget, Knob):
             self._last_knob = widget
-            hint = f"{widget.field.label}: {widget.field.help}".replace("`", "")
+            idle = f"{widget.idle}. " if widget.idle else ""
+            hint = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
         else:
             hint = next((text for kind, text in HINTS.items() if isinstance(widget, kind)), "")
         self.query_one(HintLine).hint = hint

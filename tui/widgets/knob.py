@@ -50,6 +50,7 @@ class Knob(Widget, can_focus=True):
     used: reactive[tuple[float, LimitState] | None] = reactive(None)  # share of the limit, and how it stands
     problem: reactive[str] = reactive("")
     stale: reactive[bool] = reactive(False)
+    idle: reactive[str] = reactive("")  # why the value has no effect in this scenario
     line: reactive[LineEdit | None] = reactive(None)
 
     class Changed(Message):
@@ -329,6 +330,8 @@ class Knob(Widget, can_focus=True):
             value = value[: max(space - len(g.ellipsis), 1)] + g.ellipsis
         changed = self.value != self.base or self.line is not None
         value_style = "bold $hue-cursor" if self.line is not None else ("bold" if changed else "")
+        if self.idle and self.line is None:
+            value_style = "$hue-muted"
         if self.problem:
             value_style = "bold $hue-bad"
         frame_style = "$hue-split" if focused else "$hue-muted"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from terminals import free_port
 
-from planner.inputs.fields import FIELDS
+from tui.panes.inputs import COMMON
 
 aiohttp = pytest.importorskip("aiohttp")  # what textual-serve itself needs
 pytest.importorskip("textual_serve")
@@ -150,7 +150,7 @@ async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp
     assert "llama-3.1-8b" in page.text and "tok/s/GPU" in page.text
     await page.call("Input.dispatchMouseEvent", type="mousePressed", x=640, y=4, button="left", clickCount=1)
     await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=640, y=4, button="left", clickCount=1)
-    for _ in range([field.key for field in FIELDS].index("gpus")):
+    for _ in range(COMMON.index("gpus")):
         await page.press("j", 74)
     page.sent = b""
     await page.press("ArrowLeft", 37)
