@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan
     from tui.glyphs import Glyphs
     from tui.screens.main import MainScreen
+    from tui.solver.backend import NamesFn
 
 TMUX = "In tmux the clipboard needs: set -g set-clipboard on"
 
@@ -31,7 +32,9 @@ class FileActions(InOrder):
 
     main: MainScreen
     glyphs: Glyphs
+    names: NamesFn
     recent: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()  # lines of the palette, the last first
     _tmux_told = False
 
     # Scenarios

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,8 @@ from textual.content import Content
 from textual.fuzzy import FuzzySearch
 
 from planner.errors import InputError
-from planner.inputs.fields import BY_KEY, Field
-from tui.files import export, library
+from planner.inputs.fields import BY_KEY, FIELDS, Field, has_effect
+from tui.files import export, library, storage
 from tui.panes.plan_card import PlanCard
 from tui.screens.main import MainScreen
 from tui.widgets import themes
@@ -39,6 +40,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
 }
 MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")
 SKIPPED = ("export", "quit-always", "theme", "help-quit", "palette")  # said in full below, or not at all
+CHOICES = ("goal", "weights", "kv")  # inputs whose values are worth a line each, beside those of the catalog
 _SEARCH = FuzzySearch()  # scores places; it keeps nothing of that
 LIMITS = ("ftl", "ttl", "gpus")
 
@@ -72,6 +74,8 @@ def fit(query: str, text: str) -> tuple[float, Sequence[int]]:
     """
     query, text = query.lower(), text.lower()
     at = text.find(query)
+    if at >= 0 and text[:at].endswith(": ") and at + len(query) == len(text):
+        return math.inf, list(range(at, len(text)))  # the very name of a thing
     if not query or len(query) > len(text):
         return 0.0, []
     if at >= 0:
@@ -101,12 +105,20 @@ class Commands(Provider):
         return cast("FileActions", self.app)
 
     async def discover(self) -> Hits:
-        """Before a word is typed."""
-        for command in self._commands():
-            if command.first:
-                yield DiscoveryHit(
-                    Content(command.text), command.run, text=command.text, help=_as_it_is(command.help)
-                )
+        """Before a word is typed: what was chosen last, then what is near."""
+        commands, chosen = list(self._commands()), self._app.chosen
+        again = [command for text in chosen for command in commands if command.text == text]
+        for command in (*again, *(c for c in commands if c.first and c.text not in chosen)):
+            yield DiscoveryHit(
+                Content(command.text),
+                partial(self._run, command),
+                text=command.text,
+                help=_as_it_is(command.help),
+            )
+
+    def _run(self, command: Command) -> Any:
+        self._app.chosen = storage.recently(command.text, self._app.chosen)
+        return command.run()
 
     async def search(self, query: str) -> Hits:
         """What fits the words typed."""
@@ -116,7 +128,8 @@ class Commands(Provider):
                 shown = Content(command.text)
                 for at in places:
                     shown = shown.stylize(self.match_style or "bold", at, at + 1)
-                yield Hit(score, shown, command.run, text=command.text, help=_as_it_is(command.help))
+                run = partial(self._run, command)
+                yield Hit(score, shown, run, text=command.text, help=_as_it_is(command.help))
 
     def _commands(self) -> Iterator[Command]:
         if not isinstance(self.screen, MainScreen):
@@ -130,6 +143,8 @@ class Commands(Provider):
             for ending, holds in export.FORMATS.items():
                 yield Command(f"export: {ending}, {holds}", partial(self._app.action_export, ending))
         yield from (key for key in keys if key.text.startswith("view:"))
+        yield from self._values(self.screen)
+        yield from self._rows(self.screen)
         yield from self._themes()
 
     def _keys(self, screen: MainScreen) -> Iterator[Command]:
@@ -139,7 +154,7 @@ class Commands(Provider):
             name = binding.id or ""
             if not enabled or not binding.description or binding.action in seen:
                 continue
-            if binding.action == "screen.copy_text":  # Textual's own, of selected text
+            if not name:  # Textual's own: scrolling, copying of selected text
                 continue
             if name in SKIPPED or name.startswith(MOVES) or binding.key.startswith("ctrl+p"):
                 continue
@@ -168,6 +183,25 @@ class Commands(Provider):
                 if step != value:
                     text = plain(f"limit: {field.label} {_value(field, step)}")
                     yield Command(text, partial(_set, screen, field, step), first=step in near)
+
+    def _values(self, screen: MainScreen) -> Iterator[Command]:
+        """Every model, system and engine, and the choices of some rows: found by name, and set."""
+        for field in FIELDS:
+            names = self._app.names(field.catalog) if field.catalog else ()
+            if field.key in CHOICES:
+                names = field.choices
+            for name in names:
+                if name != field.get(screen.history.present):
+                    run = partial(_set, screen, field, name)
+                    yield Command(f"{field.label}: {name}", run, first=False)
+
+    def _rows(self, screen: MainScreen) -> Iterator[Command]:
+        """Every row of the form, to go to."""
+        for field in FIELDS:
+            if has_effect(field, screen.history.present):
+                other = ", ".join(name for name in (field.key, *field.aliases) if name != field.label.lower())
+                text = f"field: {field.label}{f' ({other})' if other else ''}"
+                yield Command(text, partial(screen.go_to, field.key), field.help, first=False)
 
     def _scenarios(self) -> Iterator[Command]:
         try:

@@ -17,7 +17,8 @@ from tui.screens.export import ExportScreen
 from tui.screens.palette import Command, Commands
 from tui.widgets import themes
 
-AREAS = ("plan", "limit", "view", "scenario", "theme", "export")
+AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field")
+VALUES = ("model", "system", "engine", "goal", "weights", "kv cache")  # of these rows, each by its name
 
 
 @pytest.fixture
@@ -54,7 +55,8 @@ async def choose(pilot: Any, *words: str) -> None:
 
 async def test_every_entry_has_an_area_and_no_two_read_the_same(pilot: Any) -> None:
     texts = [command.text for command in commands(pilot)]
-    assert {text.split(":")[0] for text in texts} == set(AREAS)
+    assert {text.split(":")[0] for text in texts} == {*AREAS, *VALUES}
+    assert not any("scroll" in text.lower() for text in texts)
     assert len(set(texts)) == len(texts)
     assert all(not text.endswith(": ") for text in texts)
 
@@ -86,6 +88,25 @@ async def test_a_limit_a_theme_a_scenario_an_export_by_name(pilot: Any) -> None:
     await fakes.settled(pilot)
     await choose(pilot, "export: svg")
     assert isinstance(pilot.app.screen, ExportScreen) and pilot.app.screen.ending == "svg"
+
+
+async def test_a_model_a_gpu_an_engine_and_a_row_are_found_by_their_names(pilot: Any) -> None:
+    for name, key in (("h200", "system"), ("vllm", "engine"), ("llama-3.1-8b", "model"), ("cost", "goal")):
+        await choose(pilot, name)
+        assert BY_KEY[key].get(pilot.app.scenario) == name
+    await choose(pilot, "headroom")
+    assert pilot.app.main.focused.field.key == "headroom" and pilot.app.main.focused.display
+    assert pilot.app.chosen[0] == "field: headroom"
+
+
+async def test_what_was_chosen_last_is_offered_first(pilot: Any) -> None:
+    await choose(pilot, "h200")
+    await choose(pilot, "theme: light")
+    await choose(pilot, "b200")
+    commands = Commands(pilot.app.main)
+    offered = [hit.text async for hit in commands.discover()]
+    assert offered[0] == "system: h200"  # what is set already is not offered
+    assert len(set(offered)) == len(offered)
 
 
 async def test_a_fix_from_the_palette_is_applied(pilot: Any) -> None:
