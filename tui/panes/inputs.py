@@ -117,7 +117,7 @@ class InputsPane(Container):
             for knob in rows:
                 field = knob.field
                 value = field.get(view.scenario)
-                knob.display = (
+                knob.display = bool(  # a study hands over values of numpy
                     whole
                     or field.key in COMMON
                     or knob.has_focus
