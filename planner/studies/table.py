@@ -100,6 +100,8 @@ class Table:
         scenario = Scenario()
         for name, field in INPUTS.items():
             value = self.columns[name][row] if name in self.columns else field.get(scenario)
+            if isinstance(value, np.generic):
+                value = value.item()  # a scenario holds plain values
             if isinstance(value, float):
                 value = None if value != value else round(value) if field.integer else value
             scenario = field.set(scenario, value)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.widgets import Static
 
-from planner.inputs.fields import FIELDS, Field, has_effect, idle_reason
+from planner.inputs.fields import FIELDS, Field, idle_reason
 from planner.inputs.scenario import Scenario
 from planner.words import LimitState, PresetKind
 from tui import help_texts
@@ -117,16 +117,16 @@ class InputsPane(Container):
             for knob in rows:
                 field = knob.field
                 value = field.get(view.scenario)
-                knob.display = bool(  # a study hands over values of numpy
+                knob.idle = idle_reason(field, view.scenario)
+                knob.display = (
                     whole
                     or field.key in COMMON
                     or knob.has_focus
                     or view.invalid == field.key
-                    or (bool(field.needs or field.effective) and has_effect(field, view.scenario))
+                    or (bool(field.needs or field.effective) and not knob.idle)
                     or value != field.get(default)
                     or value != field.get(view.base)
                 )
-                knob.idle = idle_reason(field, view.scenario)
             group.display = any(knob.display for knob in rows)
 
 
