@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,8 @@ from planner import load
 from planner.errors import InputError
 from planner.inputs import files
 from planner.output.spelling import ascii_only
-from planner.units import parse_quantity
-from planner.words import Quantity
 from tui.cli.flags import Parser, add_scenario, read_scenario
+from tui.cli.quantities import quantity
 from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
 
 MOST_LAYOUTS = 3
+
+_quantity = partial(quantity, most=1e9)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -120,18 +122,6 @@ def _factors(text: str) -> tuple[float, ...]:
     if not 1 <= len(values) <= 168 or not all(0.01 <= value <= 100 for value in values):
         raise InputError("usd-by-hour", text, accepted)
     return values
-
-
-def _quantity(name: str, text: str, kind: Quantity, least: float | None = None) -> float:
-    """A number above 0, or from `least` on. Raises InputError."""
-    accepted = "above 0" if least is None else f"{least:g} or more"
-    try:
-        value = parse_quantity(text, kind)
-    except ValueError as error:
-        raise InputError(name, text, str(error)) from None
-    if not (value > 0 if least is None else value >= least) or value > 1e9:
-        raise InputError(name, text, accepted)
-    return value
 
 
 def _requests(scenario: Scenario, week: float | None) -> Requests:

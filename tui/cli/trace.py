@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
-from planner.units import parse_quantity
-from planner.words import Quantity
 from tui.cli.flags import Parser
+from tui.cli.quantities import quantity
 from tui.cli.terminal import DONE, ascii_output, draws_ascii, say, writing
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ def run(arguments: Sequence[str]) -> int:
     window = _window(args)
     instances = _whole(args.instances, "instances", MOST_INSTANCES)
     seed = _whole(args.seed, "seed", 2**31 - 1, least=0)
-    rate = None if args.rate is None else _quantity("rate", args.rate, "rate")
-    speed = None if args.speed is None else _quantity("speed", args.speed, "count")
+    rate = None if args.rate is None else quantity("rate", args.rate, "rate")
+    speed = None if args.speed is None else quantity("speed", args.speed, "count")
     if rate is not None and speed is not None:
         parser.error("--rate and --speed both change the rate: give one of them")
 
@@ -106,22 +105,10 @@ def _window(args: argparse.Namespace) -> Window:
 
     if args.start is None and args.length is None:
         return WHOLE
-    start = 0.0 if args.start is None else _quantity("from", args.start, "seconds", least=0.0)
+    start = 0.0 if args.start is None else quantity("from", args.start, "seconds", least=0.0)
     if args.length is None:
         return Window(from_s=start)
-    return Window(from_s=start, for_s=_quantity("for", args.length, "seconds"))
-
-
-def _quantity(name: str, text: str, kind: Quantity, least: float | None = None) -> float:
-    """A number above 0, or from `least` on. Raises InputError."""
-    accepted = "above 0" if least is None else f"{least:g} or more"
-    try:
-        value = parse_quantity(text, kind)
-    except ValueError as error:
-        raise InputError(name, text, str(error)) from None
-    if not (value > 0 if least is None else value >= least) or value > 1e12:
-        raise InputError(name, text, accepted)
-    return value
+    return Window(from_s=start, for_s=quantity("for", args.length, "seconds"))
 
 
 def _whole(text: str, name: str, most: int, least: int = 1) -> int:
