@@ -17,6 +17,7 @@ from planner.planning import options
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 from planner.simulate import queueing
+from planner.simulate.backlog import held_at_zero
 from planner.simulate.queueing import Delay, Station
 
 STEADY = 0.97  # load of a window above which the backlog says what is waited
@@ -95,7 +96,6 @@ def _load(pools: Pools, ready: IntArray, windows: Windows, pool: int) -> FloatAr
 
 
 def _backlog_s(load: FloatArray, window_s: float) -> FloatArray:
-    """Mean seconds of work that wait in each window: a sum held at 0 from below is it less its lowest."""
-    total = np.concatenate([[0.0], np.cumsum((np.minimum(load, 1e3) - 1.0) * window_s)])
-    held = total - np.minimum.accumulate(total)
+    """Mean seconds of work that wait in each window."""
+    held = held_at_zero((np.minimum(load, 1e3) - 1.0) * window_s)
     return np.asarray(0.5 * (held[:-1] + held[1:]))

@@ -10,6 +10,7 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.inputs.requests import Requests
+from planner.replay.over_time import passed
 
 MOST_WINDOWS = 20_000
 SLOTS = 8  # parts of a window in which its own bursts are counted
@@ -75,15 +76,7 @@ def windows(requests: Requests, window_s: float, token_s: float) -> Windows:
 def _made(edges: FloatArray, since: FloatArray, stay_s: FloatArray, tokens: FloatArray) -> FloatArray:
     """Tokens made until each edge, each request's at an even pace."""
     pace = tokens / stay_s
-
-    def ramp(at: FloatArray) -> FloatArray:  # sum of pace * max(edge - at, 0)
-        order = np.argsort(at, kind="stable")
-        total = np.concatenate([[0.0], np.cumsum(pace[order])])
-        moment = np.concatenate([[0.0], np.cumsum(pace[order] * at[order])])
-        before = np.searchsorted(at[order], edges, side="right")
-        return np.asarray(total[before] * edges - moment[before])
-
-    return ramp(since) - ramp(since + stay_s)
+    return passed(edges, since, pace) - passed(edges, since + stay_s, pace)
 
 
 def _variation(arrival_s: FloatArray, came: IntArray, window_s: float) -> float:

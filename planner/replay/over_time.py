@@ -69,11 +69,11 @@ def _present(
 ) -> FloatArray:
     """How many are there between each two edges, mean: ``d/dt`` of ``sum w max(t - since, 0) - ...``."""
     ones = np.ones(len(since)) if weight is None else weight
-    passed = _passed(edges, since, ones) - _passed(edges, until, ones)
-    return np.asarray(np.diff(passed) / np.diff(edges))
+    stayed = passed(edges, since, ones) - passed(edges, until, ones)
+    return np.asarray(np.diff(stayed) / np.diff(edges))
 
 
-def _passed(edges: FloatArray, at: FloatArray, weight: FloatArray) -> FloatArray:
+def passed(edges: FloatArray, at: FloatArray, weight: FloatArray) -> FloatArray:
     """``sum_i w_i max(t - at_i, 0)`` at each edge t."""
     order = np.argsort(at, kind="stable")
     at, weight = at[order], weight[order]

@@ -48,12 +48,11 @@ class Windows:
     def backlog_s(self, load: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Seconds of work per instance at the beginning of each window, and at its end if it went on below 0.
 
-        A sum that is held at 0 from below is the sum less the lowest it has been. ``(loads, windows)``.
+        Both of shape ``(loads, windows)``.
         """
         change = (self.loads(load) - 1.0) * self.window_s
-        total = np.concatenate([np.zeros((len(change), 1)), np.cumsum(change, axis=1)], axis=1)
-        held = (total - np.minimum.accumulate(total, axis=1))[:, :-1]
-        return held, held + change
+        begin = held_at_zero(change)[:, :-1]
+        return begin, begin + change
 
     def beyond(self, load: FloatArray, seconds: FloatArray, quiet: Quiet) -> FloatArray:
         """Share of the requests that wait longer than `seconds`.
@@ -94,6 +93,18 @@ class Windows:
         quiet = (begin <= 0) & (end <= 0)
         own = np.where(quiet, np.minimum(self.loads(load), FULLEST), 0.0)
         return np.where(quiet, 0.0, _mean_s(begin, end)), own
+
+
+def held_at_zero(change: FloatArray) -> FloatArray:
+    """What a sum of changes is that cannot fall below 0: the sum less the lowest it has been.
+
+    Changes of shape ``(..., n)``; the sums before, between and after them ``(..., n + 1)``.
+
+    >>> held_at_zero(np.array([2.0, -3.0, 1.0])).tolist()
+    [0.0, 2.0, 0.0, 1.0]
+    """
+    total = np.concatenate([np.zeros((*change.shape[:-1], 1)), np.cumsum(change, axis=-1)], axis=-1)
+    return np.asarray(total - np.minimum.accumulate(total, axis=-1))
 
 
 def _mean_s(begin: FloatArray, end: FloatArray) -> FloatArray:
