@@ -10,7 +10,7 @@ engines' readers of it.)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.setup import Setup
 from planner.words import CacheFormat
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 INDEX_CACHE: CacheFormat = "bf16"  # of the index keys, whatever the cache's format
 
 
@@ -39,24 +36,10 @@ class BlockSparse(GroupedQuery):
     index_dim: int  # of the one index key of a token
 
     @classmethod
-    def of(cls, row: Attention) -> Self:
-        """From a preset's row."""
-        return cls(
-            layers=row.layers,
-            heads=row.heads,
-            kv_heads=row.kv_heads,
-            head_dim=row.head_dim,
-            v_dim=row.value_dim,
-            window=0,
-            output_gate=row.output_gate,
-            shared_kv=row.shared_kv,
-            reused_kv=row.reused_kv,
-            bias=row.bias,
-            qk_norm=row.qk_norm,
-            topk=row.index_topk,
-            index_heads=row.index_heads,
-            index_dim=row.index_dim,
-        )
+    def values(cls, row: Attention) -> dict[str, Any]:
+        """Those of grouped-query attention over the whole context, and the index."""
+        own = {"topk": row.index_topk, "index_heads": row.index_heads, "index_dim": row.index_dim}
+        return {**GroupedQuery.values(row), "window": 0, **own}
 
     def index(self, tp: Real) -> Heads:
         """One GPU's index heads: at least one, and the key, which is on every GPU."""

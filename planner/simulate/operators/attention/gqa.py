@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,19 +60,24 @@ class GroupedQuery(Layer):
     @classmethod
     def of(cls, row: Attention) -> Self:
         """From a preset's row."""
-        return cls(
-            layers=row.layers,
-            heads=row.heads,
-            kv_heads=row.kv_heads,
-            head_dim=row.head_dim,
-            v_dim=row.value_dim,
-            window=row.window,
-            output_gate=row.output_gate,
-            shared_kv=row.shared_kv,
-            reused_kv=row.reused_kv,
-            bias=row.bias,
-            qk_norm=row.qk_norm,
-        )
+        return cls(**cls.values(row))
+
+    @classmethod
+    def values(cls, row: Attention) -> dict[str, Any]:
+        """The fields of a row, by name; kinds with more of them add theirs."""
+        return {
+            "layers": row.layers,
+            "heads": row.heads,
+            "kv_heads": row.kv_heads,
+            "head_dim": row.head_dim,
+            "v_dim": row.value_dim,
+            "window": row.window,
+            "output_gate": row.output_gate,
+            "shared_kv": row.shared_kv,
+            "reused_kv": row.reused_kv,
+            "bias": row.bias,
+            "qk_norm": row.qk_norm,
+        }
 
     @property
     def _kv_dim(self) -> int:
