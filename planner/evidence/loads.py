@@ -57,9 +57,7 @@ class Load:
 
 def read(path: Path) -> list[Load]:
     """Loads of a CSV file. Raises InputError naming file, line and column of what cannot be read."""
-    table = csv_files.read(path, (*runs.NAMES, "isl", "osl", "requests_per_s"))
-    for name in runs.NAMES:
-        table.names(name)
+    table = runs.table(path, "requests_per_s")
     return [_load(path, table, index, row) for index, row in enumerate(runs.rows(table))]
 
 

@@ -179,10 +179,15 @@ def read(path: Path) -> list[Row]:
 
     Raises InputError naming the file, line and column of what cannot be read.
     """
-    table = csv_files.read(path, (*NAMES, "isl", "osl"))
+    return rows(table(path))
+
+
+def table(path: Path, *more: str) -> Table:
+    """A CSV file that has the columns of a run, and `more`. Raises InputError as `read` does."""
+    found = csv_files.read(path, (*NAMES, "isl", "osl", *more))
     for name in NAMES:
-        table.names(name)
-    return rows(table)
+        found.names(name)
+    return found
 
 
 def rows(table: Table) -> list[Row]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from planner.errors import InputError, unknown
 from planner.inputs import naming, toml_tables
-from planner.inputs.fields import FIELDS, Field
+from planner.inputs.fields import FIELDS, Field, lookup
 from planner.words import PresetKind
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
 
 NAMED: tuple[PresetKind, ...] = ("engine", "system", "model")  # that a bare word may name, in this order
-_BY_NAME: Mapping[str, Field] = {name: field for field in FIELDS for name in (field.key, *field.aliases)}
 # tables that tell what a TOML file is of; an engine's has neither
 _TABLES: Mapping[str, str] = {"schema": "scenario", "gpu": "system", "fabric": "system", "layers": "model"}
 
@@ -27,7 +26,10 @@ def known_field(name: str) -> Field | None:
     >>> known_field("--ttft").key, known_field("TTL").key, known_field("chat")
     ('ftl', 'ttl', None)
     """
-    return _BY_NAME.get(name.strip().lstrip("-").lower().replace("_", "-"))
+    try:
+        return lookup(name.strip().lstrip("-"))
+    except InputError:
+        return None
 
 
 def split_words(given: Iterable[str]) -> list[str]:
@@ -56,7 +58,7 @@ def meaning(word: str, catalog: Catalog) -> tuple[str, str]:
     name, sign, value = word.partition("=")
     if sign:
         if (field := known_field(name)) is None:
-            raise unknown("compare", name, _BY_NAME)
+            raise unknown("compare", name, (known for one in FIELDS for known in (one.key, *one.aliases)))
         return field.key, value
     is_path = word.endswith((".toml", ".json")) or os.sep in word
     if is_path and (of_file := _kind_of_file(word, catalog)) is not None:
