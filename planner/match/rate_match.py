@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from planner.arrays import FloatArray, IntArray, Real
 from planner.errors import InputError
-from planner.match.pareto import prune
 
 TIE = 1e-9  # rates this close (relative) are equal: what rounding error can make of one number
 TOLERANCE = 0.03  # mismatch of the two pools that algorithm 2 accepts for a smaller deployment
@@ -248,12 +247,25 @@ def pool_table(
     x = np.arange(budget + 1)
     best = np.zeros(budget + 1)
     which = np.full(budget + 1, -1, dtype=np.int64)
-    for i in prune(np.zeros(len(gpus)), gpus, rate):  # at most one per instance size
+    for i in _worth_packing(gpus, rate):  # at most one per instance size
         pool = x // gpus[i] * rate[i]
         better = pool > best
         best[better] = pool[better]
         which[better] = i
     return best, which
+
+
+def _worth_packing(gpus: IntArray, rate: FloatArray) -> IntArray:
+    """What `planner.match.pareto.prune` keeps where latency is no matter: at most one of each size."""
+    some = np.flatnonzero(np.isfinite(rate) & (rate > 0))
+    some = some[
+        np.lexsort((-rate[some], gpus[some]))
+    ]  # of each size the best is first, and of those the first
+    some = some[np.diff(gpus[some], prepend=-1) > 0]
+    # what a size is worth packed with any other; the larger ones do not fit
+    packed = gpus[some][:, None] // gpus[some] * rate[some]
+    beaten = (packed >= rate[some][:, None]) & (gpus[some] < gpus[some][:, None])
+    return np.sort(some[~beaten.any(axis=1)])
 
 
 def match_budget(

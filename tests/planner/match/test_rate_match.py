@@ -8,9 +8,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
+from planner.match.pareto import prune
 from planner.match.rate_match import (
     TIE,
     TOLERANCE,
+    _worth_packing,
     best_prefill,
     fixed_ratio,
     instances_for,
@@ -300,6 +302,18 @@ def test_pool_table_is_the_best_pool_of_one_layout(pool: list[tuple[int, float]]
         assert (which[x] < 0) == (best == 0)
         if best:
             assert x // pool[which[x]][0] * pool[which[x]][1] == table[x]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 12), st.sampled_from([np.nan, np.inf, -1.0, 0.0, 1.0, 2.0, 2.5, 4.0, 6.0, 8.0])
+        )
+    ),
+)
+def test_only_what_packing_could_take_is_packed(pool: list[tuple[int, float]]) -> None:
+    gpus, rate = (np.array([p[i] for p in pool], dtype=kind) for i, kind in enumerate((np.int64, np.float64)))
+    assert _worth_packing(gpus, rate).tolist() == prune(np.zeros(len(pool)), gpus, rate).tolist()
 
 
 @given(st.floats(1e-6, 1e9), st.lists(rates, min_size=1, max_size=8))
