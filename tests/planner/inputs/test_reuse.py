@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.inputs.conversations import chained
-from planner.inputs.requests import Requests, plain
+from planner.inputs.requests import Requests, first, plain
 from planner.inputs.reuse import reuse
 from planner.inputs.traces import generate
 from planner.inputs.traces.generate import Lengths, Sharing, Turns
@@ -68,9 +68,10 @@ def mooncake():
 @pytest.mark.parametrize(
     ("instances", "routing"), [(1, "prefix-aware"), (4, "prefix-aware"), (4, "round-robin")]
 )
-def test_ten_thousand_requests_of_mooncake(instances, routing):
-    requests = mooncake()
-    assert len(requests) == 10_000
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_requests_of_mooncake_find_what_a_cache_kept_block_by_block_has(count, instances, routing):
+    requests = first(mooncake(), count)
+    assert len(requests) == count
     found = reuse(requests, instances=instances, routing=routing)
     for size in (1, 100, 1_000, 10_000, 50_000):
         assert found_blocks(found, size) == kept_block_by_block(requests, found.instance, size)
