@@ -45,7 +45,9 @@ class EngineProfile:
     layer_s: float  # gaps and small kernels per layer outside the modelled operators
     qk_norm_s: float = 0.0  # added by layers that normalise queries and keys: kernels between two others
     request_s: float  # host time per sequence in flight and pass (scheduling, sampling, detokenising)
-    prefill_request_s: float  # once per request: tokenising, admission, first response
+    # once per request of a run that starts with a burst: tokenising, admission, first response; of requests
+    # that come alone `planner.simulate.waiting.single_s`
+    prefill_request_s: float
     # kernels as deployed, against kernels as measured alone
     floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
     fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost

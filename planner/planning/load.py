@@ -64,10 +64,11 @@ def at_load(question: Question, serving: Serving) -> Load | None:
     rate = requests / (waits.ttft_s + steps * waits.tpot_s)
     enough = rate >= min(serving.requests_per_s, BUSY * serving.capacity_requests_per_s)
     at = int(np.argmax(enough)) if enough.any() else int(np.argmax(rate))
+    once = float(waiting.single_s(setup.machine.engine.prefill_request_s))
     return Load(
         requests_in_flight=float(requests[at]),
         requests_per_s=float(rate[at]),
-        alone_ftl_s=found.prompt_s + found.transfer_s + setup.machine.engine.prefill_request_s,
+        alone_ftl_s=found.prompt_s + found.transfer_s + once,
         ftl_s=float(waits.ttft_s[at]),
         ttl_s=float(waits.tpot_s[at]),
     )

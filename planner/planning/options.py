@@ -28,6 +28,7 @@ from planner.planning.servings import Pick
 from planner.simulate import queueing
 from planner.simulate.points import Points
 from planner.simulate.queueing import Station
+from planner.simulate.waiting import single_s
 from planner.words import Phase
 
 SLOT_SHARE = 0.2
@@ -162,7 +163,7 @@ def slots(question: Question, batch: FloatArray) -> FloatArray:
 def own_s(question: Question, phase: Phase, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     """What of a first token every request takes, and what grows with the length of its prompt."""
     engine = question.pools[phase].setup.machine.engine
-    once = engine.prefill_request_s + (engine.handover_s if phase == "prefill" else 0.0)
+    once = float(single_s(engine.prefill_request_s)) + (engine.handover_s if phase == "prefill" else 0.0)
     fixed = np.minimum(first_token_s, once)
     return fixed, first_token_s - fixed
 

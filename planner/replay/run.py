@@ -27,7 +27,7 @@ from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
 from planner.replay.result import REFUSED, InstanceUse, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
-from planner.simulate.waiting import POLL_WAITED, SINGLE_REQUEST_S
+from planner.simulate.waiting import POLL_WAITED, single_s
 
 WINDOW = 8192  # requests that are turned into Python's numbers at a time
 LOOK = 2048  # events between two looks at the clock and at `should_stop`
@@ -86,9 +86,8 @@ class Replay(Members):
         self._window: list[tuple[float, int, int, int]] = []
         self._window_at = 0
         pools = [pool.kind for pool in fleet.pools]
-        self.delay_s = SINGLE_REQUEST_S if options.in_flight is None else pools[0].scheduling.request_s
-        if not any(pool.scheduling.request_s for pool in pools):
-            self.delay_s = 0.0
+        once = max(pool.scheduling.request_s for pool in pools)
+        self.delay_s = float(single_s(once)) if options.in_flight is None else pools[0].scheduling.request_s
         room = [
             (k.phase, k.room.tokens * k.ranks - k.room.sequence_tokens - self.block_tokens) for k in pools
         ]

@@ -18,7 +18,7 @@ from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
-from planner.simulate.waiting import fullest, held_s, stopping
+from planner.simulate.waiting import fullest, held_s, single_s, stopping
 from planner.words import Exchange
 
 PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait
@@ -134,7 +134,7 @@ def simulate(
     largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
-    once = engine.prefill_request_s
+    once = single_s(engine.prefill_request_s)
     prompt = Prompt(new=isl) if prompt is None else prompt
     new, context = float(prompt.new), decode.mean_context(isl, osl)
     chunks = CHUNK_TOKENS[max(new, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)

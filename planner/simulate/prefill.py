@@ -12,7 +12,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
-from planner.simulate.waiting import fullest, held_s
+from planner.simulate.waiting import fullest, held_s, single_s
 from planner.words import Exchange
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
@@ -78,7 +78,7 @@ def simulate(
     most = np.full(len(at), float(MAX_BATCH))
     mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, prompt)
     engine = setup.machine.engine
-    stretch = engine.prefill_stretch
+    stretch, once = engine.prefill_stretch, single_s(engine.prefill_request_s)
     mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
     model, precision = setup.model, setup.precision
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
@@ -117,7 +117,7 @@ def simulate(
                 mode=0,
                 batch=in_flight,
                 chunk_tokens=np.ceil(new / counts),
-                ftl_s=companions + busy + (spread.pp - 1) * final.seconds + engine.prefill_request_s,
+                ftl_s=companions + busy + (spread.pp - 1) * final.seconds + once,
                 ttl_s=np.nan,
                 requests_per_s=in_flight / np.maximum(busy * uneven + host, in_flight * engine.arrival_s),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,

@@ -73,9 +73,9 @@ MOST_BUSY = 0.999  # of an open loop: beyond this there is no steady state
 # the looks, one if each comes right behind one. Runs of SGLang that look every 10 or 30 steps
 # (presets/recipes.toml) give 0.9.
 POLL_WAITED = 0.9
-# Tokenising and first response of a request that comes alone; `Scheduler.request_s` is that of one among a
-# burst, which is what runs in a closed loop start with.
+# Tokenising and first response of a request that comes alone: open-loop runs of vLLM and single streams.
 SINGLE_REQUEST_S = 5e-3
+BURST_WAVES = 10.0  # of the runs that `Scheduler.request_s` is the mean of; they start with a burst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,8 @@ class Scheduler:
     admission_passes: FloatArray | float  # passes until a new request's prompt is admitted
     arrival_s: FloatArray | float  # serial host work per request beside it
     handover_s: FloatArray | float  # from prefill to decode instance, in a split
-    request_s: FloatArray | float  # from arrival to the first pass and from the last to the client
+    # from arrival to the first pass and from the last to the client, mean of a run of `BURST_WAVES` waves
+    request_s: FloatArray | float
     overlap: FloatArray | float = 0.0  # share of a decode step that a prompt in the same pass costs nothing
     lockstep: FloatArray | float = 0.0  # 0: ranks work on prompts together; 1: each stops all others
     prompt_imbalance: FloatArray | float = 0.0  # of ranks in a prefill pass, over random routing's
@@ -183,6 +184,20 @@ def work_s(server: Server, scheduler: Scheduler) -> FloatArray:
     """Time of a prefill rank that each prompt takes when many wait."""
     extra = fullest(server.prefill_ranks, 1.0 / server.prompts_per_pass)
     return np.asarray(server.marginal_s * (1.0 + scheduler.prompt_imbalance * extra))
+
+
+def single_s(request_s: Real, waves: Real = np.inf) -> FloatArray:
+    """What a request takes beside its passes, mean of a run of so many waves; of one that comes alone at inf.
+
+    An engine's `request_s` is the mean of ten waves, the first of which is a burst: what is above that of a
+    single request belongs to the start, and counts for less the longer the run.
+
+    >>> single_s(np.array([0.0, 0.045]), 20.0).tolist(), single_s(0.045).tolist()
+    ([0.0, 0.025], 0.005)
+    """
+    alone = np.minimum(request_s, SINGLE_REQUEST_S)
+    started = np.minimum(BURST_WAVES / np.asarray(waves, dtype=float), 1.0)
+    return np.asarray(alone + started * (request_s - alone))
 
 
 def held_s(ranks: Real, arrival_s: Real) -> FloatArray:
@@ -262,7 +277,7 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     work = requests * one
     least = requests * served_s(server, scheduler)
     first = 1.0 / client.waves
-    alone = server.prompt_s + scheduler.request_s
+    alone = server.prompt_s + single_s(scheduler.request_s, client.waves)
     handover = (1.0 - server.colocated) * (server.transfer_s + scheduler.handover_s)
     polled = scheduler.admission_passes + POLL_WAITED * np.asarray(scheduler.poll_steps)
     others = scheduler.arrival_s * server.prefill_ranks * (requests - 1.0) / 2.0
@@ -367,7 +382,11 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
     polled = POLL_WAITED * np.asarray(scheduler.poll_steps) * tpot
     running = np.where(server.colocated > 0, tpot, 0.0)
     handover = server.transfer_s + np.asarray(scheduler.handover_s)
-    sure = SINGLE_REQUEST_S + server.prompt_s + np.where(server.colocated > 0, riding + polled, handover)
+    sure = (
+        single_s(scheduler.request_s)
+        + server.prompt_s
+        + np.where(server.colocated > 0, riding + polled, handover)
+    )
     least = np.maximum(rho, 1e-12)
 
     def exceeded_by(share: float) -> FloatArray:

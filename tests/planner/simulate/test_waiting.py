@@ -337,3 +337,48 @@ def test_both_ways_of_serving_pay_the_host_of_ranks_in_lockstep(colocated: float
     # of one rank it hides behind longer passes, of eight it comes on top
     assert rate(1.0, 1e-4) == pytest.approx(rate(1.0, 0.0), rel=0.02)
     assert rate(8.0, 1e-4) < 0.8 * rate(8.0, 0.0)
+
+
+@pytest.mark.parametrize("burst_s, alone_s", [(0.06, 0.005), (0.002, 0.002), (0.0, 0.0)])
+def test_a_request_that_comes_alone_takes_the_same_in_every_load(burst_s: float, alone_s: float) -> None:
+    one = np.ones(1)
+    server = Server(
+        batch=np.array([[1.0, 512.0]]),
+        step_s=np.full((1, 2), STEP_S),
+        prompt_s=one * PROMPT_S,
+        marginal_s=one * PROMPT_S,
+        largest_batch=one * 512,
+        colocated=one * 0.0,
+        transfer_s=one * 0.0,
+        prefill_ranks=one,
+        decode_ranks=one,
+        prompts_per_pass=one,
+        chunks=one,
+        stages=one,
+    )
+    scheduler = Scheduler(
+        exposure=1.0,
+        prefill_priority=0.0,
+        admission_passes=0.0,
+        arrival_s=0.0,
+        handover_s=0.0,
+        request_s=burst_s,
+    )
+    few = {"decode_per_s": one * 1e-6, "prefill_per_s": one * 1e-6, "steps": one * STEPS}
+    alone = open_loop(Arrivals(**few, variation=one), server, scheduler).ttft_s[0]
+    assert alone == pytest.approx(PROMPT_S + alone_s, abs=1e-5)
+
+    def looped(waves: float) -> float:
+        client = Client(
+            decode_requests=one,
+            prefill_requests=one,
+            steps=one * 1e9,
+            waves=one * waves,
+            spread=one,
+        )
+        return float(closed_loop(client, server, scheduler).ttft_s[0])
+
+    turn = 0.5 * PROMPT_S  # of its own first wave
+    assert looped(1e9) == pytest.approx(alone, abs=1e-5)
+    assert looped(10.0) == pytest.approx(PROMPT_S + burst_s + turn / 10, abs=1e-5)
+    assert looped(40.0) == pytest.approx(PROMPT_S + alone_s + (burst_s - alone_s) / 4 + turn / 40, abs=1e-5)
