@@ -143,17 +143,16 @@ def seasonal_naive(load: FloatArray, windows: Windows, steps: int) -> FloatArray
 def smoothing(load: FloatArray, windows: Windows, steps: int) -> FloatArray:
     """Holt's level and trend (exponential smoothing), each share of news a constant.
 
-    The recursion is a linear filter of two states, and scipy filters: ``level = LEVEL load + (1 - LEVEL)
-    (level + trend)``, ``trend = LEVEL TREND error + trend``. Packages of statistics bring pandas.
+    A loop of a few products: packages of statistics bring pandas, and scipy's filters a second of imports.
     """
-    from scipy.signal import lfilter
-
-    # level and trend as filters of the load: poles of z^2 - (2 - LEVEL - LEVEL TREND) z + (1 - LEVEL)
-    poles = [1.0, -(2.0 - LEVEL - LEVEL * TREND), 1.0 - LEVEL]
-    known = np.concatenate([load[:1], load[:-1]]) - load[0]
-    level = lfilter([LEVEL, -LEVEL * (1.0 - TREND)], poles, known)
-    trend = lfilter([LEVEL * TREND, -LEVEL * TREND], poles, known)
-    return np.asarray(np.maximum(load[0] + level + (steps + 1) * trend, 0.0))
+    level, trend = float(load[0]), 0.0
+    made = np.empty(len(load))
+    for window, known in enumerate([level, *load[:-1].tolist()]):
+        before = level + trend
+        level = before + LEVEL * (known - before)
+        trend += LEVEL * TREND * (known - before)
+        made[window] = level + (steps + 1) * trend
+    return np.asarray(np.maximum(made, 0.0))
 
 
 def _useful(need: IntArray) -> IntArray:

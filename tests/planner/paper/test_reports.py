@@ -13,7 +13,7 @@ import pytest
 
 from planner.errors import InputError
 from planner.inputs.catalog import load
-from planner.paper import assumptions, page, report, reproduction, scenarios, where_it_pays
+from planner.paper import assumptions, dynamic, page, report, reproduction, scenarios, where_it_pays
 from planner.paper.claims.claim import Claim, Part, Verdict, fact
 from planner.paper.claims.claim import load as load_claims
 from planner.paper.scenarios import LLAMA_8B, LLAMA_70B, heavy, within
@@ -182,7 +182,9 @@ def test_every_scenario_of_the_study_belongs_to_a_figure():
     assert scenarios.PRESETS.keys() == reproduction.FIGURES.keys()
 
 
-def test_assumptions_are_told_apart_and_counted(presets):
+def test_assumptions_are_told_apart_and_counted(presets, monkeypatch):
+    fleets = dict.fromkeys([*dynamic.STATIC, *dynamic.PLANNERS], dynamic.Goodput(share=0.5, gpus=4.0))
+    monkeypatch.setattr(dynamic, "measured", lambda _: fleets)  # one experiment for all mixes
     pair = [s for s in assumptions.settings() if s.name in ("fp4, charged, 1", "fp8, full, perfect")]
     done = assumptions.run(presets, pair)
     first, last = done.mixes
