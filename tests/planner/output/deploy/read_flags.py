@@ -2,10 +2,15 @@
 
     python read_flags.py vllm SDIST > known/vllm-0.33.0.json
     python read_flags.py sglang WHEEL > known/sglang-0.5.23.json
+    python read_flags.py trtllm SOURCE > known/trtllm-0004396.json
 
 SGLang's own parser is built and asked (it needs msgspec); vLLM's literals are read from its syntax tree: it
 cannot be imported without a GPU's libraries. A flag's value is "value", "switch" or
 the list of what it takes; "?" where the tree does not say.
+
+TensorRT-LLM's packages hold no source: SOURCE is tensorrt_llm/llmapi/llm_args.py of its repository, and what
+is kept are the fields of the classes that an export's configuration fills, which refuse others. The file here
+was read at commit 0004396 and has most fields of each class, not all.
 """
 
 from __future__ import annotations
@@ -70,6 +75,31 @@ def sglang(root):
     }
 
 
+TRTLLM = (
+    "TorchLlmArgs", "KvCacheConfig", "DecodeCudaGraphConfig", "CacheTransceiverConfig", "MoeConfig",
+    "MoeLoadBalancerConfig", "MTPDecodingConfig",
+)  # fmt: skip
+
+
+def trtllm(root):
+    """Fields of the classes of its configuration, those of their bases included."""
+    (path,) = [root] if root.is_file() else root.rglob("tensorrt_llm/llmapi/llm_args.py")
+    classes = {node.name: node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)}
+
+    def fields(name):
+        node = classes.get(name)
+        if node is None:
+            return set()
+        own = {
+            one.target.id
+            for one in node.body
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name) and one.target.id[0] != "_"
+        }
+        return own.union(*(fields(base.id) for base in node.bases if isinstance(base, ast.Name)))
+
+    return {name: sorted(fields(name) - {"model_config"}) for name in TRTLLM}
+
+
 if __name__ == "__main__":
-    made = {"vllm": vllm, "sglang": sglang}[sys.argv[1]](Path(sys.argv[2]))
+    made = {"vllm": vllm, "sglang": sglang, "trtllm": trtllm}[sys.argv[1]](Path(sys.argv[2]))
     print(json.dumps(dict(sorted(made.items())), indent=0, ensure_ascii=False))

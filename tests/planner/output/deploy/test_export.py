@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -24,6 +23,7 @@ from planner.output import words
 from planner.output.deploy import launch, placement, write
 from planner.output.deploy.parts import Export, Options, Placed, Refused
 from planner.output.deploy.placement import Size
+from tests.planner.output.deploy import checked
 
 CATALOG = planner.load()
 KNOWN = Path(__file__).parent / "known"
@@ -161,7 +161,6 @@ def test_every_flag_of_the_tables_is_one_that_the_engine_knows():
 
 
 def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
-    checker = shutil.which("shellcheck")
     for name, engine, found in written():
         folder = tmp_path / f"{name}-{engine}"
         folder.mkdir()
@@ -171,11 +170,46 @@ def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
                 assert isinstance(yaml.safe_load(text), dict)
         compose = yaml.safe_load(found.files["compose.yaml"])
         assert all(set(one) >= {"image", "command", "profiles"} for one in compose["services"].values())
-        scripts = sorted(map(str, folder.glob("*.sh")))
-        for script in scripts:
+        for script in folder.glob("*.sh"):
             subprocess.run(["bash", "-n", script], check=True)
-        if checker:
-            subprocess.run([checker, *scripts], check=True)
+
+
+def one_of_each():
+    """An export of each engine, way of serving and vendor: others differ in words and numbers."""
+    seen = {}
+    for name, engine, found in written():
+        plan = planned(name, engine)
+        seen.setdefault((engine, plan.choice, plan.resolved.system.vendor), found)
+    assert len(seen) >= 6
+    return seen
+
+
+def test_compose_files_are_as_the_specification_has_them():
+    for of, found in one_of_each().items():
+        document = yaml.safe_load(found.files["compose.yaml"])
+        assert checked.wrong("compose", document) == [], of
+    for service in document["services"].values():
+        service["comand"] = service.pop("command")
+    assert checked.wrong("compose", document)
+
+
+def test_scripts_pass_shellcheck(tmp_path):
+    program = checked.shellcheck()
+    for at, found in enumerate(one_of_each().values()):
+        for file in ("start.sh", "bench.sh", "host-0.sh"):
+            (tmp_path / f"{at}-{file}").write_text(found.files[file])
+    subprocess.run([program, *tmp_path.glob("*.sh")], check=True)
+
+
+def test_every_key_of_a_configuration_is_one_that_tensorrt_llm_knows():
+    seen = 0
+    for _, engine, found in written():
+        for file, text in found.files.items():
+            if engine == "trtllm" and file.endswith(".yaml") and file not in ("compose.yaml", "servers.yaml"):
+                seen += 1
+                assert checked.unknown_to_trtllm(yaml.safe_load(text)) == []
+    assert seen >= 10
+    assert checked.unknown_to_trtllm({"kv_cache_config": {"dtpye": "fp8"}}) == ["KvCacheConfig.dtpye"]
 
 
 def test_limits_of_a_pool_reach_its_flags_in_the_units_of_the_engine():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from planner.output.deploy import write
 from planner.output.deploy.parts import Export, Options
 
 sys.path.insert(0, str(Path(__file__).parent))
+import checked
 from test_export import CATALOG, ENGINES, SCENARIOS, planned
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
@@ -63,6 +65,7 @@ def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
         if engine == "trtllm":
             for text in maps[0]["data"].values():
                 assert "max_batch_size" in yaml.safe_load(text)
+                assert checked.unknown_to_trtllm(yaml.safe_load(text)) == []
     assert written >= 12
 
 
@@ -89,6 +92,46 @@ def test_llm_d_has_a_role_for_each_pool_and_all_gpus():
             assert ("initContainers" in pods[0]["spec"]) == (role["name"] == "decode")
         assert total == serving.gpus, name
     assert written >= 8
+
+
+@pytest.mark.parametrize(
+    "target, file, kinds",
+    [
+        ("dynamo", "dynamo.yaml", {"dynamographdeployment"}),
+        ("llm-d", "modelserver.yaml", {"leaderworkerset", "disaggregatedset"}),
+    ],
+)
+def test_documents_are_as_their_published_schemas_have_them(target, file, kinds):
+    seen = set()
+    for name, engine, _, found in exports(target):
+        if isinstance(found, Export):
+            *_, document = yaml.safe_load_all(found.files[file])
+            kind = document["kind"].lower()
+            seen.add(kind)
+            assert checked.wrong(kind, document) == [], (name, engine)
+    assert seen == kinds
+
+
+@pytest.mark.parametrize(
+    "target, file, name",
+    [
+        ("dynamo", "dynamo.yaml", "dense-h200"),
+        ("llm-d", "modelserver.yaml", "dense-h200"),
+        ("llm-d", "modelserver.yaml", "dense-chat"),
+    ],
+)
+def test_a_field_that_is_none_and_a_value_of_another_type_are_found(target, file, name):
+    """The schemas refuse what they should: a check that nothing fails checks nothing."""
+    found = write.export(planned(name, "vllm"), target, Options(name=name), CATALOG)
+    *_, document = yaml.safe_load_all(found.files[file])
+    text, kind = json.dumps(document), document["kind"].lower()
+    for old, new in (
+        ('"containers"', '"container"'),
+        ('"image"', '"images"'),
+        ('"replicas": ', '"replicas": "x", "was": '),
+        ('"args": [', '"args": [1, '),
+    ):
+        assert old in text and checked.wrong(kind, json.loads(text.replace(old, new)))
 
 
 @pytest.mark.parametrize("target, file", [("dynamo", "dynamo.yaml"), ("llm-d", "modelserver.yaml")])
