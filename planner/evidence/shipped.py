@@ -22,6 +22,12 @@ def loads_file() -> Path:
     return _present(preset_folder() / MEASURED / "loads.csv")
 
 
+def power_files() -> tuple[Path, Path]:
+    """The published watts of serving runs and of kernels. Raises InputError where they were not installed."""
+    folder = preset_folder() / MEASURED
+    return _present(folder / "power.csv"), _present(folder / "power_kernels.csv")
+
+
 def kernels_folder() -> Path:
     """The folder of measured kernels. Raises InputError where they were not installed."""
     return _present(preset_folder() / MEASURED / "kernels")

@@ -16,7 +16,11 @@ class Gpu:
     hbm_bytes_per_s: float
     peak_flops: Mapping[str, float]  # "bf16", "fp8", "fp4" to FLOP/s; a missing key: no such unit
     sms: int  # streaming multiprocessors or compute units: the wave of a tiled kernel
-    watts: float
+    watts: float  # the board's limit
+    # what it draws with weights resident and nothing to do, and what the shares of `planner.simulate.power`
+    # count; 0: not known, so a share of the limit, and the limit
+    idle_watts: float = 0.0
+    full_watts: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

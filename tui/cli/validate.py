@@ -65,7 +65,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch validate",
-        "[FILE.csv] [--kernels DIR | --plans | --replay | --loads] [--json | --write PAGE] [--plot]",
+        "[FILE.csv] [--kernels DIR | --plans | --replay | --loads | --power]\n"
+        "                          [--json | --write PAGE] [--plot]",
         "Predict measured runs, or measured kernels, and report the error: by group, the worst rows, what\n"
         "cannot be predicted. An error is predicted over measured, minus one. With neither FILE.csv nor\n"
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
@@ -80,6 +81,7 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch validate runs.csv --plans    # the best plan against each tuned split: a minute\n"
         "  ratematch validate runs.csv --replay    # request by request, beside the closed forms\n"
         "  ratematch validate --loads    # first tokens at stated request rates, predicted and replayed\n"
+        "  ratematch validate --power    # watts predicted against published ones\n"
         "  ratematch validate --kernels measurements/\n"
         "  ratematch validate --write docs/accuracy.md    # in a checkout: the page as it is",
     )
@@ -99,6 +101,11 @@ def run(arguments: Sequence[str]) -> int:
         "--loads",
         action="store_true",
         help="FILE (default presets/measured/loads.csv) has runs at request rates: predict and replay them",
+    )
+    parser.add_argument(
+        "--power",
+        action="store_true",
+        help="FILE (default presets/measured/power.csv) has runs with watts_per_gpu: predict them",
     )
     parser.add_argument("--rows", metavar="N", help="runs to replay, evenly of the file (default all)")
     form = parser.add_mutually_exclusive_group()
@@ -131,9 +138,13 @@ def run(arguments: Sequence[str]) -> int:
     if args.rows is not None and not args.replay:
         raise UsageError("--rows goes with --replay")
     if args.loads:
-        if args.plans or args.kernels or args.replay or args.plot or given:
+        if args.plans or args.kernels or args.replay or args.plot or args.power or given:
             raise UsageError("--loads goes with FILE.csv, --json, --write and --ascii alone")
         return _loads(args, file or shipped.loads_file(), catalog)
+    if args.power:
+        if args.plans or args.kernels or args.replay or args.plot or args.loads or given:
+            raise UsageError("--power goes with FILE.csv, --json, --write and --ascii alone")
+        return _power(args, file, catalog)
     if args.replay:
         if args.plans or args.kernels or args.write or args.plot:
             raise UsageError("--replay goes with FILE.csv, --rows, --json and --ascii alone")
@@ -211,7 +222,25 @@ def _loads(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
     if args.json:
         say(dumps(validate_loads.summarise(found)))
         return DONE
-    text = page.page(found)
+    return _page(args, page.page(found))
+
+
+def _power(args: argparse.Namespace, file: Path | None, catalog: Catalog) -> int:
+    """Watts of serving runs, and of single kernels where the file is the one that comes with the source."""
+    from planner.evidence import power, shipped
+    from planner.evidence.page import power as page
+
+    serving, kernels = (file, None) if file is not None else shipped.power_files()
+    rows = power.read(serving, kernels, catalog)
+    result = power.report(rows, again=len(set(rows.group)) > 1)
+    if args.json:
+        say(dumps(result))
+        return DONE
+    return _page(args, page.page(result))
+
+
+def _page(args: argparse.Namespace, text: str) -> int:
+    """A page of Markdown, to the file that is named or to the terminal."""
     if args.write:
         with writing("write", args.write):
             files.write_atomically(Path(args.write), text)

@@ -94,8 +94,17 @@ def test_numbers_of_a_system_are_sane_and_have_sources(name):
     assert gpu.watts < system.watts_per_gpu < 4 * gpu.watts
     assert 0.3 < system.usd_per_gpu_hour < 10
     numbers = {"memory_bytes", "hbm_bytes_per_s", "peak_flops", "sms", "watts", "fabric"}
-    rental = {"rental_usd_per_gpu_hour"} if system.rental_usd_per_gpu_hour else set()
-    assert numbers | rental | {"usd_per_gpu_hour", "watts_per_gpu", "kernels"} == set(system.sources)
+    optional = {
+        name
+        for name, value in (
+            ("rental_usd_per_gpu_hour", system.rental_usd_per_gpu_hour),
+            ("idle_watts", gpu.idle_watts),
+            ("full_watts", gpu.full_watts),
+        )
+        if value
+    }
+    assert gpu.idle_watts < 0.3 * gpu.watts and gpu.full_watts <= gpu.watts
+    assert numbers | optional | {"usd_per_gpu_hour", "watts_per_gpu", "kernels"} == set(system.sources)
     assert all(len(text) > 5 for text in system.sources.values())
 
 
