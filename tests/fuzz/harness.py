@@ -23,7 +23,6 @@ from tui.cli.main import main
 
 CODES = (0, 1, 2, 3)  # the documented exit codes of a command that nobody interrupts
 LONGEST_S = 2.0  # of processor time: a machine with others at work is not a hang
-LONGEST_FIT_S = 20.0  # of a fit to runs, which is work: some thousand predictions of each
 DEAD_S = 30  # wall clock after which a call is given up
 LONGEST_ERROR = 500  # characters
 MOST_ERRORS = 40  # of one command line, a line each
@@ -108,7 +107,7 @@ def faults(answer: Answer) -> Iterator[str]:
     if answer.code == -1:
         yield f"no answer in {DEAD_S} s"
         return
-    if answer.seconds > (LONGEST_FIT_S if "calibrate" in answer.arguments[:1] else LONGEST_S):
+    if answer.seconds > LONGEST_S:
         yield f"{answer.seconds:.1f} s"
     if answer.code not in CODES:
         yield f"exit code {answer.code}"

@@ -38,6 +38,7 @@ PRIOR = 1.0  # pull towards the start, in TPOT_SCALE per width of the plausible 
 # 1, 5, 10 and 20 the median of TTFT is 18.1, 18.4, 18.8 and 21.2 % of the fit, 29.3, 28.0, 26.7 and
 # 27.2 % with the GPU left out.
 WAITING_PRIOR = 10.0
+AT_ONCE = 2048  # predictions of one call
 TOLERANCE = 1e-5  # share of the loss below which a trial no longer counts as better
 
 
@@ -92,8 +93,8 @@ class Trials:
     tpot_s: FloatArray
     scheduler: Scheduler  # of each run's engine as it stands: what is not fitted stays
 
-    def take(self, rows: BoolArray) -> Trials:
-        """Only some of the runs."""
+    def take(self, rows: BoolArray | IndexArray) -> Trials:
+        """Only some of the runs, or some of them several times."""
         columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
         full, bare = _part(self.full, rows), _part(self.bare, rows)
         return replace(self, full=full, bare=bare, scheduler=_cut(self.scheduler, rows), **columns)
@@ -102,13 +103,13 @@ class Trials:
 _COLUMNS = ("profile", "layers", "qk_normed", "ttft_s", "tpot_s")
 
 
-def _part(runs: Runs, rows: BoolArray) -> Runs:
+def _part(runs: Runs, rows: BoolArray | IndexArray) -> Runs:
     """Some of the runs; what `waiting` does not need stays whole."""
     parts = {name: _cut(getattr(runs, name), rows) for name in ("client", "arrivals", "burst", "server")}
     return replace(runs, poll_steps=runs.poll_steps[rows], **parts)
 
 
-def _cut(table: Any, rows: BoolArray) -> Any:
+def _cut(table: Any, rows: BoolArray | IndexArray) -> Any:
     return replace(table, **{f.name: getattr(table, f.name)[rows] for f in fields(table)})
 
 
@@ -163,6 +164,22 @@ def predict(trials: Trials, values: FloatArray) -> tuple[FloatArray, FloatArray]
     return gather.waits(trials.full, server, scheduler)
 
 
+def predict_sets(trials: Trials, sets: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(TTFT, TPOT), seconds, shape (sets, runs), of all runs under each row of `sets` (sets, constants).
+
+    Few runs are a call's overhead and little else: as many sets as fit go into one.
+    """
+    runs = len(trials.layers)
+    at_once = max(AT_ONCE // max(runs, 1), 1)
+    found = []
+    for first in range(0, len(sets), at_once):
+        some = sets[first : first + at_once]
+        repeated = trials.take(np.tile(np.arange(runs), len(some))) if len(some) > 1 else trials
+        found.append(np.reshape(predict(repeated, np.repeat(some, runs, axis=0)), (2, len(some), runs)))
+    ttft, tpot = np.concatenate(found, axis=1)
+    return ttft, tpot
+
+
 def _squashed(residuals: FloatArray, scale: float) -> FloatArray:
     """Residuals whose squares are the Cauchy loss: far ones hardly count."""
     return np.asarray(np.sign(residuals) * scale * np.sqrt(np.log1p((residuals / scale) ** 2)))
@@ -178,22 +195,34 @@ def _solve_one(trials: Trials, centre: FloatArray) -> FloatArray:
     towards = (centre - low) / width
     pull = TPOT_SCALE * np.array([c.prior for c in CONSTANTS])
 
-    def residuals(x: FloatArray) -> FloatArray:
-        values = np.broadcast_to(low + x * width, (len(trials.layers), len(x)))
-        ttft, tpot = predict(trials, values)
+    def residuals_of(sets: FloatArray) -> FloatArray:
+        """Of each row of `sets`, in widths; shape (sets, residuals)."""
+        ttft, tpot = predict_sets(trials, low + sets * width)
         return np.concatenate(
             (
-                _squashed(np.log(tpot / trials.tpot_s)[timed], TPOT_SCALE),
-                TTFT_WEIGHT * _squashed(np.log(ttft / trials.ttft_s)[firsts], TTFT_SCALE),
-                pull * (x - towards),
-            )
+                _squashed(np.log(tpot / trials.tpot_s)[:, timed], TPOT_SCALE),
+                TTFT_WEIGHT * _squashed(np.log(ttft / trials.ttft_s)[:, firsts], TTFT_SCALE),
+                pull * (sets - towards),
+            ),
+            axis=1,
         )
+
+    def residuals(x: FloatArray) -> FloatArray:
+        return np.asarray(residuals_of(x[None, :])[0])
+
+    def slopes(x: FloatArray) -> FloatArray:
+        """Forward differences as scipy takes them, all at once; shape (residuals, constants)."""
+        step = np.sqrt(np.finfo(float).eps) * np.where(x >= 0, 1.0, -1.0) * np.maximum(1.0, np.abs(x))
+        step = np.where(x + step > 1.0, -step, step)
+        sets = np.concatenate((x[None, :], x + np.diag(step)))
+        found = residuals_of(sets)
+        return np.asarray(((found[1:] - found[0]) / (sets[1:] - x).diagonal()[:, None]).T)
 
     # the loss has more than one valley: start where the pull ends, and with a pass as long as its kernels
     plain = np.where([c.name == "prefill_stretch" for c in CONSTANTS], 0.0, towards)
     found = [
         least_squares(
-            residuals, np.clip(start, 1e-3, 1 - 1e-3), bounds=(0.0, 1.0), max_nfev=60, ftol=TOLERANCE
+            residuals, np.clip(start, 1e-3, 1 - 1e-3), slopes, bounds=(0.0, 1.0), max_nfev=60, ftol=TOLERANCE
         )
         for start in (towards, plain)
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, IndexArray
 from planner.evidence.calibrate import engines
 from planner.evidence.calibrate.engines import CONSTANTS, TPOT_SCALE, TTFT_SCALE, Trials
 from planner.evidence.runs import Row
@@ -34,6 +34,11 @@ SURE = 0.9  # weight of one change above which the others stay
 STEPS = 20  # of Gauss-Newton
 IN_FLIGHT = (1 / 16, 1 / 4, 4.0)  # next runs to try, times those in flight
 LENGTHS = (1 / 4, 4.0)  # and times the prompt
+SHORTER = np.array([1.0, 0.5, 0.1])  # of a step, until one is better
+LEAST_GAIN = 1e-9  # of a step that is taken
+ENOUGH = 1e-4  # a step that gains less is the last
+
+Measured = tuple[FloatArray, FloatArray]  # (TTFT, TPOT) of the runs, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,28 +104,33 @@ def _values(profile: EngineProfile) -> FloatArray:
     return np.array([getattr(profile, c.name) for c in CONSTANTS], dtype=float)
 
 
-def _misses(trials: Trials, values: FloatArray, measured: tuple[FloatArray, FloatArray]) -> FloatArray:
-    """Logarithms of predicted over measured, over their noise; shape (2 runs,), 0 where not measured."""
-    spread = np.broadcast_to(values, (len(trials.layers), len(values)))
+def _misses(trials: Trials, values: FloatArray, measured: Measured) -> FloatArray:
+    """Logarithms of predicted over measured, over their noise; 0 where not measured.
+
+    Shape (2 runs,) with `values` of shape (constants,); (sets, 2 runs) of several sets, a row each.
+    """
+    sets = np.atleast_2d(values)
     parts = []
-    for predicted, known, noise in zip(engines.predict(trials, spread), measured, NOISE, strict=True):
+    for predicted, known, noise in zip(engines.predict_sets(trials, sets), measured, NOISE, strict=True):
         with np.errstate(divide="ignore", invalid="ignore"):
             miss = np.log(predicted / known) / noise
         parts.append(np.where(np.isfinite(miss), miss, 0.0))
-    return np.concatenate(parts)
+    found = np.concatenate(parts, axis=1)
+    return np.asarray(found if values.ndim > 1 else found[0])
 
 
-def _slopes(trials: Trials, values: FloatArray, measured: tuple[FloatArray, FloatArray]) -> FloatArray:
+def _slopes(trials: Trials, values: FloatArray, measured: Measured) -> FloatArray:
     """Derivatives of `_misses` by each constant, in widths of its range; shape (2 runs, constants)."""
+    step = _steps(values)
+    sets = np.concatenate((values[None], values + np.diag(step * _range()[1])))
+    misses = _misses(trials, sets, measured)  # all at once: each alone is a call over a handful of runs
+    return np.asarray(((misses[1:] - misses[0]) / step[:, None]).T)
+
+
+def _steps(values: FloatArray) -> FloatArray:
+    """How far to look for a slope, in widths: upwards where there is room."""
     low, width = _range()
-    here = _misses(trials, values, measured)
-    columns = []
-    for i in range(len(values)):
-        step = 1e-3 if values[i] + 1e-3 * width[i] <= low[i] + width[i] else -1e-3
-        moved = values.copy()
-        moved[i] += step * width[i]
-        columns.append((_misses(trials, moved, measured) - here) / step)
-    return np.stack(columns, axis=1)
+    return np.where(values + 1e-3 * width <= low + width, 1e-3, -1e-3)
 
 
 def _range() -> tuple[FloatArray, FloatArray]:
@@ -128,58 +138,96 @@ def _range() -> tuple[FloatArray, FloatArray]:
     return low, np.array([c.high for c in CONSTANTS]) - low
 
 
-def _most_likely(
-    trials: Trials, start: FloatArray, measured: tuple[FloatArray, FloatArray], free: Sequence[int]
-) -> tuple[FloatArray, float]:
-    """Constants with those of `free` moved, and their misfit with the pull towards `start`: Gauss-Newton."""
+def _cost(trials: Trials, sets: FloatArray, start: FloatArray, measured: Measured) -> FloatArray:
+    """Misfit of each row of `sets` with its pull towards `start`, shape (sets,)."""
+    away = (sets - start) / _range()[1] / PRIOR_SHARE
+    return np.asarray(np.sum(_misses(trials, sets, measured) ** 2, axis=1) + np.sum(away**2, axis=1))
+
+
+def _together(trials: Trials, start: FloatArray, measured: Measured) -> tuple[FloatArray, float]:
+    """The most likely constants where all may move, and their misfit with the pull: Gauss-Newton."""
     low, width = _range()
     pull = 1 / PRIOR_SHARE
-    at = start.copy()
-
-    def cost(values: FloatArray) -> float:
-        away = (values - start) / width * pull
-        return float(np.sum(_misses(trials, values, measured) ** 2) + np.sum(away**2))
-
-    best = cost(at)
+    at = start
+    best = float(_cost(trials, at[None], start, measured)[0])
     for _ in range(STEPS):
-        slopes = _slopes(trials, at, measured)[:, free]
-        away = ((at - start) / width)[free]
-        normal = slopes.T @ slopes + pull**2 * np.eye(len(free))
-        gradient = slopes.T @ _misses(trials, at, measured) + pull**2 * away
-        step = np.linalg.solve(normal, -gradient)
-        for shorter in (1.0, 0.5, 0.1):
-            trial = at.copy()
-            trial[free] = np.clip(at[free] + shorter * step * width[free], low[free], (low + width)[free])
-            if (now := cost(trial)) < best - 1e-9:
-                break
-        else:
+        slopes = _slopes(trials, at, measured)
+        normal = slopes.T @ slopes + pull**2 * np.eye(len(at))
+        gradient = slopes.T @ _misses(trials, at, measured) + pull**2 * (at - start) / width
+        step = np.linalg.solve(normal, -gradient) * width
+        tried = np.clip(at + np.multiply.outer(SHORTER, step), low, low + width)
+        costs = _cost(trials, tried, start, measured)
+        if not (costs < best - LEAST_GAIN).any():
             break
-        done = best - now < 1e-4
-        at, best = trial, now
+        first = int(np.argmax(costs < best - LEAST_GAIN))
+        done = best - costs[first] < ENOUGH
+        at, best = tried[first], float(costs[first])
         if done:
             break
     return at, best
+
+
+def _alone(
+    trials: Trials, start: FloatArray, measured: Measured
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Each constant's most likely value where it moves alone, all searched at once.
+
+    Returns (values, misfits with the pull, squared slopes of the misses there), each of shape (constants,).
+    """
+    low, width = _range()
+    count = len(start)
+    values = start.copy()
+    best = np.full(count, _cost(trials, start[None], start, measured)[0])
+    open_, every = np.ones(count, dtype=bool), np.arange(count)
+
+    def changed(which: IndexArray, to: FloatArray) -> FloatArray:
+        """Sets that differ from the start in one constant each, shape (len(which), constants)."""
+        sets = np.tile(start, (len(which), 1))
+        sets[np.arange(len(which)), which] = to
+        return sets
+
+    def sloped(which: IndexArray) -> tuple[FloatArray, FloatArray]:
+        step = _steps(values)[which]
+        sets = np.concatenate(
+            (changed(which, values[which]), changed(which, values[which] + step * width[which]))
+        )
+        here, moved = np.split(_misses(trials, sets, measured), 2)
+        return here, np.asarray((moved - here) / step[:, None])
+
+    for _ in range(STEPS):
+        if not open_.any():
+            break
+        which = every[open_]
+        here, slope = sloped(which)
+        gradient = np.sum(slope * here, axis=1) + (values - start)[which] / width[which] / PRIOR_SHARE**2
+        step = -gradient / (np.sum(slope**2, axis=1) + 1 / PRIOR_SHARE**2) * width[which]
+        tried = np.clip(values[which] + np.multiply.outer(SHORTER, step), low[which], (low + width)[which])
+        sets = changed(np.tile(which, len(SHORTER)), tried.ravel())
+        costs = _cost(trials, sets, start, measured).reshape(tried.shape)
+        better = costs < best[which] - LEAST_GAIN
+        first, column = np.argmax(better, axis=0), np.arange(len(which))
+        won, now, to = better.any(axis=0), costs[first, column], tried[first, column]
+        gain = best[which] - now
+        best[which[won]], values[which[won]] = now[won], to[won]
+        open_[which] = won & (gain >= ENOUGH)
+    return values, best, np.sum(sloped(every)[1] ** 2, axis=1)
 
 
 def _one(trials: Trials, rows: Sequence[Row], name: str, catalog: Catalog) -> Few:
     profile = catalog.engine(name)
     start, (_, width) = _values(profile), _range()
     measured = trials.ttft_s, trials.tpot_s
-    every = list(range(len(CONSTANTS)))
-    now, misfit = _most_likely(trials, start, measured, every)
+    now, misfit = _together(trials, start, measured)
     before = float(np.sum(_misses(trials, start, measured) ** 2))
     slopes = _slopes(trials, now, measured)
     covariance = _covariance(slopes)
     sd = np.sqrt(np.diag(covariance)) * width
-    alone, costs, narrowed = [], [before], [1.0]
-    for i in every:
-        values, cost = _most_likely(trials, start, measured, [i])
-        alone.append(float(values[i]))
-        costs.append(cost)
-        slope = _slopes(trials, values, measured)[:, i]  # Occam: a range that the runs narrow costs its share
-        narrowed.append(1 / np.sqrt(1 + PRIOR_SHARE**2 * float(slope @ slope)))
-    before_runs = np.array([AS_IT_WAS, *[(1 - AS_IT_WAS) / len(every)] * len(every)])
-    weights = before_runs * np.exp(-0.5 * (np.array(costs) - min(costs))) * np.array(narrowed)
+    alone, costs, bends = _alone(trials, start, measured)
+    costs = np.concatenate(([before], costs))
+    # Occam: a range that the runs narrow costs its share
+    narrowed = np.concatenate(([1.0], 1 / np.sqrt(1 + PRIOR_SHARE**2 * bends)))
+    before_runs = np.array([AS_IT_WAS, *[(1 - AS_IT_WAS) / len(CONSTANTS)] * len(CONSTANTS)])
+    weights = before_runs * np.exp(-0.5 * (costs - costs.min())) * narrowed
     weights /= weights.sum()
     told = tuple(
         Told(
@@ -188,7 +236,7 @@ def _one(trials: Trials, rows: Sequence[Row], name: str, catalog: Catalog) -> Fe
             now=float(now[i]),
             sd=float(sd[i]),
             prior_sd=float(PRIOR_SHARE * width[i]),
-            alone=alone[i],
+            alone=float(alone[i]),
             weight=float(weights[i + 1]),
             moved=bool(weights[i + 1] >= SURE or abs(now[i] - start[i]) > MOVED * sd[i]),
         )
