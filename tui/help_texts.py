@@ -75,7 +75,14 @@ NUMBERS = {
         "rent of the GPUs in use",
         "1e6 * GPUs * price / 3600 / tokens/s",
     ),
-    "watts": Number("power", "W", "at the rated power of each GPU in use", "GPUs * W per GPU"),
+    "watts": Number(
+        "GPU power",
+        "W",
+        "of all boards at the plan's load, from what its passes use of them; rated power is each GPU's "
+        "all-in number, host, network and cooling too, at full draw",
+        "GPUs * (idle + busy share + tensor cores' share), at most the limit",
+    ),
+    "joules": Number("J per output token", "J", "of the boards", "GPU power / output tokens/s"),
     "kv": Number(
         "KV out, in",
         "bytes/s per GPU",
@@ -147,8 +154,8 @@ PANES = {  # which numbers a pane shows
         "band",
     ),
     "time": ("time", "light"),
-    "details": ("memory", "watts", "kv-time", "points"),
-    "breakdown": ("time", "light", "memory", "kv"),
+    "details": ("memory", "watts", "joules", "kv-time", "points"),
+    "breakdown": ("time", "light", "memory", "kv", "watts", "joules"),
     "table": ("gpu", "user", "ftl", "ttl", "gpus", "ratio", "usd"),
     "compare": ("gpu", "user", "ftl", "ttl", "gpus", "usd", "swing"),
     "what-if": ("swing", "gpu", "usd"),

@@ -180,11 +180,35 @@ def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> di
         "capacity_requests_per_s": serving.capacity_requests_per_s,
         "capacity_tokens_per_s_per_gpu": serving.capacity_tokens_per_s_per_gpu,
         "watts": serving.watts,
+        "power": _power(serving),
         "solver": {
             "status": serving.solver.status,
             "gap": serving.solver.gap,
             "seconds": serving.solver.seconds,
         },
+    }
+
+
+def _power(serving: Serving) -> dict[str, Any] | None:
+    """Watts of the boards at the load, idle and at capacity; `watts` beside it is all-in and as rated."""
+    power = serving.power
+    if power is None:
+        return None
+    return {
+        "gpu_watts": power.watts,
+        "gpu_watts_idle": power.idle_watts,
+        "gpu_watts_busy": power.busy_watts,
+        "joules_per_output_token": power.joules_per_token,
+        "rated_watts": serving.watts,
+        "pools": [
+            {
+                "phase": pool.phase,
+                "watts_per_gpu": pool.watts,
+                "watts_per_gpu_idle": pool.idle_watts,
+                "watts_per_gpu_busy": pool.busy_watts,
+            }
+            for pool in power.pools
+        ],
     }
 
 

@@ -73,6 +73,17 @@ def _capacity(scenario: Scenario, serving: Serving) -> dict[str, str]:
     }
 
 
+def _power(serving: Serving) -> dict[str, str]:
+    """What the GPUs draw at this rate, for a token, and what a facility is built for."""
+    drawn = {}
+    if serving.power is not None:
+        drawn = {
+            "GPU power": format_si(serving.power.watts, "W"),
+            "J per output token": three_digits(serving.power.joules_per_token),
+        }
+    return {**drawn, "rated power, all-in": format_si(serving.watts, "W")}
+
+
 def facts(scenario: Scenario, serving: Serving) -> dict[str, str]:
     """What a serving gives, each number as it is shown, by its name."""
     return {
@@ -86,7 +97,7 @@ def facts(scenario: Scenario, serving: Serving) -> dict[str, str]:
         "token to token (TTL)": format_seconds(serving.ttl_s),
         "$ per million output tokens": money(serving.usd_per_million_tokens),
         "$ per million, input too": money(usd_of_all_tokens(scenario, serving)),
-        "power": format_si(serving.watts, "W"),
+        **_power(serving),
     }
 
 

@@ -11,7 +11,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import demand, frontiers, solve, sweep, weigh, why_not, within
+from planner.planning import demand, frontiers, power, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
 from planner.planning.judge import judge
 from planner.planning.resolve import Question, prepare
@@ -76,6 +76,10 @@ def plan(
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
         chosen = solve.better(question, best and replace(best, luck=1.0), choice.mix.serving)
     known = within.measured(question, swept, chosen, deadline)
+    split_way, colocated_way = (power.powered(question, way) for way in (split_way, colocated_way))
+    mix = choice.mix
+    if scenario.mix and mix is not None:  # an offer alone is not worth the time
+        mix = replace(mix, serving=replace(mix.serving, power=power.of(question, mix.serving)))
     reasons = None
     if chosen is None:
         reasons = why_not.infeasible(question, swept, deadline)
@@ -86,7 +90,7 @@ def plan(
         scenario=scenario,
         disaggregated=split_way,
         colocated=colocated_way,
-        mix=choice.mix,
+        mix=mix,
         study=choice.study,
         frontier_disaggregated=split,
         frontier_colocated=colocated,

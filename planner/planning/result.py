@@ -15,6 +15,7 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.planning.bands import Band
+from planner.planning.energy import Power
 from planner.planning.evidence import Evidence
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import (
@@ -200,7 +201,7 @@ class Serving:
     ftl_s: float
     ttl_s: float
     usd_per_million_tokens: float  # of output tokens
-    watts: float
+    watts: float  # all-in, as rated: what a facility is built for
     solver: SolverReport
     ctx_gen_ratio: float = float("nan")  # prefill GPUs over decode GPUs; nan when not split
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
@@ -215,6 +216,7 @@ class Serving:
     knee: Knee | None = None  # what its first token costs; None without slack
     load: Load | None = None  # what requests see when many are in flight; None for a mix of layouts
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
+    power: Power | None = None  # what the GPUs draw at that rate; None where not asked
 
     @property
     def tokens_per_s_per_user(self) -> float:

@@ -264,9 +264,12 @@ def _handing_on_s(setup: Setup, at: Layouts, tokens: Real) -> FloatArray:
     """Time to bring the hidden states of a pass to the next stage; none where there is but one.
 
     Each rank of a stage hands its share to its peer. Layouts of one TP width differ only in whether that is
-    within the domain: each such case is computed once.
+    within the domain: each such case is computed once, where tokens are no layout's own.
     """
     across = at.gpus > setup.machine.fabric.scale_up_gpus
+    if np.ndim(tokens) and np.shape(tokens)[0] > 1:
+        own = BF16_BYTES * setup.model.hidden * tokens / at.tp
+        return np.asarray(collectives.send(setup.machine, own, across).seconds * (at.pp > 1))
     cases, of_case = np.unique(4 * at.tp + 2 * across + (at.pp > 1), return_inverse=True)
     cases = cases.reshape(-1, *(1,) * (at.tp.ndim - 1))
     moved = BF16_BYTES * setup.model.hidden * tokens / (cases // 4)

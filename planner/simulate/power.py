@@ -7,8 +7,8 @@ the time that a pass takes, b is the share in which its kernels stream from memo
 that they reach: their launches and fixed latencies, and the host's, are left out. c is the share that its
 products would take at the peak of their format: tensor cores at work. Both come from the operators that
 predict the pass itself, without their latencies, and on a GPU where nothing but products takes time: there
-is no second count of bytes or flops. The share m of bytes at the full bandwidth is told beside them; a
-constant of its own for it fits to nothing, since streaming is what nearly all of b is.
+is no second count of bytes or flops. A
+constant of its own for bytes at the full bandwidth fits to nothing: streaming is what nearly all of b is.
 
 The two constants are fitted jointly, for all GPUs and formats, to published measurements
 (`planner.evidence.power`, docs/power.md).
@@ -41,7 +41,6 @@ class Use:
 
     seconds: Real  # of a pass, on its pipeline stage
     busy: Real  # shares of that time
-    memory: Real
     compute: Real
 
 
@@ -54,7 +53,7 @@ def watts(gpu: Gpu, of: Use) -> FloatArray:
     """Mean watts of a GPU during passes that come one after the other, shape of `of`.
 
     >>> from planner.simulate.operators.example import h200
-    >>> float(watts(h200().gpu, Use(seconds=0.02, busy=0.0, memory=0.0, compute=0.0)))
+    >>> float(watts(h200().gpu, Use(seconds=0.02, busy=0.0, compute=0.0)))
     115.5
     """
     added = BUSY * of.busy + COMPUTE * of.compute
@@ -103,16 +102,9 @@ def _use(
     """Use of the GPUs by the pass that `ledger` enters; those of a pipeline hold an even share of it."""
     whole = ledger(setup)
     pace_s = forward.pace(setup, at, whole.layers(), whole.head, tokens, sequences, stretch).seconds
-    gpu, fabric = setup.machine.gpu, setup.machine.fabric
-    no_link = replace(fabric, scale_up_bytes_per_s=ENDLESS, scale_out_bytes_per_s=ENDLESS)
-    no_memory = replace(gpu, hbm_bytes_per_s=ENDLESS)
-    no_cores = replace(gpu, peak_flops=dict.fromkeys(gpu.peak_flops, ENDLESS))
-
-    def light_s(part: Gpu) -> Real:
-        machine = replace(setup.machine, gpu=part, fabric=no_link)
-        found = ledger(replace(setup, machine=machine))
-        return (found.layers() + found.head).light_s
-
+    fabric = replace(setup.machine.fabric, scale_up_bytes_per_s=ENDLESS, scale_out_bytes_per_s=ENDLESS)
+    gpu = replace(setup.machine.gpu, hbm_bytes_per_s=ENDLESS)
+    products = ledger(replace(setup, machine=replace(setup.machine, gpu=gpu, fabric=fabric)))
     at_once = ledger(setup.on_kernels(ScaledKernels(source=setup.machine.kernels, latencies=0.0)))
     host = at_once.parts.get("host", NOTHING).seconds
     streaming_s = ((at_once.layers() + at_once.head).seconds - host) * stretch
@@ -120,9 +112,5 @@ def _use(
     def share(seconds: Real) -> FloatArray:
         return np.clip(seconds / (at.pp * pace_s), 0.0, 1.0)
 
-    return Use(
-        seconds=pace_s,
-        busy=share(streaming_s),
-        memory=share(light_s(no_cores)),
-        compute=share(light_s(no_memory)),
-    )
+    light_s = (products.layers() + products.head).light_s
+    return Use(seconds=pace_s, busy=share(streaming_s), compute=share(light_s))

@@ -26,6 +26,7 @@ PLANS = HERE / "plans.jsonl"
 VERDICTS = HERE / "verdicts.json"
 DIGITS = 9
 TIMINGS = ("seconds",)
+BESIDE = ("power",)  # what the plan draws: tests/planner/planning/test_power.py, docs/power.md
 SOLVER = "1.17."  # the scipy whose HiGHS found the mixes that are kept; constraints.txt has it on Python 3.11
 
 # model, system and engine that fit together, then what differs from the defaults: one plan a line
@@ -100,7 +101,7 @@ deepseek-r1 gb200 trtllm --ftl 1ms --gpus 72
 def _rounded(value):
     """The value with numbers kept to `DIGITS` digits and timings left out."""
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items() if key not in TIMINGS}
+        return {key: _rounded(item) for key, item in value.items() if key not in (*TIMINGS, *BESIDE)}
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     if isinstance(value, float):

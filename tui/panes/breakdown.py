@@ -17,7 +17,7 @@ from tui.panes.words import wrap
 from tui.state import View
 
 if TYPE_CHECKING:
-    from planner.planning.result import MemoryUse, Plan, PoolPlan
+    from planner.planning.result import MemoryUse, Plan, PoolPlan, Serving
 
 
 MOST = 10  # operators shown; the rest is summed up
@@ -149,7 +149,7 @@ class DetailsPane(PlanPane):
         facts = [
             ("tokens/s", three_digits(serving.tokens_per_s_per_gpu * serving.gpus)),
             ("GPUs", f"{serving.gpus:,}"),
-            ("power", format_si(serving.watts, "W")),
+            *power_rows(serving),
         ]
         if serving.kv_transfer_s > 0:
             facts.append(("cache move", g.plain(format_seconds(serving.kv_transfer_s))))
@@ -166,6 +166,16 @@ class DetailsPane(PlanPane):
             for note in told:
                 lines += wrap(g.plain(note), width, "$hue-muted")
         return lines
+
+
+def power_rows(serving: Serving) -> list[tuple[str, str]]:
+    """What the GPUs draw, for a token too, and what a facility is built for."""
+    rows = [("rated power, all-in", format_si(serving.watts, "W"))]
+    if serving.power is not None:
+        joules = three_digits(serving.power.joules_per_token)
+        drawn = format_si(serving.power.watts, "W")
+        rows = [("GPU power", drawn), ("J per output token", joules), *rows]
+    return rows
 
 
 def memory_lines(phase: Phase, memory: MemoryUse, width: int, g: Glyphs) -> list[Content]:

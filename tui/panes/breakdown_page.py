@@ -16,7 +16,7 @@ from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
-from tui.panes.breakdown import memory_lines, time_bars
+from tui.panes.breakdown import memory_lines, power_rows, time_bars
 from tui.panes.limits import limit_lines
 from tui.panes.page import Page
 from tui.panes.words import wrap
@@ -202,7 +202,7 @@ def _cost(serving: Serving, width: int) -> list[Content]:
         ("requests/s", three_digits(serving.requests_per_s)),
         ("$ per million output tokens", money(serving.usd_per_million_tokens)),
         ("$ per hour", money(per_hour)),
-        ("power", format_si(serving.watts, "W")),
+        *power_rows(serving),
     ]
     return [_heading("Yield and cost", "", width), *_facts(rows, width), Content("")]
 

@@ -34,10 +34,10 @@ def one(tp: int, dp: int = 1, pp: int = 1, ep: int = 1) -> space.Layouts:
 @given(SHARES, SHARES, SHARES, st.sampled_from(CATALOG.names("system")))
 def test_watts_lie_between_idle_and_the_limit_and_rise_with_use(busy, compute, less, system):
     gpu = CATALOG.system(system).gpu
-    found = float(power.watts(gpu, Use(seconds=1.0, busy=busy, memory=0.5, compute=compute)))
+    found = float(power.watts(gpu, Use(seconds=1.0, busy=busy, compute=compute)))
     assert 0 < power.idle_watts(gpu) <= found <= gpu.watts
     for name, value in (("busy", busy), ("compute", compute)):
-        use = replace(Use(seconds=1.0, busy=busy, memory=0.5, compute=compute), **{name: value * less})
+        use = replace(Use(seconds=1.0, busy=busy, compute=compute), **{name: value * less})
         assert float(power.watts(gpu, use)) <= found
 
 
@@ -57,19 +57,18 @@ def test_shares_of_a_pass_are_shares_and_follow_from_its_operators(model, system
     steps = power.steps(on, at, batch, isl=4096, osl=512)
     prompts = power.prompts(on, at, np.full((1, 1, 1), 2.0), np.full((1, 1, 1), 4096.0))
     for use in (steps, prompts):
-        for share in (use.busy, use.memory, use.compute):
+        for share in (use.busy, use.compute):
             assert np.all((share >= 0) & (share <= 1))
         # what streams or computes at the data sheet's rates is part of what is busy at those reached
-        assert np.all(use.busy >= np.maximum(use.memory, use.compute) * (1 - 1e-9))
+        assert np.all(use.busy >= use.compute * (1 - 1e-9))
     # weights are read once a step, products grow with the batch
     assert np.all(np.diff(np.ravel(steps.compute * steps.seconds)) > 0)
     assert float(prompts.compute.max()) > float(steps.compute.max()) > 0
-    assert float(steps.memory.max()) > float(prompts.memory.max())
 
 
-def test_a_decode_step_of_a_dense_model_moves_its_weights() -> None:
-    """70 billion parameters of a byte over 4 GPUs, against the share of the bandwidth."""
+def test_products_of_a_prompt_of_a_dense_model_are_twice_its_parameters() -> None:
+    """70 billion parameters over 4 GPUs, two operations each, and attention beside them."""
     on = setup("llama-3.1-70b", "h200", "trtllm")
-    use = power.steps(on, one(4), np.ones((1, 1, 1)), isl=128, osl=2)
-    moved = float(np.ravel(use.memory * use.seconds)[0]) * on.machine.gpu.hbm_bytes_per_s
-    assert moved == pytest.approx(70e9 / 4, rel=0.05)
+    use = power.prompts(on, one(4), np.ones((1, 1, 1)), np.full((1, 1, 1), 2048.0))
+    done = float(np.ravel(use.compute * use.seconds)[0]) * on.machine.gpu.peak_flops["fp8"]
+    assert done == pytest.approx(2 * 70e9 * 2048 / 4, rel=0.1)

@@ -1,0 +1,133 @@
+"""Watts of pools and of candidates, by `planner.simulate.power`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from planner.arrays import FloatArray, IndexArray
+from planner.inputs.layout_label import Widths
+from planner.planning.energy import PoolPower, Power
+from planner.planning.resolve import Question
+from planner.planning.result import PoolPlan, Serving
+from planner.planning.servings import tokens_per_request
+from planner.simulate import power, space
+from planner.simulate.colocated import PASS_TOKENS
+from planner.simulate.operators.setup import Setup
+from planner.simulate.points import Points
+from planner.simulate.power import Use
+from planner.simulate.space import Layouts
+
+BATCHES = 6  # between one sequence and all of a pool's
+
+
+def powered(question: Question, serving: Serving | None) -> Serving | None:
+    """The serving with what it draws; None stays None."""
+    return None if serving is None else replace(serving, power=of(question, serving))
+
+
+def of(question: Question, serving: Serving) -> Power:
+    """Watts of a serving's pools, each at its load."""
+    tokens = serving.requests_per_s * tokens_per_request(question.lengths.osl)
+    return Power(pools=tuple(_pool(question, pool) for pool in serving.pools), tokens_per_s=tokens)
+
+
+def _pool(question: Question, pool: PoolPlan) -> PoolPower:
+    loads, watts = curve(question, pool)
+    return PoolPower(
+        phase=pool.phase,
+        gpus=pool.gpus,
+        idle_watts=float(watts[0]),
+        watts=float(np.interp(pool.utilisation, loads, watts)),
+        busy_watts=float(watts[-1]),
+    )
+
+
+def curve(question: Question, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
+    """Shares of a pool's capacity, ascending from 0 to 1, and the watts of a GPU at each; neither falls.
+
+    Prefill passes run or do not. Decode steps carry as many sequences as the load brings, and always run
+    from one on. Co-located instances have both: steps, and for a share of the time prompts.
+    """
+    setup, layout = question.pools[pool.phase].setup, pool.layout
+    gpu = setup.machine.gpu
+    idle = power.idle_watts(gpu)
+    at = space.only(_widths(layout)).spread(2)
+    each = pool.requests_per_s / pool.instances
+    if pool.phase == "prefill":
+        use = _prompts(question, setup, at, np.array([pool.batch / layout.attention_dp]), pool.chunk_tokens)
+        return np.array([0.0, 1.0]), np.array([idle, float(np.ravel(power.watts(gpu, use))[0])])
+    most = max(pool.batch / (layout.attention_dp * layout.pp), 1.0)
+    batch = np.geomspace(1.0, most, BATCHES if most > 1.0 else 1).reshape(1, -1, 1)
+    steps = _steps(question, setup, at, batch)
+    speed = np.ravel(batch / steps.seconds)
+    loads = speed / speed[-1]
+    watts = np.ravel(power.watts(gpu, steps))
+    if pool.phase == "colocated":
+        share, prompt_watts = _mixed(question, setup, at, np.array([each / layout.attention_dp]))
+        watts = watts + loads * share * (prompt_watts - watts)
+    watts = np.maximum.accumulate(np.r_[idle, watts])
+    return np.maximum.accumulate(np.r_[0.0, loads]), watts
+
+
+def per_gpu(question: Question, points: Points, rows: IndexArray) -> FloatArray:
+    """Mean watts of a GPU of instances of some design points at their capacity, shape (rows,).
+
+    Times `points.gpus[rows]` it is the weight of an instance in a match that counts watts.
+    """
+    setup = question.pools[points.phase].setup
+    gpu, found = setup.machine.gpu, np.empty(len(rows))
+    layouts = points.layouts.take(points.layout[rows])
+    kinds = layouts.exchange()
+    for kind in np.unique(kinds):
+        mine = np.flatnonzero(kinds == kind)
+        at, some = layouts.take(mine).spread(2), rows[mine]
+        ranks = np.ravel(at.attention_dp).astype(float)
+        if points.phase == "prefill":
+            use = _prompts(question, setup, at, points.batch[some] / ranks, points.chunk_tokens[some])
+            found[mine] = np.ravel(power.watts(gpu, use))
+            continue
+        batch = np.maximum(points.batch[some] / (ranks * np.ravel(at.pp)), 1.0)
+        watts = np.ravel(power.watts(gpu, _steps(question, setup, at, batch.reshape(-1, 1, 1))))
+        if points.phase == "colocated":
+            share, prompt_watts = _mixed(question, setup, at, points.requests_per_s[some] / ranks)
+            watts = watts + share * (prompt_watts - watts)
+        found[mine] = watts
+    return found
+
+
+def _widths(layout: space.LayoutChoice) -> Widths:
+    return Widths(
+        tp=layout.tp, pp=layout.pp, attention_dp=layout.attention_dp, moe_tp=layout.moe_tp, ep=layout.ep
+    )
+
+
+def _steps(question: Question, setup: Setup, at: Layouts, batch: FloatArray) -> Use:
+    """Decode steps of so many sequences per rank and stage, (layouts, batches, 1)."""
+    lengths = question.lengths
+    return power.steps(setup, at, batch, isl=lengths.context_isl, osl=lengths.osl, mtp=question.scenario.mtp)
+
+
+def _prompts(
+    question: Question, setup: Setup, at: Layouts, batch: FloatArray, chunk_tokens: FloatArray | float
+) -> Use:
+    """Mean passes over chunks of so many prompts per rank, (layouts,) each."""
+    prompt = question.prompt
+    chunk = np.broadcast_to(np.maximum(chunk_tokens, 1.0), batch.shape).reshape(-1, 1, 1)
+    behind = prompt.prefix + 0.5 * np.maximum(prompt.new - chunk, 0.0)
+    return power.prompts(setup, at, np.maximum(batch, 1.0).reshape(-1, 1, 1), chunk, behind)
+
+
+def _mixed(
+    question: Question, setup: Setup, at: Layouts, per_rank_per_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Share of co-located GPUs' time that prompts take at so many requests/s of a rank, and their watts."""
+    prompt = question.prompt
+    new = float(prompt.new)
+    together = max(PASS_TOKENS / new, 1.0)
+    ones = np.ones_like(per_rank_per_s)
+    use = _prompts(question, setup, at, ones * together, min(new, PASS_TOKENS))
+    passes = together if new <= PASS_TOKENS else PASS_TOKENS / new  # prompts of a pass
+    share = np.minimum(per_rank_per_s * np.ravel(use.seconds) / passes, 1.0)
+    return share, np.ravel(power.watts(setup.machine.gpu, use))
