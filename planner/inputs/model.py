@@ -30,7 +30,9 @@ class Attention:
     window: int = 0  # tokens a query may look back at (sliding window or chunk); 0 means all
     output_gate: bool = False  # a gate as wide as the query projection (Qwen3.5), in MLA as the values
     shared_kv: bool = False  # keys serve as values: one projection, one cached vector
-    reused_kv: bool = False  # those of an earlier layer: no projections and no cache of its own (Gemma 3n)
+    # those of an earlier layer: no projections and no cache of its own (Gemma 3n), in a layer of kind mla
+    # none but its window (DeepSeek-V4.1)
+    reused_kv: bool = False
     beside: bool = False  # in the same layers as the row before it, whose count it has (Falcon-H1)
     bias: bool = False
     qk_norm: bool = False  # queries and keys are normalised before they meet
@@ -92,7 +94,10 @@ class ModelSpec:
     attention: tuple[Attention, ...]
     ffn: tuple[Ffn, ...]
     tied_embeddings: bool = False
-    lookup_params: float = 0.0  # of further tables that tokens are looked up in, layer by layer (Gemma 3n)
+    # of further tables that tokens are looked up in, layer by layer (Gemma 3n, the n-grams of DeepSeek-V4.1),
+    # and what one of them takes
+    lookup_params: float = 0.0
+    lookup_bytes: float = 2.0
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
     # share of drafted tokens that are taken, where those before them were: of its heads, or, where it has

@@ -41,6 +41,30 @@ _COUNT = (
     re.compile(r"^(\d{1,5})\s*[x×*]\s*(\S.*)$", re.I),
     re.compile(r"^(\S.*?)\s*[x×*]\s*(\d{1,5})$", re.I),
 )
+# machine types of AWS, Google Cloud and Azure: GPUs in one, or the group that says it, and the system
+_MACHINE_TYPES: tuple[tuple[re.Pattern[str], int | str, str], ...] = tuple(
+    (re.compile(rf"^{pattern}$", re.I), gpus, system)
+    for pattern, gpus, system in (
+        (r"p4de\.24xlarge", 8, "a100"),
+        (r"p5\.48xlarge", 8, "h100"),
+        (r"p5\.4xlarge", 1, "h100"),
+        (r"p5en?\.48xlarge", 8, "h200"),
+        (r"p6-(?P<system>b[23]00)\.48xlarge", 8, ""),
+        (r"p6e-(?P<system>gb[23]00)\.36xlarge", 4, ""),
+        (r"g6e\.48xlarge", 8, "l40s"),
+        (r"g6e\.(12|24)xlarge", 4, "l40s"),
+        (r"g6e\.(1|2|4|8|16)?xlarge", 1, "l40s"),
+        (r"g7e\.48xlarge", 8, "rtx-pro-6000"),
+        (r"a2-ultragpu-(?P<gpus>[1248])g", "gpus", "a100"),
+        (r"a3-(high|mega|edge)gpu-(?P<gpus>[1248])g", "gpus", "h100"),
+        (r"a3-ultragpu-(?P<gpus>[1248])g", "gpus", "h200"),
+        (r"a4-highgpu-(?P<gpus>[1248])g", "gpus", "b200"),
+        (r"a4x-highgpu-(?P<gpus>[1248])g", "gpus", "gb200"),
+        (r"(standard_)?nd96amsr_a100_v4", 8, "a100"),
+        (r"(standard_)?nd96is_?r_(?P<system>h[12]00|mi300x)_v5", 8, ""),
+        (r"(standard_)?nd128isr_(ndr_)?(?P<system>gb[23]00)_v6", 4, ""),
+    )
+)
 NEAR = 0.6  # of a name that is offered for one that is not known
 
 Fits = Callable[[str, float], bool]  # whether a machine has about so many bytes
@@ -65,18 +89,37 @@ def loose(name: str) -> str:
 
 
 def counted(text: str) -> tuple[int | None, str]:
-    """A machine with a number of its GPUs: the number, and the rest.
+    """A machine with a number of its GPUs, or so many hosts of a cloud: the number, and the rest.
 
     >>> counted("8xH100"), counted("h200 x 16"), counted("2x8xH100"), counted("rtx-pro-6000")
     ((8, 'H100'), (16, 'h200'), (16, 'H100'), (None, 'rtx-pro-6000'))
+    >>> counted("p5en.48xlarge"), counted("2x a4-highgpu-8g"), counted("Standard_ND96isr_H100_v5 x 4")
+    ((8, 'h200'), (16, 'b200'), (32, 'h100'))
     """
     stripped = text.strip()
     if found := _COUNT[0].match(stripped):
-        hosts = _COUNT[0].match(found[2])  # hosts with so many GPUs each
-        return (int(found[1]) * int(hosts[1]), hosts[2]) if hosts else (int(found[1]), found[2])
+        return _so_many(int(found[1]), found[2])
     if found := _COUNT[1].match(stripped):
-        return int(found[2]), found[1]
-    return None, text
+        return _so_many(int(found[2]), found[1])
+    gpus, system = _host(stripped)
+    return gpus, text if gpus is None else system
+
+
+def _so_many(number: int, name: str) -> tuple[int, str]:
+    """GPUs of a number of machines, or of hosts with so many GPUs each."""
+    if hosts := _COUNT[0].match(name):
+        return number * int(hosts[1]), hosts[2]
+    gpus, system = _host(name.strip())
+    return (number, name) if gpus is None else (number * gpus, system)
+
+
+def _host(name: str) -> tuple[int | None, str]:
+    """GPUs in a machine type of a cloud, and their system; None where it is not one."""
+    for pattern, gpus, system in _MACHINE_TYPES:
+        if found := pattern.match(name):
+            number = int(found[gpus]) if isinstance(gpus, str) else gpus
+            return number, system or found["system"].lower()
+    return None, name
 
 
 def implied_weights(name: str) -> Weights | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from planner.inputs.layout_label import Widths, label
 from planner.output.spelling import count
+
+if TYPE_CHECKING:
+    from planner.planning.result import LayoutChoice, PoolPlan
 
 # the legend below plans, in README and in the application: a piece of a name, and what it says
 LEGEND: tuple[tuple[str, str], ...] = (
@@ -87,3 +92,54 @@ def sentences(at: Widths, *, is_moe: bool = True) -> list[str]:
             )
         lines.append(f"Tokens {exchange}.")
     return lines
+
+
+def pool_phrases(pool: PoolPlan) -> tuple[str, ...]:
+    """What a pool is, in words, for places of any width, the longest first; its name and label go before.
+
+    `8 instances of 4 GPUs, a 4-stage chunked pipeline`.
+    """
+    at = pool.layout
+    several = pool.instances > 1
+    each = f"{count(at.gpus, 'GPU')} each" if several else f"on {count(at.gpus, 'GPU')}"
+    full = f"{count(pool.instances, 'instance')} of {count(at.gpus, 'GPU')}"
+    return (f"{full}, {kind(at)}", f"{each}, {kind(at)}", f"{each}, {brief_kind(at)}", brief_kind(at), each)
+
+
+def kind(at: LayoutChoice) -> str:
+    """How one instance is cut, in a few words: `a 4-stage chunked pipeline`, `tensor parallel`."""
+    stage = at.tp * at.attention_dp
+    parts = []
+    if at.pp > 1:
+        parts.append(f"a {at.pp}-stage {'chunked ' if _chunked(at) else ''}pipeline")
+    if stage > 1:
+        where = "all" if at.pp == 1 else f"the {stage} of a stage"
+        if at.ep == 1:
+            experts = ""
+        elif at.ep == stage:
+            experts = f"whole experts spread over {where}"
+        else:
+            experts = f"experts over {at.ep} groups"
+        if at.attention_dp > 1:
+            parts.append("data-parallel attention" + (f" of TP {at.tp}" if at.tp > 1 else ""))
+            parts.append(experts or "the rest tensor parallel")
+        elif experts:
+            parts += ["tensor-parallel attention", experts]
+        else:
+            parts.append("tensor parallel" + (f" over {stage} each" if at.pp > 1 else ""))
+    return ", ".join(parts) or "the whole model on each"
+
+
+def brief_kind(at: LayoutChoice) -> str:
+    """The same in fewer: `4 chunked stages`, `attention DP, experts EP`."""
+    parts = []
+    if at.pp > 1:
+        parts.append(f"{at.pp} {'chunked ' if _chunked(at) else ''}stages")
+    if at.tp * at.attention_dp > 1:
+        parts.append("attention DP" if at.attention_dp > 1 else "TP" if at.ep == 1 else "attention TP")
+        parts += ["experts EP"] if at.ep > 1 else []
+    return ", ".join(parts) or "whole model each"
+
+
+def _chunked(at: LayoutChoice) -> bool:
+    return at.label.startswith("CPP")

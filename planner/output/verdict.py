@@ -51,6 +51,8 @@ class Verdict:
             way = "As given"
         elif self.found == "tie" and not self.split:
             way = "A tie, so keep prefill and decode together"
+            if not self.tie:  # what the error leaves open is said once, with the difference
+                return f"{way}: {self._yield}, {self._versus(name)}, which is within the error."
         return f"{way}: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}."
 
     @property
@@ -75,16 +77,30 @@ class Verdict:
             )
         if self.tie:
             return (f"{self._way}: the same throughput as {name}",)
+        if self.kept:
+            by = f"{max(self.ratio, 1 / self.ratio):.2f}×"
+            better = "this makes" if self.ratio > 1 else f"{name} makes"
+            return (
+                f"{self._way}: {better} {by} the throughput, which is within the error",
+                f"{self._way}: {better} {by}, within the error",
+                f"{self._way} ({f'{by} {name}' if self.ratio > 1 else f'{name[2:]} {by}'}, within error)",
+            )
         mine = f"{self._way}: {self.ratio:.2f}×"
-        full = f"{mine} the throughput of {name}{sure}"
-        return f"{full} at TTL ≤ {format_seconds(self.ttl_limit_s)}", full, f"{mine} {name}{sure}"
+        full = f"{mine} the throughput of {name}"
+        within = f"{full} at TTL ≤ {format_seconds(self.ttl_limit_s)}{sure}"
+        return within, f"{full}{sure}", f"{mine} {name}{sure}"
+
+    @property
+    def kept(self) -> bool:
+        """Whether prefill and decode stay together because what speaks for either way is within the error."""
+        return self.found == "tie" and not self.split and not self.given and not self.tie
 
     @property
     def _way(self) -> str:
         if self.given:
             return "As given"
         if self.found == "tie" and not self.split:
-            return "A tie, do not split"
+            return "A tie, keep together"
         return "Split" if self.split else "Do not split"
 
     @property

@@ -84,7 +84,7 @@ def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int =
     ends = np.where((at.pp > 1) | model.tied_embeddings, 1.0, 2.0)
     held = layers * stage_share(model.layers, at.pp) + table * ends
     if model.lookup_params:
-        held = held + BF16_BYTES * model.lookup_params / at.tp
+        held = held + model.lookup_bytes * model.lookup_params / at.stage_gpus
     if not mtp:
         return np.asarray(held)
     return np.asarray(held * drafter(model, mtp) + prediction_bytes(model, precision, at, mtp))

@@ -16,6 +16,7 @@ from tui.charts.pareto_chart import ParetoChart
 from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import FixList
 from tui.solver.messages import SolveDone
+from tui.state import CARD
 
 
 async def test_undo_and_redo_are_instant_and_from_memory(driver: Driver) -> None:
@@ -88,9 +89,11 @@ async def test_the_card_says_at_every_size_whether_it_is_beyond_the_error(size: 
     async with fakes.app().run_test(size=size) as pilot:
         driver = Driver(pilot)
         await driver.settled()
+        assert "beyond the error" in " ".join(driver.card.split())
+        driver.main.set_view(unfolded=frozenset({CARD}))  # on small screens the ranges are a key away
+        await fakes.painted(pilot)
         words = " ".join(driver.card.split())
-        assert "beyond the error" in words and "15–24 ms" in words and "0.62–5 s" in words
-        assert "1,500 tok/s/GPU (1,200–1,900)" in words
+        assert "15–24 ms" in words and "0.62–5 s" in words and "1,200–1,900 tok/s/GPU" in words
 
 
 @pytest.mark.parametrize("goal", ["cost", "fewest-gpus"])

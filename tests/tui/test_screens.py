@@ -16,13 +16,13 @@ from tui.widgets import themes
 
 INFEASIBLE = BY_KEY["ttl"].set(fakes.SCENARIO, 0.002)
 PLAN = (
-    "Split: 2.02× co-located",
+    "Split: 2.02×",
     "1×CPP4xTP4",
     "3×DEP16",
     "1.24 s ✓",
     "19.2 ms ▲",
-    "1,500 tok/s/GPU",
-    "$0.76",
+    "1,500",
+    "0.76",
 )
 
 at_each_size = pytest.mark.parametrize(
@@ -236,7 +236,7 @@ async def test_a_list_of_names_lies_over_the_form() -> None:
 
 async def test_the_smallest_size_holds_the_form_and_the_plan() -> None:
     text = await screen((60, 18))
-    holds(text, "Split: 2.02× co-located", *PLAN[1:], "TTL ≤", "96% ▲", "v chart/plan", "52 tok/s/user")
+    holds(text, "Split: 2.02× co-located", *PLAN[1:], "TTL ≤", "96% ▲", "v chart/plan", "m more")
 
 
 async def test_a_large_size_holds_all_of_it() -> None:
@@ -247,8 +247,7 @@ async def test_a_large_size_holds_all_of_it() -> None:
 @pytest.mark.parametrize("ascii", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_help_explains_the_focused_pane(ascii: bool) -> None:
     text = await screen((80, 24), "tab", "tab", "question_mark", ascii=ascii)
-    holds(text, "The plan", "What to deploy: a row for each pool", "The numbers", "space more help")
-    holds(text, "- gain [times]" if ascii else "• gain [times]", "shift+tab previous pane")
+    holds(text, "The plan", "ways of serving", "The numbers", "space more help", "previous pane")
 
 
 def test_the_fake_plan_does_not_change_by_itself() -> None:

@@ -106,7 +106,7 @@ def _last_session(catalog: Catalog) -> Session:
     last = storage.load()
     if last is None:
         start = named_scenario(None, catalog)
-        return Session(scenario=start, base=start)
+        return Session(scenario=start, base=start, first=True)
     damage = last.damage
     try:
         start = _usable(last.scenario, catalog)

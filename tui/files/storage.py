@@ -31,6 +31,7 @@ class Session:
     pins: Mapping[str, Scenario] = dataclasses.field(default_factory=dict)  # by letter
     baseline: str = ""  # letter of the pin that others are compared with
     unfolded: tuple[str, ...] = ()  # panes that show what is rarely needed too
+    first: bool = False  # whether there was none before it; never written
     damage: str = ""  # what of the last session could not be used, in one line; never written
 
 

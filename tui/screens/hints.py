@@ -21,7 +21,7 @@ from tui.panes.why_not import FixList
 HINTS: dict[type[Widget], str] = {
     ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
     FixList: "Each line alone is enough; its letter, enter or a click applies it.",
-    PlanCard: "What to deploy, and what it gives; ? explains each number.",
+    PlanCard: "What to deploy, and what it gives; m shows the numbers behind, ? explains each.",
     BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     DetailsPane: "What fills the memory, and what the plan takes for granted.",
     PlanGrid: "Every deployment along both frontiers; s sorts, / finds, enter adopts the row's layouts.",
@@ -31,6 +31,9 @@ HINTS: dict[type[Widget], str] = {
     TraceText: "What a trace of requests holds; enter opens another, ? explains the numbers.",
     Scrolled: "All reasons behind the plan; ? explains the numbers.",
 }
+
+# to whoever opens it for the first time, until the first row is left
+GREETING = "Arrows turn a row, enter types, tab goes on, ? explains, ctrl+p finds anything."
 
 
 class PlainScrollBar(ScrollBarRender):

@@ -28,7 +28,7 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
-from tui.screens.hints import HINTS, PlainScrollBar
+from tui.screens.hints import GREETING, HINTS, PlainScrollBar
 from tui.solver.asker import Asker
 from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Frontier
 
 AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
+BARS_FROM = 40  # rows of a screen of middling width that has room for bars under the card
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 
 
@@ -96,6 +97,7 @@ class MainScreen(EditingScreen):
         self._ageing: Timer | None = None
         self._key_state: object = None
         self._stale = False
+        self._greets = session.first  # until the user goes on from the first row
 
     def compose(self) -> ComposeResult:
         """Title, the panes, the hint, the keys."""
@@ -128,6 +130,7 @@ class MainScreen(EditingScreen):
 
     def on_resize(self) -> None:
         """Another size may mean another layout: its keys, and the focused row still in sight."""
+        self.set_class(self.size.height >= BARS_FROM, "-bars")  # a screen has but one vertical breakpoint
         self.call_after_refresh(self._resized)
 
     def _resized(self) -> None:
@@ -160,6 +163,7 @@ class MainScreen(EditingScreen):
             )
             self._mark_stale(view.plan is not None and (view.late or bool(view.invalid or view.error)))
             self.set_class(view.infeasible, "-infeasible")
+            self.set_class(CARD in view.unfolded, "-more")
             self.show_page()
         if self._ageing is not None:
             if view.plan is not None and not view.current:
@@ -360,7 +364,9 @@ class MainScreen(EditingScreen):
             hint = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
         else:
             hint = next((text for kind, text in HINTS.items() if isinstance(widget, kind)), "")
-        self.query_one(HintLine).hint = hint
+        if self._greets and (widget is not self.query_one(InputsPane).knobs[0] or self.history.can_undo):
+            self._greets = False
+        self.query_one(HintLine).hint = GREETING if self._greets else hint
 
 
 def _on_screen(widget: Widget) -> bool:

@@ -234,6 +234,11 @@ def folded(c: Config, hidden: int, folds: Sequence[int]) -> list[Attention]:
     read all; those with ratio 0 have their window alone. The output projection has two factors and
     the latent no up-projection: the value width is chosen so that the weights are as many. The
     compressors' own weights and the streams of its residual are left out.
+
+    In DeepSeek-V4.1 only some layers keep entries (`kv_source_layer_ids`) or score them
+    (`index_source_layer_ids`); those that follow look at the same ones. That later indexers score
+    candidates alone is not modelled, nor that a prompt need not pass its second half: engines do both in
+    full so far.
     """
     near = c.whole("sliding_window", default=0)
     heads, head_dim = c.whole("num_attention_heads", low=1), c.whole("head_dim", low=1)
@@ -259,8 +264,18 @@ def folded(c: Config, hidden: int, folds: Sequence[int]) -> list[Attention]:
         index_dim=c.whole("index_head_dim", low=1),
     )
     c.get("num_key_value_heads")
+    keeping, scoring = c.places("kv_source_layer_ids"), c.places("index_source_layer_ids")
+    c.get("candidate_source_layer_id", "candidate_topk_blocks", "candidate_block_size")
     found = []
-    for ratio in folds:
+    for i, ratio in enumerate(folds):
         layer = sparse if 0 < ratio <= MOST_SPARSE else plain
-        found.append(replace(layer, fold=max(ratio, 1), window=near))
+        found.append(
+            replace(
+                layer,
+                fold=max(ratio, 1),
+                window=near,
+                reused_kv=bool(keeping) and ratio > 0 and i not in keeping,
+                index_shared=bool(scoring) and bool(layer.index_topk) and i not in scoring,
+            )
+        )
     return found

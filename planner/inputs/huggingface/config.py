@@ -13,7 +13,9 @@ from planner.inputs.huggingface.attention_layers import CONTEXT
 from planner.inputs.huggingface.plain_keys import LEFT_OUT
 from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Attention, Ffn, ModelSpec
+from planner.inputs.precision import BF16_BYTES
 
+FP8_BYTES = 1.0 + 1.0 / 32.0  # with a byte of scale for every 32 elements
 MAX_LAYERS = 10_000  # more is a mistake, and would only fill memory here
 
 T = TypeVar("T", Attention, Ffn)
@@ -57,6 +59,7 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         c.miss(f"model_type {c.kind}")
     if any(part and str(key).startswith(LEFT_OUT) for key, part in config.items()):
         c.note("text model only: the parts that see and hear are left out")
+    tables, table_bytes = _lookup_tables(c, hidden, layers)
     checkpoint, beside = quantization.read(c, any(f.kind == "moe" for f in ffn))
     spec = ModelSpec(
         name=name,
@@ -71,7 +74,8 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
             "tie_word_embeddings", c.flag("tie_embedding", c.kind.startswith(families.TIED))
         )
         and c.kind not in families.UNTIED,
-        lookup_params=_lookup_params(c, hidden, layers),
+        lookup_params=tables,
+        lookup_bytes=table_bytes,
         max_context=c.whole(*CONTEXT, default=0),
         mtp_layers=_prediction_heads(c),
         checkpoint=checkpoint,
@@ -89,11 +93,20 @@ def _grouped(layers: Sequence[T]) -> tuple[T, ...]:
     return tuple(replace(layer, layers=count) for layer, count in counts.items())
 
 
-def _lookup_params(c: Config, hidden: int, layers: int) -> float:
-    """Gemma 3n and 4: a table of narrow embeddings for each layer, and their projections to it and back."""
+def _lookup_tables(c: Config, hidden: int, layers: int) -> tuple[float, float]:
+    """Parameters of the tables that layers look tokens up in, and bytes of one.
+
+    Gemma 3n and 4: narrow embeddings for each layer, and their projections to it and back, in bf16.
+    DeepSeek-V4.1: a row for each n-gram that tokens end (Engram), fp8 with a scale for every 32.
+    """
+    rows = c.places("engram_num_embeddings")
+    c.get("engram_layer_ids", "engram_max_ngram_size", "engram_n_heads", "engram_vocab_size")
+    c.get("engram_compressed_vocab_size")
+    if rows:
+        return float(sum(rows) * c.whole("engram_head_dim", low=1)), FP8_BYTES
     width = c.whole("hidden_size_per_layer_input", default=0)
     words = c.whole("vocab_size_per_layer_input", "vocab_size", default=0)
-    return float(layers * width * (words + hidden + 2 * hidden))
+    return float(layers * width * (words + hidden + 2 * hidden)), BF16_BYTES
 
 
 def _prediction_heads(c: Config) -> int:
@@ -105,4 +118,7 @@ def _prediction_heads(c: Config) -> int:
         c.miss("mtp_transformer_layers")
     c.get("num_mtp_modules", "mtp_use_dedicated_embeddings", "mtp_layers_block_type")
     c.get("mtp_hybrid_override_pattern")  # a head has the layers of the model's last kinds
+    if c.get("dspark_n_routed_experts", "dspark_num_experts_per_tok", "dspark_markov_rank") is not None:
+        c.get("dspark_block_size", "dspark_target_layer_ids")
+        c.note("its draft layers have fewer experts: planned as layers of the model")
     return heads

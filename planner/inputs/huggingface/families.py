@@ -12,6 +12,8 @@ FAMILIES = {
     "deepseek_v3": "deepseek",
     "deepseek_v32": "deepseek",
     "deepseek_v4": "deepseek",
+    "deepseek_v41": "deepseek",
+    "deepseek_v41_text": "deepseek",
     "gemma2": "gemma",
     "gemma3_text": "gemma",
     "gemma4_text": "gemma",

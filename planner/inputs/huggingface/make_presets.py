@@ -186,6 +186,13 @@ MODELS = {
         ("v4", "v4-pro", "deepseek-v4"),
         "published as 1.6T, its layers add up to 1.57T; fitted to no kernel or run of its own",
     ),
+    "deepseek-ai/DeepSeek-V4.1-Flash": About(
+        "deepseek-v4.1-flash",
+        "DeepSeek V4.1 Flash",
+        748,
+        ("v4.1", "v4.1-flash", "deepseek-v4.1", "deepseek-flash"),
+        "published as 552B beside 196B in tables of n-grams; fitted to no kernel or run of its own",
+    ),
     "moonshotai/Kimi-K2-Instruct": About(
         "kimi-k2", "Kimi K2", 1026.4, ("kimi", "kimi-k2-instruct"), "published as 1T"
     ),

@@ -45,6 +45,7 @@ def read(c: Config, moe: bool) -> tuple[WeightFormat, BesideFormat]:
     expert_dtype = str(c.get("expert_dtype") or "").lower()
     if not isinstance(quantised, Mapping):
         return "bf16", ""
+    expert_dtype = expert_dtype or str(quantised.get("expert_dtype") or "").lower()  # DeepSeek-V4.1
     if cache := _cache(quantised):
         c.note(f"its checkpoint is published for an {cache} cache")
     found, beside = _formats(c, quantised, moe)

@@ -151,6 +151,24 @@ def test_folded_latents_of_the_newest_deepseek():
     assert sum(a.layers for a in spec.attention) == spec.layers
 
 
+def test_entries_and_picks_that_layers_share():
+    spec, not_understood = imported("DeepSeek-V4.1-Flash")
+    assert not_understood == ()
+    found = [(a.fold, a.layers, a.reused_kv, a.index_shared) for a in spec.attention]
+    own, reads, scores = (False, False), (True, True), (True, False)
+    assert found == [
+        (1, 2, *own),
+        (2, 3, *own),
+        (2, 15, *reads),
+        (1, 1, *own),
+        (1, 15, *reads),
+        (1, 4, *scores),
+    ]
+    backbone = params.total(spec) - spec.lookup_params
+    assert (backbone / 1e9, spec.lookup_params / 1e9) == pytest.approx((552, 196), rel=0.005)
+    assert any("draft layers" in note for note in spec.notes)
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -258,6 +276,7 @@ def test_formats_of_a_checkpoint_by_part(quantised, checkpoint, beside):
     ("file", "found"),
     [
         ("DeepSeek-V4-Flash", ("mxfp4", "fp8_block")),
+        ("DeepSeek-V4.1-Flash", ("mxfp4", "fp8_block")),
         ("Kimi-K2.5", ("int4_wo", "bf16")),
         ("gpt-oss-120b", ("mxfp4", "bf16")),
         ("DeepSeek-R1", ("fp8_block", "")),

@@ -49,6 +49,10 @@ def test_models_as_hubs_call_them(typed, preset, weights):
         ("H200_SXM", "h200", None),
         ("8xH100", "h100", 8),
         ("2x8xH100", "h100", 16),
+        ("p5.48xlarge", "h100", 8),
+        ("2 x p6-b200.48xlarge", "b200", 16),
+        ("a4x-highgpu-4g x 18", "gb200", 72),
+        ("Standard_ND96isr_MI300X_v5", "mi300x", 8),
         ("A100-80G", "a100", None),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000", None),
         ("16 x nvidia-b200", "b200", 16),
@@ -70,6 +74,7 @@ def test_machines_as_people_call_them(typed, preset, gpus):
     [
         ("system", "a100-40gb"),  # half the memory
         ("system", "h100-pcie"),  # another bandwidth
+        ("system", "p4d.24xlarge"),  # of 40 GB
         ("model", "deepseek-r1-distill-qwen-32b"),
         ("model", "llama-3-70b"),
     ],

@@ -92,6 +92,22 @@ def test_folded_latents_against_the_published_share(name: str, share: float) -> 
     assert new / old == pytest.approx(share, rel=0.2)
 
 
+def test_shared_latents_deepseek_v4_1_flash() -> None:
+    model = load().model("deepseek-v4.1-flash")
+    # of 40 layers, each with 128 whole tokens, 3 keep an entry and an index key for 2 tokens, 1 one for each
+    assert cache(model, FP8, layout(tp=8), 4096) == 40 * 128 * 584 + (3 / 2 + 1) * 4096 * (584 + 132)
+    # its technical report: 890 bytes a token, with index keys of 4 bits; here they have 8
+    fp4 = Precision(gemm=FORMATS["fp8"], moe=FORMATS["mxfp4"], kv="fp4")
+    assert memory.growing_kv_bytes(model, fp4) == pytest.approx(890 + 2.5 * (132 - 68))
+
+
+def test_tables_are_spread_over_a_stage() -> None:
+    model = load().model("deepseek-v4.1-flash")
+    one, eight = (float(memory.weight_bytes(model, FP8, layout(dp=n, ep=n))[0]) for n in (1, 8))
+    experts = 40 * 384 * 3 * 2304 * 5120 * FP8.moe.weight_bytes
+    assert one - eight == pytest.approx((196.6e9 * 33 / 32 + experts) * 7 / 8, rel=0.001)
+
+
 # The pool that the engine logs for Qwen3-235B-A22B FP8 on 4 H100 with a bf16 cache (public issues): vLLM with
 # its defaults 178,880 tokens, 8.7 GB; SGLang at mem-fraction-static 0.93 17.7 GB.
 @pytest.mark.parametrize(("engine", "fraction", "logged"), [("vllm", 0.9, 8.7e9), ("sglang", 0.93, 17.7e9)])
@@ -155,7 +171,8 @@ def test_one_gpu_holds_every_parameter(name: str) -> None:
     """Weights in bf16 are two bytes for each parameter that is counted, biases aside."""
     model = load().model(name)
     plain = Precision(gemm=FORMATS["bf16"], moe=FORMATS["bf16"], kv="bf16")
-    assert weights(model, plain, layout()) == pytest.approx(2 * params.total(model), rel=2e-3)
+    tables = (2 - model.lookup_bytes) * model.lookup_params  # looked up in a format of their own
+    assert weights(model, plain, layout()) == pytest.approx(2 * params.total(model) - tables, rel=2e-3)
 
 
 def test_prediction_heads_weigh_what_is_published_of_them() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import fakes
 
-from planner.output.verdict import verdict
+from planner.output.verdict import answer_sentence, verdict
 from planner.output.words import ALIKE
-from planner.planning.result import Knee, Mix, Plan
+from planner.planning.result import Knee, Load, Mix, Percentiles, Plan, Queued
 from tui.glyphs import ASCII, UNICODE
-from tui.panes.plan_card import card, found, headline
+from tui.panes.card_text import card, headline
+from tui.panes.plan_card import found
 
 
 def mixed(gain: float, *, asked: bool) -> Plan:
@@ -21,8 +23,8 @@ def mixed(gain: float, *, asked: bool) -> Plan:
     return dataclasses.replace(plan, mix=Mix(serving=dataclasses.replace(serving, pools=twice), gain=gain))
 
 
-def shown(plan: Plan, width: int = 100) -> str:
-    return "\n".join(line.plain for line in card(plan, width, UNICODE))
+def shown(plan: Plan, width: int = 100, **options: Any) -> str:
+    return "\n".join(line.plain for line in card(plan, width, UNICODE, **options))
 
 
 def test_a_mix_is_shown_as_the_plan_where_it_was_asked_for() -> None:
@@ -50,21 +52,84 @@ def test_the_longest_headline_that_fits_is_taken() -> None:
     assert headline(plan, 200, ASCII).isascii()
 
 
-def test_what_a_pool_rests_on_is_shown_where_there_is_room() -> None:
+def test_each_pool_is_a_sentence_that_fits_and_keeps_its_name() -> None:
     plan = fakes.plan(fakes.SCENARIO)
-    wide, narrow = shown(plan, 120), shown(plan, 60)
-    assert "evidence" in wide and wide.count("extrapolated") == wide.count("measured") == 1
-    assert "evidence" not in narrow and "extrapolated/measured" in narrow
-    brief = "".join(line.plain for line in card(plan, 60, UNICODE, brief=True))
-    assert "extrapolated" not in brief
+    wide = shown(plan, 120)
+    assert (
+        "prefill 1×CPP4xTP4: 1 instance of 16 GPUs, a 4-stage chunked pipeline, tensor parallel over 4"
+        in wide
+    )
+    assert "decode 3×DEP16: 3 instances of 16 GPUs, data-parallel attention, whole experts" in wide
+    for width in (33, 51, 71):
+        lines = shown(plan, width).splitlines()
+        assert any(line.startswith("prefill 1×CPP4xTP4: ") for line in lines)
+        assert max(map(len, lines)) <= width
+
+
+def test_both_ways_stand_against_the_limits() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    rows = {line.split()[1]: line for line in shown(plan, 51).splitlines() if line[0] in "◆◇"}
+    assert rows["split"].startswith("◆") and rows["co-loc."].startswith("◇")
+    assert "1.24 s ✓" in rows["split"] and "19.4 ms ▲" in rows["co-loc."]
+    assert "≤ 2 s" in shown(plan, 51) and "≤ 20 ms" in shown(plan, 51)
+
+
+def test_where_requests_queue_the_percentile_is_named() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    assert plan.disaggregated is not None
+    of = Percentiles(mean=1.0, p50=0.9, p90=1.1, p95=1.2, p99=1.5)
+    queued = Queued(
+        arrivals="poisson",
+        routing="central",
+        ftl_at="p95",
+        ftl=of,
+        ttl=of,
+        e2e=of,
+        utilisation=0.5,
+        breaks_at=0.8,
+    )
+    load = Load(
+        requests_in_flight=9.0, requests_per_s=2.0, alone_ftl_s=0.8, ftl_s=1.0, ttl_s=1.0, queued=queued
+    )
+    told = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, load=load))
+    assert "FTL p95" in shown(told) and "P50 / P95 / P99: first token 900 ms" in shown(told)
+    assert "p95" not in shown(plan).lower()
+
+
+def test_little_room_takes_the_extras_one_by_one_and_more_brings_the_numbers_behind() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    whole = shown(plan, 60).splitlines()
+    for room in range(7, len(whole)):
+        assert len(shown(plan, 60, room=room).splitlines()) <= room
+    assert "evidence" in shown(plan, 51, room=8) and "in 4 of 5 cases" not in shown(plan, 51, room=8)
+    more = shown(plan, 60, room=8, more=True)
+    assert "in 4 of 5 cases" in more and "batch" in more and "tok/s/user" in more and "KV" in more
+
+
+def test_what_a_pool_rests_on_is_shown() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    wide, narrow = shown(plan, 80), shown(plan, 51)
+    assert "extrapolated" in wide and "evidence: prefill" not in wide
+    assert "evidence: prefill extrapolated, decode measured" in narrow
 
 
 def test_what_the_first_token_costs_is_said_where_there_is_room() -> None:
     plan = fakes.plan(fakes.SCENARIO)
     assert plan.disaggregated is not None
     knee = Knee(best_ftl_s=10 * plan.disaggregated.ftl_s, best_requests_per_s=9.0, costs=0.019)
-    serving = dataclasses.replace(plan.disaggregated, knee=knee)
-    told = dataclasses.replace(plan, disaggregated=serving)
-    roomy, other = (" ".join(line.plain for line in card(told, 90, UNICODE, knee=k)) for k in (True, False))
-    assert "costs 1.9 %." in roomy and "costs" not in other
-    assert len(card(plan, 90, UNICODE, knee=True)) == len(card(plan, 90, UNICODE))
+    told = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, knee=knee))
+    assert "costs 1.9 %." in shown(told, 90) and "costs" not in shown(told, 90, room=8)
+
+
+def test_a_tie_is_called_one_at_any_width() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    near = [
+        dataclasses.replace(way, tokens_per_s_per_gpu=rate)
+        for way, rate in zip((plan.disaggregated, plan.colocated), (1100.0, 1000.0), strict=True)
+    ]
+    tie = dataclasses.replace(plan, choice="colocated", disaggregated=near[0], colocated=near[1])
+    for width in (52, 70, 100):
+        said = headline(tie, width, UNICODE)
+        assert said.startswith("A tie, keep together") and "1.10×" in said and len(said) <= width
+    assert "do not split" not in answer_sentence(tie)
+    assert "9 % less than a split, which is within the error." in answer_sentence(tie)

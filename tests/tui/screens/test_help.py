@@ -12,6 +12,7 @@ from tui.charts.pareto_chart import ParetoChart
 from tui.help_texts import NUMBERS, PANES
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.plan_card import PlanCard
+from tui.screens.hints import GREETING
 from tui.widgets.knob import Knob
 
 
@@ -95,3 +96,28 @@ async def test_the_mouse_can_close_the_help() -> None:
         for there in (1, 0):
             await pilot.click(bar, offset=(fakes.text(bar).index("? help") + 1, 0))
             await fakes.until(pilot, lambda there=there: len(pilot.app.main.query(HelpPanel)) == there)
+
+
+async def test_the_first_start_says_how_to_begin_until_the_first_row_is_left() -> None:
+    async with fakes.app(first=True).run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        hint = pilot.app.main.query_one("#hint")
+        assert hint.hint == GREETING and len(GREETING) < 80
+        await pilot.press("j")
+        assert hint.hint != GREETING
+        await pilot.press("k")
+        assert hint.hint != GREETING
+
+
+async def test_m_unfolds_the_card_and_folds_it_again() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        card = pilot.app.main.query_one(PlanCard)
+        pilot.app.main.set_focus(card)
+        await pilot.press("m")
+        await fakes.painted(pilot)
+        assert "tok/s/user" in fakes.screen_text(pilot.app) and "m less" in str(card.border_subtitle)
+        assert pilot.app.session.unfolded == ("plan",) and pilot.app.focused is card
+        await pilot.press("m")
+        await fakes.painted(pilot)
+        assert "m more" in str(card.border_subtitle) and not pilot.app.session.unfolded

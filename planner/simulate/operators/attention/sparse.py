@@ -2,6 +2,7 @@
 
 DeepSeek sparse attention (DSA): an indexer scores the whole context, MLA attends what it picked.
 DeepSeek-V4 folds: one latent stands for `fold` tokens, and the last `window` tokens are kept besides.
+DeepSeek-V4.1 shares: some layers keep nothing but their window, and look at an earlier layer's entries.
 
 Prefill and decode run different kernels and have constants of their own; `queries`, the query
 tokens that share one sequence's cache, tells how often it must be read at least.
@@ -81,6 +82,7 @@ class SparseLatent(MultiHeadLatent):
     index_heads: int
     index_dim: int
     index_shared: bool  # an earlier layer's picks serve: no indexer here
+    reused_kv: bool  # an earlier layer's entries serve, and its indexer's keys: only a window is kept here
 
     @classmethod
     def of(cls, row: Attention) -> SparseLatent:
@@ -94,18 +96,26 @@ class SparseLatent(MultiHeadLatent):
             index_heads=row.index_heads,
             index_dim=row.index_dim,
             index_shared=row.index_shared,
+            reused_kv=row.reused_kv,
         )
 
     @property
     def kv_elements(self) -> float:
         """The latent, the rotary key and the indexer's key, by token."""
-        entry = self.kv_lora + self.rope_dim + (self.index_dim if self._indexes else 0)
-        return entry / self.fold
+        latent = self.kv_lora + self.rope_dim
+        if self.reused_kv:
+            return float(latent) if self.window else 0.0
+        return (latent + (self.index_dim if self._indexes else 0)) / self.fold
 
     @property
     def growing_elements(self) -> float:
         """None where a window is all there is."""
-        return 0.0 if self.window and self.fold == 1 else self.kv_elements
+        return 0.0 if self._nearby or self.reused_kv else self.kv_elements
+
+    @property
+    def _nearby(self) -> bool:
+        """Whether a window is all that there is."""
+        return bool(self.window) and self.fold == 1 and not self.index_topk
 
     @property
     def _indexes(self) -> bool:
@@ -114,7 +124,7 @@ class SparseLatent(MultiHeadLatent):
 
     def folded(self, tokens: Real) -> Real:
         """Entries for the whole of a sequence: one for `fold` tokens, none where a window is all there is."""
-        return 0.0 * tokens if self.window and self.fold == 1 else tokens / self.fold
+        return 0.0 * tokens if self._nearby else tokens / self.fold
 
     def entries(self, tokens: Real) -> Real:
         """Entries kept of `tokens` tokens: what a query at the end sees where none is picked."""
@@ -124,14 +134,17 @@ class SparseLatent(MultiHeadLatent):
         """Those of MLA; of the indexer: queries from their latent, key and head weights."""
         found = MultiHeadLatent.matrices(self, hidden, tp)
         if self._indexes:
+            keys = 0 if self.reused_kv else self.index_dim
             found += [
                 Linear("index_q", self.index_heads * self.index_dim, self.q_lora or hidden),
-                Linear("index_k", self.index_dim + self.index_heads, hidden, always_bf16=True),
+                Linear("index_k", keys + self.index_heads, hidden, always_bf16=True),
             ]
         return found
 
     def cache_bytes(self, precision: Precision, tp: Real, tokens: Real) -> Real:
         """Latents, and the indexer's keys: one for every entry beside the window."""
+        if self.reused_kv:
+            return self.entry_bytes(precision) * np.minimum(tokens, self.window)
         kept = self.entry_bytes(precision) * self.entries(tokens)
         if self._indexes:
             kept = kept + tokens / self.fold * self.index_dim * INDEX_BYTES
