@@ -15,6 +15,7 @@ from tui.cli.flags import Parser, add_scenario, read_scenario
 from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
 
 if TYPE_CHECKING:
+    from planner.evidence.results.write import Tool
     from planner.inputs.requests import Requests
     from planner.inputs.scenario import Scenario
     from planner.replay.plans import Proof
@@ -32,7 +33,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         "ratematch replay",
-        "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--settle] [--out FILE] [--json]",
+        "[SCENARIO] [--field value ...] [--trace FILE] [--requests N] [--settle] [--out FILE]\n"
+        "       [--result TOOL FILE] [--json]",
         "Plan a scenario, then put the plan to the proof: every request one by one through its instances,\n"
         "with queues, batches, transfers and caches as they come. Requests are of a trace, or drawn at\n"
         "--rate (without one, at 85 % of what the plan can serve). Exit code 3: there is no plan.",
@@ -56,6 +58,13 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--seed", metavar="N", default="0", help="of everything drawn (default 0)")
     parser.add_argument("--out", metavar="FILE", help="each request as a row: .csv or .parquet")
+    parser.add_argument(
+        "--result",
+        nargs=2,
+        metavar=("TOOL", "FILE"),
+        help="the replay as the result of a benchmark, for ratematch validate: vllm, sglang, aiperf, "
+        "genai-perf or guidellm",
+    )
     parser.add_argument("--json", action="store_true", help="the replay as JSON, SI units")
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
@@ -65,6 +74,8 @@ def run(arguments: Sequence[str]) -> int:
     in_flight = None if args.in_flight is None else _whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
     if args.out and Path(args.out).suffix not in (".csv", ".parquet"):
         raise InputError("out", args.out, "a name that ends in .csv or .parquet")
+    if args.result:
+        _tool(args.result[0])
     catalog = load()
     scenario = read_scenario(args, catalog)
     return _replay(scenario, catalog, args, seed, number, in_flight)
@@ -109,6 +120,8 @@ def _replay(
     if args.out:
         with writing("out", args.out):
             files.write_atomically(Path(args.out), report.table(found.result, Path(args.out)))
+    if args.result:
+        _write_result(found, *args.result)
     planned = found.planned
     if args.json:
         more = _more(found, args.trace, mended)
@@ -122,8 +135,34 @@ def _replay(
             text += "\nstopped before the last request ended: figures are of those that did"
         if args.out:
             text += f"\n{len(found.result):,} rows in {args.out}"
+        if args.result:
+            text += f"\nthe result as {args.result[0]} writes it in {args.result[1]}"
         say(ascii_only(text) if ascii_output(args.ascii) else text)
     return INTERRUPTED if found.stopped else DONE
+
+
+def _tool(name: str) -> Tool:
+    from planner.evidence.results.write import TOOLS
+
+    for tool in TOOLS:
+        if tool == name:
+            return tool
+    raise InputError("result", name, ", ".join(TOOLS))
+
+
+def _write_result(found: Proof, tool: str, file: str) -> None:
+    """The replay as the result file of a benchmark, into the folder of an export for example."""
+    from planner.evidence.results import write
+
+    scenario = found.plan.scenario
+    ran = write.of_replay(
+        found.result,
+        model=scenario.model,
+        engine=scenario.engine,
+        requests_per_s=found.requests_per_s,
+    )
+    with writing("result", file):
+        files.write_atomically(Path(file), write.text(_tool(tool), ran))
 
 
 def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tuple[Requests, list[str]]:

@@ -148,7 +148,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.replay:
         if args.plans or args.kernels or args.write or args.plot:
             raise UsageError("--replay goes with FILE.csv, --rows, --json and --ascii alone")
-        return _replay(args, file or shipped.runs_file(), catalog)
+        return _replay(args, read(file, catalog, given) if file else runs.read(shipped.runs_file()), catalog)
     if args.plans:
         from planner.evidence import validate_plans
 
@@ -251,11 +251,10 @@ def _page(args: argparse.Namespace, text: str) -> int:
     return DONE
 
 
-def _replay(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
+def _replay(args: argparse.Namespace, rows: list[Row], catalog: Catalog) -> int:
     """Errors of replayed runs beside those of the closed forms."""
-    from planner.evidence import runs, text, validate_replay
+    from planner.evidence import text, validate_replay
 
-    rows = runs.read(file)
     if args.rows is not None:
         most = args.rows
         if not (most.isascii() and most.isdigit() and 1 <= len(most) < 8 and int(most)):

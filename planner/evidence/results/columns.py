@@ -56,7 +56,7 @@ STATED: Mapping[str, str] = {
     "inter_token_latency": "tpot_ms",
     "request_latency": "e2e_ms",
 }
-_PLAIN = {
+PLAIN: Mapping[str, str] = {
     "output_token_throughput": "output_tokens_per_s",
     "input_sequence_length": "isl",
     "output_sequence_length": "osl",
@@ -160,7 +160,7 @@ def stated(record: Record) -> dict[str, str]:
         if metric == "time_to_first_token":
             put("ttft_p90_ms", of, "p90", scale)
             put("ttft_p99_ms", of, "p99", scale)
-    for metric, column in _PLAIN.items():
+    for metric, column in PLAIN.items():
         put(column, record.get(metric), "avg")
     for column in ("isl", "osl", "requests"):
         if column in row:

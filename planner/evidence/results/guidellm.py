@@ -21,6 +21,17 @@ _GROUPS: Mapping[tuple[str, str], str] = {
     ("token metrics", "output tokens"): "output_token_count",
     ("token throughput", "output tokens/sec"): "output_tokens_per_second",
 }
+# metrics of its JSON, the columns of their means, and what a value is multiplied by; the later stands above
+METRICS: Sequence[tuple[str, str, float]] = (
+    ("time_to_first_token_ms", "ttft_ms", 1.0),
+    ("time_per_output_token_ms", "tpot_ms", 1.0),
+    ("inter_token_latency_ms", "tpot_ms", 1.0),
+    ("request_latency", "e2e_ms", 1e3),
+    ("output_tokens_per_second", "output_tokens_per_s", 1.0),
+    ("prompt_token_count", "isl", 1.0),
+    ("output_token_count", "osl", 1.0),
+    ("request_concurrency", "concurrency", 1.0),
+)
 _FLAT = re.compile(r"^successful (?P<metric>.+) (?P<what>mean|median|\[min.*\])$")
 _PERCENTILES = {"p90": 7, "p99": 9}  # places in a list of min, 0.1, 1, 5, 10, 25, 75, 90, 95, 99, max
 _STRATEGY = re.compile(r"^(?P<type>[a-z_]+)(@(?P<at>[\d.]+))?$")
@@ -42,19 +53,14 @@ def columns(record: Record) -> dict[str, str]:
         if value > 0:
             row[column] = text(value * scale)
 
-    put("ttft_ms", "time_to_first_token_ms")
+    for metric, column, scale in METRICS:
+        put(column, metric, scale)
     put("ttft_p90_ms", "time_to_first_token_ms", 1.0, "percentiles", "p90")
     put("ttft_p99_ms", "time_to_first_token_ms", 1.0, "percentiles", "p99")
-    put("tpot_ms", "time_per_output_token_ms")
-    put("tpot_ms", "inter_token_latency_ms")
-    put("e2e_ms", "request_latency", 1e3)
-    put("output_tokens_per_s", "output_tokens_per_second")
-    put("isl", "prompt_token_count")
-    put("osl", "output_token_count")
+    put("requests", "time_to_first_token_ms", 1.0, "count")
     for column in ("isl", "osl"):
         if column in row:
             row[column] = text(max(round(number(row[column])), 1))
-    put("concurrency", "request_concurrency")
     strategy = _strategy(record)
     if strategy.get("type_") in OPEN:
         put("requests_per_s", "requests_per_second")  # where the strategy does not say its rate

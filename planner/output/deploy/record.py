@@ -47,7 +47,7 @@ def run(of: Subject) -> dict[str, Any]:
     else:
         found |= _widths(then, "") | {"prefill_workers": then.instances, "decode_workers": then.instances}
     found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
-    if 0 < first.chunk_tokens < scenario.traffic.isl:
+    if first.chunk_tokens and (first.mode == "piggyback" or first.chunk_tokens < scenario.traffic.isl):
         found["max_batched_tokens"] = first.chunk_tokens
     elif of.split:
         found["max_batched_tokens"] = first.max_batched_tokens

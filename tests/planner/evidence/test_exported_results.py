@@ -6,20 +6,25 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import cache
 
+import numpy as np
 import pytest
 
 import planner
 from planner.errors import InputError
-from planner.evidence import validate_runs
+from planner.evidence import validate_replay, validate_runs
+from planner.evidence.results import write as written
 from planner.evidence.results.exported import beside
 from planner.evidence.results.read import read
 from planner.inputs.fleet import Fleet
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.toml_tables import parse_toml
 from planner.inputs.traffic import Traffic
-from planner.output.deploy import write
-from planner.output.deploy.parts import Options
+from planner.output.deploy import bench, write
+from planner.output.deploy import parts as deploy
+from planner.replay import plans
+from planner.replay.fleet import Options
 from tui.cli.main import main
 
 CATALOG = planner.load()
@@ -40,50 +45,47 @@ ALONE = Scenario(
 )
 
 
+FILES = {name: f"{name}-{{}}.json" for name in written.TOOLS} | {
+    "sglang": "sglang-{}.jsonl",
+    "aiperf": "aiperf-{}/profile_export_aiperf.json",
+}
+
+
 def tool(name, flight, isl, osl, ttft_ms, tpot_ms):
     """(file, text) of a result in the format of each benchmark."""
-    if name == "vllm":
-        told = {
-            "date": "20261101-101010",
-            "backend": "openai",
-            "model_id": "any",
-            "num_prompts": 10 * flight,
-            "request_rate": "inf",
-            "max_concurrency": flight,
-            "duration": 100.0,
-            "completed": 10 * flight,
-            "mean_ttft_ms": ttft_ms,
-            "mean_tpot_ms": tpot_ms,
-            "output_throughput": 1e3 * flight / tpot_ms,
-        }
-        return f"vllm-{flight}.json", json.dumps(told)
-    if name == "sglang":
-        told = {
-            "backend": "vllm",
-            "dataset_name": "random-ids",
-            "request_rate": float("inf"),
-            "max_concurrency": flight,
-            "random_input_len": isl,
-            "random_output_len": osl,
-            "completed": 10 * flight,
-            "mean_ttft_ms": ttft_ms,
-            "mean_tpot_ms": tpot_ms,
-        }
-        return f"sglang-{flight}.jsonl", json.dumps(told) + "\n"
-    told = {
-        "schema_version": "1.4",
-        "time_to_first_token": {"unit": "ms", "avg": ttft_ms, "p99": 2 * ttft_ms},
-        "inter_token_latency": {"unit": "ms", "avg": tpot_ms},
-        "request_latency": {"unit": "ms", "avg": ttft_ms + (osl - 1) * tpot_ms},
-        "input_config": {"loadgen": {"concurrency": flight, "request_count": 10 * flight}},
-    }
-    return f"aiperf-{flight}/profile_export_aiperf.json", json.dumps(told)
+    run = written.Run(
+        model="any",
+        engine="vllm",
+        in_flight=flight,
+        requests_per_s=None,
+        requests=10 * flight,
+        completed=10 * flight,
+        duration_s=100.0,
+        input_tokens=10 * flight * isl,
+        output_tokens=10 * flight * osl,
+        times_ms={
+            "ttft": {"mean": ttft_ms, "p99": 2 * ttft_ms},
+            "tpot": {"mean": tpot_ms},
+            "itl": {"mean": tpot_ms},
+            "e2e": {"mean": ttft_ms + (osl - 1) * tpot_ms},
+        },
+    )
+    return FILES[name].format(flight), written.text(name, run)
+
+
+@cache
+def planned(scenario):
+    return planner.plan(scenario, CATALOG)
 
 
 def exported(tmp_path, scenario, benchmark):
     """The folder of an export, and its record."""
-    plan = planner.plan(scenario, CATALOG)
-    found = write.export(plan, scenario.engine, Options(benchmark=benchmark), CATALOG)
+    return export(tmp_path, planned(scenario), scenario, benchmark)
+
+
+def export(tmp_path, plan, scenario, benchmark):
+    kind = benchmark if benchmark in bench.RESULTS else "vllm"
+    found = write.export(plan, scenario.engine, deploy.Options(benchmark=kind), CATALOG)
     for name, text in found.files.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "results").mkdir()
@@ -97,7 +99,40 @@ def put(folder, name, text):
     return path
 
 
-@pytest.mark.parametrize("benchmark", ["vllm", "sglang", "aiperf"])
+@cache
+def proof(scenario, in_flight):
+    """The plan, every request of it replayed: so many in flight, or as they come."""
+    return plans.prove(scenario, CATALOG, Options(in_flight=in_flight), count=400)
+
+
+@pytest.mark.parametrize("benchmark", written.TOOLS)
+@pytest.mark.parametrize("scenario", [SPLIT, ALONE])
+@pytest.mark.parametrize("in_flight", [40, None])
+def test_a_replay_as_a_benchmark_writes_it_validates_back_to_itself(tmp_path, scenario, in_flight, benchmark):
+    found = proof(scenario, in_flight)
+    result, serving = found.result, found.serving
+    run = written.of_replay(result, model="any", engine=scenario.engine, requests_per_s=found.requests_per_s)
+    export(tmp_path, found.plan, scenario, "vllm")
+    (row,) = read(put(tmp_path, FILES[benchmark].format(in_flight), written.text(benchmark, run)), CATALOG)
+    assert (row.gpus, row.requests) == (serving.gpus, 400)
+    assert (row.isl, row.osl) == pytest.approx((result.isl.mean(), result.osl.mean()), abs=0.51)
+    if in_flight:
+        assert row.concurrency == in_flight
+    else:
+        assert row.requests_per_s == pytest.approx(found.requests_per_s, rel=1e-9)
+    first, interval, whole = result.ftl_s, result.ttl_s, result.e2e_s
+    assert (row.ttft_s, row.e2e_s) == pytest.approx((first.mean(), whole.mean()), rel=1e-9)
+    assert row.tpot_s == pytest.approx(interval.mean(), rel=1e-3 if benchmark == "guidellm" else 1e-9)
+    assert row.ttft_p90_s == pytest.approx(np.percentile(first, 90), rel=1e-9)
+    assert row.ttft_p99_s == pytest.approx(np.percentile(first, 99), rel=1e-9)
+    assert row.output_tokens_per_s == pytest.approx(result.osl.sum() / result.span_s, rel=1e-9)
+    if benchmark == "vllm" and in_flight:  # and the deployment of the record, replayed, is the plan's
+        replayed = validate_replay.predict([replace(row, osl=scenario.traffic.osl)], CATALOG)
+        for name in ("ttft", "tpot", "e2e", "output_tokens_per_s"):
+            assert replayed.replayed[name] == pytest.approx(replayed.measured[name], rel=1e-3), name
+
+
+@pytest.mark.parametrize("benchmark", written.TOOLS)
 @pytest.mark.parametrize("scenario", [SPLIT, ALONE])
 def test_a_result_validates_back_to_the_prediction(tmp_path, scenario, benchmark):
     plan, record = exported(tmp_path, scenario, benchmark)
@@ -151,3 +186,16 @@ def test_flags_stand_above_the_record_and_bad_records_are_told(tmp_path):
             beside(path)
     record.unlink()
     assert beside(path) == {}
+
+
+def test_the_command_writes_it_and_refuses_a_tool_that_it_does_not_know(tmp_path, capsys):
+    assert main(["replay", "--result", "jmeter", str(tmp_path / "x.json")]) == 2
+    assert "vllm, sglang, aiperf, genai-perf, guidellm" in capsys.readouterr().err
+    asked = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "1", "--isl", "500", "--osl", "50"]
+    file = tmp_path / "results" / "guidellm-4.json"
+    words = ["--in-flight", "4", "--requests", "40", "--result", "guidellm", str(file), "--json"]
+    assert main(["replay", *asked, *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    flags = {"model": "llama-3.1-8b", "system": "h100", "engine": "vllm", "layout": "TP1"}
+    (row,) = read(file, CATALOG, flags)
+    assert row.ttft_s == pytest.approx(told["ftl_s"]["mean"]) and row.concurrency == 4
