@@ -181,6 +181,8 @@ def predict_all(runs: Runs) -> Predicted:
         return Predicted(**{f.name: np.empty(0) for f in fields(Predicted)})
     found = outcome(runs, runs.server, service.scheduler(runs.engines, runs.poll_steps))
     ranks = np.array([r.decode_workers * r.decode.attention_dp for r in runs.rows], dtype=float)
+    in_flight = np.array([r.concurrency for r in runs.rows], dtype=float)
+    ranks = np.fmin(ranks, in_flight)  # with fewer in flight, ranks are idle
     return Predicted(
         ttft=found.ttft_s,
         tpot=found.tpot_s,

@@ -22,8 +22,8 @@ FIGURES = (
 )
 
 
-def runs_text(result: Mapping[str, Any]) -> str:
-    """A report as aligned tables: the whole, the groups, the worst rows, what is missing."""
+def runs_text(result: Mapping[str, Any], *, worst: bool = True) -> str:
+    """A report as aligned tables: the whole, the groups, the `worst` rows, what is missing."""
     paragraphs = [
         f"{result['covered']:,} of {result['rows']:,} rows predicted in {format_seconds(result['seconds'])}",
         table(
@@ -63,7 +63,7 @@ def runs_text(result: Mapping[str, Any]) -> str:
         *(
             f"Farthest off: {label}\n" + table(_worst_rows(result[key]), "lllllrrrr")
             for key, label in (("worst", "TPOT"), ("worst_ttft", "TTFT"))
-            if result[key]
+            if worst and result[key]
         ),
     ]
     if result["missing"]:

@@ -77,6 +77,11 @@ def bands(
     }
 
 
+def of_level(table: Mapping[str, Any], way: Way, name: Level) -> Band:
+    """The band of a way of serving of which so much was measured."""
+    return _band(table, way, name, of_layouts=False)
+
+
 def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) -> Band:
     entry = table["bands"][way][name]
     ftl, ttl = _inverse(entry["ttft"]), _inverse(entry["tpot"])

@@ -127,8 +127,9 @@ def run(arguments: Sequence[str]) -> int:
         raise UsageError("--write needs a file of runs: ratematch validate FILE.csv --write PAGE")
     if args.plans and (args.kernels or args.write or args.plot):
         raise UsageError("--plans goes with FILE.csv, --json and --ascii alone")
-    from planner.evidence import runs, shipped, text, validate_runs
+    from planner.evidence import each, runs, shipped, text, validate_runs
     from planner.evidence import validate_kernels as kernels
+    from planner.evidence.results import exported
     from planner.evidence.results import read as results
     from planner.evidence.results.read import read
 
@@ -170,9 +171,15 @@ def run(arguments: Sequence[str]) -> int:
         rows = read(file, catalog, given) if args.file is not None else runs.read(file)
     found = validate_runs.predict(rows, catalog) if rows is not None else None
     result = validate_runs.summarise(found) if found is not None else None
+    few = None
+    if found is not None and args.file is not None and each.of_one(found):
+        few = each.each(found, catalog)
+        differs = each.differences(few, found, exported.beside(Path(args.file)))
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}
+        if few is not None:
+            document |= {"runs": few, "differs": differs}
         say(dumps(document))
         return DONE
     if args.write and found is not None:
@@ -184,7 +191,9 @@ def run(arguments: Sequence[str]) -> int:
         say(args.write)
         return DONE
     plain = ascii_output(args.ascii)
-    paragraphs = [printable_lines(text.runs_text(result))] if result is not None else []
+    paragraphs = [printable_lines(text.runs_text(result, worst=few is None))] if result is not None else []
+    if few:
+        paragraphs.append(printable_lines(each.text(few, differs)))
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if args.plot and found is not None:
         from tui.charts import scatter

@@ -37,11 +37,11 @@ COLUMNS = (
 
 
 def beside(path: Path) -> dict[str, str]:
-    """Columns of measured runs that the record says; {} where there is no record.
+    """Columns of measured runs that the record says of a result, or of a folder of them; {} without a record.
 
     Raises InputError for one that cannot be used.
     """
-    for folder in list(path.absolute().parents)[:FOLDERS_UP]:
+    for folder in [path.absolute(), *path.absolute().parents][: FOLDERS_UP + 1]:
         if (folder / FILE).is_file():
             return _columns(folder / FILE)
     return {}

@@ -35,6 +35,7 @@ _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
 }
 _OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs
 MEASURED = ("ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s")
+_SENT = ("isl", "osl")
 _LAYOUTS = ("layout", "prefill_layout", "decode_layout")
 # what a row cannot do without, and the flag that says it
 _NEEDED = {"model": "--model", "system": "--system", "engine": "--engine", "isl": "--isl", "osl": "--osl"}
@@ -81,9 +82,9 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
         return [row for file in _results(path) for row in read(file, catalog, given)]
     if not given and _is_own(path):
         return runs.read(path)
-    if not _is_own(path):
-        given = {**exported.beside(path), **given}
     found = records.read(path)
+    if not _is_own(path):
+        given = {**_planned(exported.beside(path), found), **given}
     if found.tool == aiconfigurator.TOOL:
         raise InputError(
             path.name,
@@ -91,6 +92,12 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
             "what was measured (ratematch validate FILE lays such a file beside ours)",
         )
     return _rows(path, found, given, catalog)
+
+
+def _planned(record: Mapping[str, str], found: Found) -> dict[str, str]:
+    """What the record of an export says, but for lengths that the results have themselves."""
+    sent = [_columns(found, one) for one in found.records]
+    return {k: v for k, v in record.items() if k not in _SENT or not all(k in row for row in sent)}
 
 
 def _rows(path: Path, found: Found, given: Mapping[str, str], catalog: Catalog) -> list[Row]:

@@ -174,6 +174,30 @@ def test_the_ladder_of_the_script_and_the_folder_of_its_results(tmp_path, capsys
     assert f"{len(ladder)} runs" in capsys.readouterr().out
 
 
+def test_runs_are_told_one_by_one_with_their_band_and_what_differs(tmp_path, capsys):
+    exported(tmp_path, ALONE, "vllm")
+    loads = (1, 16, 4000)
+    rows = [read(put(tmp_path, *tool("vllm", n, 900, 300, 1.0, 1.0)), CATALOG)[0] for n in loads]
+    predicted = validate_runs.predict(rows, CATALOG)
+    for n, ttft, tpot, off in zip(loads, predicted.ttft_s, predicted.tpot_s, (1.0, 1.05, 2.0), strict=True):
+        put(tmp_path, *tool("vllm", n, 900, 300, 1e3 * ttft, 1e3 * tpot * off))
+    assert main(["validate", str(tmp_path / "results"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["concurrency"] for one in told["runs"]] == list(loads)
+    for one, off in zip(told["runs"], (1.0, 1.05, 2.0), strict=True):
+        low, high = one["tpot"]["band"]
+        assert low < one["tpot"]["predicted"] < high
+        assert one["tpot"]["measured"] == pytest.approx(off * one["tpot"]["predicted"])
+        assert one["tpot"]["inside"] == (off < 2) and one["ttft"]["inside"]
+    lengths, places, first, steps = told["differs"]
+    assert "900 tokens were sent" in lengths and "planned for 1,000" in lengths
+    assert "4,000 in flight are more than" in places
+    assert "in 3 of 3 runs; measured over predicted 1.00 at every load." in first
+    assert "in 2 of 3 runs; measured over predicted 1.00 at the least load, 2.00 at the most" in steps
+    assert main(["validate", str(tmp_path / "results"), "--ascii"]) == 0
+    assert "Run by run" in capsys.readouterr().out
+
+
 def test_flags_stand_above_the_record_and_bad_records_are_told(tmp_path):
     exported(tmp_path, ALONE, "vllm")
     path = put(tmp_path, *tool("vllm", 4, 1000, 300, 100.0, 10.0))
