@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.inputs.fields import FIELDS, Field
+from planner.inputs.fields import Field
 from planner.inputs.scenario import Scenario
 from planner.units import format_seconds
 from tui.files.storage import Session
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 DEPTH = 500  # steps that undo goes back
 LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart
 INPUTS, CARD = "inputs", "plan"  # panes that can be unfolded
-ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus")  # spelled out in a command line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -240,36 +238,6 @@ def compact(value: float) -> str:
         if value >= scale:
             return f"{value / scale:.{0 if value >= 100 * scale else 1}f}{suffix}"
     return f"{value:.0f}"
-
-
-def spelled(field: Field, value: Any) -> str:
-    """A value as a command line or a text cursor wants it: no blanks or commas, and exact.
-
-    >>> from planner.inputs.fields import BY_KEY
-    >>> spelled(BY_KEY["ttl"], 0.02), spelled(BY_KEY["isl"], 1500), spelled(BY_KEY["rate"], 12345.0)
-    ('20ms', '1500', '12345.0')
-    """
-    if field.kind == "file" and value is not None:
-        return str(value)
-    text = field.format(value).replace(" ", "").replace(",", "")
-    if field.kind in ("choice", "switch") or value is None:
-        return text
-    try:
-        exact = field.parse(text) == value
-    except ValueError:
-        exact = False
-    return text if exact else f"{value!r}{'s' if field.kind == 'seconds' else ''}"
-
-
-def command_line(scenario: Scenario) -> str:
-    """The command that plans the same scenario: what `y` copies."""
-    default = Scenario()
-    words = ["ratematch", "plan"]
-    for field in FIELDS:
-        value = field.get(scenario)
-        if field.key in ALWAYS or value != field.get(default):
-            words += [f"--{field.key}", shlex.quote(spelled(field, value))]
-    return " ".join(words)
 
 
 def relaxed(field: Field, scenario: Scenario, value: float | str | None) -> Scenario:

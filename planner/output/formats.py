@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from planner.output.data import to_csv, to_json
+from planner.output.html import to_html
 from planner.output.markdown import to_markdown
 from planner.output.text import to_text
 
@@ -17,4 +18,5 @@ WRITERS: Mapping[str, Callable[[Plan], str]] = {
     "json": to_json,
     "csv": to_csv,
     "markdown": to_markdown,
+    "html": to_html,
 }

@@ -121,6 +121,30 @@ def frontier_rows(plan: Plan, rows: int = 9) -> list[tuple[float, int | None, in
     return [(s, _within(fronts[0], s), _within(fronts[1], s)) for s in sorted(picked, reverse=True)]
 
 
+def frontier_table(plan: Plan) -> list[tuple[str, ...]]:
+    """A head, then one row per interactivity; a star marks the one that the TTL limit asks for. [] if none.
+
+    Tokens/s per user, tokens/s per GPU of either way, the split's gain, its ratio of pools and layouts.
+    """
+    split, colocated = plan.frontier_disaggregated, plan.frontier_colocated
+    limit_s = plan.scenario.limits.ttl_s
+    rows: list[tuple[str, ...]] = [("per user", "split", "co-located", "gain", "ctx:gen", "prefill + decode")]
+    for ttl_s, a, b in frontier_rows(plan):
+        one, other, more, ratio, layouts = "-", "-", "", "", ""
+        if a is not None:
+            one, ratio = (
+                three_digits(float(x[a])) for x in (split.tokens_per_s_per_gpu, split.ctx_gen_ratio)
+            )
+            layouts = f"{split.prefill[a]} + {split.decode[a]}"
+        if b is not None:
+            other = three_digits(float(colocated.tokens_per_s_per_gpu[b]))
+        if a is not None and b is not None:
+            more = f"{100 * (split.tokens_per_s_per_gpu[a] / colocated.tokens_per_s_per_gpu[b] - 1):+.0f} %"
+        star = "* " if ttl_s == limit_s else ""
+        rows.append((f"{star}{three_digits(float(1 / ttl_s))}", one, other, more, ratio, layouts))
+    return rows if len(rows) > 1 else []
+
+
 def _within(front: Frontier, ttl_s: float) -> int | None:
     """Index of the best point within a TTL (TTL and throughput both descend)."""
     return next((i for i, value in enumerate(front.ttl_s.tolist()) if meets(value, ttl_s)), None)

@@ -12,7 +12,7 @@ from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET, may_meet
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import ascii_only, count, instances, named, percent
-from planner.output.tables import comparison_rows, frontier_rows, latencies, limit_rows, scenario_line
+from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, scenario_line
 from planner.output.verdict import advantage_sentence, answer_sentence
 from planner.units import format_memory, format_seconds, format_tokens, gib, three_digits
 
@@ -134,27 +134,14 @@ def _where_time_goes(serving: Serving) -> str:
 
 def _frontier(plan: Plan) -> list[str]:
     """One line per interactivity; a star marks the one that the TTL limit asks for."""
-    split, colocated = plan.frontier_disaggregated, plan.frontier_colocated
-    limit_s = plan.scenario.limits.ttl_s
-    rows = [
-        ("per user", "split", "co-located", "gain", "ctx:gen", "prefill + decode"),
-        ("tokens/s", "per GPU", "per GPU", "", "", "of the split"),
-    ]
-    for ttl_s, a, b in frontier_rows(plan):
-        one, other, more, ratio, layouts = "-", "-", "", "", ""
-        if a is not None:
-            one, ratio = _digits(split.tokens_per_s_per_gpu[a]), _digits(split.ctx_gen_ratio[a])
-            layouts = f"{split.prefill[a]} + {split.decode[a]}"
-        if b is not None:
-            other = _digits(colocated.tokens_per_s_per_gpu[b])
-        if a is not None and b is not None:
-            more = f"{100 * (split.tokens_per_s_per_gpu[a] / colocated.tokens_per_s_per_gpu[b] - 1):+.0f} %"
-        rows.append(
-            (f"{'* ' if ttl_s == limit_s else ''}{_digits(1 / ttl_s)}", one, other, more, ratio, layouts)
-        )
-    if len(rows) == 2:
+    rows = frontier_table(plan)
+    if not rows:
         return []
-    return [*aligned(rows, "rrrrrl"), f"* TTL {format_seconds(limit_s)}"]
+    units = ("tokens/s", "per GPU", "per GPU", "", "", "of the split")
+    return [
+        *aligned([rows[0], units, *rows[1:]], "rrrrrl"),
+        f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}",
+    ]
 
 
 def _why_not(plan: Plan, width: int) -> list[str]:
@@ -191,10 +178,6 @@ def _legend(serving: Serving) -> list[str]:
 
 
 # Small helpers.
-
-
-def _digits(value: float) -> str:
-    return three_digits(float(value))
 
 
 def _wrap(text: str, width: int) -> str:

@@ -12,12 +12,12 @@ from textual.widgets import Input
 
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Scenario
+from planner.output.command import command_line
 from tui.charts.pareto_chart import ParetoChart
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import COMMON, InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.screens.choose import ChooseScreen
-from tui.state import command_line
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from planner.inputs import files
 from planner.inputs.fields import BY_KEY, FIELDS, lookup
 from planner.inputs.scenario import Scenario
+from planner.output.command import command_line, spelled
 from tui.files import storage
 from tui.glyphs import ASCII, UNICODE
-from tui.state import History, View, command_line, relaxed, spelled, status
+from tui.state import History, View, relaxed, status
 from tui.widgets.title_bar import TitleBar
 
 

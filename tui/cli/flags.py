@@ -22,6 +22,7 @@ FORMATS = {
     "json": "the plan as JSON, SI units",
     "csv": "both frontiers as CSV",
     "markdown": "the plan as Markdown",
+    "html": "a report in one HTML file, with the frontier as a picture",
 }
 _VALUES = {
     "tokens": "TOKENS",

@@ -1,4 +1,4 @@
-"""`ratematch plan`: the plan as text, JSON, CSV or Markdown."""
+"""`ratematch plan`: the plan as text, JSON, CSV, Markdown or HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> int:
     """The command: 0 with a plan, 3 without."""
     parser = Parser(
         "ratematch plan",
-        "[SCENARIO] [--field value ...] [--json | --csv | --markdown] [--compare NAME ... | --what-if]",
+        "[SCENARIO] [--field value ...] [--json | --csv | --markdown | --html] [--compare NAME | --what-if]",
         "Print the plan for a scenario. Exit code 3: no plan meets the limits, and the report says why.",
         "  ratematch plan --model llama-3.1-70b --system h200 --isl 8k --osl 1k --ttl 30ms --gpus 64\n"
         "  ratematch plan my-scenario.toml --ttl 15ms --json\n"
@@ -29,7 +29,8 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch plan --compare chat prefill-heavy my-scenario.toml --json\n"
         "  ratematch plan prefill-heavy --what-if\n"
         "  ratematch plan prefill-heavy --what-if ttl system=h200 --json\n"
-        "  ratematch plan --csv > frontier.csv",
+        "  ratematch plan --csv > frontier.csv\n"
+        "  ratematch plan prefill-heavy --html > report.html",
     )
     formats = parser.add_mutually_exclusive_group()
     for name, text in FORMATS.items():
@@ -67,7 +68,7 @@ def solve(scenario: Scenario, catalog: Catalog) -> Plan:
 
 
 def report(plan: Plan, form: str, ascii: bool) -> int:
-    """Print a plan as text, json, csv or markdown; the exit code says whether there is one."""
+    """Print a plan as text, json, csv, markdown or html; the exit code says whether there is one."""
     from planner.output.formats import WRITERS
     from planner.output.text import to_text
 

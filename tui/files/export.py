@@ -1,4 +1,4 @@
-"""What `e` writes: the plan as JSON, CSV or Markdown, and the screen as SVG."""
+"""What `e` writes: the plan as a report or as data, its chart as a picture, and the screen."""
 
 from __future__ import annotations
 
@@ -10,16 +10,36 @@ from planner.errors import InputError
 if TYPE_CHECKING:
     from planner.planning.result import Plan
 
+SCREEN = "screen.svg"
 FORMATS = {  # ending to what it holds
+    "html": "a report for a colleague, one file",
+    "md": "the same for a document",
+    "svg": "the chart as a picture",
+    "png": "the same in pixels",
     "json": "everything, SI units",
     "csv": "both frontiers",
-    "md": "the plan for a document",
-    "svg": "this screen",
+    SCREEN: "this screen",
 }
 
 
-def content(plan: Plan, ending: str) -> str:
-    """A plan in one of the formats that need no screen: json, csv, md."""
+class CannotMake(Exception):
+    """What a format needs is not installed; `str()` says how to get it."""
+
+
+def content(plan: Plan, ending: str) -> str | bytes:
+    """A plan in one of the formats that need no screen. Raises CannotMake for a png without matplotlib."""
+    if ending == "png":
+        from tui.charts.frontier_png import to_png
+        from tui.charts.paper_figures import NoDrawing
+
+        try:
+            return to_png(plan)
+        except NoDrawing as error:
+            raise CannotMake(str(error)) from None
+    if ending == "svg":
+        from planner.output.chart_svg import to_svg
+
+        return to_svg(plan)
     from planner.output.formats import WRITERS
 
     made = WRITERS["markdown" if ending == "md" else ending](plan)

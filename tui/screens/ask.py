@@ -69,11 +69,11 @@ class AskScreen(ModalScreen[Answer | None]):
         yield from ()
 
     def on_mount(self) -> None:
-        """The cursor at the end of what is proposed."""
+        """What is proposed stands in full, and the first key replaces it."""
         self.set_class(self.glyphs.ascii, "-ascii")
         line = self.query_one("#ask-line", Input)
         self.set_focus(line)
-        line.cursor_position = len(line.value)
+        line.select_all()
         self._look()
 
     @on(Input.Changed)

@@ -28,7 +28,7 @@ class ExportScreen(AskScreen):
     ]
 
     def __init__(
-        self, suggested: str, ending: str = "json", *, browser: bool = False, glyphs: Glyphs = UNICODE
+        self, suggested: str, ending: str = "html", *, browser: bool = False, glyphs: Glyphs = UNICODE
     ) -> None:
         self.ending = ending
         self._suggested = suggested
@@ -58,7 +58,7 @@ class ExportScreen(AskScreen):
             mark = self.glyphs.pointer if at else " "
             lines.append(
                 Content.assemble(
-                    (f"{mark} {ending:<6}", "bold $hue-split" if at else ""), (holds, "$hue-muted")
+                    (f"{mark} {ending:<11}", "bold $hue-split" if at else ""), (holds, "$hue-muted")
                 )
             )
         self.query_one("#export-formats", Static).update(Content("\n").join(lines))
@@ -73,7 +73,7 @@ class ExportScreen(AskScreen):
         before, self.ending = self.ending, ending
         if line.value.endswith(f".{before}"):
             line.value = f"{line.value.removesuffix(before)}{ending}"
-            line.cursor_position = len(line.value)
+            line.select_all()
         self._draw()
         self._look()
 

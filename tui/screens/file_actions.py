@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
+from planner.output.command import command_line
 from tui.files import export, library, storage
 from tui.in_order import InOrder
 from tui.screens.ask import Answer, AskScreen
 from tui.screens.choose import ChooseScreen
 from tui.screens.export import ExportScreen
-from tui.state import command_line
 
 if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
@@ -162,7 +162,8 @@ class FileActions(InOrder):
         """Copy the plan for a document or a ticket."""
         plan = self._plan()
         if plan is not None:
-            self._copy(export.content(plan, "md"), "plan.md", f"The plan as Markdown, {_age(self.main)}")
+            text = str(export.content(plan, "md"))
+            self._copy(text, "plan.md", f"The plan as Markdown, {_age(self.main)}")
 
     def _copy(self, text: str, file: str, said: str = "") -> None:
         self.copy_to_clipboard(text)
@@ -223,7 +224,7 @@ class FileActions(InOrder):
 
     # Files
 
-    def action_export(self, ending: str = "json") -> None:
+    def action_export(self, ending: str = "html") -> None:
         """Write the plan or the screen to a file."""
         plan = self._plan()
         if plan is None:
@@ -240,21 +241,27 @@ class FileActions(InOrder):
 
     def _write_export(self, plan: Plan, ending: str, path: Path, replace: bool) -> None:
         try:
-            text = (
-                self.export_screenshot(title="ratematch") if ending == "svg" else export.content(plan, ending)
-            )
+            if ending == export.SCREEN:
+                text: str | bytes = self.export_screenshot(title="ratematch")
+            else:
+                text = export.content(plan, ending)
             if self.is_web:
                 self._hand_over(text, path.name, f"Exported, {_age(self.main)}")
                 return
             files.write_file(path, text, replace=replace)
+        except export.CannotMake as error:
+            self.show_error("Not written", str(error))
         except OSError as error:
             self.show_error("Not written", _reason(error))
         else:
             self.notify(str(path), title=f"Exported, {_age(self.main)}")
 
-    def _hand_over(self, text: str, name: str, done: str) -> None:
+    def _hand_over(self, text: str | bytes, name: str, done: str) -> None:
         """A download: whoever sits before the browser has no business in the folders of this machine."""
-        self.deliver_text(io.StringIO(text), save_filename=name)
+        if isinstance(text, bytes):
+            self.deliver_binary(io.BytesIO(text), save_filename=name)
+        else:
+            self.deliver_text(io.StringIO(text), save_filename=name)
         self.notify(f"{name} goes to the browser's downloads", title=done)
 
     def _plan(self) -> Plan | None:

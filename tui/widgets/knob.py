@@ -17,9 +17,9 @@ from textual.widget import Widget
 
 from planner.errors import InputError
 from planner.inputs.field import Field, Names
+from planner.output.command import spelled
 from planner.words import LimitState
 from tui.glyphs import UNICODE, Glyphs, limit_mark
-from tui.state import spelled
 from tui.widgets.line_edit import LineEdit
 
 LABEL = 11  # columns of the labels; the value starts there

@@ -178,8 +178,10 @@ def test_markdown_has_the_pools_and_the_comparison(split_plan: Plan) -> None:
     text = to_markdown(split_plan)
     assert text.startswith("**Split prefill from decode")
     assert "| decode | 2 | DEP16 |" in text
-    tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(line.split("|")) for line in tables} == {12, 6, 5}
+    assert "- decode 2 × DEP16: 2 instances of " in text
+    for title in ("Deploy", "The other way", "Limits", "The two ways", "Where the time goes", "Notes"):
+        assert f"\n### {title}\n" in text
+    assert text.rstrip().splitlines()[-1].startswith("    ratematch plan --model")
 
 
 def test_comparison_leaves_a_gap_where_a_way_is_missing(split_plan: Plan) -> None:

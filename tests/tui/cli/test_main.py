@@ -18,7 +18,7 @@ from commands import IMPOSSIBLE, PATIENCE_S, ROOT, SMALL, one_line, run
 import planner
 from planner.inputs.fields import FIELDS
 from planner.inputs.scenario import Scenario
-from tui import state
+from planner.output.command import command_line
 from tui.cli import main
 from tui.cli import plan as plan_command
 
@@ -91,7 +91,7 @@ def test_the_command_that_the_application_copies_plans_the_same(monkeypatch: pyt
     seen: list[Scenario] = []
     monkeypatch.setattr(plan_command, "solve", lambda scenario, catalog: seen.append(scenario))
     monkeypatch.setattr(plan_command, "report", lambda *rest: 0)
-    words = shlex.split(state.command_line(asked))
+    words = shlex.split(command_line(asked))
     assert words[0] == "ratematch"
     assert main.main(words[1:]) == 0
     assert seen == [asked]
@@ -253,6 +253,7 @@ def test_serve_without_its_extra_says_how_to_get_it(
 def test_an_interrupt_is_not_lost_in_a_library_that_swallows_it() -> None:
     code = """
 import os, signal, sys
+from planner.output.command import command_line
 from tui.cli import main, plan
 
 def greedy(*_):

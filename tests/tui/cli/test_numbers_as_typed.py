@@ -7,8 +7,8 @@ import pytest
 from planner import InputError, load
 from planner.inputs import scenario_file
 from planner.inputs.fields import BY_KEY
+from planner.output.command import spelled
 from tui.cli import main
-from tui.state import spelled
 
 
 @pytest.mark.parametrize("flag", ["--ttl", "--tpot", "--itl", "--ftl", "--ttft"])

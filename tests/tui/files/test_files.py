@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from planner.errors import InputError
 from planner.inputs import files
 from planner.inputs.catalog import load
 from planner.inputs.fields import BY_KEY
+from planner.output.command import command_line
 from tui.files import export, library, storage
 from tui.screens import file_actions
 from tui.screens.ask import AskScreen
 from tui.screens.choose import ChooseScreen
 from tui.screens.export import ExportScreen
-from tui.state import command_line
 
 SIZE = (120, 36)
 
@@ -163,7 +164,7 @@ async def test_nothing_is_replaced_without_a_second_enter(driver: Driver) -> Non
     await driver.press("enter")
     assert isinstance(driver.app.screen, AskScreen) and "again replaces it" in driver.word
     assert path.read_text(encoding="utf-8") == "schema = 1\nisl = 512\n"
-    await driver.press("2", "backspace", "enter")  # an edit in between asks anew
+    await driver.press("end", "2", "backspace", "enter")  # an edit in between asks anew
     assert isinstance(driver.app.screen, AskScreen)
     assert path.read_text(encoding="utf-8") == "schema = 1\nisl = 512\n"
     await driver.press("enter")
@@ -293,42 +294,64 @@ async def test_a_state_folder_that_cannot_be_written_still_copies(
 # Exports
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        pytest.param(ending, marks=pytest.mark.slow) if ending in ("csv", "md") else ending
-        for ending in export.FORMATS
-    ],
-)
-async def test_export_writes_each_format_here_and_says_where(driver: Driver, ending: str) -> None:
+@pytest.mark.parametrize("ending", [ending for ending in export.FORMATS if ending != "png"])
+def test_each_format_is_made_of_the_plan(ending: str) -> None:
+    if ending == export.SCREEN:
+        return  # of the screen, below
+    text = str(export.content(fakes.plan(fakes.SCENARIO), ending))
+    if ending == "json":
+        assert json.loads(text)["choice"] == "disaggregated"
+    else:
+        start = {"csv": "kind,tokens_per_s_per_user,", "md": "**", "html": "<!doctype html>", "svg": "<svg"}
+        assert text.startswith(start[ending])
+
+
+@pytest.mark.parametrize("ending", ["html", export.SCREEN])
+async def test_export_writes_it_here_and_says_where(driver: Driver, ending: str) -> None:
     await driver.press("e", *["down"] * list(export.FORMATS).index(ending))
     await driver.press("enter")
     await driver.pilot.pause()
-    path = Path("ratematch-chat").with_suffix(f".{ending}").absolute()
+    path = Path(f"ratematch-chat.{ending}").absolute()
     assert str(path) in driver.toasts[0][1]
     text = path.read_text(encoding="utf-8")
-    if ending == "json":
-        assert json.loads(text)["choice"] == "disaggregated"
-    elif ending == "csv":
-        assert text.startswith("kind,tokens_per_s_per_user,")
-    elif ending == "md":
-        assert text.startswith("**")
-    else:
-        assert text.startswith("<svg") and "Export" not in text and "deepseek-r1" in text
+    assert text.startswith("<") and "Export" not in text and "deepseek-r1" in text
+
+
+async def test_a_png_without_its_library_is_one_line_that_says_how(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
+    driver.app._write_export(driver.main.view.plan, "png", Path("x.png"), False)
+    await driver.pilot.pause()
+    assert driver.toasts == [
+        ("error", "Not written: a PNG needs matplotlib: pip install 'ratematch[figures]'")
+    ]
+    assert not Path("x.png").exists()
+
+
+def test_a_png_is_drawn_where_its_library_is() -> None:
+    pytest.importorskip("matplotlib")
+    assert bytes(export.content(fakes.plan(fakes.SCENARIO), "png")).startswith(b"\x89PNG")
+
+
+async def test_the_first_key_replaces_the_name_that_is_offered(driver: Driver) -> None:
+    await driver.press("w", "x")
+    assert driver.app.screen.query_one(Input).value == "x"
 
 
 async def test_export_takes_a_path_and_never_replaces_silently(driver: Driver, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "plan.csv").write_text("precious")
-    await driver.press("e", "down")
+    await driver.press("e", *["down"] * list(export.FORMATS).index("csv"))
     await driver.type(f"{folder}/plan.csv")
     await driver.press("enter")
     assert isinstance(driver.app.screen, ExportScreen) and "again replaces it" in driver.word
     assert (folder / "plan.csv").read_text() == "precious"
     await driver.press("escape")
     assert (folder / "plan.csv").read_text() == "precious"
-    await driver.press("e", "down")
+    await driver.press("e", *["down"] * list(export.FORMATS).index("csv"))
     await driver.type(f"{folder}/plan")  # the ending is added
     await driver.press("enter", "enter")
     await driver.pilot.pause()
@@ -337,7 +360,7 @@ async def test_export_takes_a_path_and_never_replaces_silently(driver: Driver, t
     await driver.type(f"{folder}/")  # a folder: the name that was proposed
     await driver.press("enter")
     await driver.pilot.pause()
-    assert (folder / "ratematch-chat.json").is_file()
+    assert (folder / "ratematch-chat.html").is_file()
 
 
 async def test_an_export_that_fails_is_one_line(driver: Driver, tmp_path: Path) -> None:
