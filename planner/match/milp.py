@@ -139,14 +139,19 @@ def solve(problem: Problem) -> Solution:
     ([3], [1, 0], 6.0, 'optimal')
     """
     _check(problem)
-    load()
-    return answer(problem)
+    buildable = _buildable(problem)
+    if not buildable.searched:
+        load()
+    return _answer(problem, buildable)
 
 
 def answer(problem: Problem) -> Solution:
     """As `solve`, of a problem that is known to be sound: one more of many."""
+    return _answer(problem, _buildable(problem))
+
+
+def _answer(problem: Problem, buildable: Buildable) -> Solution:
     started = time.perf_counter()
-    buildable = _buildable(problem)
     deadline = started + problem.time_limit_s
     demand = None if problem.goal == "throughput" else problem.requests_per_s
     if not buildable.ideal:

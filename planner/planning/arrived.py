@@ -18,7 +18,7 @@ from planner.planning import options
 from planner.planning.resolve import Question
 from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
 from planner.planning.sweep import Sweep
-from planner.simulate import queueing
+from planner.simulate import erlang, queueing
 from planner.simulate.points import Points
 from planner.simulate.queueing import Delay, Station
 
@@ -62,9 +62,10 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved_s]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
-    held = np.minimum(queueing.poisson(_uniform(), mean), places) / then.instances
+    held = np.minimum(erlang.poisson(_uniform(), mean), places) / then.instances
     tokens = np.interp(held, batch, ttl_s)
-    whole = _added(_sorted_first_token(kinds, prompts, slot), tokens, question.lengths)
+    firsts = _quantiles(_uniform(GRID // 4), kinds, prompts, slot)
+    whole = _added(firsts, tokens, question.lengths)
     ttl = _of(tokens, float(np.mean(tokens)))
     alone = float(np.mean(kinds))
     limit_at = question.scenario.limits.ftl_at
@@ -210,10 +211,10 @@ def _queue(question: Question, station: Station, load: float) -> _Queue:
 
 def _slot(question: Question, places: float, full: float, stay_s: float) -> Delay:
     """The wait for one of the places of a decode pool that requests fill to some share."""
-    windows, chance = question.decode_windows, queueing.erlang_c(places, full)
+    windows, chance = question.decode_windows, erlang.erlang_c(places, full)
     if windows is not None:
         waits, own = (row[0] for row in windows.found(np.array([full])))
-        each = np.where(waits > 0, 1.0, queueing.erlang_c(places, own))
+        each = np.where(waits > 0, 1.0, erlang.erlang_c(places, own))
         chance = np.asarray(windows.share @ each)
         stay_s += float(windows.share @ waits) * places / max(float(chance), 1e-9)
     return Delay(probability=np.atleast_1d(chance), mean_s=np.array([stay_s / (places * (1.0 - full))]))
@@ -222,36 +223,33 @@ def _slot(question: Question, places: float, full: float, stay_s: float) -> Dela
 def _first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> Percentiles:
     """Percentiles of ``kind + wait for the pass + wait for a slot``."""
     mean = float(np.mean(kinds) + prompts.wait_s + slot.wait_s[0])
-    return Percentiles(mean, *(_quantile(share, kinds, prompts, slot) for share in AT))
+    return Percentiles(mean, *(float(v) for v in _quantiles(np.array(AT), kinds, prompts, slot)))
 
 
-def _sorted_first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> FloatArray:
-    return np.array([_quantile(share, kinds, prompts, slot) for share in _uniform(GRID // 4)])
-
-
-def _quantile(share: float, kinds: FloatArray, prompts: _Queue, slot: Delay) -> float:
+def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Delay) -> FloatArray:
+    """First tokens that these shares of the requests do not pass, by halving all their intervals at once."""
     p, h = prompts.beside.probability[:, None], np.maximum(prompts.beside.mean_s[:, None], 1e-9)
     q, k = float(slot.probability[0]), float(slot.mean_s[0])
     # a queue that nobody meets may have any length: it must not set the bounds of the search
     p, h = np.where(p < NEVER, 0.0, p), np.where(p < NEVER, 1e-9, h)
     h = np.where(np.abs(h - k) < 1e-6 * k, k * (1.0 + 1e-5), h)
+    # of groups x kinds: who waits for a pass, or not, and then for a slot
+    passes = p * ((1 - q) + q * h / (h - k))
+    places = q * (1 - p) - p * q * k / (h - k)
+    begins = kinds[None, :] + prompts.backlog_s[:, None]
 
-    def later(seconds: float) -> float:
-        left = seconds - kinds[None, :] - prompts.backlog_s[:, None]
+    def later(seconds: FloatArray) -> FloatArray:
+        left = seconds[:, None, None] - begins
         t = np.maximum(left, 0.0)
-        one, other = np.exp(-t / h), np.exp(-t / k)
-        both = (h * one - k * other) / (h - k)
-        beyond = p * (1 - q) * one + q * (1 - p) * other + p * q * both
-        return float(prompts.weight @ np.where(left < 0, 1.0, beyond).mean(axis=1))
+        beyond = passes * np.exp(-t / h) + places * np.exp(-t / k)
+        return np.asarray(np.where(left < 0, 1.0, beyond).mean(axis=2) @ prompts.weight)
 
-    low = float(kinds[0])
-    high = float(kinds[-1]) + float(prompts.backlog_s.max()) + 60.0 * (float(h.max()) + k)
+    low = np.full(len(shares), float(kinds[0]))
+    high = float(kinds[-1]) + float(prompts.backlog_s.max()) + 60.0 * (float(h.max()) + k) + 0.0 * low
     for _ in range(STEPS):
         middle = 0.5 * (low + high)
-        if later(middle) > 1.0 - share:
-            low = middle
-        else:
-            high = middle
+        late = later(middle) > 1.0 - shares
+        low, high = np.where(late, middle, low), np.where(late, high, middle)
     return high
 
 

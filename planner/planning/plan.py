@@ -66,7 +66,8 @@ def plan(
     colocated = frontiers.colocated(question, swept, candidates)
     if on_frontier is not None:
         on_frontier(split, colocated)
-    milp.load()
+    if solve.takes_programs(question):
+        milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
     judgement = judge(question, swept, candidates, catalog, deadline)
     choice, found = judgement.choice, judgement.found

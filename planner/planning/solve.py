@@ -79,6 +79,15 @@ def choose(
     )
 
 
+def takes_programs(question: Question) -> bool:
+    """Whether `choose` may need the solver, whose import takes half a second."""
+    scenario = question.scenario
+    prices = {pool.usd_per_gpu_hour for pool in question.pools.values()}
+    offered = not question.queues and not scenario.deployment.counted
+    priced = scenario.goal == "cost" and len(prices) > 1
+    return scenario.mix or offered or priced or not scenario.robust
+
+
 def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> bool:
     """Whether `choose` finds a plan among the same points: by enumeration, as exact as the programs.
 

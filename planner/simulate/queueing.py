@@ -33,6 +33,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray, Real
 from planner.simulate.backlog import Windows
+from planner.simulate.erlang import erlang_c
 from planner.words import Routing
 
 JSQ, SPREAD = 0.36, 0.055
@@ -72,45 +73,6 @@ class Delay:
         return np.where(
             np.asarray(seconds) < 0, 1.0, self.probability * np.exp(-left / np.maximum(self.mean_s, 1e-300))
         )
-
-
-def erlang_b(servers: Real, offered: Real) -> FloatArray:
-    """Share of arrivals that find all of c servers busy and leave, for any real c.
-
-    ``pmf(c; a) / P(N <= c)`` of a Poisson N of mean a, which is Erlang's loss formula.
-
-    >>> round(float(erlang_b(2.0, 1.0)), 3)
-    0.2
-    """
-    from scipy import special  # a tenth of a second, which plans without queues do not take
-
-    c, a = np.asarray(servers, dtype=np.float64), np.maximum(offered, 1e-12)
-    top = np.exp(c * np.log(a) - a - special.gammaln(c + 1.0))
-    return np.asarray(top / np.maximum(special.gammaincc(c + 1.0, a), 1e-300))
-
-
-def erlang_c(servers: Real, load: Real) -> FloatArray:
-    """Probability that an arrival waits at c servers, at a load below 1.
-
-    >>> round(float(erlang_c(1.0, 0.7)), 3), round(float(erlang_c(4.0, 0.85)), 3)
-    (0.7, 0.689)
-    """
-    load = np.minimum(load, 1.0 - 1e-9)
-    lost = np.minimum(erlang_b(servers, servers * load), 1.0)
-    return np.asarray(lost / (1.0 - load * (1.0 - lost)))
-
-
-def poisson(share: FloatArray, mean: float) -> FloatArray:
-    """The least whole numbers that a Poisson law of some mean does not pass in these shares.
-
-    >>> poisson(np.array([0.5, 0.99]), 4.0).tolist()
-    [4.0, 9.0]
-    """
-    from scipy import special
-
-    upper = np.ceil(special.pdtrik(share, mean))
-    below = np.maximum(upper - 1.0, 0.0)
-    return np.asarray(np.where(special.pdtr(below, mean) >= share, below, upper))
 
 
 def load_of(decay: Real, arrival_variation: float) -> FloatArray:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.arrays import FloatArray
-from planner.simulate import queueing
+from planner.simulate import erlang, queueing
 from planner.simulate.queueing import Station
 from planner.words import Routing
 
@@ -123,7 +123,7 @@ def test_what_is_sustained_keeps_the_limit_and_grows_with_instances(
 def test_more_slots_may_be_fuller_and_none_waits_at_no_load() -> None:
     filled = queueing.filled(np.array([1.0, 2.0, 8.0, 64.0, 512.0, 4096.0]), 0.01)
     assert (np.diff(filled) > 0).all() and (filled > 0).all() and (filled < 1).all()
-    assert queueing.erlang_c(np.array([8.0]), np.array([1e-9]))[0] == pytest.approx(0.0, abs=1e-9)
+    assert erlang.erlang_c(np.array([8.0]), np.array([1e-9]))[0] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_no_routing_waits_less_than_one_queue() -> None:
