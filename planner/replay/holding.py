@@ -78,6 +78,7 @@ class Holding:
         self.ready: deque[Job] = deque()  # sequences here that wait for a step or a place
         self.running: dict[Job, None] = {}  # sequences that decode, in the order they joined
         self.pending = 0  # prompt tokens that wait or are in work
+        self.unanswered = 0  # tokens of prompts whose first token is not out
         self.count = 0  # decode steps made
         self.contexts = 0  # tokens in the caches of those that decode
 
@@ -181,6 +182,6 @@ class Holding:
         for place in (self.running, self.coming, self.leaving, *queues):
             place.clear()
         self.partial, self.late = [], []
-        self.pending = self.contexts = 0
+        self.pending = self.unanswered = self.contexts = 0
         self.cache.clear()
         return jobs

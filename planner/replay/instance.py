@@ -70,6 +70,7 @@ class Instance(Holding):
         """A prompt to work on."""
         job.entry = self
         self.pending += job.target
+        self.unanswered += job.target
         if job.skip and self.mode != IDLE:
             at = steps_until(now - self.began_s, self.first_s, self.growth_s) + job.skip
             heappush(self.late, (self.passed + at, job.id, job))
@@ -227,6 +228,7 @@ class Instance(Holding):
         if self.colocated:
             job.entry = self
             self.pending += job.target
+            self.unanswered += job.target
             self.waiting.appendleft(job)
         self.host.evicted(self, job, now)
 
@@ -267,6 +269,7 @@ class Instance(Holding):
                 if queue is not waiting:
                     job.entry = self
                     self.pending += job.target
+                    self.unanswered += job.target
                 self.pending -= job.done
                 partial.append(job)
             place += 1
@@ -353,6 +356,7 @@ class Instance(Holding):
     def _prefilled(self, job: Job, now: float) -> None:
         self.prompts += 1
         self.tokens += 1
+        self.unanswered -= job.target
         self.publish(job)
         if not self.colocated:
             self.leaving[job] = (job.private, job.pins)

@@ -14,8 +14,8 @@ from planner.replay.job import Job
 class Router:
     """One pool of choices and a rule; the same seed makes the same choices.
 
-    least-loaded: least time of the prompt tokens that wait or are in work, then fewest requests; of decode
-    instances fewest sequences. round-robin: one after the other. random.
+    least-loaded: least time of the prompts whose first token is not out, which is what a router sees of them,
+    then fewest requests; of decode instances fewest sequences. round-robin: one after the other. random.
     prefix-aware: as `planner.inputs.reuse.route`
     has it, an instance that holds most of the prompt unless its work, prompt tokens that wait and tokens that
     decode, is out of proportion; else the one with the least work, what it holds of the prompt taken off.
@@ -50,11 +50,9 @@ class Router:
             instance = among[place]
             if found or rule == "prefix-aware":
                 load = (float(instance.pending - found.get(instance.number, 0) + instance.contexts), 0.0)
-            elif instance.colocated:
-                prompts = len(instance.waiting) + len(instance.partial) + len(instance.inbox)
-                load = (float(prompts + len(instance.running)), 0.0)
             else:
-                load = (instance.pending * instance.token_s, float(len(instance.waiting)))
+                count_here = len(instance.running) if instance.colocated else len(instance.waiting)
+                load = (instance.unanswered * instance.token_s, float(count_here))
             if load < least:
                 best, least = instance, load
         return best

@@ -85,7 +85,8 @@ def pass_table(
     rest_s = _rest_s(setup, at, tokens.reshape(1, -1, 1)).ravel()
     together = _pass_s(setup, at, companions, rows, columns)
     beside = _rest_s(setup, at, companions * rows)
-    full_s = np.interp(full_tokens, tokens, rest_s)
+    # of its own: the table may end before, where prompts are cut into short chunks
+    full_s = _rest_s(setup, at, np.array([[[full_tokens]]])).ravel()[0]
     shape = (TOKENS, PASTS)
     return PassTable(
         tokens=tokens,
