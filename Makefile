@@ -37,7 +37,7 @@ test-lowest test-newest: test-%: $(UV)
 
 # 1,000 random deployments and loads replayed, then 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
 fuzz: $(STAMP)
-	REPLAYS=1000 $(BIN)/pytest -q tests/planner/replay/test_invariants.py
+	REPLAYS=1000 DRAWS=20 $(BIN)/pytest -q tests/planner/replay/test_invariants.py tests/planner/simulate/test_physics.py
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)

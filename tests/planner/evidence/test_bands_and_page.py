@@ -202,7 +202,8 @@ def test_intervals_need_rows_and_contain_what_came_before() -> None:
     assert (low, high) == pytest.approx((np.exp(-0.8), np.exp(0.8)))
 
 
-def test_the_page_names_groups_left_out_figures_and_how_to_reproduce() -> None:
+@pytest.mark.slow  # the command writes one with kernels in tests/tui/cli/test_validate_and_calibrate.py
+def test_a_page_of_runs_alone_names_groups_left_out_figures_and_how_to_reproduce() -> None:
     found = validate_runs.predict(runs.read(RUNS), PRESETS)
     page = write(found, None, "runs.csv")
     for heading in (

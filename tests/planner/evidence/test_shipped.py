@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import csv_files, kernel_files, runs, shipped, validate_kernels, validate_runs
+from planner.evidence import csv_files, kernel_files, runs, shipped, validate_kernels
 from planner.evidence.page import reproduce
-from planner.evidence.page.write import write
 from planner.inputs import catalog
 from tui.cli.main import main
 
@@ -76,21 +75,6 @@ def test_an_installation_without_measurements_says_where_they_are(
     assert main(["validate"]) == 2
     told = capsys.readouterr().err
     assert "presets/measured" in told and told.count("\n") == 1
-
-
-def test_the_page_of_a_sample_is_the_same_again_and_names_its_file() -> None:
-    presets = catalog.load()
-    pages = [
-        write(
-            validate_runs.predict(runs.read(SAMPLES / "runs.csv"), presets),
-            validate_kernels.report(SAMPLES / "kernels", presets),
-            "mine.csv",
-        )
-        for _ in range(2)
-    ]
-    assert pages[0] == pages[1]
-    # what holds of the shipped measurements is not said of others
-    assert "`mine.csv`" in pages[0] and reproduce.COMMAND not in pages[0] and "MI300X" not in pages[0]
 
 
 def test_the_page_names_the_command_that_writes_it() -> None:

@@ -48,8 +48,7 @@ def test_a_whole_split_is_the_plan():
     assert data["colocated"]["gpus"] <= 96  # what it is held to
 
 
-@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus", "cost"])
-@pytest.mark.parametrize("gpus", [64, None])
+@pytest.mark.parametrize("goal, gpus", [("throughput", 64), ("fewest-gpus", 64), ("cost", None)])
 @pytest.mark.parametrize(
     "parts",
     [
@@ -62,7 +61,7 @@ def test_a_whole_split_is_the_plan():
         {"decode_layout": "PP2xTP4"},
     ],
 )
-def test_any_part_holds_and_the_rest_is_planned(parts, gpus, goal):
+def test_any_part_holds_and_the_rest_is_planned(parts, goal, gpus):
     own = replace(given(**parts), fleet=Fleet(gpus=gpus), goal=goal)
     if goal == "fewest-gpus":
         own = replace(own, traffic=replace(own.traffic, requests_per_s=4.0))

@@ -1,5 +1,6 @@
 """Physics of whole design points: never faster than light, monotone where nature is, nothing lost."""
 
+import os
 import zlib
 from dataclasses import replace
 from functools import lru_cache
@@ -32,6 +33,7 @@ SAMPLES = (
     ("kimi-k2.5", "h20", "sglang"),
     ("mixtral-8x7b", "a100", "vllm"),
 )
+DRAWS = int(os.environ.get("DRAWS", "1"))  # of lengths and factors; more in `make fuzz`
 
 
 def question(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: int = 512) -> Question:
@@ -93,9 +95,15 @@ def one_layout(**widths: int) -> Layouts:
     return Layouts(**{name: np.array([[[int(v)]]]) for name, v in given.items()})
 
 
-def step_s(q: PoolSetup, at: Layouts, batch: float, isl: int = 4096) -> float:
+def steps_s(q: PoolSetup, at: Layouts, batches: tuple[float, ...], isl: int = 4096) -> list[float]:
+    batch = np.array(batches).reshape(1, -1, 1)
     ledger = decode.step(q.setup, at, at.exchange_of(), batch, isl=isl, osl=512)
-    return float(np.ravel(forward.pace(q.setup, at, ledger.layers(), ledger.head, batch, batch).seconds)[0])
+    pace = forward.pace(q.setup, at, ledger.layers(), ledger.head, batch, batch)
+    return [float(s) for s in np.broadcast_to(pace.seconds, batch.shape).ravel()]
+
+
+def step_s(q: PoolSetup, at: Layouts, batch: float, isl: int = 4096) -> float:
+    return steps_s(q, at, (batch,), isl)[0]
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -104,7 +112,7 @@ def test_a_step_never_gets_faster_with_more_work(sample: tuple[str, str, str]) -
     layouts = space.layouts(q.setup.model, "decode", max_gpus=16, scale_up_gpus=8)
     for row in range(0, len(layouts), 7):
         at = layouts.take(np.array([row])).spread(2)
-        by_batch = [step_s(q, at, float(b)) for b in (1, 2, 5, 16, 17, 60, 128, 500)]
+        by_batch = steps_s(q, at, (1, 2, 5, 16, 17, 60, 128, 500))
         assert by_batch == sorted(by_batch), layouts.choice(row, False).label
         by_context = [step_s(q, at, 8.0, isl) for isl in (16, 128, 1000, 4096, 32768, 131072)]
         assert by_context == sorted(by_context), layouts.choice(row, False).label
@@ -129,23 +137,24 @@ def faster(q: PoolSetup, bandwidth: float = 1.0, peak: float = 1.0, link: float 
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
-@pytest.mark.parametrize("better", ("bandwidth", "peak", "link"))
-def test_better_hardware_makes_no_point_slower(sample: tuple[str, str, str], better: str) -> None:
-    """In any phase and batching, first token and steps alike."""
-    draw = np.random.default_rng(zlib.crc32(f"{sample} {better}".encode()))
-    for _ in range(2):
+def test_better_hardware_makes_no_point_slower(sample: tuple[str, str, str]) -> None:
+    """More bandwidth, FLOP/s or a faster link: in any phase and batching, first token and steps alike."""
+    draw = np.random.default_rng(zlib.crc32(f"{sample}".encode()))
+    for _ in range(DRAWS):
         isl, osl = (int(2 ** draw.uniform(low, high)) for low, high in ((7, 15), (5, 12)))
-        factor = float(2 ** draw.uniform(0.05, 2))
         asked = question(*sample, isl=isl, osl=osl)
-        pools = {phase: faster(pool, **{better: factor}) for phase, pool in asked.pools.items()}
-        plain, quick = sweep.run(asked, 16), sweep.run(replace(asked, pools=pools), 16)
-        for phase in ("prefill", "decode", "colocated"):
-            before, after = getattr(plain, phase), getattr(quick, phase)
-            for name in ("layout", "mode", "batch", "chunk_tokens"):
-                np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
-            for name in ("ftl_s", "ttl_s"):
-                slower = getattr(after, name) > getattr(before, name) * (1 + 1e-9)
-                assert not slower.any(), (phase, name, isl, osl, factor)
+        plain = sweep.run(asked, 16)
+        for better in ("bandwidth", "peak", "link"):
+            factor = float(2 ** draw.uniform(0.05, 2))
+            pools = {phase: faster(pool, **{better: factor}) for phase, pool in asked.pools.items()}
+            quick = sweep.run(replace(asked, pools=pools), 16)
+            for phase in ("prefill", "decode", "colocated"):
+                before, after = getattr(plain, phase), getattr(quick, phase)
+                for name in ("layout", "mode", "batch", "chunk_tokens"):
+                    np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+                for name in ("ftl_s", "ttl_s"):
+                    slower = getattr(after, name) > getattr(before, name) * (1 + 1e-9)
+                    assert not slower.any(), (better, phase, name, isl, osl, factor)
 
 
 def test_longer_prompts_take_longer() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from planner.evidence.page import reproduce
 from planner.inputs.catalog import load
 from tui.charts import scatter
 from tui.cli.main import main
@@ -58,7 +59,13 @@ def test_validate_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[
     page = tmp_path / "docs" / "accuracy.md"
     assert main(["validate", str(RUNS), "--kernels", str(KERNELS), "--write", str(page)]) == 0
     assert capsys.readouterr().out.strip() == str(page)
-    assert page.read_text().startswith("# How accurate ratematch is")
+    text = page.read_text()
+    assert text.startswith("# How accurate ratematch is")
+    for heading in ("End to end", "Left out of the fit", "Error bands", "By group", "Reproduce"):
+        assert f"## {heading}" in text
+    assert "deepseek-r1" in text and "nan" not in text
+    # what holds of the shipped measurements is not said of others
+    assert "`runs.csv`" in text and reproduce.COMMAND not in text and "MI300X" not in text
 
 
 @pytest.mark.parametrize(
