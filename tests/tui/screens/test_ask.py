@@ -9,7 +9,6 @@ from textual.widgets import Input
 
 from tui.screens.ask import AskScreen
 
-
 TYPED = ("x" * 252, "x" * 1024, "~nobody/x", "a/" * 500, "\u0301" * 200, "/dev/null/x", ".")
 
 
