@@ -20,6 +20,7 @@ Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 Batching: TypeAlias = Literal["", "inflight", "piggyback"]
 
 PrefixRouting: TypeAlias = Literal["prefix-aware", "round-robin"]  # how requests are spread over caches
+PrefixReuse: TypeAlias = Literal["none", PrefixRouting]  # what finds what the prompts of a trace share
 
 PresetKind: TypeAlias = Literal["model", "system", "engine", "scenario", "kernels"]
 Quantity: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd"]  # what a number counts

@@ -62,22 +62,27 @@ def of_traffic(traffic: Traffic) -> Lengths:
     )
 
 
-def of_requests(isl: FloatArray, osl: FloatArray, cached_share: float = 0.0) -> Lengths:
+def of_requests(
+    isl: FloatArray, osl: FloatArray, cached_share: float = 0.0, found: FloatArray | None = None
+) -> Lengths:
     """The lengths of recorded requests, shapes ``(requests,)``; the same share of each prompt is cached.
+
+    `found` are the tokens of each prompt that are, where that is known of each.
 
     >>> lengths = of_requests(np.array([500.0, 1500.0]), np.array([100.0, 100.0]))
     >>> lengths.isl, lengths.new, round(lengths.prefix), lengths.context_isl
     (1000, 1000, 125, 1000)
     """
     mean_isl, mean_osl = float(isl.mean()), float(osl.mean())
-    new = isl * (1.0 - cached_share)
-    weighted = float((isl**2).mean()) / mean_isl  # mean length of the prompt that a token belongs to
+    cached = isl * cached_share if found is None else np.minimum(found, isl - 1.0)
+    new = isl - cached
     mean_new = float(new.mean())
     return Lengths(
         isl=max(round(mean_isl), 1),
         osl=max(round(mean_osl), 2),
         new=max(round(mean_new), 1),
-        prefix=cached_share * weighted + 0.5 * (1.0 - cached_share) * (weighted - mean_isl),
+        # what new tokens attend to, E[n c + n^2 / 2] / E[n], less the half of a mean prompt
+        prefix=float((new * cached + 0.5 * new**2).mean()) / mean_new - 0.5 * mean_new,
         context_isl=max(round(live_context(isl, osl) - 0.5 * mean_osl), 1),
         prompt=_kinds(new / mean_new),
         variation=float(new.var()) / mean_new**2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.words import Arrivals, Routing
+from planner.words import Arrivals, PrefixReuse, Routing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +20,7 @@ class Traffic:
     arrivals: Arrivals = "auto"  # auto: poisson where a rate is asked for, else steady
     burstiness: float = 2.0  # standard deviation over mean of the gaps between bursty arrivals
     routing: Routing = "least-loaded"  # which instance takes a request
+    reuse: PrefixReuse = "none"  # of what a trace's prompts share; none: as `cached_share` says
     trace: str | None = None  # file of requests; lengths and arrivals are its own then
 
     @property

@@ -13,6 +13,14 @@ def _queues(scenario: Scenario) -> bool:
     return scenario.traffic.arriving != "steady"
 
 
+def _said(scenario: Scenario) -> bool:
+    return scenario.traffic.reuse == "none"
+
+
+def _traced(scenario: Scenario) -> bool:
+    return scenario.traffic.trace is not None
+
+
 def _bursty(scenario: Scenario) -> bool:
     return scenario.traffic.arriving == "bursty"
 
@@ -26,7 +34,7 @@ TRAFFIC: tuple[Field, ...] = (
         kind="file",
         group="Traffic",
         none="none",
-        steps=("azure-conversations", "azure-code", "mooncake-conversations"),
+        steps=("azure-conversations", "azure-code", "mooncake-conversations", "coding-agents"),
         help="Recorded requests, a file or one that comes with ratematch: lengths, and how the load changes "
         "over time. Its rate is served, or that asked for.",
     ),
@@ -97,6 +105,19 @@ TRAFFIC: tuple[Field, ...] = (
         "each in turn, or any.",
     ),
     Field(
+        key="reuse",
+        path="traffic.reuse",
+        label="prefix reuse",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=("none", "prefix-aware", "round-robin"),
+        effective=_traced,
+        idle="without a trace",
+        help="What prefix caches find of what the trace's prompts share, in the memory that the plan leaves: "
+        "with requests sent to where their prefix is, or in turn. none: as much as cached says.",
+    ),
+    Field(
         key="cached",
         path="traffic.cached_share",
         label="cached",
@@ -107,6 +128,8 @@ TRAFFIC: tuple[Field, ...] = (
         high=0.999,
         steps=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
         aliases=("cached-share",),
+        effective=_said,
+        idle="unless prefix reuse is none",
         help="Share of each prompt that a prefix cache holds already: prefill computes the rest, decode "
         "attends to all of it.",
     ),

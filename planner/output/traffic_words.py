@@ -9,14 +9,16 @@ from planner.units import format_si
 
 if TYPE_CHECKING:
     from planner.planning.result import Caches
+    from planner.words import PrefixReuse
 
 
-def caches_note(caches: Caches, asked: float) -> str:
+def caches_note(caches: Caches, reuse: PrefixReuse) -> str:
     """What prefix caches would find, and what the plan counts on."""
     many = f"{caches.instances:,} caches" if caches.instances > 1 else "A cache"
     spread = f", {percent(caches.round_robin)} if they take turns" if caches.instances > 1 else ""
+    said = "cached" if reuse == "none" else f"reuse {reuse}"
     return (
         f"prompts of the trace share prefixes: {many} of {format_si(caches.tokens, '').strip()} tokens, what "
         f"{named(caches.phase)} leaves free, would find {percent(caches.prefix_aware)} with prefix-aware "
-        f"routing{spread}; this plan counts on {percent(asked)} (cached)"
+        f"routing{spread}; this plan counts on {percent(caches.counted)} ({said})"
     )

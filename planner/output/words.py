@@ -330,7 +330,7 @@ def notes(plan: Plan) -> list[str]:
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
     found += border_notes(plan)
     if plan.caches is not None:
-        found.append(caches_note(plan.caches, scenario.traffic.cached_share))
+        found.append(caches_note(plan.caches, scenario.traffic.reuse))
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
 
 

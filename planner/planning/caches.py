@@ -1,27 +1,35 @@
 """What prefix caches of a plan's instances would find of the prompts of its trace.
 
 A cache has what weights, activations and the sequences in flight leave of an instance's memory; ranks of
-attention data parallelism each have one of their own. The plan itself counts on `cached`, what the user says.
+attention data parallelism each have one of their own. The plan itself counts on `cached`, what the user says,
+or on what these caches find (`settled`).
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import get_args
+
 import numpy as np
 
-from planner.inputs.conversations import BLOCK_TOKENS
-from planner.inputs.requests import NO_SESSION, Requests
-from planner.inputs.reuse import reuse
-from planner.planning import load
+from planner.inputs.requests import Requests
+from planner.planning import demand, load
+from planner.planning.demand import Held
 from planner.planning.resolve import Question
-from planner.planning.result import Caches, Serving
+from planner.planning.result import Caches, Plan, Serving
 from planner.simulate import times
+from planner.words import PrefixRouting
 
-MOST_BLOCKS = 500_000  # of a trace: more take longer than a plan; `ratematch trace` has no limit
+PREFIX_ROUTINGS: tuple[PrefixRouting, ...] = get_args(PrefixRouting)
+
+CLOSE = 0.005  # of all prompt tokens, that what a plan counts on may be off by
+ROUNDS = 6  # plans at most, until what each counts on is what its caches find
 
 
 def caches(question: Question, serving: Serving | None, requests: Requests | None) -> Caches | None:
     """What the pool that works on prompts would find; None without such a trace, or where it is too long."""
-    if serving is None or requests is None or not _blocks(requests):
+    if serving is None or requests is None or not demand.shares_prefixes(requests):
         return None
     pool = next((p for p in serving.pools if p.phase != "decode"), None)
     if pool is None:
@@ -40,22 +48,47 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
     answer = 0.5 * lengths.osl if pool.phase == "colocated" else 0.0
     live = pool.batch / ranks * (lengths.isl + answer + room.sequence_tokens)
     tokens = max(room.tokens - live, 0.0)
-    many = pool.instances * ranks
-    aware = reuse(requests, instances=many)
-    turns = aware if many == 1 else reuse(requests, instances=many, routing="round-robin")
+    many, asked = pool.instances * ranks, question.scenario.traffic
+    assert asked.trace is not None
+    aware, turns = (
+        float(demand.found_by(asked.trace, many, routing).hit_rate(np.array(tokens)))
+        for routing in PREFIX_ROUTINGS
+    )
     return Caches(
         phase=pool.phase,
         instances=many,
         tokens=tokens,
-        prefix_aware=float(aware.hit_rate(np.array(tokens))),
-        round_robin=float(turns.hit_rate(np.array(tokens))),
-        most=reuse(requests).most,
+        prefix_aware=aware,
+        round_robin=turns,
+        most=demand.found_by(asked.trace, 1, "prefix-aware").most,
+        counted=asked.cached_share if asked.reuse == "none" else 1.0 - lengths.new / lengths.isl,
     )
 
 
-def _blocks(requests: Requests) -> bool:
-    """Whether prompts are known to share something, and few enough blocks of it."""
-    if len(requests.blocks):
-        return len(requests.blocks) <= MOST_BLOCKS
-    turns = requests.session != NO_SESSION
-    return bool(turns.any()) and int(requests.isl.sum()) <= MOST_BLOCKS * BLOCK_TOKENS
+def settled(make: Callable[[Held | None], Plan]) -> Plan:
+    """The plan that counts on what its own caches find.
+
+    `make` plans with what some caches find, first with caches without end. Fewer instances hold less, find
+    less and are too few, so it need not converge: then it is the least plan that counts on no more than it
+    finds, else the last.
+    """
+    held: Held | None = None
+    tried: list[Plan] = []
+    for _ in range(ROUNDS):
+        found = make(held)
+        caches = found.caches
+        if caches is None:
+            return found
+        tried.append(found)
+        if abs(caches.finds(found.scenario.traffic.reuse) - caches.counted) <= CLOSE:
+            return found
+        tokens = caches.tokens
+        if len(tried) > 2:  # more found, fewer instances, less found: half of the way
+            tokens = math.sqrt(max(tokens, 1.0) * max(held.tokens if held else 1.0, 1.0))
+        held = Held(caches=caches.instances, tokens=tokens)
+    safe = [plan for plan in tried if plan.caches and _surplus(plan, plan.caches) >= -CLOSE]
+    return min(safe, key=lambda plan: plan.chosen.gpus if plan.chosen else 0) if safe else tried[-1]
+
+
+def _surplus(plan: Plan, caches: Caches) -> float:
+    return caches.finds(plan.scenario.traffic.reuse) - caches.counted

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from planner.arrays import FloatArray
 from planner.errors import InputError
 from planner.inputs import lengths
+from planner.inputs.conversations import BLOCK_TOKENS
 from planner.inputs.lengths import Lengths
-from planner.inputs.requests import Requests
+from planner.inputs.requests import NO_SESSION, Requests
+from planner.inputs.reuse import Reuse, reuse
 from planner.inputs.scenario import Scenario
 from planner.simulate.backlog import Windows, windows_of
+from planner.words import PrefixRouting
 
 DECODE_WINDOW_S = 60.0  # shortest window in which the load of decode counts as steady: requests stay as long
+MOST_BLOCKS = 500_000  # of a trace: more take longer than a plan; `ratematch trace` has no limit
 KEPT = 4  # traces: the same one is asked of again and again
 
 
@@ -29,14 +34,31 @@ class Demand:
     decode: Windows | None = None
 
 
-def of(scenario: Scenario) -> Demand:
-    """What a scenario asks. Raises InputError for a trace that cannot be read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The prefix caches of a plan's instances: how many, and the tokens of each."""
+
+    caches: int
+    tokens: float
+
+
+def of(scenario: Scenario, held: Held | None = None) -> Demand:
+    """What a scenario asks, of caches without end if it counts on reuse and `held` says of none.
+
+    Raises InputError for a trace that cannot be read.
+    """
     asked = scenario.traffic
     if asked.trace is None:
         return Demand(scenario=scenario, lengths=lengths.of_traffic(asked))
     requests = _read(asked.trace)
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
-    found = lengths.of_requests(isl, osl, asked.cached_share)
+    if asked.reuse == "none":
+        found = lengths.of_requests(isl, osl, asked.cached_share)
+        new = isl
+    else:
+        tokens = _found(asked.trace, asked.reuse, requests, held or Held(caches=1, tokens=np.inf))
+        found = lengths.of_requests(isl, osl, found=tokens)
+        new = isl - tokens
     rate = asked.requests_per_s
     if rate is None:
         if requests.seconds <= 0:
@@ -50,7 +72,7 @@ def of(scenario: Scenario) -> Demand:
             traffic=replace(asked, isl=found.isl, osl=max(found.osl, 2), requests_per_s=rate),
         ),
         lengths=found,
-        prompts=windows_of(requests.arrival_s, isl),
+        prompts=windows_of(requests.arrival_s, new),
         decode=windows_of(requests.arrival_s, osl, DECODE_WINDOW_S),
     )
 
@@ -60,18 +82,50 @@ def recorded(scenario: Scenario) -> Requests | None:
     return None if scenario.traffic.trace is None else _read(scenario.traffic.trace)
 
 
-def _read(name: str) -> Requests:
-    from planner.inputs import (
-        traces,  # its formats and pyarrow, which a scenario without a trace does not need
-    )
+def shares_prefixes(requests: Requests) -> bool:
+    """Whether prompts are known to share something, and few enough blocks of it."""
+    if len(requests.blocks):
+        return len(requests.blocks) <= MOST_BLOCKS
+    turns = requests.session != NO_SESSION
+    return bool(turns.any()) and int(requests.isl.sum()) <= MOST_BLOCKS * BLOCK_TOKENS
+
+
+def found_by(name: str, caches: int, routing: PrefixRouting) -> Reuse:
+    """What so many caches find of the prompts of a trace. Raises InputError as `of`."""
+    path = _file(name)
+    if path is None:
+        return reuse(_read(name), instances=caches, routing=routing)
+    return _found_by(name, *path, caches, routing)
+
+
+def _found(name: str, routing: PrefixRouting, requests: Requests, held: Held) -> FloatArray:
+    """Tokens of each prompt that are in a cache."""
+    if not shares_prefixes(requests):
+        wanted = f"a trace whose prompts share blocks or conversations, {MOST_BLOCKS:,} blocks at most"
+        raise InputError("reuse", routing, f"{wanted}: cut it with `ratematch trace`, or say it with cached")
+    tokens = found_by(name, held.caches, routing).found_tokens(held.tokens)
+    return np.asarray(tokens, dtype=np.float64)
+
+
+def _file(name: str) -> tuple[int, int] | None:
+    """When the file of a trace was changed, and its size; None where it cannot be asked."""
     from planner.inputs.traces import shipped
 
-    path = shipped.find(Path(name))
     try:
-        at = path.stat()
+        at = shipped.find(Path(name)).stat()
     except (OSError, ValueError):
-        return traces.read_requests(Path(name))[0]  # which says what is wrong
-    return _kept(name, at.st_mtime_ns, at.st_size)
+        return None
+    return at.st_mtime_ns, at.st_size
+
+
+def _read(name: str) -> Requests:
+    # its formats and pyarrow, which a scenario without a trace does not need
+    from planner.inputs import traces
+
+    at = _file(name)
+    return (
+        traces.read_requests(Path(name))[0] if at is None else _kept(name, *at)
+    )  # the first says what is wrong
 
 
 @lru_cache(maxsize=KEPT)
@@ -80,3 +134,9 @@ def _kept(name: str, changed_ns: int, size: int) -> Requests:
     from planner.inputs import traces
 
     return traces.read_requests(Path(name))[0]
+
+
+@lru_cache(maxsize=KEPT * 4)
+def _found_by(name: str, changed_ns: int, size: int, caches: int, routing: PrefixRouting) -> Reuse:
+    """The same of what caches find."""
+    return reuse(_kept(name, changed_ns, size), instances=caches, routing=routing)

@@ -9,10 +9,11 @@ from dataclasses import replace
 from planner.errors import InputError
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
-from planner.inputs.scenario import Scenario
+from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
 from planner.planning import demand, frontiers, power, solve, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
+from planner.planning.demand import Held
 from planner.planning.judge import judge
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
@@ -50,14 +51,34 @@ def plan(
     Stopped
         When asked to stop.
     """
-    start = time.perf_counter()
     catalog = presets.load() if catalog is None else catalog
     if not isinstance(catalog, Catalog):
         raise InputError("catalog", type(catalog).__name__, "a catalog of planner.load(), or None")
     for name, call in (("should_stop", should_stop), ("on_frontier", on_frontier)):
         if call is not None and not callable(call):
             raise InputError(name, type(call).__name__, "a function, or None")
-    question = prepare(scenario, catalog).remembering()
+    start = time.perf_counter()
+
+    def make(held: Held | None) -> Plan:
+        return _plan(scenario, catalog, held, start, should_stop, on_frontier)
+
+    traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
+    if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
+        return make(None)
+    from planner.planning.caches import settled
+
+    return settled(make)
+
+
+def _plan(
+    scenario: Scenario,
+    catalog: Catalog,
+    held: Held | None,
+    start: float,
+    should_stop: Callable[[], bool] | None,
+    on_frontier: Callable[[Frontier, Frontier], None] | None,
+) -> Plan:
+    question = prepare(scenario, catalog, held).remembering()
     scenario = question.scenario  # with what its trace says
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
     matching = time.perf_counter()

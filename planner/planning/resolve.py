@@ -19,6 +19,7 @@ from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
 from planner.planning import bands, demand, evidence
 from planner.planning.bands import Alike, Band
+from planner.planning.demand import Held
 from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer, space
 from planner.simulate.backlog import Windows
@@ -108,13 +109,13 @@ class Question:
         return replace(self, pools={phase: once[id(pool)] for phase, pool in self.pools.items()})
 
 
-def prepare(scenario: Scenario, catalog: Catalog) -> Question:
-    """Check every field and look up every name.
+def prepare(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> Question:
+    """Check every field and look up every name; of a trace `held` find what its prompts share.
 
     Raises InputError for the first that cannot be used.
     """
     fields.check(scenario)
-    asked = demand.of(scenario)
+    asked = demand.of(scenario, held)
     scenario = asked.scenario
     model = catalog.model(scenario.model)
     system = catalog.system(scenario.system)

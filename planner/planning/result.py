@@ -25,6 +25,7 @@ from planner.words import (
     CacheFormat,
     Choice,
     Phase,
+    PrefixReuse,
     Routing,
     Status,
     Stop,
@@ -377,6 +378,11 @@ class Caches:
     prefix_aware: float
     round_robin: float
     most: float  # by one cache without end
+    counted: float = 0.0  # that the plan counts on
+
+    def finds(self, reuse: PrefixReuse) -> float:
+        """What is found where requests are spread in that way."""
+        return self.round_robin if reuse == "round-robin" else self.prefix_aware
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

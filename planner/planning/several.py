@@ -126,6 +126,8 @@ def answers(
     for scenario in scenarios:
         start = time.perf_counter()
         try:
+            if scenario.traffic.reuse != "none":
+                raise InputError("reuse", scenario.traffic.reuse, "none in studies: say it with cached")
             question = prepare(scenario, catalog)
             key = shared_sweep(scenario, catalog)
             if last is None or last[0] != key:

@@ -10,6 +10,7 @@ from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
 from planner.inputs.traces.generate import Lengths, Sharing, bursty
 from planner.output.words import deployment
+from planner.planning.demand import Held
 from planner.planning.plan import plan
 from planner.planning.resolve import prepare
 from planner.planning.result import Plan, Serving
@@ -44,6 +45,12 @@ class Proof:
             return {}
         queued = load.queued
         return {name: asdict(getattr(queued, name[:3])) for name in ("ftl_s", "ttl_s", "e2e_s")}
+
+
+def _held(found: Plan) -> Held | None:
+    """The caches that a plan counts on."""
+    caches = found.caches
+    return None if caches is None else Held(caches=caches.instances, tokens=caches.tokens)
 
 
 def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:
@@ -85,7 +92,7 @@ def prove(
     serving = deployment(found)
     if serving is None:
         return found
-    question = prepare(scenario, catalog).remembering()
+    question = prepare(scenario, catalog, _held(found)).remembering()
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
     fleet = build.of_serving(question, serving, requests)

@@ -91,7 +91,7 @@ def _replay(
     rate = scenario.traffic.requests_per_s
     requests, mended = _trace(args.trace, seed, number, rate) if args.trace else (None, [])
     options = Options(
-        routing="prefix-aware" if args.prefix_aware else scenario.traffic.routing,
+        routing="prefix-aware" if args.prefix_aware or _aware(scenario) else scenario.traffic.routing,
         seed=seed,
         in_flight=in_flight,
         ftl_limit_s=scenario.limits.ftl_s,
@@ -163,6 +163,10 @@ def _write_result(found: Proof, tool: str, file: str) -> None:
     )
     with writing("result", file):
         files.write_atomically(Path(file), write.text(_tool(tool), ran))
+
+
+def _aware(scenario: Scenario) -> bool:
+    return scenario.traffic.reuse == "prefix-aware" and scenario.traffic.trace is not None
 
 
 def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tuple[Requests, list[str]]:

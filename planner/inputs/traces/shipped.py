@@ -1,4 +1,4 @@
-"""The traces that come with ratematch: the first 2,000 requests of three public ones."""
+"""The traces that come with ratematch: the first requests of public ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ SHIPPED: Mapping[str, str] = {
     "azure-conversations": "azure-conversations.csv.gz",
     "azure-code": "azure-code.csv.gz",
     "mooncake-conversations": "mooncake-conversations.jsonl.gz",
+    "coding-agents": "coding-agents.csv.gz",
 }
 
 

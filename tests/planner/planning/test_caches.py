@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from planner import Scenario, load, plan
+from planner.errors import InputError
 from planner.inputs.reuse import reuse
 from planner.inputs.scenario import Fleet, Limits, Traffic
 from planner.output import data, words
 from planner.planning import caches, demand
+from planner.planning.demand import Held
+from planner.planning.result import Caches
 
 pytest.importorskip("pyarrow")
 
@@ -60,5 +64,66 @@ def test_text_and_json_have_it(found) -> None:
 def test_without_shared_prefixes_nothing_is_said(found, monkeypatch) -> None:
     azure = plan(replace(SCENARIO, traffic=Traffic(trace="azure-code")), load())
     assert azure.caches is None and not any("share prefixes" in note for note in words.notes(azure))
-    monkeypatch.setattr(caches, "MOST_BLOCKS", 10)  # a trace that takes longer than a plan
+    monkeypatch.setattr(demand, "MOST_BLOCKS", 10)  # a trace that takes longer than a plan
     assert plan(SCENARIO, load()).caches is None
+
+
+@pytest.mark.slow
+def test_a_plan_may_count_on_what_its_own_caches_find(found) -> None:
+    counting = plan(replace(SCENARIO, traffic=replace(SCENARIO.traffic, reuse="prefix-aware")), load())
+    said = counting.caches
+    assert 0.0 < said.counted == pytest.approx(said.prefix_aware, abs=caches.CLOSE)
+    assert counting.chosen.gpus <= found.chosen.gpus
+    assert any("counts on" in note and "(reuse prefix-aware)" in note for note in words.notes(counting))
+
+
+def test_what_is_found_of_each_prompt_is_not_computed() -> None:
+    traffic = replace(SCENARIO.traffic, reuse="prefix-aware")
+    held = Held(caches=4, tokens=1e6)
+    lengths = demand.of(replace(SCENARIO, traffic=traffic), held).lengths
+    by_hand = reuse(demand.recorded(SCENARIO), instances=4).hit_rate(held.tokens)
+    assert 1.0 - lengths.new / lengths.isl == pytest.approx(float(by_hand), abs=1e-4)
+    whole = demand.of(SCENARIO).lengths
+    assert lengths.variation > whole.variation and lengths.context_isl == whole.context_isl
+
+
+def test_traces_that_share_nothing_cannot_be_counted_on() -> None:
+    traffic = Traffic(trace="azure-code", reuse="prefix-aware")
+    with pytest.raises(InputError, match="reuse: 'prefix-aware' is not accepted"):
+        plan(replace(SCENARIO, traffic=traffic), load())
+
+
+def made(finds: dict[int, float]):
+    """Plans of as many instances as what they count on asks for; what n of them find is told."""
+    tried: list[int] = []
+
+    def make(held: Held | None) -> SimpleNamespace:
+        counted = 0.9 if held is None else finds[held.caches]
+        gpus = round(10 * (1 - counted))
+        tried.append(gpus)
+        one = Caches(
+            phase="prefill",
+            instances=gpus,
+            tokens=1.0,
+            prefix_aware=finds[gpus],
+            round_robin=0.0,
+            most=0.9,
+            counted=counted,
+        )
+        chosen = SimpleNamespace(gpus=gpus)
+        return SimpleNamespace(caches=one, scenario=SimpleNamespace(traffic=traffic), chosen=chosen)
+
+    traffic = Traffic(reuse="prefix-aware")
+    return make, tried
+
+
+def test_plans_settle_on_what_they_find() -> None:
+    make, tried = made({1: 0.5, 5: 0.7, 3: 0.7})
+    assert caches.settled(make).chosen.gpus == 3 and tried == [1, 5, 3]
+
+
+def test_of_plans_that_go_round_it_is_the_one_that_finds_enough() -> None:
+    make, tried = made({1: 0.5, 5: 0.7, 3: 0.5})
+    found = caches.settled(make)
+    assert found.chosen.gpus == 5 and len(tried) == caches.ROUNDS
+    assert found.caches.prefix_aware >= found.caches.counted
