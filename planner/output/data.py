@@ -192,7 +192,9 @@ def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> di
 def _power(serving: Serving) -> dict[str, Any] | None:
     """Watts of the boards at the load, idle and at capacity; `watts` beside it is all-in and as rated."""
     power = serving.power
-    return power and {
+    if power is None:
+        return None
+    return {
         "gpu_watts": power.watts,
         "gpu_watts_idle": power.idle_watts,
         "gpu_watts_busy": power.busy_watts,

@@ -101,7 +101,7 @@ def _plan(
     split_way, colocated_way = (power.powered(question, way) for way in (split_way, colocated_way))
     mix = choice.mix
     if scenario.mix and mix is not None:  # an offer alone is not worth the time
-        mix = replace(mix, serving=power.powered(question, mix.serving))
+        mix = replace(mix, serving=replace(mix.serving, power=power.of(question, mix.serving)))
     reasons = None
     if chosen is None:
         reasons = why_not.infeasible(question, swept, deadline)
