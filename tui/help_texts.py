@@ -44,7 +44,7 @@ NUMBERS = {
     "gpu": Number(
         "tok/s/GPU",
         "tokens/s",
-        "output tokens over the GPUs of all pools; in the chart, over the budget where there is one",
+        "output tokens over the GPUs in use, of all pools",
         "requests/s * (OSL - 1) / GPUs",
     ),
     "rate": Number(

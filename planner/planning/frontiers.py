@@ -101,8 +101,7 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     most = CLOUD_MOST // options.DENSE if question.queues else CLOUD_MOST
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // most))
     others = _split(question, sweep, kept.prefill, options.of(question, sweep.decode, some))
-    worth = _worth(question, others.gpus, others.tokens_per_s_per_gpu)
-    return _cloud(question, others.ttl_s, worth, front)
+    return _cloud(question, others.ttl_s, others.gpus, others.tokens_per_s_per_gpu, front)
 
 
 def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -113,8 +112,7 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     front = _frontier(sweep, deployments, _staircase(question, deployments))
     points = sweep.colocated
     others = colocations(question, sweep, np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s))
-    copies = _copies(question, others)
-    return _cloud(question, points.ttl_s[others.row], _worth(question, *copies), front)
+    return _cloud(question, points.ttl_s[others.row], *_copies(question, others), front)
 
 
 def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
@@ -352,20 +350,25 @@ def _frontier(sweep: Sweep, of: _Deployments, rows: IndexArray) -> Frontier:
     )
 
 
-def _cloud(question: Question, ttl_s: FloatArray, worth: FloatArray, front: Frontier) -> Frontier:
-    """The frontier with other deployments as faint dots: per GPU of the budget, or of those in use.
+def _cloud(
+    question: Question, ttl_s: FloatArray, gpus: IntArray, per_gpu: FloatArray, front: Frontier
+) -> Frontier:
+    """The frontier with other deployments as faint dots: tokens/s per GPU in use, as its own.
 
-    None lies above it. Without a budget one could, by up to `rate_match.TOLERANCE`: whole instances of a
-    dominated point may balance by luck. The frontier's own have as good a match on more GPUs.
+    None lies above it, in what it ranks by and as drawn. Without a budget one could, by up to
+    `rate_match.TOLERANCE`: whole instances of a dominated point may balance by luck. The frontier's own
+    have as good a match on more GPUs.
     """
-    budget = question.scenario.fleet.gpus
-    share = 1.0 if budget is None else 1.0 / budget
-    reached = front.tokens_per_s_per_gpu * (1.0 if budget is None else front.gpus / budget)
-    ttl_s, worth = thin(ttl_s, worth * share)
+    kept = _one_per_cell(ttl_s, np.where(gpus > 0, per_gpu, 0.0))
+    ttl_s, per_gpu = ttl_s[kept], per_gpu[kept]
+    worth = _worth(question, gpus[kept], per_gpu)
+    reached = _worth(question, front.gpus, front.tokens_per_s_per_gpu)
+    highest = np.maximum.accumulate(front.tokens_per_s_per_gpu[::-1])[::-1]  # of all that are as fast
     # the best of the frontier's points that are as fast: TTL descends along it, and so does what they reach
     at = np.searchsorted(-front.ttl_s, -ttl_s * (1 + 1e-9))
     below = worth <= np.append(reached, 0.0)[at] * (1 + 1e-9)
-    return replace(front, cloud_ttl_s=ttl_s[below], cloud_tokens_per_s_per_gpu=worth[below])
+    below &= per_gpu <= np.append(highest, 0.0)[at] * (1 + 1e-9)
+    return replace(front, cloud_ttl_s=ttl_s[below], cloud_tokens_per_s_per_gpu=per_gpu[below])
 
 
 def thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -374,11 +377,18 @@ def thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray
     >>> len(thin(np.geomspace(0.01, 0.1, 10_000), np.ones(10_000))[0])
     200
     """
+    kept = _one_per_cell(ttl_s, per_gpu)
+    return ttl_s[kept], per_gpu[kept]
+
+
+def _one_per_cell(ttl_s: FloatArray, per_gpu: FloatArray) -> IndexArray:
+    """Rows of the points that `thin` keeps."""
     good = np.isfinite(ttl_s) & np.isfinite(per_gpu) & (ttl_s > 0) & (per_gpu > 0)
-    if not good.all():
-        ttl_s, per_gpu = ttl_s[good], per_gpu[good]
-    if not len(ttl_s):
-        return ttl_s, per_gpu
+    rows = np.flatnonzero(good)
+    if len(rows) < len(good):
+        ttl_s, per_gpu = ttl_s[rows], per_gpu[rows]
+    if not len(rows):
+        return rows
     at = -np.log10(ttl_s)  # in place from here: fresh memory costs more than arithmetic
     lowest, highest = at.min(), at.max()
     at -= lowest
@@ -391,8 +401,7 @@ def thin(ttl_s: FloatArray, per_gpu: FloatArray) -> tuple[FloatArray, FloatArray
     where += at.astype(np.int32)
     cell = np.full(CLOUD_COLUMNS * CLOUD_ROWS, -1, dtype=np.int64)
     cell[where] = np.arange(len(ttl_s))
-    kept = cell[cell >= 0]
-    return ttl_s[kept], per_gpu[kept]
+    return rows[cell[cell >= 0]]
 
 
 def _empty() -> Frontier:

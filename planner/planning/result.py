@@ -282,7 +282,7 @@ class Frontier:
     prefill_row: IndexArray = field(default_factory=_no_rows)  # -1 for co-located
     decode_row: IndexArray = field(default_factory=_no_rows)  # for co-located, of the co-located points
     # what a caller may leave out: prices of output tokens, and other deployments within the FTL limit,
-    # thinned for drawing; tokens/s per GPU of the budget where there is one, else of those in use
+    # thinned for drawing; tokens/s per GPU in use
     usd_per_million_tokens: FloatArray = field(default_factory=_no_values)
     cloud_ttl_s: FloatArray = field(default_factory=_no_values)
     cloud_tokens_per_s_per_gpu: FloatArray = field(default_factory=_no_values)

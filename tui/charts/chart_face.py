@@ -38,6 +38,7 @@ class ChartFace(Widget):
         self.glyphs = glyphs
         self.axis: Axis = USER
         self.faint = True  # whether dominated points are drawn
+        self.pins = False  # whether the axes reach pins of other questions too
         self.zoom = 1.0
         self._centre = math.nan  # of the zoomed window, on the axis
         self._logs = {axis.key: axis.log for axis in AXES}
@@ -81,10 +82,9 @@ class ChartFace(Widget):
         self._set_title()
 
     def _set_title(self) -> None:
-        of = self._scene.of if self._scene else Y_TITLE
         zoom = f"  {self.glyphs.times}{self.zoom:.2g}" if self.zoom > 1 else ""
         x = f"{self.axis.title}{zoom}"
-        title = fitting([f"{of} over {x}", f"{Y_TITLE} over {x}", x], self._room)
+        title = fitting([f"{Y_TITLE} in use over {x}", f"{Y_TITLE} over {x}", x], self._room)
         if title != self.border_title:
             self.border_title = title
 
@@ -169,7 +169,7 @@ class ChartFace(Widget):
         log = self._logs[self.axis.key]
         limits = plotting.axes(
             self._data,
-            [mark.xy(self.axis) for mark in self._scene.marks],
+            [mark.xy(self.axis) for mark in self._scene.marks if self.pins or not mark.apart],
             self._scene.limit(self.axis, self.glyphs)[0],
             width,
             height,
@@ -221,9 +221,15 @@ class ChartFace(Widget):
         if self._scene is not None:
             limit, _ = self._scene.limit(self.axis, self.glyphs)
             drawn = self._picture is not None and self._picture.geometry.column(limit) is not None
-            text = legend(self._scene, self.axis, drawn, self.glyphs, self._room)
+            text = legend(self._scene, self.axis, drawn, self.glyphs, self._room, cloud=self._has_cloud())
         if text != self._legend:  # what Textual gives back is spelled otherwise, and setting it repaints all
             self._legend = self.border_subtitle = text
+
+    def _has_cloud(self) -> bool:
+        """Whether faint dots are drawn."""
+        curves = self._scene.curves if self._scene else ()
+        faint = self.faint and (self.axis is not USER or any(len(c.frontier.cloud_ttl_s) for c in curves))
+        return faint and self._picture is not None
 
     def readout(self) -> list[str]:
         """What the cursor's point is, a line each; empty without a cursor."""

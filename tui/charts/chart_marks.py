@@ -14,6 +14,8 @@ from tui.glyphs import Glyphs
 if TYPE_CHECKING:
     from tui.charts.plotting import Picture
 
+NAMED_FROM = 12  # rows of a chart that has room for the names of layouts
+NAMES_APART = 3  # rows between two names on a curve, at least
 SPACING = 4  # columns between the glyphs on a line, at least
 Marks = dict[tuple[int, int], tuple[str, str]]  # column and row to glyph and hue
 
@@ -24,6 +26,8 @@ def lay(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -
     if not g.ascii:  # in ASCII the line itself is made of the series' glyphs
         for curve in reversed(scene.curves):
             marks.update(_along(picture, curve, axis))
+    if axis is USER and picture.geometry.rows >= NAMED_FROM:
+        marks |= _names(picture, scene, marks, cloud_hue)
     for mark in scene.marks:
         at = picture.geometry.cell(*mark.xy(axis))
         if at is not None:
@@ -39,17 +43,10 @@ def _limit(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str
     if col is None:
         return {}
 
-    def free(col: int, row: int) -> bool:
-        """Whether a cell holds no line: blank, or only dots of the cloud."""
-        if not place.left <= col < place.width:
-            return False
-        char, hue = picture.cells[row][col]
-        return char == " " or hue.lower() == cloud_hue.lower()
-
     rows = range(place.top, place.top + place.rows)
-    marks = {(col, row): (g.limit, "limit") for row in rows if free(col, row)}
+    marks = {(col, row): (g.limit, "limit") for row in rows if _free(picture, col, row, cloud_hue)}
     start = col + 2 if col + 2 + len(text) < place.width // 2 else col - 1 - len(text)
-    if all(free(c, rows[-1]) for c in range(start, start + len(text))):
+    if all(_free(picture, c, rows[-1], cloud_hue) for c in range(start, start + len(text))):
         marks.update({(start + i, rows[-1]): (char, "limit") for i, char in enumerate(text)})
     return marks
 
@@ -65,3 +62,35 @@ def _along(picture: Picture, curve: Curve, axis: Axis) -> Marks:
             marks[at] = (curve.glyph, curve.hue)
             last = at[0]
     return marks
+
+
+def _free(picture: Picture, col: int, row: int, cloud_hue: str) -> bool:
+    """Whether a cell holds no line: blank, or only dots of the cloud."""
+    place = picture.geometry
+    if not (place.left <= col < place.width and place.top <= row < place.top + place.rows):
+        return False
+    char, hue = picture.cells[row][col]
+    return char == " " or hue.lower() == cloud_hue.lower()
+
+
+def _names(picture: Picture, scene: Scene, taken: Marks, cloud_hue: str) -> Marks:
+    """The layouts along each curve where they change and nothing is in the way: to its right, or below.
+
+    A name takes no cell of a line, of another name or of the limit.
+    """
+    found: Marks = {}
+    for curve in scene.curves:
+        x, y = curve.xy(USER)
+        front, last, row_before = curve.frontier, "", -NAMES_APART
+        for point in range(len(front)):
+            name = " + ".join(filter(None, (front.prefill[point], front.decode[point])))
+            at = picture.geometry.cell(float(x[point]), float(y[point]))
+            if at is None or name == last or abs(at[1] - row_before) < NAMES_APART:
+                continue
+            for left, row in ((at[0] + 2, at[1] - 1), (at[0] + 2, at[1]), (at[0] - len(name) - 2, at[1] + 1)):
+                cells = [(left + i, row) for i in range(-1, len(name) + 1)]
+                if all(c not in taken and c not in found and _free(picture, *c, cloud_hue) for c in cells):
+                    found.update({(left + i, row): (char, "muted") for i, char in enumerate(name)})
+                    last, row_before = name, at[1]
+                    break
+    return found

@@ -26,9 +26,10 @@ class ParetoChart(ChartFace, can_focus=True):
     ## The frontier
 
     Each point is a deployment: **right** is faster for each user (tokens/s/user, 1/TTL), **up** is
-    more output tokens/s from each GPU, both pools counted; with a GPU budget, from each GPU of the
-    budget. Every point meets the FTL limit; left of the dotted line the TTL limit is missed.
-    `ctx:gen` is prefill GPUs over decode GPUs.
+    more output tokens/s from each GPU in use, both pools counted. Every point meets the FTL limit; left of
+    the dotted line the TTL limit is missed. The full diamond is the plan, the hollow one the other way of
+    serving, faint dots are other layouts, letters are pins (those for another model or traffic are faint,
+    and off the scale until `P`). `ctx:gen` is prefill GPUs over decode GPUs.
 
     `x` puts the first token, the cost or the GPUs along x: there, points that miss the TTL limit are
     faint. `L` switches between a log and a linear axis, `a` hides the faint points.
@@ -48,6 +49,14 @@ class ParetoChart(ChartFace, can_focus=True):
         Binding("x", "swap_axis", "axis", id="chart-axis"),
         Binding("L", "toggle_log", "log", id="chart-log"),
         Binding("a", "toggle_faint", "all", tooltip="Show or hide the dominated points", id="chart-faint"),
+        Binding(
+            "P",
+            "toggle_pins",
+            "pins",
+            tooltip="Fit the axes to all pins, or not",
+            show=False,
+            id="chart-pins",
+        ),
         Binding("plus,equals_sign", "zoom(1)", "zoom", key_display="+", id="chart-zoom-in"),
         Binding("minus", "zoom(-1)", "zoom out", show=False, key_display="-", id="chart-zoom-out"),
         Binding("0", "zoom(0)", "no zoom", show=False, id="chart-zoom-off"),
@@ -107,6 +116,11 @@ class ParetoChart(ChartFace, can_focus=True):
     def action_toggle_faint(self) -> None:
         """Show or hide the dominated points."""
         self.faint = not self.faint
+        self._renew()
+
+    def action_toggle_pins(self) -> None:
+        """Whether the axes reach the pins of other questions."""
+        self.pins = not self.pins
         self._renew()
 
     def action_zoom(self, by: int) -> None:

@@ -1,7 +1,7 @@
 """What a chart is about, before it has a size: curves, marked plans and limits on a choice of axes.
 
-Under a GPU budget throughput counts per GPU of the budget: that is what a frontier ranks by, and per
-GPU in use it would zigzag with the GPUs a deployment leaves idle.
+Throughput counts per GPU in use, as the plan's does. Under a budget a frontier ranks by all tokens/s, so
+that it may zigzag a little with the GPUs that a deployment leaves idle.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from planner.units import format_seconds, three_digits
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:
-    from planner.arrays import FloatArray, IntArray
+    from planner.arrays import FloatArray
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Frontier, Plan, Serving
     from tui.state import Pin, View
@@ -43,18 +43,12 @@ AXES = (
 USER = AXES[0]
 
 
-def per_gpu(tokens_per_s_per_gpu: FloatArray, gpus: IntArray, budget: int | None) -> FloatArray:
-    """Tokens/s per GPU: of the budget, or of those in use where there is none."""
-    return tokens_per_s_per_gpu if budget is None else tokens_per_s_per_gpu * gpus / budget
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
     """A frontier and how it is drawn."""
 
     name: str
     frontier: Frontier
-    budget: int | None
     glyph: str
     hue: str
     plain: str = "*"  # what its line is made of in ASCII
@@ -68,7 +62,7 @@ class Curve:
             "usd": f.usd_per_million_tokens,
             "gpus": f.gpus.astype(float),  # an axis like the others
         }[axis.key]
-        return x, per_gpu(f.tokens_per_s_per_gpu, f.gpus, self.budget)
+        return x, f.tokens_per_s_per_gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,9 +70,9 @@ class Mark:
     """A plan as a glyph."""
 
     serving: Serving
-    budget: int | None
     glyph: str
     hue: str
+    apart: bool = False  # of another question: faint, and the axes need not reach it
 
     def xy(self, axis: Axis) -> tuple[float, float]:
         """Its point on an axis."""
@@ -89,8 +83,7 @@ class Mark:
             "usd": s.usd_per_million_tokens,
             "gpus": float(s.gpus),
         }[axis.key]
-        used = 1.0 if self.budget is None else s.gpus / self.budget
-        return x, s.capacity_tokens_per_s_per_gpu * used
+        return x, s.capacity_tokens_per_s_per_gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,13 +95,12 @@ class Scene:
     scenario: Scenario  # whose limits are drawn
     start: int = 0  # the curve that the cursor starts on
     start_ttl_s: float = math.inf  # TTL it starts at
-    of: str = "tokens/s per GPU"  # what runs along y
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for scenes that look the same (both must be alive: arrays are told apart by identity)."""
-        curves = tuple((id(c.frontier), c.budget, c.glyph, c.name) for c in self.curves)
-        marks = tuple((id(m.serving), m.budget, m.glyph) for m in self.marks)
+        curves = tuple((id(c.frontier), c.glyph, c.name) for c in self.curves)
+        marks = tuple((id(m.serving), m.glyph, m.apart) for m in self.marks)
         return (curves, marks, self.scenario.limits, self.scenario.fleet.gpus, self.start, self.start_ttl_s)
 
     def limit(self, axis: Axis, g: Glyphs) -> tuple[float, str]:
@@ -123,23 +115,10 @@ class Scene:
         return math.nan, ""
 
 
-def y_title(budgets: Sequence[int | None]) -> str:
-    """What runs along y.
-
-    >>> y_title([64, 64]), y_title([None]), y_title([64, 32])
-    ('tokens/s per GPU of 64', 'tokens/s per GPU', 'tokens/s per GPU of each budget')
-    """
-    if all(budget is None for budget in budgets):
-        return Y_TITLE
-    if len(set(budgets)) == 1:
-        return f"{Y_TITLE} of {budgets[0]:,}"
-    return f"{Y_TITLE} of each budget"
-
-
 def fitting(texts: Sequence[str], room: int) -> str:
     """The first text that fits; the last, if none does.
 
-    >>> fitting(["tokens/s per GPU of 64", "tokens/s per GPU"], 20)
+    >>> fitting(["tokens/s per GPU in use", "tokens/s per GPU"], 20)
     'tokens/s per GPU'
     """
     return next((text for text in texts if len(text) <= room), texts[-1])
@@ -149,20 +128,19 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
     """Both frontiers of a view, its plan and its pins; None before there are frontiers."""
     if view.frontiers is None:
         return None
-    budget, plan = view.budget, view.plan
+    plan = view.plan
     looks = (("split", g.split, "split", "*"), ("co-located", g.colocated, "coloc", "o"))
     curves = tuple(
-        Curve(name=name, frontier=frontier, budget=budget, glyph=glyph, hue=hue, plain=plain)
+        Curve(name=name, frontier=frontier, glyph=glyph, hue=hue, plain=plain)
         for (name, glyph, hue, plain), frontier in zip(looks, view.frontiers, strict=True)
     )
     chosen = plan.chosen if plan else None
     return Scene(
         curves=curves,
-        marks=(*pin_marks(view.pins), *plan_marks(plan, g)),
+        marks=(*pin_marks(view.pins, view.scenario), *plan_marks(plan, g)),
         scenario=view.scenario,
         start=COLOC if plan is not None and plan.choice == "colocated" else SPLIT,
         start_ttl_s=chosen.ttl_s if chosen else view.scenario.limits.ttl_s,
-        of=y_title([budget]),
     )
 
 
@@ -171,23 +149,31 @@ def plan_marks(plan: Plan | None, g: Glyphs) -> list[Mark]:
     if plan is None:
         return []
     marks = []
-    budget = plan.scenario.fleet.gpus
     servings = (("disaggregated", "split"), ("colocated", "coloc"))
     for name, hue in sorted(servings, key=lambda item: item[0] == plan.choice):
         serving = getattr(plan, name)
         if serving is not None:
             glyph, colour = (g.chosen, "chosen") if name == plan.choice else (g.other, hue)
-            marks.append(Mark(serving=serving, budget=budget, glyph=glyph, hue=colour))
+            marks.append(Mark(serving=serving, glyph=glyph, hue=colour))
     return marks
 
 
-def pin_marks(pins: Sequence[Pin]) -> list[Mark]:
-    """Pinned plans by their letters."""
-    return [
-        Mark(serving=pin.plan.chosen, budget=pin.scenario.fleet.gpus, glyph=pin.letter, hue="cursor")
-        for pin in pins
-        if pin.plan is not None and pin.plan.chosen is not None
-    ]
+def pin_marks(pins: Sequence[Pin], scenario: Scenario | None = None) -> list[Mark]:
+    """Pinned plans by their letters; those that answer another question than a scenario's lie apart.
+
+    The question is what is served and what it must hold; another answer to it has another fleet or engine.
+    """
+    found = []
+    for pin in pins:
+        if pin.plan is not None and pin.plan.chosen is not None:
+            apart = scenario is not None and not _alike(pin.scenario, scenario)
+            hue = "muted" if apart else "cursor"
+            found.append(Mark(serving=pin.plan.chosen, glyph=pin.letter, hue=hue, apart=apart))
+    return found
+
+
+def _alike(one: Scenario, other: Scenario) -> bool:
+    return (one.model, one.traffic) == (other.model, other.traffic)
 
 
 PIN_HUES = ("split", "coloc", "cursor", "limit")
@@ -207,7 +193,6 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
             Curve(
                 name=pin.letter,
                 frontier=frontier,
-                budget=pin.scenario.fleet.gpus,
                 glyph=glyph,
                 hue=hue,
                 plain=glyph,
@@ -218,35 +203,52 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
         marks=tuple(pin_marks(shown)),
         scenario=scenario,
         start_ttl_s=scenario.limits.ttl_s,
-        of=y_title([curve.budget for curve in curves]),
     )
 
 
-def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, room: int) -> str:
-    """The curves and marks that fit, as markup; a limit off the chart is told in words."""
-    parts = [
-        (f"{curve.glyph} {curve.name}", f"[$hue-{curve.hue}]{curve.glyph}[/] {curve.name}")
-        for curve in scene.curves
-    ]
+def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, room: int, *, cloud: bool = False) -> str:
+    """Every sign of the picture with its meaning, as markup: in full, in brief, or as many as fit.
+
+    A limit off the chart is told in words. `cloud`: whether other deployments are drawn as faint dots.
+    """
+    full = _signs(scene, axis, limit_drawn, g, cloud=cloud)
+    if sum(len(f"{sign} {name}") + 2 for sign, name, _, _ in full) - 2 <= room:
+        return "  ".join(_marked(sign, name, hue) for sign, name, _, hue in full)
+    kept = list(full)
+    while len(kept) > 1 and sum(len(f"{sign} {brief}".strip()) + 1 for sign, _, brief, _ in kept) - 1 > room:
+        del kept[-2]  # the limit is told last, and where it is off the chart it is told nowhere else
+    return " ".join(_marked(sign, brief, hue) for sign, _, brief, hue in kept)
+
+
+def _marked(sign: str, name: str, hue: str) -> str:
+    return f"[$hue-{hue}]{sign}[/] {name}" if sign else name
+
+
+def _signs(
+    scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, *, cloud: bool
+) -> list[tuple[str, str, str, str]]:
+    """Glyph, name, name in brief and hue of each sign."""
+    short = {"co-located": "co-loc."}
+    parts = [(c.glyph, c.name, short.get(c.name, c.name), c.hue) for c in scene.curves]
     if any(mark.glyph == g.chosen for mark in scene.marks):
-        parts.append((f"{g.chosen} plan", f"[$hue-chosen]{g.chosen}[/] plan"))
+        parts.append((g.chosen, "plan", "plan", "chosen"))
+    other = next((mark for mark in scene.marks if mark.glyph == g.other), None)
+    if other is not None:
+        parts.append((g.other, "other way", "other", other.hue))
     letters = [mark.glyph for mark in scene.marks if mark.glyph.isalpha() and mark.glyph.isupper()]
-    if letters and axis is not None and not any(curve.name in letters for curve in scene.curves):
-        pinned = " ".join(letters)
-        parts.append((f"{pinned} pinned", f"[$hue-cursor]{pinned}[/] pinned"))
+    if letters and not any(curve.name in letters for curve in scene.curves):
+        parts.append((" ".join(letters), "pinned", "pins", "cursor"))
+    if cloud:
+        parts.append((g.cloud, "other layouts", "rest", "cloud"))
     _, name = scene.limit(axis, g)
     if limit_drawn and axis.key == "gpus":
-        parts.append((name, name))
+        parts.append(("", name, name, ""))
     elif limit_drawn:
         limit = f"{name.split()[0]} limit"
-        parts.append((f"{g.limit} {limit}", f"[$hue-limit]{g.limit}[/] {limit}"))
+        parts.append((g.limit, limit, name.split()[0], "limit"))
     elif name:
-        taken = sum(len(plain) + 2 for plain, _ in parts)
-        far = fitting([f"{name} is off the chart", f"{name} off the chart"], room - taken)
-        parts.append((far, far))
-    while len(parts) > 1 and sum(len(plain) + 2 for plain, _ in parts) - 2 > room:
-        del parts[-2]  # the limit is told last, and where it is off the chart it is told nowhere else
-    return "  ".join(markup for _, markup in parts)
+        parts.append(("", f"{name} is off the chart", f"{name} off the chart", ""))
+    return parts
 
 
 def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[str]:

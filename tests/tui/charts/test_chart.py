@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import fakes
 import numpy as np
@@ -12,8 +13,9 @@ from drawn import BLUE, FREE, GREEN, NONE, SIZES, axes, draw, points, scene
 
 from planner.inputs.scenario import Fleet
 from tui.charts import plotting
-from tui.charts.scene import SPLIT, USER
-from tui.glyphs import UNICODE
+from tui.charts.scene import SPLIT, USER, legend, pin_marks
+from tui.glyphs import ASCII, UNICODE
+from tui.state import Pin
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -140,15 +142,34 @@ def test_decode_keeps_colours_apart_and_pads() -> None:
     assert rows[2] == ((" ", ""),) * 4
 
 
-def test_under_a_budget_the_drawn_line_falls_even_where_gpus_stay_idle() -> None:
+def test_curves_count_gpus_in_use_as_the_plan_does_whatever_the_budget() -> None:
     uneven = dataclasses.replace(points([10, 20, 40], [100, 110, 90]), gpus=np.array([60.0, 50.0, 40.0]))
-    budget = dataclasses.replace(FREE, fleet=Fleet(gpus=60))
-    drawn = scene((uneven, NONE), None, budget)
-    y = drawn.curves[SPLIT].xy(USER)[1]
-    assert y == pytest.approx([100, 110 * 50 / 60, 60]) and (np.diff(y) < 0).all()
-    assert drawn.of == "tokens/s per GPU of 60"
-    free = scene((uneven, NONE), None, FREE)
-    assert free.curves[SPLIT].xy(USER)[1] == pytest.approx([100, 110, 90]) and free.of == "tokens/s per GPU"
+    for scenario in (FREE, dataclasses.replace(FREE, fleet=Fleet(gpus=60))):
+        assert scene((uneven, NONE), None, scenario).curves[SPLIT].xy(USER)[1] == pytest.approx(
+            [100, 110, 90]
+        )
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+def test_the_legend_has_every_sign_of_the_picture(glyphs) -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    drawn = scene((plan.frontier_disaggregated, plan.frontier_colocated), plan, fakes.SCENARIO, glyphs)
+    for room in (47, 65, 90):  # at 80, 100 and 160 columns
+        said = re.sub(r"\[/?[^]]*\]", "", legend(drawn, USER, True, glyphs, room, cloud=True))
+        assert len(said) <= room
+        for sign in (glyphs.split, glyphs.colocated, glyphs.chosen, glyphs.other, glyphs.cloud, glyphs.limit):
+            assert f"{sign} " in said
+    assert glyphs.cloud not in legend(drawn, USER, True, UNICODE, 90, cloud=False)
+
+
+def test_pins_of_another_question_are_faint_and_leave_the_axes_alone() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    served = dataclasses.replace(fakes.SCENARIO, model="llama-3.1-8b")
+    fleet = dataclasses.replace(fakes.SCENARIO, fleet=Fleet(gpus=144))
+    pins = [Pin(letter=at, scenario=of, plan=fakes.plan(of)) for at, of in (("A", served), ("B", fleet))]
+    other, same = pin_marks(pins, plan.scenario)
+    assert (other.apart, other.hue) == (True, "muted") and (same.apart, same.hue) == (False, "cursor")
+    assert not any(mark.apart for mark in pin_marks(pins))  # on the page that compares them
 
 
 def test_the_plan_lies_on_the_scale_of_its_curves() -> None:

@@ -17,8 +17,8 @@ from tui.widgets import themes
 
 
 def high(of):
-    """Where a frontier or a serving of the fake planner stands: per GPU of the budget."""
-    return of.tokens_per_s_per_gpu * of.gpus / fakes.SCENARIO.fleet.gpus
+    """Where a frontier or a serving of the fake planner stands: per GPU in use."""
+    return of.tokens_per_s_per_gpu
 
 
 class ChartApp(App[None]):
@@ -272,3 +272,26 @@ async def test_log_or_linear_all_or_frontier_near_or_far() -> None:
         assert chart.zoom == pytest.approx(1.6)
         await pilot.press("0")
         assert chart.picture().geometry == wide
+
+
+async def test_layouts_are_named_along_the_frontier_where_there_is_room_and_cover_no_line() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.fill()
+        await pilot.pause()
+        rows = [app.chart.render_line(y).text for y in range(24)]
+        front = app.plan.frontier_disaggregated
+        names = {f"{one} + {two}" for one, two in zip(front.prefill, front.decode, strict=True)}
+        assert any(name in row for name in names for row in rows)
+        picture = app.chart.picture()
+        cloud = app.chart._hue("cloud").lower()
+        for y, marks in app.chart._marks.items():
+            for (col, _), (_, of) in marks.items():
+                if of == "muted":
+                    char, hue = picture.cells[y][col]
+                    assert char == " " or hue.lower() == cloud
+    small = ChartApp()
+    async with small.run_test(size=(52, 9)) as pilot:
+        small.fill()
+        await pilot.pause()
+        assert not any(name in small.chart.render_line(y).text for y in range(9) for name in names)
