@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.errors import printable
 from planner.evidence.runs import Row
 from planner.evidence.validate_runs import Predictions
 from planner.inputs.catalog import Catalog
@@ -21,6 +22,7 @@ from planner.units import format_seconds
 MOST = 40  # runs that are told one by one
 FIGURES = (("ttft", "TTFT"), ("tpot", "TPOT"))
 WIDE = 100
+LONGEST_NAME = 24  # of a run
 ALIKE = 1.15  # between the largest and the smallest factor that still counts as the same at every load
 LENGTHS_ALIKE = 0.02  # share by which sent lengths may differ from the planned ones
 _WHERE = {  # a factor that is the same at every load, one that changes with it
@@ -143,14 +145,14 @@ def _times(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def text(listed: Sequence[Mapping[str, Any]], differs: Sequence[str]) -> str:
     """The runs as an aligned table, and what differs below it."""
     rows: list[tuple[str, ...]] = [
-        ("load", "ISL/OSL", *(x for _, n in FIGURES for x in (n, "80 % band", "measured", "off", "")))
+        ("run", "load", "ISL/OSL", *(x for _, n in FIGURES for x in (n, "80 % band", "measured", "off", "")))
     ]
     for one in listed:
         rate = one["requests_per_s"]
         load = f"{rate:.3g} req/s" if rate else f"{one['concurrency'] or 0:g} in flight"
         cells = [cell for name, _ in FIGURES for cell in _cells(one[name])]
-        rows.append((load, f"{one['isl']}/{one['osl']}", *cells))
-    table = "\n".join(aligned(rows, "llrrrrlrrrrl", "  "))
+        rows.append((printable(str(one["id"]), LONGEST_NAME), load, f"{one['isl']}/{one['osl']}", *cells))
+    table = "\n".join(aligned(rows, "lllrrrrlrrrrl", "  "))
     told = [fill(one, WIDE, subsequent_indent="  ") for one in differs]
     return "\n\n".join(["Run by run\n" + table, *(["\n".join(told)] if told else [])]) + "\n"
 
