@@ -98,7 +98,7 @@ def _plan(
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
         chosen = solve.better(question, best and replace(best, luck=1.0), choice.mix.serving)
     known = within.measured(question, swept, chosen, deadline)
-    split_way, colocated_way = (power.powered(question, way) for way in (split_way, colocated_way))
+    split_way, colocated_way = (way and power.powered(question, way) for way in (split_way, colocated_way))
     mix = choice.mix
     if scenario.mix and mix is not None:  # an offer alone is not worth the time
         mix = replace(mix, serving=replace(mix.serving, power=power.of(question, mix.serving)))

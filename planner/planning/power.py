@@ -22,9 +22,9 @@ from planner.simulate.space import Layouts
 BATCHES = 6  # between one sequence and all of a pool's
 
 
-def powered(question: Question, serving: Serving | None) -> Serving | None:
-    """The serving with what it draws; None stays None."""
-    return None if serving is None else replace(serving, power=of(question, serving))
+def powered(question: Question, serving: Serving) -> Serving:
+    """The serving with what it draws."""
+    return replace(serving, power=of(question, serving))
 
 
 def of(question: Question, serving: Serving) -> Power:

@@ -7,10 +7,12 @@ import dataclasses
 import pytest
 
 from planner.inputs.scenario import Fleet, Scenario
+from planner.inputs.traffic import Traffic
 from planner.output.limits import TIGHT, limits, pool_limit
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence, gain, verdict
 from planner.output.words import ALIKE, binding_pool, mix_offer
+from planner.planning.bands import Band
 from planner.planning.result import (
     Mix,
     Plan,
@@ -23,6 +25,20 @@ def test_answer_names_the_winner_and_the_margin(split_plan: Plan) -> None:
         "Split prefill from decode: 77,400 output tokens/s on 64 GPUs (1,210 per GPU), "
         "34 % more than co-located serving."
     )
+
+
+def test_answer_says_what_to_count_on(split_plan: Plan) -> None:
+    found = split_plan.disaggregated
+    assert found is not None
+    band = Band(rows=99, level="both", ftl=(0.7, 2.0), ttl=(0.9, 1.1), throughput=(0.8, 1.1))
+    told = dataclasses.replace(
+        split_plan,
+        bands={"disaggregated": band},
+        disaggregated=dataclasses.replace(found, range=(0.4, 0.9)),
+    )
+    assert answer_sentence(told).endswith(" Count on 484 to 1,090 per GPU (4 of 5 cases).")
+    asked = Scenario(traffic=Traffic(requests_per_s=2.0))
+    assert "Count on" not in answer_sentence(dataclasses.replace(told, scenario=asked))
 
 
 def test_answer_compares_totals_under_a_budget_and_per_gpu_without_one(split_plan: Plan) -> None:
