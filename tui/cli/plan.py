@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import planner
 from planner import load
-from tui.cli.flags import FORMATS, Parser, add_scenario, read_scenario
+from planner.output.spelling import ascii_only
+from tui.cli.flags import FORMATS, Parser, UsageError, add_scenario, read_scenario
 from tui.cli.terminal import DONE, NO_PLAN, ascii_output, say
 
 if TYPE_CHECKING:
@@ -15,12 +20,15 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Plan
 
+WIDTH = 80
+
 
 def run(arguments: Sequence[str]) -> int:
     """The command: 0 with a plan, 3 without."""
     parser = Parser(
         "ratematch plan",
-        "[SCENARIO] [--field value ...] [--json | --csv | --markdown | --html] [--compare NAME | --what-if]",
+        "[SCENARIO] [--field value ...] [--json | --csv | --markdown | --html]\n"
+        "       [--compare NAME ... | --what-if | --running FILE]",
         "Print the plan for a scenario. Exit code 3: no plan meets the limits, and the report says why.",
         "  ratematch plan --model llama-3.1-70b --system h200 --isl 8k --osl 1k --ttl 30ms --gpus 64\n"
         "  ratematch plan my-scenario.toml --ttl 15ms --json\n"
@@ -29,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch plan --compare chat prefill-heavy my-scenario.toml --json\n"
         "  ratematch plan prefill-heavy --what-if\n"
         "  ratematch plan prefill-heavy --what-if ttl system=h200 --json\n"
+        "  ratematch plan chat --running deployment    # what changes against the export that runs\n"
         "  ratematch plan --csv > frontier.csv\n"
         "  ratematch plan prefill-heavy --html > report.html",
     )
@@ -49,6 +58,14 @@ def run(arguments: Sequence[str]) -> int:
         nargs="*",
         help="what single changes of inputs bring, the best first; without a FIELD all that are worth a try",
     )
+    beside.add_argument(
+        "--running",
+        metavar="FILE",
+        nargs="?",
+        const="",
+        help="what changes against the deployment that runs: of a plan's JSON or an export's folder; without "
+        "a FILE the layouts and instances that are given run, and the plan is free of them",
+    )
     add_scenario(parser)
     args = parser.read(arguments)
     catalog = load()
@@ -59,7 +76,40 @@ def run(arguments: Sequence[str]) -> int:
         return compare.side_by_side(args, catalog)
     if args.what_if is not None:
         return compare.what_if(args, catalog)
-    return report(solve(read_scenario(args, catalog), catalog), args.format or "text", args.ascii)
+    scenario = read_scenario(args, catalog)
+    if args.running is not None:
+        return _against(args, scenario, catalog)
+    return report(solve(scenario, catalog), args.format or "text", args.ascii)
+
+
+def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog) -> int:
+    """The plan, and what changes against what runs."""
+    from planner.inputs.deployment import Deployment
+    from planner.output import running, words
+    from planner.output.columns import aligned
+
+    if args.format not in (None, "text", "json"):
+        raise UsageError("--running goes with text and --json")
+    if args.running:
+        before = running.read(Path(args.running))
+    else:
+        before = running.of_deployment(scenario.deployment)
+        scenario = replace(scenario, deployment=Deployment())
+    plan = solve(scenario, catalog)
+    serving = words.deployment(plan)
+    if serving is None:
+        return report(plan, args.format or "text", args.ascii)
+    found = running.changes(before, running.of_serving(serving))
+    if args.format == "json":
+        from planner.output.as_json import dumps
+        from planner.output.data import to_dict
+
+        say(dumps({**to_dict(plan), "running": running.to_dict(found)}))
+        return DONE
+    table = "\n".join(line.rstrip() for line in aligned(running.rows(found), "llrrrrl", "  "))
+    told = f"{fill(running.sentence(found), WIDTH, break_on_hyphens=False)}\n\n{table}\n\n"
+    say(ascii_only(told) if ascii_output(args.ascii) else told)
+    return report(plan, "text", args.ascii)
 
 
 def solve(scenario: Scenario, catalog: Catalog) -> Plan:

@@ -18,6 +18,7 @@ from planner.words import Target
 from tui.glyphs import UNICODE, Glyphs
 
 if TYPE_CHECKING:
+    from planner.output.running import Pool
     from planner.planning.result import Plan
 
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -51,7 +52,10 @@ def deployed(plan: Plan, target: Target) -> Deployed:
 
 
 class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
-    """Left and right choose the target, y copies its files, enter saves them; escape leaves."""
+    """Left and right choose the target, y copies its files, enter saves them; escape leaves.
+
+    r marks the plan as what runs: from then on the page says what a plan changes against it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,d", "leave", "leave", id="deploy-leave"),
@@ -63,6 +67,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         Binding("pageup", "scroll(-16)", "page", show=False, priority=True, id="deploy-page-up"),
         Binding("y", "copy", "copy", priority=True, id="deploy-copy"),
         Binding("enter,w", "save", "save", priority=True, id="deploy-save"),
+        Binding("r", "mark", "it runs", priority=True, id="deploy-mark"),
     ]
 
     def __init__(
@@ -71,10 +76,13 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         target: Target,
         copy: Callable[[str, str], None],
         *,
+        running: tuple[Pool, ...] | None = None,
+        mark: Callable[[tuple[Pool, ...]], bool] = lambda pools: False,
         glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
+        self._runs, self._mark = running, mark
         self.target = target
         self._plan, self._copy = plan, copy
         self._made: dict[Target, Deployed] = {}
@@ -84,10 +92,10 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         g = self.glyphs
         with Vertical(id="deploy") as box:
             box.border_title = "Deployment"
-            box.border_subtitle = (
-                f"{g.left_right} target {g.dot} y copy {g.dot} {g.enter} save {g.dot} esc leave"
-            )
+            keys = (f"{g.left_right} target", "y copy", f"{g.enter} save", "r this runs", "esc leave")
+            box.border_subtitle = f" {g.dot} ".join(keys)
             yield Static(id="deploy-targets")
+            yield Static(id="deploy-running")
             with VerticalScroll(id="deploy-body"):
                 yield Static(id="deploy-text")
 
@@ -96,6 +104,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         self.set_class(self.glyphs.ascii, "-ascii")
         self.query_one("#deploy-body").can_focus = False
         self._show()
+        self._compare()
 
     def _show(self) -> None:
         names = [
@@ -124,6 +133,26 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
     def _say(self, text: str) -> None:
         self.query_one("#deploy-text", Static).update(Content(self.glyphs.plain(printable_lines(text))))
         self.query_one("#deploy-body", VerticalScroll).scroll_home(animate=False)
+
+    def _compare(self) -> None:
+        """What the plan changes against what runs; nothing where nothing was marked."""
+        from planner.output import running, words
+
+        serving = words.deployment(self._plan)
+        line = self.query_one("#deploy-running", Static)
+        line.display = self._runs is not None and serving is not None
+        if self._runs is not None and serving is not None:
+            found = running.changes(self._runs, running.of_serving(serving))
+            line.update(Content(self.glyphs.plain(running.sentence(found))))
+
+    def action_mark(self) -> None:
+        """This plan runs from now on."""
+        from planner.output import running, words
+
+        serving = words.deployment(self._plan)
+        if serving is not None and self._mark(pools := running.of_serving(serving)):
+            self._runs = pools
+            self._compare()
 
     def action_target(self, by: int) -> None:
         """Another target."""

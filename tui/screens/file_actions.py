@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
 from planner.output.command import command_line
-from tui.files import export, library, storage
+from tui.files import export, library, running, storage
 from tui.in_order import InOrder
 from tui.screens.ask import Answer, AskScreen
 from tui.screens.choose import ChooseScreen
@@ -19,6 +19,7 @@ from tui.screens.export import ExportScreen
 
 if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
+    from planner.output.running import Pool
     from planner.planning.result import Plan
     from tui.glyphs import Glyphs
     from tui.screens.main import MainScreen
@@ -34,6 +35,7 @@ class FileActions(InOrder):
     glyphs: Glyphs
     names: NamesFn
     recent: tuple[str, ...] = ()
+    runs: tuple[Pool, ...] | None = None  # what the user marked as running
     chosen: tuple[str, ...] = ()  # lines of the palette, the last first
     _tmux_told = False
 
@@ -196,8 +198,24 @@ class FileActions(InOrder):
 
         engine = plan.scenario.engine.split("-")[0]
         first = next((target for target in TARGETS if target == engine), TARGETS[0])
-        screen = DeployScreen(plan, first, self._copy_deployment, glyphs=self.glyphs)
+        if self.runs is None and not self.is_web:
+            self.runs = running.load()
+        screen = DeployScreen(
+            plan, first, self._copy_deployment, running=self.runs, mark=self._mark, glyphs=self.glyphs
+        )
         self.push_screen(screen, lambda made: self._ask_folder(plan, *made) if made is not None else None)
+
+    def _mark(self, pools: tuple[Pool, ...]) -> bool:
+        """Keep what runs: in a browser for as long as it is open."""
+        try:
+            if not self.is_web:
+                running.save(pools)
+        except OSError as error:
+            self.show_error("Not kept", _reason(error))
+            return False
+        self.runs = pools
+        self.notify("Later plans say here what they change against it.", title="It runs")
+        return True
 
     def _copy_deployment(self, text: str, target: str) -> None:
         self._copy(text, f"deployment-{target}.txt", f"The deployment by {target}, {_age(self.main)}")

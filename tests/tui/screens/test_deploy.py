@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import fakes
 import pytest
 from textual.widgets import Input, Static
 
 import planner
 from planner.inputs.scenario import Fleet, Scenario, Traffic
+from tui.files import running
 from tui.screens import deploy
 from tui.screens.ask import AskScreen
 from tui.screens.deploy import Deployed, DeployScreen
@@ -65,6 +68,28 @@ async def test_escape_leaves_and_a_second_d_too(made):
             await pilot.press("down", "pagedown", "up", key)
             await fakes.until(pilot, lambda: not isinstance(app.screen, DeployScreen))
         assert app.is_running
+
+
+async def test_what_runs_is_marked_and_the_page_says_what_a_plan_changes(made):
+    def line(app):
+        return app.screen.query_one("#deploy-running", Static)
+
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("d")
+        await fakes.until(pilot, lambda: isinstance(app.screen, DeployScreen))
+        assert not line(app).display
+        await pilot.press("r")
+        await fakes.until(pilot, lambda: line(app).display)
+        assert "no instance starts or stops" in str(line(app).render())
+        await pilot.press("escape")
+        (kept,) = [pool for pool in running.load() if pool.phase != "prefill"]
+        app.runs = tuple(replace(pool, instances=pool.instances + 1) for pool in running.load())
+        await fakes.until(pilot, lambda: not isinstance(app.screen, DeployScreen))
+        await pilot.press("d")
+        await fakes.until(pilot, lambda: isinstance(app.screen, DeployScreen) and line(app).display)
+        assert f"-1 decode instance ({kept.layout})" in str(line(app).render())
 
 
 def test_a_plan_gives_the_files_of_its_engine_and_reasons_for_the_rest():

@@ -1,0 +1,236 @@
+"""What changes against the deployment that runs: "+2 prefill instances, -1 decode instance"."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from planner.errors import InputError
+from planner.inputs import files, layout_label
+from planner.inputs.deployment import Deployment
+from planner.inputs.toml_tables import parse_toml
+from planner.output.deploy.record import FILE
+from planner.output.spelling import count, named
+from planner.planning.result import Serving
+from planner.words import Phase
+
+ACCEPTED = f"a plan (ratematch plan --json), {FILE} of an export, or the folder of one"
+MOST_BYTES = 32 << 20  # of a plan with its frontiers
+MOST_POOLS = 100
+MOST_INSTANCES = 1_000_000
+_PHASES: tuple[Phase, ...] = get_args(Phase)
+_WIDTHS = ("tp", "pp", "attention_dp", "moe_tp", "moe_ep")
+_ROLES: Mapping[str, tuple[tuple[Phase, str, str], ...]] = {  # phase, prefix of its columns, of its count
+    "disaggregated": (("prefill", "prefill_", "prefill_"), ("decode", "decode_", "decode_")),
+    "colocated": (("colocated", "", "decode_"),),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Instances of one phase and layout."""
+
+    phase: Phase
+    layout: str  # its name
+    instances: int
+    max_batch: int | None = None  # sequences of an attention rank; None where it is not said
+
+    @property
+    def key(self) -> tuple[Phase, tuple[int, ...]]:
+        """What makes an instance the same: how prompts go through a pipeline is a flag of it."""
+        return self.phase, tuple(layout_label.parse(self.layout)[:-1])
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of an instance."""
+        return layout_label.parse(self.layout).gpus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Instances of one phase and layout, before and after."""
+
+    phase: Phase
+    layout: str
+    before: int
+    after: int
+    gpus: int  # of an instance
+    batch: tuple[int, int] | None = None  # its limit, where that changes
+
+    @property
+    def more(self) -> int:
+        """Instances that start; below zero: that stop."""
+        return self.after - self.before
+
+
+def of_serving(serving: Serving) -> tuple[Pool, ...]:
+    """The pools of a plan."""
+    return tuple(
+        Pool(
+            phase=pool.phase,
+            layout=pool.layout.label,
+            instances=pool.instances,
+            max_batch=pool.max_batch or None,
+        )
+        for pool in serving.pools
+    )
+
+
+def of_deployment(given: Deployment) -> tuple[Pool, ...]:
+    """What a scenario gives. Raises InputError where that is not a whole deployment."""
+    if not given.complete:
+        raise InputError(
+            "running",
+            "the layouts that are given",
+            "all of a way: --prefill-layout, --prefill-instances, --decode-layout and --decode-instances, "
+            "or those of co-located instances",
+        )
+    found = []
+    for phase in _PHASES:
+        layout, instances = given.layout(phase), given.instances(phase)
+        if layout is not None and instances is not None:
+            name = layout_label.label(**layout._asdict())
+            found.append(Pool(phase=phase, layout=name, instances=instances))
+    return tuple(found)
+
+
+def read(path: Path) -> tuple[Pool, ...]:
+    """What runs, of a file. Raises InputError for what says nothing of a deployment."""
+    if os.path.isdir(path):  # noqa: PTH112 (never raises, whatever the name)
+        path = path / FILE
+    text = files.read_text(path, MOST_BYTES, what="running")
+    found = _of_plan(path, text) if text.lstrip()[:1] == "{" else _of_record(path, text)
+    if not 1 <= len(found) <= MOST_POOLS or len({pool.key for pool in found}) < len(found):
+        raise InputError("running", str(path), ACCEPTED)
+    return found
+
+
+def _of_plan(path: Path, text: str) -> tuple[Pool, ...]:
+    try:
+        document = json.loads(text)
+        listed = document["pools"]
+        return tuple(
+            _pool(one["phase"], _label(one["layout"]), one["instances"], one.get("max_batch"))
+            for one in listed
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise InputError("running", str(path), ACCEPTED) from None
+
+
+def _label(layout: Any) -> str:
+    return str(layout["label"] if isinstance(layout, dict) else layout)
+
+
+def _of_record(path: Path, text: str) -> tuple[Pool, ...]:
+    run = parse_toml(text, path.name).get("run")
+    roles = _ROLES.get(str(run.get("mode")) if isinstance(run, dict) else "")
+    if not isinstance(run, dict) or roles is None:
+        raise InputError("running", str(path), ACCEPTED)
+    found = []
+    try:
+        for phase, prefix, workers in roles:
+            tp, pp, dp, moe_tp, ep = (int(run.get(f"{prefix}{name}", 1)) for name in _WIDTHS)
+            cut = pp > 1 and phase == "prefill" and run.get("max_batched_tokens", 0) < run["isl"]
+            name = layout_label.label(tp=tp, pp=pp, attention_dp=dp, moe_tp=moe_tp, ep=ep, chunked=cut)
+            limit = run.get("max_batch") if phase != "prefill" else None
+            found.append(_pool(phase, name, run[f"{workers}workers"], limit))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError("running", str(path), ACCEPTED) from None
+    return tuple(found)
+
+
+def _pool(phase: str, layout: str, instances: Any, max_batch: Any) -> Pool:
+    """A pool; raises ValueError, or InputError for a layout that says nothing."""
+    known = next((one for one in _PHASES if one == phase), None)
+    number = int(instances)
+    if known is None or isinstance(instances, bool) or not 1 <= number <= MOST_INSTANCES:
+        raise ValueError(f"{phase} {instances}")
+    pool = Pool(phase=known, layout=layout, instances=number, max_batch=int(max_batch) if max_batch else None)
+    layout_label.parse(layout, "running")
+    return pool
+
+
+def changes(before: tuple[Pool, ...], after: tuple[Pool, ...]) -> tuple[Change, ...]:
+    """Every kind of instance of either, in the order of phases, those of `after` first.
+
+    >>> changes((Pool(phase="decode", layout="TP8", instances=3),),
+    ...         (Pool(phase="decode", layout="TP8", instances=2),))[0].more
+    -1
+    """
+    was, now = {pool.key: pool for pool in before}, {pool.key: pool for pool in after}
+    found = []
+    for key in sorted({**now, **was}, key=lambda key: _PHASES.index(key[0])):
+        old, new = was.get(key), now.get(key)
+        one = new or old
+        assert one is not None
+        limits = (old.max_batch, new.max_batch) if old and new else (None, None)
+        found.append(
+            Change(
+                phase=one.phase,
+                layout=one.layout,
+                before=old.instances if old else 0,
+                after=new.instances if new else 0,
+                gpus=one.gpus,
+                batch=(limits[0], limits[1]) if limits[0] and limits[1] and limits[0] != limits[1] else None,
+            )
+        )
+    return tuple(found)
+
+
+def sentence(found: tuple[Change, ...]) -> str:
+    """The answer first: what starts and stops, and the GPUs that takes.
+
+    >>> sentence(changes((Pool(phase="decode", layout="TP8", instances=3),),
+    ...                  (Pool(phase="decode", layout="TP8", instances=2),)))
+    'Against what runs: -1 decode instance (TP8); 8 GPUs fewer.'
+    """
+    moved = [
+        f"{one.more:+,} {named(one.phase)} instance{'' if abs(one.more) == 1 else 's'} ({one.layout})"
+        for one in found
+        if one.more
+    ]
+    if not moved:
+        return "What runs is the plan: no instance starts or stops."
+    gpus = sum(one.more * one.gpus for one in found)
+    taken = f"{count(abs(gpus), 'GPU')} {'more' if gpus > 0 else 'fewer'}" if gpus else "as many GPUs"
+    return f"Against what runs: {', '.join(moved)}; {taken}."
+
+
+def rows(found: tuple[Change, ...]) -> list[tuple[str, ...]]:
+    """A table of every kind of instance: before, after, and what stays with another batch limit."""
+    head = ("", "layout", "GPUs each", "runs", "plan", "change", "")
+    listed = [
+        (
+            named(one.phase),
+            one.layout,
+            f"{one.gpus:,}",
+            f"{one.before:,}",
+            f"{one.after:,}",
+            f"{one.more:+,}" if one.more else "0",
+            f"batch limit {one.batch[0]:,} -> {one.batch[1]:,}" if one.batch else "",
+        )
+        for one in found
+    ]
+    return [head, *listed]
+
+
+def to_dict(found: tuple[Change, ...]) -> dict[str, Any]:
+    """The changes as plain data."""
+    return {
+        "changes": [
+            {
+                "phase": one.phase,
+                "layout": one.layout,
+                "gpus_per_instance": one.gpus,
+                "before": one.before,
+                "after": one.after,
+                "max_batch": list(one.batch) if one.batch else None,
+            }
+            for one in found
+        ],
+        "gpus": sum(one.more * one.gpus for one in found),
+    }

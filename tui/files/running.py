@@ -1,0 +1,41 @@
+"""The deployment that runs, as the user marked it: kept in the state folder, read as any plan's JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from planner.errors import InputError
+from planner.inputs import files
+from planner.output import running
+from planner.output.running import Pool
+from tui.files import storage
+
+
+def path() -> Path:
+    """Where it lies; `ratematch plan --running` takes it too."""
+    return storage.state_folder() / "running.json"
+
+
+def load() -> tuple[Pool, ...] | None:
+    """What runs; None where nothing was marked, or it can no longer be read."""
+    try:
+        return running.read(path())
+    except InputError:
+        return None
+
+
+def save(pools: tuple[Pool, ...]) -> None:
+    """Mark what runs. Raises OSError."""
+    document = {
+        "pools": [
+            {
+                "phase": pool.phase,
+                "layout": pool.layout,
+                "instances": pool.instances,
+                "max_batch": pool.max_batch,
+            }
+            for pool in pools
+        ]
+    }
+    files.write_atomically(path(), json.dumps(document, indent=1) + "\n")
