@@ -13,10 +13,6 @@ def _queues(scenario: Scenario) -> bool:
     return scenario.traffic.arriving != "steady"
 
 
-def _said(scenario: Scenario) -> bool:
-    return scenario.traffic.reuse == "none"
-
-
 def _traced(scenario: Scenario) -> bool:
     return scenario.traffic.trace is not None
 
@@ -128,10 +124,8 @@ TRAFFIC: tuple[Field, ...] = (
         high=0.999,
         steps=(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
         aliases=("cached-share",),
-        effective=_said,
-        idle="unless prefix reuse is none",
         help="Share of each prompt that a prefix cache holds already: prefill computes the rest, decode "
-        "attends to all of it.",
+        "attends to all of it. Not read with prefix reuse.",
     ),
     Field(
         key="isl-spread",
