@@ -12,7 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "SECURITY.md"),
     *("docs/architecture.md", "docs/method.md", "docs/reliability.md", "docs/traffic.md", "docs/studies.md"),
-    *("docs/replay.md", "docs/compare.md", "docs/elastic.md"),
+    *(
+        "docs/replay.md",
+        "docs/compare.md",
+        "docs/elastic.md",
+        "docs/deploy.md",
+        "docs/results.md",
+        "docs/power.md",
+    ),
 )
 NAME = re.compile(r"`((?:planner|tui)(?:\.\w+)+)(?:\([^`]*\))?`")
 FILE = re.compile(
