@@ -16,7 +16,6 @@ PAGES = (
         "docs/replay.md",
         "docs/compare.md",
         "docs/elastic.md",
-        "docs/deploy.md",
         "docs/results.md",
         "docs/power.md",
     ),
