@@ -21,6 +21,7 @@ and, where they are known:
     draft_cost                 share of a step that a draft model takes per token; else the model's heads
     shared_prefix              tokens of each prompt that are in the cache already
     poll_steps                 decode steps between two looks for new requests
+    lengths                    fixed, or drawn between 80 and 100 % of those stated; blank: as benchmarks do
     requests                   of the run
     requests_per_s             an open loop: requests come at this rate, and concurrency stays empty
     arrivals                   closed, burst (all requests of the run at once; concurrency may be empty) or
@@ -64,6 +65,7 @@ POLLS = Range(low=0, high=1e4, blank=math.nan)
 RATES = Range(low=1e-6, high=1e6, blank=math.nan)
 TOKEN_RATES = Range(low=1e-3, high=1e12, blank=math.nan)
 TIMES_MS = Range(low=1e-3, high=1e9, blank=math.nan)
+LENGTHS = ("fixed", "drawn", "")
 ARRIVALS = ("closed", "burst", "poisson")
 MODES: Mapping[str, Way] = {"colocated": "colocated", "disaggregated": "disaggregated"}
 
@@ -117,6 +119,7 @@ class Row:
     e2e_s: float
     output_tokens_per_s: float
     immature: bool  # the build was: what it measured says nothing of later ones
+    fixed: bool = False  # lengths are known to be as stated
 
     @property
     def colocated(self) -> bool:
@@ -161,7 +164,7 @@ class Row:
     @property
     def drawn(self) -> bool:
         """Whether lengths were drawn below the nominal ones."""
-        return self.isl in DRAWN_LENGTHS and self.osl in DRAWN_LENGTHS
+        return not self.fixed and self.isl in DRAWN_LENGTHS and self.osl in DRAWN_LENGTHS
 
     @property
     def length_mean(self) -> float:
@@ -219,6 +222,9 @@ def _row(table: Table, i: int) -> Row:
     arrivals = (line.get("arrivals") or usual).strip()
     if arrivals not in ARRIVALS:
         raise table.wrong(i, "arrivals", "closed, burst or poisson")
+    lengths = (line.get("lengths") or "").strip()
+    if lengths not in LENGTHS:
+        raise table.wrong(i, "lengths", "fixed or drawn")
     if arrivals == "poisson" and not math.isfinite(rate):
         raise table.wrong(i, "requests_per_s", f"{RATES.accepted} where arrivals is poisson")
     if arrivals == "poisson":
@@ -263,4 +269,5 @@ def _row(table: Table, i: int) -> Row:
         e2e_s=figure("e2e_ms", TIMES_MS) / 1e3,
         output_tokens_per_s=figure("output_tokens_per_s", TOKEN_RATES),
         immature=(line.get("remark") or "").startswith(IMMATURE),
+        fixed=lengths == "fixed",
     )

@@ -13,6 +13,7 @@ RUN_COLUMNS = """columns of FILE.csv, one line for each run at a fixed number of
   decode_workers, decode_tp, ...               disaggregated ones
   max_batch, max_batched_tokens, memory_fraction    limits of an attention rank, of a pass, of memory
   mtp, shared_prefix, poll_steps drafted tokens, cached tokens of each prompt, steps between two looks
+  lengths                        fixed, or drawn from 80 % of isl and osl on; blank: as benchmarks do
   requests, arrivals             of the run; closed, burst (all at once) or poisson (requests_per_s)
   ttft_p90_ms, ttft_p99_ms, e2e_ms, output_tokens_per_s     more that was measured
   engine_versions, id            optional; other columns are not read"""

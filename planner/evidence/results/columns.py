@@ -109,6 +109,7 @@ def flat(record: Record) -> dict[str, str]:
             done > 0 and tokens > 0 and math.isfinite(tokens / done)
         ):  # what was sent, where lengths are drawn around a nominal one
             row[column] = text(max(round(tokens / done), 1))
+            row["lengths"] = "fixed"
     rate = number(plain.get("request_rate"))
     if rate > 0:
         row["requests_per_s"] = text(rate)
@@ -165,6 +166,8 @@ def stated(record: Record) -> dict[str, str]:
     for column in ("isl", "osl", "requests"):
         if column in row:
             row[column] = text(max(round(float(row[column])), 1))
+    if "osl" in row:  # the mean of what was sent and made
+        row["lengths"] = "fixed"
     for key, value in leaves(record.get("input_config")):
         if key == "concurrency" and number(value) > 0:
             row.setdefault("concurrency", text(number(value)))

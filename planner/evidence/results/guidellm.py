@@ -61,6 +61,7 @@ def columns(record: Record) -> dict[str, str]:
     for column in ("isl", "osl"):
         if column in row:
             row[column] = text(max(round(number(row[column])), 1))
+            row["lengths"] = "fixed"
     strategy = _strategy(record)
     if strategy.get("type_") in OPEN:
         put("requests_per_s", "requests_per_second")  # where the strategy does not say its rate

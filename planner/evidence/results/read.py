@@ -35,6 +35,7 @@ _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
 }
 _OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs
 MEASURED = ("ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s")
+_ONE_EACH = ("profile_export_aiperf.json", "profile_export_genai_perf.json")  # files of a folder for each run
 _SENT = ("isl", "osl")
 _LAYOUTS = ("layout", "prefill_layout", "decode_layout")
 # what a row cannot do without, and the flag that says it
@@ -102,11 +103,20 @@ def _planned(record: Mapping[str, str], found: Found) -> dict[str, str]:
 
 def _rows(path: Path, found: Found, given: Mapping[str, str], catalog: Catalog) -> list[Row]:
     rows = [_row(found, record, given, catalog) for record in found.records]
+    if found.tool:
+        _named(rows, path)
     table = Table(name=path.name, rows=tuple(rows), lines=tuple(range(2, len(rows) + 2)))
     _complete(table, found, given)
     for name in runs.NAMES:
         table.names(name)
     return runs.rows(table)
+
+
+def _named(rows: list[dict[str, str]], path: Path) -> None:
+    """Give runs the name of their file, or of the folder that a tool makes for each."""
+    name = path.parent.name if path.name in _ONE_EACH else path.stem
+    for at, row in enumerate(rows, 1):
+        row.setdefault("id", name if len(rows) == 1 else f"{name}, {at}")
 
 
 def _is_folder(path: Path) -> bool:
@@ -117,7 +127,7 @@ def _results(folder: Path) -> list[Path]:
     """The results in a folder, as an export's bench.sh leaves them. Raises InputError without any."""
     try:
         plain = [path for ending in ("json", "jsonl", "csv") for path in folder.glob(f"*.{ending}")]
-        found = sorted([*plain, *folder.glob("*/profile_export_aiperf.json")])
+        found = sorted([*plain, *(file for name in _ONE_EACH for file in folder.glob(f"*/{name}"))])
     except OSError as error:
         raise InputError("folder", str(folder), f"cannot be read: {error.strerror}") from None
     known = [path for path in found if kind(path)]

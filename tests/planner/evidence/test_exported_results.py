@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
+import subprocess
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,19 +162,58 @@ def test_a_result_validates_back_to_the_prediction(tmp_path, scenario, benchmark
     assert second["tpot"]["mape"] < 1e-6 and second["ttft"]["mape"] < 1e-6
 
 
-def test_the_ladder_of_the_script_and_the_folder_of_its_results(tmp_path, capsys):
-    _, record = exported(tmp_path, ALONE, "vllm")
-    script = (tmp_path / "bench.sh").read_text()
+README = Path(__file__).parents[3] / "README.md"
+SCENARIO = """
+schema = 1
+model = "llama-3.1-8b"
+system = "h100"
+engine = "vllm"
+isl = 1000
+osl = 300
+gpus = 4
+"""
+AIPERF = """#!/bin/bash
+while (($#)); do
+  case $1 in --artifact-dir) folder=$2 ;; --concurrency) places=$2 ;; esac
+  shift
+done
+mkdir -p "$folder"
+cat >"$folder/profile_export_aiperf.json" <<EOF
+{"schema_version": "1.4", "time_to_first_token": {"unit": "ms", "avg": 60.0},
+ "inter_token_latency": {"unit": "ms", "avg": 12.0}, "request_count": {"avg": 100},
+ "input_config": {"loadgen": {"concurrency": $places}}}
+EOF
+"""
+
+
+def test_the_second_page_of_the_readme_is_true(tmp_path, monkeypatch, capsys):
+    """Each command as it stands there; hosts are this machine and aiperf is one that makes results up."""
+    block = README.read_text().split("## From a plan to a deployment and back")[1].split("```")[1]
+    lines = [line for line in block.replace("\\\n", " ").splitlines()[1:] if line.strip()]
+    assert len(lines) <= 12
+    (tmp_path / "my-scenario.toml").write_text(SCENARIO)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "aiperf").write_text(AIPERF)
+    (tmp_path / "bin" / "aiperf").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RATEMATCH_CONFIG", str(tmp_path / "own"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    told = {}
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[0] == "ratematch":
+            assert main(words[1:]) == 0, line
+            told[words[1]] = capsys.readouterr().out
+        elif "deployment/bench.sh" in words:
+            subprocess.run(["bash", "deployment/bench.sh"], check=True, capture_output=True)
+    script = (tmp_path / "deployment" / "bench.sh").read_text()
     ladder = [int(n) for n in re.search(r"for places in ([\d ]+);", script)[1].split()]
+    record = parse_toml((tmp_path / "deployment" / "deployment.toml").read_text(), "record")
     assert ladder == sorted(set(ladder)) and ladder[0] == 1
     assert ladder[-1] == pytest.approx(record["predicted"]["concurrency"], abs=1)
-    for flight in ladder:
-        put(tmp_path, *tool("vllm", flight, 1000, 300, 100.0, 10.0))
-    assert main(["validate", str(tmp_path / "results"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["rows"] == told["covered"] == len(ladder)
-    assert main(["calibrate", "--engines", str(tmp_path / "results"), "--out", str(tmp_path / "own")]) == 0
-    assert f"{len(ladder)} runs" in capsys.readouterr().out
+    assert f"{len(ladder)} of {len(ladder)} rows" in told["validate"] and "Run by run" in told["validate"]
+    assert f"aiperf-{ladder[-1]}" in told["validate"] and f"{len(ladder)} runs" in told["calibrate"]
+    assert (tmp_path / "own" / "engines" / "vllm.toml").is_file() and "output tokens/s" in told["plan"]
 
 
 def test_runs_are_told_one_by_one_with_their_band_and_what_differs(tmp_path, capsys):

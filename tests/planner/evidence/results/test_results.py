@@ -50,6 +50,23 @@ def test_the_same_as_csv_and_as_appended_lines(tmp_path):
     assert [row.concurrency for row in rows(tmp_path, lines, "r.jsonl", **HERE)] == [64, 8]
 
 
+def test_lengths_that_were_counted_are_not_taken_for_drawn_ones(tmp_path):
+    counted = {**VLLM, "total_input_tokens": 400 * 1024, "total_output_tokens": 400 * 8192}
+    (row,) = rows(tmp_path, counted, **HERE)
+    assert (row.isl, row.osl, row.length_mean, row.length_spread) == (1024, 8192, 1.0, 0.0)
+    nominal = {**SGLANG, "completed": None, "random_output_len": 8192}
+    assert rows(tmp_path, nominal, system="h200")[0].length_mean == 0.9
+    given = {"model": "qwen3-32b", "system": "h100", "engine": "vllm", "layout": "TP4", "isl": "1024"}
+    table = (
+        "isl,osl,concurrency,tp,ttft_ms,model,system,engine,lengths\n1024,1024,4,1,9,qwen3-32b,h100,vllm,{}\n"
+    )
+    assert rows(tmp_path, table.format("fixed"), "own.csv")[0].length_mean == 1.0
+    assert rows(tmp_path, table.format(""), "own.csv")[0].length_mean == 0.9
+    assert rows(tmp_path, AIPERF, **given)[0].length_mean == 1.0
+    with pytest.raises(InputError, match="fixed or drawn"):
+        rows(tmp_path, table.format("long"), "own.csv")
+
+
 def test_all_at_once_is_a_burst(tmp_path):
     (row,) = rows(tmp_path, {**VLLM, "max_concurrency": None}, **HERE)
     assert row.burst and row.requests == 400
