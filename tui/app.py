@@ -89,6 +89,7 @@ class RatematchApp(FileActions):
         Binding("o", "open_scenario", "open", tooltip="Open a scenario", id="open"),
         Binding("M", "open_study", "study's map", show=False, key_display="M", id="open-study"),
         Binding("T", "open_time", "a trace over time", show=False, key_display="T", id="open-time"),
+        Binding("R", "open_replay", "replay the plan", show=False, key_display="R", id="open-replay"),
         Binding(
             "w,ctrl+s", "save_scenario", "save", key_display="w", tooltip="Save as one of yours", id="save"
         ),

@@ -40,11 +40,16 @@ class Proof:
     @property
     def planned(self) -> dict[str, dict[str, float]]:
         """What the plan says of ftl_s, ttl_s and e2e_s as requests come; {} for a closed loop."""
-        load = self.serving.load
-        if load is None or load.queued is None or self.result.options.in_flight is not None:
-            return {}
-        queued = load.queued
-        return {name: asdict(getattr(queued, name[:3])) for name in ("ftl_s", "ttl_s", "e2e_s")}
+        return {} if self.result.options.in_flight is not None else planned(self.serving)
+
+
+def planned(serving: Serving) -> dict[str, dict[str, float]]:
+    """What a plan says of ftl_s, ttl_s and e2e_s where requests queue; {} where they do not."""
+    load = serving.load
+    if load is None or load.queued is None:
+        return {}
+    queued = load.queued
+    return {name: asdict(getattr(queued, name[:3])) for name in ("ftl_s", "ttl_s", "e2e_s")}
 
 
 def _held(found: Plan) -> Held | None:
@@ -74,6 +79,39 @@ def arrivals(scenario: Scenario) -> Arrivals:
     return asked if asked in ("steady", "bursty") else "poisson"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Started:
+    """A plan's replay before its first event."""
+
+    serving: Serving
+    fleet: Fleet
+    requests: Requests
+    replay: Replay
+
+
+def started(
+    found: Plan,
+    scenario: Scenario,
+    catalog: Catalog,
+    options: Options,
+    *,
+    requests: Requests | None = None,
+    count: int = REQUESTS,
+) -> Started | None:
+    """The replay of a plan that is there, `scenario` being what it answers; None where it has no serving.
+
+    Raises InputError.
+    """
+    serving = deployment(found)
+    if serving is None:
+        return None
+    question = prepare(scenario, catalog, _held(found)).remembering()
+    if requests is None:
+        requests = drawn(scenario, serving, count, options.seed)
+    fleet = build.of_serving(question, serving, requests)
+    return Started(serving=serving, fleet=fleet, requests=requests, replay=Replay(fleet, requests, options))
+
+
 def prove(
     scenario: Scenario,
     catalog: Catalog,
@@ -89,14 +127,10 @@ def prove(
     Stopping on the way leaves a proof of the requests that have ended. Raises InputError.
     """
     found = plan(scenario, catalog, should_stop=should_stop)
-    serving = deployment(found)
-    if serving is None:
+    begun = started(found, scenario, catalog, options, requests=requests, count=count)
+    if begun is None:
         return found
-    question = prepare(scenario, catalog, _held(found)).remembering()
-    if requests is None:
-        requests = drawn(scenario, serving, count, options.seed)
-    fleet = build.of_serving(question, serving, requests)
-    replay = Replay(fleet, requests, options)
+    replay, requests, serving = begun.replay, begun.requests, begun.serving
     stopped = False
     try:
         replay.advance(should_stop=should_stop, progress=progress)
@@ -106,7 +140,7 @@ def prove(
     return Proof(
         plan=found,
         serving=serving,
-        fleet=fleet,
+        fleet=begun.fleet,
         requests_per_s=len(requests) / span if span else float("nan"),
         result=replay.result(),
         arrivals=arrivals(scenario),

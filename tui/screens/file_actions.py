@@ -116,6 +116,16 @@ class FileActions(InOrder):
 
         self._ask_trace("Plan a trace over time", asked)
 
+    def action_open_replay(self) -> None:
+        """Replay the plan that is shown, request by request."""
+        view = self.main.view
+        if view.plan is None or not view.current or view.plan.chosen is None:
+            self.notify("There is no plan to replay yet.", severity="warning")
+            return
+        from tui.screens.replay import ReplayScreen
+
+        self.push_screen(ReplayScreen(view.plan, view.scenario, glyphs=self.glyphs))
+
     def _ask_trace(self, title: str, then: Callable[[str], None]) -> None:
         from planner.inputs.traces import shipped
 

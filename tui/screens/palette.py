@@ -36,6 +36,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "open": "scenario",
     "open-study": "scenario",
     "open-time": "scenario",
+    "open-replay": "plan",
     "save": "scenario",
 }
 MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")

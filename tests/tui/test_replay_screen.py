@@ -1,0 +1,78 @@
+"""The page of a live replay: what it draws, how it is stopped and left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakes
+import pytest
+from textual.widgets import Static
+
+from planner import Scenario, load, plan
+from planner.inputs.scenario import Deployment, Fleet, Limits, Traffic
+from planner.replay import plans
+from tui.screens import replay as module
+from tui.screens.replay import ReplayScreen
+
+SCENARIO = Scenario(
+    model="llama-3.1-8b",
+    system="h100",
+    traffic=Traffic(isl=2000, osl=50, requests_per_s=20.0),
+    limits=Limits(ftl_s=1.0, ttl_s=0.03),
+    fleet=Fleet(gpus=None),
+    goal="fewest-gpus",
+    deployment=Deployment(prefill_layout="TP1", decode_layout="TP1"),
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> Any:
+    return plan(SCENARIO, load())
+
+
+def said(pilot: Any, name: str) -> str:
+    return str(pilot.app.screen.query_one(f"#replay-{name}", Static).content)
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+async def test_a_replay_is_drawn_with_what_was_planned(found: Any, ascii: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "REQUESTS", 400)
+    async with fakes.app(ascii=ascii).run_test(size=(100, 40)) as pilot:
+        await fakes.settled(pilot)
+        screen = ReplayScreen(found, SCENARIO, glyphs=pilot.app.glyphs)
+        await pilot.app.push_screen(screen)
+        await fakes.until(pilot, lambda: screen.over)
+        words, chart = said(pilot, "words"), said(pilot, "chart")
+        assert "FTL (TTFT)" in words and "planned" in words and "within both limits" in words
+        assert "waiting for a first token" in chart and "decoding" in chart and "P99" in chart
+        assert said(pilot, "name") == "replayed: 100% of 400 requests"
+        assert all(len(line) <= 100 for line in chart.split("\n"))
+        assert chart.isascii() or not ascii
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+
+
+async def test_one_that_is_stopped_says_what_is_known_by_then(found: Any) -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        screen = ReplayScreen(found, SCENARIO)
+        screen.action_leave()  # before its first event
+        await pilot.app.push_screen(screen)
+        await fakes.until(pilot, lambda: screen.over)
+        assert said(pilot, "name").startswith("stopped at") and "stopped: figures are of" in said(
+            pilot, "words"
+        )
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+
+
+async def test_the_key_opens_it_and_a_plan_without_a_serving_is_told(monkeypatch: Any) -> None:
+    monkeypatch.setattr(plans, "started", lambda *_, **__: None)
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("R")
+        await fakes.until(pilot, lambda: isinstance(pilot.app.screen, ReplayScreen))
+        await fakes.until(pilot, lambda: "no plan" in said(pilot, "name"))
+        await fakes.until(pilot, lambda: pilot.app.screen.over)
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
