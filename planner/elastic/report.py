@@ -96,14 +96,17 @@ def to_json(found: OverTime, proofs: Proofs | None = None) -> str:
 
 def to_csv(found: OverTime) -> str:
     """A row for each window of each policy."""
-    lines = ["policy,way,from_s,requests,phase,layout,instances,instance_gpus,gpus_held,ok"]
+    lines = ["policy,way,from_s,requests,phase,layout,instances,instance_gpus,gpus_held,ok,start_s"]
     for one in found.outcomes:
         pools, windows = found.ways[one.way].pools, found.windows
+        # how long before a window they start
+        ahead = found.ways[one.way].costs.start_s * one.schedule.ahead
         for at in range(len(windows)):
-            for kind, n in zip(pools.kinds, one.schedule.instances[at].tolist(), strict=True):
+            counts = one.schedule.instances[at].tolist()
+            for kind, n, start_s in zip(pools.kinds, counts, ahead, strict=True):
                 lines.append(
                     f"{one.name},{one.way},{at * windows.window_s:g},{windows.requests[at]},{kind.phase},"
-                    f"{kind.label},{n},{kind.gpus},{one.bill.gpus[at]},{int(one.ok[at])}"
+                    f"{kind.label},{n},{kind.gpus},{one.bill.gpus[at]},{int(one.ok[at])},{start_s:g}"
                 )
     return "\n".join(lines)
 

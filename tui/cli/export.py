@@ -39,6 +39,7 @@ def run(arguments: Sequence[str]) -> int:
         "that the target can say; the line says why, and which it can.",
         "  ratematch export vllm chat --out chat-vllm\n"
         "  ratematch export sglang prefill-heavy --hosts 10.0.0.1,10.0.0.2 --benchmark aiperf\n"
+        "  ratematch export dynamo my-scenario.toml --schedule week.csv    # of ratematch elastic --csv\n"
         "  ratematch export trtllm my-scenario.toml --checkpoint my-org/my-model-fp8 --revision v2",
     )
     parser.add_argument("target", metavar="TARGET", help=f"one of {', '.join(write.TARGETS)}")
@@ -60,6 +61,12 @@ def run(arguments: Sequence[str]) -> int:
         default="vllm",
         help=f"whose load generator bench.sh runs: {', '.join(get_args(Benchmark))} (default vllm)",
     )
+    parser.add_argument(
+        "--schedule",
+        metavar="FILE",
+        help="instances over time (ratematch elastic --csv) for dynamo and llm-d: the plan is of their "
+        "layouts and most instances, autoscale.yaml scales them (KEDA)",
+    )
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
     args = parser.read(arguments)
@@ -70,6 +77,13 @@ def run(arguments: Sequence[str]) -> int:
     catalog = load()
     target: Target = args.target
     scenario = for_target(read_scenario(args, catalog), target, catalog, given=args.engine is not None)
+    timed = None
+    if args.schedule is not None:
+        from planner.inputs import deployment_fields
+        from planner.output.deploy import schedule
+
+        timed = schedule.read(Path(args.schedule))
+        scenario = deployment_fields.fitted(replace(scenario, deployment=timed.busiest))
     stem = printable(Path(args.scenario).stem) if args.scenario else f"{scenario.model}-{scenario.system}"
     options = Options(
         hosts=tuple(host.strip() for host in args.hosts.split(",")) if args.hosts is not None else (),
@@ -79,6 +93,7 @@ def run(arguments: Sequence[str]) -> int:
         image=args.image,
         benchmark=args.benchmark,
         name=f"ratematch-{stem}",
+        schedule=timed,
     )
     made = solve(scenario, catalog)
     if made.chosen is None:

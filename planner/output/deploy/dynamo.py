@@ -63,6 +63,8 @@ def export(of: Subject) -> Export | Refused:
             "replicas": pool.instances,
             "sharedMemorySize": table["shared_memory"],
         }
+        if of.options.schedule is not None:
+            component["scalingAdapter"] = {}
         if hosts > 1:
             component["multinode"] = {"nodeCount": hosts}
         component["podTemplate"] = _pod(
@@ -83,12 +85,26 @@ def export(of: Subject) -> Export | Refused:
         )
     files = {FILE: documents.yaml_texts(texts, f"kubectl apply -f {FILE}: {of.options.name}")}
     files |= pods.record_files(of, f"http://{name}-frontend:8000")
+    files |= pods.autoscale(
+        of,
+        {
+            pool.phase: (
+                f"{name}-{label}",
+                {
+                    "apiVersion": table["api"],
+                    "kind": "DynamoGraphDeploymentScalingAdapter",
+                    "name": f"{name}-{label}".lower(),
+                },
+            )
+            for label, pool in zip(names, of.serving.pools, strict=True)
+        },
+    )
     notes = [
         f"the images of Dynamo {table['version']} have {of.table.label} {table['engines'][engine]}; "
         f"the flags were read from {of.table.version}",
         f"the secret {table['secret']} holds the token of the model's repository",
     ]
-    return Export(target="dynamo", files=files, notes=tuple(notes))
+    return Export(target="dynamo", files=files, notes=(*notes, *pods.autoscale_notes(of)))
 
 
 def settings(of: Subject, pool: PoolPlan) -> Settings:

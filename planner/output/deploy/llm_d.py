@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from planner.output.deploy import documents, launch, pods, tables
+from planner.output.deploy import documents, launch, pods, schedule, tables
 from planner.output.deploy.parts import Export, Refused, Subject, Value
 from planner.planning.result import PoolPlan
 from planner.words import Phase
@@ -33,20 +33,36 @@ def export(of: Subject) -> Export | Refused:
         if isinstance(found, Refused):
             return found
         groups.append(_group(of, pool, *found, table, name))
+    scaled: dict[Phase, tuple[str, Mapping[str, str]]]
+    external = {"scaling": {"mode": "External"}} if of.options.schedule is not None else {}
     if of.split:
+        api = "disaggregatedset.x-k8s.io/v1"
         roles = [
-            {"name": pool.phase, "spec": {"replicas": pool.instances, "leaderWorkerTemplate": group}}
+            {
+                "name": pool.phase,
+                **external,
+                "spec": {"replicas": pool.instances, "leaderWorkerTemplate": group},
+            }
             for pool, group in zip(of.serving.pools, groups, strict=True)
         ]
         document = {
-            "apiVersion": "disaggregatedset.x-k8s.io/v1",
+            "apiVersion": api,
             "kind": "DisaggregatedSet",
             "metadata": {"name": name, "labels": _labels(of, name)},
             "spec": {"slices": 1, "roles": roles},
         }
+        scaled = {
+            pool.phase: (
+                f"{name}-{pool.phase}",
+                {"apiVersion": api, "kind": "DisaggregatedSetRoleScaler", "name": f"{name}-{pool.phase}"},
+            )
+            for pool in of.serving.pools
+        }
     else:
+        api = "leaderworkerset.x-k8s.io/v1"
+        scaled = {"colocated": (name, {"apiVersion": api, "kind": "LeaderWorkerSet", "name": name})}
         document = {
-            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "apiVersion": api,
             "kind": "LeaderWorkerSet",
             "metadata": {"name": name, "labels": _labels(of, name)},
             "spec": {"replicas": of.serving.pools[0].instances, "leaderWorkerTemplate": groups[0]},
@@ -54,19 +70,19 @@ def export(of: Subject) -> Export | Refused:
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [FILE],
+        "resources": [FILE, *([schedule.FILE] if of.options.schedule is not None else [])],
     }
     files = {
         KUSTOMIZATION: documents.yaml_text(kustomization, f"kubectl apply -k .: {of.options.name}"),
         FILE: documents.yaml_text(document, f"{of.options.name}, {of.table.label} {of.table.version}"),
     }
-    files |= pods.record_files(of, "http://localhost:8000")
+    files |= pods.record_files(of, "http://localhost:8000") | pods.autoscale(of, scaled)
     guide = "pd-disaggregation" if of.split else "optimized-baseline"
     notes = [
         f"the router is the one of llm-d's guide {guide}: it finds pods by llm-d.ai/guide and llm-d.ai/role",
         f"the secret {table['secret']} holds the token of the model's repository, as HF_TOKEN",
     ]
-    return Export(target="llm-d", files=files, notes=tuple(notes))
+    return Export(target="llm-d", files=files, notes=(*notes, *pods.autoscale_notes(of)))
 
 
 def _labels(of: Subject, name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from planner.inputs.engine import Abilities
 from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
+from planner.output.deploy.schedule import Schedule
 from planner.planning.result import Plan, PoolPlan, Serving
 from planner.simulate import space
 from planner.words import Benchmark, EngineFamily, Target, Vendor
@@ -46,6 +47,7 @@ class Options:
     image: str = ""
     benchmark: Benchmark = "vllm"
     name: str = ""  # of the deployment
+    schedule: Schedule | None = None  # of instances over time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

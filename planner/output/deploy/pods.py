@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from planner.output.deploy import bench, launch, placement, record, tables
+from planner.output.deploy import bench, launch, placement, record, schedule, tables
 from planner.output.deploy.parts import Refused, Settings, Subject, argv
 from planner.planning.result import PoolPlan
-from planner.words import Vendor
+from planner.words import Phase, Vendor
 
 RESOURCES: Mapping[Vendor, str] = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}
 
@@ -79,3 +79,17 @@ def record_files(of: Subject, url: str) -> dict[str, str]:
         "bench.sh": bench.script(of, url, repository),
         record.FILE: record.record(of),
     }
+
+
+def autoscale(of: Subject, scaled: Mapping[Phase, tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """The file of elastic bounds; none without a schedule."""
+    if of.options.schedule is None:
+        return {}
+    return {schedule.FILE: schedule.autoscale(of.options.schedule, scaled, of.options.name)}
+
+
+def autoscale_notes(of: Subject) -> list[str]:
+    """What a user should know of elastic bounds."""
+    if of.options.schedule is None:
+        return []
+    return [f"{schedule.FILE} is for KEDA; its Monday 0:00 UTC is the start of the schedule's trace"]

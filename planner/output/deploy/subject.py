@@ -19,6 +19,7 @@ from planner.words import EngineFamily, Target
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
 
+SCALED: tuple[Target, ...] = ("dynamo", "llm-d")
 LLM_D: tuple[EngineFamily, ...] = ("vllm", "sglang")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z")
@@ -70,6 +71,8 @@ def subject(
         return Refused(reason="no plan meets the limits, so there is nothing to deploy")
     if resolved is None:
         return Refused(reason="the plan does not say what its names stood for")
+    if options.schedule is not None and target not in SCALED:
+        return Refused(reason=f"only {' and '.join(SCALED)} start and stop instances by a schedule")
     planned_for = family(resolved.engine)
     engine = planned_for if target == "dynamo" or target == "llm-d" else target
     if engine is None:

@@ -15,6 +15,7 @@ from planner.errors import InputError
 from planner.output import words
 from planner.output.deploy import write
 from planner.output.deploy.parts import Export, Options
+from tui.cli.main import main
 
 sys.path.insert(0, str(Path(__file__).parent))
 import checked
@@ -155,3 +156,71 @@ def test_words_of_presets_stay_words(target, file):
     for document in yaml.safe_load_all(found.files[file]):
         walk(document)
     assert evil.replace("$(", "$$(") in told and "$$(HOME)/x" in told
+
+
+SCHEDULE = "policy,from_s,phase,layout,instances,start_s\n" + "".join(
+    f"{policy},{1800 * at},{phase},{layout},{n},90\n"
+    for policy in ("elastic", "reactive")
+    for phase, layout, counts in (("prefill", "TP2", (1, 3, 3, 1)), ("decode", "TP4", (2, 2, 2, 2)))
+    for at, n in enumerate(counts)
+)
+GIVEN = ["--model", "llama-3.1-70b", "--system", "h200", "--engine", "vllm", "--isl", "2k", "--osl", "500"]
+
+
+@pytest.mark.parametrize(
+    "target, file, kind",
+    [
+        ("dynamo", "dynamo.yaml", "DynamoGraphDeploymentScalingAdapter"),
+        ("llm-d", "modelserver.yaml", "DisaggregatedSetRoleScaler"),
+    ],
+)
+def test_a_schedule_becomes_elastic_bounds(tmp_path, target, file, kind):
+    table, out = tmp_path / "day.csv", tmp_path / "out"
+    table.write_text(SCHEDULE)
+    assert main(["export", target, *GIVEN, "--schedule", str(table), "--out", str(out)]) == 0
+    *_, document = yaml.safe_load_all((out / file).read_text())
+    assert checked.wrong(document["kind"].lower(), document) == []
+    parts = [
+        part
+        for part in document["spec"].get("components") or document["spec"]["roles"]
+        if part["name"] != "frontend"
+    ]
+    assert [part.get("replicas") or part["spec"]["replicas"] for part in parts] == [3, 2]
+    assert all("scalingAdapter" in part or part["scaling"] == {"mode": "External"} for part in parts)
+    scaled = list(yaml.safe_load_all((out / "autoscale.yaml").read_text()))
+    names = [f"{document['metadata']['name']}-{part['name']}" for part in parts]
+    assert [one["spec"]["scaleTargetRef"]["name"] for one in scaled] == names
+    assert {one["spec"]["scaleTargetRef"]["kind"] for one in scaled} == {kind}
+    bounds = [(one["spec"]["minReplicaCount"], one["spec"]["maxReplicaCount"]) for one in scaled]
+    assert bounds == [(1, 3), (2, 2)]
+    (trigger,) = scaled[0]["spec"]["triggers"]
+    assert trigger["metadata"]["start"] == "28 0 * * *" and trigger["metadata"]["end"] == "30 1 * * *"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a,b\n1,2\n",
+        SCHEDULE.replace("elastic", "other"),
+        SCHEDULE.replace("TP2,3", "TP1,3"),
+        SCHEDULE.replace("TP2", "TPx"),
+        SCHEDULE.replace(",1800,", ",900,"),
+        SCHEDULE.replace(",3,", ",-3,"),
+        SCHEDULE.replace(",3,", ",1e9,"),
+        SCHEDULE.replace("prefill", "prefil"),
+        SCHEDULE.replace(",5400,", ",5400000,"),
+        SCHEDULE.replace(",90", ",nan"),
+    ],
+)
+def test_what_is_no_schedule_is_one_line(tmp_path, text, capsys):
+    table = tmp_path / "x.csv"
+    table.write_text(text)
+    assert main(["export", "dynamo", *GIVEN, "--schedule", str(table), "--out", str(tmp_path / "o")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_hosts_do_not_scale(tmp_path, capsys):
+    (tmp_path / "x.csv").write_text(SCHEDULE)
+    assert main(["export", "vllm", *GIVEN, "--schedule", str(tmp_path / "x.csv")]) == 3
+    assert "only dynamo and llm-d" in capsys.readouterr().err
