@@ -22,30 +22,6 @@ FORMATS = {  # ending to what it holds
 }
 
 
-class CannotMake(Exception):
-    """What a format needs is not installed; `str()` says how to get it."""
-
-
-def content(plan: Plan, ending: str) -> str | bytes:
-    """A plan in one of the formats that need no screen. Raises CannotMake for a png without matplotlib."""
-    if ending == "png":
-        from tui.charts.frontier_png import to_png
-        from tui.charts.paper_figures import NoDrawing
-
-        try:
-            return to_png(plan)
-        except NoDrawing as error:
-            raise CannotMake(str(error)) from None
-    if ending == "svg":
-        from planner.output.chart_svg import to_svg
-
-        return to_svg(plan)
-    from planner.output.formats import WRITERS
-
-    made = WRITERS["markdown" if ending == "md" else ending](plan)
-    return made if made.endswith("\n") else made + "\n"
-
-
 def default_name(plan: Plan, name: str = "") -> str:
     """A file's name without its ending: that of the scenario, or model, GPUs and system.
 

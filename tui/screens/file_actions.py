@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
 from planner.output.command import command_line
+from tui.charts import plan_file
 from tui.files import export, library, running, storage
 from tui.in_order import InOrder
 from tui.screens.ask import Answer, AskScreen
@@ -174,7 +175,7 @@ class FileActions(InOrder):
         """Copy the plan for a document or a ticket."""
         plan = self._plan()
         if plan is not None:
-            text = str(export.content(plan, "md"))
+            text = str(plan_file.content(plan, "md"))
             self._copy(text, "plan.md", f"The plan as Markdown, {_age(self.main)}")
 
     def _copy(self, text: str, file: str, said: str = "") -> None:
@@ -272,12 +273,12 @@ class FileActions(InOrder):
             if ending == export.SCREEN:
                 text: str | bytes = self.export_screenshot(title="ratematch")
             else:
-                text = export.content(plan, ending)
+                text = plan_file.content(plan, ending)
             if self.is_web:
                 self._hand_over(text, path.name, f"Exported, {_age(self.main)}")
                 return
             files.write_file(path, text, replace=replace)
-        except export.CannotMake as error:
+        except plan_file.CannotMake as error:
             self.show_error("Not written", str(error))
         except OSError as error:
             self.show_error("Not written", _reason(error))

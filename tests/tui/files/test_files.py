@@ -19,6 +19,7 @@ from planner.inputs import files
 from planner.inputs.catalog import load
 from planner.inputs.fields import BY_KEY
 from planner.output.command import command_line
+from tui.charts import plan_file
 from tui.files import export, library, storage
 from tui.screens import file_actions
 from tui.screens.ask import AskScreen
@@ -291,7 +292,7 @@ async def test_a_state_folder_that_cannot_be_written_still_copies(
 def test_each_format_is_made_of_the_plan(ending: str) -> None:
     if ending == export.SCREEN:
         return  # of the screen, below
-    text = str(export.content(fakes.plan(fakes.SCENARIO), ending))
+    text = str(plan_file.content(fakes.plan(fakes.SCENARIO), ending))
     if ending == "json":
         assert json.loads(text)["choice"] == "disaggregated"
     else:
@@ -325,7 +326,7 @@ async def test_a_png_without_its_library_is_one_line_that_says_how(
 
 def test_a_png_is_drawn_where_its_library_is() -> None:
     pytest.importorskip("matplotlib")
-    assert bytes(export.content(fakes.plan(fakes.SCENARIO), "png")).startswith(b"\x89PNG")
+    assert bytes(plan_file.content(fakes.plan(fakes.SCENARIO), "png")).startswith(b"\x89PNG")
 
 
 async def test_the_first_key_replaces_the_name_that_is_offered(driver: Driver) -> None:
