@@ -35,7 +35,7 @@ def test_the_claim_is_held_against_each_fleet(monkeypatch, served, share, holds)
 @pytest.mark.slow
 def test_a_planner_keeps_what_static_fleets_lose(presets):
     found = dynamic.goodput(presets, dynamic.load(100.0), start_s=5.0)  # a sixth of the experiment
-    assert found["planner"].share > 0.9 and 3.5 < found["planner"].gpus < 6.0
-    assert found["planner"].share > 1.2 * found["2:2 of TP1"].share
+    assert found["planner"].share > 0.8 and 3.0 < found["planner"].gpus < 6.0
+    assert found["planner"].share > 1.1 * found["2:2 of TP1"].share
     assert found["2:2 of TP1"].share > 2.0 * max(found["3:1 of TP1"].share, found["1:1 of TP2"].share)
     assert found["forecasts"].share < found["planner"].share
