@@ -57,6 +57,8 @@ def begin(folder: Path, about: About, text: str) -> None:
     """A new dataset; the folder may exist, but nothing stored in it. Raises InputError, OSError."""
     if parts(folder):
         raise InputError("out", str(folder), "a folder without a study; --resume goes on with the one there")
+    if strange := next((path.name for path in _inside(folder) if path.suffix == ".parquet"), ""):
+        raise InputError("out", str(folder), f"a folder without Parquet of another; {strange} lies there")
     files.write_atomically(folder / ASKED, text)
     files.write_atomically(folder / ABOUT, dumps(asdict(about)) + "\n")
 
@@ -85,13 +87,17 @@ def about(folder: Path, field: str = "study") -> About:
 
 def parts(folder: Path) -> list[Path]:
     """The parts there are, in order."""
+    return [path for path in _inside(folder) if path.name.startswith("part-") and path.suffix == ".parquet"]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """What lies in a folder, in order."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.name.startswith("part-"))
+        return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise InputError("study", str(folder), f"cannot be read: {files.why(error)}") from None
-    return [path for path in found if path.suffix == ".parquet"]
 
 
 def done(folder: Path) -> set[int]:

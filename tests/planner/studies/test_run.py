@@ -145,6 +145,13 @@ def test_another_studys_folder_is_left_alone(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_folder_with_anothers_parquet_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "sales.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match=r"sales\.parquet lies there"):
+        run.run(_study(), TEXT, tmp_path, Here(), CATALOG)
+    assert [path.name for path in tmp_path.iterdir()] == ["sales.parquet"]
+
+
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     run.run(_study(), TEXT, tmp_path, Here(), CATALOG)
     with dataset.alone(tmp_path), pytest.raises(InputError, match="no other study"):
