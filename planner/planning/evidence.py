@@ -146,9 +146,11 @@ def _farness(differs: tuple[Step, ...]) -> tuple[int, bool]:
 
 def of(question: Question, phase: Phase, layout: LayoutChoice) -> Evidence | None:
     """What a pool rests on; None where nothing is known of the runs behind the fit."""
-    known = question.seen
-    if known is None:
-        return None
+    return None if question.seen is None else judged(question.seen, phase, layout)
+
+
+def judged(known: Seen, phase: Phase, layout: LayoutChoice) -> Evidence:
+    """What a pool of a layout rests on, of what the fit has seen."""
     fields = {"tp": layout.tp, "pp": layout.pp, "attention_dp": layout.attention_dp}
     at = Layouts(
         **{key: np.array([value]) for key, value in fields.items()},

@@ -133,6 +133,7 @@ def _plan(
         within_measured=known,
         caches=_caches(question, chosen),
         resolved=_resolved(question),
+        seen=question.seen,
     )
 
 

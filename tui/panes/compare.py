@@ -35,6 +35,7 @@ PinAction: TypeAlias = Literal["open", "baseline", "drop"]  # what the user want
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
 LIMITS = ("ftl", "ttl", "gpus")
+NOTHING = "Nothing pinned yet: p pins the plan, a adds an engine, a system, a model or a scenario."
 LABEL = 12
 WIDEST = 24  # of a column
 NOW = "now"  # the column of the form's own plan
@@ -140,7 +141,8 @@ class CompareTable(VerticalScroll, can_focus=True):
 
     `p` pins the plan (four at most). The first column is the baseline, the others show what differs
     from it: `=` is the same, a percentage is the change of a number. `b` makes the column under the
-    cursor the baseline, `d` drops it, `D` hides what is the same, `enter` opens its scenario.
+    cursor the baseline, `d` drops it, `D` hides what is the same, `enter` opens its scenario. `a` adds
+    another engine, system or model in the place of the form's, or a scenario; `space` on page 2 a row.
     """,
         "compare",
     )
@@ -153,8 +155,18 @@ class CompareTable(VerticalScroll, can_focus=True):
         Binding("enter", "open", "open", key_display="enter", id="compare-open"),
         Binding("b", "baseline", "baseline", id="compare-baseline"),
         Binding("d", "drop", "drop", id="compare-drop"),
+        Binding(
+            "a",
+            "add",
+            "add",
+            tooltip="Compare with an engine, a system, a model",
+            id="compare-add",
+        ),
         Binding("D", "differences", "differences", tooltip="Only what differs", id="compare-differences"),
     ]
+
+    class Add(Message):
+        """The user wants something else beside the plan."""
 
     class Wanted(Message):
         """The user wants something done with a pin."""
@@ -211,6 +223,10 @@ class CompareTable(VerticalScroll, can_focus=True):
         if self.at < len(shown) and shown[self.at].letter != NOW:
             self.post_message(self.Wanted(what, shown[self.at].letter))
 
+    def action_add(self) -> None:
+        """Compare with something that is not on the form."""
+        self.post_message(self.Add())
+
     def action_open(self) -> None:
         """Make the column's scenario the form's."""
         self._want("open")
@@ -242,7 +258,10 @@ class CompareTable(VerticalScroll, can_focus=True):
         text = self.query_one("#compare-text", Static)
         if not self._view.pins:
             text.update(
-                Content.styled("Nothing pinned yet: p pins the plan, then change an input.", "$hue-muted")
+                Content.styled(
+                    NOTHING,
+                    "$hue-muted",
+                )
             )
             self._spans = []
             self.border_subtitle = ""

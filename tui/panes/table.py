@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widget import Widget
 
+from planner import units
+from planner.errors import InputError
 from planner.inputs.deployment import Deployment
+from planner.inputs.fields import BY_KEY, check
+from planner.inputs.layout_label import parse
+from planner.inputs.scenario import Scenario
 from planner.output.spelling import money
 from planner.units import format_seconds, three_digits
-from planner.words import Way
+from planner.words import EvidenceKind, Phase, Way
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
@@ -23,6 +30,7 @@ from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
 
 if TYPE_CHECKING:
+    from planner.planning.evidence import Seen
     from planner.planning.result import Frontier, Plan
 
 COLUMNS = (
@@ -31,11 +39,13 @@ COLUMNS = (
     Column(title="decode", right=False, need=8),
     Column(title="GPUs", need=4),
     Column(title="tok/s/GPU", need=10, down=True),
-    Column(title="tok/s/user", need=5, down=True),
-    Column(title="FTL", need=3),
+    Column(title="tok/s/user", need=2, down=True),
+    Column(title="FTL", need=6),
     Column(title="TTL", need=9),
-    Column(title="$/Mtok", need=2),
+    Column(title="$/Mtok", need=6),
     Column(title="ctx:gen", need=1),
+    Column(title="req/s", need=4, down=True),
+    Column(title="evidence", right=False, need=5),
 )
 TITLE = "Candidate plans"
 KINDS: Mapping[Way, str] = {"disaggregated": "split", "colocated": "co-loc."}
@@ -51,14 +61,44 @@ class PlanGrid(Grid):
     The best deployment at each interactivity, split or co-located, and the best of each layout at the
     limits. The tick meets the TTL
     limit, the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
-    pools; **ctx:gen** is prefill GPUs over decode GPUs.
+    pools; **ctx:gen** is prefill GPUs over decode GPUs; layouts come with their number of instances;
+    **evidence** is that of the less known pool. Rows that would read alike are one.
 
-    `s` and a letter sorts (again: the other way), `/` filters, `c` and a letter hides or shows a
-    column, `enter` adopts the row's layouts: the plan keeps them, until `u` undoes it. Where the row
-    misses the TTL limit, its TTL becomes the limit.
+    `space` pins a row for page 3, `x` exports what is shown. `s` and a letter sorts (again: the other
+    way), `/` filters, `c` and a letter hides or shows a column, `enter` adopts the row's layouts: the plan
+    keeps them, until `u` undoes it. Where the row misses the TTL limit, its TTL becomes the limit.
     """,
         "table",
     )
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pin_row", "pin row", tooltip="Keep the row's plan for page 3", id="table-pin"),
+        Binding("x", "export_rows", "export", tooltip="Write what is shown as CSV", id="table-export"),
+    ]
+
+    class Pinned(Message):
+        """The user wants a row kept for comparison."""
+
+        def __init__(self, candidate: Candidate) -> None:
+            super().__init__()
+            self.candidate = candidate
+
+    class Export(Message):
+        """The user wants what is shown as a file."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def action_pin_row(self) -> None:
+        """Keep the row under the cursor."""
+        if self.rows:
+            self.post_message(self.Pinned(self.rows[self.cursor].item))
+
+    def action_export_rows(self) -> None:
+        """The rows and columns that are shown, as CSV."""
+        if self.rows:
+            self.post_message(self.Export(self.csv()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +108,17 @@ class Candidate:
     ttl_s: float
     deployment: Deployment  # its layouts
     meets: bool  # the TTL limit
+
+    def of(self, scenario: Scenario) -> Scenario:
+        """The scenario with the row's layouts; where the row misses the TTL limit, its TTL is the limit.
+
+        Raises InputError where that cannot be asked.
+        """
+        field = BY_KEY["ttl"]
+        adopted = replace(scenario, deployment=self.deployment)
+        if not self.meets:
+            adopted = field.set(adopted, field.check(units.rounded(self.ttl_s, math.ceil, 4)))
+        return check(adopted)
 
 
 class TablePage(Page):
@@ -95,7 +146,7 @@ class TablePage(Page):
         """Fill the table where the frontiers, the limit or the plan have changed."""
         given = view.scenario.deployment.given
         self.query_one(Grid).border_title = f"{TITLE}, layouts fixed: u undoes" if given else TITLE
-        key = (view.frontiers, view.plan, view.scenario.limits, view.current)
+        key = (view.frontiers, view.plan, view.scenario.limits, view.current, view.scenario.traffic.osl)
         if self._key is not None and _same(key, self._key):
             return
         self._key = key
@@ -134,7 +185,7 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
         chosen = _chosen(view.plan, way, source)
         for at in range(len(source)):
             good = meets(float(source.ttl_s[at]), limit)
-            row = _row(way, source, at, g, meets=good, chosen=at == chosen)
+            row = _row(way, source, at, g, view, meets=good, chosen=at == chosen)
             rate = float(source.tokens_per_s_per_gpu[at])
             worth = rate if view.budget is None else rate * float(source.gpus[at])
             rows.setdefault(row.cells, ((at != chosen, not good, -worth), row))
@@ -161,7 +212,10 @@ def _chosen(plan: Plan | None, way: Way, frontier: Frontier) -> int:
     return int(far.argmin()) if len(far) and float(far.min()) < ROUNDING else -1
 
 
-def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool) -> Row:
+def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, chosen: bool) -> Row:
+    counts = instances(f, at)
+    kind = evidence_kind(view.plan, f.prefill[at], f.decode[at])
+    rate = float(f.tokens_per_s_per_gpu[at] * f.gpus[at]) / max(view.scenario.traffic.osl - 1, 1)
     ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
     values = (
         KINDS[way],
@@ -174,11 +228,13 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool
         ttl_s,
         float(f.usd_per_million_tokens[at]),
         ratio,
+        rate,
+        kind,
     )
     cells = (
         KINDS[way],
-        f.prefill[at] or "-",
-        f.decode[at],
+        f"{counts[0]}{g.times}{f.prefill[at]}" if f.prefill[at] and counts else f.prefill[at] or "-",
+        f"{counts[1]}{g.times}{f.decode[at]}" if counts else f.decode[at],
         f"{f.gpus[at]:,}",
         three_digits(values[4]),
         three_digits(user),
@@ -186,6 +242,8 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool
         g.plain(format_seconds(ttl_s)),
         money(values[8]),
         three_digits(ratio) if math.isfinite(ratio) else "-",
+        three_digits(rate),
+        kind,
     )
     mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")
     deployment = (
@@ -195,3 +253,57 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, *, meets: bool, chosen: bool
     )
     item = Candidate(ttl_s=ttl_s, deployment=deployment, meets=meets)
     return Row(cells=cells, values=values, item=item, mark=mark, hue=hue, faint=not meets)
+
+
+def instances(f: Frontier, at: int) -> tuple[int, int] | None:
+    """Instances of prefill and decode of a point (0 and all, co-located); None where they are not whole.
+
+    From its GPUs, their ratio and the size of its layouts: at an ideal ratio there are no whole instances.
+    """
+    gpus, ratio = float(f.gpus[at]), float(f.ctx_gen_ratio[at])
+    if not f.prefill[at]:
+        return _whole(0.0, gpus / _size(f.decode[at]))
+    decode = gpus / (1 + ratio)
+    return _whole((gpus - decode) / _size(f.prefill[at]), decode / _size(f.decode[at]))
+
+
+def _whole(*counts: float) -> tuple[int, int] | None:
+    whole = tuple(round(count) for count in counts)
+    if any(abs(count - near) > 1e-3 for count, near in zip(counts, whole, strict=True)):
+        return None
+    return whole[0], whole[1]
+
+
+@lru_cache(maxsize=1024)
+def _size(label: str) -> int:
+    """GPUs of an instance; without end where the label is not one of ours."""
+    try:
+        return parse(label).gpus
+    except InputError:
+        return 10**9
+
+
+KNOWN: tuple[EvidenceKind, ...] = get_args(EvidenceKind)  # the surest first
+
+
+def evidence_kind(plan: Plan | None, prefill: str, decode: str) -> str:
+    """What the less known layout of a deployment rests on; "" where nothing is known."""
+    if plan is None or plan.seen is None:
+        return ""
+    if not prefill:
+        return _kind(plan.seen, "colocated", decode)
+    return max(_kind(plan.seen, "prefill", prefill), _kind(plan.seen, "decode", decode), key=KNOWN.index)
+
+
+def _kind(seen: Seen, phase: Phase, label: str) -> EvidenceKind:
+    from planner.planning.evidence import judged
+    from planner.simulate.space import LayoutChoice
+
+    try:
+        at = parse(label)
+    except InputError:
+        return KNOWN[-1]
+    layout = LayoutChoice(
+        tp=at.tp, pp=at.pp, ep=at.ep, attention_dp=at.attention_dp, moe_tp=at.moe_tp, label=label
+    )
+    return judged(seen, phase, layout).kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import on
@@ -88,13 +87,8 @@ class EditingScreen(PagedScreen):
     @on(TablePage.Adopted)
     def adopt(self, message: TablePage.Adopted) -> None:
         """Fix the layouts of a row of the table; where it misses the TTL limit, its TTL becomes the limit."""
-        candidate, present = message.candidate, self.history.present
-        scenario = replace(present, deployment=candidate.deployment)
-        field = fields.BY_KEY["ttl"]
         try:
-            if not candidate.meets:
-                scenario = field.set(scenario, field.check(units.rounded(candidate.ttl_s, math.ceil, 4)))
-            fields.check(scenario)
+            scenario = message.candidate.of(self.history.present)
         except InputError as error:
             self.notify(str(error), severity="warning")
             return

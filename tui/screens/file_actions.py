@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from textual import on
 
 from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
@@ -14,6 +17,7 @@ from planner.output.command import command_line
 from tui.charts import plan_file
 from tui.files import export, library, running, storage
 from tui.in_order import InOrder
+from tui.panes.table import PlanGrid
 from tui.screens.ask import Answer, AskScreen
 from tui.screens.choose import ChooseScreen
 from tui.screens.export import ExportScreen
@@ -284,6 +288,31 @@ class FileActions(InOrder):
             self.show_error("Not written", _reason(error))
         else:
             self.notify(str(path), title=f"Exported, {_age(self.main)}")
+
+    @on(PlanGrid.Export)
+    def export_rows(self, message: PlanGrid.Export) -> None:
+        """Write the table as it is shown."""
+        message.stop()
+        plan = self._plan()
+        if plan is None:
+            return
+        name = f"{export.default_name(plan, self.main.view.name)}-table.csv"
+        if self.is_web:
+            self._hand_over(message.text, name, "Exported")
+            return
+        find = partial(export.target, ending="csv", suggested=name.removesuffix(".csv"))
+        screen = AskScreen("Export the table", name, lambda text: find(text).absolute(), glyphs=self.glyphs)
+        self.push_screen(screen, lambda answer: self._write_rows(answer, message.text))
+
+    def _write_rows(self, answer: Answer | None, text: str) -> None:
+        if answer is None:
+            return
+        try:
+            files.write_file(answer.path, text, replace=answer.replace)
+        except OSError as error:
+            self.show_error("Not written", _reason(error))
+        else:
+            self.notify(str(answer.path), title="Exported")
 
     def _hand_over(self, text: str | bytes, name: str, done: str) -> None:
         """A download: whoever sits before the browser has no business in the folders of this machine."""

@@ -6,6 +6,7 @@ arrive here as messages, become a new `View`, and the panes are shown that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -18,6 +19,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.inputs import fields
+from planner.words import PresetKind
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import plan_scene
 from tui.files.storage import Session
@@ -270,9 +272,18 @@ class MainScreen(EditingScreen):
 
     # Keys
 
+    def names_of(self, kind: PresetKind) -> Sequence[str]:
+        """The names of the catalog's presets of a kind."""
+        return self._names_fn(kind)
+
     def action_row(self, by: int) -> None:
-        """Move between the rows of the form."""
-        (self.focus_next if by > 0 else self.focus_previous)(Knob)
+        """Move between the rows of the form; what else has the focus keeps it, and scrolls."""
+        if isinstance(self.focused, Knob):
+            (self.focus_next if by > 0 else self.focus_previous)(Knob)
+        elif self.focused is None:
+            self._focus_page()
+        else:
+            self.focused.scroll_relative(y=by, animate=False)
 
     def action_pane(self, by: int) -> None:
         """Move between the panes; the form remembers its row."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -13,21 +13,27 @@ from textual.widget import Widget
 from planner.errors import InputError
 from planner.inputs import fields
 from planner.inputs.scenario import Scenario
+from planner.words import PresetKind
 from tui.charts.curve_chart import CurveChart
 from tui.charts.pareto_chart import ParetoChart
+from tui.files import library
 from tui.glyphs import Glyphs
 from tui.panes.breakdown_page import BreakdownPage
 from tui.panes.compare import ComparePage, CompareTable
 from tui.panes.page import Page
-from tui.panes.table import TablePage
+from tui.panes.table import PlanGrid, TablePage
 from tui.panes.traffic_page import TrafficPage
 from tui.panes.what_if import Tornado, WhatIfPage
+from tui.screens.choose import ChooseScreen
 from tui.solver.messages import StudyNews
 from tui.solver.studies import Studies
 from tui.solver.worker import Solver
 from tui.state import LETTERS, History, Pin, View
 from tui.widgets.knob import Knob
 from tui.widgets.tab_bar import TABS, TabBar, TabId
+
+if TYPE_CHECKING:
+    from planner.planning.result import Plan
 
 PAGES: dict[TabId, Callable[..., Page]] = {
     "table": TablePage,
@@ -84,6 +90,10 @@ class PagedScreen(Screen[None]):
 
     def read_trace(self, name: str) -> None:
         """Read a trace and show what it holds."""
+        raise NotImplementedError
+
+    def names_of(self, kind: PresetKind) -> Sequence[str]:
+        """The names of the catalog's models, systems, engines or scenarios."""
         raise NotImplementedError
 
     def focus_form(self) -> None:
@@ -235,7 +245,47 @@ class PagedScreen(Screen[None]):
         if view.plan is None or not view.current:
             self.notify("There is no answer to pin yet.", severity="warning")
             return
-        known = next((pin for pin in view.pins if pin.scenario == view.plan.scenario), None)
+        self.pin(view.plan.scenario, view.plan)
+
+    @on(PlanGrid.Pinned)
+    def pin_row(self, message: PlanGrid.Pinned) -> None:
+        """Keep a row of the table: the scenario with its layouts."""
+        message.stop()
+        try:
+            self.pin(message.candidate.of(self.history.present))
+        except InputError as error:
+            self.notify(str(error), severity="warning")
+
+    @on(CompareTable.Add)
+    def add_pin(self, message: CompareTable.Add) -> None:
+        """Compare with another engine, system or model, or with a scenario."""
+        message.stop()
+        choices = {
+            f"{kind}: {name}": (kind, name)
+            for kind in ("engine", "system", "model", "scenario")
+            for name in self.names_of(kind)
+        }
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                kind, name = choices[choice]
+                self._pin_named(kind, name)
+
+        self.app.push_screen(ChooseScreen("Compare with", list(choices), ""), chosen)
+
+    def _pin_named(self, kind: str, name: str) -> None:
+        try:
+            if kind == "scenario":
+                self.pin(library.read(name))
+            else:
+                self.pin(fields.check(fields.BY_KEY[kind].set(self.history.present, name)))
+        except InputError as error:
+            self.notify(str(error), severity="warning")
+
+    def pin(self, scenario: Scenario, plan: Plan | None = None) -> None:
+        """Keep a scenario under the next free letter; its plan is computed if it is not known."""
+        view = self.view
+        known = next((pin for pin in view.pins if pin.scenario == scenario), None)
         if known is not None:
             self.notify(f"This plan is pinned as {known.letter}.")
             return
@@ -243,10 +293,11 @@ class PagedScreen(Screen[None]):
         if not free:
             self.notify("Four plans are pinned: drop one on page 3 first.", severity="warning")
             return
-        pin = Pin(letter=free[0], scenario=view.plan.scenario, plan=view.plan)
+        pin = Pin(letter=free[0], scenario=scenario, plan=plan)
         pins = tuple(sorted((*view.pins, pin), key=lambda p: p.letter))
         self.set_view(pins=pins, baseline=view.baseline or pin.letter)
         self.notify(f"Pinned as {pin.letter}. Page 3 compares.", timeout=3)
+        self.show_page()
 
     def _drop(self, letter: str) -> None:
         """Unpin; the first that is left becomes the baseline if it was that one."""

@@ -116,16 +116,37 @@ class Grid(ScrollView, can_focus=True):
         if self.sort is not None:
             at, down = self.sort
             self._rows.sort(key=lambda row: _order(row.values[at], down), reverse=down)
+        spare = 2 if self.picking else 1  # before a title a letter and a colon, after it an arrow
         self._sizes = [
-            max(cell_len(column.title) + 1, *(cell_len(row.cells[i]) for row in self._all), 1)
-            if self._all
-            else cell_len(column.title) + 1
+            max([cell_len(column.title) + spare, *(cell_len(row.cells[i]) for row in self._all)])
             for i, column in enumerate(self.columns)
         ]
+        self._fold()
         self.cursor = min(self.cursor, max(len(self._rows) - 1, 0))
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._rows) + 1)
         self._show_count()
         self.refresh()
+
+    def _fold(self) -> None:
+        """Of rows that would read alike only the first stays."""
+        columns = self.shown(self.scrollable_content_region.width)
+        alike: dict[tuple[str, ...], Row] = {}
+        if self.scrollable_content_region.width > 0:
+            for row in self._rows:
+                alike.setdefault((row.mark, *(row.cells[i] for i in columns)), row)
+            self._rows = list(alike.values())
+
+    def csv(self) -> str:
+        """The rows and columns that are shown, as CSV."""
+        import csv
+        import io
+
+        columns = self.shown(self.scrollable_content_region.width)
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns[i].title for i in columns)
+        writer.writerows([row.cells[i] for i in columns] for row in self._rows)
+        return out.getvalue()
 
     def _show_count(self) -> None:
         if self.line is not None:
@@ -180,8 +201,7 @@ class Grid(ScrollView, can_focus=True):
     def action_pick(self, what: str) -> None:
         """Await the letter of a column."""
         self.picking = what
-        self._show_count()
-        self.refresh()
+        self._arrange()
         self.refresh_bindings()
 
     def action_filter(self) -> None:
@@ -213,8 +233,7 @@ class Grid(ScrollView, can_focus=True):
         self.picking = ""
         if self.line is not None:
             self.filter, self.line = self.line.text, None
-        self._show_count()
-        self.refresh()
+        self._arrange()
 
     def _pick(self, letter: str) -> None:
         what, self.picking = self.picking, ""
@@ -224,8 +243,7 @@ class Grid(ScrollView, can_focus=True):
                 self.sort_by(at)
             elif len(self.columns) - len(self.hidden ^ {at}) >= 1:
                 self.hidden ^= {at}
-        self._show_count()
-        self.refresh()
+        self._arrange()
         self.refresh_bindings()
 
     def sort_by(self, at: int) -> None:

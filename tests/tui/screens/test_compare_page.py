@@ -13,6 +13,7 @@ from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.compare import Cell as CompareCell
 from tui.panes.compare import CompareTable, against, columns
+from tui.screens.choose import ChooseScreen
 from tui.state import Pin
 from tui.widgets.tab_bar import TabBar
 
@@ -134,3 +135,22 @@ def test_an_infeasible_pin_has_a_column() -> None:
     pins = [Pin(letter="A", scenario=s, plan=fakes.plan(s)) for s in (fakes.SCENARIO, tight)]
     text = "\n".join(line.plain for line in CompareTable(glyphs=ASCII).lines(pins, 70))
     assert "infeasible" in text and text.isascii()
+
+
+async def test_a_adds_an_engine_in_the_place_of_the_forms(pages: Pages) -> None:
+    await pages.open("compare")
+    await pages.pilot.press("a")
+    assert isinstance(pages.pilot.app.screen, ChooseScreen)
+    await pages.pilot.press(*"vllm", "enter")
+    await fakes.until(pages.pilot, lambda: pages.main.view.pins)
+    (pin,) = pages.main.view.pins
+    assert pin.scenario == dataclasses.replace(pages.scenario, engine="vllm")
+    await fakes.until(pages.pilot, lambda: pages.main.view.pins[0].plan is not None)
+
+
+@pytest.mark.parametrize("tab", ["compare", "traffic"])
+async def test_arrows_leave_the_keyboard_on_the_page(pages: Pages, tab: str) -> None:
+    await pages.open(tab)
+    before = pages.pilot.app.focused
+    await pages.pilot.press("down", "up", "j", "k")
+    assert before is not None and pages.pilot.app.focused is before

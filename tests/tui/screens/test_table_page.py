@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import fakes
 import numpy as np
+import pytest
 from turning import Pages
 
+from planner.planning.evidence import CLASSES, Seen
 from tui.glyphs import UNICODE
 from tui.panes.plan_card import PlanCard
-from tui.panes.table import PlanGrid, plan_rows
+from tui.panes.table import PlanGrid, evidence_kind, instances, plan_rows
 from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
 
@@ -30,7 +34,7 @@ async def test_the_table_ranks_the_plan_first_and_enter_adopts_a_rows_layouts(pa
     assert row.item.meets and pages.scenario.limits == before.limits
     given = pages.scenario.deployment
     assert given == row.item.deployment and given.way == "disaggregated"
-    assert (given.prefill_layout, given.decode_layout) == (row.cells[1], row.cells[2])
+    assert row.cells[1].endswith(given.prefill_layout) and row.cells[2].endswith(given.decode_layout)
     assert "layouts fixed" in str(grid.border_title)
     await pages.pilot.press("1")
     await pages.pilot.pause()
@@ -93,10 +97,10 @@ async def test_sorting_by_letter_and_by_click(pages: Pages) -> None:
     assert [row.values[7] for row in grid.rows] == sorted(ttl, reverse=True)
     await pages.pilot.press("s", "escape")
     assert [row.values[7] for row in grid.rows] == sorted(ttl, reverse=True)
-    at = grid.render_line(0).text.index("tok/s/user")
+    at = grid.render_line(0).text.index("tok/s/GPU")
     await pages.pilot.click(grid, offset=(at + 2, 1))
-    users = [row.values[5] for row in grid.rows]
-    assert users == sorted(users, reverse=True)
+    rates = [row.values[4] for row in grid.rows]
+    assert rates == sorted(rates, reverse=True)
     await pages.pilot.press("s", "j")  # ctx:gen: co-located has none and goes last either way
     assert np.isnan(grid.rows[-1].values[9])
     await pages.pilot.press("s", "j")
@@ -154,3 +158,72 @@ def test_columns_give_way_in_the_order_of_need() -> None:
 def test_rows_of_a_table_without_frontiers() -> None:
     assert plan_rows(View(scenario=fakes.SCENARIO, base=fakes.SCENARIO), UNICODE) == []
     assert Row(cells=("a",), values=("a",), item=1).mark == " "
+
+
+async def test_space_pins_a_row_and_page_3_compares_it(pages: Pages) -> None:
+    await pages.open("table")
+    grid = pages.one(PlanGrid)
+    await pages.pilot.press("down", "down", "space")
+    row = grid.rows[2]
+    await fakes.until(pages.pilot, lambda: pages.main.view.pins)
+    (pin,) = pages.main.view.pins
+    assert pin.scenario == row.item.of(pages.scenario) and pin.scenario.deployment == row.item.deployment
+    await pages.pilot.press("3")
+    await fakes.until(pages.pilot, lambda: all(pin.plan is not None for pin in pages.main.view.pins))
+
+
+async def test_x_exports_the_rows_and_columns_that_are_shown(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await pages.open("table")
+    grid = pages.one(PlanGrid)
+    await pages.pilot.press("c", "d", "slash", *"tp16", "enter", "x")
+    await pages.pilot.press("enter")
+    await fakes.until(pages.pilot, lambda: list(tmp_path.glob("*-table.csv")))
+    head, *rows = csv.reader(next(tmp_path.glob("*-table.csv")).read_text(encoding="utf-8").splitlines())
+    assert "GPUs" not in head and len(rows) == len(grid.rows) == 24
+    assert all("TP16" in row[head.index("decode")] for row in rows)
+
+
+async def test_rows_that_would_read_alike_are_one(pages: Pages) -> None:
+    await pages.open("table")
+    grid = pages.one(PlanGrid)
+    row = grid.rows[0]
+    grid.fill([row, dataclasses.replace(row, item="the same again"), grid.rows[1]])
+    assert len(grid.rows) == 2 and grid.rows[0].item is row.item
+
+
+async def test_a_title_is_whole_beside_the_letter_that_picks_it(pages: Pages) -> None:
+    await pages.open("table")
+    grid = pages.one(PlanGrid)
+    for keys in ("s", "c"):
+        await pages.pilot.press(keys)
+        shown = grid.shown(grid.scrollable_content_region.width)
+        for at in shown:
+            letter = "abcdefghijklmnopqrstuvwxyz"[at]
+            assert f"{letter}:{grid.columns[at].title}" in grid.render_line(0).text
+        await pages.pilot.press("escape")
+
+
+def test_instances_are_counted_where_they_are_whole() -> None:
+    split, together = fakes.frontiers(fakes.SCENARIO)
+    whole = dataclasses.replace(
+        split,
+        gpus=np.full(28, 72),
+        ctx_gen_ratio=np.full(28, 0.5),
+        prefill=("CPP3xTP1",) * 28,
+        decode=("DEP24",) * 28,
+    )
+    assert instances(whole, 0) == (8, 2)
+    assert instances(dataclasses.replace(whole, ctx_gen_ratio=np.full(28, 0.51)), 0) is None
+    assert instances(together, 0) == (0, int(together.gpus[0]) // 16)
+
+
+def test_what_a_row_rests_on_is_that_of_its_less_known_pool() -> None:
+    nearest = {at: () for at, name in enumerate(CLASSES) if name == "DEP <= 16"}
+    seen = Seen(nearest={"prefill": {}, "decode": nearest, "colocated": nearest}, level="both", moe=True)
+    plan = dataclasses.replace(fakes.plan(fakes.SCENARIO), seen=seen)
+    assert evidence_kind(plan, "TP8", "DEP16") == "extrapolated"
+    assert evidence_kind(plan, "", "DEP16") == "measured"
+    assert evidence_kind(None, "", "DEP16") == ""
