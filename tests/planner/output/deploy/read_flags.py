@@ -3,6 +3,8 @@
     python read_flags.py vllm SDIST > known/vllm-0.33.0.json
     python read_flags.py sglang WHEEL > known/sglang-0.5.23.json
     python read_flags.py trtllm SOURCE > known/trtllm-0004396.json
+    python read_flags.py bench.sglang WHEEL > known/bench-sglang-0.5.23.json
+    python read_flags.py bench.aiperf WHEEL > known/bench-aiperf-0.13.0.json
 
 SGLang's own parser is built and asked (it needs msgspec); vLLM's literals are read from its syntax tree: it
 cannot be imported without a GPU's libraries. A flag's value is "value", "switch" or
@@ -75,6 +77,17 @@ def sglang(root):
     }
 
 
+def literals(root, *paths):
+    """All `--flags` that modules write out: of load generators, whose parsers are made from them."""
+    found = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(next(root.rglob(path)).read_text())):
+            literal = node.value if isinstance(node, ast.Constant) else ""
+            if isinstance(literal, str) and literal[:2] == "--" and literal[2:].replace("-", "").isalnum():
+                found.add(literal)
+    return dict.fromkeys(sorted(found), "?")
+
+
 TRTLLM = (
     "TorchLlmArgs", "KvCacheConfig", "DecodeCudaGraphConfig", "CacheTransceiverConfig", "MoeConfig",
     "MoeLoadBalancerConfig", "MTPDecodingConfig",
@@ -101,5 +114,12 @@ def trtllm(root):
 
 
 if __name__ == "__main__":
-    made = {"vllm": vllm, "sglang": sglang, "trtllm": trtllm}[sys.argv[1]](Path(sys.argv[2]))
+    kinds = {
+        "vllm": vllm,
+        "sglang": sglang,
+        "trtllm": trtllm,
+        "bench.sglang": lambda root: literals(root, "sglang/benchmark/serving.py"),
+        "bench.aiperf": lambda root: literals(root, "aiperf/config/flags/cli_config.py"),
+    }
+    made = kinds[sys.argv[1]](Path(sys.argv[2]))
     print(json.dumps(dict(sorted(made.items())), indent=0, ensure_ascii=False))

@@ -160,6 +160,18 @@ def test_every_flag_of_the_tables_is_one_that_the_engine_knows():
         assert set(table.flags.values()) <= set(known)
 
 
+@pytest.mark.parametrize("rate", [None, 2.0])
+@pytest.mark.parametrize("benchmark, version", [("sglang", "0.5.23"), ("aiperf", "0.13.0")])
+def test_every_flag_of_a_benchmark_is_one_that_it_knows(benchmark, version, rate):
+    known = json.loads((KNOWN / f"bench-{benchmark}-{version}.json").read_text())
+    plan = planned("dense-h200", "vllm")
+    traffic = replace(plan.scenario.traffic, requests_per_s=rate)
+    plan = replace(plan, scenario=replace(plan.scenario, traffic=traffic))
+    found = write.export(plan, "vllm", Options(benchmark=benchmark), CATALOG)
+    flags = re.findall(r"(?<=\s)--[a-z-]+", found.files["bench.sh"])
+    assert len(flags) > 8 and set(flags) <= set(known)
+
+
 def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
     for name, engine, found in written():
         folder = tmp_path / f"{name}-{engine}"
