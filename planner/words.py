@@ -9,6 +9,7 @@ Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
 Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits
 Finding: TypeAlias = Literal["split", "colocated", "tie", ""]  # which way is better; "" as in Choice
+Loss: TypeAlias = Literal["none", "gpu", "instance", "node", "rack"]  # that a plan survives one of
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost"]
 ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says
 Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it

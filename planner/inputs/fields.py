@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from planner.errors import InputError, unknown
-from planner.inputs import deployment_fields
+from planner.inputs import deployment_fields, failure_fields
 from planner.inputs.field import Field as Field
 from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 from planner.inputs.traffic_fields import TRAFFIC
@@ -321,6 +321,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     *TRAFFIC,
     *deployment_fields.FIELDS,
+    *failure_fields.FIELDS,
 )
 BY_KEY: Mapping[str, Field] = {f.key: f for f in FIELDS}
 _PARTS = (("traffic", Traffic), ("limits", Limits), ("fleet", Fleet), ("deployment", Deployment))
@@ -349,6 +350,7 @@ def check(scenario: Scenario) -> Scenario:
     for field in FIELDS:
         field.check(field.get(scenario))
     deployment_fields.check(scenario)
+    failure_fields.check(scenario)
     traffic = scenario.traffic
     if traffic.trace is not None and traffic.arrivals != "auto":
         raise InputError("arrivals", traffic.arrivals, "auto beside a trace, whose arrivals are its own")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean, dumps
 from planner.output.limits import MayMeet, may_meet
+from planner.output.loss_words import survival_data
 from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
 from planner.output.words import deployment, notes, usd_of_all_tokens
@@ -49,6 +50,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "colocated": plan.colocated and _colocated(plan, plan.colocated),
         "robust": _robust(plan),
         "within_measured": _within_measured(plan),
+        "survival": survival_data(plan),
         "may_meet": [_may_meet(one) for one in may_meet(plan)],
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.scenario, plan.mix.serving, pools=True)},
         "frontier": {

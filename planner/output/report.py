@@ -9,6 +9,7 @@ from planner.output import words
 from planner.output.command import command_line
 from planner.output.layout_words import legend, pool_phrases
 from planner.output.limits import MAY_MEET, may_meet
+from planner.output.loss_words import survival_sentences
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import instances, named, percent
 from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows
@@ -63,6 +64,7 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
         _expected(plan, serving),
         _may_meet(plan),
         Section(title="Under load", sentences=tuple(words.load_sentences(plan, serving))),
+        Section(title="After a loss", sentences=tuple(survival_sentences(plan))),
         Section(title="Between the pools", sentences=tuple(words.transfer_sentences(plan, serving))),
         _times(serving),
         Section(title="Mixed layouts", sentences=(mix,) if mix else ()),

@@ -46,6 +46,7 @@ def scenario_line(scenario: Scenario) -> str:
         "slack",
         "mix",
         "mla-cache",
+        "survive",
     ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) != field.get(default):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from planner.output import layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET, may_meet
+from planner.output.loss_words import survival_sentences
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import ascii_only, count, instances, named, percent
 from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, scenario_line
@@ -42,6 +43,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section(MAY_MEET, _may_meet(plan)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
             _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
+            _section("After a loss", _wrapped(survival_sentences(plan), width)),
             _section("Between the pools", _wrapped(words.transfer_sentences(plan, deployed), width)),
             _where_time_goes(deployed),
             _section("Mixed layouts", _wrapped(filter(None, [words.mix_sentence(plan)]), width)),

@@ -75,6 +75,9 @@ def worth_matching(
     points: Points, rows: IndexArray, latency_s: FloatArray, question: Question | None = None
 ) -> IndexArray:
     """Of some rows, those that matching under some limit on their latency and some budget could take."""
+    if question is not None:
+        kept = options.standing(question, points, rows)
+        rows, latency_s = rows[kept], latency_s[kept]
     packed = question is None or options.given(question, points.phase) is None
     return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows], packed=packed)]
 
@@ -98,7 +101,7 @@ def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
         return _empty()
     deployments = _split(question, sweep, kept.prefill, kept.decode)
     front = _frontier(sweep, deployments, _staircase(question, deployments))
-    most = CLOUD_MOST // options.DENSE if question.queues else CLOUD_MOST
+    most = CLOUD_MOST // options.DENSE if question.counted else CLOUD_MOST
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // most))
     others = _split(question, sweep, kept.prefill, options.of(question, sweep.decode, some))
     return _cloud(question, others.ttl_s, others.gpus, others.tokens_per_s_per_gpu, front)
@@ -124,6 +127,10 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
     limits, points = question.scenario.limits, sweep.colocated
     decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
     colocated = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
+    decode, colocated = (
+        rows[options.standing(question, of, rows)]
+        for of, rows in ((sweep.decode, decode), (points, colocated))
+    )
     return (
         _ranked(
             question, sweep, _split(question, sweep, kept.prefill, options.of(question, sweep.decode, decode))
@@ -144,6 +151,8 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
     """
     limits, points = question.scenario.limits, sweep.colocated
     split = together = _empty()
+    if question.scenario.fleet.survive != "none":  # what may miss a limit is not what is left after a loss
+        return split, together
     band = question.bands.get("disaggregated")
     if band is not None:
         of_ftl, of_ttl = sweep.split_ftl_s / limits.ftl_s, sweep.decode.ttl_s / limits.ttl_s
@@ -266,7 +275,7 @@ def _colocated(question: Question, of: Options) -> _Deployments:
 
 def _one_of_each(question: Question, of: _Deployments) -> _Deployments:
     """The best of each row, where a row has several options."""
-    if not question.queues:
+    if not question.counted:
         return of
     worth = _worth(question, of.gpus, of.tokens_per_s_per_gpu)
     order = np.lexsort((of.gpus, -worth, of.row))

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
+from planner.inputs import failures
 from planner.match import pareto
+from planner.planning import survive
 from planner.planning.resolve import Question
 from planner.planning.servings import Pick
 from planner.simulate import queueing
@@ -34,6 +36,7 @@ from planner.words import Phase
 SLOT_SHARE = 0.2
 MEAN_SLOT_SHARE = 0.01  # of all requests, where a limit binds the mean
 DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of the other
+STANDING_BY = 64  # every number to this one where some are for a loss: one too many is what they cost
 EARLY = (0.1, 0.25, 0.45, 0.65, 0.85, 1.0)  # of the FTL limit
 BEYOND = 4  # times the instances that a demand takes at full load; a queue takes more of few alone
 
@@ -91,28 +94,32 @@ def of(
     """
     first_token_s = points.ftl_s[rows] if first_token_s is None else first_token_s
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
-    if not question.queues:
+    if not question.counted:
         ones = np.ones(len(rows), dtype=np.int64)
         return Options(points=points, row=rows, instances=ones, requests_per_s=rate, packed=packed)
-    counts = _counts(question, points.phase, points.gpus[rows], rate)
+    lost = _lost(question, points, rows)
+    counts = _counts(question, points.phase, points.gpus[rows], rate, lost)
     at = np.repeat(np.arange(len(rows)), [len(some) for some in counts])
     n = np.concatenate(counts) if counts else np.empty(0, dtype=np.int64)
     each, row = rate[at], rows[at]
+    left = n - lost[at]  # after the worst loss: these must do
+    some = left > 0
+    at, n, each, row, left = at[some], n[some], each[some], row[some], left[some]
     load = np.ones(len(at))
-    if points.phase != "prefill":
-        load = slots(question, n * points.batch[row])
-    if points.phase != "decode":
+    if question.queues and points.phase != "prefill":
+        load = slots(question, left * points.batch[row])
+    if question.queues and points.phase != "decode":
         busy = points.prompt_share[row]
         with np.errstate(divide="ignore", invalid="ignore"):
             station = Station(
-                servers=n.astype(np.float64),
+                servers=left.astype(np.float64),
                 service_s=busy / each,
                 service_variation=question.lengths.variation,
                 arrival_variation=question.arrival_variation,
                 routing=question.scenario.traffic.routing,
             )
             load = np.minimum(load, _in_time(question, points.phase, station, first_token_s[at]) / busy)
-    served = n * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
+    served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
     useful = np.flatnonzero(served > 0)
     return Options(
         points=points,
@@ -126,12 +133,24 @@ def of(
 def given(question: Question, phase: Phase) -> int | None:
     """How many options of a phase are to be built: its instances if they are given, which queues make one."""
     instances = question.scenario.deployment.instances(phase)
-    return instances if instances is None or not question.queues else 1
+    return instances if instances is None or not question.counted else 1
 
 
 def worth_matching(of: Options, latency_s: FloatArray) -> Options:
     """Those that matching under some limit on their latency and some budget could take."""
     return of.take(pareto.prune(latency_s, of.gpus, of.requests_per_s, packed=of.packed))
+
+
+def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
+    """Which of some rows a plan that survives the loss of a host may have: their instances fill hosts.
+
+    All where it survives less, or where the layout is given.
+    """
+    given_layout = question.scenario.deployment.layout(points.phase)
+    if question.scenario.fleet.survive not in ("node", "rack") or given_layout is not None:
+        return np.ones(len(rows), dtype=bool)
+    nodes = failures.nodes(question.pools[points.phase].system)
+    return np.asarray(survive.fills_hosts(points.layouts, nodes)[points.layout[rows]])
 
 
 def usable(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> IndexArray:
@@ -140,17 +159,19 @@ def usable(question: Question, points: Points, rows: IndexArray, first_token_s: 
     A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
     kept of those with a first token within each of a few shares of the limit.
     """
+    kept = standing(question, points, rows)
+    rows, first_token_s = rows[kept], first_token_s[kept]
     if not question.queues:
         return rows
     limit = question.scenario.limits.ftl_s
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
-    packed, kept = given(question, points.phase) is None, []
+    packed, best = given(question, points.phase) is None, []
     for share in EARLY:
         early = np.flatnonzero(first_token_s <= share * limit)
         some = rows[early]
         rate = points.requests_per_s[some]
-        kept.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
-    return np.unique(np.concatenate(kept))
+        best.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
+    return np.unique(np.concatenate(best))
 
 
 def slots(question: Question, batch: FloatArray) -> FloatArray:
@@ -179,7 +200,18 @@ def _in_time(question: Question, phase: Phase, station: Station, first_token_s: 
     return queueing.sustained(station, fixed, own, kinds, limit, share, question.prompt_windows)
 
 
-def _counts(question: Question, phase: Phase, gpus: IntArray, rate: FloatArray) -> list[IntArray]:
+def _lost(question: Question, points: Points, rows: IndexArray) -> IntArray:
+    """Instances of a pool of each row that the worst loss takes, of those that a plan is to survive."""
+    loss = question.scenario.fleet.survive
+    if loss == "none":
+        return np.zeros(len(rows), dtype=np.int64)
+    nodes = failures.nodes(question.pools[points.phase].system)
+    return survive.lost_of_layouts(loss, points.layouts, nodes)[points.layout[rows]]
+
+
+def _counts(
+    question: Question, phase: Phase, gpus: IntArray, rate: FloatArray, lost: IntArray
+) -> list[IntArray]:
     """Numbers of instances to try of each row: all that fit the fleet, or a demand could take."""
     if (instances := question.scenario.deployment.instances(phase)) is not None:
         return [np.array([instances], dtype=np.int64)] * len(gpus)
@@ -187,9 +219,9 @@ def _counts(question: Question, phase: Phase, gpus: IntArray, rate: FloatArray) 
     most = np.full(len(gpus), 1 << 40) if budget is None else budget // gpus
     if demand is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
-            enough = np.ceil(np.nan_to_num(BEYOND * demand / rate, posinf=1e9)) + DENSE
+            enough = np.ceil(np.nan_to_num(BEYOND * demand / rate, posinf=1e9)) + DENSE + lost
         most = np.minimum(most, enough)
-    grid = [*range(1, DENSE + 1)]
+    grid = [*range(1, (DENSE if question.scenario.fleet.survive == "none" else STANDING_BY) + 1)]
     top = int(most.max(initial=1))
     while grid[-1] < top:
         grid.append(int(np.ceil(grid[-1] * RATIO)))

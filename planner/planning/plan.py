@@ -11,7 +11,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import demand, frontiers, power, solve, sweep, weigh, why_not, within
+from planner.planning import demand, frontiers, power, solve, survive, sweep, weigh, why_not, within
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge
@@ -105,6 +105,10 @@ def _plan(
     reasons = None
     if chosen is None:
         reasons = why_not.infeasible(question, swept, deadline)
+    survived = None
+    if chosen is not None and scenario.fleet.survive != "none":
+        without = _without_loss(question, swept, catalog, deadline)
+        survived = survive.survival(question, chosen, without)
     end = time.perf_counter()
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
@@ -132,9 +136,20 @@ def _plan(
         may_meet=frontiers.may_meet(question, swept, candidates),
         within_measured=known,
         caches=_caches(question, chosen),
+        survival=survived,
         resolved=_resolved(question),
         seen=question.seen,
     )
+
+
+def _without_loss(
+    question: Question, swept: sweep.Sweep, catalog: Catalog, deadline: Deadline
+) -> Serving | None:
+    """The best serving of the same question where nothing is lost."""
+    fleet = replace(question.scenario.fleet, survive="none")
+    free = replace(question, scenario=replace(question.scenario, fleet=fleet))
+    found = judge(free, swept, frontiers.candidates(free, swept), catalog, deadline, offers=False)
+    return {"disaggregated": found.split, "colocated": found.colocated, "": None}[weigh.choice(found.found)]
 
 
 def _caches(question: Question, chosen: Serving | None) -> Caches | None:

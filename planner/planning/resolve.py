@@ -75,6 +75,14 @@ class Question:
         return self.scenario.traffic.arriving != "steady"
 
     @property
+    def counted(self) -> bool:
+        """Whether what instances of a pool serve together is no multiple of what one does.
+
+        They share a queue, or the last of them stand by for a loss.
+        """
+        return self.queues or self.scenario.fleet.survive != "none"
+
+    @property
     def arrival_variation(self) -> float:
         """Squared coefficient of variation of the gaps between arrivals."""
         asked = self.scenario.traffic

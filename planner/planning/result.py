@@ -17,6 +17,7 @@ from planner.inputs.system import System
 from planner.planning.bands import Band
 from planner.planning.energy import Power
 from planner.planning.evidence import Evidence, Seen
+from planner.planning.survival import Survival
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import (
     Arrivals,
@@ -416,6 +417,7 @@ class Plan:
     may_meet: tuple[Frontier, Frontier] | None = None
     within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
     caches: Caches | None = None  # None where no trace says what prompts share
+    survival: Survival | None = None  # None where no loss is to be survived, or nothing meets the limits
     resolved: Resolved | None = None  # None in a plan that was put together by hand
     seen: Seen | None = None  # what is known of layouts, with which `evidence.judged` tells of any
 

@@ -63,7 +63,7 @@ def choose(
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
-    elif not offers or question.queues:  # an offer is not worth a program with every number of instances
+    elif not offers or question.counted:  # an offer is not worth a program with every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s

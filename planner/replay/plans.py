@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
@@ -14,12 +15,13 @@ from planner.planning.demand import Held
 from planner.planning.plan import plan
 from planner.planning.resolve import prepare
 from planner.planning.result import Plan, Serving
-from planner.replay import build
+from planner.replay import build, failing
+from planner.replay.failing import Failure
 from planner.replay.fleet import Fleet, Options
 from planner.replay.result import Progress, Result
 from planner.replay.run import Replay
 from planner.simulate.points import Stopped
-from planner.words import Arrivals
+from planner.words import Arrivals, Loss
 
 UNSAID_LOAD = 0.85  # of the plan's capacity, where neither trace nor rate says what comes
 REQUESTS = 10_000
@@ -36,6 +38,7 @@ class Proof:
     result: Result
     arrivals: Arrivals
     stopped: bool = False  # before the last request ended
+    failure: dict[str, Any] | None = None  # `planner.replay.failing.after`, and "holds"; None without one
 
     @property
     def planned(self) -> dict[str, dict[str, float]]:
@@ -87,6 +90,7 @@ class Started:
     fleet: Fleet
     requests: Requests
     replay: Replay
+    failure: Failure | None = None  # on the way
 
 
 def started(
@@ -97,10 +101,12 @@ def started(
     *,
     requests: Requests | None = None,
     count: int = REQUESTS,
+    fail: Loss = "none",
+    fail_at_s: float | None = None,
 ) -> Started | None:
     """The replay of a plan that is there, `scenario` being what it answers; None where it has no serving.
 
-    Raises InputError.
+    `fail` and when it strikes as of `prove`. Raises InputError.
     """
     serving = deployment(found)
     if serving is None:
@@ -108,8 +114,12 @@ def started(
     question = prepare(scenario, catalog, _held(found)).remembering()
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
-    fleet = build.of_serving(question, serving, requests)
-    return Started(serving=serving, fleet=fleet, requests=requests, replay=Replay(fleet, requests, options))
+    fleet, failure = build.of_serving(question, serving, requests), None
+    if fail != "none":
+        at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
+        fleet, failure = failing.failing(question, serving, fleet, fail, at_s)
+    replay = Replay(fleet, requests, options)
+    return Started(serving=serving, fleet=fleet, requests=requests, replay=replay, failure=failure)
 
 
 def prove(
@@ -119,15 +129,20 @@ def prove(
     *,
     requests: Requests | None = None,
     count: int = REQUESTS,
+    fail: Loss = "none",
+    fail_at_s: float | None = None,
     should_stop: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Proof | Plan:
     """Plan the scenario and replay the plan; the plan alone where none meets the limits.
 
-    Stopping on the way leaves a proof of the requests that have ended. Raises InputError.
+    With `fail` the worst such loss strikes, a third of the way if not told when. Stopping on the way leaves a
+    proof of the requests that have ended. Raises InputError.
     """
     found = plan(scenario, catalog, should_stop=should_stop)
-    begun = started(found, scenario, catalog, options, requests=requests, count=count)
+    begun = started(
+        found, scenario, catalog, options, requests=requests, count=count, fail=fail, fail_at_s=fail_at_s
+    )
     if begun is None:
         return found
     replay, requests, serving = begun.replay, begun.requests, begun.serving
@@ -136,13 +151,18 @@ def prove(
         replay.advance(should_stop=should_stop, progress=progress)
     except Stopped:
         stopped = True
-    span = requests.seconds
+    span, result = requests.seconds, replay.result()
+    told = None
+    if begun.failure is not None:
+        told = failing.after(result, begun.failure)
+        told["holds"] = failing.holds(told, found.scenario)
     return Proof(
         plan=found,
         serving=serving,
         fleet=begun.fleet,
         requests_per_s=len(requests) / span if span else float("nan"),
-        result=replay.result(),
+        result=result,
         arrivals=arrivals(scenario),
         stopped=stopped,
+        failure=told,
     )

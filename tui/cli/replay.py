@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner import load
 from planner.errors import InputError
 from planner.inputs import files
+from planner.inputs.fields import BY_KEY
 from planner.output.spelling import ascii_only
+from planner.words import Loss
 from tui.cli.flags import Parser, add_scenario, read_scenario
+from tui.cli.quantities import quantity
 from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         "  ratematch replay --model qwen3-32b --isl 4k --osl 500 --ttft 2s --rate 12 --goal fewest-gpus\n"
         "  ratematch replay chat --trace azure.csv --routing round-robin --out requests.parquet\n"
         "  ratematch replay --trace azure-code --goal fewest-gpus --gpus any --settle --json\n"
+        "  ratematch replay --rate 12 --goal fewest-gpus --survive node --fail node\n"
         "  ratematch replay --in-flight 64 --json    # a closed loop, as benchmarks run it",
     )
     parser.add_argument("--requests", metavar="N", help="how many to draw, or to take of the trace")
@@ -56,6 +62,13 @@ def run(arguments: Sequence[str]) -> int:
         help="plan again with more headroom, until the limits hold for what is replayed; says what plans for "
         "mean lengths alone would take",
     )
+    parser.add_argument(
+        "--fail",
+        metavar="LOSS",
+        default="none",
+        help="the worst loss of one gpu, instance, node or rack strikes on the way; says what comes after it",
+    )
+    parser.add_argument("--fail-at", metavar="TIME", help="when, from the first request on (default a third)")
     parser.add_argument("--seed", metavar="N", default="0", help="of everything drawn (default 0)")
     parser.add_argument("--out", metavar="FILE", help="each request as a row: .csv or .parquet")
     parser.add_argument(
@@ -72,20 +85,34 @@ def run(arguments: Sequence[str]) -> int:
     seed = _whole("seed", args.seed, 0, 2**63 - 1)
     number = None if args.requests is None else _whole("requests", args.requests, 1, MOST_REQUESTS)
     in_flight = None if args.in_flight is None else _whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
+    fail: Loss = replace(BY_KEY["survive"], key="fail").parse(args.fail)
+    fail_at_s = None
+    if args.fail_at is not None:
+        if fail == "none":
+            raise InputError("fail-at", args.fail_at, "a time beside --fail LOSS")
+        fail_at_s = quantity("fail-at", args.fail_at, "seconds", least=0.0)
+    if args.settle and fail != "none":
+        raise InputError("fail", args.fail, "a replay without --settle")
     if args.out and Path(args.out).suffix not in (".csv", ".parquet"):
         raise InputError("out", args.out, "a name that ends in .csv or .parquet")
     if args.result:
         _tool(args.result[0])
     catalog = load()
     scenario = read_scenario(args, catalog)
-    return _replay(scenario, catalog, args, seed, number, in_flight)
+    return _replay(scenario, catalog, args, seed, number, in_flight, (fail, fail_at_s))
 
 
 def _replay(
-    scenario: Scenario, catalog: Any, args: Any, seed: int, number: int | None, in_flight: int | None
+    scenario: Scenario,
+    catalog: Any,
+    args: Any,
+    seed: int,
+    number: int | None,
+    in_flight: int | None,
+    failing: tuple[Loss, float | None],
 ) -> int:
     from planner.planning.result import Plan
-    from planner.replay import plans, report, settle
+    from planner.replay import failing_text, plans, report, settle
     from planner.replay.fleet import Options
 
     rate = scenario.traffic.requests_per_s
@@ -101,7 +128,8 @@ def _replay(
     shown = _Line()
     settled: Settled | None = None
     with interrupts(lambda *_: asked.append(True)):
-        found = (settle.settle if args.settle else plans.prove)(
+        prove = partial(plans.prove, fail=failing[0], fail_at_s=failing[1])
+        found = (settle.settle if args.settle else prove)(
             scenario,
             catalog,
             options,
@@ -131,6 +159,8 @@ def _replay(
     else:
         told = [] if settled is None else settle.to_lines(settled)
         text = "\n".join([_head(found), *told, *mended, report.to_text(found.result, found.fleet, planned)])
+        if found.failure is not None:
+            text += "\n" + "\n".join(failing_text.lines(found.failure))
         if found.stopped:
             text += "\nstopped before the last request ended: figures are of those that did"
         if args.out:
@@ -193,6 +223,7 @@ def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, A
         "offered_requests_per_s": found.requests_per_s,
         "stopped": found.stopped,
         "repairs": list(mended),
+        "failure": found.failure,
         "plan": {
             "choice": found.plan.choice,
             "gpus": found.serving.gpus,

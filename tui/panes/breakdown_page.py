@@ -147,6 +147,7 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
         lines += [_heading("Limits", "used", width), *bars, Content("")]
         lines += _cache(plan, serving, width, g)
         lines += [*_expected(plan, serving, width, g), *_cost(serving, width)]
+        lines += _survival(plan, width, g)
     lines += _search(plan, width, g)
     if told := notes(plan):
         lines.append(_heading("Assumptions", "", width))
@@ -205,6 +206,16 @@ def _cost(serving: Serving, width: int) -> list[Content]:
         *power_rows(serving),
     ]
     return [_heading("Yield and cost", "", width), *_facts(rows, width), Content("")]
+
+
+def _survival(plan: Plan, width: int, g: Glyphs) -> list[Content]:
+    """What is left after the loss that the plan survives, if it is to survive one."""
+    from planner.output.loss_words import survival_sentences
+
+    lines: list[Content] = []
+    for said in survival_sentences(plan):
+        lines += wrap(g.plain(said), width, "")
+    return [_heading("After a loss", "", width), *lines, Content("")] if lines else []
 
 
 def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:

@@ -8,12 +8,11 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.inputs import catalog, toml_tables
+from planner.inputs.failures import gpus_per_host as gpus_per_host
 from planner.inputs.model import ModelSpec
-from planner.inputs.system import System
 from planner.output.deploy.parts import EngineTable, Options
 from planner.words import EngineFamily, WeightFormat
 
-MOST_GPUS_PER_HOST = 8  # of a host that hosts.toml does not name
 _SOURCE = re.compile(r"config\.json of ([A-Za-z0-9._-]+/[A-Za-z0-9._-]+) on Hugging Face\Z")
 
 
@@ -25,12 +24,6 @@ def engine_table(engine: EngineFamily) -> EngineTable:
 def target_table(target: str) -> Mapping[str, Any]:
     """What a target that is no engine is told with: versions, images, ports."""
     return _read(target)
-
-
-def gpus_per_host(system: System) -> int:
-    """GPUs of one host of a system."""
-    known: Mapping[str, int] = _read("hosts")["gpus"]
-    return known.get(system.name, min(system.fabric.scale_up_gpus, MOST_GPUS_PER_HOST))
 
 
 def checkpoint(

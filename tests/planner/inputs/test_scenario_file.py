@@ -55,6 +55,9 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             check(scenario)
         except InputError:
             scenario = replace(scenario, deployment=Deployment())
+    traffic, fleet = scenario.traffic, scenario.fleet
+    if fleet.gpus is None and traffic.requests_per_s is None and traffic.trace is None:  # nothing to lose
+        scenario = replace(scenario, fleet=replace(fleet, survive="none"))
     return scenario
 
 

@@ -109,3 +109,46 @@ def test_a_mistake_is_one_line(flags: list[str], expected: str, capsys: pytest.C
     assert main([*SMALL, *flags]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and expected in err and "Traceback" not in err
+
+
+def test_a_plan_that_survives_a_node_holds_its_limits_when_one_is_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fleet = (
+        "--gpus",
+        "32",
+        "--instance-gpus",
+        "1",
+        "--rate",
+        "60",
+        "--goal",
+        "fewest-gpus",
+        "--fail",
+        "node",
+    )
+    kept = replayed(capsys, *fleet, "--survive", "node", "--requests", "400")
+    failure = kept["failure"]
+    assert failure["loss"] == "node" and failure["holds"] == {"ftl": True, "ttl": True}
+    assert 0 < failure["requests"] < 400 and sum(failure["instances"].values()) == 8
+    assert kept["finished"] == 400 and failure["good_share"] > 0.95
+    lost = replayed(capsys, *fleet, "--requests", "400")
+    assert lost["plan"]["gpus"] < kept["plan"]["gpus"]
+    assert lost["failure"]["good_share"] < 0.5  # its one node is gone
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (("--fail", "moon"), "fail: 'moon'"),
+        (("--fail-at", "3s"), "fail-at: '3s'"),
+        (("--fail", "gpu", "--settle", "--rate", "3"), "fail: 'gpu'"),
+        (("--fail", "gpu", "--fail-at", "-3s"), "fail-at: '-3s'"),
+        (("--survive", "everything"), "survive: 'everything'"),
+    ],
+)
+def test_a_loss_that_is_none_is_one_line(
+    capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], said: str
+) -> None:
+    assert main([*SMALL, *flags]) == 2
+    _, err = capsys.readouterr()
+    assert said in err and err.count("\n") == 1

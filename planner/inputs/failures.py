@@ -1,0 +1,86 @@
+"""What fails, how often and for how long, and how many GPUs go with it: presets/failures.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.inputs import catalog, toml_tables
+from planner.inputs.system import System
+
+MOST_GPUS_PER_HOST = 8  # of a host that hosts.toml does not name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Hours between failures, of one GPU or of a GPU's share of a host, and hours until it is back."""
+
+    hours_between_failures: float
+    hours_to_repair: float
+
+    @property
+    def down(self) -> float:
+        """Share of the time that it is gone."""
+        return self.hours_to_repair / (self.hours_between_failures + self.hours_to_repair)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Rates of failure of a fleet's parts, and what they take down."""
+
+    gpu: Part
+    host_share: Part  # of a host, for each of its GPUs
+    sources: Mapping[str, str]
+
+    def host_down(self, gpus: int) -> float:
+        """Share of the time that a host of so many GPUs is gone."""
+        each = self.host_share
+        whole = Part(
+            hours_between_failures=each.hours_between_failures / gpus, hours_to_repair=each.hours_to_repair
+        )
+        return whole.down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nodes:
+    """How the GPUs of a system are grouped."""
+
+    host_gpus: int  # of a host: one operating system
+    domain_hosts: int  # of a scale-up domain
+    rack_hosts: int
+
+    @property
+    def domain_gpus(self) -> int:
+        """GPUs of a scale-up domain of whole hosts."""
+        return self.host_gpus * self.domain_hosts
+
+
+def read() -> Failures:
+    """The rates that come with ratematch, or that a user has put in their place."""
+    table = toml_tables.read_toml(catalog.preset_folder() / "failures.toml")
+    gpu, host = table["gpu"], table["host"]
+    return Failures(
+        gpu=Part(**gpu),
+        host_share=Part(
+            hours_between_failures=host["gpu_hours_between_failures"], hours_to_repair=host["hours_to_repair"]
+        ),
+        sources=table["sources"],
+    )
+
+
+def nodes(system: System) -> Nodes:
+    """Hosts, domains and racks of a system: a rack is a domain of several hosts, or some hosts."""
+    host = gpus_per_host(system)
+    domain = max(system.fabric.scale_up_gpus // host, 1)
+    table = toml_tables.read_toml(catalog.preset_folder() / "failures.toml")
+    return Nodes(
+        host_gpus=host, domain_hosts=domain, rack_hosts=domain if domain > 1 else int(table["rack"]["hosts"])
+    )
+
+
+def gpus_per_host(system: System) -> int:
+    """GPUs of one host of a system."""
+    known: Mapping[str, int] = toml_tables.read_toml(catalog.preset_folder() / "deploy" / "hosts.toml")[
+        "gpus"
+    ]
+    return known.get(system.name, min(system.fabric.scale_up_gpus, MOST_GPUS_PER_HOST))
