@@ -115,6 +115,7 @@ class Options:
     seed: int = 0
     in_flight: int | None = None
     sessions: bool = True  # a turn comes after the one before it has ended
+    later_turns: Literal["prefill", "decode"] = "prefill"  # where turns after the first have their prompts
     prefixes: bool = True  # blocks of prompts are found in the caches of instances
     ftl_limit_s: float = math.inf
     ttl_limit_s: float = math.inf

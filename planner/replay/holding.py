@@ -53,7 +53,7 @@ class Holding:
         self.token_s = self.passes.token_s / kind.ranks  # of a prompt token where many wait
         self.steps = None if kind.steps is None else Steps(kind.steps, kind.ranks, rules.sequence_imbalance)
         self.decodes = self.steps is not None
-        self.prefills = kind.phase != "decode"
+        self.prefills = kind.phase != "decode"  # a decode instance may, of later turns
         self.colocated = kind.phase == "colocated"
         self.extra = kind.room.sequence_tokens  # cache of a sequence beside its tokens
         self.cache = Cache(kind.room.tokens * kind.ranks, block_tokens)

@@ -14,6 +14,7 @@ with `stops` the prompts per rank of the pass, as `planner.simulate.waiting.stop
 from __future__ import annotations
 
 import math
+from collections import deque
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,8 @@ class Instance(Holding):
     def arrive(self, job: Job, now: float) -> None:
         """The cache of a sequence is here, it may decode."""
         del self.coming[job]
+        if self.cache.block_tokens:
+            self.publish(job)
         self.ready.append(job)
         if len(self.running) + len(self.ready) <= self.kind.slots:
             if math.isnan(job.first_s):
@@ -142,7 +145,7 @@ class Instance(Holding):
             self.waiting.extend(self.inbox)
             self.inbox.clear()
             self.next_poll = self.count + self.poll
-        if self.prefills and (self.waiting or self.partial or self.host.central) and self._form(now, most):
+        if self.prefills and (self.waiting or self.partial or self._central) and self._form(now, most):
             return
         if self.running:
             if self.inbox:
@@ -236,7 +239,7 @@ class Instance(Holding):
 
     def _form(self, now: float, most_passes: int) -> bool:
         """Start a pass over the prompts that may be worked on; whether there are any."""
-        kind, host, passes = self.kind, self.host, self.passes
+        kind, passes = self.kind, self.passes
         # a step of a pipeline has a pass for the part of the batch in each stage, and each takes prompts
         most = kind.pass_tokens * (int(passes.stages) if self.running else 1)
         left = most * kind.ranks
@@ -257,7 +260,7 @@ class Instance(Holding):
                 if place >= at_once and job.id >= self.first_wave:
                     break
             else:
-                queue = waiting or host.central
+                queue = waiting or self._central
                 if not queue or not (queue is waiting or self.accepting):
                     break
                 job = queue[0]
@@ -358,7 +361,7 @@ class Instance(Holding):
         self.tokens += 1
         self.unanswered -= job.target
         self.publish(job)
-        if not self.colocated:
+        if not self.decodes:
             self.leaving[job] = (job.private, job.pins)
             job.private, job.pins = 0.0, 0
             self.host.prefilled(self, job, now + self.lag_s)
@@ -374,6 +377,11 @@ class Instance(Holding):
                 self.host.ended(job, now)
             else:
                 self._join(job, now)
+
+    @property
+    def _central(self) -> deque[Job]:
+        """Prompts that no instance has: later turns alone are a decode instance's own."""
+        return self.host.central if self.kind.phase != "decode" else self.waiting
 
     # the end
 

@@ -11,6 +11,7 @@ from planner.errors import InputError
 from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.instance import IDLE, Instance
 from planner.replay.job import Job
+from planner.replay.result import InstanceUse
 from planner.replay.router import Router
 
 COMES, WAKES, JOINS, CHANGES = range(4)  # events
@@ -91,7 +92,9 @@ class Members:
         kind = self.fleet.pools[pool].kind
         number = len(self.instances)
         prompts = kind.phase != "decode"
-        instance = Instance(self, number, pool, kind, self.block_tokens if prompts else 0, now)
+        turns = self.options.later_turns == "decode"
+        instance = Instance(self, number, pool, kind, self.block_tokens if prompts or turns else 0, now)
+        instance.prefills = prompts or turns
         self._spread(instance)
         self.instances.append(instance)
         self.by_pool[pool].append(instance)
@@ -142,6 +145,30 @@ class Members:
         if what.event == "swap":
             instance.becomes = (what.to, what.warm_up_s)
         self._drained(instance)
+
+    def uses(self) -> tuple[InstanceUse, ...]:
+        """What each instance has done so far."""
+        uses = []
+        for one in self.instances:
+            end = one.end_s if not one.up else self.now
+            uses.append(
+                InstanceUse(
+                    number=one.number,
+                    pool=one.pool,
+                    phase=one.kind.phase,
+                    label=one.kind.label,
+                    gpus=one.kind.gpus,
+                    start_s=one.start_s,
+                    end_s=max(end, one.start_s),
+                    busy_s=one.busy_s,
+                    decode_s=one.decode_s,
+                    sequence_s=one.sequence_s,
+                    prompts=one.prompts,
+                    tokens=one.tokens,
+                    alive=one.up,
+                )
+            )
+        return tuple(uses)
 
     def _changed(self, what: Change) -> Instance | None:
         """The instance that a change is about; None where it is gone."""

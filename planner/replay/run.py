@@ -24,7 +24,7 @@ from planner.replay.fleet import Fleet, Options
 from planner.replay.instance import IDLE, STEPS, Instance
 from planner.replay.job import NONE, Job
 from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
-from planner.replay.result import REFUSED, InstanceUse, Progress, Result
+from planner.replay.result import REFUSED, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
 from planner.simulate.waiting import POLL_WAITED, single_s
@@ -82,6 +82,7 @@ class Replay(Members):
         self.found = np.zeros(count, dtype=np.int64)
         self.computed = np.zeros(count, dtype=np.int64)
         self.turns: dict[int, deque[Job]] = {}  # sessions with a turn at work, and the turns behind it
+        self.homes: dict[int, Instance] = {}  # of sessions whose later turns go to where they decoded
         self.log: list[tuple[int, float, float]] | None = None  # work of instances, where asked for
         self._window: list[tuple[float, int, int, int]] = []
         self._window_at = 0
@@ -121,7 +122,7 @@ class Replay(Members):
         began = reported = time.perf_counter()
         at_begin = self.done
         heap, open_loop = self.heap, self.options.in_flight is None
-        count, looked = len(self.requests), 0
+        looked = 0
         coming = self._peek() if open_loop else math.inf
         try:
             while True:
@@ -133,17 +134,7 @@ class Replay(Members):
                     clock = time.perf_counter()
                     if progress is not None and clock - reported >= REPORT_S:
                         reported = clock
-                        rate = (self.done - at_begin) / (clock - began)
-                        left = (count - self.done) / rate if rate > 0 else math.inf
-                        progress(
-                            Progress(
-                                requests=count,
-                                ended=self.done,
-                                at_s=self.now,
-                                requests_per_s=rate,
-                                left_s=left,
-                            )
-                        )
+                        progress(self._progress((self.done - at_begin) / (clock - began)))
                 if heap and heap[0][0] <= coming:
                     if heap[0][0] > until_s:
                         return False
@@ -171,6 +162,16 @@ class Replay(Members):
                     return True
         finally:
             self.seconds += time.perf_counter() - began
+
+    def _progress(self, rate: float) -> Progress:
+        count = len(self.requests)
+        return Progress(
+            requests=count,
+            ended=self.done,
+            at_s=self.now,
+            requests_per_s=rate,
+            left_s=(count - self.done) / rate if rate > 0 else math.inf,
+        )
 
     def _push(self, at_s: float, code: int, what: Any, job: Any = None, version: int = 0) -> None:
         self.events += 1
@@ -269,7 +270,11 @@ class Replay(Members):
             self.central.append(job)
             self._offer_central(now)
             return
-        self.router.prompt(job, entries).offer(job, now)
+        home = self.homes.get(job.session)
+        if home is not None and home.accepting:
+            home.offer(job, now)
+        else:
+            self.router.prompt(job, entries).offer(job, now)
 
     def _offer_central(self, now: float) -> None:
         """Wake an instance that could take the first of the central queue."""
@@ -292,6 +297,8 @@ class Replay(Members):
             self.entry[index] = job.entry.number
         if job.decode is not None:
             self.decode[index] = job.decode.number
+            if self.options.later_turns == "decode" and job.session != NO_SESSION:
+                self.homes[job.session] = job.decode
         self.found[index] = max(job.found, 0)
         self.computed[index] = job.computed
         self.done += 1
@@ -349,7 +356,7 @@ class Replay(Members):
     def _joins(self, instance: Instance, job: Job, now: float) -> None:
         """A first token is made, and its cache is where it decodes."""
         job.made += 1
-        if instance.colocated:
+        if instance.decodes and job.entry is instance:
             if math.isnan(job.first_s):
                 job.first_s = now
             if job.made < job.osl:
@@ -384,26 +391,6 @@ class Replay(Members):
 
     def result(self) -> Result:
         """What has become of the requests so far."""
-        uses = []
-        for one in self.instances:
-            end = one.end_s if not one.up else self.now
-            uses.append(
-                InstanceUse(
-                    number=one.number,
-                    pool=one.pool,
-                    phase=one.kind.phase,
-                    label=one.kind.label,
-                    gpus=one.kind.gpus,
-                    start_s=one.start_s,
-                    end_s=max(end, one.start_s),
-                    busy_s=one.busy_s,
-                    decode_s=one.decode_s,
-                    sequence_s=one.sequence_s,
-                    prompts=one.prompts,
-                    tokens=one.tokens,
-                    alive=one.up,
-                )
-            )
         if self.options.in_flight is None:
             arrival = np.where(np.isnan(self.arrival_s), self.requests.arrival_s, self.arrival_s)
         else:
@@ -421,7 +408,7 @@ class Replay(Members):
             refused=self.refused,
             restarts=self.restarts,
             evictions=self.evictions,
-            instances=tuple(uses),
+            instances=self.uses(),
             simulated_s=self.now,
             seconds=self.seconds,
             events=self.events,

@@ -57,6 +57,13 @@ def run(arguments: Sequence[str]) -> int:
         help="requests go where their prefix is cached, weighed against what waits there, whatever --routing",
     )
     parser.add_argument(
+        "--later-turns",
+        metavar="WHERE",
+        default="prefill",
+        help="where turns of a conversation after its first have their prompts: prefill (the pool), or "
+        "decode (the instance that has their context)",
+    )
+    parser.add_argument(
         "--settle",
         action="store_true",
         help="plan again with more headroom, until the limits hold for what is replayed; says what plans for "
@@ -117,7 +124,11 @@ def _replay(
 
     rate = scenario.traffic.requests_per_s
     requests, mended = _trace(args.trace, seed, number, rate) if args.trace else (None, [])
+    later = args.later_turns
+    if later not in ("prefill", "decode"):
+        raise InputError("later-turns", later, "prefill or decode")
     options = Options(
+        later_turns=later,
         routing="prefix-aware" if args.prefix_aware or _aware(scenario) else scenario.traffic.routing,
         seed=seed,
         in_flight=in_flight,

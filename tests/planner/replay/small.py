@@ -170,5 +170,6 @@ def worlds(draw: st.DrawFn) -> tuple[Fleet, Requests, Options]:
         routing=draw(st.sampled_from(RULES)),
         seed=draw(st.integers(0, 9)),
         in_flight=draw(st.sampled_from([None, None, 1, 7])),
+        later_turns=draw(st.sampled_from(["prefill", "decode"])),
     )
     return fleet, load, options

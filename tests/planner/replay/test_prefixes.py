@@ -71,3 +71,14 @@ def test_turns_find_what_the_turns_before_left_and_wait_for_them() -> None:
     assert result.found.tolist() == [0, 1024, 2048]
     apart = run(split(), load, Options(prefixes=False))
     assert apart.found.tolist() == [0, 0, 0]
+
+
+def test_later_turns_go_to_where_their_context_is() -> None:
+    isl = np.array([1000, 2000, 3000])
+    load = replace(plain(np.zeros(3), isl, np.full(3, 50)), session=np.zeros(3, dtype=np.int64))
+    result = run(split(decodes=2), load, Options(later_turns="decode"))
+    assert (result.arrival_s[1:] >= result.end_s[:-1]).all()
+    assert result.entry[0] == 0 and (result.entry[1:] == result.decode[0]).all()
+    assert result.found.tolist() == [0, 1024, 2048] and result.finished.all()
+    prompts = {use.phase: use.prompts for use in result.instances if use.prompts}
+    assert prompts == {"prefill": 1, "decode": 2}
