@@ -25,6 +25,7 @@ COLUMNS = (
     "max_batch",
     "max_batched_tokens",
     "memory_fraction",
+    "shared_prefix",
     "mtp",
     "mtp_acceptance",
     *(f"{role}workers" for role in ("prefill_", "decode_")),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.output.deploy import bench
 from planner.output.deploy.parts import Subject
 from planner.planning.result import PoolPlan
 
@@ -51,6 +52,8 @@ def run(of: Subject) -> dict[str, Any]:
         found["max_batched_tokens"] = first.chunk_tokens
     elif of.split:
         found["max_batched_tokens"] = first.max_batched_tokens
+    if prefix := bench.prefix_tokens(of):
+        found["shared_prefix"] = prefix
     if scenario.mtp:
         found["mtp"] = scenario.mtp
     if plan.drafts:

@@ -160,16 +160,32 @@ def test_every_flag_of_the_tables_is_one_that_the_engine_knows():
         assert set(table.flags.values()) <= set(known)
 
 
-@pytest.mark.parametrize("rate", [None, 2.0])
-@pytest.mark.parametrize("benchmark, version", [("sglang", "0.5.23"), ("aiperf", "0.13.0")])
-def test_every_flag_of_a_benchmark_is_one_that_it_knows(benchmark, version, rate):
-    known = json.loads((KNOWN / f"bench-{benchmark}-{version}.json").read_text())
+ASKED = {  # of a plan's traffic, what each load generator is told
+    "plain": ({}, "--burstiness 1 ", "random-ids", "--arrival-pattern poisson"),
+    "steady": ({"arrivals": "steady"}, "--burstiness 1e+04", "random-ids", "--arrival-pattern constant"),
+    "bursty": ({"arrivals": "bursty"}, "--burstiness 0.25", "random-ids", "gamma --arrival-smoothness 0.25"),
+    "varied": ({"isl_spread": 0.2}, "ratio 0.3464", "--random-input-len 11030", "--isl-stddev 1638"),
+    "cached": (
+        {"cached_share": 0.5},
+        "--random-prefix-len 4096", "--gsp-question-len 4096", "--prefix-prompt-length 4096",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("benchmark, version", [("vllm", ""), ("sglang", "0.5.23"), ("aiperf", "0.13.0")])
+def test_a_benchmark_sends_the_traffic_of_the_plan_with_flags_that_it_knows(benchmark, version, asked):
     plan = planned("dense-h200", "vllm")
-    traffic = replace(plan.scenario.traffic, requests_per_s=rate)
-    plan = replace(plan, scenario=replace(plan.scenario, traffic=traffic))
-    found = write.export(plan, "vllm", Options(benchmark=benchmark), CATALOG)
-    flags = re.findall(r"(?<=\s)--[a-z-]+", found.files["bench.sh"])
-    assert len(flags) > 8 and set(flags) <= set(known)
+    changed, *told = ASKED[asked]
+    for rate in (None, 2.0):
+        traffic = replace(plan.scenario.traffic, requests_per_s=rate, **changed)
+        made = replace(plan, scenario=replace(plan.scenario, traffic=traffic))
+        script = write.export(made, "vllm", Options(benchmark=benchmark), CATALOG).files["bench.sh"]
+        flags = re.findall(r"(?<=\s)--[a-z-]+", script)
+        if version:
+            known = json.loads((KNOWN / f"bench-{benchmark}-{version}.json").read_text())
+            assert len(flags) > 8 and set(flags) <= set(known)
+    assert told[("vllm", "sglang", "aiperf").index(benchmark)] in script
 
 
 def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
