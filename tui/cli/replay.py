@@ -57,6 +57,9 @@ def run(arguments: Sequence[str]) -> int:
         help="requests go where their prefix is cached, weighed against what waits there, whatever --routing",
     )
     parser.add_argument(
+        "--no-prefix-caches", action="store_true", help="what prompts share is computed for each of them"
+    )
+    parser.add_argument(
         "--later-turns",
         metavar="WHERE",
         default="prefill",
@@ -129,6 +132,7 @@ def _replay(
         raise InputError("later-turns", later, "prefill or decode")
     options = Options(
         later_turns=later,
+        prefixes=not args.no_prefix_caches,
         routing="prefix-aware" if args.prefix_aware or _aware(scenario) else scenario.traffic.routing,
         seed=seed,
         in_flight=in_flight,
