@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner import units
-from planner.arrays import FloatArray
+from planner.arrays import BoolArray, FloatArray, IndexArray
 from planner.errors import InputError
 from planner.inputs import fields, precision
 from planner.match.rate_match import TIE
-from planner.planning import frontiers, solve
+from planner.planning import frontiers, options, solve
 from planner.planning.deadline import Deadline
 from planner.planning.resolve import Question, with_weights
 from planner.planning.result import Infeasible, Reason, Relaxation
@@ -129,9 +129,9 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
     """The fewest GPUs beyond the budget that have a plan."""
     limits, budget = question.scenario.limits, question.scenario.fleet.gpus
     assert budget is not None
-    points = _run(_with(question, "gpus", None), None, deadline)
-    swept = _largest(question, None)
-    least = max(_Needed.of(question, points).least_gpus(limits.ftl_s, limits.ttl_s), budget + 1.0)
+    every = _run(_with(question, "gpus", None), None, deadline)
+    least = max(_Needed.of(question, every).least_gpus(limits.ftl_s, limits.ttl_s), budget + 1.0)
+    points, swept = _within(question, every), _largest(question, None)
     for _ in range(MOST_SWEEPS):
         found = _least_enough(question, "gpus", least, points, deadline)
         if found is None:
@@ -139,12 +139,35 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
         if _largest(question, round(found)) != swept:
             # batches are tried up to the largest of any layout, so that fewer layouts have other points
             swept = _largest(question, round(found))
-            points = _run(_with(question, "gpus", round(found)), round(found), deadline)
+            points = _within(question, _run(_with(question, "gpus", round(found)), round(found), deadline))
             if not _exists(question, "gpus", round(found), points, deadline):
                 least = found + 1
                 continue
         return Relaxation(field="gpus", value=round(found))
     return None
+
+
+def _within(question: Question, sweep: Sweep) -> Sweep:
+    """The points that a plan within the limits could take, whatever its demand and budget: few of a sweep."""
+    limits = question.scenario.limits
+
+    def kept(points: Points, first_token_s: FloatArray, late: BoolArray) -> IndexArray:
+        rows = np.flatnonzero(~late)
+        if question.queues and points.phase != "decode":
+            return options.usable(question, points, rows, first_token_s[rows])
+        return frontiers.worth_matching(points, rows, np.zeros(len(rows)), question)
+
+    prompts, copies = sweep.split_ftl_s, sweep.colocated
+    prefill = kept(sweep.prefill, prompts, prompts > limits.ftl_s)
+    decode = kept(sweep.decode, sweep.decode.ftl_s, sweep.decode.ttl_s > limits.ttl_s)
+    late = (copies.ftl_s > limits.ftl_s) | (copies.ttl_s > limits.ttl_s)
+    return replace(
+        sweep,
+        prefill=sweep.prefill.take(prefill),
+        decode=sweep.decode.take(decode),
+        colocated=copies.take(kept(copies, copies.ftl_s, late)),
+        split_ftl_s=prompts[prefill],
+    )
 
 
 def _largest(question: Question, budget: int | None) -> tuple[int, ...]:
