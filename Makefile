@@ -3,23 +3,31 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each worker takes a run of files, so that what the tests of a file share is made once, then helps the others.
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
 RUNS := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
 UV := build/lock/bin/uv
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-slow test-all test-lowest test-newest fuzz lint bench screenshots constraints sbom clean
+.PHONY: run test test-quick test-slow test-all test-lowest test-newest fuzz lint bench screenshots constraints sbom clean
 
 run: $(RUNS)
 	@$(BIN)/ratematch $(ARGS)
 
-test: $(STAMP) lint
-	$(BIN)/pytest -n auto -m "not slow"
+# Linters and types need one core and a minute: they run beside the tests.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs=2 lint test-quick
+
+test-all:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-slow
+
+test-quick: $(STAMP)
+	$(PYTEST) -m "not slow"
 
 test-slow: $(STAMP)
-	$(BIN)/pytest -n auto -m slow
-
-test-all: test test-slow
+	$(PYTEST) -m slow
 
 # The quick tests on the oldest (newest) versions that pyproject.toml allows and this Python has wheels of.
 # All is computed anew each time: what is newest today is the question. `PYTHON=python3.10` picks the Python.
@@ -33,7 +41,7 @@ test-lowest test-newest: test-%: $(UV)
 	$(UV) pip sync --quiet --python build/$*/bin/python build/$*.txt
 	$(UV) pip install --quiet --python build/$*/bin/python --no-build-isolation --no-deps --editable .
 	@echo "$* on $$(build/$*/bin/python --version): $$(grep -E '^(numpy|scipy|textual|rich)==' build/$*.txt | xargs)"
-	build/$*/bin/python -m pytest -n auto -m "not slow" $(TESTS)
+	build/$*/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(TESTS)
 
 # 1,000 random deployments and loads replayed, then 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
 fuzz: $(STAMP)
