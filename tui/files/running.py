@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from planner.errors import InputError
 from planner.inputs import files
 from planner.output import running
+from planner.output.as_json import dumps
 from planner.output.running import Pool
 from tui.files import storage
 
@@ -38,4 +38,4 @@ def save(pools: tuple[Pool, ...]) -> None:
             for pool in pools
         ]
     }
-    files.write_atomically(path(), json.dumps(document, indent=1) + "\n")
+    files.write_atomically(path(), dumps(document) + "\n")
