@@ -43,9 +43,11 @@ test-lowest test-newest: test-%: $(UV)
 	@echo "$* on $$(build/$*/bin/python --version): $$(grep -E '^(numpy|scipy|textual|rich)==' build/$*.txt | xargs)"
 	build/$*/bin/python -m pytest -n auto --dist worksteal -m "not slow" $(TESTS)
 
-# 1,000 random deployments and loads replayed, then 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
+# 1,000 random deployments and loads replayed, each way out of 1,024 questions without a plan tried, then
+# 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
 fuzz: $(STAMP)
-	REPLAYS=1000 DRAWS=20 $(BIN)/pytest -q tests/planner/replay/test_invariants.py tests/planner/simulate/test_physics.py
+	REPLAYS=1000 DRAWS=20 QUESTIONS=1024 $(PYTEST) tests/planner/replay/test_invariants.py \
+	  tests/planner/simulate/test_physics.py tests/planner/planning/test_promises.py
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,7 +18,8 @@ from planner.planning.plan import plan
 from planner.planning.result import Plan
 from tui.cli.main import main
 
-QUESTIONS, PARTS = 1024, 8  # parts run side by side
+QUESTIONS = int(os.environ.get("QUESTIONS", "256"))  # 1,024 in `make fuzz`
+PARTS = 8  # run side by side
 MODELS = ("llama-3.1-8b", "llama-3.1-70b", "deepseek-v3.2", "qwen3-30b-a3b", "gpt-oss-120b", "mixtral-8x7b")
 SYSTEMS = ("h200", "h100", "b200", "l40s", "mi300x", "gb200")
 GOALS = ("throughput", "fewest-gpus", "cost")
@@ -109,13 +111,13 @@ def test_the_gpus_that_a_demand_takes_are_told_and_no_fewer_will_do(rate: float)
 
 
 def test_what_it_takes_is_enough() -> None:
-    for answer in infeasible(1, 6):  # a thousand in the slow test
+    for answer in infeasible(1, 6):
         assert list(broken(answer)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_change_proposed_to_a_thousand_questions_is_enough(part: int) -> None:
+def test_every_change_proposed_to_hundreds_of_questions_is_enough(part: int) -> None:
     told = 0
     for answer in infeasible([2, part], QUESTIONS // PARTS):
         assert list(broken(answer)) == []
