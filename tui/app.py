@@ -245,10 +245,10 @@ class RatematchApp(FileActions):
         """Dark to light and back."""
         self.theme = themes.LIGHT.name if self.current_theme.dark else themes.DARK.name
 
-    def action_toggle_help(self) -> None:
+    async def action_toggle_help(self) -> None:
         """The panel of keys and meanings."""
         if isinstance(self.screen, MainScreen):
-            self.screen.action_toggle_help()
+            await self.screen.action_toggle_help()
 
 
 def run(

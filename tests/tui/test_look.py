@@ -131,6 +131,8 @@ async def test_the_keys_say_how_pages_turn_where_digits_edit(ascii: bool) -> Non
         for row, said in (("isl", True), ("model", False), ("gpus", True)):
             pilot.app.main.set_focus(pilot.app.main.query_one(f"#knob-{row}"))
             await fakes.until(pilot, lambda said=said: ("[ ] pages" in fakes.text(keys)) == said)
+            digits = "2 Table" in fakes.text(pilot.app.main.query_one("#tabs"))
+            assert digits != said  # a page shows its digit where that turns to it
         await pilot.press("4")  # it is text now, and so are brackets
         await fakes.until(pilot, lambda: "[ ] pages" not in fakes.text(keys))
         await pilot.press("escape", "right_square_bracket")

@@ -90,6 +90,10 @@ class PlanGrid(Grid):
             super().__init__()
             self.text = text
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While the help is open, space turns its pages."""
+        return action != "pin_row" or not self.screen.query("HelpPanel")
+
     def action_pin_row(self) -> None:
         """Keep the row under the cursor."""
         if self.rows:

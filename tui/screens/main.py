@@ -324,15 +324,15 @@ class MainScreen(EditingScreen):
         if self.focused is not None and not _on_screen(self.focused):
             self.focus_form()
 
-    def action_toggle_help(self) -> None:
+    async def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""
         if self.query("HelpPanel"):  # by name: its import would hold up the start
-            self.query("HelpPanel").remove()
+            await self.query("HelpPanel").remove()
         else:
             from tui.widgets.pane_help import PaneHelp
 
-            self.query_one("#work").mount(PaneHelp(ascii=self.glyphs.ascii))
-        self.call_after_refresh(self.refresh_bindings)
+            await self.query_one("#work").mount(PaneHelp(ascii=self.glyphs.ascii))
+        self.refresh_bindings()  # now that it is there, or gone
 
     def action_more_help(self) -> None:
         """The next page of the help; after the last the first."""
@@ -345,7 +345,7 @@ class MainScreen(EditingScreen):
     async def action_leave(self) -> None:
         """Close the help, or leave what is open."""
         if self.query("HelpPanel"):
-            self.action_toggle_help()
+            await self.action_toggle_help()
         else:
             await super().action_leave()
 
@@ -368,6 +368,7 @@ class MainScreen(EditingScreen):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say what the focused part means."""
         widget = event.widget
+        self.query_one(TabBar).numbered = not (isinstance(widget, Knob) and widget.takes_digits)
         hint = ""
         if isinstance(widget, Knob):
             self._last_knob = widget

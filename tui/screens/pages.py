@@ -136,11 +136,11 @@ class PagedScreen(Screen[None]):
         await self.action_tab(TABS[(at + by) % len(TABS)].id)
 
     async def action_leave(self) -> None:
-        """From the form to what it changes; from a page back to the plan."""
+        """From the form to what it changes; a page is turned by no key but those of pages."""
         if isinstance(self.focused, Knob):
             self.set_focus(self.page.stops()[0] if self.page is not None else self.query_one("#chart"))
-        else:
-            await self.action_tab("plan")
+        elif self.page is None and self.tab == "plan":
+            self.focus_form()
 
     @on(TabBar.Picked)
     async def tab_picked(self, message: TabBar.Picked) -> None:

@@ -15,6 +15,8 @@ from textual.fuzzy import FuzzySearch
 
 from planner.errors import InputError
 from planner.inputs.fields import BY_KEY, FIELDS, Field, has_effect
+from planner.output.layout_words import LEGEND
+from tui import help_texts
 from tui.files import export, library, storage
 from tui.panes.plan_card import PlanCard
 from tui.screens.main import MainScreen
@@ -146,6 +148,7 @@ class Commands(Provider):
         yield from (key for key in keys if key.text.startswith("view:"))
         yield from self._values(self.screen)
         yield from self._rows(self.screen)
+        yield from self._words()
         yield from self._themes()
 
     def _keys(self, screen: MainScreen) -> Iterator[Command]:
@@ -203,6 +206,17 @@ class Commands(Provider):
                 other = ", ".join(name for name in (field.key, *field.aliases) if name != field.label.lower())
                 text = f"field: {field.label}{f' ({other})' if other else ''}"
                 yield Command(text, partial(screen.go_to, field.key), field.help, first=False)
+
+    def _words(self) -> Iterator[Command]:
+        """Every word and number of the screen, with its meaning: the help, searched."""
+        for number in help_texts.NUMBERS.values():
+            formula = f" {number.formula}" if number.formula else ""
+            meaning = f"{number.meaning}.{formula}"
+            say = partial(self._app.notify, meaning, title=number.name, timeout=15)
+            yield Command(f"word: {number.name}", say, meaning, first=False)
+        for piece, meaning in LEGEND:
+            say = partial(self._app.notify, meaning, title=piece, timeout=15)
+            yield Command(f"word: {piece}", say, meaning, first=False)
 
     def _scenarios(self) -> Iterator[Command]:
         try:

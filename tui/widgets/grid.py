@@ -219,6 +219,9 @@ class Grid(ScrollView, can_focus=True):
         """Route keys to the filter, or to the choice of a column."""
         if self.picking:
             self._pick(event.character or "")
+        elif self.line is None and event.key == "escape" and self.filter:
+            self.filter = ""
+            self._arrange()
         elif self.line is not None:
             if event.key in ("up", "down", "pageup", "pagedown"):
                 return

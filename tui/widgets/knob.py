@@ -147,10 +147,11 @@ class Knob(Widget, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where digits turn pages nothing need be said of brackets, and while typing they are text."""
-        return action != "page" or (self._digits and self.line is None)
+        return action != "page" or (self.takes_digits and self.line is None)
 
     @property
-    def _digits(self) -> bool:
+    def takes_digits(self) -> bool:
+        """Whether digits are typed into the row."""
         return self.field.kind not in ("choice", "switch", "layout", "file")
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
@@ -161,7 +162,7 @@ class Knob(Widget, can_focus=True):
         """Route keys to the open line; a digit opens it."""
         if self.line is None:
             typed = event.character
-            if typed and (typed in "0123456789.") and self._digits:
+            if typed and (typed in "0123456789.") and self.takes_digits:
                 self._open(LineEdit())
                 self._type(LineEdit(typed, 1))
                 _swallow(event)

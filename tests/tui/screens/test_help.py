@@ -121,3 +121,24 @@ async def test_m_unfolds_the_card_and_folds_it_again() -> None:
         await pilot.press("m")
         await fakes.painted(pilot)
         assert "m more" in str(card.border_subtitle) and not pilot.app.session.unfolded
+
+
+async def test_the_keys_are_true_after_the_help_has_gone() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        bar = pilot.app.main.query_one("#keys")
+        before = fakes.text(bar)
+        await pilot.press("3", "question_mark")
+        assert "Compare" in str(pilot.app.main.query_one("#widget-help", Markdown)._markdown)
+        await pilot.press("question_mark", "1")
+        await fakes.painted(pilot)
+        assert "more help" not in fakes.text(bar) and fakes.text(bar) == before
+
+
+async def test_space_pages_the_help_on_the_table_and_pins_nothing() -> None:
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("2", "question_mark")
+        await fakes.until(pilot, lambda: pilot.app.main.query("#widget-help"))
+        await pilot.press("space")
+        assert not pilot.app.main.view.pins

@@ -26,14 +26,16 @@ from tui.widgets.tab_bar import TABS, TabBar
 # Which page is open
 
 
-async def test_digits_brackets_and_clicks_open_pages_and_escape_leads_back(pages: Pages) -> None:
+async def test_digits_brackets_and_clicks_open_pages_and_escape_turns_none(pages: Pages) -> None:
     bar = pages.one(TabBar)
     for tab in TABS[1:]:
         await pages.pilot.press(tab.key)  # the focus is on a choice: a digit is no text there
         assert pages.main.tab == bar.active == tab.id
         assert pages.main.focused is not None and pages.main.focused in pages.main.page.stops()
-        await pages.pilot.press("escape")
-        assert pages.main.tab == "plan" and pages.main.focused.id == "knob-model"
+        await pages.pilot.press("escape", "escape")
+        assert pages.main.tab == tab.id and pages.main.focused in pages.main.page.stops()
+    await pages.pilot.press("1")
+    assert pages.main.tab == "plan" and pages.main.focused.id == "knob-model"
     await pages.pilot.press("right_square_bracket")
     assert pages.main.tab == "table"
     await pages.pilot.press("left_square_bracket", "left_square_bracket")
@@ -55,6 +57,8 @@ async def test_a_digit_in_a_number_is_text_and_the_brackets_still_turn_pages(pag
 async def test_escape_leaves_the_form_for_the_chart(pages: Pages) -> None:
     await pages.pilot.press("escape")
     assert pages.main.focused is pages.main.query_one("#chart")
+    await pages.pilot.press("escape")  # and back
+    assert pages.main.focused.id == "knob-model"
 
 
 async def test_pages_are_made_when_opened_and_only_the_open_one_is_drawn(pages: Pages) -> None:

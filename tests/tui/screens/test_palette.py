@@ -17,7 +17,7 @@ from tui.screens.export import ExportScreen
 from tui.screens.palette import Command, Commands
 from tui.widgets import themes
 
-AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field")
+AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field", "word")
 VALUES = ("model", "system", "engine", "goal", "weights", "kv cache")  # of these rows, each by its name
 
 
@@ -158,3 +158,12 @@ async def test_a_page_down_before_the_list_has_lines_ends_nothing(pilot: Any) ->
         await pilot.pause()
     await fakes.painted(pilot)
     assert pilot.app.is_running
+
+
+async def test_words_and_names_of_layouts_are_found_and_explained(pilot: Any) -> None:
+    found = {command.text: command for command in commands(pilot)}
+    for word in ("word: TTL", "word: ctx:gen", "word: DEP16"):
+        assert found[word].help and not found[word].first
+    await choose(pilot, "word: busy")
+    (note,) = pilot.app._notifications
+    assert note.title == "busy" and "capacity" in note.message

@@ -121,6 +121,8 @@ async def test_the_filter_holds_words_and_escape_drops_it(pages: Pages) -> None:
     assert kept < len(grid.rows) == 28 + 24
     await pages.pilot.press("slash", *"nothing", "enter", "enter")
     assert grid.rows == []
+    await pages.pilot.press("escape", "escape")  # drops the filter, then nothing
+    assert len(grid.rows) == 28 + 24 and pages.main.tab == "table"
 
 
 async def test_columns_hide_and_show(pages: Pages) -> None:

@@ -48,7 +48,7 @@ async def test_a_shipped_trace(size: tuple[int, int]) -> None:
         width = app.main.query_one("#traffic").scrollable_content_region.width
         assert all(len(line) <= width for line in text.splitlines())
         assert "mooncake-conversations" in str(app.main.query_one("#traffic").border_title)
-        await pilot.press("escape")
+        await pilot.press("1")
         assert app.main.tab == "plan" and app.main.view.plan is not None
 
 
