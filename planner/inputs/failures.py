@@ -70,8 +70,13 @@ def read() -> Failures:
 
 def nodes(system: System) -> Nodes:
     """Hosts, domains and racks of a system: a rack is a domain of several hosts, or some hosts."""
-    host = gpus_per_host(system)
-    domain = max(system.fabric.scale_up_gpus // host, 1)
+    return nodes_of(system.name, system.fabric.scale_up_gpus)
+
+
+def nodes_of(system: str, domain_gpus: int) -> Nodes:
+    """The same of a system by its name, with scale-up domains of so many GPUs."""
+    host = _gpus_per_host(system, domain_gpus)
+    domain = max(domain_gpus // host, 1)
     table = toml_tables.read_toml(catalog.preset_folder() / "failures.toml")
     return Nodes(
         host_gpus=host, domain_hosts=domain, rack_hosts=domain if domain > 1 else int(table["rack"]["hosts"])
@@ -80,7 +85,11 @@ def nodes(system: System) -> Nodes:
 
 def gpus_per_host(system: System) -> int:
     """GPUs of one host of a system."""
+    return _gpus_per_host(system.name, system.fabric.scale_up_gpus)
+
+
+def _gpus_per_host(name: str, domain_gpus: int) -> int:
     known: Mapping[str, int] = toml_tables.read_toml(catalog.preset_folder() / "deploy" / "hosts.toml")[
         "gpus"
     ]
-    return known.get(system.name, min(system.fabric.scale_up_gpus, MOST_GPUS_PER_HOST))
+    return known.get(name, min(max(domain_gpus, 1), MOST_GPUS_PER_HOST))

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "plan": "print the plan for a scenario: text, JSON, CSV or Markdown",
     "export": "write what launches the plan: vLLM, SGLang, TensorRT-LLM, Dynamo, llm-d",
     "explain": "say a layout such as CPP4xTP8 in words, with the flags of each engine",
+    "place": "draw which instance of a plan lies on which GPUs",
     "replay": "put a plan to the proof, request by request: percentiles, queues, utilisation",
     "elastic": "plan a trace over time: policies, their cost and what they keep, replayed",
     "presets": "list models, systems, engines and scenarios, or show one",

@@ -112,7 +112,16 @@ def pool_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     lines: list[Content] = []
     for pool in serving.pools:
         lines += [*_pool(pool, width, g), Content("")]
-    return lines[:-1]
+    return [*lines, *_places(plan, serving, width, g)]
+
+
+def _places(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    """Which instance lies on which GPUs."""
+    from planner.output import place_map
+
+    drawn = place_map.lines(plan, serving, width, ascii=g.ascii)
+    lines = [Content(g.plain(line)).truncate(width) for line in drawn]
+    return [_heading("Places", "", width), *lines]
 
 
 def _pool(pool: PoolPlan, width: int, g: Glyphs) -> list[Content]:
