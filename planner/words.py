@@ -25,7 +25,7 @@ PrefixReuse: TypeAlias = Literal["none", PrefixRouting]  # what finds what the p
 
 PresetKind: TypeAlias = Literal["model", "system", "engine", "scenario", "kernels"]
 Quantity: TypeAlias = Literal["tokens", "seconds", "count", "rate", "share", "usd"]  # what a number counts
-FieldKind: TypeAlias = Literal[Quantity, "choice", "switch", "layout", "file"]  # what an input holds
+FieldKind: TypeAlias = Literal[Quantity, "choice", "switch", "layout", "file", "fleet"]  # what an input holds
 
 AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "conv", "cross", "none"]
 FfnKind: TypeAlias = Literal["dense", "moe", "none"]

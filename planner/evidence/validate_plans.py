@@ -34,9 +34,10 @@ from planner.inputs.fleet import Fleet
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.traffic import Traffic
 from planner.match import milp
-from planner.planning import bands, frontiers, solve, sweep
+from planner.planning import bands, solve, sweep
 from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Serving
 from planner.planning.sweep import Sweep
@@ -304,9 +305,8 @@ def _best(question: Question, swept: Sweep) -> Promise | None:
         colocated=swept.colocated.take(nothing),
     )
     ours = replace(ours, split_ftl_s=sweep.split_ftl_s(question, ours.prefill))
-    kept = frontiers.candidates(question, ours)
     limit_s = question.scenario.time_limit_s
-    choice = solve.choose(question, ours, kept, Deadline.after(limit_s))
+    choice = solve.choose(Placed.of(question, ours), Deadline.after(limit_s))
     serving = judged(question, ours, choice.disaggregated)
     return None if serving is None else _promised(serving)
 

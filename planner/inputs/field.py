@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from planner import units
 from planner.errors import InputError, unknown
-from planner.inputs import layout_label, naming
+from planner.inputs import fleet, layout_label, naming
 from planner.inputs.scenario import Scenario
 from planner.words import FieldKind, PresetKind
 
@@ -70,6 +70,8 @@ class Field:
             return f"the path of a file, or {self.none}"
         if self.kind == "layout":
             return f"{layout_label.ACCEPTED}, or {self.none}"
+        if self.kind == "fleet":
+            return f"{fleet.ACCEPTED}, or {self.none}"
         low, high = self.format(self.low), self.format(self.high) if self.high < math.inf else ""
         span = f"from {low} to {high}" if high else f"of at least {low}"
         example = {
@@ -124,6 +126,8 @@ class Field:
             return self.check(text)
         if self.kind == "layout":
             return layout_label.label(**layout_label.parse(text, self.key)._asdict())
+        if self.kind == "fleet":
+            return fleet.written(fleet.parse(text))
         if self.with_unit and units.bare(text):
             raise InputError(self.key, text, f"a number with its unit: {text[:20]}ms or {text[:20]}s?")
         try:
@@ -157,6 +161,11 @@ class Field:
         if self.kind == "layout":
             if isinstance(value, str):
                 layout_label.parse(value, self.key)
+                return value
+            raise InputError(self.key, shown, self.accepted)
+        if self.kind == "fleet":
+            if isinstance(value, str):
+                fleet.parse(value)
                 return value
             raise InputError(self.key, shown, self.accepted)
         # nan lies in no range; an integer of any length can be compared, but not made a float
@@ -230,7 +239,7 @@ class Field:
             at = ring.index(value) if value in ring else 0
             return ring[(at + by) % len(ring)]
         stops: list[Any] = list(self.steps)
-        if self.kind in ("layout", "file"):
+        if self.kind in ("layout", "file", "fleet"):
             ring = [None, *stops]
             return ring[((ring.index(value) if value in ring else 0) + by) % len(ring)]
         if isinstance(value, str):  # a word stands for a number that only a preset knows

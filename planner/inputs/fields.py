@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
 
 from planner.errors import InputError, unknown
 from planner.inputs import deployment_fields, failure_fields
 from planner.inputs.field import Field as Field
+from planner.inputs.fleet_fields import FLEET
 from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 from planner.inputs.traffic_fields import TRAFFIC
-from planner.words import Tariff
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
 _ONE_TWO_FIVE = tuple(m * 10.0**e for e in range(-4, 3) for m in (1, 1.5, 2, 3, 4, 5, 6, 8))
-_GPUS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 72, 96, 128, 144, 192, 256, 288, 384, 512, 576, 768, 1024, 2048)
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -135,84 +133,7 @@ FIELDS: tuple[Field, ...] = (
         aliases=("tpot", "itl"),
         help="Token-to-token latency (TPOT) at most this; 1/TTL is tokens/s per user.",
     ),
-    Field(
-        key="gpus",
-        path="fleet.gpus",
-        label="GPUs",
-        unit="",
-        kind="count",
-        group="Fleet",
-        low=1,
-        high=16384,
-        integer=True,
-        none="any",
-        steps=_GPUS,
-        help="GPUs for both pools together. any: as many as the best ratio needs.",
-    ),
-    Field(
-        key="system",
-        path="system",
-        label="system",
-        unit="",
-        kind="choice",
-        catalog="system",
-        group="Fleet",
-        help="GPU and fabric.",
-    ),
-    Field(
-        key="engine",
-        path="engine",
-        label="engine",
-        unit="",
-        kind="choice",
-        catalog="engine",
-        group="Fleet",
-        help="Serving software: its kernels and host overheads.",
-    ),
-    Field(
-        key="memory-fraction",
-        path="memory_fraction",
-        label="memory",
-        unit="",
-        kind="share",
-        group="Fleet",
-        low=0.1,
-        high=0.99,
-        none="engine",
-        steps=tuple(round(0.8 + 0.01 * i, 2) for i in range(20)),
-        aliases=("gpu-memory-utilization", "mem-fraction-static", "free-gpu-memory-fraction"),
-        help="Share of GPU memory that the engine may fill, in its own sense; engine: its default.",
-    ),
-    Field(
-        key="instance-gpus",
-        path="fleet.instance_gpus",
-        label="instance",
-        unit="GPUs",
-        kind="count",
-        group="Fleet",
-        low=1,
-        high=1024,
-        integer=True,
-        none="any",
-        steps=(1, 2, 4, 8, 16, 32, 64, 72, 128),
-        help="Largest single instance. any: up to one scale-up domain, or 64 GPUs on small ones; "
-        "whole experts "
-        "spread over up to 96.",
-    ),
-    Field(
-        key="price",
-        path="fleet.usd_per_gpu_hour",
-        label="price",
-        unit="$/GPU-h",
-        kind="usd",
-        group="Fleet",
-        low=0,
-        high=1000,
-        none="preset",
-        words=get_args(Tariff),
-        steps=tuple(round(0.25 * i, 2) for i in range(1, 41)),
-        help="Price per GPU-hour; preset: what owning the system's GPU costs; rental: what renting it costs.",
-    ),
+    *FLEET,
     Field(
         key="goal",
         path="goal",
@@ -351,6 +272,8 @@ def check(scenario: Scenario) -> Scenario:
         field.check(field.get(scenario))
     deployment_fields.check(scenario)
     failure_fields.check(scenario)
+    if scenario.fleet.systems is not None and scenario.deployment.given:
+        raise InputError("fleet", scenario.fleet.systems, "none beside layouts or instances that are given")
     traffic = scenario.traffic
     if traffic.trace is not None and traffic.arrivals != "auto":
         raise InputError("arrivals", traffic.arrivals, "auto beside a trace, whose arrivals are its own")

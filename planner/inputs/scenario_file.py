@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, unknown
-from planner.inputs import deployment_fields, files, naming, toml_tables
+from planner.inputs import deployment_fields, files, fleet, naming, toml_tables
 from planner.inputs.fields import BY_KEY, FIELDS, Field, check, lookup
 from planner.inputs.scenario import Scenario
 from planner.inputs.typed import Names, named
@@ -98,6 +98,8 @@ def plain(field: Field, value: Any) -> Any:
     """The value of a field that names no preset: a text as typed, or a number. Raises InputError."""
     if isinstance(value, int) and abs(value) >= 2**63:
         raise InputError(field.key, value, field.accepted)
+    if field.kind == "fleet" and isinstance(value, dict):
+        return fleet.of_table(value)
     return field.parse(value) if isinstance(value, str) else field.check(value)
 
 

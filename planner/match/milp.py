@@ -44,6 +44,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -51,11 +52,12 @@ import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
-from planner.match import counted, packed
+from planner.match import counted, mixed, packed
 from planner.match.counted import ANY_COUNTS, Counts
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
 from planner.match.robust import KNOWN, Errors
+from planner.match.room import Limit, Room
 from planner.words import Goal, Status
 
 GOALS = get_args(Goal)
@@ -89,6 +91,8 @@ class Problem:
     time_limit_s: float = 10.0
     errors: Errors = KNOWN  # of the rates of the split's pools
     gap: float = 0.0  # to the bound at which the solver may stop; above 0 it breaks no ties either
+    room: Room | None = None  # of pools on systems of their own; then `budget` is all of it, and no `mix`
+    limits: Sequence[Limit] = ()  # of a `mix` on several systems
     counts: Counts = ANY_COUNTS  # instances that are given; then without `mix`, and a program is not needed
     prove: bool = True  # the solver proves the exact search's answer as well, where that is the answer
 
@@ -159,6 +163,10 @@ def _answer(problem: Problem, buildable: Buildable) -> Solution:
     elif problem.counts.given:
         plan = counted.best(buildable, problem.counts, problem.goal, demand, problem.budget)
         found = _Found(plan=plan, value=1.0, bound=1.0)
+    elif problem.limits:
+        mix, bound, proven = mixed.best(buildable, problem.goal, demand, deadline)
+        value = np.nan if mix is None else mixed.value(mix, problem.goal, demand)
+        found = _Found(plan=mix, value=value, bound=bound, proven=proven)
     elif demand is not None:
         found = _least(buildable, demand, problem.budget, deadline)
     elif problem.budget is None:
@@ -228,8 +236,7 @@ def exists(problem: Problem) -> bool:
         wanted = None if problem.goal == "throughput" else demand
         return counted.best(buildable, problem.counts, problem.goal, wanted, problem.budget) is not None
     if problem.goal == "throughput" or demand is None:
-        room = np.finfo(float).max if problem.budget is None else problem.budget  # inf: none
-        return bool(buildable.smallest <= room)
+        return buildable.any_in(problem.budget)
     if buildable.first_for(demand * (1 - TIE), problem.budget) is not None:
         return True
     return problem.mix and bool(buildable.ideal) and solve(problem).status != "infeasible"
@@ -267,12 +274,14 @@ def _buildable(problem: Problem) -> Buildable:
         errors=problem.errors,
         prove=problem.prove,
         gap=problem.gap,
+        room=problem.room,
+        limits=problem.limits,
     )
 
 
 def _most(buildable: Buildable, budget: int, deadline: float, known: Deployment | None = None) -> _Found:
     """Most requests/s in the budget, at least those of a `known` plan; then the fewest GPUs for them."""
-    plan = buildable.first_in(budget, per_gpu=False)
+    plan = buildable.first_in(budget, per_size=False)
     if known and (not plan or known.rate > plan.rate):
         plan = known
     if not plan:
@@ -336,9 +345,14 @@ def _least(buildable: Buildable, demand: float, budget: int | None, deadline: fl
 
 def _cheapest(buildable: Buildable, budget: int, deadline: float) -> _Found:
     """Most requests/s per unit of cost in the budget, then as many copies of that as fit."""
-    plan = buildable.first_in(budget, per_gpu=True)
+    plan = buildable.first_in(budget, per_size=True)
     if not plan:
         return _Found(plan=None)
+    if buildable.room is not None:
+        value, sizes = plan.rate / plan.cost, zip(plan.counts, buildable.gpus, strict=True)
+        prefill, decode, _ = (int(n @ gpus) for n, gpus in sizes)
+        copies = buildable.room.copies(prefill, decode)
+        return _Found(plan=buildable.plan([n * copies for n in plan.counts]), value=value, bound=value)
     program = Program(buildable, budget, buildable.ideal * budget, deadline)
     while True:
         worth = plan.rate / plan.cost

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.match.deployment import Deployment as Deployment
+from planner.match.deployment import Pools as Pools
 from planner.match.pareto import prune
 from planner.match.rate_match import TIE, instances_for, pool_table, rate_steps
 from planner.match.robust import Errors
+from planner.match.room import Limit, Room, keeps, kinds
 from planner.match.solver_output import c_stdout_muted
 
 PREFILL, DECODE, COLOCATED = 0, 1, 2  # the pools, in the order of all lists here
@@ -27,29 +30,6 @@ PREFILL, DECODE, COLOCATED = 0, 1, 2  # the pools, in the order of all lists her
 SCALE = 1e3
 MOST_COUNTS = 2048  # of one layout in the search for a demand; beyond, one more changes next to nothing
 MOST_STEPS = 512  # sizes of a pool in the search for the most per GPU: a larger fleet repeats what it finds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Deployment:
-    """Whole instances and what they serve."""
-
-    counts: Sequence[IntArray]  # prefill, decode, colocated
-    rate: float  # expected
-    capacity: float  # as predicted; the same, where rates count as known
-    split: float  # of that, what the prefill and decode pools serve
-    gpus: int
-    cost: float  # what the goal spends: GPUs, or GPUs weighed by their price
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pools:
-    """Pools of one layout, arrays (n,)."""
-
-    candidate: IntArray
-    instances: IntArray
-    gpus: IntArray
-    cost: FloatArray
-    rate: FloatArray
 
 
 class Buildable:
@@ -70,35 +50,48 @@ class Buildable:
         errors: Errors,
         prove: bool,
         gap: float = 0.0,
+        room: Room | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
-        """`rate` is less headroom already; `price` is that of one GPU of each candidate."""
-        self.mix, self.errors, self.gap = mix, errors, gap
+        """`rate` is less headroom already; `price` is that of one GPU of each candidate.
+
+        With a `room`, which takes the budget's place, the GPUs of a pool are of one price.
+        """
+        self.mix, self.errors, self.gap, self.room, self.limits = mix, errors, gap, room, limits
         limit = np.inf if budget is None else budget
+        mosts: list[float] = [limit] * 3 if room is None else [room.prefill, room.decode, 0]
         cheapest = min((float(p.min()) for p in price if len(p)), default=1.0)
         self.gpus = list(gpus)
         self.price = [p / cheapest for p in price]
         self.cost = [g * p for g, p in zip(self.gpus, self.price, strict=True)]
         self.rate = [
-            np.where(np.isfinite(r) & (r > 0) & (g <= limit), r, 0.0)
-            for g, r in zip(self.gpus, rate, strict=True)
+            np.where(np.isfinite(r) & (r > 0) & (g <= most), r, 0.0)
+            for g, r, most in zip(self.gpus, rate, mosts, strict=True)
         ]
         self.one_price = all(bool((p == 1.0).all()) for p in self.price)
         self.ideal, _ = self._ideal(self.gpus)  # requests/s per GPU at the best balance: no plan has more
         self.ideal_worth, self.balance = self._ideal(self.cost)  # per unit of cost; decode over prefill rate
         # whether the search over one layout per pool is all that there is, exact and enough
-        self.searched = not mix and self.one_price and not prove
+        self.searched = room is not None or (not mix and self.one_price and not prove)
 
     def _ideal(self, size: Sequence[IntArray] | Sequence[FloatArray]) -> tuple[float, float]:
         best = [float(np.max(r / s, initial=0.0)) for s, r in zip(size, self.rate, strict=True)]
         worth, balance = self.errors.best(best[PREFILL], best[DECODE])
         return max(worth, best[COLOCATED]), balance
 
-    @property
-    def smallest(self) -> float:
-        """GPUs of the smallest deployment: an instance of each pool of a split, or a co-located one."""
+    def any_in(self, budget: int | None) -> bool:
+        """Whether there is room for any deployment: an instance of each pool, or a co-located one."""
         pools = zip(self.gpus, self.rate, strict=True)
-        least = [float(gpus[rate > 0].min()) if rate.any() else np.inf for gpus, rate in pools]
-        return min(least[PREFILL] + least[DECODE], least[COLOCATED])
+        least = [int(gpus[rate > 0].min()) if rate.any() else 0 for gpus, rate in pools]
+        limit = math.inf if budget is None else budget
+        split = least[PREFILL] and least[DECODE] and self._fit(least[PREFILL], least[DECODE], limit)
+        return bool(split or 0 < least[COLOCATED] <= limit)
+
+    def _fit(self, prefill: IntArray | int, decode: IntArray | int, limit: float) -> BoolArray:
+        """Whether pools of so many GPUs have room beside each other."""
+        if self.room is None:
+            return np.asarray(prefill + decode <= limit)
+        return self.room.fits(np.asarray(prefill), np.asarray(decode))
 
     def plan(self, counts: Sequence[IntArray]) -> Deployment:
         """The deployment with these instances."""
@@ -123,34 +116,46 @@ class Buildable:
             counts[pool][index] = n
         return self.plan(counts)
 
-    def first_in(self, budget: int, *, per_gpu: bool) -> Deployment | None:
-        """Most requests/s (or per GPU) in a budget: one layout per pool or one co-located layout."""
-        rate, gpus = self._steps(budget, per_gpu=per_gpu)
+    def first_in(self, budget: int, *, per_size: bool) -> Deployment | None:
+        """Most requests/s (or per GPU, in a room per cost) in a budget: one layout per pool or co-located."""
+        rate, size = self._steps(budget, per_size=per_size)
         copies, _ = pool_table(*self._of(COLOCATED), budget)
         rate = np.concatenate((rate, copies))
-        gpus = np.concatenate((gpus, np.arange(budget + 1)))
+        size = np.concatenate((size, np.arange(budget + 1, dtype=np.float64)))
         if not rate.any():
             return None
-        worth = rate / np.maximum(gpus, 1) if per_gpu else rate
+        worth = rate / np.maximum(size, 1) if per_size else rate
         return self.first_for(float(rate[np.argmax(worth)]) * (1 - TIE), budget)
 
     def most_in(self, budget: int) -> float:
         """Most requests/s in a budget, of one layout per pool or one co-located layout."""
-        rate, _ = self._steps(budget, per_gpu=False)
+        rate, _ = self._steps(budget, per_size=False)
         copies, _ = pool_table(*self._of(COLOCATED), budget)
         return float(max(rate.max(initial=0.0), copies[-1]))
 
-    def _steps(self, budget: int, *, per_gpu: bool) -> tuple[FloatArray, IntArray]:
-        """Expected rates that one layout per pool can serve in a budget, the best among them, and GPUs."""
-        if self.errors.none:
-            return rate_steps(*self._of(PREFILL), *self._of(DECODE), budget=budget)
-        prefill, decode = (pool_table(*self._of(pool), budget)[0] for pool in (PREFILL, DECODE))
-        if not per_gpu:
-            return self.errors.expected(prefill, decode[::-1]), np.full(budget + 1, budget)
+    def _steps(self, budget: int, *, per_size: bool) -> tuple[FloatArray, FloatArray]:
+        """Expected rates that one layout per pool can serve in a budget, the best among them, and sizes.
+
+        A size is the GPUs; in a room, where those of either pool have a price, the cost.
+        """
+        if self.errors.none and self.room is None:
+            rate, gpus = rate_steps(*self._of(PREFILL), *self._of(DECODE), budget=budget)
+            return rate, gpus.astype(np.float64)
+        room = Room.shared(budget) if self.room is None else self.room
+        prefill, decode = (
+            pool_table(*self._of(pool), most)[0]
+            for pool, most in ((PREFILL, room.prefill), (DECODE, room.decode))
+        )
+        if not per_size:
+            rate = self.errors.expected(prefill, decode[room.decode_beside])
+            return rate, np.full(len(rate), float(budget))
         x, y = (np.flatnonzero(np.diff(table, prepend=0.0))[:MOST_STEPS] for table in (prefill, decode))
-        total = x[:, None] + y
-        rate = np.where(total <= budget, self.errors.expected(prefill[x][:, None], decode[y]), 0.0)
-        return rate.ravel(), total.ravel()
+        fit = self._fit(x[:, None], y, budget)
+        rate = np.where(fit, self.errors.expected(prefill[x][:, None], decode[y]), 0.0)
+        prices = tuple(float(self.price[pool].max(initial=1.0)) for pool in (PREFILL, DECODE))
+        each = prices if self.room is not None else (1.0, 1.0)
+        size = each[0] * x[:, None] + each[1] * y
+        return rate.ravel(), size.ravel()
 
     def _of(self, pool: int) -> tuple[IntArray, FloatArray]:
         return self.gpus[pool], self.rate[pool]
@@ -170,7 +175,7 @@ class Buildable:
     def _pair_for(self, demand: float, limit: float) -> Deployment | None:
         """The cheapest pair of pools each of which serves a demand."""
         prefill, decode = self._pools_for(PREFILL, demand), self._pools_for(DECODE, demand)
-        fits = prefill.gpus[:, None] + decode.gpus <= limit
+        fits = self._fit(prefill.gpus[:, None], decode.gpus, limit)
         pairs = np.where(fits, prefill.cost[:, None] + decode.cost, np.inf)
         if not np.isfinite(pairs).any():
             return None
@@ -195,7 +200,7 @@ class Buildable:
         j = np.searchsorted(decode.rate, needed)
         i = np.flatnonzero(j < len(decode.rate))
         j = j[i]
-        within = prefill.gpus[i] + decode.gpus[j] <= limit
+        within = self._fit(prefill.gpus[i], decode.gpus[j], limit)
         i, j = i[within], j[within]
         if not len(i):
             return None
@@ -296,7 +301,10 @@ class Program:
         ]
         # a dearer GPU is to a cheaper one as a slower instance is to a faster: no match for it
         self.kept = [
-            prune(price, g, r) for price, g, r in zip(buildable.price, buildable.gpus, rates, strict=True)
+            prune(kind, g, r)
+            for kind, g, r in zip(
+                kinds(buildable.price, buildable.limits), buildable.gpus, rates, strict=True
+            )
         ]
         self.pool = np.repeat(np.arange(3), [len(kept) for kept in self.kept])
         self.gpus = self._kept(buildable.gpus)
@@ -340,6 +348,7 @@ class Program:
 
         upper = self.row(self.most, split=SCALE * self.beyond * self._widest)
         constraints = [served_by(self, PREFILL), served_by(self, DECODE), within_budget(self)]
+        constraints += [within_limit(self, limit) for limit in self.buildable.limits]
         constraints += [(row[None], np.array([low])) for row, low in at_least]
         if not self.buildable.mix:
             upper[len(self.gpus) : -self.scenarios] = 1
@@ -369,7 +378,8 @@ class Program:
             counts[p][kept] = n[self.pool == p]
         plan = self.buildable.plan(counts)
         single = self.buildable.mix or all(np.count_nonzero(c) <= 1 for c in counts)
-        return plan if single and plan.gpus <= self.budget and np.all(n >= 0) else None
+        fits = plan.gpus <= self.budget and keeps(counts, self.buildable.gpus, self.buildable.limits)
+        return plan if single and fits and np.all(n >= 0) else None
 
 
 def served_by(program: Program, pool: int) -> Rows:
@@ -384,6 +394,12 @@ def served_by(program: Program, pool: int) -> Rows:
 def within_budget(program: Program) -> Rows:
     """``sum n_i g_i <= budget``: GPUs of all pools."""
     return -program.size[None], np.array([-float(program.budget)])
+
+
+def within_limit(program: Program, limit: Limit) -> Rows:
+    """``sum n_i g_i w_i <= most``: what all GPUs take of something, each w_i."""
+    taken = program.gpus * program._kept(limit.each) / limit.most
+    return -program.row(taken)[None], np.array([-1.0])
 
 
 def one_layout(program: Program, pool: int) -> Rows:

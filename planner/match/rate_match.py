@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from planner.arrays import FloatArray, IntArray, Real
 from planner.errors import InputError
+from planner.match.room import Room
 
 TIE = 1e-9  # rates this close (relative) are equal: what rounding error can make of one number
 TOLERANCE = 0.03  # mismatch of the two pools that algorithm 2 accepts for a smaller deployment
@@ -276,12 +277,15 @@ def match_budget(
     *,
     budget: int,
     headroom: float = 0.0,
+    room: Room | None = None,
 ) -> Match:
     """The best split of a GPU budget for every decode candidate: one layout per pool, exact.
 
     For a decode candidate d with n instances the prefill pool gets the remaining GPUs:
 
         rate(n) = (1 - headroom) * min(n * rate_d, F[budget - n * gpus_d]),   F from `pool_table`
+
+    or, where the pools are on systems of their own, what a `planner.match.room.Room` has beside them.
 
     The first term rises with n and the second falls, so the best n is one of the two around their
     crossing, found by bisection: O(n log budget) over all candidates at once. Of deployments with the
@@ -297,6 +301,8 @@ def match_budget(
         GPUs over both pools, at least 1.
     headroom
         Share of each pool's capacity kept free, in [0, 1).
+    room
+        That of the pools, which decides then; None: `budget` for both.
 
     Raises
     ------
@@ -313,19 +319,21 @@ def match_budget(
     p_rate = np.asarray(prefill_rate, dtype=np.float64)
     d_gpus = np.asarray(decode_gpus, dtype=np.int64)
     d_rate = np.asarray(decode_rate, dtype=np.float64)
-    table, which = pool_table(p_gpus, p_rate, budget)
-    usable = np.flatnonzero(np.isfinite(d_rate) & (d_rate > 0) & (d_gpus <= budget))
+    room = Room.shared(budget) if room is None else room
+    most, beside = room.decode, room.prefill_beside
+    table, which = pool_table(p_gpus, p_rate, room.prefill)
+    usable = np.flatnonzero(np.isfinite(d_rate) & (d_rate > 0) & (d_gpus <= most))
     size, rate = d_gpus[usable], d_rate[usable]
 
     low = np.zeros(len(usable), dtype=np.int64)  # decode is the slower pool with this many instances
-    high = budget // size + 1  # with this many it is not, or they do not fit
-    for _ in range(int(budget + 1).bit_length()):
+    high = most // size + 1  # with this many it is not, or they do not fit
+    for _ in range(int(most + 1).bit_length()):
         middle = (low + high) // 2
-        slower = middle * rate <= table[budget - middle * size]
+        slower = middle * rate <= table[beside[middle * size]]
         low = np.where(slower, middle, low)
         high = np.where(slower, high, middle)
-    beyond = budget - high * size
-    best = np.maximum(low * rate, np.where(beyond >= 0, table[np.maximum(beyond, 0)], 0.0))
+    beyond = high * size
+    best = np.maximum(low * rate, np.where(beyond <= most, table[beside[np.minimum(beyond, most)]], 0.0))
 
     served = best > 0
     usable, size, rate, best = usable[served], size[served], rate[served], best[served]

@@ -18,7 +18,7 @@ def spelled(field: Field, value: Any) -> str:
     >>> spelled(BY_KEY["ttl"], 0.02), spelled(BY_KEY["isl"], 1500), spelled(BY_KEY["rate"], 12345.0)
     ('20ms', '1500', '12345.0')
     """
-    if field.kind == "file" and value is not None:
+    if field.kind in ("file", "fleet") and value is not None:
         return str(value)
     text = field.format(value).replace(" ", "").replace(",", "")
     if field.kind in ("choice", "switch") or value is None:

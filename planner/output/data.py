@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
+from planner.output import fleets
 from planner.output.as_json import clean, dumps
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
@@ -86,6 +87,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     }
     if plan.not_read:  # of an imported model: a plan of any other has no such key
         document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
+    if plan.alone:  # of a fleet of several systems
+        document["fleet"] = fleets.as_data(plan)
     if plan.caches is not None:  # of a trace whose prompts share prefixes
         document["caches"] = asdict(plan.caches)
     plain: dict[str, Any] = clean(document)
@@ -100,7 +103,8 @@ def to_json(plan: Plan, *, indent: int | None = 2) -> str:
 def to_csv(plan: Plan) -> str:
     """Both frontiers, one row per point, with a header; six digits, empty where a column has no meaning."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+    columns = (*CSV_COLUMNS, "systems") if plan.alone else CSV_COLUMNS
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for kind in ("disaggregated", "colocated"):
         frontier = plan.frontier_disaggregated if kind == "disaggregated" else plan.frontier_colocated
@@ -364,4 +368,7 @@ def _points(frontier: Frontier) -> list[dict[str, Any]]:
         frontier.prefill,
         frontier.decode,
     )
-    return [dict(zip(CSV_COLUMNS[1:], row, strict=True)) for row in zip(*columns, strict=True)]
+    rows = [dict(zip(CSV_COLUMNS[1:], row, strict=True)) for row in zip(*columns, strict=True)]
+    for row, systems in zip(rows, frontier.systems, strict=False):  # of a fleet of several alone
+        row["systems"] = " + ".join(systems)
+    return rows

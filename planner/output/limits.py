@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
-from planner.output.spelling import named
+from planner.output.spelling import named, usd_per_hour
 from planner.planning.bands import Range
-from planner.units import format_seconds
+from planner.units import format_seconds, three_digits
 from planner.words import LimitState, Way
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving
 
 TIGHT = 0.9  # a limit used to this share is tight: predictions err by more than what is left
+SPENT = ("max-usd-per-hour", "max-kw")  # limits of what all GPUs together take
 ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 WAYS: tuple[Way, ...] = ("disaggregated", "colocated")
 MAY_MEET = "May meet the limits: misses one by less than its error"  # the heading of `may_meet`
@@ -69,18 +70,24 @@ class LimitUse:
         """`18 ms of 20 ms`."""
         if self.key == "gpus":
             return f"{self.value:,.0f} of {self.limit:,.0f}"
+        if self.key in SPENT:
+            return f"{three_digits(self.value)} of {three_digits(self.limit)}"
         at = f" at {self.at.upper()}" if self.at.startswith("p") else f" in the {self.at}" if self.at else ""
         return f"{format_seconds(self.value)} of {format_seconds(self.limit)}{at}"
 
 
 def limits(plan: Plan, serving: Serving) -> list[LimitUse]:
-    """What a serving uses of each limit that the plan's scenario has: FTL, TTL and GPUs, in this order."""
+    """What a serving uses of each limit that the scenario has: FTL, TTL, GPUs and caps, in this order."""
     asked = plan.scenario.limits
     queued = serving.load.queued if serving.load else None
     uses = [
         replace(_use(plan, "ftl", serving.ftl_s, asked.ftl_s), at=queued.ftl_at if queued else ""),
         _use(plan, "ttl", serving.ttl_s, asked.ttl_s),
         _use(plan, "gpus", float(serving.gpus), float(plan.scenario.fleet.gpus or math.inf)),
+        _use(
+            plan, "max-usd-per-hour", usd_per_hour(serving), plan.scenario.fleet.max_usd_per_hour or math.inf
+        ),
+        _use(plan, "max-kw", serving.watts / 1e3, plan.scenario.fleet.max_kw or math.inf),
     ]
     return [use for use in uses if math.isfinite(use.value) and math.isfinite(use.limit)]
 
@@ -97,7 +104,7 @@ def _use(plan: Plan, key: str, value: float, limit: float) -> LimitUse:
     state: LimitState = "ok"
     if not meets(value, limit):
         state = "missed"
-    elif value > limit * (TIGHT - ROUNDING) and key != "gpus":  # a full fleet is what was asked for
+    elif value > limit * (TIGHT - ROUNDING) and key not in ("gpus", *SPENT):  # a full fleet is asked for
         state = "tight"
     band = plan.bands.get(plan.choice)
     factors = {"ftl": band.ftl, "ttl": band.ttl}.get(key) if band else None

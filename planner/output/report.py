@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from planner.output import words
+from planner.output import fleets, words
 from planner.output.command import command_line
 from planner.output.layout_words import legend, pool_phrases
 from planner.output.limits import MAY_MEET, may_meet
@@ -50,7 +50,8 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
     mix = words.mix_sentence(plan)
     labels = [pool.layout.label for way in (serving, other) if way is not None for pool in way.pools]
     return [
-        _pools("Deploy", serving),
+        _pools("Deploy", plan, serving),
+        *_fleet(plan, serving),
         *([_in_words("The other way", other)] if other is not None else []),
         Section(
             title="Limits",
@@ -97,14 +98,25 @@ def _in_words(title: str, serving: Serving) -> Section:
     return Section(title=title, sentences=tuple(map(pool_sentence, serving.pools)))
 
 
-def _pools(title: str, serving: Serving) -> Section:
+def _fleet(plan: Plan, serving: Serving) -> list[Section]:
+    """What is used of each system of several, and what each would do alone."""
+    if not plan.alone:
+        return []
+    said = tuple(filter(None, (fleets.spent(serving) + ".", fleets.together_sentence(plan))))
+    return [
+        Section(title=fleets.USED, sentences=said, rows=tuple(fleets.used_rows(plan, serving)), align="lrr"),
+        Section(title=fleets.ALONE, rows=tuple(fleets.alone_rows(plan)), align="llrrrrrrr"),
+    ]
+
+
+def _pools(title: str, plan: Plan, serving: Serving) -> Section:
     """Each pool as a sentence and as a row."""
     head = ("pool", "instances", "layout", "GPUs", "batch", "chunk", "latency", "used", "memory", "evidence")
     rows = [
         (
             named(pool.phase),
             f"{pool.instances:,}",
-            pool.layout.label,
+            f"{pool.layout.label}{fleets.on(plan, pool)}",
             f"{pool.gpus:,}",
             f"{pool.batch:,}",
             format_tokens(pool.chunk_tokens) if pool.chunk_tokens else "-",

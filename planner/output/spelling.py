@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 from planner.units import three_digits
 
 if TYPE_CHECKING:
-    from planner.planning.result import PoolPlan
+    from planner.planning.result import PoolPlan, Serving
 
 _PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "->", "·": "-", "–": "-", "−": "-"})
-_NAMES = {"colocated": "co-located", "disaggregated": "split", "ftl": "FTL", "ttl": "TTL", "gpus": "GPUs"}
+_NAMES = {
+    "colocated": "co-located",
+    "disaggregated": "split",
+    "ftl": "FTL",
+    "ttl": "TTL",
+    "gpus": "GPUs",
+    "max-usd-per-hour": "$ per hour",
+    "max-kw": "kW",
+}
 
 
 def named(key: str) -> str:
@@ -61,3 +69,9 @@ def ascii_only(text: str) -> str:
     '2 x TP8, TTL <= 3 us'
     """
     return text.translate(_PLAIN).encode("ascii", "replace").decode()
+
+
+def usd_per_hour(serving: Serving) -> float:
+    """What all GPUs of a serving cost."""
+    tokens_per_s = serving.tokens_per_s_per_gpu * serving.gpus
+    return serving.usd_per_million_tokens * 1e-6 * tokens_per_s * 3600.0

@@ -6,7 +6,7 @@ import math
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from planner.inputs.fields import BY_KEY
+from planner.inputs.fields import BY_KEY, has_effect
 from planner.output.limits import limits, meets
 from planner.output.spelling import instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def scenario_line(scenario: Scenario) -> str:
     """The question in one line: workload, limits, fleet, and what else differs from the defaults."""
-    parts = [f"{scenario.model} on {scenario.system} with {scenario.engine}"]
+    parts = [f"{scenario.model} on {machines(scenario)} with {scenario.engine}"]
     for key, sign, unit in (
         ("isl", " ", ""),
         ("osl", " ", ""),
@@ -29,7 +29,7 @@ def scenario_line(scenario: Scenario) -> str:
         ("rate", " ", " req/s"),
     ):
         field = BY_KEY[key]
-        if (value := field.get(scenario)) is not None:
+        if (value := field.get(scenario)) is not None and has_effect(field, scenario):
             parts.append(f"{field.label}{sign}{field.format(value)}{unit}")
     default = type(scenario)()
     for key in (
@@ -40,6 +40,8 @@ def scenario_line(scenario: Scenario) -> str:
         "draft-cost",
         "instance-gpus",
         "price",
+        "max-usd-per-hour",
+        "max-kw",
         "goal",
         "headroom",
         "robust",
@@ -54,10 +56,20 @@ def scenario_line(scenario: Scenario) -> str:
     return ", ".join(parts)
 
 
+def machines(scenario: Scenario) -> str:
+    """The system, or the fleet of several: `h100:64 and h200:32`."""
+    return " and ".join((scenario.fleet.systems or scenario.system).split(","))
+
+
 def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     """The two ways side by side: name, split, co-located ("-" where there is none)."""
     ways = (plan.disaggregated, plan.colocated)
-    layouts = [[instances(pool) for pool in serving.pools] if serving else [] for serving in ways]
+    layouts = [
+        [f"{instances(pool)}{f' on {pool.system}' if plan.alone else ''}" for pool in serving.pools]
+        if serving
+        else []
+        for serving in ways
+    ]
     pools = [("", a, b) for a, b in zip_longest(*layouts, fillvalue="")]
     told = [facts(plan.scenario, serving) if serving else {} for serving in ways]
     rows = [(name, told[0].get(name, "-"), told[1].get(name, "-")) for name in told[0] or told[1]]

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.output import layout_words, words
+from planner.output import fleets, layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET, may_meet
 from planner.output.loss_words import survival_sentences
@@ -37,7 +37,8 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         blocks += _why_not(plan, width)
     else:
         blocks += [
-            _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(pool)]),
+            _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(plan, pool)]),
+            _section(fleets.USED, _fleet(plan, deployed, width)),
             _section("Limits", aligned(limit_rows(plan, deployed), "lrrl")),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
             _section(MAY_MEET, _may_meet(plan)),
@@ -60,7 +61,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
 # The blocks of the text report, in the order of the page.
 
 
-def _pool_lines(pool: PoolPlan) -> list[str]:
+def _pool_lines(plan: Plan, pool: PoolPlan) -> list[str]:
     memory, layout = pool.memory, pool.layout
     parts = {
         "weights": memory.weights_bytes,
@@ -76,12 +77,26 @@ def _pool_lines(pool: PoolPlan) -> list[str]:
     mode = f" ({pool.mode})" if pool.mode else ""
     rests = words.evidence_text(pool)
     return [
-        f"{named(pool.phase)}{mode}: {instances(pool)}, {gpus}",
+        f"{named(pool.phase)}{mode}: {instances(pool)}{fleets.on(plan, pool)}, {gpus}",
         f"  batch     {pool.batch:,} per instance{chunks}",
         f"  latency   {latencies(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {percent(pool.utilisation)} used",
         f"  memory    {used} of {held} per GPU, {percent(memory.used_share)} ({what})",
         *([f"  evidence  {rests}"] if rests else []),
+    ]
+
+
+def _fleet(plan: Plan, serving: Serving, width: int) -> list[str]:
+    """What is used of each system and what that costs, and what each would do alone; none without a fleet."""
+    if not plan.alone:
+        return []
+    said = filter(None, (fleets.spent(serving) + ".", fleets.together_sentence(plan)))
+    return [
+        *aligned(fleets.used_rows(plan, serving), "lrr"),
+        *_wrapped(said, width),
+        "",
+        fleets.ALONE,
+        *aligned(fleets.alone_rows(plan), "llrrrrrrr"),
     ]
 
 

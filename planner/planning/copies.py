@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.match.rate_match import TIE
-from planner.planning import options
+from planner.planning import options, servings
 from planner.planning.options import Options
 from planner.planning.resolve import Question
-from planner.planning.result import Knee
+from planner.planning.result import Count, Knee, Serving
 from planner.planning.servings import Pick
 
 
@@ -21,6 +21,12 @@ class Copies:
     pick: Pick
     requests_per_s: float  # that they serve, headroom kept
     knee: Knee | None
+
+    def bare(self, question: Question) -> tuple[Serving, tuple[Count, ...]]:
+        """A serving without its pools, and their counts: enough to weigh it."""
+        pick, rate = self.pick, self.requests_per_s
+        ftl_s = float(pick.points.ftl_s[pick.row])
+        return servings.bare(question, [pick], rate, rate, ftl_s), (servings.count(pick),)
 
 
 def best(question: Question, of: Options) -> Copies | None:

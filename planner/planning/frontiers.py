@@ -213,7 +213,7 @@ def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
 def _split(question: Question, sweep: Sweep, prefill: Options, decode: Options) -> _Deployments:
     """The deployment of each decode row with the prefill option that suits it best; neither may be empty."""
     scenario, dec = question.scenario, sweep.decode
-    osl, budget, headroom = question.lengths.osl, scenario.fleet.gpus, scenario.headroom
+    osl, budget, headroom = question.lengths.osl, question.most_gpus, scenario.headroom
     match: rate_match.Ratio | rate_match.Match
     counts = counts_of(question)
     if budget is None and not counts.given:
@@ -234,7 +234,7 @@ def _split(question: Question, sweep: Sweep, prefill: Options, decode: Options) 
         if counts.given or budget is None:
             budgeted = counted.match(*pools, counts, budget=budget, headroom=headroom)
         else:
-            budgeted = rate_match.match_budget(*pools, budget=budget, headroom=headroom)
+            budgeted = rate_match.match_budget(*pools, budget=budget, headroom=headroom, room=question.room)
         match = budgeted
         at = budgeted.prefill
         with np.errstate(divide="ignore", invalid="ignore"):

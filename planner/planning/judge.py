@@ -10,10 +10,8 @@ from planner.planning import evidence, load, solve, weigh
 from planner.planning.bands import Band
 from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
-from planner.planning.frontiers import Candidates
-from planner.planning.resolve import Question
+from planner.planning.placed import Placed
 from planner.planning.result import Serving
-from planner.planning.sweep import Sweep
 from planner.words import Finding, Way
 
 
@@ -29,27 +27,41 @@ class Judgement:
 
 
 def judge(
-    question: Question,
-    swept: Sweep,
-    kept: Candidates,
+    placed: Placed,
     catalog: Catalog,
     deadline: Deadline,
     *,
+    alone: Placed | None = None,
     offers: bool = True,
 ) -> Judgement:
     """The best of either way at the asked limits, and which is better.
 
-    `offers`: also the mix that was not asked for, and the study's match (`planner.planning.solve.choose`).
+    Co-located serving runs where `alone` says, if not where the split does. `offers`: also the mix that was
+    not asked for, and the study's match (`planner.planning.solve.choose`).
 
     Raises Stopped when the deadline's owner asks to stop.
     """
-    choice = solve.choose(question, swept, kept, deadline, offers=offers)
-    split, colocated = (load.loaded(question, swept, way) for way in (choice.disaggregated, choice.colocated))
+    choice = solve.choose(placed, deadline, alone=alone, offers=offers)
+    other = placed if alone is None else alone
+    split, colocated = (
+        load.loaded(at.question, at.sweep, way)
+        for at, way in ((placed, choice.disaggregated), (other, choice.colocated))
+    )
     ways: dict[Way, Serving | None] = {"disaggregated": split, "colocated": colocated}
-    bands = evidence.widened(question, catalog.accuracy(), ways)
-    banded = replace(question, bands=bands)
-    split, colocated = (judged(banded, swept, way) for way in (split, colocated))
-    found = weigh.finding(question.scenario, bands, split, colocated)
-    if way := question.scenario.deployment.way:  # what is given is the plan; the other is what it is held to
+    table = catalog.accuracy()
+    bands = evidence.widened(placed.question, table, ways)
+    if alone is not None:
+        bands |= {
+            way: band
+            for way, band in evidence.widened(alone.question, table, ways).items()
+            if way == "colocated"
+        }
+    split, colocated = (
+        judged(replace(at.question, bands=bands), at.sweep, way)
+        for at, way in ((placed, split), (other, colocated))
+    )
+    scenario = placed.question.scenario
+    found = weigh.finding(scenario, bands, split, colocated)
+    if way := scenario.deployment.way:  # what is given is the plan; the other is what it is held to
         found = weigh.given(way, {"disaggregated": split, "colocated": colocated})
     return Judgement(choice=choice, split=split, colocated=colocated, bands=bands, found=found)

@@ -215,7 +215,7 @@ def _counts(
     """Numbers of instances to try of each row: all that fit the fleet, or a demand could take."""
     if (instances := question.scenario.deployment.instances(phase)) is not None:
         return [np.array([instances], dtype=np.int64)] * len(gpus)
-    budget, demand = question.scenario.fleet.gpus, question.scenario.traffic.requests_per_s
+    budget, demand = question.gpus_of(phase), question.scenario.traffic.requests_per_s
     most = np.full(len(gpus), 1 << 40) if budget is None else budget // gpus
     if demand is not None:
         with np.errstate(divide="ignore", invalid="ignore"):

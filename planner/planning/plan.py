@@ -11,11 +11,12 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import demand, frontiers, power, solve, survive, sweep, weigh, why_not, within
+from planner.planning import demand, frontiers, power, settle, solve, survive, weigh, within
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge
-from planner.planning.resolve import Question, prepare
+from planner.planning.placed import Placed
+from planner.planning.resolve import Question
 from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
@@ -78,78 +79,98 @@ def _plan(
     should_stop: Callable[[], bool] | None,
     on_frontier: Callable[[Frontier, Frontier], None] | None,
 ) -> Plan:
-    question = prepare(scenario, catalog, held).remembering()
-    scenario = question.scenario  # with what its trace says
-    swept = sweep.run(question, scenario.fleet.gpus, should_stop)
+    placed = settle.placements(scenario, catalog, held, should_stop)
     matching = time.perf_counter()
-    candidates = frontiers.candidates(question, swept)
-    split = frontiers.split(question, swept, candidates)
-    colocated = frontiers.colocated(question, swept, candidates)
+    split, colocated = settle.split_frontier(placed), settle.colocated_frontier(placed)
     if on_frontier is not None:
         on_frontier(split, colocated)
-    if solve.takes_programs(question):
+    if any(solve.takes_programs(one.question) for one in placed):
         milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    judgement = judge(question, swept, candidates, catalog, deadline)
+    settled = settle.settle(placed, deadline)
+    at, alone = settled.split, settled.colocated
+    judgement = judge(at, catalog, deadline, alone=None if alone is at else alone)
     choice, found = judgement.choice, judgement.found
     split_way, colocated_way = judgement.split, judgement.colocated
     best = split_way if found == "split" else colocated_way if found else None
     chosen = best
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
-        chosen = solve.better(question, best and replace(best, luck=1.0), choice.mix.serving)
+        chosen = solve.better(at.question, best and replace(best, luck=1.0), choice.mix.serving)
+    here = alone if chosen is colocated_way else at
+    question, swept = here.question, here.sweep
     known = within.measured(question, swept, chosen, deadline)
-    split_way, colocated_way = (way and power.powered(question, way) for way in (split_way, colocated_way))
+    split_way, colocated_way = (
+        way and power.powered(one.question, way) for one, way in ((at, split_way), (alone, colocated_way))
+    )
     mix = choice.mix
     if scenario.mix and mix is not None:  # an offer alone is not worth the time
-        mix = replace(mix, serving=replace(mix.serving, power=power.of(question, mix.serving)))
+        mix = replace(mix, serving=replace(mix.serving, power=power.of(at.question, mix.serving)))
     reasons = None
     if chosen is None:
-        reasons = why_not.infeasible(question, swept, deadline)
+        reasons = settle.infeasible(placed, deadline)
     survived = None
     if chosen is not None and scenario.fleet.survive != "none":
-        without = _without_loss(question, swept, catalog, deadline)
-        survived = survive.survival(question, chosen, without)
+        survived = survive.survival(question, chosen, _without_loss(here, catalog, deadline))
     end = time.perf_counter()
+    sweeps = [one.sweep for one in placed if len(one.systems) == 1]
+    alternatives, may_meet = (
+        (ways(at.question, at.sweep, at.kept)[0], ways(alone.question, alone.sweep, alone.kept)[1])
+        for ways in (frontiers.alternatives, frontiers.may_meet)
+    )
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
         choice=weigh.choice(found),
-        scenario=scenario,
+        scenario=_asked(scenario, question, several=len(placed) > 1),
         disaggregated=split_way,
         colocated=colocated_way,
         mix=mix,
         study=choice.study,
         frontier_disaggregated=split,
         frontier_colocated=colocated,
-        design_points=swept.design_points,
-        seconds={"simulate": swept.seconds, "match": end - matching, "total": end - start},
+        design_points={
+            phase: sum(swept.design_points[phase] for swept in sweeps) for phase in swept.design_points
+        },
+        seconds={
+            "simulate": sum(swept.seconds for swept in sweeps),
+            "match": end - matching,
+            "total": end - start,
+        },
         infeasible=reasons,
         bands=judgement.bands,
-        kernels=swept.kernels,
-        link_bytes_per_s=question.link_bytes_per_s,
+        kernels=tuple(dict.fromkeys(source for swept in sweeps for source in swept.kernels)),
+        link_bytes_per_s=at.question.link_bytes_per_s,
         precision=_formats(question),
         engine=_engine(question),
         drafts=_drafts(question),
         max_context=question.pools["decode"].setup.model.max_context,
         not_read=question.pools["decode"].setup.model.not_read,
         kernels_of=question.pools["decode"].system.kernels,
-        alternatives=frontiers.alternatives(question, swept, candidates),
-        may_meet=frontiers.may_meet(question, swept, candidates),
+        alternatives=alternatives,
+        may_meet=may_meet,
         within_measured=known,
         caches=_caches(question, chosen),
         survival=survived,
         resolved=_resolved(question),
         seen=question.seen,
+        alone=settled.alone,
     )
 
 
-def _without_loss(
-    question: Question, swept: sweep.Sweep, catalog: Catalog, deadline: Deadline
-) -> Serving | None:
+def _without_loss(placed: Placed, catalog: Catalog, deadline: Deadline) -> Serving | None:
     """The best serving of the same question where nothing is lost."""
+    question = placed.question
     fleet = replace(question.scenario.fleet, survive="none")
     free = replace(question, scenario=replace(question.scenario, fleet=fleet))
-    found = judge(free, swept, frontiers.candidates(free, swept), catalog, deadline, offers=False)
+    found = judge(Placed.of(free, placed.sweep), catalog, deadline, offers=False)
     return {"disaggregated": found.split, "colocated": found.colocated, "": None}[weigh.choice(found.found)]
+
+
+def _asked(scenario: Scenario, question: Question, *, several: bool) -> Scenario:
+    """The scenario as planned: with what its trace says, and on the one system of a fleet of one."""
+    planned = question.scenario
+    if several:
+        return replace(planned, system=scenario.system, fleet=scenario.fleet)
+    return replace(planned, fleet=replace(planned.fleet, gpus=question.whole_gpus))
 
 
 def _caches(question: Question, chosen: Serving | None) -> Caches | None:
@@ -180,7 +201,12 @@ def _engine(question: Question) -> EngineBuild:
 
 def _resolved(question: Question) -> Resolved:
     pool = question.pools["decode"]
-    return Resolved(model=pool.setup.model, system=pool.system, engine=pool.setup.machine.engine)
+    return Resolved(
+        model=pool.setup.model,
+        system=pool.system,
+        engine=pool.setup.machine.engine,
+        systems={one.system.name: one.system for one in question.pools.values()},
+    )
 
 
 def _drafts(question: Question) -> Drafts | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
@@ -10,6 +11,7 @@ from planner.errors import InputError
 from planner.inputs import fields, precision
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
+from planner.inputs.fleet import MOST_GPUS, Stock
 from planner.inputs.kernels import deployed
 from planner.inputs.layout_label import label
 from planner.inputs.lengths import Lengths, of_traffic
@@ -17,9 +19,10 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario, Traffic
 from planner.inputs.system import System
 from planner.match.robust import KNOWN, Errors
+from planner.match.room import ROUNDING, Room
 from planner.planning import bands, demand, evidence
 from planner.planning.bands import Alike, Band
-from planner.planning.demand import Held
+from planner.planning.demand import Demand, Held
 from planner.planning.evidence import Seen
 from planner.simulate import kv_transfer, space
 from planner.simulate.backlog import Windows
@@ -50,7 +53,11 @@ class Question:
     """The scenario, and what follows from it at once: what the pool of each phase runs on."""
 
     scenario: Scenario
-    pools: Mapping[Phase, PoolSetup]  # all three phases; today all on the one system
+    pools: Mapping[
+        Phase, PoolSetup
+    ]  # all three phases; on one system, or prefill on one and the rest on another
+    room: Room | None = None  # of the pools where they are on two systems; None: all of `scenario.fleet.gpus`
+    whole_gpus: int | None = None  # of the whole fleet: what a picture counts tokens/s per GPU of
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
     alike: Mapping[str, Alike] = field(default_factory=dict)  # what errors of candidates have in common
     acceptance: float = ACCEPTANCE  # of the first drafted token
@@ -104,6 +111,17 @@ class Question:
         """Bandwidth of one GPU between prefill and decode: that of the side whose link is slower."""
         return min(self.pools["prefill"].link_bytes_per_s, self.pools["decode"].link_bytes_per_s)
 
+    @property
+    def most_gpus(self) -> int | None:
+        """What all pools of a split may have together."""
+        return self.scenario.fleet.gpus if self.room is None else self.room.gpus
+
+    def gpus_of(self, phase: Phase) -> int | None:
+        """What one pool may have, beside none of another."""
+        if self.room is None:
+            return self.scenario.fleet.gpus
+        return self.room.prefill if phase == "prefill" else self.room.decode
+
     def on(self, pool: PoolSetup) -> Question:
         """The same question with every phase on one setup."""
         return replace(self, pools=dict.fromkeys(self.pools, pool))
@@ -120,13 +138,30 @@ class Question:
 def prepare(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> Question:
     """Check every field and look up every name; of a trace `held` find what its prompts share.
 
-    Raises InputError for the first that cannot be used.
+    Raises InputError for the first that cannot be used, and for a fleet of several systems
+    (`planner.planning.inventory` takes those).
     """
     fields.check(scenario)
-    asked = demand.of(scenario, held)
+    stocks = scenario.fleet.stocks
+    if len(stocks) > 1:
+        raise InputError("fleet", scenario.fleet.systems, "one system here: several are for plan and export")
+    return on_system(demand.of(scenario, held), stocks[0] if stocks else None, catalog)
+
+
+def on_system(asked: Demand, stock: Stock | None, catalog: Catalog) -> Question:
+    """The question with every phase on one system of its fleet; without a stock, on the scenario's own.
+
+    Raises InputError for what cannot be used.
+    """
     scenario = asked.scenario
     model = catalog.model(scenario.model)
-    system = catalog.system(scenario.system)
+    if stock is None:
+        system = catalog.system(scenario.system)
+    else:
+        system, usd = _stocked(stock, catalog), scenario.fleet.usd_per_gpu_hour
+        usd = usd if stock.usd_per_gpu_hour is None else stock.usd_per_gpu_hour
+        alone = replace(scenario.fleet, systems=None, gpus=stock.gpus, usd_per_gpu_hour=usd)
+        scenario = replace(scenario, system=system.name, fleet=alone)
     engine = catalog.engine(scenario.engine)
     if scenario.memory_fraction is not None:
         engine = replace(engine, memory_fraction=scenario.memory_fraction)
@@ -137,21 +172,33 @@ def prepare(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> Q
     _check_deployment(scenario, engine, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
     machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
+    usd_per_gpu_hour = price(scenario.fleet.usd_per_gpu_hour, system)
+    whole = scenario.fleet.gpus
+    if scenario.fleet.capped:
+        gpus = _allowed(scenario, system, usd_per_gpu_hour)
+        scenario = replace(scenario, fleet=replace(scenario.fleet, gpus=gpus))
+        whole = gpus if whole is None else whole
     everywhere = PoolSetup(
         system=system,
         setup=Setup(machine=machine, model=model, precision=formats, mla_cache=scenario.mla_cache),
-        usd_per_gpu_hour=price(scenario.fleet.usd_per_gpu_hour, system),
+        usd_per_gpu_hour=usd_per_gpu_hour,
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
     question = Question(
         scenario=scenario,
         pools=dict.fromkeys(get_args(Phase), everywhere),
+        whole_gpus=whole,
         acceptance=acceptance,
         lengths=asked.lengths,
         prompt_windows=asked.prompts,
         decode_windows=asked.decode,
     )
+    return known(question, catalog)
+
+
+def known(question: Question, catalog: Catalog) -> Question:
+    """The question with what is known of its predictions on the systems that its pools are on."""
     table = catalog.accuracy()
     return replace(
         question,
@@ -159,6 +206,44 @@ def prepare(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> Q
         alike=bands.alike(table),
         seen=evidence.seen(question, table),
     )
+
+
+class NothingAllowed(InputError):
+    """A cap that no GPU of a system keeps."""
+
+
+def _stocked(stock: Stock, catalog: Catalog) -> System:
+    """The system of a fleet's entry, with the domain and network that it says. Raises InputError."""
+    try:
+        system = catalog.system(catalog.canonical("system", stock.system))
+    except InputError as error:
+        raise InputError("fleet", stock.system, error.accepted) from None
+    fabric = system.fabric
+    return replace(
+        system,
+        fabric=replace(
+            fabric,
+            scale_up_gpus=stock.domain_gpus or fabric.scale_up_gpus,
+            scale_out_bytes_per_s=stock.network_bytes_per_s or fabric.scale_out_bytes_per_s,
+        ),
+    )
+
+
+def _allowed(scenario: Scenario, system: System, usd_per_gpu_hour: float) -> int | None:
+    """GPUs of one system within the budget and the caps. Raises InputError where a cap allows none."""
+    fleet, allowed = scenario.fleet, math.inf if scenario.fleet.gpus is None else scenario.fleet.gpus
+    for key, most, each, unit in (
+        ("max-usd-per-hour", fleet.max_usd_per_hour, usd_per_gpu_hour, "$/h"),
+        ("max-kw", fleet.max_kw, system.watts_per_gpu / 1e3, "kW"),
+    ):
+        if most is None or not each:
+            continue
+        if (within := math.floor(most * (1 + ROUNDING) / each)) < 1:
+            raise NothingAllowed(
+                key, most, f"at least {each:.3g} {unit}: one GPU of {system.label} takes that"
+            )
+        allowed = min(allowed, within)
+    return None if allowed == math.inf else min(int(allowed), MOST_GPUS)
 
 
 def drafting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from planner.inputs.system import System
 from planner.planning.bands import Band
 from planner.planning.energy import Power
 from planner.planning.evidence import Evidence, Seen
+from planner.planning.pool_parts import MemoryUse as MemoryUse
+from planner.planning.pool_parts import OperatorTime as OperatorTime
 from planner.planning.survival import Survival
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import (
@@ -33,32 +36,8 @@ from planner.words import (
     WeightFormat,
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUse:
-    """Bytes on the fullest GPU of an instance."""
-
-    weights_bytes: float
-    kv_bytes: float
-    activation_bytes: float
-    reserve_bytes: float
-    capacity_bytes: float
-    pool_bytes: float = float("nan")  # that the engine makes the cache's: as large as it may grow
-
-    @property
-    def used_share(self) -> float:
-        """Share of the GPU's memory in use."""
-        used = self.weights_bytes + self.kv_bytes + self.activation_bytes + self.reserve_bytes
-        return used / self.capacity_bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorTime:
-    """Where a step's time goes: one line of the breakdown."""
-
-    name: str
-    seconds: float
-    light_s: float  # the same work at the speed of light
+if TYPE_CHECKING:
+    from planner.planning.alone import Alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +266,7 @@ class Frontier:
     usd_per_million_tokens: FloatArray = field(default_factory=_no_values)
     cloud_ttl_s: FloatArray = field(default_factory=_no_values)
     cloud_tokens_per_s_per_gpu: FloatArray = field(default_factory=_no_values)
+    systems: tuple[tuple[str, ...], ...] = ()  # of each point; () where there is only one
 
     def __len__(self) -> int:
         return len(self.ttl_s)
@@ -365,8 +345,9 @@ class Resolved:
     """What the scenario's names stood for when the plan was made: a deployment is written from it."""
 
     model: ModelSpec
-    system: System
+    system: System  # of decode
     engine: EngineProfile
+    systems: Mapping[str, System] = field(default_factory=dict)  # of every pool, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,6 +401,7 @@ class Plan:
     survival: Survival | None = None  # None where no loss is to be survived, or nothing meets the limits
     resolved: Resolved | None = None  # None in a plan that was put together by hand
     seen: Seen | None = None  # what is known of layouts, with which `evidence.judged` tells of any
+    alone: tuple[Alone, ...] = ()  # the best plan on each system of a fleet of several
 
     @property
     def chosen(self) -> Serving | None:

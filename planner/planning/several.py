@@ -16,10 +16,11 @@ from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import frontiers, sweep, weigh, why_not, within
+from planner.planning import sweep, weigh, why_not, within
 from planner.planning.bands import Band, Range
 from planner.planning.deadline import Deadline
 from planner.planning.judge import judge
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Reason, Serving, WithinMeasured
 from planner.planning.sweep import Sweep
@@ -159,8 +160,7 @@ def _answer(
 ) -> Answer:
     scenario = question.scenario
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    kept = frontiers.candidates(question, swept)
-    judged = judge(question, swept, kept, catalog, deadline, offers=False)
+    judged = judge(Placed.of(question, swept), catalog, deadline, offers=False)
     split, colocated, bands = judged.split, judged.colocated, judged.bands
     best = split if judged.found == "split" else colocated if judged.found else None
     gain, spread = math.nan, None

@@ -16,6 +16,7 @@ from planner.planning import copies, frontiers, options, servings, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates, counts_of
 from planner.planning.options import Options, worth_matching
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
@@ -37,10 +38,10 @@ class Choice:
 OFFERED_GAP = 0.002  # of a mix that was not asked for: what brings less than twice as much is not offered
 
 
-def choose(
-    question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline, *, offers: bool = True
-) -> Choice:
+def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, offers: bool = True) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
+
+    Co-located serving runs where `alone` says, if not where the split does.
 
     A mix that was not asked for is an offer: it and what it is held against take the rates as known and
     give nothing up for an earlier first token. None is offered where requests queue. Without `offers` neither
@@ -49,7 +50,8 @@ def choose(
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
-    question, in_time = _demanded(question), _in_time(question, sweep, kept)
+    sweep, question = placed.sweep, _demanded(placed.question)
+    in_time = _in_time(question, sweep, placed.kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
     sooner = _sooner(question, sweep, in_time)
@@ -57,13 +59,14 @@ def choose(
     split_only = replace(sooner, colocated=nothing)
     split = _solve(question, sweep, split_only, mix=False, deadline=first)
     study = _study(question, sweep, replace(in_time, colocated=nothing), first) if offers else None
-    colocated = _colocated(question, sweep)
+    other = placed if alone is None else alone
+    colocated = _colocated(_demanded(other.question), other.sweep)
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
         gain = _gain(_most(mixed), split, colocated)
-    elif not offers or question.counted:  # an offer is not worth a program with every number of instances
+    elif not offers or question.counted or other is not placed:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s
@@ -173,20 +176,11 @@ def within(
         )
         solution = found.solution
         if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
-            prefills, decodes, _ = _picks(kept, solution)
-            picks = prefills + decodes
-            latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in prefills)
-            rates = solution.requests_per_s, solution.expected_requests_per_s
-            serving = servings.bare(question, picks, *rates, latest_s)
-            split = serving, tuple(map(servings.count, picks))
+            split = _bare(question, sweep, kept, solution)
     points = sweep.colocated
     rows = np.flatnonzero(_meets(question, points) & usable["colocated"][points.layout])
     found_copies = copies.best(question, frontiers.colocations(question, sweep, rows)) if len(rows) else None
-    if found_copies is None:
-        return split, None
-    pick, rate = found_copies.pick, found_copies.requests_per_s
-    serving = servings.bare(question, [pick], rate, rate, float(pick.points.ftl_s[pick.row]))
-    return split, (serving, (servings.count(pick),))
+    return split, None if found_copies is None else found_copies.bare(question)
 
 
 def _in_time(question: Question, sweep: Sweep, kept: Candidates) -> Candidates:
@@ -292,7 +286,8 @@ def _problem(
         prefill_usd_per_gpu_hour=prices[0],
         decode_usd_per_gpu_hour=prices[1],
         colocated_usd_per_gpu_hour=prices[2],
-        budget=scenario.fleet.gpus,
+        budget=question.most_gpus,
+        room=question.room,
         goal=scenario.goal,
         requests_per_s=scenario.traffic.requests_per_s,
         headroom=scenario.headroom,
@@ -313,8 +308,17 @@ def _solve(
     question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
 ) -> Serving | None:
     """The deployment of some candidates within the slack of the best; None where none meets the question."""
+    found = _matched(question, sweep, kept, mix=mix, deadline=deadline)
+    knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
+    return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
+
+
+def _matched(
+    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
+) -> slack.Choice:
+    """The match of some candidates within the slack of the best."""
     robust = question.scenario.robust
-    found = slack.solve(
+    return slack.solve(
         _problem(
             question,
             kept,
@@ -327,8 +331,35 @@ def _solve(
         colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
     )
-    knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
-    return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
+
+
+def weighed(
+    placed: Placed, deadline: Deadline
+) -> tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]:
+    """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
+
+    Raises Stopped when told to stop.
+    """
+    deadline.check()
+    sweep, question = placed.sweep, _demanded(placed.question)
+    kept = _sooner(question, sweep, _in_time(question, sweep, placed.kept))
+    kept = replace(kept, colocated=Options.none(sweep.colocated))
+    solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution
+    split = None
+    if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
+        split = _bare(question, sweep, kept, solution)
+    copied = copies.best(question, _colocated_in_time(question, sweep))
+    return split, None if copied is None else copied.bare(question)
+
+
+def _bare(
+    question: Question, sweep: Sweep, kept: Candidates, solution: Solution
+) -> tuple[Serving, tuple[Count, ...]]:
+    prefills, decodes, _ = _picks(kept, solution)
+    picks = prefills + decodes
+    latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in prefills)
+    rates = solution.requests_per_s, solution.expected_requests_per_s
+    return servings.bare(question, picks, *rates, latest_s), tuple(map(servings.count, picks))
 
 
 def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> StudyMatch | None:

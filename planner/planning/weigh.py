@@ -14,6 +14,7 @@ from planner.planning.bands import Band, Range, compare
 from planner.planning.result import Serving
 from planner.words import Choice, Finding, Way
 
+SAME = 1e-9  # relative: what differs by less differs by rounding alone
 ALIKE = 0.005  # ways that differ by less are the same
 
 

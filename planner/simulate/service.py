@@ -94,7 +94,8 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     many = cut * _pass_s(first, of.prefill, per_pass, part, of.cached + 0.5 * (new - part))
     moved = 0.0
     if not of.colocated:
-        link = first.machine.fabric.scale_out_bytes_per_s
+        fabrics = first.machine.fabric, then.machine.fabric
+        link = min(fabric.scale_out_bytes_per_s for fabric in fabrics)
         added = kv_transfer.added_ftl_s(
             first.model, first.precision, of.prefill, of.isl, alone + filling, link
         )

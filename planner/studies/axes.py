@@ -16,7 +16,7 @@ from planner.inputs.typed import named
 from planner.words import Quantity
 
 MOST_VALUES = 10_000  # of one axis
-NAMED = ("choice", "switch", "layout", "file")  # kinds of inputs that have no numbers
+NAMED = ("choice", "switch", "layout", "file", "fleet")  # kinds of inputs that have no numbers
 Scale: TypeAlias = Literal["linear", "log"]
 _RANGE = ("from", "to", "count", "by", "scale")
 _EVERY = ("every", "except")

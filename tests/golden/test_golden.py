@@ -26,8 +26,8 @@ PLANS = HERE / "plans.jsonl"
 VERDICTS = HERE / "verdicts.json"
 DIGITS = 9
 TIMINGS = ("seconds",)
-# what a plan draws and survives: tests/planner/planning/test_power.py and test_survive.py
-BESIDE = ("power", "survival", "survive")
+# what a plan draws, survives and picks from: tests/planner/planning/test_power.py and its siblings
+BESIDE = ("power", "survival", "survive", "fleet", "max-usd-per-hour", "max-kw")
 SOLVER = "1.17."  # the scipy whose HiGHS found the mixes that are kept; constraints.txt has it on Python 3.11
 
 # model, system and engine that fit together, then what differs from the defaults: one plan a line

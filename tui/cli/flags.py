@@ -34,6 +34,7 @@ _VALUES = {
     "choice": "NAME",
     "layout": "LAYOUT",
     "file": "FILE",
+    "fleet": "FLEET",
 }
 MOST_LINES = 20  # of unknown flags: what is beyond them is told when those are mended
 LONGEST_FLAG = 80  # characters that are compared with what is known

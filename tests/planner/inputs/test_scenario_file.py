@@ -26,7 +26,7 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = st.sampled_from(PRESETS.names(field.catalog))
     elif field.kind == "choice":
         found = st.sampled_from(field.choices)
-    elif field.kind in ("layout", "file"):
+    elif field.kind in ("layout", "file", "fleet"):
         found = st.sampled_from(field.steps)
     elif field.integer:
         found = st.integers(math.ceil(field.low), int(min(field.high, 10**9)))

@@ -10,8 +10,9 @@ import pytest
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.match import milp
-from planner.planning import frontiers, resolve, solve, sweep, why_not
+from planner.planning import resolve, solve, sweep, why_not
 from planner.planning.deadline import LEAST_S, Deadline
+from planner.planning.placed import Placed
 from planner.planning.plan import Stopped
 
 BASE = Scenario(
@@ -48,7 +49,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, scenario: Scenario, each_takes_s: 
     question = resolve.prepare(scenario, load())
     points = sweep.run(question, scenario.fleet.gpus)
     deadline = Deadline.after(scenario.time_limit_s, clock=clock)
-    solve.choose(question, points, frontiers.candidates(question, points), deadline)
+    solve.choose(Placed.of(question, points), deadline)
     return given
 
 
@@ -74,7 +75,7 @@ def test_a_choice_that_is_told_to_stop_runs_no_further_program(
     answers = iter([False] * asked_before + [True])
     deadline = Deadline.after(8.0, should_stop=lambda: next(answers))
     with pytest.raises(Stopped):
-        solve.choose(question, points, frontiers.candidates(question, points), deadline)
+        solve.choose(Placed.of(question, points), deadline)
     assert len(calls) == asked_before
 
 

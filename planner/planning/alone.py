@@ -1,0 +1,19 @@
+"""What one system of a fleet would do without the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from planner.planning.result import Count, Serving
+from planner.words import Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """The best plan on one system of the fleet; `choice` is "" where none meets the limits."""
+
+    system: str
+    choice: Choice
+    gpus: int | None = None  # of it, within the caps; None: any number
+    pools: tuple[Count, ...] = ()
+    serving: Serving | None = None  # without its pools

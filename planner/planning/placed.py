@@ -1,0 +1,55 @@
+"""A question on systems that are settled, and all that was simulated of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.planning import frontiers, sweep
+from planner.planning.frontiers import Candidates
+from planner.planning.resolve import Question
+from planner.planning.sweep import Sweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A question, its points, and what of them is worth matching."""
+
+    question: Question
+    sweep: Sweep
+    kept: Candidates
+
+    @classmethod
+    def of(cls, question: Question, swept: Sweep) -> Placed:
+        """With what of its points is worth matching."""
+        return cls(question=question, sweep=swept, kept=frontiers.candidates(question, swept))
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """What its pools run on: one system, or that of prefill and that of decode."""
+        pools = self.question.pools
+        return tuple(dict.fromkeys(pools[phase].system.name for phase in ("prefill", "decode")))
+
+
+def place(question: Question, should_stop: Callable[[], bool] | None = None) -> Placed:
+    """Sweep a question on one system.
+
+    Raises Stopped when told to stop, InputError for a system without kernel constants that the model needs.
+    """
+    return Placed.of(question, sweep.run(question, question.scenario.fleet.gpus, should_stop))
+
+
+def beside(question: Question, prefill: Sweep, decode: Sweep) -> Placed:
+    """A question with prefill and decode on two systems, from the points of either; it is a split alone."""
+    points = decode.colocated
+    swept = replace(
+        decode,
+        prefill=prefill.prefill,
+        colocated=replace(points.take(np.empty(0, dtype=np.intp)), out_of_memory=0),
+        split_ftl_s=sweep.split_ftl_s(question, prefill.prefill),
+        kernels=tuple(dict.fromkeys((*prefill.kernels, *decode.kernels))),
+        seconds=0.0,
+    )
+    return Placed.of(question, swept)

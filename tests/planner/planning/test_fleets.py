@@ -1,0 +1,158 @@
+"""Fleets of several systems: each pool picks its own, and the plan is never worse than on any one of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from planner.errors import InputError
+from planner.inputs.catalog import load
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output.data import to_dict
+from planner.planning import inventory, resolve
+from planner.planning.plan import plan
+from planner.planning.result import Plan
+
+BASE = Scenario(
+    model="llama-3.1-8b",
+    engine="vllm",
+    traffic=Traffic(isl=4096, osl=256),
+    limits=Limits(ftl_s=2.0, ttl_s=0.02),
+    fleet=Fleet(systems="h100:6,h200:4"),
+)
+
+
+@cache
+def planned(systems: str, **changes: object) -> Plan:
+    return plan(replace(BASE, fleet=Fleet(systems=systems, **changes)), load())
+
+
+def loss(scenario: Scenario, found: Plan) -> float:
+    """What the goal counts, the less the better."""
+    best = found.chosen
+    assert best is not None
+    if scenario.goal == "throughput":
+        return 1 / max(way.expected_requests_per_s for way in (found.disaggregated, found.colocated) if way)
+    return best.gpus if scenario.goal == "fewest-gpus" else best.usd_per_million_tokens
+
+
+def test_one_system_of_a_fleet_is_the_system_to_the_bit():
+    fleet = to_dict(planned("h100:6"))
+    alone = to_dict(plan(replace(BASE, system="h100", fleet=Fleet(gpus=6)), load()))
+    for document in (fleet, alone):
+        del document["seconds"]
+        for way in ("disaggregated", "colocated", "mix"):
+            (document[way] or {}).pop("solver", None)
+    assert fleet == alone
+
+
+@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus", "cost"])
+def test_a_fleet_is_never_worse_than_either_system_alone(goal):
+    rate = None if goal == "throughput" else 4.0
+    traffic = replace(BASE.traffic, requests_per_s=rate, arrivals="steady")
+    asked = replace(BASE, goal=goal, slack=0.0, traffic=traffic)
+    found = plan(asked, load())
+    for stock in asked.fleet.stocks:
+        fleet = Fleet(gpus=stock.gpus)
+        alone = plan(replace(asked, system=stock.system, fleet=fleet), load())
+        assert loss(asked, found) <= loss(asked, alone) * (1 + 1e-9)
+    assert [one.system for one in found.alone] == ["h100", "h200"]
+
+
+def test_pools_on_two_systems_keep_to_their_gpus_and_hand_over_at_the_slower_links_pace():
+    found = planned("h100:6,h200:4").disaggregated
+    assert found is not None
+    assert len({pool.system for pool in found.pools}) == 2
+    for pool in found.pools:
+        assert pool.gpus <= {"h100": 6, "h200": 4}[pool.system]
+        assert pool.link_bytes_per_s == load().system(pool.system).fabric.scale_out_bytes_per_s
+    slow = planned("h100:6,h200:4+network=1e9").disaggregated
+    assert slow is not None
+    assert slow.kv_transfer_s > found.kv_transfer_s
+
+
+def test_points_of_the_frontier_say_their_systems():
+    front = planned("h100:6,h200:4").frontier_disaggregated
+    assert len(front.systems) == len(front.ttl_s)
+    assert {name for systems in front.systems for name in systems} <= {"h100", "h200"}
+    worth = front.tokens_per_s_per_gpu * front.gpus
+    assert (worth[1:] < worth[:-1]).all()
+
+
+@pytest.mark.parametrize("cap", ["max_usd_per_hour", "max_kw"])
+def test_caps_hold_over_both_pools(cap):
+    systems = [load().system(name) for name in ("h100", "h200")]
+    each = {
+        s.name: s.usd_per_gpu_hour if cap == "max_usd_per_hour" else s.watts_per_gpu / 1e3 for s in systems
+    }
+    most = 6 * max(each.values())
+    found = planned("h100:6,h200:4", **{cap: most})
+    for way in (found.disaggregated, found.colocated):
+        assert way is not None
+        spent = sum(pool.gpus * each[pool.system] for pool in way.pools)
+        assert 0.5 * most < spent <= most * (1 + 1e-9)
+
+
+def test_a_cap_on_one_system_is_so_many_gpus():
+    free, capped = (
+        plan(replace(BASE, system="h100", fleet=fleet), load())
+        for fleet in (Fleet(gpus=4), Fleet(gpus=8, max_kw=4.9 * load().system("h100").watts_per_gpu / 1e3))
+    )
+    assert free.chosen is not None and capped.chosen is not None
+    assert capped.chosen.gpus == free.chosen.gpus
+    assert capped.chosen.expected_requests_per_s == free.chosen.expected_requests_per_s
+
+
+def test_weights_are_each_gpus_own_and_the_cache_is_of_one_format():
+    asked = replace(BASE, model="deepseek-r1", fleet=Fleet(systems="h200:16,b200:16,a100:16"))
+    hopper, blackwell, ampere = inventory.on_each(asked, load())
+    both = inventory.across(hopper, blackwell, load())
+    assert both is not None
+    formats = [both.pools[phase].setup.precision for phase in ("prefill", "decode")]
+    assert [(fmt.gemm.name, fmt.kv) for fmt in formats] == [("fp8_block", "fp8"), ("nvfp4", "fp8")]
+    assert inventory.across(ampere, hopper, load()) is None
+    assert inventory.unlike((hopper, ampere)) == ("h200 fp8", "a100 bf16")
+
+
+@pytest.mark.parametrize(
+    ("systems", "line"),
+    [
+        ("h1000:64,h200:8", "fleet: 'h1000' is not accepted; did you mean h100"),
+        ("h100:0", "GPUs from 1 to 16,384, not 0"),
+        ("h100:4,H100:8", "each system once: h100 stands there twice"),
+        ("h100:4,h100-sxm:8", "each system once: two of these names are of one"),
+        ("h100:4,mi300x:8", "GPUs that can hand each other a cache: h100 (NVIDIA) and mi300x (AMD) cannot"),
+        ("h100:4,h200", "GPUs of each system or of none counted"),
+        ("h100:4,,h200", "systems and their GPUs, such as h100:64"),
+        ("h100:4@-1", "a price from 0 to 1000, not -1"),
+        ("h100:4+nodes=2", "after a + domain=GPUS or network=BYTES_PER_S, not nodes=2"),
+    ],
+)
+def test_what_is_no_fleet_is_told_in_one_line(systems, line):
+    with pytest.raises(InputError) as error:
+        planned(systems)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_cap_that_no_gpu_keeps_says_what_one_takes():
+    with pytest.raises(InputError, match=r"max-kw: 0.2 is not accepted; at least .* kW: one GPU of"):
+        planned("h100:6,h200:4", max_kw=0.2)
+
+
+def test_what_takes_no_fleet_says_so():
+    with pytest.raises(InputError, match=r"fleet: .* one system here"):
+        resolve.prepare(BASE, load())
+
+
+def test_a_fleet_that_cannot_serve_says_what_would():
+    found = plan(replace(BASE, limits=Limits(ftl_s=2.0, ttl_s=1e-4)), load())
+    assert found.chosen is None and found.infeasible is not None
+    assert "ttl" in {change.field for change in found.infeasible.relax}
+    assert "gpus" not in {change.field for change in found.infeasible.relax}
+    for change in found.infeasible.relax:
+        if change.field == "ttl":
+            limits = Limits(ftl_s=2.0, ttl_s=change.value)
+            assert plan(replace(BASE, limits=limits), load()).chosen is not None
