@@ -12,7 +12,7 @@ from planner.inputs.requests import Requests
 from planner.planning import load
 from planner.planning.resolve import Question
 from planner.planning.result import Serving
-from planner.replay.fleet import Fleet, Kind, Link, Pool, Scheduling
+from planner.replay.fleet import Fleet, HostMemory, HostTier, Kind, Link, Pool, Scheduling
 from planner.simulate import kv_transfer, times
 from planner.simulate.operators.setup import Setup
 from planner.simulate.service import SCHEDULING, Deployment
@@ -22,8 +22,10 @@ from planner.words import Phase
 LONGEST_STEP_BATCH = 4096.0  # sequences of a rank up to which steps are evaluated
 
 
-def of_serving(question: Question, serving: Serving, requests: Requests) -> Fleet:
-    """The pools of a plan's serving, for requests of these lengths.
+def of_serving(
+    question: Question, serving: Serving, requests: Requests, host: HostMemory | None = None
+) -> Fleet:
+    """The pools of a plan's serving, for requests of these lengths; `host` keeps what caches cannot.
 
     Raises LookupError where a kernel that it needs was never measured.
     """
@@ -39,6 +41,10 @@ def of_serving(question: Question, serving: Serving, requests: Requests) -> Flee
         slots = pool.max_batch * pool.layout.attention_dp
         link = question.pools[pool.phase].link_bytes_per_s
         kind = _kind(setup, of, pool.phase, pool.layout.label, slots, link, requests)
+        if host is not None:
+            each = kind.room.bytes_per_token
+            tier = HostTier(tokens=host.bytes / each, token_s=each / host.bytes_per_s)
+            kind = replace(kind, host=tier)
         pools.append(Pool(kind=kind, instances=pool.instances))
     return Fleet(pools=tuple(pools))
 

@@ -46,6 +46,22 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostTier:
+    """Host memory that keeps what a rank's cache has no room for; a pass that uses it again waits for it."""
+
+    tokens: float = 0.0  # of one rank
+    token_s: float = 0.0  # to bring one back, over the links of all its GPUs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostMemory:
+    """What a GPU has of its host."""
+
+    bytes: float
+    bytes_per_s: float = 50e9  # one way, large blocks; measured on H100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One instance of a phase: its times, its room, its rules."""
 
@@ -60,6 +76,7 @@ class Kind:
     pass_tokens: int  # most prompt tokens of a rank's pass
     layers: int = 1  # of the model: the cache leaves layer by layer
     link: Link = Link()
+    host: HostTier = HostTier()
     scheduling: Scheduling = Scheduling()
 
 
@@ -116,6 +133,7 @@ class Options:
     in_flight: int | None = None
     sessions: bool = True  # a turn comes after the one before it has ended
     later_turns: Literal["prefill", "decode"] = "prefill"  # where turns after the first have their prompts
+    host: HostMemory | None = None  # of the GPUs of a plan's instances (`planner.replay.build`)
     prefixes: bool = True  # blocks of prompts are found in the caches of instances
     ftl_limit_s: float = math.inf
     ttl_limit_s: float = math.inf

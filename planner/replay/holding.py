@@ -56,7 +56,7 @@ class Holding:
         self.prefills = kind.phase != "decode"  # a decode instance may, of later turns
         self.colocated = kind.phase == "colocated"
         self.extra = kind.room.sequence_tokens  # cache of a sequence beside its tokens
-        self.cache = Cache(kind.room.tokens * kind.ranks, block_tokens)
+        self.cache = Cache(kind.room.tokens * kind.ranks, block_tokens, kind.host.tokens * kind.ranks)
         self.grows = self.decodes and not rules.whole_lengths
         self.margin = WATERMARK * self.cache.capacity if self.grows else 0.0
         # where it stands with the fleet
@@ -118,14 +118,19 @@ class Holding:
         margin = 0.0
         if self.grows and (self.running or self.partial):
             margin = max(self.margin, len(self.running) + 1.0)
-        pins = 0
+        pins = job.loads = 0
+        lifted: list[int] = []
         if cache.block_tokens and job.blocks:
             pins = cache.found(job.blocks)
+            if cache.host:
+                job.loads = cache.found_below(job.blocks[pins:])
+                lifted = cache.lift(job.blocks[pins : pins + job.loads])
             cache.pin(job.blocks[:pins])
             whole = len(job.blocks) * cache.block_tokens  # the last one is taken whole, however full
             need += max(whole - job.target, 0) - pins * cache.block_tokens
         if not cache.make_room(need + margin):
             cache.unpin(job.blocks[:pins])
+            cache.lower(lifted)
             return False
         cache.private += need
         job.private, job.pins = need, pins
@@ -168,8 +173,8 @@ class Holding:
                 return False
         if not self.reserve(job):
             return False
-        if job.pins:
-            job.done = min(job.pins * self.cache.block_tokens, job.target - 1)
+        if job.pins or job.loads:
+            job.done = min((job.pins + job.loads) * self.cache.block_tokens, job.target - 1)
         if job.found < 0:
             job.found = job.done
         return True

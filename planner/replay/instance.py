@@ -64,6 +64,7 @@ class Instance(Holding):
         self.sequence_s = 0.0  # sequences times that time
         self.prompts = 0
         self.tokens = 0
+        self.loaded = 0  # prompt tokens that came from the host's memory
 
     # what comes
 
@@ -245,6 +246,7 @@ class Instance(Holding):
         left = most * kind.ranks
         chosen: list[tuple[Job, int]] = []
         tokens, longest, behind, attention = 0, 0, 0, 0.0
+        loads_s, load_most, load_s = 0.0, 0.0, kind.host.token_s * self.cache.block_tokens
         place = 0
         partial, waiting = self.partial, self.waiting
         beside = bool(self.running)  # decode steps go on
@@ -274,6 +276,8 @@ class Instance(Holding):
                     self.pending += job.target
                     self.unanswered += job.target
                 self.pending -= job.done
+                loads_s, load_most = loads_s + job.loads * load_s, max(load_most, job.loads * load_s)
+                self.loaded += job.loads * self.cache.block_tokens
                 partial.append(job)
             place += 1
             done = job.done
@@ -298,8 +302,9 @@ class Instance(Holding):
             self.lag_s = (passes.stages - 1.0) * alone
             if not self.colocated:  # the host's work for a request holds up its pass
                 taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
+        taken += max(loads_s / kind.ranks, load_most)
         planned, last = 1, taken
-        if count == 1 and longest == most:  # chunks of one long prompt that follow each other
+        if count == 1 and longest == most and not loads_s:  # chunks of one long prompt that follow each other
             job = chosen[0][0]
             evenly = math.ceil(min(passes.even(behind) - behind, job.target) / longest)
             planned = min((job.target - job.done - 1) // longest, most_passes, evenly)

@@ -29,6 +29,7 @@ class Job:
         "id",
         "isl",
         "late_s",
+        "loads",
         "made",
         "osl",
         "pins",
@@ -57,6 +58,7 @@ class Job:
         self.first_s = math.nan
         self.late_s = 0.0  # its first token reaches the client so much later
         self.skip = 0  # passes of its instance that it lets go by beside the one that runs
+        self.loads = 0  # blocks that come from the host's memory
         self.pins = 0  # blocks that it uses where it is
         self.private = 0.0  # tokens it takes beside; while decoding less the steps of its instance
         self.context = 0  # tokens in its cache, less the steps of its instance

@@ -165,6 +165,7 @@ class Members:
                     sequence_s=one.sequence_s,
                     prompts=one.prompts,
                     tokens=one.tokens,
+                    loaded=one.loaded,
                     alive=one.up,
                 )
             )

@@ -114,7 +114,7 @@ def started(
     question = prepare(scenario, catalog, _held(found)).remembering()
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
-    fleet, failure = build.of_serving(question, serving, requests), None
+    fleet, failure = build.of_serving(question, serving, requests, options.host), None
     if fail != "none":
         at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
         fleet, failure = failing.failing(question, serving, fleet, fail, at_s)

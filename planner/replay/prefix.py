@@ -2,6 +2,9 @@
 
 A block that live requests use is pinned; one that none uses is idle, and the one idle for longest goes first
 when room is needed. Tokens of live requests that are in no block are private.
+
+What gives way goes to the host's memory, where there is some for it, and the longest there goes from that. A
+block is in one of the two: together they hold what one cache of both sizes would (Mattson's inclusion).
 """
 
 from __future__ import annotations
@@ -13,9 +16,21 @@ from collections.abc import Callable, Sequence
 class Cache:
     """Tokens on an instance: ``private + pinned + idle <= capacity``."""
 
-    __slots__ = ("block_tokens", "capacity", "evicted", "gained", "idle", "pinned", "private")
+    __slots__ = (
+        "block_tokens",
+        "capacity",
+        "evicted",
+        "gained",
+        "host",
+        "host_blocks",
+        "idle",
+        "pinned",
+        "private",
+    )
 
-    def __init__(self, capacity: float, block_tokens: int = 0) -> None:
+    def __init__(self, capacity: float, block_tokens: int = 0, host_tokens: float = 0.0) -> None:
+        self.host_blocks = int(host_tokens // block_tokens) if block_tokens else 0
+        self.host: OrderedDict[int, None] = OrderedDict()  # the longest there first
         self.capacity = capacity
         self.block_tokens = block_tokens
         self.private = 0.0  # tokens
@@ -36,6 +51,31 @@ class Cache:
             if block not in pinned and block not in idle:
                 return count
         return len(blocks)
+
+    def found_below(self, blocks: Sequence[int]) -> int:
+        """How many of the first of these are here or in the host's memory."""
+        host, pinned, idle = self.host, self.pinned, self.idle
+        for count, block in enumerate(blocks):
+            if block not in host and block not in pinned and block not in idle:
+                return count
+        return len(blocks)
+
+    def lift(self, blocks: Sequence[int]) -> list[int]:
+        """Take those of some blocks that the host has from it, before others need its room."""
+        host = self.host
+        lifted = [block for block in blocks if block in host]
+        for block in lifted:
+            del host[block]
+            if self.evicted is not None:
+                self.evicted(block)
+        return lifted
+
+    def lower(self, blocks: Sequence[int]) -> None:
+        """Give them back."""
+        for block in blocks:
+            self.host[block] = None
+            if self.gained is not None:
+                self.gained(block)
 
     def pin(self, blocks: Sequence[int]) -> None:
         """Blocks that are here are used by one request more."""
@@ -67,6 +107,11 @@ class Cache:
             return False
         while idle and (len(self.pinned) + len(idle)) * block_tokens > room:
             block, _ = idle.popitem(last=False)
+            if self.host_blocks:
+                self.host[block] = None
+                if len(self.host) <= self.host_blocks:
+                    continue
+                block, _ = self.host.popitem(last=False)
             if self.evicted is not None:
                 self.evicted(block)
         return True
@@ -81,6 +126,8 @@ class Cache:
             else:
                 if block in idle:
                     del idle[block]
+                elif block in self.host:
+                    del self.host[block]
                 elif self.gained is not None:
                     self.gained(block)
                 pinned[block] = 1
@@ -89,7 +136,7 @@ class Cache:
     def clear(self) -> None:
         """All is lost."""
         if self.evicted is not None:
-            for block in (*self.pinned, *self.idle):
+            for block in (*self.pinned, *self.idle, *self.host):
                 self.evicted(block)
         self.private = 0.0
-        self.pinned, self.idle = {}, OrderedDict()
+        self.pinned, self.idle, self.host = {}, OrderedDict(), OrderedDict()

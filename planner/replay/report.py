@@ -45,6 +45,7 @@ def to_dict(result: Result, fleet: Fleet) -> dict[str, Any]:
         "goodput_requests_per_s": float(good.sum()) / span if span else None,
         "requests_per_s": float(finished.sum()) / span if span else None,
         "tokens_per_s": float(result.osl[finished].sum()) / span if span else None,
+        "loaded_share": float(sum(use.loaded for use in result.instances)) / prompts if prompts else None,
         "cached_share": float(result.found[finished].sum()) / prompts if prompts else None,
         "evictions": result.evictions,
         "restarts": result.restarts,
@@ -137,7 +138,8 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
         if number:
             lines.append(f"{count(number, 'request')} {what}")
     if found["cached_share"]:
-        lines.append(f"{percent(found['cached_share'])} of all prompt tokens were found in a cache")
+        host = f", {percent(found['loaded_share'])} in the host's memory" if found["loaded_share"] else ""
+        lines.append(f"{percent(found['cached_share'])} of all prompt tokens were found in a cache{host}")
     return "\n".join(lines)
 
 

@@ -31,6 +31,7 @@ class InstanceUse:
     sequence_s: float  # sequences times that time
     prompts: int
     tokens: int
+    loaded: int  # prompt tokens that came from the host's memory
     alive: bool  # at the end
 
     @property

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from planner.evidence.results.write import Tool
     from planner.inputs.requests import Requests
     from planner.inputs.scenario import Scenario
+    from planner.replay.fleet import HostMemory
     from planner.replay.plans import Proof
     from planner.replay.result import Progress
     from planner.replay.settle import Settled
@@ -58,6 +59,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--no-prefix-caches", action="store_true", help="what prompts share is computed for each of them"
+    )
+    parser.add_argument(
+        "--host-cache", metavar="GB", help="of host memory per GPU, for what a cache has no room for"
+    )
+    parser.add_argument(
+        "--host-link", metavar="GB/S", default="50", help="of a GPU to that memory (50, measured on H100)"
     )
     parser.add_argument(
         "--later-turns",
@@ -132,6 +139,7 @@ def _replay(
         raise InputError("later-turns", later, "prefill or decode")
     options = Options(
         later_turns=later,
+        host=_host(args.host_cache, args.host_link),
         prefixes=not args.no_prefix_caches,
         routing="prefix-aware" if args.prefix_aware or _aware(scenario) else scenario.traffic.routing,
         seed=seed,
@@ -208,6 +216,17 @@ def _write_result(found: Proof, tool: str, file: str) -> None:
     )
     with writing("result", file):
         files.write_atomically(Path(file), write.text(_tool(tool), ran))
+
+
+def _host(gigabytes: str | None, per_s: str) -> HostMemory | None:
+    """Host memory of a GPU, and its link. Raises InputError."""
+    from planner.replay.fleet import HostMemory
+
+    link = quantity("host-link", per_s, "count", most=1e5)
+    if gigabytes is None:
+        return None
+    size = quantity("host-cache", gigabytes, "count", most=1e6)
+    return HostMemory(bytes=1e9 * size, bytes_per_s=1e9 * link)
 
 
 def _aware(scenario: Scenario) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from planner.inputs.requests import NO_SESSION, Requests, plain
-from planner.replay.fleet import LEAST, RULES, Change, Fleet, Kind, Link, Options, Pool, Scheduling
+from planner.replay.fleet import LEAST, RULES, Change, Fleet, HostTier, Kind, Link, Options, Pool, Scheduling
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 
 STEP_S, SEQUENCE_S, CONTEXT_S = 0.01, 0.001, 1e-8  # of a step, per sequence, per token in the caches
@@ -138,6 +138,7 @@ def fleets(draw: st.DrawFn, needs: float) -> Fleet:
             slots=draw(st.integers(1, 40)),
             pass_tokens=draw(st.sampled_from([64, 512, 8192])),
             layers=draw(st.sampled_from([1, 60])),
+            host=HostTier(tokens=draw(st.sampled_from([0.0, 0.0, 500.0])), token_s=1e-6),
             link=Link(fixed_s=0.001, token_s=draw(st.sampled_from([0.0, 1e-5, 1e-4]))),
             scheduling=rules,
         )

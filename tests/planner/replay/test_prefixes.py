@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.inputs.requests import Requests, plain
-from planner.replay.fleet import Options
+from planner.replay.fleet import HostTier, Options
 from planner.replay.run import run
 from planner.simulate.times import CacheRoom
 
@@ -82,3 +82,21 @@ def test_later_turns_go_to_where_their_context_is() -> None:
     assert result.found.tolist() == [0, 1024, 2048] and result.finished.all()
     prompts = {use.phase: use.prompts for use in result.instances if use.prompts}
     assert prompts == {"prefill": 1, "decode": 2}
+
+
+def test_host_memory_finds_what_one_cache_of_both_sizes_would() -> None:
+    load = shared(400, 9)
+    found, busy = {}, {}
+    for size, host in ((60, 0), (60, 40), (100, 0)):
+        room = CacheRoom(tokens=size * BLOCK + 1.0, sequence_tokens=0.0, bytes_per_token=1.0)
+        tier = HostTier(tokens=host * BLOCK + 1.0, token_s=1e-5)
+        result = run(split(room=room, host=tier), load)
+        found[size, host] = result.found
+        busy[size, host] = sum(use.busy_s for use in result.instances if use.phase == "prefill")
+        loaded = sum(use.loaded for use in result.instances if use.phase == "prefill")
+        assert (loaded > 0) == (host > 0)
+        if host:  # what comes from there is not computed, and waited for
+            less = found[60, 40].sum() - found[60, 0].sum()
+            assert less == loaded and busy[60, 0] > busy[60, 40]
+    assert found[60, 40].tolist() == found[100, 0].tolist()
+    assert busy[60, 40] > busy[100, 0] * (1 + 1e-9)
