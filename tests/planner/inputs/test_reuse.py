@@ -15,12 +15,19 @@ from hypothesis import strategies as st
 from planner.inputs.conversations import chained
 from planner.inputs.requests import Requests, first, plain
 from planner.inputs.reuse import reuse
-from planner.inputs.traces import generate
+from planner.inputs.traces import generate, read_requests
 from planner.inputs.traces.generate import Lengths, Sharing, Turns
 from planner.inputs.traces.raw import Source
 from planner.inputs.traces.read import read_source
 
 MOONCAKE = Path(__file__).parent / "data" / "mooncake-conversation-10000.jsonl.xz"  # see NOTICE
+
+
+def test_the_shipped_sessions_of_agents_send_most_again():
+    pytest.importorskip("pyarrow")
+    requests = read_requests(Path("coding-agents"))[0]
+    assert len(requests) == 1_872 and len(np.unique(requests.session)) == 59
+    assert reuse(requests).most == pytest.approx(0.939, abs=0.001)
 
 
 def prompts(rows, block_tokens=10):

@@ -101,6 +101,10 @@ def test_without_a_plan_there_is_nothing_to_replay(capsys: pytest.CaptureFixture
         (["--out", "/no/such/place/x.csv"], "cannot be written"),
         (["--trace", "/no/such/file"], "cannot be read"),
         (["--trace", "/dev/zero"], "not a regular file"),
+        (["--later-turns", "home"], "later-turns: 'home' is not accepted; prefill or decode"),
+        (["--host-cache", "-1"], "host-cache"),
+        (["--host-link", "nan"], "host-link"),
+        (["--trace", "azure-code", "--reuse", "prefix-aware"], "a trace whose prompts share blocks"),
     ],
 )
 def test_a_mistake_is_one_line(flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
