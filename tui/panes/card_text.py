@@ -36,13 +36,14 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
 def card(plan: Plan, width: int, g: Glyphs, *, room: int | None = None, more: bool = False) -> list[Content]:
     """The lines of the card: as many as `room` has; all of them, and the numbers behind, with `more`."""
     from planner.output import words
+    from planner.output.fleets import on
     from planner.output.verdict import ways
 
     serving = words.deployment(plan)
     assert serving is not None
     _, other = ways(plan)
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
-    lines += [pool_line(pool, width, g) for pool in serving.pools]
+    lines += [pool_line(pool, width, g, on=on(plan, pool)) for pool in serving.pools]
     table, told = two_ways(plan, serving, other, width, g)
     lines += table
     for extra in _extras(plan, serving, other, width, g, evidence=not told):
@@ -58,6 +59,7 @@ def _extras(
 ) -> list[list[Content]]:
     """What is said where there is room, in order of need."""
     from planner.output import words
+    from planner.output.fleets import on
 
     blocks: list[list[Content]] = []
     if serving.load is not None and serving.load.queued is not None:
@@ -67,7 +69,7 @@ def _extras(
     if spread := ranges(plan, serving, g):
         blocks.append(flow(spread, width, g))
     if other is not None:
-        blocks.append([pool_line(pool, width, g) for pool in other.pools])
+        blocks.append([pool_line(pool, width, g, on=on(plan, pool)) for pool in other.pools])
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
@@ -77,12 +79,12 @@ def _extras(
     return blocks
 
 
-def pool_line(pool: PoolPlan, width: int, g: Glyphs) -> Content:
-    """`prefill 8×CPP4xTP1: 8 instances of 4 GPUs, a 4-stage chunked pipeline`, as long as it fits."""
+def pool_line(pool: PoolPlan, width: int, g: Glyphs, *, on: str = "") -> Content:
+    """`prefill 8×CPP4xTP1 on h200: 8 instances of 4 GPUs, a 4-stage chunked pipeline`, as long as it fits."""
     from planner.output.layout_words import pool_phrases
 
     hue = "$hue-coloc" if pool.phase == "colocated" else "$hue-split"
-    name, label = named(pool.phase), f" {pool.instances:,}{g.times}{pool.layout.label}"
+    name, label = named(pool.phase), f" {pool.instances:,}{g.times}{pool.layout.label}{on}"
     room = width - len(name) - len(label) - 2
     phrases = pool_phrases(pool)
     phrase = next((text for text in phrases if len(text) <= room), phrases[-1])

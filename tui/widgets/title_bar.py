@@ -74,7 +74,7 @@ class TitleBar(Widget):
 def _titles(view: View, dot: str) -> list[str]:
     """The scenario in a line, from the fullest to the shortest wording."""
     s = view.scenario
-    gpus = f"{BY_KEY['gpus'].format(s.fleet.gpus)} {s.system}"
+    gpus = s.fleet.systems or f"{BY_KEY['gpus'].format(s.fleet.gpus)} {s.system}"
     lengths = f"{BY_KEY['isl'].format(s.traffic.isl)}/{BY_KEY['osl'].format(s.traffic.osl)}"
     short = dot.join((s.model, gpus, lengths))
     changed = " *" if view.scenario != view.base else ""

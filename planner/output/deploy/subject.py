@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, get_args
 
 from planner.errors import InputError, printable
+from planner.inputs import precision
 from planner.inputs.engine import EngineProfile
 from planner.output import words
 from planner.output.deploy import tables
@@ -96,7 +97,11 @@ def subject(
         own_engine=engine == planned_for,
         options=options,
     )
-    reason = _vendor(made) or next(filter(None, (_cannot(made, pool) for pool in serving.pools)), "")
+    reason = (
+        _vendor(made)
+        or _unlike(plan, serving)
+        or next(filter(None, (_cannot(made, pool) for pool in serving.pools)), "")
+    )
     return Refused(reason=reason) if reason else made
 
 
@@ -107,6 +112,26 @@ def _vendor(of: Subject) -> str:
     for fmt in {of.plan.precision.weights, of.plan.precision.experts} if of.plan.precision else ():
         if fmt and of.system.family in lacking.get(fmt, ()):
             return f"{of.table.label} has no {fmt} kernels for {of.system.label}"
+    return ""
+
+
+def _unlike(plan: Plan, serving: Serving) -> str:
+    """Why pools on several systems are not written as hosts of one kind with one checkpoint; "" if they are."""
+    systems = list(plan.resolved.systems.values()) if plan.resolved else []
+    names = " and ".join(system.name for system in systems)
+    if len({tables.gpus_per_host(system) for system in systems}) > 1:
+        return f"hosts of {names} differ in their GPUs: export each pool's plan on its own system"
+    if len(systems) > 1 and any(pool.gpus % tables.gpus_per_host(systems[0]) for pool in serving.pools):
+        return f"hosts of {names} would be shared by pools of both: pools that fill whole hosts are written"
+    asked, model = plan.scenario, plan.resolved.model if plan.resolved else None
+    weights = {
+        precision.resolve(asked.weights, asked.kv, model, system.gpu, system.vendor).gemm.name
+        for system in systems
+        if model is not None
+    }
+    if len(weights) > 1:
+        formats = " and ".join(sorted(weights))
+        return f"{names} serve from checkpoints of their own ({formats}): --weights names one for both"
     return ""
 
 
