@@ -301,7 +301,7 @@ class Program:
         ]
         # a dearer GPU is to a cheaper one as a slower instance is to a faster: no match for it
         self.kept = [
-            prune(kind, g, r)
+            _unbeaten(kind, g, r) if buildable.limits else prune(kind, g, r)
             for kind, g, r in zip(
                 kinds(buildable.price, buildable.limits), buildable.gpus, rates, strict=True
             )
@@ -380,6 +380,13 @@ class Program:
         single = self.buildable.mix or all(np.count_nonzero(c) <= 1 for c in counts)
         fits = plan.gpus <= self.budget and keeps(counts, self.buildable.gpus, self.buildable.limits)
         return plan if single and fits and np.all(n >= 0) else None
+
+
+def _unbeaten(kind: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:
+    """The candidates worth matching of each kind of GPU, none of which stands in for another."""
+    of_each = [np.flatnonzero(kind == one) for one in np.unique(kind)]
+    kept = [at[prune(np.zeros(len(at)), gpus[at], rate[at])] for at in of_each]
+    return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
 
 
 def served_by(program: Program, pool: int) -> Rows:

@@ -90,7 +90,7 @@ def together_sentence(plan: Plan) -> str:
         return ""
     return (
         f"Side by side, each system on a plan of its own, they serve {100 * gain:.0f} % more requests/s: "
-        "a pool has one layout on one system."
+        "a pool has one layout on one system; --mix takes several."
     )
 
 

@@ -30,8 +30,6 @@ def on_each(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> t
     if len(stocks) < 2:
         return (prepare(scenario, catalog, held),)
     asked, text = demand.of(scenario, held), scenario.fleet.systems
-    if scenario.mix:
-        raise InputError("mix", "on", "off beside a fleet of several systems")
     if scenario.fleet.survive != "none":
         raise InputError("survive", scenario.fleet.survive, "none beside a fleet of several systems")
     free = {stock.gpus is None for stock in stocks}
@@ -55,7 +53,11 @@ def on_each(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> t
     if len(makers) > 1:
         who = " and ".join(f"{name} ({VENDORS[vendor]})" for vendor, name in makers.items())
         raise InputError("fleet", text, f"GPUs that can hand each other a cache: {who} cannot")
-    return tuple(replace(question, whole_gpus=scenario.fleet.gpus) for question in found)
+    return tuple(
+        # a mix on all systems is one program (`planner.planning.mixes`), not one of each
+        replace(question, whole_gpus=scenario.fleet.gpus, scenario=replace(question.scenario, mix=False))
+        for question in found
+    )
 
 
 def across(prefill: Question, decode: Question, catalog: Catalog) -> Question | None:

@@ -11,7 +11,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import demand, frontiers, power, settle, solve, survive, weigh, within
+from planner.planning import demand, frontiers, mixes, power, settle, solve, survive, weigh, within
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge
@@ -84,16 +84,19 @@ def _plan(
     split, colocated = settle.split_frontier(placed), settle.colocated_frontier(placed)
     if on_frontier is not None:
         on_frontier(split, colocated)
-    if any(solve.takes_programs(one.question) for one in placed):
+    if scenario.mix or any(solve.takes_programs(one.question) for one in placed):
         milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
     settled = settle.settle(placed, deadline)
     at, alone = settled.split, settled.colocated
-    judgement = judge(at, catalog, deadline, alone=None if alone is at else alone)
+    first = deadline.share(0.5) if scenario.mix and settled.alone else deadline
+    judgement = judge(at, catalog, first, alone=None if alone is at else alone)
     choice, found = judgement.choice, judgement.found
     split_way, colocated_way = judgement.split, judgement.colocated
     best = split_way if found == "split" else colocated_way if found else None
     chosen = best
+    if scenario.mix and settled.alone:
+        choice = mixes.chosen(choice, placed, scenario.fleet, deadline)
     if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
         chosen = solve.better(at.question, best and replace(best, luck=1.0), choice.mix.serving)
     here = alone if chosen is colocated_way else at
@@ -104,7 +107,7 @@ def _plan(
     )
     mix = choice.mix
     if scenario.mix and mix is not None:  # an offer alone is not worth the time
-        mix = replace(mix, serving=replace(mix.serving, power=power.of(at.question, mix.serving)))
+        mix = replace(mix, serving=replace(mix.serving, power=mixes.power_of(mix.serving, placed)))
     reasons = None
     if chosen is None:
         reasons = settle.infeasible(placed, deadline)
@@ -169,7 +172,7 @@ def _asked(scenario: Scenario, question: Question, *, several: bool) -> Scenario
     """The scenario as planned: with what its trace says, and on the one system of a fleet of one."""
     planned = question.scenario
     if several:
-        return replace(planned, system=scenario.system, fleet=scenario.fleet)
+        return replace(planned, system=scenario.system, fleet=scenario.fleet, mix=scenario.mix)
     return replace(planned, fleet=replace(planned.fleet, gpus=question.whole_gpus))
 
 

@@ -39,6 +39,8 @@ class Pick:
     row: int
     instances: int
     sustained_per_s: float | None = None  # within the limits, with a queue; None: their capacity
+    asked: Question | None = None  # on their own system, in a mix on several; None: the plan's
+    first_token_s: float | None = None  # of a prefill pool in such a mix, moving the cache included
 
     @property
     def served_per_s(self) -> float:
@@ -97,6 +99,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
 
     `used_per_s` is the request rate that the plan sends to these instances.
     """
+    question = pick.asked or question
     points, row, at_pool = pick.points, pick.row, question.pools[pick.points.phase]
     setup = at_pool.setup
     lengths = question.lengths
@@ -174,13 +177,14 @@ def at_demand(question: Question, capacity_per_s: float) -> float:
 
 
 def _spend(
-    question: Question, pools: Sequence[PoolPlan | Pick], requests_per_s: float
+    question: Question, picks: Sequence[Pick], requests_per_s: float
 ) -> tuple[int, float, float, float]:
     """(GPUs, output tokens/s/GPU, $ per million output tokens, watts) of all pools."""
     tokens = requests_per_s * tokens_per_request(question.lengths.osl)
-    gpus = sum(pool.gpus for pool in pools)
-    usd_per_hour = sum(pool.gpus * question.pools[pool.phase].usd_per_gpu_hour for pool in pools)
-    watts = sum(pool.gpus * question.pools[pool.phase].watts_per_gpu for pool in pools)
+    gpus = sum(pick.gpus for pick in picks)
+    each = [(pick.gpus, (pick.asked or question).pools[pick.phase]) for pick in picks]
+    usd_per_hour = sum(number * pool.usd_per_gpu_hour for number, pool in each)
+    watts = sum(number * pool.watts_per_gpu for number, pool in each)
     per_million = 1e6 * usd_per_hour / SECONDS_PER_HOUR / tokens if tokens > 0 else math.nan
     return gpus, (tokens / gpus if gpus else math.nan), per_million, watts
 
@@ -211,7 +215,7 @@ def colocated_serving(
     most, rate = rate, at_demand(question, rate)
     capacity = sum(p.requests_per_s for p in picks)
     pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
-    gpus, per_gpu, per_million, watts = _spend(question, pools, rate)
+    gpus, per_gpu, per_million, watts = _spend(question, picks, rate)
     ttl = max(p.ttl_s for p in pools)
     return Serving(
         pools=pools,
@@ -257,7 +261,7 @@ def split_serving(
         capacity = sum(p.requests_per_s for p in picks)
         shares.append([pool(question, p, rate * p.requests_per_s / capacity) for p in picks])
     pools = tuple(p for share in shares for p in share)
-    gpus, per_gpu, per_million, watts = _spend(question, pools, total_rate)
+    gpus, per_gpu, per_million, watts = _spend(question, [*prefills, *decodes, *colocated], total_rate)
 
     def flow(picks: Sequence[Pick]) -> float:
         """Cache per second and GPU that holds distinct cache, over all of a side's instances."""
@@ -265,8 +269,10 @@ def split_serving(
         moved = memory.distinct_kv_bytes(setup.model, setup.precision, isl)
         return split_rate * moved / held if held else math.nan
 
-    added = [float(split_ftl_s[p.row] - p.points.ftl_s[p.row]) for p in prefills]
-    first_token_s = [float(split_ftl_s[p.row]) for p in prefills]
+    first_token_s = [
+        float(split_ftl_s[p.row]) if p.first_token_s is None else p.first_token_s for p in prefills
+    ]
+    added = [ftl_s - float(p.points.ftl_s[p.row]) for p, ftl_s in zip(prefills, first_token_s, strict=True)]
     first_token_s += [float(p.points.ftl_s[p.row]) for p in colocated]
     prefill_gpus = sum(p.gpus for p in prefills)
     decode_gpus = sum(p.gpus for p in decodes)

@@ -51,7 +51,7 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
     sweep, question = placed.sweep, _demanded(placed.question)
-    in_time = _in_time(question, sweep, placed.kept)
+    in_time = within_ttl(question, placed.kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
     sooner = _sooner(question, sweep, in_time)
@@ -65,7 +65,7 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
     mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
-        gain = _gain(_most(mixed), split, colocated)
+        gain = _gain(most_of(mixed), split, colocated)
     elif not offers or question.counted or other is not placed:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
@@ -96,7 +96,7 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
 
     Only a mix for a demand that no single layout meets takes a program, and time.
     """
-    in_time = _in_time(question, sweep, kept)
+    in_time = within_ttl(question, kept)
     if question.scenario.traffic.requests_per_s:  # whatever the goal, there is a plan if there is a fleet
         question = replace(question, scenario=replace(question.scenario, goal="fewest-gpus"))
     if copies.best(question, _colocated_in_time(question, sweep)) is not None:
@@ -113,7 +113,7 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
 
 def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> float:
     """The most expected requests/s of the budget within the limits, in the ways that are asked for."""
-    scenario, in_time = question.scenario, _in_time(question, sweep, kept)
+    scenario, in_time = question.scenario, within_ttl(question, kept)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
     left_s = deadline.left_s
     if scenario.deployment.counted:
@@ -175,7 +175,7 @@ def within(
             slack=scenario.slack,
         )
         solution = found.solution
-        if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
+        if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
             split = _bare(question, sweep, kept, solution)
     points = sweep.colocated
     rows = np.flatnonzero(_meets(question, points) & usable["colocated"][points.layout])
@@ -183,7 +183,7 @@ def within(
     return split, None if found_copies is None else found_copies.bare(question)
 
 
-def _in_time(question: Question, sweep: Sweep, kept: Candidates) -> Candidates:
+def within_ttl(question: Question, kept: Candidates) -> Candidates:
     """Those of the candidates, all within the FTL limit, that meet the TTL limit too."""
     ttl = question.scenario.limits.ttl_s
 
@@ -211,13 +211,13 @@ def _demanded(question: Question) -> Question:
     return question
 
 
-def _serves(question: Question, expected_per_s: float) -> bool:
+def serves(question: Question, expected_per_s: float) -> bool:
     """Whether an expected rate meets the demand, if there is one."""
     demand = question.scenario.traffic.requests_per_s
     return demand is None or expected_per_s >= demand * (1 - 2 * TIE)
 
 
-def _most(of: Serving | StudyMatch | None) -> float:
+def most_of(of: Serving | StudyMatch | None) -> float:
     """Requests/s of a way, with nothing given up for an earlier first token."""
     if of is None:
         return 0.0
@@ -228,7 +228,7 @@ def _most(of: Serving | StudyMatch | None) -> float:
 
 def _gain(mixed_per_s: float, *others: Serving | StudyMatch | None) -> float:
     """Throughput of the mix over the best plan without it, minus one."""
-    best = max(map(_most, others))
+    best = max(map(most_of, others))
     return mixed_per_s / best - 1.0 if best else float("inf")
 
 
@@ -342,11 +342,11 @@ def weighed(
     """
     deadline.check()
     sweep, question = placed.sweep, _demanded(placed.question)
-    kept = _sooner(question, sweep, _in_time(question, sweep, placed.kept))
+    kept = _sooner(question, sweep, within_ttl(question, placed.kept))
     kept = replace(kept, colocated=Options.none(sweep.colocated))
     solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution
     split = None
-    if solution.status != "infeasible" and _serves(question, solution.expected_requests_per_s):
+    if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
         split = _bare(question, sweep, kept, solution)
     copied = copies.best(question, _colocated_in_time(question, sweep))
     return split, None if copied is None else copied.bare(question)
@@ -366,7 +366,7 @@ def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     """The match of the study: rates as known, no slack."""
     known = _problem(question, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False)
     solution = milp.answer(known)
-    if solution.status == "infeasible" or not _serves(question, solution.requests_per_s):
+    if solution.status == "infeasible" or not serves(question, solution.requests_per_s):
         return None
     picks = _picks(kept, solution)
     prefill, decode = (sum(pick.served_per_s for pick in pool) for pool in picks[:2])
@@ -393,7 +393,7 @@ def _serving(
     question: Question, sweep: Sweep, kept: Candidates, solution: Solution, knee: Knee | None
 ) -> Serving | None:
     """A solution as pools with all that a plan says of them; None where there is none that serves."""
-    if solution.status == "infeasible" or not _serves(question, solution.expected_requests_per_s):
+    if solution.status == "infeasible" or not serves(question, solution.expected_requests_per_s):
         return None
     picks = _picks(kept, solution)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)

@@ -14,7 +14,7 @@ from planner.output.deploy import tables
 from planner.output.deploy.can import cannot
 from planner.output.deploy.parts import Options, Refused, Subject
 from planner.output.spelling import named
-from planner.planning.result import Plan, PoolPlan
+from planner.planning.result import Plan, PoolPlan, Serving
 from planner.words import EngineFamily, Target
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _vendor(of: Subject) -> str:
 
 
 def _unlike(plan: Plan, serving: Serving) -> str:
-    """Why pools on several systems are not written as hosts of one kind with one checkpoint; "" if they are."""
+    """Why pools on several systems are not written as hosts of one kind; "" where they are."""
     systems = list(plan.resolved.systems.values()) if plan.resolved else []
     names = " and ".join(system.name for system in systems)
     if len({tables.gpus_per_host(system) for system in systems}) > 1:

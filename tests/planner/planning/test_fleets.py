@@ -156,3 +156,18 @@ def test_a_fleet_that_cannot_serve_says_what_would():
         if change.field == "ttl":
             limits = Limits(ftl_s=2.0, ttl_s=change.value)
             assert plan(replace(BASE, limits=limits), load()).chosen is not None
+
+
+def test_a_mix_serves_at_least_what_all_systems_do_side_by_side():
+    found = plan(replace(BASE, mix=True, slack=0.0), load())
+    assert found.mix is not None
+    serving = found.mix.serving
+    used = {
+        name: sum(pool.gpus for pool in serving.pools if pool.system == name) for name in ("h100", "h200")
+    }
+    assert used["h100"] <= 6 and used["h200"] <= 4
+    each = [one.serving.expected_requests_per_s for one in found.alone if one.serving is not None]
+    assert serving.expected_requests_per_s >= sum(each) * (1 - 1e-6)
+    assert serving.power is not None and len(serving.power.pools) == len(serving.pools)
+    assert max(pool.ttl_s for pool in serving.pools if pool.phase != "prefill") <= BASE.limits.ttl_s
+    assert serving.ftl_s <= BASE.limits.ftl_s

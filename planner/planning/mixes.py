@@ -1,0 +1,189 @@
+"""A mix on a fleet of several systems: instances of any layouts on any of them, in one program.
+
+All candidates of all systems compete for the GPUs of each, and for what the caps allow
+(`planner.match.mixed`). Any prefill instance may hand over to any decode instance, so a first token counts
+the slowest link among those of decode: one program for each speed of link, with the systems that are as fast.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.inputs.fleet import MOST_GPUS, Fleet
+from planner.match import milp
+from planner.match.milp import Problem, Solution
+from planner.match.room import Limit
+from planner.planning import power, servings, solve
+from planner.planning.deadline import Deadline
+from planner.planning.energy import Power
+from planner.planning.options import Options
+from planner.planning.placed import Placed, beside
+from planner.planning.result import Mix, Serving, SolverReport
+from planner.planning.servings import Pick
+from planner.planning.solve import Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidates:
+    """The options of one system, and the question that they answer."""
+
+    at: Placed
+    prefill: Options
+    decode: Options
+    colocated: Options
+
+    def __getitem__(self, pool: int) -> Options:
+        return (self.prefill, self.decode, self.colocated)[pool]
+
+
+def best(placed: Sequence[Placed], fleet: Fleet, deadline: Deadline) -> Serving | None:
+    """The best mix; None where none meets the limits.
+
+    Raises Stopped when told to stop.
+    """
+    alone = [at for at in placed if len(at.systems) == 1]
+    scenario = alone[0].question.scenario
+    goal = scenario.goal
+    demand = scenario.traffic.requests_per_s
+    if goal == "throughput" and demand is not None and fleet.gpus is None and not fleet.capped:
+        goal = "fewest-gpus"
+    wanted = None if goal == "throughput" else demand
+    found: tuple[float, Sequence[_Candidates], Solution] | None = None
+    for some in _choices(alone):
+        deadline.check()
+        problem = _problem(some, fleet, deadline)
+        solution = milp.solve(replace(problem, goal=goal))
+        if solution.status == "infeasible" or not solve.serves(
+            some[0].at.question, solution.expected_requests_per_s
+        ):
+            continue
+        worth = solution.expected_requests_per_s
+        if goal != "throughput":
+            cost = milp.cost(replace(problem, goal=goal), solution)
+            worth = worth / cost if wanted is None else -cost
+        if found is None or worth > found[0]:
+            found = worth, some, solution
+    return None if found is None else _serving(found[1], found[2])
+
+
+def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Deadline) -> Choice:
+    """A choice with the best mix beside its split and co-located serving."""
+    serving = best(placed, fleet, deadline)
+    if serving is None:
+        return choice
+    others = [solve.most_of(way) for way in (choice.disaggregated, choice.colocated)]
+    gain = serving.expected_requests_per_s / max(others) - 1.0 if max(others) else math.inf
+    return replace(choice, mix=Mix(serving=serving, gain=gain))
+
+
+def power_of(serving: Serving, placed: Sequence[Placed]) -> Power:
+    """Watts of a mix's pools, each on its system."""
+    on = {at.systems[0]: at.question for at in placed if len(at.systems) == 1}
+    each = [power.of(on[pool.system], replace(serving, pools=(pool,))) for pool in serving.pools]
+    return replace(each[0], pools=tuple(one for found in each for one in found.pools))
+
+
+def _choices(alone: Sequence[Placed]) -> Iterator[Sequence[_Candidates]]:
+    """The candidates of a program: by the format of the cache, and the slowest link that decode may have."""
+    links = [at.question.pools["decode"].system.fabric.scale_out_bytes_per_s for at in alone]
+    formats = [at.question.pools["decode"].setup.precision.kv for at in alone]
+    for kv in dict.fromkeys(formats):
+        for slowest in sorted({link for link, fmt in zip(links, formats, strict=True) if fmt == kv}):
+            yield [
+                _of(at, slowest, prefill=fmt == kv, decode=fmt == kv and link >= slowest)
+                for at, link, fmt in zip(alone, links, formats, strict=True)
+            ]
+
+
+def _of(at: Placed, link: float, *, prefill: bool, decode: bool) -> _Candidates:
+    """The options of a system whose cache crosses a link no faster than this."""
+    own = at.question.pools["decode"]
+    slower = min(link, own.system.fabric.scale_out_bytes_per_s)
+    question = at.question.on(replace(own, link_bytes_per_s=slower))
+    sent = beside(question, at.sweep, at.sweep)
+    in_time = solve.within_ttl(question, at.kept)
+    nothing = Options.none(at.sweep.decode)
+    return _Candidates(
+        at=sent,
+        prefill=sent.kept.prefill if prefill else Options.none(at.sweep.prefill),
+        decode=in_time.decode if decode else nothing,
+        colocated=in_time.colocated,
+    )
+
+
+def _problem(some: Sequence[_Candidates], fleet: Fleet, deadline: Deadline) -> Problem:
+    gpus = [np.concatenate([one[pool].gpus for one in some]) for pool in range(3)]
+    rates = [np.concatenate([one[pool].requests_per_s for one in some]) for pool in range(3)]
+
+    def each(values: Sequence[float]) -> list[FloatArray]:
+        return [
+            np.concatenate([np.full(len(one[pool]), value) for one, value in zip(some, values, strict=True)])
+            for pool in range(3)
+        ]
+
+    limits = []
+    for i, one in enumerate(some):
+        count = one.at.question.scenario.fleet.gpus
+        of_it = [float(j == i) for j in range(len(some))]
+        limits.append(Limit(each=each(of_it), most=float(MOST_GPUS if count is None else count)))
+    pools = [one.at.question.pools["decode"] for one in some]
+    if fleet.max_usd_per_hour is not None:
+        limits.append(Limit(each=each([p.usd_per_gpu_hour for p in pools]), most=fleet.max_usd_per_hour))
+    if fleet.max_kw is not None:
+        limits.append(Limit(each=each([p.watts_per_gpu / 1e3 for p in pools]), most=fleet.max_kw))
+    question = some[0].at.question
+    usd = [pool.usd_per_gpu_hour for pool in pools]
+    prices = each(usd if all(usd) else [1.0] * len(usd))
+    return Problem(
+        prefill_gpus=gpus[0],
+        prefill_rate=rates[0],
+        decode_gpus=gpus[1],
+        decode_rate=rates[1],
+        colocated_gpus=gpus[2],
+        colocated_rate=rates[2],
+        prefill_usd_per_gpu_hour=prices[0],
+        decode_usd_per_gpu_hour=prices[1],
+        colocated_usd_per_gpu_hour=prices[2],
+        budget=sum(int(limit.most) for limit in limits[: len(some)]),
+        limits=tuple(limits),
+        requests_per_s=question.scenario.traffic.requests_per_s,
+        headroom=question.scenario.headroom,
+        mix=True,
+        time_limit_s=deadline.left_s,
+        errors=question.errors,
+    )
+
+
+def _serving(some: Sequence[_Candidates], solution: Solution) -> Serving:
+    """A solution as pools, each on its system."""
+    picks: list[list[Pick]] = []
+    for pool, counts in enumerate((solution.prefill, solution.decode, solution.colocated)):
+        ends = np.cumsum([len(one[pool]) for one in some])
+        found: list[Pick] = []
+        for one, part in zip(some, np.split(counts, ends[:-1]), strict=True):
+            for i in np.flatnonzero(part):
+                pick = one[pool].pick(int(i), int(part[i]))
+                ftl_s = float(one.at.sweep.split_ftl_s[pick.row]) if pool == 0 else None
+                found.append(replace(pick, asked=one.at.question, first_token_s=ftl_s))
+        picks.append(found)
+    question = (picks[0] or picks[2])[0].asked
+    assert question is not None
+    solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
+    if not picks[0] and not picks[1]:
+        return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver)
+    return servings.split_serving(
+        question,
+        prefills=picks[0],
+        decodes=picks[1],
+        colocated=picks[2],
+        split_ftl_s=np.empty(0),
+        split_rate=solution.split_requests_per_s,
+        total_rate=solution.requests_per_s,
+        expected_rate=solution.expected_requests_per_s,
+        solver=solver,
+    )
