@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.inputs import files
-from planner.output import running
 from planner.output.as_json import dumps
-from planner.output.running import Pool
 from tui.files import storage
+
+if TYPE_CHECKING:
+    from planner.output.running import Pool
 
 
 def path() -> Path:
@@ -19,6 +21,8 @@ def path() -> Path:
 
 def load() -> tuple[Pool, ...] | None:
     """What runs; None where nothing was marked, or it can no longer be read."""
+    from planner.output import running  # which needs numpy: the first screen does not
+
     try:
         return running.read(path())
     except InputError:
