@@ -51,7 +51,7 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
     many, asked = pool.instances * ranks, question.scenario.traffic
     assert asked.trace is not None
     aware, turns = (
-        float(demand.found_by(asked.trace, many, routing).hit_rate(np.array(tokens)))
+        float(demand.found_by(asked.trace, many, routing, asked.requests_per_s).hit_rate(np.array(tokens)))
         for routing in PREFIX_ROUTINGS
     )
     return Caches(
@@ -60,7 +60,7 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
         tokens=tokens,
         prefix_aware=aware,
         round_robin=turns,
-        most=demand.found_by(asked.trace, 1, "prefix-aware").most,
+        most=demand.found_by(asked.trace, 1, "prefix-aware", asked.requests_per_s).most,
         counted=asked.cached_share if asked.reuse == "none" else 1.0 - lengths.new / lengths.isl,
     )
 

@@ -21,6 +21,7 @@ from planner.words import PrefixRouting
 
 DECODE_WINDOW_S = 60.0  # shortest window in which the load of decode counts as steady: requests stay as long
 MOST_BLOCKS = 500_000  # of a trace: more take longer than a plan; `ratematch trace` has no limit
+SAME = 1e-3  # a rate this near the trace's own is that
 KEPT = 4  # traces: the same one is asked of again and again
 
 
@@ -50,13 +51,15 @@ def of(scenario: Scenario, held: Held | None = None) -> Demand:
     asked = scenario.traffic
     if asked.trace is None:
         return Demand(scenario=scenario, lengths=lengths.of_traffic(asked))
-    requests = _read(asked.trace)
+    requests = _asked(scenario, asked.trace)
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
     if asked.reuse == "none":
         found = lengths.of_requests(isl, osl, asked.cached_share)
         new = isl
     else:
-        tokens = _found(asked.trace, asked.reuse, requests, held or Held(caches=1, tokens=np.inf))
+        tokens = _found(
+            asked.trace, asked.reuse, requests, held or Held(caches=1, tokens=np.inf), asked.requests_per_s
+        )
         found = lengths.of_requests(isl, osl, found=tokens)
         new = isl - tokens
     rate = asked.requests_per_s
@@ -78,8 +81,28 @@ def of(scenario: Scenario, held: Held | None = None) -> Demand:
 
 
 def recorded(scenario: Scenario) -> Requests | None:
-    """The requests of its trace; None where it has none. Raises InputError as `of`."""
-    return None if scenario.traffic.trace is None else _read(scenario.traffic.trace)
+    """The requests of its trace, at its rate; None where it has none. Raises InputError as `of`."""
+    return None if scenario.traffic.trace is None else _asked(scenario, scenario.traffic.trace)
+
+
+def at_own_rate(requests: Requests, requests_per_s: float | None) -> Requests:
+    """Requests of a trace, closer together or further apart: as all that serves a trace at a rate has them.
+
+    As they are without a rate, at their own, and where all come at once. Raises InputError.
+    """
+    if requests_per_s is None or requests.seconds <= 0:
+        return requests
+    if abs(requests_per_s * requests.seconds / len(requests) - 1.0) <= SAME:
+        return requests
+    from planner.inputs.traces.window import at_rate
+
+    return at_rate(requests, requests_per_s)
+
+
+def _asked(scenario: Scenario, name: str) -> Requests:
+    """The requests of a trace as a scenario has them."""
+    rate, at = scenario.traffic.requests_per_s, _file(name)
+    return at_own_rate(_read(name), rate) if at is None else _kept_at(name, *at, rate)
 
 
 def shares_prefixes(requests: Requests) -> bool:
@@ -90,20 +113,24 @@ def shares_prefixes(requests: Requests) -> bool:
     return bool(turns.any()) and int(requests.isl.sum()) <= MOST_BLOCKS * BLOCK_TOKENS
 
 
-def found_by(name: str, caches: int, routing: PrefixRouting) -> Reuse:
-    """What so many caches find of the prompts of a trace. Raises InputError as `of`."""
-    path = _file(name)
+def found_by(name: str, caches: int, routing: PrefixRouting, rate: float | None = None) -> Reuse:
+    """What so many caches find of the prompts of a trace at a rate. Raises InputError as `of`."""
+    path, requests = _file(name), _read(name)
+    if rate is not None and at_own_rate(requests, rate) is requests:
+        rate = None  # which is known by that name already
     if path is None:
-        return reuse(_read(name), instances=caches, routing=routing)
-    return _found_by(name, *path, caches, routing)
+        return reuse(at_own_rate(_read(name), rate), instances=caches, routing=routing)
+    return _found_by(name, *path, caches, routing, rate)
 
 
-def _found(name: str, routing: PrefixRouting, requests: Requests, held: Held) -> FloatArray:
+def _found(
+    name: str, routing: PrefixRouting, requests: Requests, held: Held, rate: float | None
+) -> FloatArray:
     """Tokens of each prompt that are in a cache."""
     if not shares_prefixes(requests):
         wanted = f"a trace whose prompts share blocks or conversations, {MOST_BLOCKS:,} blocks at most"
         raise InputError("reuse", routing, f"{wanted}: cut it with `ratematch trace`, or say it with cached")
-    tokens = found_by(name, held.caches, routing).found_tokens(held.tokens)
+    tokens = found_by(name, held.caches, routing, rate).found_tokens(held.tokens)
     return np.asarray(tokens, dtype=np.float64)
 
 
@@ -136,7 +163,15 @@ def _kept(name: str, changed_ns: int, size: int) -> Requests:
     return traces.read_requests(Path(name))[0]
 
 
+@lru_cache(maxsize=KEPT)
+def _kept_at(name: str, changed_ns: int, size: int, rate: float | None) -> Requests:
+    """The same at a rate."""
+    return at_own_rate(_kept(name, changed_ns, size), rate)
+
+
 @lru_cache(maxsize=KEPT * 4)
-def _found_by(name: str, changed_ns: int, size: int, caches: int, routing: PrefixRouting) -> Reuse:
+def _found_by(
+    name: str, changed_ns: int, size: int, caches: int, routing: PrefixRouting, rate: float | None
+) -> Reuse:
     """The same of what caches find."""
-    return reuse(_kept(name, changed_ns, size), instances=caches, routing=routing)
+    return reuse(_kept_at(name, changed_ns, size, rate), instances=caches, routing=routing)

@@ -130,11 +130,10 @@ def _requests(scenario: Scenario, week: float | None) -> Requests:
 
         return diurnal(week)
     from planner.inputs.traces import read_requests
-    from planner.inputs.traces.window import at_rate
+    from planner.planning.demand import at_own_rate
 
     requests, _ = read_requests(Path(scenario.traffic.trace or ""))
-    rate = scenario.traffic.requests_per_s
-    return requests if rate is None else at_rate(requests, rate)
+    return at_own_rate(requests, scenario.traffic.requests_per_s)
 
 
 def _plan(scenario: Scenario, catalog: Any, requests: Requests, settings: Settings, args: Any) -> int:

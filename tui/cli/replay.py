@@ -237,11 +237,11 @@ def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tupl
     """The first requests of a trace, closer together or further apart where a rate is asked for."""
     from planner.inputs.requests import first
     from planner.inputs.traces import read_requests
-    from planner.inputs.traces.window import at_rate
+    from planner.planning.demand import at_own_rate
 
     requests, repairs = read_requests(Path(name), seed=seed)
     requests = first(requests, number)
-    return requests if rate is None else at_rate(requests, rate), list(repairs.sentences())
+    return at_own_rate(requests, rate), list(repairs.sentences())
 
 
 def _head(found: Proof) -> str:

@@ -95,8 +95,9 @@ class TimeScreen(Screen[Scenario | None]):
         from planner import load
         from planner.elastic.over_time import Settings, plan
         from planner.inputs.traces import read_requests
+        from planner.planning.demand import at_own_rate
 
-        requests, _ = read_requests(Path(self._trace))
+        requests = at_own_rate(read_requests(Path(self._trace))[0], self._scenario.traffic.requests_per_s)
         window_s = max(requests.seconds / WINDOWS // STEP_S * STEP_S, LEAST_S)
         found = plan(
             self._scenario,
