@@ -53,7 +53,10 @@ def first_tokens(
     kind = pools.kinds[pools.main(phases[0])]
     busy = kind.prompt_share
     prefill = kind.phase == "prefill"
+    row = np.array([kind.row])
     own = float((sweep.split_ftl_s if prefill else kind.points.ftl_s)[kind.row])
+    own -= 0.0 if prefill else float(options.sooner_s(question, kind.points, row)[0])
+    ranks = kind.points.layouts.attention_dp[kind.points.layout[row]]
     fixed, grows = options.own_s(question, kind.phase, np.array([own]))
     alone = float(fixed[0]) + float(grows[0]) * question.lengths.prompt
     servers = np.maximum(ready[:, pools.pool == 0].sum(axis=1), 1).astype(np.float64)
@@ -63,9 +66,11 @@ def first_tokens(
         service_variation=question.lengths.variation,
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
+        gathers=float(options.gathers(kind.phase, kind.points.batch[row] / ranks)[0]),
     )
     wait = queueing.delay(station, np.clip(load * busy, 1e-6, STEADY))
-    wide = Delay(probability=wait.probability[:, None], mean_s=wait.mean_s[:, None])
+    sure_s = np.broadcast_to(wait.sure_s, wait.mean_s.shape)[:, None]
+    wide = Delay(probability=wait.probability[:, None], mean_s=wait.mean_s[:, None], sure_s=sure_s)
 
     def late(seconds: float) -> FloatArray:
         left = seconds - alone[None, :] - backlog_s[:, None]

@@ -147,7 +147,10 @@ def _load(serving: Serving) -> dict[str, Any] | None:
     }
     if queued is not None:
         percentiles["e2e_s"] = asdict(queued.e2e)
-    told = {} if queued is None else {"routing": queued.routing, "breaks_at_utilisation": queued.breaks_at}
+    told: dict[str, Any] = {}
+    if queued is not None:
+        told = {"routing": queued.routing, "breaks_at_utilisation": queued.breaks_at}
+        told |= {"fragile": queued.fragile, "sure": queued.sure}
     return {
         "arrivals": "closed" if queued is None else queued.arrivals,
         **told,

@@ -237,6 +237,8 @@ def _queued_sentences(load: Load, queued: Queued) -> list[str]:
     ]
     if queued.fragile:
         lines.append("That is fragile: a little more load makes the waits many times longer.")
+    if not queued.sure:
+        lines.append("Closed forms are unsure of such waits; ratematch replay --settle proves the plan.")
     return lines
 
 

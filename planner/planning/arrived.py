@@ -26,6 +26,8 @@ AT = (0.5, 0.9, 0.95, 0.99)
 STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
+SUREST, FEW = 0.85, 4  # utilisation; instances
+MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
 NEVER = 1e-9  # probability of a wait that no percentile sees
 
 
@@ -39,27 +41,29 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     split = first is not then
     rate = serving.requests_per_s
     points = sweep.prefill if split else sweep.colocated
-    busy = 1.0 if split else _prompt_share(points, first)
+    steps = question.lengths.osl - 1.0
+    ttl_s, batch = _decoding(sweep.decode if split else points, then)
+    mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
+    if split:
+        busy, passes = 1.0, _passes(points, first, rate / first.instances)
+    else:
+        busy, passes = _prompt_share(points, first), _mixed(question, points, first, mean / first.instances)
     each = first.requests_per_s / first.instances
-    passes = _passes(points, first, rate / first.instances)
     station = Station(
         servers=np.array([float(first.instances)]),
         service_s=np.array([passes.stretch * busy / each]),
         service_variation=question.lengths.variation,
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
+        gathers=float(options.gathers(first.phase, first.batch / first.layout.attention_dp)),
     )
-    load = min(busy * rate / first.requests_per_s, queueing.FULLEST)
-    prompts = _queue(question, station, load)
-    steps = question.lengths.osl - 1.0
-    ttl_s, batch = _decoding(sweep.decode if split else points, then)
-    mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
+    load = busy * rate / first.requests_per_s * (1.0 if split else passes.stretch)
+    prompts = _queue(question, station, min(load, queueing.FULLEST))
     interval = float(np.interp(mean / then.instances, batch, ttl_s))
     places = float(then.instances * then.batch)
     full = min(mean / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps)
-    saved_s = passes.saved_s if split else _emptier_s(points, first, mean / first.instances)
-    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - saved_s]))
+    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - passes.saved_s]))
     kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
     ftl = _first_token(kinds, prompts, slot)
     held = np.minimum(erlang.poisson(_uniform(), mean), places) / then.instances
@@ -88,9 +92,21 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
                 e2e=_of(whole, float(np.mean(whole))),
                 utilisation=max(pool.utilisation for pool in serving.pools),
                 breaks_at=_breaks_at(serving),
+                sure=_sure(question, serving),
             ),
         ),
     )
+
+
+def _sure(question: Question, serving: Serving) -> bool:
+    """Whether waits are as near a replay as docs/accuracy-waits.md asks: 10 % in the mean, 20 % at P99.
+
+    They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
+    they share the GPUs, nor beyond its loads, nor for a load that changes over time.
+    """
+    few = serving.pools[0].instances <= FEW or len(serving.pools) == 1
+    full = max(pool.utilisation for pool in serving.pools) > SUREST
+    return question.prompt_windows is None and not full and (question.lengths.alike or not few)
 
 
 def _breaks_at(serving: Serving) -> float:
@@ -142,14 +158,18 @@ def _passes(points: Points, pool: PoolPlan, requests_per_s: float) -> _Passes:
     )
 
 
-def _emptier_s(points: Points, pool: PoolPlan, sequences: float) -> float:
-    """How much earlier a first token is where an instance has so many sequences in flight, not all it can.
+def _mixed(question: Question, points: Points, pool: PoolPlan, sequences: float) -> _Passes:
+    """The passes of a co-located instance that has so many sequences in flight, not all that it can.
 
     Of each batch the point with the most similar chunk stands for it.
     """
     chunk = np.maximum(points.chunk_tokens, 1.0) / max(pool.chunk_tokens, 1)
     rows = _up_to_its_batch(points, pool, points.ftl_s, np.abs(np.log(chunk)))
-    return max(pool.ftl_s - float(np.interp(sequences, points.batch[rows], points.ftl_s[rows])), 0.0)
+    early_s = points.ftl_s[rows] - options.sooner_s(question, points, rows)
+    first_s = float(np.interp(sequences, points.batch[rows], early_s))
+    least = float(options.own_s(question, "colocated", np.zeros(1) + np.inf)[0][0])
+    stretch = max(first_s - least, 0.0) / max(float(early_s[-1]) - least, 1e-12)
+    return _Passes(saved_s=max(pool.ftl_s - first_s, 0.0), stretch=min(stretch, 1.0))
 
 
 def _up_to_its_batch(points: Points, pool: PoolPlan, *least: FloatArray) -> IndexArray:
@@ -232,16 +252,18 @@ def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Del
     q, k = float(slot.probability[0]), float(slot.mean_s[0])
     # a queue that nobody meets may have any length: it must not set the bounds of the search
     p, h = np.where(p < NEVER, 0.0, p), np.where(p < NEVER, 1e-9, h)
+    # of groups x kinds: who waits for a pass, of which some is sure, or not, and then for a slot
+    sure = np.broadcast_to(prompts.beside.sure_s, prompts.beside.mean_s.shape)[:, None]
+    h = np.maximum(h - sure, 1e-9)
     h = np.where(np.abs(h - k) < 1e-6 * k, k * (1.0 + 1e-5), h)
-    # of groups x kinds: who waits for a pass, or not, and then for a slot
-    passes = p * ((1 - q) + q * h / (h - k))
-    places = q * (1 - p) - p * q * k / (h - k)
     begins = kinds[None, :] + prompts.backlog_s[:, None]
 
     def later(seconds: FloatArray) -> FloatArray:
         left = seconds[:, None, None] - begins
-        t = np.maximum(left, 0.0)
-        beyond = passes * np.exp(-t / h) + places * np.exp(-t / k)
+        t, behind = np.maximum(left, 0.0), np.maximum(left - sure, 0.0)
+        one, other = np.exp(-behind / h), np.exp(-t / k)
+        both = np.where(left < sure, 1.0, (h * one - k * np.exp(-behind / k)) / (h - k))
+        beyond = p * ((1 - q) * one + q * both) + q * (1 - p) * other
         return np.asarray(np.where(left < 0, 1.0, beyond).mean(axis=2) @ prompts.weight)
 
     low = np.full(len(shares), float(kinds[0]))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from planner.match.robust import END_OF_80, KNOWN, Errors, errors, spread
@@ -96,6 +96,17 @@ def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) 
         rows=int(entry["rows"]),
         of_layouts=of_layouts,
     )
+
+
+def later(band: Band, factor: float) -> Band:
+    """The band where first tokens may besides be so much later, independently of what else is wrong.
+
+    >>> band = Band(ftl=(0.8, 1.25), ttl=(1, 1), throughput=(1, 1), level="both", rows=1)
+    >>> round(later(band, 1.5).ftl[1], 2)
+    1.58
+    """
+    high = math.exp(math.hypot(math.log(max(band.ftl[1], 1.0)), math.log(factor)))
+    return replace(band, ftl=(band.ftl[0], max(high, band.ftl[1])))
 
 
 LEFT_OUT: Mapping[Level, tuple[str, ...]] = {  # ways of leaving runs out that stand for a level

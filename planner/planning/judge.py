@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from planner.inputs.catalog import Catalog
 from planner.planning import evidence, load, solve, weigh
-from planner.planning.bands import Band
+from planner.planning.arrived import MISSED
+from planner.planning.bands import Band, later
 from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
 from planner.planning.placed import Placed
@@ -56,6 +57,9 @@ def judge(
             for way, band in evidence.widened(alone.question, table, ways).items()
             if way == "colocated"
         }
+    for name, serving in ways.items():
+        if name in bands and _unsure(serving):
+            bands[name] = later(bands[name], MISSED)
     split, colocated = (
         judged(replace(at.question, bands=bands), at.sweep, way)
         for at, way in ((placed, split), (other, colocated))
@@ -65,3 +69,10 @@ def judge(
     if way := scenario.deployment.way:  # what is given is the plan; the other is what it is held to
         found = weigh.given(way, {"disaggregated": split, "colocated": colocated})
     return Judgement(choice=choice, split=split, colocated=colocated, bands=bands, found=found)
+
+
+def _unsure(serving: Serving | None) -> bool:
+    """Whether closed forms are unsure of its waits."""
+    if serving is None or serving.load is None or serving.load.queued is None:
+        return False
+    return not serving.load.queued.sure

@@ -28,12 +28,13 @@ from planner.planning import survive
 from planner.planning.resolve import Question
 from planner.planning.servings import Pick
 from planner.simulate import queueing
-from planner.simulate.points import Points
+from planner.simulate.points import MODES, Points
 from planner.simulate.queueing import Station
 from planner.simulate.waiting import single_s
 from planner.words import Phase
 
 SLOT_SHARE = 0.2
+PASSING = 0.5  # of the pass that runs when a request comes, on average left of it
 MEAN_SLOT_SHARE = 0.01  # of all requests, where a limit binds the mean
 DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of the other
 STANDING_BY = 64  # every number to this one where some are for a loss: one too many is what they cost
@@ -93,6 +94,8 @@ def of(
     `first_token_s` is what a first token takes without a queue, shape (rows,); the points' own, if not given.
     """
     first_token_s = points.ftl_s[rows] if first_token_s is None else first_token_s
+    if question.queues and points.phase == "colocated":
+        first_token_s = first_token_s - sooner_s(question, points, rows)
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
     if not question.counted:
         ones = np.ones(len(rows), dtype=np.int64)
@@ -109,7 +112,7 @@ def of(
     if question.queues and points.phase != "prefill":
         load = slots(question, left * points.batch[row])
     if question.queues and points.phase != "decode":
-        busy = points.prompt_share[row]
+        busy, ranks = points.prompt_share[row], points.layouts.attention_dp[points.layout[row]]
         with np.errstate(divide="ignore", invalid="ignore"):
             station = Station(
                 servers=left.astype(np.float64),
@@ -117,6 +120,7 @@ def of(
                 service_variation=question.lengths.variation,
                 arrival_variation=question.arrival_variation,
                 routing=question.scenario.traffic.routing,
+                gathers=gathers(points.phase, points.batch[row] / ranks),
             )
             load = np.minimum(load, _in_time(question, points.phase, station, first_token_s[at]) / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
@@ -174,11 +178,35 @@ def usable(question: Question, points: Points, rows: IndexArray, first_token_s: 
     return np.unique(np.concatenate(best))
 
 
+def gathers(phase: Phase, prompts: FloatArray | float) -> FloatArray:
+    """What of a full pass of so many prompts of a rank came during the one before: all but the first.
+
+    Co-located instances work chunk by chunk, which ends for one prompt at a time.
+    """
+    return np.asarray(1.0 - 1.0 / np.maximum(prompts, 1.0)) * (phase == "prefill")
+
+
 def slots(question: Question, batch: FloatArray) -> FloatArray:
     """The load of a decode pool with so many slots."""
     share = question.late_share("ftl")
     few = MEAN_SLOT_SHARE if share is None else SLOT_SHARE * share
     return queueing.filled(batch, few, question.decode_windows)
+
+
+def sooner_s(question: Question, points: Points, rows: IndexArray) -> FloatArray:
+    """How much earlier the first token of a co-located row is where requests come at any time.
+
+    In a steady queue each comes right behind one that ended, and lets the engine's `admission_passes` go by;
+    who comes at any time waits for the rest of the pass that runs, half of one.
+    """
+    engine = question.pools["colocated"].setup.machine.engine
+    stages = points.layouts.pp[points.layout[rows]]
+    ftl_s = points.ftl_s[rows] - float(single_s(engine.prefill_request_s))
+    passes = np.ceil(question.lengths.new / np.maximum(points.chunk_tokens[rows], 1.0))
+    riding = points.mode[rows] == MODES.index("piggyback")
+    mixed_s = ftl_s / (passes + engine.admission_passes + stages - 1.0)
+    pass_s = np.where(riding, mixed_s, np.minimum(points.ttl_s[rows] / stages, ftl_s))
+    return np.asarray((engine.admission_passes - PASSING) * pass_s)
 
 
 def own_s(question: Question, phase: Phase, first_token_s: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -135,6 +135,7 @@ class Queued:
     e2e: Percentiles  # from arrival to the last token
     utilisation: float  # of the busiest pool
     breaks_at: float  # the same where the limits just hold
+    sure: bool = True  # whether closed forms are near a replay here
 
     @property
     def fragile(self) -> bool:

@@ -15,18 +15,24 @@ load follows from x, ``rho = (1 - x) a2 / (x^-a2 - 1)``, so that x is what the s
 Routers hand a request over when it comes, which makes c queues of one (`Routing`):
 
     central       one queue in front of all: the bound that none beats
-    least-loaded  the instance with the fewest requests. Who waits does so for that one instance alone, on
-                  average ``P (h + JSQ S (1 + s2) / 2)``; fewer do, ``P^(1 + SPREAD log2(c)^1.4)``, so longer
+    least-loaded  the instance with the least work of requests that are not done, whatever is done of them.
+                  Who waits does so for that one alone, of all ``P (h + JSQ e^-s2 u S (1 + s2) / 2)``;
+                  fewer do, so longer: ``P^(1 + rho^2 (u (SPREAD v log2(c) - EVEN) + EVEN))`` with
+                  ``v = 0.55 + 0.45 e^-2s2``. Of equal requests that are dealt in turn the first instance has
+                  the least left, which makes it one queue again: ``u = EVEN + (1 - EVEN) w / (w + 0.6)``,
+                  ``w = s2 c^2``. The part ``1 - s2`` of what a wait has above h, the rest of a running
+                  service, is sure, and what is beyond exponential
     round-robin   each instance sees every c-th arrival: ``a2 / c``, and one server
     random        each sees arrivals of its own: ``1 + (a2 - 1) / c``, and one server
 
-JSQ, SPREAD and w were set on simulations of 200,000 requests (gamma service, 2 to 16 servers, load 0.5 to
-0.93; tests/planner/simulate/test_queueing.py repeats some of them).
+JSQ, SPREAD, EVEN and w were set on simulations of 120,000 requests (gamma service of s2 0 to 3, 2 to 64
+servers, load 0.5 to 0.93; tests/planner/simulate/test_queueing.py repeats some of them).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -36,7 +42,7 @@ from planner.simulate.backlog import Windows
 from planner.simulate.erlang import erlang_c
 from planner.words import Routing
 
-JSQ, SPREAD = 0.36, 0.055
+JSQ, SPREAD, EVEN = 0.38, 0.14, 0.12
 STEPS = 40  # halvings of an interval: to 1e-12 of it
 MOST_SERVERS = 16384.0  # of a table; more wait no longer
 GROUPS = 16  # of windows with like waits
@@ -53,14 +59,16 @@ class Station:
     service_variation: float  # squared coefficient of variation
     arrival_variation: float  # of the gaps; 1 of Poisson arrivals
     routing: Routing
+    gathers: FloatArray | float = 0.0  # share of a pass that is of those that came while the last one ran
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Delay:
-    """A wait that is nothing, or exponential; arrays of the station's shape."""
+    """A wait that is nothing, or exponential beyond a sure part; arrays of the station's shape."""
 
     probability: FloatArray  # that there is one
     mean_s: FloatArray  # of those that there are
+    sure_s: FloatArray | float = 0.0  # of which so much is
 
     @property
     def wait_s(self) -> FloatArray:
@@ -69,10 +77,9 @@ class Delay:
 
     def beyond(self, seconds: Real) -> FloatArray:
         """Share of the requests that wait longer, of any shape that broadcasts; 1 below nothing."""
-        left = np.maximum(seconds, 0.0)
-        return np.where(
-            np.asarray(seconds) < 0, 1.0, self.probability * np.exp(-left / np.maximum(self.mean_s, 1e-300))
-        )
+        left = np.maximum(np.asarray(seconds) - self.sure_s, 0.0)
+        beyond = self.probability * np.exp(-left / np.maximum(self.mean_s - self.sure_s, 1e-300))
+        return np.where(np.asarray(seconds) < 0, 1.0, beyond)
 
 
 def load_of(decay: Real, arrival_variation: float) -> FloatArray:
@@ -104,7 +111,19 @@ def decay_of(load: Real, arrival_variation: float) -> FloatArray:
 
 def delay(station: Station, load: FloatArray) -> Delay:
     """The wait of a request at a load below 1, of the station's shape."""
-    return _delay(station, decay_of(load, _gaps(station)))
+    found = _delay(station, decay_of(load, _gaps(station)))
+    more = together(station, station.gathers, found.probability)
+    return replace(found, mean_s=found.mean_s * more, sure_s=found.sure_s * more)
+
+
+def together(station: Station, gathers: Real, waiting: Real) -> FloatArray:
+    """How much longer waits are where a pass takes all that came during the last one, and all end with it.
+
+    ``1 + P / ((1 + P) (1 + s2))`` at a probability of waiting P: of one server with passes in proportion to
+    what they take the exact mean (Inoue, arXiv 1912.06322, without a fixed part), of several about it.
+    """
+    waiting = np.asarray(waiting)
+    return np.asarray(1.0 + gathers * waiting / ((1.0 + waiting) * (1.0 + station.service_variation)))
 
 
 def _gaps(station: Station) -> float:
@@ -127,10 +146,17 @@ def _delay(station: Station, decay: FloatArray) -> Delay:
     if station.routing == "central":
         return one
     if station.routing == "least-loaded":
-        beside = np.where(c > 1.0, JSQ * 0.5 * (1.0 + s2), 0.0)
-        fewer = one.probability ** (1.0 + SPREAD * np.log2(np.maximum(c, 1.0)) ** 1.4)
-        wait_s = one.probability * (one.mean_s + beside * service)
-        return Delay(probability=fewer, mean_s=wait_s / np.maximum(fewer, 1e-300))
+        many = np.log2(np.maximum(c, 1.0))
+        uneven = EVEN + (1.0 - EVEN) * s2 * c * c / (s2 * c * c + 0.6)
+        known = math.exp(-s2)  # lengths that tell instances apart
+        beside = np.where(c > 1.0, JSQ * 0.5 * (1.0 + s2) * known * uneven, 0.0) * service
+        load = load_of(decay, a2) if _gaps(station) != 1.0 else decay
+        even = np.where(c > 1.0, EVEN, 0.0)
+        apart = np.maximum(SPREAD * (0.55 + 0.45 * known * known) * many - even, 0.0)
+        fewer = one.probability ** (1.0 + load * load * (uneven * apart + even))
+        share = one.probability / np.maximum(fewer, 1e-300)
+        sure_s = max(1.0 - s2, 0.0) * share * beside
+        return Delay(probability=fewer, mean_s=share * (one.mean_s + beside), sure_s=sure_s)
     # one server each, whose load is the decay, gaps being taken for Poisson
     dealt = a2 / c if station.routing == "round-robin" else 1.0 + (a2 - 1.0) / c
     regular = np.where(
@@ -181,9 +207,12 @@ def sustained(
         total = np.zeros(len(column))
         for group in range(waves.weight.shape[1]):
             at = waves.column[column, group]
+            chance = table.probability[row, at]
+            longer_s = station.service_s * together(station, station.gathers, chance)
             waited = Delay(
-                probability=table.probability[row, at][:, None],
-                mean_s=(table.mean[row, at] * station.service_s)[:, None],
+                probability=chance[:, None],
+                mean_s=(table.mean[row, at] * longer_s)[:, None],
+                sure_s=(table.sure[row, at] * longer_s)[:, None],
             )
             beyond = waited.beyond(left - waves.backlog_s[column, group][:, None])
             total += waves.weight[column, group] * beyond.mean(axis=1)
@@ -242,6 +271,7 @@ class _Table:
     decay: FloatArray  # ascending
     probability: FloatArray
     mean: FloatArray  # of those that wait, in services
+    sure: FloatArray  # of that
 
     def row(self, servers: FloatArray) -> IntArray:
         """That of as many servers, or the next fewer: fewer wait no less."""
@@ -265,7 +295,13 @@ def _table(routing: Routing, service_variation: float, arrival_variation: float)
         routing=routing,
     )
     found = _delay(station, np.broadcast_to(decay, shape))
-    return _Table(servers=servers, decay=decay, probability=found.probability, mean=found.mean_s)
+    return _Table(
+        servers=servers,
+        decay=decay,
+        probability=found.probability,
+        mean=found.mean_s,
+        sure=np.broadcast_to(found.sure_s, shape),
+    )
 
 
 def sustained_mean(
@@ -275,29 +311,34 @@ def sustained_mean(
     limit_s: float,
     windows: Windows | None = None,
 ) -> FloatArray:
-    """The highest load at which the mean over all requests meets a limit; 0 where none does."""
-    if windows is not None:
-        return _sustained_mean(station, fixed_s + own_s, limit_s, windows)
-    low, high = np.zeros(np.shape(fixed_s)), np.full(np.shape(fixed_s), FULLEST)
-    for _ in range(STEPS // 2):
-        middle = 0.5 * (low + high)
-        enough = fixed_s + own_s + _delay(station, middle).wait_s <= limit_s
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    return np.where(fixed_s + own_s <= limit_s, load_of(np.maximum(low, 1e-9), _gaps(station)), 0.0)
+    """The highest load at which the mean over all requests meets a limit; 0 where none does.
 
-
-def _sustained_mean(station: Station, alone_s: FloatArray, limit_s: float, windows: Windows) -> FloatArray:
+    Waits come from a table, as in `sustained`; between its loads the mean wait is interpolated.
+    """
+    alone_s = fixed_s + own_s
     table = _table(station.routing, station.service_variation, station.arrival_variation)
-    row = table.row(station.servers)[:, None]
+    row = table.row(station.servers)
     loads = load_of(table.decay, _gaps(station))
     waves = _waves(windows, loads)
-    wait_s = np.zeros((len(alone_s), len(loads)))
-    for group in range(waves.weight.shape[1]):
-        at = waves.column[:, group]
-        queue = table.probability[row, at] * table.mean[row, at] * station.service_s[:, None]
-        wait_s += waves.weight[:, group] * (waves.backlog_s[:, group] + queue)
-    kept = (alone_s[:, None] + wait_s <= limit_s).sum(axis=1)
-    return np.where(kept > 0, loads[np.maximum(kept - 1, 0)], 0.0)
+
+    def mean_s(column: IntArray) -> FloatArray:
+        """Mean first token at a column's load."""
+        at = waves.column[column]
+        chance = table.probability[row[:, None], at]
+        longer = together(station, np.reshape(station.gathers, (-1, 1)), chance) * station.service_s[:, None]
+        queue_s = waves.backlog_s[column] + chance * table.mean[row[:, None], at] * longer
+        return np.asarray(alone_s + (waves.weight[column] * queue_s).sum(axis=1))
+
+    low, high = np.zeros(len(alone_s), dtype=np.int64), np.full(len(alone_s), len(loads) - 1)
+    while int((high - low).max(initial=0)) > 1:
+        middle = (low + high) // 2
+        enough = mean_s(middle) <= limit_s
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    below, above = mean_s(low), mean_s(high)
+    between = np.clip((limit_s - below) / np.maximum(above - below, 1e-300), 0.0, 1.0)
+    decay = table.decay[low] + between * (table.decay[high] - table.decay[low])
+    decay = np.where(above <= limit_s, table.decay[high], decay)
+    return np.where(alone_s <= limit_s, load_of(decay, _gaps(station)), 0.0)
 
 
 def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> FloatArray:

@@ -107,6 +107,11 @@ def run(arguments: Sequence[str]) -> int:
         action="store_true",
         help="FILE (default presets/measured/power.csv) has runs with watts_per_gpu: predict them",
     )
+    parser.add_argument(
+        "--waits",
+        action="store_true",
+        help="no FILE: the closed forms of waiting against replays of the same deployments, some minutes",
+    )
     parser.add_argument("--rows", metavar="N", help="runs to replay, evenly of the file (default all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the report as JSON")
@@ -142,6 +147,10 @@ def run(arguments: Sequence[str]) -> int:
         if args.plans or args.kernels or args.replay or args.plot or args.power or given:
             raise UsageError("--loads goes with FILE.csv, --json, --write and --ascii alone")
         return _loads(args, file or shipped.loads_file(), catalog)
+    if args.waits:
+        if args.file or args.plans or args.kernels or args.replay or args.plot or args.loads or given:
+            raise UsageError("--waits goes with --json, --write and --ascii alone")
+        return _waits(args, catalog)
     if args.power:
         if args.plans or args.kernels or args.replay or args.plot or args.loads or given:
             raise UsageError("--power goes with FILE.csv, --json, --write and --ascii alone")
@@ -230,6 +239,18 @@ def _loads(args: argparse.Namespace, file: Path, catalog: Catalog) -> int:
     found = validate_loads.predict(loads.read(file), catalog)
     if args.json:
         say(dumps(validate_loads.summarise(found)))
+        return DONE
+    return _page(args, page.page(found))
+
+
+def _waits(args: argparse.Namespace, catalog: Catalog) -> int:
+    """Closed forms of waiting against replays of the same deployments."""
+    from planner.evidence import validate_waits
+    from planner.evidence.page import waits as page
+
+    found = list(validate_waits.cases(catalog))
+    if args.json:
+        say(dumps(validate_waits.summarise(found)))
         return DONE
     return _page(args, page.page(found))
 

@@ -10,7 +10,7 @@ import pytest
 
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.planning import frontiers, options, sweep
+from planner.planning import demand, frontiers, options, sweep
 from planner.planning.plan import plan
 from planner.planning.resolve import Question, prepare
 from planner.planning.sweep import Sweep
@@ -118,3 +118,15 @@ def test_a_trace_is_the_traffic() -> None:
     assert answer.chosen is not None and answer.chosen.load is not None
     assert answer.chosen.load.queued is not None and answer.chosen.load.queued.arrivals == "trace"
     assert answer.chosen.requests_per_s == pytest.approx(4.71, rel=0.01)
+
+
+def test_a_trace_at_a_rate_is_planned_as_it_is_replayed() -> None:
+    """Closer together, so that its windows hold more requests, of which as large a share comes in each."""
+    fast = demand.of(with_traffic(trace="azure-conversations", requests_per_s=9.42))
+    sent = demand.recorded(fast.scenario)
+    assert sent is not None and len(sent) / sent.seconds == pytest.approx(9.42, rel=1e-3)
+    assert fast.prompts is not None
+    assert fast.prompts.window_s * len(fast.prompts.work) == pytest.approx(
+        sent.seconds, abs=fast.prompts.window_s
+    )
+    assert fast.scenario.traffic.requests_per_s == 9.42

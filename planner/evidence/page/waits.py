@@ -1,0 +1,63 @@
+"""The page docs/accuracy-waits.md: closed forms of waiting against replays of the same deployments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from planner.evidence import validate_waits as waits
+from planner.evidence.validate_waits import Waits
+from planner.output.spelling import named
+
+COLUMNS = (("ftl", "mean"), ("ftl", "p95"), ("ftl", "p99"), ("ttl", "mean"), ("ttl", "p95"))
+
+
+def page(found: Sequence[Waits]) -> str:
+    """The page as Markdown: the same for the same presets."""
+    result = waits.summarise(found)
+    head = [
+        f"{latency.upper()} {figure if figure == 'mean' else figure.upper()}" for latency, figure in COLUMNS
+    ]
+    lines = [
+        "# Closed forms of waiting against the replay",
+        "",
+        "Written by `ratematch validate --waits --write docs/accuracy-waits.md`; not edited by hand. Plans "
+        "take waits from closed forms; here the same deployments "
+        f"({waits.MODEL} on {waits.SYSTEM}) are replayed request by request, with requests of the same "
+        "lengths that come independently. An error is closed form over replay, minus one. Constant: "
+        f"{waits.ISL:,} in, {waits.OSL} out; lognormal: these means, coefficient of variation "
+        f"{waits.SPREAD:g}; traces: their lengths, prompts up to {waits.LONGEST:,} tokens.",
+        "",
+        "Asked of the first token up to the highest load here: within "
+        f"{waits.ASKED['mean']:.0%} in the mean and {waits.ASKED['p99']:.0%} at P99. Where it is not, a plan "
+        "says so, and `ratematch replay --settle` proves it.",
+        "",
+        f"| way | lengths | as near as asked | {' | '.join(head)} |",
+        f"| --- | --- | ---: | {' | '.join('---:' for _ in head)} |",
+    ]
+    for group in result["groups"]:
+        cells = [_range(group[f"{latency}_{figure}"]) for latency, figure in COLUMNS]
+        told = f"{group['within']} of {group['cases']}"
+        lines.append(f"| {named(group['way'])} | {group['lengths']} | {told} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "The lowest, the median and the highest error over instances and loads.",
+        "",
+        "## Each case",
+        "",
+        f"| way | lengths | instances | load | {' | '.join(head)} | |",
+        f"| --- | --- | ---: | ---: | {' | '.join('---:' for _ in head)} | --- |",
+    ]
+    for one in found:
+        cells = [_share(one.error(latency, figure)) for latency, figure in COLUMNS]
+        row = [named(one.way), one.lengths, str(one.instances), f"{one.load:.0%}", *cells]
+        lines.append(f"| {' | '.join(row)} | {'' if one.within else 'farther'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(of: dict[str, Any]) -> str:
+    return " / ".join(_share(of[name]) for name in ("low", "median", "high"))
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:+.0f} %"

@@ -1,0 +1,224 @@
+"""A plan's closed forms against its own replay: what requests wait, over lengths, instances and loads.
+
+Both have the same deployment, the same times of steps and passes and requests of the same lengths that come
+independently; what differs is whether waits are computed (`planner.planning.arrived`) or happen
+(`planner.replay`). Nothing here was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.arrays import FloatArray
+from planner.inputs import lengths
+from planner.inputs.catalog import Catalog
+from planner.inputs.requests import Requests, plain
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.traces import read_requests
+from planner.inputs.traces.generate import Lengths, bursty
+from planner.planning import arrived, servings, sweep
+from planner.planning.resolve import Question, prepare
+from planner.planning.result import Serving, SolverReport
+from planner.planning.servings import Pick
+from planner.planning.sweep import Sweep
+from planner.replay import build
+from planner.replay.fleet import Options
+from planner.replay.run import run
+from planner.simulate.points import Points
+from planner.words import Way
+
+LENGTHS = ("constant", "lognormal", "azure-conversations", "mooncake-conversations")
+ISL, OSL, SPREAD = 4000, 400, 1.0
+LONGEST = 32_000  # tokens of a trace's prompt that are kept: longer ones fit few deployments
+INSTANCES = (1, 4, 16, 64)
+LOADS = (0.5, 0.7, 0.85)
+REQUESTS = 4000  # of one instance; more instances see as many each, up to `MOST`
+MOST = 8_000
+BEGIN, END = 0.1, 0.95  # of the requests: what is counted, neither the start nor the run-down
+MODEL, SYSTEM = "llama-3.1-70b", "h200"
+LIMITS = Limits(ftl_s=5.0, ttl_s=0.05)
+GPUS = 64
+FIGURES = ("mean", "p50", "p95", "p99")
+ASKED = {"mean": 0.10, "p99": 0.20}  # errors of the first token up to the highest load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """One deployment at one load; seconds by figure."""
+
+    way: Way
+    lengths: str
+    instances: int  # of the pool that takes prompts
+    load: float  # share of that pool's capacity
+    closed_ftl_s: dict[str, float]
+    replayed_ftl_s: dict[str, float]
+    closed_ttl_s: dict[str, float]
+    replayed_ttl_s: dict[str, float]
+
+    @property
+    def within(self) -> bool:
+        """Whether the first token is as near as is asked."""
+        return all(abs(self.error("ftl", figure)) <= most for figure, most in ASKED.items())
+
+    def error(self, latency: str, figure: str) -> float:
+        """Of the closed form, over the replay."""
+        closed, replayed = getattr(self, f"closed_{latency}_s"), getattr(self, f"replayed_{latency}_s")
+        return float(closed[figure] / replayed[figure] - 1.0)
+
+
+def cases(
+    catalog: Catalog,
+    *,
+    ways: Sequence[Way] = ("colocated", "disaggregated"),
+    kinds: Sequence[str] = LENGTHS,
+    instances: Sequence[int] = INSTANCES,
+    loads: Sequence[float] = LOADS,
+    most: int = MOST,
+    progress: Callable[[str], None] | None = None,
+) -> Iterator[Waits]:
+    """Every case, in the order of the arguments. Raises InputError."""
+    for way in ways:
+        for kind in kinds:
+            isl, osl = drawn(kind)
+            question = asked(kind, isl, osl, catalog)
+            swept = sweep.run(question, GPUS)
+            for count in instances:
+                serving = of_way(question, swept, way, count)
+                for load in loads:
+                    if progress is not None:
+                        progress(f"{way}, {kind}, {count} at {load:.0%}")
+                    number = min(REQUESTS * count, most)
+                    yield _case(question, swept, serving, kind, load, requests(kind, isl, osl, number))
+
+
+def drawn(kind: str) -> tuple[FloatArray, FloatArray]:
+    """Lengths that a kind has, shape ``(requests,)``: of a trace its own, else one of each."""
+    if kind in ("constant", "lognormal"):
+        return np.array([float(ISL)]), np.array([float(OSL)])
+    trace, _ = read_requests(Path(kind))
+    short = (trace.isl <= LONGEST) & (trace.osl >= 2)
+    return trace.isl[short].astype(np.float64), trace.osl[short].astype(np.float64)
+
+
+def asked(kind: str, isl: FloatArray, osl: FloatArray, catalog: Catalog) -> Question:
+    """The question of requests with these lengths."""
+    spread = SPREAD if kind == "lognormal" else 0.0
+    traffic = Traffic(
+        isl=round(float(isl.mean())),
+        osl=round(float(osl.mean())),
+        isl_spread=spread,
+        osl_spread=spread,
+        arrivals="poisson",
+    )
+    scenario = Scenario(
+        model=MODEL, system=SYSTEM, traffic=traffic, limits=LIMITS, fleet=Fleet(gpus=GPUS), goal="throughput"
+    )
+    question = prepare(scenario, catalog).remembering()
+    return question if len(isl) == 1 else replace(question, lengths=lengths.of_requests(isl, osl))
+
+
+def requests(kind: str, isl: FloatArray, osl: FloatArray, count: int) -> Requests:
+    """So many of them, that come independently at one a second."""
+    if len(isl) == 1:
+        cv = SPREAD if kind == "lognormal" else 0.0
+        return bursty(1.0, count, Lengths(mean=ISL, cv=cv), Lengths(mean=OSL, cv=cv), cv=1.0, seed=1)
+    random = np.random.default_rng(1)
+    which = random.integers(0, len(isl), count)
+    return plain(np.cumsum(random.exponential(1.0, count)), isl[which].astype(int), osl[which].astype(int))
+
+
+def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Serving:
+    """So many of the instance that serves most per GPU within the limits, and the decode pool they need."""
+    solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
+    limits = question.scenario.limits
+    together = swept.colocated
+    if way == "colocated":
+        in_time = (together.ftl_s <= limits.ftl_s) & (together.ttl_s <= limits.ttl_s)
+        pick = Pick(together, _best(together, in_time), instances)
+        return servings.colocated_serving(question, [pick], pick.requests_per_s, solver)
+    first = Pick(swept.prefill, _best(swept.prefill, swept.split_ftl_s <= limits.ftl_s), instances)
+    one = Pick(swept.decode, _best(swept.decode, swept.decode.ttl_s <= limits.ttl_s), 1)
+    many = max(round(1.15 * first.requests_per_s / one.requests_per_s), 1)
+    return servings.split_serving(
+        question,
+        prefills=[first],
+        decodes=[replace(one, instances=many)],
+        colocated=[],
+        split_ftl_s=swept.split_ftl_s,
+        split_rate=first.requests_per_s,
+        total_rate=first.requests_per_s,
+        solver=solver,
+    )
+
+
+def _best(points: Points, usable: Any) -> int:
+    rows = np.flatnonzero(usable)
+    return int(rows[np.argmax(points.requests_per_s[rows] / points.gpus[rows])])
+
+
+def _case(
+    question: Question, swept: Sweep, serving: Serving, kind: str, load: float, one_a_second: Requests
+) -> Waits:
+    first = serving.pools[0]
+    rate = load * first.requests_per_s
+    told = arrived.queued(question, swept, replace(serving, requests_per_s=rate))
+    assert told is not None and told.load is not None and told.load.queued is not None
+    closed = told.load.queued
+    asked_of = replace(one_a_second, arrival_s=one_a_second.arrival_s / rate)
+    found = run(build.of_serving(question, serving, asked_of), asked_of, Options(seed=1))
+    counted = slice(int(BEGIN * len(asked_of)), int(END * len(asked_of)))
+    ftl_s, ttl_s = found.ftl_s[counted], found.ttl_s[counted]
+    return Waits(
+        way="colocated" if first.phase == "colocated" else "disaggregated",
+        lengths=kind,
+        instances=first.instances,
+        load=load,
+        closed_ftl_s=_kept(asdict(closed.ftl)),
+        replayed_ftl_s=_figures(ftl_s),
+        closed_ttl_s=_kept(asdict(closed.ttl)),
+        replayed_ttl_s=_figures(ttl_s),
+    )
+
+
+def _kept(of: dict[str, float]) -> dict[str, float]:
+    return {name: of[name] for name in FIGURES}
+
+
+def _figures(values: FloatArray) -> dict[str, float]:
+    at = {name: float(np.nanpercentile(values, float(name[1:]))) for name in FIGURES if name != "mean"}
+    return {"mean": float(np.nanmean(values)), **at}
+
+
+def summarise(found: Sequence[Waits]) -> dict[str, Any]:
+    """Errors by way and lengths, and every case; plain data."""
+    groups = list(dict.fromkeys((one.way, one.lengths) for one in found))
+    return {
+        "asked": ASKED,
+        "groups": [
+            {
+                "way": way,
+                "lengths": kind,
+                "cases": len(some),
+                "within": sum(one.within for one in some),
+                **{
+                    f"{latency}_{figure}": spread([one.error(latency, figure) for one in some])
+                    for latency in ("ftl", "ttl")
+                    for figure in FIGURES
+                },
+            }
+            for way, kind in groups
+            for some in [[one for one in found if (one.way, one.lengths) == (way, kind)]]
+        ],
+        "cases": [asdict(one) for one in found],
+    }
+
+
+def spread(errors: Sequence[float]) -> dict[str, float]:
+    """The lowest, the median and the highest of some errors."""
+    low, middle, high = (float(v) for v in np.quantile(errors, (0.0, 0.5, 1.0)))
+    return {"low": low, "median": middle, "high": high}
