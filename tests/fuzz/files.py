@@ -127,7 +127,7 @@ def results(seed: int, count: int) -> Iterator[str]:
 
     def make(chance: random.Random, folder: Path) -> Sequence[str]:
         path = _write(chance, folder / "runs.csv", hostile.spoil_csv(chance, text, chance.randint(1, 3)))
-        if chance.random() < 0.01:
+        if chance.random() < 0.05:
             return ["calibrate", "--engines", str(path), "--out", str(folder / "out")]
         form = chance.choice(([], ["--json"], ["--plot"], ["--ascii"], ["--write", str(folder / "page.md")]))
         return ["validate", str(path), *form]
