@@ -25,3 +25,15 @@ def quantity(
     if not (value > 0 if least is None else value >= least) or value > most:
         raise InputError(name, text, accepted)
     return value
+
+
+def whole(name: str, text: str, least: int, most: int) -> int:
+    """A whole number between two, `_` or `,` between its digits allowed. Raises InputError naming it.
+
+    >>> whole("requests", "10,000", 1, 1_000_000)
+    10000
+    """
+    plain = text.replace("_", "").replace(",", "")
+    if not (plain.isascii() and plain.isdigit() and len(plain) < 20 and least <= int(plain) <= most):
+        raise InputError(name, text, f"a whole number from {least:,} to {most:,}")
+    return int(plain)

@@ -16,7 +16,7 @@ from planner.inputs.fields import BY_KEY
 from planner.output.spelling import ascii_only
 from planner.words import Loss
 from tui.cli.flags import Parser, add_scenario, read_scenario
-from tui.cli.quantities import quantity
+from tui.cli.quantities import quantity, whole
 from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--ascii", action="store_true", help="ASCII characters only")
     add_scenario(parser)
     args = parser.read(arguments)
-    seed = _whole("seed", args.seed, 0, 2**63 - 1)
-    number = None if args.requests is None else _whole("requests", args.requests, 1, MOST_REQUESTS)
-    in_flight = None if args.in_flight is None else _whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
+    seed = whole("seed", args.seed, 0, 2**63 - 1)
+    number = None if args.requests is None else whole("requests", args.requests, 1, MOST_REQUESTS)
+    in_flight = None if args.in_flight is None else whole("in-flight", args.in_flight, 1, MOST_IN_FLIGHT)
     fail: Loss = replace(BY_KEY["survive"], key="fail").parse(args.fail)
     fail_at_s = None
     if args.fail_at is not None:
@@ -288,10 +288,3 @@ class _Line:
         if self._wide:
             sys.stderr.write("\r" + " " * self._wide + "\r")
             sys.stderr.flush()
-
-
-def _whole(field: str, text: str, low: int, high: int) -> int:
-    plain = text.replace("_", "").replace(",", "")
-    if not (plain.isascii() and plain.isdigit() and len(plain) < 20 and low <= int(plain) <= high):
-        raise InputError(field, text, f"a whole number from {low:,} to {high:,}")
-    return int(plain)

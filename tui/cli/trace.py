@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.errors import InputError
 from tui.cli.flags import Parser
-from tui.cli.quantities import quantity
+from tui.cli.quantities import quantity, whole
 from tui.cli.terminal import DONE, ascii_output, draws_ascii, say, writing
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ def run(arguments: Sequence[str]) -> int:
     parser = _parser()
     args = parser.read(arguments)
     window = _window(args)
-    instances = _whole(args.instances, "instances", MOST_INSTANCES)
-    seed = _whole(args.seed, "seed", 2**31 - 1, least=0)
+    instances = whole("instances", args.instances, 1, MOST_INSTANCES)
+    seed = whole("seed", args.seed, 0, 2**31 - 1)
     rate = None if args.rate is None else quantity("rate", args.rate, "rate")
     speed = None if args.speed is None else quantity("speed", args.speed, "count")
     if rate is not None and speed is not None:
@@ -109,12 +108,6 @@ def _window(args: argparse.Namespace) -> Window:
     if args.length is None:
         return Window(from_s=start)
     return Window(from_s=start, for_s=quantity("for", args.length, "seconds"))
-
-
-def _whole(text: str, name: str, most: int, least: int = 1) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
-        raise InputError(name, text, f"a whole number from {least} to {most:,}")
-    return int(text)
 
 
 def _write(requests: Requests, args: argparse.Namespace) -> None:
