@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from planner.errors import InputError
-from planner.inputs import catalog, fields
+from planner.inputs import catalog, fields, fleet
 from planner.inputs.fields import Field
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan, Relaxation
@@ -59,6 +59,12 @@ def per_gpu(plan: Plan) -> float:
     return serving.capacity_tokens_per_s_per_gpu * used
 
 
+def in_all(plan: Plan) -> float:
+    """Output tokens/s of all GPUs in use; nan without a plan. The measure of a fleet of unlike GPUs."""
+    serving = plan.chosen
+    return math.nan if serving is None else serving.capacity_tokens_per_s_per_gpu * serving.gpus
+
+
 def yardstick(scenario: Scenario) -> Yardstick:
     """What the goal of a scenario asks for."""
     if scenario.goal == "fewest-gpus":
@@ -75,6 +81,8 @@ def yardstick(scenario: Scenario) -> Yardstick:
             higher=False,
             of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
         )
+    if scenario.fleet.systems is not None:
+        return Yardstick(name="throughput", unit="tok/s", higher=True, of=in_all)
     return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)
 
 
@@ -117,6 +125,8 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
     for key in NUMERIC:
         field = fields.BY_KEY[key]
         value = field.get(scenario)
+        if not fields.has_effect(field, scenario) and key == "gpus":
+            continue  # a fleet has its own
         if key == "rate" and (scenario.goal == "throughput" or value is None):
             continue  # throughput does not ask for a rate
         if key == "price" and (scenario.goal != "cost" or not isinstance(value, float)):
@@ -125,14 +135,31 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
             moved = _moved(field, value, down)
             if moved != value:
                 found.append(_change(field, scenario, moved, down=down))
+    found += _inventories(scenario)
     for key in CHOICES:
         field = fields.BY_KEY[key]
         now = field.get(scenario)
+        if key == "system" and not fields.has_effect(field, scenario):
+            continue
         known: Sequence[object] = names.get(key, ()) if field.catalog else field.steps or field.choices
         if field.kind == "switch":
             known = (False, True)
         found += [_change(field, scenario, value) for value in known if value != now]
     return tuple(found)
+
+
+def _inventories(scenario: Scenario) -> list[Change]:
+    """A fleet with a fifth less and a fifth more of each of its systems in turn."""
+    stocks, found = scenario.fleet.stocks, []
+    for i, stock in enumerate(stocks):
+        for down in (True, False):
+            if stock.gpus is None or (moved := _moved(fields.BY_KEY["gpus"], stock.gpus, down)) is None:
+                continue
+            other = replace(stock, gpus=round(moved))
+            text = fleet.written((*stocks[:i], other, *stocks[i + 1 :]))
+            if other.gpus != stock.gpus:
+                found.append(_change(fields.BY_KEY["fleet"], scenario, text, down=down))
+    return found
 
 
 def of_field(field: Field, scenario: Scenario, names: Sequence[str] = ()) -> tuple[Change, ...]:

@@ -11,7 +11,7 @@ from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.data import to_dict
-from planner.planning import inventory, resolve
+from planner.planning import inventory, resolve, what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 
@@ -171,3 +171,11 @@ def test_a_mix_serves_at_least_what_all_systems_do_side_by_side():
     assert serving.power is not None and len(serving.power.pools) == len(serving.pools)
     assert max(pool.ttl_s for pool in serving.pools if pool.phase != "prefill") <= BASE.limits.ttl_s
     assert serving.ftl_s <= BASE.limits.ftl_s
+
+
+def test_what_if_moves_the_gpus_of_each_system():
+    tried = what_if.changes(BASE, {"system": ("h100", "h200"), "engine": ()})
+    moved = [change.text for change in tried if change.field == "fleet"]
+    assert moved == ["h100:4,h200:4", "h100:8,h200:4", "h100:6,h200:3", "h100:6,h200:5"]
+    assert not {"gpus", "system"} & {change.field for change in tried}
+    assert what_if.yardstick(BASE).unit == "tok/s"
