@@ -137,7 +137,7 @@ class Knob(Widget, can_focus=True):
         elif self.field.kind == "choice":
             self.post_message(self.Choose(self))
         elif self.line is None:
-            named = self.field.kind != "layout" or self.value is not None
+            named = self.field.kind not in ("layout", "fleet") or self.value is not None
             text = spelled(self.field, self.value) if named else ""  # letters are typed into it
             self._open(LineEdit(text, len(text)))
 
@@ -152,7 +152,7 @@ class Knob(Widget, can_focus=True):
     @property
     def takes_digits(self) -> bool:
         """Whether digits are typed into the row."""
-        return self.field.kind not in ("choice", "switch", "layout", "file")
+        return self.field.kind not in ("choice", "switch", "layout", "file", "fleet")
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
