@@ -144,9 +144,15 @@ def solve(problem: Problem) -> Solution:
     """
     _check(problem)
     buildable = _buildable(problem)
-    if not buildable.searched:
+    if not buildable.searched and not _packs(problem, buildable):
         load()
     return _answer(problem, buildable)
+
+
+def _packs(problem: Problem, buildable: Buildable) -> bool:
+    """Whether the most in a budget is found by dynamic programming, without a program."""
+    throughput = problem.goal == "throughput" and problem.budget is not None
+    return throughput and packed.solvable(buildable, problem.budget or 0)
 
 
 def answer(problem: Problem) -> Solution:

@@ -24,10 +24,19 @@ from planner.match.rate_match import TIE
 MOST_CELLS = 2**22  # of pairs of pool sizes, times scenarios of errors
 
 
+def small(budget: int, scenarios: int) -> bool:
+    """Whether a budget is small enough for its mix to be weighed pair by pair.
+
+    >>> small(72, 32), small(2048, 32)
+    (True, False)
+    """
+    return (budget + 1) ** 2 * scenarios <= MOST_CELLS
+
+
 def solvable(buildable: Buildable, budget: int) -> bool:
     """Whether the mix is of one price and small enough to be weighed pair by pair."""
-    cells = (budget + 1) ** 2 * len(buildable.errors.prefill)
-    return buildable.mix and buildable.one_price and cells <= MOST_CELLS
+    fits = small(budget, len(buildable.errors.prefill))
+    return buildable.mix and buildable.one_price and fits
 
 
 def most(buildable: Buildable, budget: int) -> Deployment | None:

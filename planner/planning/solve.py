@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.arrays import BoolArray
-from planner.match import milp, slack
+from planner.match import milp, packed, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
@@ -86,9 +86,14 @@ def takes_programs(question: Question) -> bool:
     """Whether `choose` may need the solver, whose import takes half a second."""
     scenario = question.scenario
     prices = {pool.usd_per_gpu_hour for pool in question.pools.values()}
-    offered = not question.queues and not scenario.deployment.counted
+    # what a mix would bring in a budget is found by dynamic programming
+    budget, scenarios = scenario.fleet.gpus, len(question.errors.prefill)
+    in_turn = scenario.goal == "throughput" and budget is not None and packed.small(budget, scenarios)
+    in_turn = in_turn and len(prices) == 1
+    offered = not question.queues and not scenario.deployment.counted and not in_turn
     priced = scenario.goal == "cost" and len(prices) > 1
-    return scenario.mix or offered or priced or not scenario.robust
+    mixed = scenario.mix and not in_turn
+    return mixed or offered or priced or not scenario.robust
 
 
 def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> bool:

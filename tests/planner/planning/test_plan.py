@@ -412,3 +412,20 @@ def test_without_a_rate_a_plan_runs_at_its_capacity() -> None:
         assert serving is not None
         assert serving.requests_per_s == serving.capacity_requests_per_s
         assert serving.tokens_per_s_per_gpu == pytest.approx(serving.capacity_tokens_per_s_per_gpu)
+
+
+@pytest.mark.parametrize(("gpus", "loads"), [(8, False), (None, True)])
+def test_the_solver_is_imported_only_where_a_program_may_be_solved(
+    monkeypatch: pytest.MonkeyPatch, gpus: int | None, loads: bool
+) -> None:
+    """The import takes half of the time of `ratematch plan`."""
+    loaded: list[None] = []
+    monkeypatch.setattr("planner.match.milp.load", lambda: loaded.append(None))
+    asked = Scenario(
+        model="llama-3.1-8b",
+        system="h100",
+        engine="vllm",
+        traffic=Traffic(isl=2048, osl=256),
+        fleet=Fleet(gpus=gpus),
+    )
+    assert plan(asked).chosen is not None and bool(loaded) == loads
