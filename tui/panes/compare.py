@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
@@ -71,14 +72,21 @@ def columns(view: View) -> list[Pin]:
     return pins
 
 
+def labels(g: Glyphs) -> dict[str, str]:
+    """What each field is called here, by its key: its label, or the key where two share one."""
+    once = Counter(field.label for field in FIELDS)
+    named = {field.key: field.label if once[field.label] == 1 else field.key for field in FIELDS}
+    return {key: f"{label} {g.at_most}" if key in LIMITS else label for key, label in named.items()}
+
+
 def inputs(pin: Pin, g: Glyphs) -> dict[str, Cell]:
-    """Every field of a pin's scenario by label."""
+    """Every field of a pin's scenario by what it is called."""
     found = {}
+    named = labels(g)
     for field in FIELDS:
         value = field.get(pin.scenario)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        label = f"{field.label} {g.at_most}" if field.key in LIMITS else field.label
-        found[label] = Cell(g.plain(field.format(value)), float(value) if number else math.nan)
+        found[named[field.key]] = Cell(g.plain(field.format(value)), float(value) if number else math.nan)
     return found
 
 
@@ -289,7 +297,7 @@ class CompareTable(VerticalScroll, can_focus=True):
         gives = [
             label for label in RESULTS if not self.differences or len({row[label].text for row in yields}) > 1
         ]
-        known = dict(zip(fields[0], (field.key for field in FIELDS), strict=True))
+        known = {label: key for key, label in labels(g).items()}
         alike = [label for label in fields[0] if label not in differ and known[label] in ALWAYS]
         rule = Content.styled(g.rule * min(LABEL + room * len(shown), width), "$hue-cloud")
         lines += [self._row(label, [row[label] for row in fields], room) for label in differ]

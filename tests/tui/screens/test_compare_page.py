@@ -8,11 +8,11 @@ import fakes
 import pytest
 from turning import SIZE, Pages, pin_two
 
-from planner.inputs.fields import BY_KEY
+from planner.inputs.fields import BY_KEY, FIELDS
 from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.compare import Cell as CompareCell
-from tui.panes.compare import CompareTable, against, columns
+from tui.panes.compare import CompareTable, against, columns, inputs, labels
 from tui.screens.choose import ChooseScreen
 from tui.state import Pin
 from tui.widgets.tab_bar import TabBar
@@ -154,3 +154,9 @@ async def test_arrows_leave_the_keyboard_on_the_page(pages: Pages, tab: str) -> 
     before = pages.pilot.app.focused
     await pages.pilot.press("down", "up", "j", "k")
     assert before is not None and pages.pilot.app.focused is before
+
+
+def test_every_field_is_compared_under_a_name_of_its_own() -> None:
+    names = list(labels(UNICODE).values())
+    assert len(set(names)) == len(names) == len(FIELDS)
+    assert set(inputs(Pin(letter="A", scenario=fakes.SCENARIO), UNICODE)) == set(names)
