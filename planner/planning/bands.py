@@ -103,7 +103,7 @@ def later(band: Band, factor: float) -> Band:
 
     >>> band = Band(ftl=(0.8, 1.25), ttl=(1, 1), throughput=(1, 1), level="both", rows=1)
     >>> round(later(band, 1.5).ftl[1], 2)
-    1.58
+    1.59
     """
     high = math.exp(math.hypot(math.log(max(band.ftl[1], 1.0)), math.log(factor)))
     return replace(band, ftl=(band.ftl[0], max(high, band.ftl[1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -17,7 +17,7 @@ from tui.screens.ask import AskScreen
 
 
 class ExportScreen(AskScreen):
-    """Up and down choose the format, the path follows it until one is typed; enter writes.
+    """Up and down choose the format, and so does a typed ending; enter writes.
 
     In a browser the answer is the name of a download, and no path of this machine can be asked for.
     """
@@ -76,6 +76,14 @@ class ExportScreen(AskScreen):
             line.select_all()
         self._draw()
         self._look()
+
+    @on(Input.Changed)
+    def typed(self, event: Input.Changed) -> None:
+        """An ending that is a format's chooses it: what is in a file is what its name says."""
+        name = event.value.strip().lower()
+        known = sorted(export.FORMATS, key=len, reverse=True)  # the screen's ending holds the picture's
+        self.ending = next((ending for ending in known if name.endswith(f".{ending}")), self.ending)
+        self._draw()
 
     def on_click(self, event: events.Click) -> None:
         """A click on a format takes it."""

@@ -247,7 +247,7 @@ async def test_what_is_exported_or_saved_goes_to_the_browser_and_to_no_folder_he
                 f"\x15\x1b[200~{target}\x1b[201~\r"
             )  # as a page that wants to write there would
             await visitor.until(lambda: "is not accepted" in visitor.text)
-            await visitor.type("\x15mine\r")
+            await visitor.type("\x15mine.json\r")
             text, name = await download()
             assert '"status": "optimal"' in text and 'filename="mine.json"' in name
             await visitor.type("y")
