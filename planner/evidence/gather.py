@@ -64,7 +64,7 @@ def gather(rows: Iterable[Row], catalog: Catalog, engines: Mapping[str, EnginePr
     for row in rows:
         try:
             engine = profiles(row.engine, row.version)
-            engine = (engines or {}).get(engine.name, engine)
+            engine = recipes.launched(row, (engines or {}).get(engine.name, engine), catalog)
             rest = (str(row.memory_fraction), row.burst, *row.drafting, recipes.cache(row, catalog))
             key = (row.model, row.system, engine.name, row.gemm, row.moe, *rest)
             if key not in setups:

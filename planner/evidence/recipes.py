@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from planner.evidence.runs import Row
 from planner.inputs.catalog import Catalog
+from planner.inputs.engine import EngineProfile
 from planner.words import CacheFormat
 
 
@@ -27,12 +29,25 @@ def cache(row: Row, catalog: Catalog) -> CacheFormat:
     return found
 
 
+def launched(row: Row, engine: EngineProfile, catalog: Catalog) -> EngineProfile:
+    """The engine as its recipe launches it: prompts that ride along with decode steps do not go first."""
+    mixed = engine.prefill_priority and _of(row, catalog).get("mixed", False)
+    return replace(engine, prefill_priority=0.0) if mixed else engine
+
+
 def _of(row: Row, catalog: Catalog) -> Mapping[str, Any]:
-    """The recipe of a row. Only co-located runs at a benchmark's lengths are taken to have followed one."""
-    if not (row.colocated and row.drawn and math.isfinite(row.concurrency)):
+    """The recipe of a row. Only co-located runs of the lengths that it was run with are taken to have one."""
+    if not (row.colocated and math.isfinite(row.concurrency)):
         return {}
     for one in catalog.recipes():
-        same = one["engine"] == row.engine and row.system in one["systems"] and row.model in one["models"]
-        if same and row.gemm in one["formats"] and one.get("tp", row.decode.tp) == row.decode.tp:
+        same = one["engine"] == row.engine and one.get("tp", row.decode.tp) == row.decode.tp
+        same = same and row.drawn == (one.get("lengths", "drawn") == "drawn")
+        stated = (
+            ("systems", row.system),
+            ("models", row.model),
+            ("formats", row.gemm),
+            ("versions", row.version),
+        )
+        if same and all(key not in one or value in one[key] for key, value in stated):
             return one
     return {}

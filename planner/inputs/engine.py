@@ -62,7 +62,7 @@ class EngineProfile:
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
     exposure: float = 1.0  # share of a prompt's time that decodes on the same GPUs stand still for it
     # 0: prompts are worked on between decode steps. 1: all waiting prompts first (prefill-prioritising),
-    # so that requests which came together stay together
+    # so that requests which came together stay together. A rule of its scheduler, not fitted
     prefill_priority: float = 0.0
     # passes of the model until a new request's prompt is admitted, where prefill shares the GPUs
     admission_passes: float = 1.0

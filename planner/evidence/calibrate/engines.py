@@ -63,7 +63,6 @@ CONSTANTS = (
     Constant("qk_norm_s", 0.0, 2.5e-5, 1.2e-5),  # two small kernels, with copies where heads are cut out
     Constant("request_s", 1e-6, 4e-5, 5e-6),  # published fit: 4.4 us
     Constant("exposure", 0.4, 1.3, 0.95),
-    Constant("prefill_priority", 0.0, 1.0, 0.2, WAITING_PRIOR),
     Constant("admission_passes", 0.5, 4.0, 1.5, WAITING_PRIOR),
     Constant("arrival_s", 0.0, 2e-2, 2e-3, WAITING_PRIOR),  # published fit: 15.6 ms of API time per request
     Constant("handover_s", 0.0, 0.5, 0.05, WAITING_PRIOR),
@@ -127,6 +126,7 @@ def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
         halves = sum(a.layers for a in model.attention if a.kind != "none")
         layers.append((halves + sum(f.layers for f in model.ffn if f.kind != "none")) / 2)
         qk_normed.append(sum(a.layers for a in model.attention if a.qk_norm))
+    as_they_are = [replace(catalog.engine(e.name), prefill_priority=e.prefill_priority) for e in full.engines]
     return Trials(
         full=full,
         bare=bare,
@@ -134,7 +134,7 @@ def prepare(rows: Sequence[Row], catalog: Catalog) -> Trials:
         names=names,
         layers=np.array(layers, dtype=float),
         qk_normed=np.array(qk_normed, dtype=float),
-        scheduler=service.scheduler((catalog.engine(e.name) for e in full.engines), full.poll_steps),
+        scheduler=service.scheduler(as_they_are, full.poll_steps),
         ttft_s=np.array([r.ttft_s for r in full.rows]),
         tpot_s=np.array([r.tpot_s for r in full.rows]),
     )
@@ -185,8 +185,8 @@ def _squashed(residuals: FloatArray, scale: float) -> FloatArray:
     return np.asarray(np.sign(residuals) * scale * np.sqrt(np.log1p((residuals / scale) ** 2)))
 
 
-def _solve_one(trials: Trials, centre: FloatArray) -> FloatArray:
-    """Constants, shape (constants,), of the rows of `trials`, pulled towards `centre`."""
+def _solve_one(trials: Trials, centre: FloatArray, near: FloatArray | None = None) -> FloatArray:
+    """Constants, shape (constants,), of the rows, pulled towards `centre`, searched from `near`."""
     from scipy.optimize import least_squares
 
     low, high = (np.array([getattr(c, k) for c in CONSTANTS]) for k in ("low", "high"))
@@ -218,20 +218,32 @@ def _solve_one(trials: Trials, centre: FloatArray) -> FloatArray:
         found = residuals_of(sets)
         return np.asarray(((found[1:] - found[0]) / (sets[1:] - x).diagonal()[:, None]).T)
 
-    # the loss has more than one valley: start where the pull ends, and with a pass as long as its kernels
+    # the loss has more than one valley: start where the pull ends, and with a pass as long as its kernels,
+    # or in the valley that most of the rows are known to lead to
     plain = np.where([c.name == "prefill_stretch" for c in CONSTANTS], 0.0, towards)
+    starts = (towards, plain) if near is None else ((near - low) / width,)
     found = [
         least_squares(
             residuals, np.clip(start, 1e-3, 1 - 1e-3), slopes, bounds=(0.0, 1.0), max_nfev=60, ftol=TOLERANCE
         )
-        for start in (towards, plain)
+        for start in starts
     ]
     return np.asarray(low + min(found, key=lambda f: f.cost).x * width)
 
 
-def _common(trials: Trials) -> FloatArray:
+Near = Mapping[str, FloatArray]  # constants of each profile, and under "" of all rows together
+
+
+def common(trials: Trials, near: FloatArray | None = None) -> FloatArray:
     """Constants, shape (constants,), that all rows together give, whatever their engine."""
-    return _solve_one(trials, np.array([c.start for c in CONSTANTS]))
+    return _solve_one(trials, np.array([c.start for c in CONSTANTS]), near)
+
+
+def known(trials: Trials, catalog: Catalog) -> Near:
+    """What a fit to most of the rows of `trials` ends near to: the profiles as they stand."""
+    profiles = {name: catalog.engine(name) for name in trials.names}
+    found = {n: np.array([getattr(p, c.name) for c in CONSTANTS]) for n, p in profiles.items()}
+    return {"": common(trials), **found}
 
 
 def fit(rows: Sequence[Row], catalog: Catalog) -> dict[str, EngineProfile]:
@@ -240,16 +252,19 @@ def fit(rows: Sequence[Row], catalog: Catalog) -> dict[str, EngineProfile]:
     return fitted(trials, catalog, trials.names)
 
 
-def fitted(trials: Trials, catalog: Catalog, names: Iterable[str]) -> dict[str, EngineProfile]:
-    """The profiles `names` with constants fitted to `trials`.
+def fitted(
+    trials: Trials, catalog: Catalog, names: Iterable[str], near: Near | None = None
+) -> dict[str, EngineProfile]:
+    """The profiles `names` with constants fitted to `trials`, searched from `near` where it is known.
 
     One without runs among them is taken for what all of them together give.
     """
-    centre = _common(trials)
+    near = near or {}
+    centre = common(trials, near.get(""))
     found = {}
     for name in names:
         of_profile = np.array([trials.names[i] == name for i in trials.profile], dtype=bool)
-        values = _solve_one(trials.take(of_profile), centre) if of_profile.any() else centre
+        values = _solve_one(trials.take(of_profile), centre, near.get(name)) if of_profile.any() else centre
         found[name] = replace(catalog.engine(name), **_named(values))  # type: ignore[arg-type]
     return found
 

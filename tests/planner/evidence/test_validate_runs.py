@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import runs, validate_runs
+from planner.evidence import gather, runs, validate_runs
 from planner.evidence.deployment import setup
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row, Widths
@@ -181,5 +181,25 @@ def test_a_recipe_says_the_format_of_the_cache(tmp_path: Path) -> None:
     file.write_text("\n".join([head, *lines]), encoding="utf-8")
 
     found = [setup(row, PRESETS, PRESETS.engine(row.engine)).precision.kv for row in runs.read(file)]
-    # lengths of no benchmark follow no recipe
+    # lengths of no benchmark follow no recipe of one
     assert found == ["fp8", "bf16", "bf16", "bf16", "bf16"]
+
+
+def test_launches_of_one_build_let_prompts_ride_along(tmp_path: Path) -> None:
+    """SGLang runs prompts first; what one generator of launches passed on to 0.5.6.post2 has it mix them."""
+    file = tmp_path / "runs.csv"
+    head = "model,system,engine,engine_versions,isl,osl,tp,moe_tp,concurrency,gemm_dtype,tpot_ms"
+    line = "llama-3.1-8b,h200,sglang,{},{},1,1,64,fp8_block,9"
+    lines = [
+        line.format("0.5.6.post2", "1000,100"),
+        line.format("0.5.6.post2", "1024,1024"),
+        line.format("0.5.9", "1000,100"),
+    ]
+    file.write_text("\n".join([head, *lines]), encoding="utf-8")
+    ran = gather.gather(runs.read(file), PRESETS)
+    mixed, drawn, first = (
+        next(i for i, row in enumerate(ran.rows) if row.id == str(line)) for line in (2, 3, 4)
+    )
+    assert [ran.engines[i].prefill_priority for i in (mixed, drawn, first)] == [0.0, 1.0, 1.0]
+    ttft, tpot = gather.predict(ran)
+    assert ttft[first] > 1.5 * ttft[mixed] and tpot[first] < tpot[mixed]

@@ -15,7 +15,7 @@ from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Prompt
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import fullest
+from planner.simulate.waiting import fullest, held_s
 
 PRESETS = catalog.load()
 BATCH = np.array([1.0, 4.0, 16.0, 64.0, 256.0]).reshape(1, -1, 1)
@@ -90,7 +90,7 @@ def test_breakdown_and_sweep_agree(two_batches):
         s.machine.engine.prefill_stretch,
     )
     uneven = 1.0 + s.machine.engine.prompt_imbalance * float(fullest(32.0, 1.0 / per_rank))
-    host_s = points.batch[at] * s.machine.engine.arrival_s
+    host_s = per_rank * float(held_s(32.0, s.machine.engine.arrival_s))
     busy_s = chunks * float(np.ravel(pace.seconds)[0]) * uneven
     assert points.requests_per_s[at] == pytest.approx(points.batch[at] / (busy_s + host_s))
 

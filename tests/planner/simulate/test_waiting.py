@@ -32,6 +32,8 @@ def served(
     colocated: bool = True,
     admission_passes: float = ADMISSION_PASSES,
     prompt_s: float = PROMPT_S,
+    prefill_priority: float = 0.0,
+    places: float = 512.0,
 ) -> tuple[float, float]:
     """(TTFT, TPOT) of `requests` in flight on one rank whose steps take the same at any batch."""
     one = np.ones(1)
@@ -48,7 +50,7 @@ def served(
             step_s=np.full((1, 2), STEP_S),
             prompt_s=one * prompt_s,
             marginal_s=one * prompt_s,
-            largest_batch=one * 512,
+            largest_batch=one * places,
             colocated=one * float(colocated),
             transfer_s=one * 0.0,
             prefill_ranks=one,
@@ -59,7 +61,7 @@ def served(
         ),
         Scheduler(
             exposure=1.0,
-            prefill_priority=0.0,
+            prefill_priority=prefill_priority,
             admission_passes=admission_passes,
             arrival_s=0.0,
             handover_s=0.0,
@@ -98,6 +100,25 @@ def test_prompts_shorter_than_a_step_add_a_pass_of_both_at_most() -> None:
     short = 0.001
     longer = served(16.0, spread=0.0, prompt_s=short)[0] - served(16.0, spread=0.2, prompt_s=short)[0]
     assert 0.0 <= longer <= ADMISSION_PASSES * short
+
+
+def test_prompts_that_go_first_keep_requests_of_equal_lengths_together() -> None:
+    """All prompts of a bunch, then all of its steps: a turn of the loop takes both, and no more."""
+    bunch, placed = 64.0, 48.0
+    first, tpot = served(bunch, spread=0.0, admission_passes=0.0, prefill_priority=1.0)
+    assert first == pytest.approx(PROMPT_S * (bunch / 2 + 1), rel=1e-6)
+    assert tpot == pytest.approx(STEP_S + PROMPT_S * bunch / 2 / STEPS, rel=1e-6)
+    # a step in which a request ends has one, and no bunch, where lengths are unlike enough
+    apart = served(bunch, spread=0.2, admission_passes=0.0)
+    assert served(bunch, spread=0.2, admission_passes=0.0, prefill_priority=1.0) == apart
+    assert apart[0] < first / 10 and apart[1] > tpot
+    # some of it where they are a little unlike, no more than has a place, and nothing where prefill is apart
+    few = served(bunch, spread=2 / STEPS, admission_passes=0.0, prefill_priority=1.0)
+    assert apart[0] < few[0] < first
+    none = served(placed, spread=0.0, admission_passes=0.0, prefill_priority=1.0, places=1.0)
+    assert none == served(placed, spread=0.0, admission_passes=0.0, places=1.0)
+    split = served(bunch, spread=0.0, colocated=False, prefill_priority=1.0)
+    assert split == served(bunch, spread=0.0, colocated=False)
 
 
 def test_where_prefill_is_apart_lengths_do_not_matter() -> None:
@@ -142,7 +163,7 @@ def deployments(draw: st.DrawFn) -> tuple[Server, Scheduler]:
     )
     scheduler = Scheduler(
         exposure=number(1.0, 1.3),
-        prefill_priority=0.0 if colocated else number(0.0, 1.0),
+        prefill_priority=number(0.0, 1.0),
         admission_passes=number(0.5, 4.0),
         arrival_s=number(0.0, 0.01),
         handover_s=number(0.0, 0.5),
@@ -179,7 +200,9 @@ def test_no_pool_serves_more_than_it_can(
     assert rate * float(found.ttft_s[0] + steps * found.tpot_s[0]) == pytest.approx(per_rank)
     assert rate * steps * float(found.tpot_s[0]) <= float(server.largest_batch[0]) * (1 + 1e-6)
     busy = rate * float(served_s(server, scheduler)[0])
-    if server.colocated[0]:
+    if server.colocated[0] and scheduler.prefill_priority:
+        busy = rate * float(server.marginal_s[0])  # its steps come in bunches, of another batch than the mean
+    elif server.colocated[0]:
         # prompts and steps share one GPU: together they take no more than all of its time
         busy = rate * float(server.marginal_s[0]) + rate * steps * float(server.step_s[0, 0]) / max(
             float(found.batch[0]), 1.0
