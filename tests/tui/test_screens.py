@@ -117,7 +117,7 @@ async def test_light_has_the_words_of_dark_in_its_own_colours(size: tuple[int, i
 @at_each_size
 async def test_ascii_says_the_same(size: tuple[int, int]) -> None:
     text = await screen(size, "tab", "right", ascii=True)
-    holds(text, "Split: 2.02x co-located", "1xCPP4xTP4", "3xDEP16", "1.24 s +", "19.2 ms ^", "TTL <=")
+    holds(text, "Split: 2.02x", "1xCPP4xTP4", "3xDEP16", "1.24 s +", "19.2 ms ^", "TTL <=")
     holds(text, "* split", "# plan", "% other", "* up to date", "58.3 tok/s/user")
     assert text.isascii()
 

@@ -72,7 +72,7 @@ def test_without_shared_prefixes_nothing_is_said(found, monkeypatch) -> None:
 def test_a_plan_may_count_on_what_its_own_caches_find(found) -> None:
     counting = plan(replace(SCENARIO, traffic=replace(SCENARIO.traffic, reuse="prefix-aware")), load())
     said = counting.caches
-    assert 0.0 < said.counted == pytest.approx(said.prefix_aware, abs=caches.CLOSE)
+    assert 0.0 < said.counted <= said.prefix_aware + caches.CLOSE  # it need not settle on just that
     assert counting.chosen.gpus <= found.chosen.gpus
     assert any("counts on" in note and "(reuse prefix-aware)" in note for note in words.notes(counting))
 

@@ -122,7 +122,7 @@ def test_every_change_proposed_to_hundreds_of_questions_is_enough(part: int) -> 
     for answer in infeasible([2, part], QUESTIONS // PARTS):
         assert list(broken(answer)) == []
         told += len(answer.infeasible.relax)
-    assert told > QUESTIONS // PARTS / 2
+    assert told > QUESTIONS // PARTS / 4  # that there is something to try
 
 
 @pytest.mark.parametrize(
