@@ -19,6 +19,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", ["made up", pytest.param("timed", marks=pytest.mark.slow)])
 def test_bench_times_keys_frontiers_and_the_first_paint(
     starts: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

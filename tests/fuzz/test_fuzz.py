@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.fuzz import harness
 from tests.fuzz.classes import CLASSES
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 SAMPLE = 150
 BOTH = (
     "flags",

@@ -28,6 +28,8 @@ from tui.solver.backend import Backend
 from tui.widgets import themes
 from tui.widgets.key_bar import KeyBar
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 ROOT = Path(__file__).parents[2]
 
 

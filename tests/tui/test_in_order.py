@@ -21,6 +21,8 @@ from tui import in_order
 from tui.panes.inputs import COMMON
 from tui.widgets.knob import Knob
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 TTL = ["j"] * COMMON.index("ttl")  # the way from the first row
 
 

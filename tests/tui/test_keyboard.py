@@ -18,6 +18,8 @@ from tui.in_order import LONGEST_PASTE, Flood
 from tui.keyboard import END, MOST_WAITING, START, BoundedParser, Sieve
 from tui.widgets.knob import Knob
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 PASTES = {
     "escapes": "\x1b[31mred\x1b[0m " * 4000,
     "only escapes": "\x1b" * 50_000,

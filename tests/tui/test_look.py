@@ -10,6 +10,8 @@ import pytest
 from tui.glyphs import ASCII, UNICODE, wants_ascii
 from tui.widgets import themes
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 
 def luminance(hue: str) -> float:
     """Relative luminance of #rrggbb (WCAG 2)."""

@@ -23,6 +23,8 @@ from planner.units import three_digits
 from tui.cli.main import main
 from tui.panes.inputs import COMMON
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 SMALL = ["--model", "llama-3.1-8b", "--system", "h100", "--gpus", "8", "--isl", "2k", "--osl", "256"]
 SMALL += ["--engine", "sglang", "--ftl", "1s", "--ttl", "30ms"]
 PLANNED = r"tok/s/GPU"

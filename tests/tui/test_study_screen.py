@@ -17,6 +17,8 @@ from tui.charts.study_map import StudyMap
 from tui.screens.ask import AskScreen
 from tui.screens.study import StudyScreen
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 pytest.importorskip("pyarrow")
 TEXT = """schema = 1
 note = "lengths and limits"

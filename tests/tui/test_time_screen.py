@@ -13,6 +13,8 @@ from textual.widgets import Static
 from tui.screens.ask import AskScreen
 from tui.screens.over_time import TimeScreen
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 
 @pytest.fixture
 def trace(tmp_path: Path) -> Path:

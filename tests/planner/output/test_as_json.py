@@ -87,6 +87,7 @@ def whole(field: fields.Field, value: float | None) -> float | None:
     return value if value is None or not field.integer else int(value)
 
 
+@pytest.mark.slow
 def test_extreme_questions_give_clean_answers() -> None:
     known, answered = catalog.load(), 0
     with warnings.catch_warnings():

@@ -75,6 +75,7 @@ async def test_pages_are_made_when_opened_and_only_the_open_one_is_drawn(pages: 
     assert len(pages.main.query("#page-table")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size",
     [

@@ -21,6 +21,8 @@ from terminals import free_port
 
 from tui.panes.inputs import COMMON
 
+pytestmark = pytest.mark.slow  # many applications and terminals
+
 aiohttp = pytest.importorskip("aiohttp")  # what textual-serve itself needs
 pytest.importorskip("textual_serve")
 
