@@ -32,6 +32,7 @@ servers, load 0.5 to 0.93; tests/planner/simulate/test_queueing.py repeats some 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -218,17 +219,32 @@ def sustained(
             total += waves.weight[column, group] * beyond.mean(axis=1)
         return total
 
-    low, high = np.zeros(len(fixed_s), dtype=np.int64), np.full(len(fixed_s), len(table.decay) - 1)
+    at_once = (left < 0).mean(axis=1) <= share
+    decay = _highest(table.decay, late, share, len(fixed_s), 1e-12)
+    return np.where(at_once, load_of(decay, _gaps(station)), 0.0)
+
+
+def _highest(
+    decay: FloatArray, of: Callable[[IntArray], FloatArray], limit: float, stations: int, least: float
+) -> FloatArray:
+    """The highest decay at which what grows with it keeps a limit, between the columns of a table.
+
+    Parameters
+    ----------
+    of
+        What it is at a column of each station, shapes ``(stations,)``.
+    least
+        Difference of two columns that still counts as one.
+    """
+    low, high = np.zeros(stations, dtype=np.int64), np.full(stations, len(decay) - 1)
     while int((high - low).max(initial=0)) > 1:
         middle = (low + high) // 2
-        enough = late(middle) <= share
+        enough = of(middle) <= limit
         low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    below, above = late(low), late(high)
-    between = np.clip((share - below) / np.maximum(above - below, 1e-12), 0.0, 1.0)
-    decay = table.decay[low] + between * (table.decay[high] - table.decay[low])
-    decay = np.where(above <= share, table.decay[high], decay)
-    at_once = (left < 0).mean(axis=1) <= share
-    return np.where(at_once, load_of(decay, _gaps(station)), 0.0)
+    below, above = of(low), of(high)
+    between = np.clip((limit - below) / np.maximum(above - below, least), 0.0, 1.0)
+    found = decay[low] + between * (decay[high] - decay[low])
+    return np.asarray(np.where(above <= limit, decay[high], found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -329,15 +345,7 @@ def sustained_mean(
         queue_s = waves.backlog_s[column] + chance * table.mean[row[:, None], at] * longer
         return np.asarray(alone_s + (waves.weight[column] * queue_s).sum(axis=1))
 
-    low, high = np.zeros(len(alone_s), dtype=np.int64), np.full(len(alone_s), len(loads) - 1)
-    while int((high - low).max(initial=0)) > 1:
-        middle = (low + high) // 2
-        enough = mean_s(middle) <= limit_s
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    below, above = mean_s(low), mean_s(high)
-    between = np.clip((limit_s - below) / np.maximum(above - below, 1e-300), 0.0, 1.0)
-    decay = table.decay[low] + between * (table.decay[high] - table.decay[low])
-    decay = np.where(above <= limit_s, table.decay[high], decay)
+    decay = _highest(table.decay, mean_s, limit_s, len(alone_s), 1e-300)
     return np.where(alone_s <= limit_s, load_of(decay, _gaps(station)), 0.0)
 
 

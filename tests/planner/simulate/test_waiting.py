@@ -25,6 +25,25 @@ STEP_S, PROMPT_S, STEPS = 0.01, 0.1, 2000.0
 ADMISSION_PASSES = 2.0
 
 
+def _one_rank(prompt_s: float, places: float, colocated: bool = False) -> Server:
+    """A prefill and a decode rank whose steps take the same at any batch."""
+    one = np.ones(1)
+    return Server(
+        batch=np.array([[1.0, 512.0]]),
+        step_s=np.full((1, 2), STEP_S),
+        prompt_s=one * prompt_s,
+        marginal_s=one * prompt_s,
+        largest_batch=one * places,
+        colocated=one * float(colocated),
+        transfer_s=one * 0.0,
+        prefill_ranks=one,
+        decode_ranks=one,
+        prompts_per_pass=one,
+        chunks=one,
+        stages=one,
+    )
+
+
 def served(
     requests: float,
     *,
@@ -45,20 +64,7 @@ def served(
             waves=one * 1e9,
             spread=one * spread,
         ),
-        Server(
-            batch=np.array([[1.0, 512.0]]),
-            step_s=np.full((1, 2), STEP_S),
-            prompt_s=one * prompt_s,
-            marginal_s=one * prompt_s,
-            largest_batch=one * places,
-            colocated=one * float(colocated),
-            transfer_s=one * 0.0,
-            prefill_ranks=one,
-            decode_ranks=one,
-            prompts_per_pass=one,
-            chunks=one,
-            stages=one,
-        ),
+        _one_rank(prompt_s, places, colocated),
         Scheduler(
             exposure=1.0,
             prefill_priority=prefill_priority,
@@ -227,21 +233,7 @@ def test_an_open_loop_is_endless_where_a_pool_cannot_keep_up(
 
 def test_requests_beyond_the_batch_limit_wait_for_places() -> None:
     """TTFT over the whole stay is one less limit over requests, as deployments with a limit measure."""
-    one = np.ones(1)
-    server = Server(
-        batch=np.array([[1.0, 512.0]]),
-        step_s=np.full((1, 2), STEP_S),
-        prompt_s=one * 0.05,
-        marginal_s=one * 0.05,
-        largest_batch=one * 8,
-        colocated=one * 0.0,
-        transfer_s=one * 0.0,
-        prefill_ranks=one,
-        decode_ranks=one,
-        prompts_per_pass=one,
-        chunks=one,
-        stages=one,
-    )
+    server = _one_rank(0.05, 8)
     plain = Scheduler(
         exposure=1.0,
         prefill_priority=0.0,
@@ -266,20 +258,7 @@ def test_a_closed_queue_is_the_open_one_where_few_wait_and_the_loop_where_all_do
 
 def _burst(requests: float, places: float, prompt_s: float = PROMPT_S) -> Waits:
     one = np.ones(1)
-    server = Server(
-        batch=np.array([[1.0, 512.0]]),
-        step_s=np.full((1, 2), STEP_S),
-        prompt_s=one * prompt_s,
-        marginal_s=one * prompt_s,
-        largest_batch=one * places,
-        colocated=one,
-        transfer_s=one * 0.0,
-        prefill_ranks=one,
-        decode_ranks=one,
-        prompts_per_pass=one,
-        chunks=one,
-        stages=one,
-    )
+    server = _one_rank(prompt_s, places, colocated=True)
     scheduler = Scheduler(
         exposure=1.0, prefill_priority=0.0, admission_passes=0.0, arrival_s=0.0, handover_s=0.0, request_s=0.0
     )
@@ -300,20 +279,7 @@ def test_a_burst_is_as_many_waves_as_places_make() -> None:
 
 def test_the_queue_of_poisson_arrivals_is_pollaczek_and_khinchine() -> None:
     one = np.ones(1)
-    server = Server(
-        batch=np.array([[1.0, 512.0]]),
-        step_s=np.full((1, 2), STEP_S),
-        prompt_s=one * PROMPT_S,
-        marginal_s=one * PROMPT_S,
-        largest_batch=one * 512,
-        colocated=one * 0.0,
-        transfer_s=one * 0.0,
-        prefill_ranks=one,
-        decode_ranks=one,
-        prompts_per_pass=one,
-        chunks=one,
-        stages=one,
-    )
+    server = _one_rank(PROMPT_S, 512)
     scheduler = Scheduler(
         exposure=1.0, prefill_priority=0.0, admission_passes=0.0, arrival_s=0.0, handover_s=0.0, request_s=0.0
     )
@@ -365,20 +331,7 @@ def test_both_ways_of_serving_pay_the_host_of_ranks_in_lockstep(colocated: float
 @pytest.mark.parametrize("burst_s, alone_s", [(0.06, 0.005), (0.002, 0.002), (0.0, 0.0)])
 def test_a_request_that_comes_alone_takes_the_same_in_every_load(burst_s: float, alone_s: float) -> None:
     one = np.ones(1)
-    server = Server(
-        batch=np.array([[1.0, 512.0]]),
-        step_s=np.full((1, 2), STEP_S),
-        prompt_s=one * PROMPT_S,
-        marginal_s=one * PROMPT_S,
-        largest_batch=one * 512,
-        colocated=one * 0.0,
-        transfer_s=one * 0.0,
-        prefill_ranks=one,
-        decode_ranks=one,
-        prompts_per_pass=one,
-        chunks=one,
-        stages=one,
-    )
+    server = _one_rank(PROMPT_S, 512)
     scheduler = Scheduler(
         exposure=1.0,
         prefill_priority=0.0,
