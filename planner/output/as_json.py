@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.planning.result import Count, PoolPlan
 
 
 def clean(value: Any) -> Any:
@@ -31,3 +34,8 @@ def dumps(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
     '{"a": null}'
     """
     return json.dumps(clean(document), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def counts(pools: Iterable[Count | PoolPlan]) -> list[dict[str, Any]]:
+    """How many instances of which layout each pool has."""
+    return [{"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances} for pool in pools]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
 from planner.output import fleets
-from planner.output.as_json import clean, dumps
+from planner.output.as_json import clean, counts, dumps
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
 from planner.output.reasons import change_text, reason_text
@@ -228,16 +228,10 @@ def _robust(plan: Plan) -> dict[str, Any] | None:
         return None
     return {
         "on": plan.scenario.robust,
-        "counts": [
-            {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
-            for pool in split.pools
-        ],
+        "counts": counts(split.pools),
         "expected_requests_per_s": split.expected_requests_per_s,
         "paper": {
-            "counts": [
-                {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
-                for pool in study.pools
-            ],
+            "counts": counts(study.pools),
             "gpus": study.gpus,
             "ftl_s": study.ftl_s,
             "requests_per_s": study.requests_per_s,
@@ -254,10 +248,7 @@ def _within_measured(plan: Plan) -> dict[str, Any] | None:
     return {
         "is_best": best.is_best,
         "choice": best.choice,
-        "counts": [
-            {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
-            for pool in best.pools
-        ],
+        "counts": counts(best.pools),
         "gpus": best.gpus,
         "requests_per_s": best.requests_per_s,
         "tokens_per_s_per_gpu": best.tokens_per_s_per_gpu,

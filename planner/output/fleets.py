@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from planner.output.as_json import counts
 from planner.output.spelling import money, named, usd_per_hour
 from planner.output.words import deployment
 from planner.units import format_seconds, three_digits
@@ -123,10 +124,7 @@ def _alone(one: Alone) -> dict[str, Any]:
         return told
     return {
         **told,
-        "pools": [
-            {"phase": pool.phase, "layout": pool.layout.label, "instances": pool.instances}
-            for pool in one.pools
-        ],
+        "pools": counts(one.pools),
         "gpus": serving.gpus,
         "requests_per_s": serving.requests_per_s,
         "expected_requests_per_s": serving.expected_requests_per_s,

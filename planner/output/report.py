@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from planner.output import fleets, words
 from planner.output.command import command_line
 from planner.output.layout_words import legend, pool_phrases
-from planner.output.limits import MAY_MEET, may_meet
+from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import instances, named, percent
-from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows
-from planner.output.verdict import advantage_sentence, ways
+from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, may_meet_rows
+from planner.output.verdict import expectation_sentences, ways
 from planner.units import format_seconds, format_tokens, three_digits
 
 if TYPE_CHECKING:
@@ -138,16 +138,9 @@ def _pools(title: str, plan: Plan, serving: Serving) -> Section:
 def _expected(plan: Plan, serving: Serving) -> Section:
     """The error bands, whether the two ways differ by more, and what stands behind that."""
     rows = [(item.name, item.text, item.range_text) for item in words.expected(plan, serving)]
-    said = (
-        advantage_sentence(plan),
-        words.knee_sentence(serving),
-        *words.robust_sentences(plan),
-        words.band_source(plan),
-        words.within_measured_sentence(plan),
-    )
     return Section(
         title=words.EXPECTED,
-        sentences=tuple(filter(None, said)) if rows else (),
+        sentences=expectation_sentences(plan, serving) if rows else (),
         rows=(("", "predicted", "range"), *rows),
         align="lrr",
     )
@@ -155,17 +148,7 @@ def _expected(plan: Plan, serving: Serving) -> Section:
 
 def _may_meet(plan: Plan) -> Section:
     """Layouts that a limit rules out by less than the error."""
-    rows = [
-        (
-            named(one.way),
-            one.layouts,
-            " and ".join(map(named, one.misses)),
-            format_seconds(one.ftl_s),
-            format_seconds(one.ttl_s),
-            three_digits(one.tokens_per_s_per_gpu),
-        )
-        for one in may_meet(plan)
-    ]
+    rows = may_meet_rows(plan)
     head = ("way", "layouts", "misses", "FTL", "TTL", "tokens/s/GPU")
     return Section(title=MAY_MEET, rows=(head, *rows), align="lllrrr")
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY, has_effect
-from planner.output.limits import limits, meets
+from planner.output.limits import limits, may_meet, meets
 from planner.output.spelling import instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
@@ -172,3 +172,18 @@ def latencies(pool: PoolPlan) -> str:
     """`FTL 1.2 s, TTL 18 ms`: those that a pool has."""
     each = (("ftl", pool.ftl_s), ("ttl", pool.ttl_s))
     return ", ".join(f"{named(key)} {format_seconds(s)}" for key, s in each if math.isfinite(s)) or "-"
+
+
+def may_meet_rows(plan: Plan) -> list[tuple[str, ...]]:
+    """Way, layouts, limits, FTL, TTL, tokens/s per GPU of what misses a limit by less than its error."""
+    return [
+        (
+            named(one.way),
+            one.layouts,
+            " and ".join(map(named, one.misses)),
+            format_seconds(one.ftl_s),
+            format_seconds(one.ttl_s),
+            three_digits(one.tokens_per_s_per_gpu),
+        )
+        for one in may_meet(plan)
+    ]

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 
 from planner.output import fleets, layout_words, words
 from planner.output.columns import aligned
-from planner.output.limits import MAY_MEET, may_meet
+from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import ascii_only, count, instances, named, percent
-from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, scenario_line
-from planner.output.verdict import advantage_sentence, answer_sentence
+from planner.output.tables import (
+    comparison_rows,
+    frontier_table,
+    latencies,
+    limit_rows,
+    may_meet_rows,
+    scenario_line,
+)
+from planner.output.verdict import answer_sentence, expectation_sentences
 from planner.units import format_memory, format_seconds, format_tokens, gib, three_digits
 
 if TYPE_CHECKING:
@@ -105,32 +112,13 @@ def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:
     rows = [(item.name, item.text, item.range_text) for item in words.expected(plan, serving)]
     if not rows:
         return []
-    said = filter(
-        None,
-        (
-            advantage_sentence(plan),
-            words.knee_sentence(serving),
-            *words.robust_sentences(plan),
-            words.band_source(plan),
-            words.within_measured_sentence(plan),
-        ),
-    )
+    said = expectation_sentences(plan, serving)
     return [*aligned([("", "predicted", "range"), *rows], "lrr"), *_wrapped(said, width)]
 
 
 def _may_meet(plan: Plan) -> list[str]:
     """Layouts that a limit rules out by less than the error: never chosen, worth a trial."""
-    rows = [
-        (
-            named(one.way),
-            one.layouts,
-            " and ".join(map(named, one.misses)),
-            format_seconds(one.ftl_s),
-            format_seconds(one.ttl_s),
-            three_digits(one.tokens_per_s_per_gpu),
-        )
-        for one in may_meet(plan)
-    ]
+    rows = may_meet_rows(plan)
     head = ("", "", "misses", "FTL", "TTL", "tokens/s/GPU")
     return aligned([head, *rows], "lllrrr") if rows else []
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output import words
 from planner.output.reasons import change_text
 from planner.output.spelling import count, money, percent
 from planner.output.words import ALIKE, deployment, expected
@@ -215,6 +216,18 @@ def advantage_sentence(plan: Plan) -> str:
     low, high = (three_digits(value) for value in found)
     each = " per GPU" if plan.scenario.goal in ("fewest-gpus", "cost") else ""
     return f"The chosen way makes {low} to {high} times the other's throughput{each}."
+
+
+def expectation_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
+    """Whether the two ways differ by more than the error, what the plan gave up for it, and its sources."""
+    said = (
+        advantage_sentence(plan),
+        words.knee_sentence(serving),
+        *words.robust_sentences(plan),
+        words.band_source(plan),
+        words.within_measured_sentence(plan),
+    )
+    return tuple(filter(None, said))
 
 
 def ways(plan: Plan) -> tuple[Serving | None, Serving | None]:
