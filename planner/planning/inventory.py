@@ -53,6 +53,9 @@ def on_each(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> t
     if len(makers) > 1:
         who = " and ".join(f"{name} ({VENDORS[vendor]})" for vendor, name in makers.items())
         raise InputError("fleet", text, f"GPUs that can hand each other a cache: {who} cannot")
+    prices = [question.pools["decode"].usd_per_gpu_hour for question in found]
+    if scenario.goal == "cost" and any(prices) and not all(prices):
+        raise InputError("fleet", text, "with the goal cost, prices above 0 for all of it or for none")
     return tuple(
         # a mix on all systems is one program (`planner.planning.mixes`), not one of each
         replace(question, whole_gpus=scenario.fleet.gpus, scenario=replace(question.scenario, mix=False))

@@ -18,7 +18,7 @@ from planner.inputs.fleet import MOST_GPUS, Fleet
 from planner.match import milp
 from planner.match.milp import Problem, Solution
 from planner.match.room import Limit
-from planner.planning import power, servings, solve
+from planner.planning import power, servings, solve, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.energy import Power
 from planner.planning.options import Options
@@ -26,6 +26,7 @@ from planner.planning.placed import Placed, beside
 from planner.planning.result import Mix, Serving, SolverReport
 from planner.planning.servings import Pick
 from planner.planning.solve import Choice
+from planner.words import Goal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +57,15 @@ def best(placed: Sequence[Placed], fleet: Fleet, deadline: Deadline) -> Serving 
     found: tuple[float, Sequence[_Candidates], Solution] | None = None
     for some in _choices(alone):
         deadline.check()
-        problem = _problem(some, fleet, deadline)
-        solution = milp.solve(replace(problem, goal=goal))
+        problem = _problem(some, fleet, goal, deadline)
+        solution = milp.solve(problem)
         if solution.status == "infeasible" or not solve.serves(
             some[0].at.question, solution.expected_requests_per_s
         ):
             continue
         worth = solution.expected_requests_per_s
         if goal != "throughput":
-            cost = milp.cost(replace(problem, goal=goal), solution)
+            cost = milp.cost(problem, solution)
             worth = worth / cost if wanted is None else -cost
         if found is None or worth > found[0]:
             found = worth, some, solution
@@ -116,7 +117,7 @@ def _of(at: Placed, link: float, *, prefill: bool, decode: bool) -> _Candidates:
     )
 
 
-def _problem(some: Sequence[_Candidates], fleet: Fleet, deadline: Deadline) -> Problem:
+def _problem(some: Sequence[_Candidates], fleet: Fleet, goal: Goal, deadline: Deadline) -> Problem:
     gpus = [np.concatenate([one[pool].gpus for one in some]) for pool in range(3)]
     rates = [np.concatenate([one[pool].requests_per_s for one in some]) for pool in range(3)]
 
@@ -138,7 +139,7 @@ def _problem(some: Sequence[_Candidates], fleet: Fleet, deadline: Deadline) -> P
         limits.append(Limit(each=each([p.watts_per_gpu / 1e3 for p in pools]), most=fleet.max_kw))
     question = some[0].at.question
     usd = [pool.usd_per_gpu_hour for pool in pools]
-    prices = each(usd if all(usd) else [1.0] * len(usd))
+    prices = each(usd) if weigh.by_price(goal, usd) else [None, None, None]
     return Problem(
         prefill_gpus=gpus[0],
         prefill_rate=rates[0],
@@ -149,6 +150,7 @@ def _problem(some: Sequence[_Candidates], fleet: Fleet, deadline: Deadline) -> P
         prefill_usd_per_gpu_hour=prices[0],
         decode_usd_per_gpu_hour=prices[1],
         colocated_usd_per_gpu_hour=prices[2],
+        goal=goal,
         budget=sum(int(limit.most) for limit in limits[: len(some)]),
         limits=tuple(limits),
         requests_per_s=question.scenario.traffic.requests_per_s,

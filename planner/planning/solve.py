@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import BoolArray
+from planner.arrays import BoolArray, FloatArray
 from planner.match import milp, packed, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
@@ -278,9 +278,9 @@ def _problem(
     gpus = [pool.gpus for pool in pools]
     rates = [pool.requests_per_s for pool in pools]
     usd = [question.pools[pool.points.phase].usd_per_gpu_hour for pool in pools]
-    # GPUs that all cost nothing are ranked by their number, as equal prices rank them
-    usd = usd if any(usd) else [1.0] * len(usd)
-    prices = [np.full(len(pool), price) for pool, price in zip(pools, usd, strict=True)]
+    prices: list[FloatArray | None] = [None] * len(pools)
+    if weigh.by_price(scenario.goal, usd):
+        prices = [np.full(len(pool), price) for pool, price in zip(pools, usd, strict=True)]
     return Problem(
         prefill_gpus=gpus[0],
         prefill_rate=rates[0],

@@ -7,15 +7,20 @@ that move, and usually the earlier first token.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from planner.inputs.scenario import Scenario
 from planner.planning.bands import Band, Range, compare
 from planner.planning.result import Serving
-from planner.words import Choice, Finding, Way
+from planner.words import Choice, Finding, Goal, Way
 
 SAME = 1e-9  # relative: what differs by less differs by rounding alone
 ALIKE = 0.005  # ways that differ by less are the same
+
+
+def by_price(goal: Goal, usd: Sequence[float]) -> bool:
+    """Whether $ per GPU-hour decide: GPUs that all cost nothing are ranked by their number."""
+    return goal == "cost" and any(usd)
 
 
 def gain(scenario: Scenario, one: Serving, other: Serving) -> float:

@@ -95,6 +95,16 @@ def test_caps_hold_over_both_pools(cap):
         assert 0.5 * most < spent <= most * (1 + 1e-9)
 
 
+def test_gpus_that_cost_nothing_beside_others_count_where_money_is_not_the_goal():
+    asked = replace(BASE, fleet=Fleet(systems="h100:8@0,h200:8"))
+    found = plan(asked, load())
+    assert found.chosen is not None and found.chosen.usd_per_million_tokens > 0
+    with pytest.raises(InputError, match=r"fleet: .*prices above 0"):
+        plan(replace(asked, goal="cost"), load())
+    free = plan(replace(asked, goal="cost", fleet=Fleet(systems="h100:8@0,h200:8@0")), load())
+    assert free.chosen is not None and free.chosen.usd_per_million_tokens == 0
+
+
 def test_a_cap_on_one_system_is_so_many_gpus():
     free, capped = (
         plan(replace(BASE, system="h100", fleet=fleet), load())
