@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Each worker takes a run of files, so that what the tests of a file share is made once, then helps the others.
-PYTEST := $(BIN)/pytest -n auto --dist worksteal
+PYTEST = $(KEEP) $(BIN)/pytest -n auto --dist worksteal
 RUNS := $(VENV)/.installed-to-run
 STAMP := $(VENV)/.installed
 UV := build/lock/bin/uv
+# The tests start some hundred processes: what was compiled once is kept.
+KEEP := env -u PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run test test-quick test-slow test-all test-lowest test-newest fuzz lint bench screenshots constraints sbom clean

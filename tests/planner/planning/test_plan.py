@@ -421,11 +421,5 @@ def test_the_solver_is_imported_only_where_a_program_may_be_solved(
     """The import takes half of the time of `ratematch plan`."""
     loaded: list[None] = []
     monkeypatch.setattr("planner.match.milp.load", lambda: loaded.append(None))
-    asked = Scenario(
-        model="llama-3.1-8b",
-        system="h100",
-        engine="vllm",
-        traffic=Traffic(isl=2048, osl=256),
-        fleet=Fleet(gpus=gpus),
-    )
-    assert plan(asked).chosen is not None and bool(loaded) == loads
+    found = plan(replace(SMALL, engine="vllm", fleet=Fleet(gpus=gpus)))
+    assert found.chosen is not None and bool(loaded) == loads
