@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from planner.inputs.fields import BY_KEY, FIELDS
+from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean
 from planner.output.columns import aligned
 from planner.output.data import to_dict
@@ -120,7 +120,7 @@ def what_if_text(base: Plan, effects: Sequence[Effect]) -> str:
 
 
 def _changed(effect: Effect) -> str:
-    return f"{BY_KEY[effect.change.field].label} {effect.change.text}"
+    return effect.change.told
 
 
 def what_if_list(effects: Sequence[Effect]) -> list[dict[str, Any]]:
@@ -129,6 +129,7 @@ def what_if_list(effects: Sequence[Effect]) -> list[dict[str, Any]]:
         [
             {
                 "field": effect.change.field,
+                "label": effect.change.told,
                 "value": effect.change.value,
                 "gain": effect.gain,
                 "yardstick": effect.value,

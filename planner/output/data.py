@@ -89,6 +89,11 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
     if plan.alone:  # of a fleet of several systems
         document["fleet"] = fleets.as_data(plan)
+    if plan.one_more:  # of caps on what all GPUs take
+        document["one_more"] = [
+            {"cap": one.field, "rise": one.rise, "gain": one.gain, "yardstick": one.value}
+            for one in plan.one_more
+        ]
     if plan.caches is not None:  # of a trace whose prompts share prefixes
         document["caches"] = asdict(plan.caches)
     plain: dict[str, Any] = clean(document)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from planner.output.as_json import counts
 from planner.output.spelling import money, named, usd_per_hour
 from planner.output.words import deployment
+from planner.planning.what_if import yardstick
 from planner.units import format_seconds, three_digits
 
 if TYPE_CHECKING:
@@ -93,6 +94,29 @@ def together_sentence(plan: Plan) -> str:
         f"Side by side, each system on a plan of its own, they serve {100 * gain:.0f} % more requests/s: "
         "a pool has one layout on one system; --mix takes several."
     )
+
+
+def one_more_sentences(plan: Plan) -> list[str]:
+    """What more of each cap buys: `One more kW buys 2.1 % (34,100 tok/s).`"""
+    unit, told = yardstick(plan.scenario).unit, []
+    for one in plan.one_more:
+        what = "kW" if one.field == "max-kw" else "$ per hour"
+        if not one.gain:
+            told.append(f"{three_digits(one.rise)} more {what} would buy nothing.")
+            continue
+        value = f"{three_digits(one.value)} {unit}"
+        if one.rise == 1:
+            told.append(f"One more {what} buys {_share(one.gain)}: {value}.")
+        else:
+            told.append(
+                f"{three_digits(one.rise)} more {what} buy {_share(one.gain)}, {_share(one.each)} each "
+                f"({value}); half of that buys nothing."
+            )
+    return told
+
+
+def _share(gain: float) -> str:
+    return f"{100 * gain:.1f} %"
 
 
 def as_data(plan: Plan) -> dict[str, Any] | None:

@@ -56,6 +56,7 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
         Section(
             title="Limits",
             rows=(("limit", "value", "used", "state"), *limit_rows(plan, serving)),
+            sentences=tuple(fleets.one_more_sentences(plan)),
             align="lrrl",
         ),
         Section(

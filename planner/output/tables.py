@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY, has_effect
-from planner.output.limits import limits, may_meet, meets
+from planner.output.limits import SPENT, limits, may_meet, meets
 from planner.output.spelling import instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
@@ -52,7 +52,8 @@ def scenario_line(scenario: Scenario) -> str:
     ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) != field.get(default):
-            parts.append(f"{field.label} {field.format(value)}")
+            unit = f" {field.unit}" if key in SPENT else ""
+            parts.append(f"{field.label} {field.format(value)}{unit}")
     return ", ".join(parts)
 
 

@@ -46,7 +46,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         blocks += [
             _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(plan, pool)]),
             _section(fleets.USED, _fleet(plan, deployed, width)),
-            _section("Limits", aligned(limit_rows(plan, deployed), "lrrl")),
+            _section("Limits", [*aligned(limit_rows(plan, deployed), "lrrl"), *_one_more(plan, width)]),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
             _section(MAY_MEET, _may_meet(plan)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
@@ -105,6 +105,10 @@ def _fleet(plan: Plan, serving: Serving, width: int) -> list[str]:
         fleets.ALONE,
         *aligned(fleets.alone_rows(plan), "llrrrrrrr"),
     ]
+
+
+def _one_more(plan: Plan, width: int) -> list[str]:
+    return _wrapped(fleets.one_more_sentences(plan), width)
 
 
 def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:

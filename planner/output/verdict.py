@@ -190,9 +190,10 @@ def answer_sentence(plan: Plan) -> str:
 
 
 def gain(plan: Plan, serving: Serving, other: Serving) -> float:
-    """Output tokens/s of one serving over another's; per GPU when the fleet has no limit."""
+    """Output tokens/s of one serving over another's; per GPU when the fleet has no limit and no cap."""
     ratio = serving.capacity_tokens_per_s_per_gpu / other.capacity_tokens_per_s_per_gpu
-    return ratio if plan.scenario.fleet.gpus is None else ratio * serving.gpus / other.gpus
+    fleet = plan.scenario.fleet
+    return ratio if fleet.gpus is None and not fleet.capped else ratio * serving.gpus / other.gpus
 
 
 def advantage(plan: Plan) -> Range | None:

@@ -177,7 +177,6 @@ def on_system(asked: Demand, stock: Stock | None, catalog: Catalog) -> Question:
     if scenario.fleet.capped:
         gpus = _allowed(scenario, system, usd_per_gpu_hour)
         scenario = replace(scenario, fleet=replace(scenario.fleet, gpus=gpus))
-        whole = gpus if whole is None else whole
     everywhere = PoolSetup(
         system=system,
         setup=Setup(machine=machine, model=model, precision=formats, mla_cache=scenario.mla_cache),

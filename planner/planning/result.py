@@ -38,6 +38,7 @@ from planner.words import (
 
 if TYPE_CHECKING:
     from planner.planning.alone import Alone
+    from planner.planning.one_more import OneMore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +404,7 @@ class Plan:
     resolved: Resolved | None = None  # None in a plan that was put together by hand
     seen: Seen | None = None  # what is known of layouts, with which `evidence.judged` tells of any
     alone: tuple[Alone, ...] = ()  # the best plan on each system of a fleet of several
+    one_more: tuple[OneMore, ...] = ()  # what more of each cap buys (`planner.planning.one_more.told`)
 
     @property
     def chosen(self) -> Serving | None:

@@ -23,6 +23,9 @@ PlanFn = Callable[[Scenario], Plan]
 
 SHARE = 0.2  # a numeric input goes this much down and up
 NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp", "rate", "price")
+CAPS = ("max-usd-per-hour", "max-kw")
+MORE = {"max-usd-per-hour": "one more $ per hour", "max-kw": "one more kW"}
+TEN = 10  # GPUs more of a system: a change that is bought
 CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
 CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
 NOTHING_MEETS = "nothing meets the limits"  # the problem of a change that can be asked for
@@ -81,7 +84,7 @@ def yardstick(scenario: Scenario) -> Yardstick:
             higher=False,
             of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
         )
-    if scenario.fleet.systems is not None:
+    if scenario.fleet.systems is not None or scenario.fleet.capped:
         return Yardstick(name="throughput", unit="tok/s", higher=True, of=in_all)
     return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)
 
@@ -94,11 +97,25 @@ class Change:
     value: object
     down: bool = False  # the lower side of a numeric input
     scenario: Scenario
+    name: str = ""  # of what is moved, where a field has several; "": the field's label
+    was: str = ""  # and its value before and after: "" as the field has them
+    now: str = ""
+    bought: bool = False  # something added once, not a number moved either way
 
     @property
     def text(self) -> str:
         """`20 ms`, as a form shows it."""
-        return fields.BY_KEY[self.field].format(self.value)
+        return self.now or fields.BY_KEY[self.field].format(self.value)
+
+    @property
+    def label(self) -> str:
+        """`TTL`, or `h200 GPUs` of a fleet."""
+        return self.name or fields.BY_KEY[self.field].label
+
+    @property
+    def told(self) -> str:
+        """`TTL 20 ms`, `h200 GPUs 38`, `10 more h200`."""
+        return self.name if self.bought else f"{self.label} {self.text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +139,7 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
         Preset names by field key, for the fields with a catalog ("engine", "system").
     """
     found: list[Change] = []
-    for key in NUMERIC:
+    for key in (*NUMERIC, *CAPS):
         field = fields.BY_KEY[key]
         value = field.get(scenario)
         if not fields.has_effect(field, scenario) and key == "gpus":
@@ -135,7 +152,8 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
             moved = _moved(field, value, down)
             if moved != value:
                 found.append(_change(field, scenario, moved, down=down))
-    found += _inventories(scenario)
+    found += inventories(scenario)
+    found += _risen(scenario)
     for key in CHOICES:
         field = fields.BY_KEY[key]
         now = field.get(scenario)
@@ -148,23 +166,48 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
     return tuple(found)
 
 
-def _inventories(scenario: Scenario) -> list[Change]:
-    """A fleet with a fifth less and a fifth more of each of its systems in turn."""
-    stocks, found = scenario.fleet.stocks, []
-    for i, stock in enumerate(stocks):
+def inventories(scenario: Scenario) -> list[Change]:
+    """A fleet with a fifth less and a fifth more of each system in turn, and with ten more GPUs of it."""
+    found: list[Change] = []
+    for at, stock in enumerate(scenario.fleet.stocks):
+        if stock.gpus is None:
+            continue
         for down in (True, False):
-            if stock.gpus is None or (moved := _moved(fields.BY_KEY["gpus"], stock.gpus, down)) is None:
-                continue
-            other = replace(stock, gpus=round(moved))
-            text = fleet.written((*stocks[:i], other, *stocks[i + 1 :]))
-            if other.gpus != stock.gpus:
-                found.append(_change(fields.BY_KEY["fleet"], scenario, text, down=down))
+            moved = _moved(fields.BY_KEY["gpus"], stock.gpus, down)
+            if moved is not None and round(moved) != stock.gpus:
+                name = f"{stock.system} GPUs"
+                found.append(_stocked(scenario, at, round(moved), name, down=down))
+        if stock.gpus + TEN <= fleet.MOST_GPUS:
+            name = f"{TEN} more {stock.system}"
+            found.append(_stocked(scenario, at, stock.gpus + TEN, name, bought=True))
     return found
+
+
+def _stocked(
+    scenario: Scenario, at: int, gpus: int, name: str, *, down: bool = False, bought: bool = False
+) -> Change:
+    """The fleet with another number of GPUs of one of its systems."""
+    stocks = scenario.fleet.stocks
+    text = fleet.written((*stocks[:at], replace(stocks[at], gpus=gpus), *stocks[at + 1 :]))
+    change = _change(fields.BY_KEY["fleet"], scenario, text, down=down)
+    return replace(change, name=name, was=f"{stocks[at].gpus:,}", now=f"{gpus:,}", bought=bought)
+
+
+def _risen(scenario: Scenario) -> Iterator[Change]:
+    """Each cap with one unit more."""
+    for key, name in MORE.items():
+        field = fields.BY_KEY[key]
+        cap = field.get(scenario)
+        if cap is not None and cap + 1 <= field.high:
+            change = _change(field, scenario, float(cap + 1))
+            yield replace(change, name=name, bought=True)
 
 
 def of_field(field: Field, scenario: Scenario, names: Sequence[str] = ()) -> tuple[Change, ...]:
     """One input at the values around its own (all where it has none, "any"), or at every other choice."""
     now = field.get(scenario)
+    if field.key == "fleet" and scenario.fleet.stocks:
+        return tuple(inventories(scenario))
     known: Sequence[object] = names or field.steps or field.choices
     if field.kind == "switch":
         known = (False, True)

@@ -79,7 +79,16 @@ def run(arguments: Sequence[str]) -> int:
     scenario = read_scenario(args, catalog)
     if args.running is not None:
         return _against(args, scenario, catalog)
-    return report(solve(scenario, catalog), args.format or "text", args.ascii)
+    return report(_priced(solve(scenario, catalog), scenario, catalog), args.format or "text", args.ascii)
+
+
+def _priced(plan: Plan, scenario: Scenario, catalog: Catalog) -> Plan:
+    """The plan with what one more kilowatt or dollar buys, where they are capped."""
+    if not scenario.fleet.capped:
+        return plan
+    from planner.planning import one_more
+
+    return one_more.told(plan, lambda other: solve(other, catalog))
 
 
 def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog) -> int:

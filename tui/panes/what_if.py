@@ -59,15 +59,15 @@ class Line:
 
 def lines(effects: Sequence[Effect], g: Glyphs) -> list[Line]:
     """The numbers by swing, the largest first; then the choices, the best first."""
-    numbers: dict[str, dict[bool, Effect]] = {}
+    numbers: dict[tuple[str, str], dict[bool, Effect]] = {}
     choices: list[Line] = []
     for effect in effects:
         field = fields.BY_KEY[effect.change.field]
-        if field.kind in ("choice", "switch"):
-            choices.append(Line(f"{field.label} {g.plain(effect.change.text)}", None, effect))
+        if effect.change.bought or field.kind in ("choice", "switch"):
+            choices.append(Line(g.plain(effect.change.told), None, effect))
         else:
-            numbers.setdefault(field.key, {})[effect.change.down] = effect
-    moved = [Line(fields.BY_KEY[key].label, s.get(True), s.get(False)) for key, s in numbers.items()]
+            numbers.setdefault((field.key, effect.change.label), {})[effect.change.down] = effect
+    moved = [Line(label, s.get(True), s.get(False)) for (_, label), s in numbers.items()]
     moved.sort(key=lambda line: -line.swing)
     choices.sort(key=lambda line: -line.gain)
     return [*moved, *choices]
@@ -352,8 +352,9 @@ def sentence(effect: Effect, findings: Findings, g: Glyphs) -> Content:
 
     assert findings.base is not None
     field = fields.BY_KEY[effect.change.field]
-    now = field.format(field.get(findings.base.scenario))
-    head = g.plain(f"{field.label} {now} -> {effect.change.text}: ")
+    change = effect.change
+    now = change.was or field.format(field.get(findings.base.scenario))
+    head = g.plain(f"{change.told}: " if change.bought else f"{change.label} {now} -> {change.text}: ")
     if effect.problem:
         return Content.assemble((head, "bold"), (g.plain(effect.problem), "$hue-bad"))
     measure = yardstick(findings.base.scenario)

@@ -9,9 +9,11 @@ import pytest
 
 from planner.errors import InputError
 from planner.inputs.catalog import load
+from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output import fleets
 from planner.output.data import to_dict
-from planner.planning import inventory, resolve, what_if
+from planner.planning import inventory, one_more, resolve, what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 
@@ -185,7 +187,46 @@ def test_a_mix_serves_at_least_what_all_systems_do_side_by_side():
 
 def test_what_if_moves_the_gpus_of_each_system():
     tried = what_if.changes(BASE, {"system": ("h100", "h200"), "engine": ()})
-    moved = [change.text for change in tried if change.field == "fleet"]
-    assert moved == ["h100:4,h200:4", "h100:8,h200:4", "h100:6,h200:3", "h100:6,h200:5"]
+    moved = [change for change in tried if change.field == "fleet"]
+    assert [change.value for change in moved] == [
+        *("h100:4,h200:4", "h100:8,h200:4", "h100:16,h200:4"),
+        *("h100:6,h200:3", "h100:6,h200:5", "h100:6,h200:14"),
+    ]
+    assert [change.told for change in moved[:3]] == ["h100 GPUs 4", "h100 GPUs 8", "10 more h100"]
+    assert [change.value for change in what_if.of_field(BY_KEY["fleet"], BASE)] == [c.value for c in moved]
     assert not {"gpus", "system"} & {change.field for change in tried}
     assert what_if.yardstick(BASE).unit == "tok/s"
+
+
+def test_one_more_of_a_cap_is_told_by_planning_it():
+    each = load().system("h200").watts_per_gpu / 1e3
+    asked = replace(BASE, system="h200", slack=0.0, fleet=Fleet(gpus=None, max_kw=4.5 * each))
+
+    def ask(scenario: Scenario) -> Plan:
+        return plan(scenario, load())
+
+    before = ask(asked)
+    assert before.scenario.fleet.gpus is None  # as asked, not what this cap allows
+    told = one_more.told(before, ask)
+    (kilowatt,) = told.one_more
+    assert kilowatt.field == "max-kw" and kilowatt.gain > 0
+    fleet = replace(asked.fleet, max_kw=4.5 * each + kilowatt.rise)
+    higher = ask(replace(asked, fleet=fleet))
+    assert kilowatt.value == pytest.approx(what_if.in_all(higher))
+    assert kilowatt.gain == pytest.approx(what_if.in_all(higher) / what_if.in_all(before) - 1)
+    (sentence,) = fleets.one_more_sentences(told)
+    assert f"{100 * kilowatt.gain:.1f} %" in sentence and "kW" in sentence
+    assert to_dict(told)["one_more"] == [
+        {"cap": "max-kw", "rise": kilowatt.rise, "gain": kilowatt.gain, "yardstick": kilowatt.value}
+    ]
+    bought = [one for one in what_if.changes(asked, {}) if one.name == "one more kW"]
+    assert [one.value for one in bought] == [4.5 * each + 1]
+
+
+def test_a_cap_that_holds_nothing_back_says_so():
+    asked = replace(BASE, system="h200", fleet=Fleet(gpus=4, max_kw=7.0))
+    found = plan(asked, load())
+    (kilowatt,) = one_more.told(found, lambda scenario: plan(scenario, load())).one_more
+    assert kilowatt.gain == 0
+    loose = replace(asked, fleet=Fleet(gpus=4, max_kw=1000.0))
+    assert one_more.told(plan(loose, load()), lambda _: found).one_more == ()

@@ -80,6 +80,7 @@ def test_changes_as_json_are_beside_the_plan(capsys: pytest.CaptureFixture[str])
     assert found["colocated"]["gpus"] <= 4
     assert by_field["ftl"] == {
         "field": "ftl",
+        "label": "FTL 1 ms",
         "value": 0.001,
         "gain": None,
         "yardstick": None,
