@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import fakes
 from driving import SIZE, Driver
 from terminals import Terminal
+from textual.css.stylesheet import Stylesheet
 
 
 def pytest_collection_finish() -> None:
@@ -21,6 +23,23 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()  # what is loaded by now stays
     gc.set_threshold(10_000, 10, 10)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def styles_parsed_once() -> Iterator[None]:
+    """Every application has the same style sheets; to parse them is a tenth of its start."""
+    found: dict[Any, Any] = {}
+    parse = Stylesheet._parse_rules
+
+    def parse_once(self: Stylesheet, css: str, *rest: Any, **named: Any) -> Any:
+        key = (css, rest, tuple(named.items()), frozenset(self._variables.items()))
+        if key not in found:
+            found[key] = parse(self, css, *rest, **named)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -182,6 +182,7 @@ def test_every_scenario_of_the_study_belongs_to_a_figure():
     assert scenarios.PRESETS.keys() == reproduction.FIGURES.keys()
 
 
+@pytest.mark.slow
 def test_assumptions_are_told_apart_and_counted(presets, monkeypatch):
     fleets = dict.fromkeys([*dynamic.STATIC, *dynamic.PLANNERS], dynamic.Goodput(share=0.5, gpus=4.0))
     monkeypatch.setattr(dynamic, "measured", lambda _: fleets)  # one experiment for all mixes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -81,6 +81,7 @@ def test_steady_arrivals_are_as_without_any() -> None:
 
 
 def test_harder_traffic_never_takes_fewer_gpus() -> None:
+    @cache
     def gpus(**changed: object) -> int:
         answer = plan(with_traffic(**changed), PRESETS)
         assert answer.disaggregated is not None

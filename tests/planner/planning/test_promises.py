@@ -98,7 +98,7 @@ def test_what_it_once_took_was_not_enough(flags: str, capsys: pytest.CaptureFixt
         assert main(["plan", *flags.split(), f"--{change['field']}", str(value)]) == 0
 
 
-@pytest.mark.parametrize("rate", [30.0, 500.0])
+@pytest.mark.parametrize("rate", [30.0, pytest.param(500.0, marks=pytest.mark.slow)])
 def test_the_gpus_that_a_demand_takes_are_told_and_no_fewer_will_do(rate: float) -> None:
     """A split is expected to serve less than its slower pool: more GPUs than one that is not."""
     asked = Scenario(goal="fewest-gpus", traffic=Traffic(isl=4096, osl=512, requests_per_s=rate))

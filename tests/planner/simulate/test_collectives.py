@@ -83,7 +83,7 @@ OPERATOR = st.sampled_from(sorted(OPERATORS))
 
 
 @given(machines(), OPERATOR)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nothing_beats_light_and_more_bytes_never_take_less(machine, name):
     cost = OPERATORS[name](machine, SIZES, GROUPS)
     assert np.shape(cost.seconds) == (len(GROUPS), len(SIZES))

@@ -10,7 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SCHEMAS = Path(__file__).parent / "schemas"
 KNOWN = Path(__file__).parent / "known"
 MISSING = "pip install 'ratematch[dev]'"
@@ -22,6 +24,16 @@ PARTS = {  # of TensorRT-LLM's configuration, and the classes that they become
     "load_balancer": "MoeLoadBalancerConfig",
     "speculative_config": "MTPDecodingConfig",
 }
+
+
+def read_yaml(text):
+    """The one document in a text; the C reader is ten times as fast."""
+    return yaml.load(text, _YAML)
+
+
+def read_yamls(text):
+    """The documents in a text."""
+    return yaml.load_all(text, _YAML)
 
 
 def wrong(kind, document):

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 import planner
 from planner.errors import InputError
@@ -195,8 +194,8 @@ def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
         for file, text in found.files.items():
             (folder / file).write_text(text)
             if file.endswith(".yaml"):
-                assert isinstance(yaml.safe_load(text), dict)
-        compose = yaml.safe_load(found.files["compose.yaml"])
+                assert isinstance(checked.read_yaml(text), dict)
+        compose = checked.read_yaml(found.files["compose.yaml"])
         assert all(set(one) >= {"image", "command", "profiles"} for one in compose["services"].values())
         for script in folder.glob("*.sh"):
             subprocess.run(["bash", "-n", script], check=True)
@@ -214,7 +213,7 @@ def one_of_each():
 
 def test_compose_files_are_as_the_specification_has_them():
     for of, found in one_of_each().items():
-        document = yaml.safe_load(found.files["compose.yaml"])
+        document = checked.read_yaml(found.files["compose.yaml"])
         assert checked.wrong("compose", document) == [], of
     for service in document["services"].values():
         service["comand"] = service.pop("command")
@@ -235,7 +234,7 @@ def test_every_key_of_a_configuration_is_one_that_tensorrt_llm_knows():
         for file, text in found.files.items():
             if engine == "trtllm" and file.endswith(".yaml") and file not in ("compose.yaml", "servers.yaml"):
                 seen += 1
-                assert checked.unknown_to_trtllm(yaml.safe_load(text)) == []
+                assert checked.unknown_to_trtllm(checked.read_yaml(text)) == []
     assert seen >= 10
     assert checked.unknown_to_trtllm({"kv_cache_config": {"dtpye": "fp8"}}) == ["KvCacheConfig.dtpye"]
 
@@ -301,7 +300,7 @@ def test_words_of_presets_are_quoted_wherever_they_go(tmp_path):
     assert not list(tmp_path.rglob("pwned"))
     said = seen.read_text().split("\0")
     assert evil in said and "a/b; touch pwned" in said
-    compose = yaml.safe_load(found.files["compose.yaml"])
+    compose = checked.read_yaml(found.files["compose.yaml"])
     told = [word for service in compose["services"].values() for word in service["command"]]
     assert evil.replace("$", "$$") in told
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import yaml
 
 from planner.errors import InputError
 from planner.output import words
 from planner.output.deploy import write
 from planner.output.deploy.parts import Export, Options
+from tests.planner.output.deploy import checked
+from tests.planner.output.deploy.test_export import CATALOG, ENGINES, SCENARIOS, planned
 from tui.cli.main import main
-
-sys.path.insert(0, str(Path(__file__).parent))
-import checked
-from test_export import CATALOG, ENGINES, SCENARIOS, planned
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 
@@ -48,7 +43,7 @@ def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
             assert len(str(getattr(found, "reason", found))) > 20
             continue
         written += 1
-        *maps, graph = yaml.safe_load_all(found.files["dynamo.yaml"])
+        *maps, graph = checked.read_yamls(found.files["dynamo.yaml"])
         serving, parts = words.deployment(plan), graph["spec"]["components"]
         assert graph["apiVersion"] == "nvidia.com/v1beta1" and graph["kind"] == "DynamoGraphDeployment"
         assert len({part["name"] for part in parts}) == len(parts) == len(serving.pools) + 1
@@ -65,8 +60,8 @@ def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
         assert total == serving.gpus
         if engine == "trtllm":
             for text in maps[0]["data"].values():
-                assert "max_batch_size" in yaml.safe_load(text)
-                assert checked.unknown_to_trtllm(yaml.safe_load(text)) == []
+                assert "max_batch_size" in checked.read_yaml(text)
+                assert checked.unknown_to_trtllm(checked.read_yaml(text)) == []
     assert written >= 12
 
 
@@ -77,8 +72,8 @@ def test_llm_d_has_a_role_for_each_pool_and_all_gpus():
             assert len(str(getattr(found, "reason", found))) > 20
             continue
         written += 1
-        document = yaml.safe_load(found.files["modelserver.yaml"])
-        assert yaml.safe_load(found.files["kustomization.yaml"])["resources"] == ["modelserver.yaml"]
+        document = checked.read_yaml(found.files["modelserver.yaml"])
+        assert checked.read_yaml(found.files["kustomization.yaml"])["resources"] == ["modelserver.yaml"]
         serving = words.deployment(plan)
         roles = document["spec"].get("roles") or [{"name": "serve", "spec": document["spec"]}]
         assert len(roles) == len(serving.pools) and engine != "trtllm"
@@ -106,7 +101,7 @@ def test_documents_are_as_their_published_schemas_have_them(target, file, kinds)
     seen = set()
     for name, engine, _, found in exports(target):
         if isinstance(found, Export):
-            *_, document = yaml.safe_load_all(found.files[file])
+            *_, document = checked.read_yamls(found.files[file])
             kind = document["kind"].lower()
             seen.add(kind)
             assert checked.wrong(kind, document) == [], (name, engine)
@@ -124,7 +119,7 @@ def test_documents_are_as_their_published_schemas_have_them(target, file, kinds)
 def test_a_field_that_is_none_and_a_value_of_another_type_are_found(target, file, name):
     """The schemas refuse what they should: a check that nothing fails checks nothing."""
     found = write.export(planned(name, "vllm"), target, Options(name=name), CATALOG)
-    *_, document = yaml.safe_load_all(found.files[file])
+    *_, document = checked.read_yamls(found.files[file])
     text, kind = json.dumps(document), document["kind"].lower()
     for old, new in (
         ('"containers"', '"container"'),
@@ -153,7 +148,7 @@ def test_words_of_presets_stay_words(target, file):
         else:
             told.append(value)
 
-    for document in yaml.safe_load_all(found.files[file]):
+    for document in checked.read_yamls(found.files[file]):
         walk(document)
     assert evil.replace("$(", "$$(") in told and "$$(HOME)/x" in told
 
@@ -178,7 +173,7 @@ def test_a_schedule_becomes_elastic_bounds(tmp_path, target, file, kind):
     table, out = tmp_path / "day.csv", tmp_path / "out"
     table.write_text(SCHEDULE)
     assert main(["export", target, *GIVEN, "--schedule", str(table), "--out", str(out)]) == 0
-    *_, document = yaml.safe_load_all((out / file).read_text())
+    *_, document = checked.read_yamls((out / file).read_text())
     assert checked.wrong(document["kind"].lower(), document) == []
     parts = [
         part
@@ -187,7 +182,7 @@ def test_a_schedule_becomes_elastic_bounds(tmp_path, target, file, kind):
     ]
     assert [part.get("replicas") or part["spec"]["replicas"] for part in parts] == [3, 2]
     assert all("scalingAdapter" in part or part["scaling"] == {"mode": "External"} for part in parts)
-    scaled = list(yaml.safe_load_all((out / "autoscale.yaml").read_text()))
+    scaled = list(checked.read_yamls((out / "autoscale.yaml").read_text()))
     names = [f"{document['metadata']['name']}-{part['name']}" for part in parts]
     assert [one["spec"]["scaleTargetRef"]["name"] for one in scaled] == names
     assert {one["spec"]["scaleTargetRef"]["kind"] for one in scaled} == {kind}
