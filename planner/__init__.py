@@ -16,6 +16,7 @@ from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
+    from planner.planning.asked import Ask
     from planner.planning.result import Frontier, Plan
 
 __version__ = "0.1.0"
@@ -49,11 +50,12 @@ def plan(
     *,
     should_stop: Callable[[], bool] | None = None,
     on_frontier: Callable[[Frontier, Frontier], None] | None = None,
+    ask: Ask | None = None,
 ) -> Plan:
     """Answer a scenario: sweep, match, compare. Parameters and errors: `planner.planning.plan.plan`."""
     from planner.planning import plan as planning
 
-    return planning.plan(scenario, catalog, should_stop=should_stop, on_frontier=on_frontier)
+    return planning.plan(scenario, catalog, should_stop=should_stop, on_frontier=on_frontier, ask=ask)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,8 @@ ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of th
 Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it
 Arrivals: TypeAlias = Literal["auto", "steady", "poisson", "bursty", "trace"]  # how requests come
 At: TypeAlias = Literal["auto", "mean", "p50", "p90", "p95", "p99"]  # what of a latency a limit binds
+# when a plan has its requests replayed: where closed forms of their waits are not sure, always, never
+Settling: TypeAlias = Literal["auto", "on", "off"]
 Routing: TypeAlias = Literal["least-loaded", "central", "round-robin", "random"]  # who takes a request
 Status: TypeAlias = Literal["optimal", "feasible", "infeasible"]
 # how a co-located instance batches prompts with output tokens; "" for an instance of one phase

@@ -156,6 +156,8 @@ def _load(serving: Serving) -> dict[str, Any] | None:
     if queued is not None:
         told = {"routing": queued.routing, "breaks_at_utilisation": queued.breaks_at}
         told |= {"fragile": queued.fragile, "sure": queued.sure}
+        if queued.replayed is not None:  # else its percentiles are of closed forms
+            told["replayed"] = asdict(queued.replayed)
     return {
         "arrivals": "closed" if queued is None else queued.arrivals,
         **told,

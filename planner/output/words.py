@@ -11,23 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named
 from planner.output.traffic_words import caches_note
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
-from planner.words import Level, Routing, Step
+from planner.words import Level, Step
 
 if TYPE_CHECKING:
     from planner.inputs.kernels import Provenance
     from planner.inputs.scenario import Scenario
     from planner.planning.result import (
         Drafts,
-        Load,
         Mix,
-        Percentiles,
         Plan,
         PoolPlan,
-        Queued,
         Serving,
     )
     from planner.planning.what_if import Effect
@@ -205,7 +203,7 @@ def load_sentences(plan: Plan, serving: Serving) -> list[str]:
         return []
     first, token, alone = map(format_seconds, (load.ftl_s, load.ttl_s, load.alone_ftl_s))
     if load.queued is not None:
-        return _queued_sentences(load, load.queued)
+        return queued_sentences(load, load.queued)
     lines = [
         f"With {load.requests_in_flight:,.0f} requests in flight, {three_digits(load.requests_per_s)} "
         f"a second, the mean first token takes {first} and a token {token}, queues included; "
@@ -220,34 +218,6 @@ def load_sentences(plan: Plan, serving: Serving) -> list[str]:
     if over:
         lines.append(f"That is above the {' and the '.join(over)}: keep some headroom.")
     return lines
-
-
-def _queued_sentences(load: Load, queued: Queued) -> list[str]:
-    """Percentiles of requests that come at their own time, and how near the limits' end the pools are."""
-
-    def spread(of: Percentiles) -> str:
-        return " / ".join(map(format_seconds, (of.p50, of.p95, of.p99)))
-
-    lines = [
-        f"{queued.arrivals.capitalize()} arrivals, {three_digits(load.requests_per_s)} a second to the "
-        f"{ROUTED[queued.routing]}, {load.requests_in_flight:,.0f} in flight.",
-        f"P50 / P95 / P99: first token {spread(queued.ftl)} (alone {format_seconds(load.alone_ftl_s)}), "
-        f"a token {spread(queued.ttl)}, the whole request {spread(queued.e2e)}.",
-        f"The busiest pool is used {queued.utilisation:.0%}; the limits hold up to {queued.breaks_at:.0%}.",
-    ]
-    if queued.fragile:
-        lines.append("That is fragile: a little more load makes the waits many times longer.")
-    if not queued.sure:
-        lines.append("Closed forms are unsure of such waits; ratematch replay --settle proves the plan.")
-    return lines
-
-
-ROUTED: Mapping[Routing, str] = {
-    "least-loaded": "least loaded instance",
-    "central": "first free instance, from one queue",
-    "round-robin": "instances in turn",
-    "random": "instances at random",
-}
 
 
 def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:

@@ -28,6 +28,7 @@ GRID = 200  # equally likely values that stand for a distribution, where two are
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
 SUREST, FEW = 0.85, 4  # utilisation; instances
 MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
+GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor of e
 NEVER = 1e-9  # probability of a wait that no percentile sees
 
 
@@ -220,13 +221,37 @@ def _queue(question: Question, station: Station, load: float) -> _Queue:
         one = np.ones(1)
         return _Queue(weight=one, backlog_s=0.0 * one, beside=queueing.delay(station, np.array([load])))
     backlog, own = (row[0] for row in windows.found(np.array([load])))
+    share, backlog, own = _alike(windows.share, backlog, own)
     wide = replace(
         station,
         servers=np.full(len(own), station.servers[0]),
         service_s=np.full(len(own), station.service_s[0]),
     )
     beside = queueing.delay(wide, np.maximum(own, 1e-9))
-    return _Queue(weight=windows.share, backlog_s=backlog, beside=beside)
+    return _Queue(weight=share, backlog_s=backlog, beside=beside)
+
+
+def _alike(
+    share: FloatArray, backlog_s: FloatArray, load: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Windows without a backlog whose waits are alike as one, at their mean load; shapes (windows,).
+
+    Waits go with ``1 / (1 - load)``, of which a group holds a few per cent.
+    """
+    quiet = backlog_s <= 0
+    if np.count_nonzero(quiet) <= GROUPS:
+        return share, backlog_s, load
+    kind = np.where(quiet, np.floor(-np.log1p(-load) * PER_E), -1.0)
+    # each that has a backlog stays one of its own
+    kind = np.where(quiet, kind, -1.0 - np.cumsum(~quiet))
+    _, which = np.unique(kind, return_inverse=True)
+    total = np.bincount(which, weights=share)
+    held = np.where(total > 0, total, 1.0)
+
+    def mean(of: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(which, weights=share * of) / held, dtype=np.float64)
+
+    return np.asarray(total, dtype=np.float64), mean(backlog_s), mean(load)
 
 
 def _slot(question: Question, places: float, full: float, stay_s: float) -> Delay:
@@ -257,22 +282,64 @@ def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Del
     h = np.maximum(h - sure, 1e-9)
     h = np.where(np.abs(h - k) < 1e-6 * k, k * (1.0 + 1e-5), h)
     begins = kinds[None, :] + prompts.backlog_s[:, None]
+    waits = p[:, 0] > 0
+    p, h, sure, queued = p[waits], h[waits], sure[waits], begins[waits]
+    straight = _Begun.of(begins[~waits], prompts.weight[~waits], q, k)
 
     def later(seconds: FloatArray) -> FloatArray:
-        left = seconds[:, None, None] - begins
+        left = seconds[:, None, None] - queued
         t, behind = np.maximum(left, 0.0), np.maximum(left - sure, 0.0)
         one, other = np.exp(-behind / h), np.exp(-t / k)
         both = np.where(left < sure, 1.0, (h * one - k * np.exp(-behind / k)) / (h - k))
         beyond = p * ((1 - q) * one + q * both) + q * (1 - p) * other
-        return np.asarray(np.where(left < 0, 1.0, beyond).mean(axis=2) @ prompts.weight)
+        found = np.where(left < 0, 1.0, beyond).mean(axis=2) @ prompts.weight[waits]
+        return np.asarray(found + straight.later(seconds))
 
     low = np.full(len(shares), float(kinds[0]))
-    high = float(kinds[-1]) + float(prompts.backlog_s.max()) + 60.0 * (float(h.max()) + k) + 0.0 * low
+    high = (
+        float(kinds[-1])
+        + float(prompts.backlog_s.max())
+        + 60.0 * (float(h.max(initial=1e-9)) + k)
+        + 0.0 * low
+    )
     for _ in range(STEPS):
         middle = 0.5 * (low + high)
         late = later(middle) > 1.0 - shares
         low, high = np.where(late, middle, low), np.where(late, high, middle)
     return high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """First tokens of requests that wait for no pass beyond what stands before them, and then for a slot."""
+
+    begins_s: FloatArray  # ascending, shape (n,)
+    weight: FloatArray  # of those up to each; from none on, shape (n + 1,)
+    slots: FloatArray  # log of what waits of them for a slot, as if all had begun at 0, shape (n + 1,)
+    probability: float  # of a wait for a slot
+    mean_s: float
+
+    @classmethod
+    def of(cls, begins_s: FloatArray, share: FloatArray, probability: float, mean_s: float) -> _Begun:
+        """Of begins of shape (groups, kinds) and shares (groups,)."""
+        each = np.broadcast_to(share[:, None] / begins_s.shape[1], begins_s.shape).ravel()
+        order = np.argsort(begins_s.ravel(), kind="stable")
+        begins, each = begins_s.ravel()[order], each[order]
+        with np.errstate(divide="ignore"):
+            grown = np.logaddexp.accumulate(np.log(each) + begins / mean_s) if len(each) else each
+        return cls(
+            begins_s=begins,
+            weight=np.concatenate([[0.0], np.cumsum(each)]),
+            slots=np.concatenate([[-np.inf], grown]),
+            probability=probability,
+            mean_s=mean_s,
+        )
+
+    def later(self, seconds: FloatArray) -> FloatArray:
+        """Share of all requests that these are later than: ``1 - begun + q sum exp(-(s - begin) / mean)``."""
+        at = np.searchsorted(self.begins_s, seconds, side="right")
+        slot = self.probability * np.exp(self.slots[at] - seconds / self.mean_s)
+        return np.asarray(self.weight[-1] - self.weight[at] + slot)
 
 
 def _uniform(count: int = GRID) -> FloatArray:

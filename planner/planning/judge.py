@@ -43,11 +43,25 @@ def judge(
     Raises Stopped when the deadline's owner asks to stop.
     """
     choice = solve.choose(placed, deadline, alone=alone, offers=offers)
-    other = placed if alone is None else alone
+    at = placed, placed if alone is None else alone
     split, colocated = (
-        load.loaded(at.question, at.sweep, way)
-        for at, way in ((placed, choice.disaggregated), (other, choice.colocated))
+        load.loaded(one.question, one.sweep, way)
+        for one, way in zip(at, (choice.disaggregated, choice.colocated), strict=True)
     )
+    return weighed(placed, catalog, choice, split, colocated, alone=alone)
+
+
+def weighed(
+    placed: Placed,
+    catalog: Catalog,
+    choice: solve.Choice,
+    split: Serving | None,
+    colocated: Serving | None,
+    *,
+    alone: Placed | None = None,
+) -> Judgement:
+    """Two ways of serving whose load is known, against each other."""
+    other = placed if alone is None else alone
     ways: dict[Way, Serving | None] = {"disaggregated": split, "colocated": colocated}
     table = catalog.accuracy()
     bands = evidence.widened(placed.question, table, ways)
@@ -58,7 +72,7 @@ def judge(
             if way == "colocated"
         }
     for name, serving in ways.items():
-        if name in bands and _unsure(serving):
+        if name in bands and unsure(serving):
             bands[name] = later(bands[name], MISSED)
     split, colocated = (
         judged(replace(at.question, bands=bands), at.sweep, way)
@@ -71,7 +85,7 @@ def judge(
     return Judgement(choice=choice, split=split, colocated=colocated, bands=bands, found=found)
 
 
-def _unsure(serving: Serving | None) -> bool:
+def unsure(serving: Serving | None) -> bool:
     """Whether closed forms are unsure of its waits."""
     if serving is None or serving.load is None or serving.load.queued is None:
         return False

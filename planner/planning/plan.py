@@ -12,6 +12,7 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
 from planner.planning import demand, frontiers, mixes, power, settle, solve, survive, weigh, within
+from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge
@@ -30,6 +31,7 @@ def plan(
     *,
     should_stop: Callable[[], bool] | None = None,
     on_frontier: Callable[[Frontier, Frontier], None] | None = None,
+    ask: Ask | None = None,
 ) -> Plan:
     """Answer a scenario: sweep, match, compare.
 
@@ -44,6 +46,9 @@ def plan(
     on_frontier
         Called with the disaggregated and the co-located frontier as soon as they are known, before
         the integer program runs.
+    ask
+        Who replays a plan of whose waits closed forms are not sure (`planner.replay.asked.asking`); without,
+        the plan says that they are not.
 
     Raises
     ------
@@ -60,15 +65,18 @@ def plan(
             raise InputError(name, type(call).__name__, "a function, or None")
     start = time.perf_counter()
 
-    def make(held: Held | None) -> Plan:
-        return _plan(scenario, catalog, held, start, should_stop, on_frontier)
+    def make(held: Held | None, ask: Ask | None = None) -> Plan:
+        return _plan(scenario, catalog, held, start, should_stop, on_frontier, ask)
 
     traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
     if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
-        return make(None)
+        return make(None, ask)
     from planner.planning.caches import settled
 
-    return settled(make)
+    found = settled(make)
+    if ask is None or found.caches is None:
+        return found
+    return make(Held(caches=found.caches.instances, tokens=found.caches.tokens), ask)
 
 
 def _plan(
@@ -78,6 +86,7 @@ def _plan(
     start: float,
     should_stop: Callable[[], bool] | None,
     on_frontier: Callable[[Frontier, Frontier], None] | None,
+    ask: Ask | None,
 ) -> Plan:
     placed = settle.placements(scenario, catalog, held, should_stop)
     matching = time.perf_counter()
@@ -90,7 +99,10 @@ def _plan(
     settled = settle.settle(placed, deadline)
     at, alone = settled.split, settled.colocated
     first = deadline.share(0.5) if scenario.mix and settled.alone else deadline
-    judgement = judge(at, catalog, first, alone=None if alone is at else alone)
+    other = None if alone is at else alone
+    judgement = judge(at, catalog, first, alone=other)
+    if ask is not None:
+        judgement = proven(judgement, at, catalog, first, ask, alone=other)
     choice, found = judgement.choice, judgement.found
     split_way, colocated_way = judgement.split, judgement.colocated
     best = split_way if found == "split" else colocated_way if found else None

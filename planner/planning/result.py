@@ -21,16 +21,17 @@ from planner.planning.evidence import Evidence, Seen
 from planner.planning.pool_parts import MemoryUse as MemoryUse
 from planner.planning.pool_parts import OperatorTime as OperatorTime
 from planner.planning.survival import Survival
+from planner.planning.under_load import Load as Load
+from planner.planning.under_load import Percentiles as Percentiles
+from planner.planning.under_load import Queued as Queued
+from planner.planning.under_load import Replayed as Replayed
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import (
-    Arrivals,
-    At,
     Batching,
     CacheFormat,
     Choice,
     Phase,
     PrefixReuse,
-    Routing,
     Status,
     Stop,
     WeightFormat,
@@ -111,52 +112,6 @@ class StudyMatch:
     ftl_s: float
     requests_per_s: float  # as predicted
     expected_requests_per_s: float  # the errors of the pools considered
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """A latency over all requests, seconds."""
-
-    mean: float
-    p50: float
-    p90: float
-    p95: float
-    p99: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queued:
-    """What requests see that come at their own time."""
-
-    arrivals: Arrivals
-    routing: Routing
-    ftl_at: At  # what the FTL limit binds; never auto
-    ftl: Percentiles
-    ttl: Percentiles
-    e2e: Percentiles  # from arrival to the last token
-    utilisation: float  # of the busiest pool
-    breaks_at: float  # the same where the limits just hold
-    sure: bool = True  # whether closed forms are near a replay here
-
-    @property
-    def fragile(self) -> bool:
-        """Whether a little more load makes waits many times longer."""
-        return self.utilisation > FRAGILE
-
-
-FRAGILE = 0.9  # utilisation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """A serving at its rate, queues included: in a closed loop, or with requests that come at any time."""
-
-    requests_in_flight: float
-    requests_per_s: float  # what they bring; less than the serving's rate if no number of them brings that
-    alone_ftl_s: float  # first token of a request that meets no other
-    ftl_s: float  # mean
-    ttl_s: float  # mean
-    queued: Queued | None = None  # None in a closed loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import planner
 from planner.output.as_json import dumps
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, add_scenario, read_scenario
+from tui.cli.plan import report, solve
 from tui.cli.terminal import DONE, NO_PLAN, ascii_output, say
 
 WIDTH = 80
@@ -33,14 +34,12 @@ def run(arguments: Sequence[str]) -> int:
     add_scenario(parser)
     args = parser.read(arguments)
     catalog = planner.load()
-    found = planner.plan(read_scenario(args, catalog), catalog)
+    found = solve(read_scenario(args, catalog), catalog)
     from planner.output import place_map
     from planner.output.words import deployment
 
     serving = deployment(found)
     if serving is None:
-        from tui.cli.plan import report
-
         return report(found, "json" if args.json else "text", args.ascii) or NO_PLAN
     if args.json:
         say(dumps(place_map.to_data(found, serving)))

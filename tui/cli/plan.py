@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import planner
 from planner import load
+from planner.errors import InputError
 from planner.output.spelling import ascii_only
 from tui.cli.flags import FORMATS, Parser, UsageError, add_scenario, read_scenario
 from tui.cli.terminal import DONE, NO_PLAN, ascii_output, say
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Plan
+    from planner.words import Settling
 
 WIDTH = 80
 
@@ -66,8 +68,10 @@ def run(arguments: Sequence[str]) -> int:
         help="what changes against the deployment that runs: of a plan's JSON or an export's folder; without "
         "a FILE the layouts and instances that are given run, and the plan is free of them",
     )
+    add_settle(parser)
     add_scenario(parser)
     args = parser.read(arguments)
+    how = settling(args)
     catalog = load()
     if args.compare is not None or args.what_if is not None:
         from tui.cli import compare
@@ -78,20 +82,21 @@ def run(arguments: Sequence[str]) -> int:
         return compare.what_if(args, catalog)
     scenario = read_scenario(args, catalog)
     if args.running is not None:
-        return _against(args, scenario, catalog)
-    return report(_priced(solve(scenario, catalog), scenario, catalog), args.format or "text", args.ascii)
+        return _against(args, scenario, catalog, how)
+    plan = _priced(solve(scenario, catalog, how), scenario, catalog, how)
+    return report(plan, args.format or "text", args.ascii)
 
 
-def _priced(plan: Plan, scenario: Scenario, catalog: Catalog) -> Plan:
+def _priced(plan: Plan, scenario: Scenario, catalog: Catalog, how: Settling) -> Plan:
     """The plan with what one more kilowatt or dollar buys, where they are capped."""
     if not scenario.fleet.capped:
         return plan
     from planner.planning import one_more
 
-    return one_more.told(plan, lambda other: solve(other, catalog))
+    return one_more.told(plan, lambda other: solve(other, catalog, how))
 
 
-def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog) -> int:
+def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog, how: Settling) -> int:
     """The plan, and what changes against what runs."""
     from planner.inputs.deployment import Deployment
     from planner.output import running, words
@@ -104,7 +109,7 @@ def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog) -> 
     else:
         before = running.of_deployment(scenario.deployment)
         scenario = replace(scenario, deployment=Deployment())
-    plan = solve(scenario, catalog)
+    plan = solve(scenario, catalog, how)
     serving = words.deployment(plan)
     if serving is None:
         return report(plan, args.format or "text", args.ascii)
@@ -121,9 +126,32 @@ def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog) -> 
     return report(plan, "text", args.ascii)
 
 
-def solve(scenario: Scenario, catalog: Catalog) -> Plan:
-    """`planner.plan`."""
-    return planner.plan(scenario, catalog)
+def add_settle(parser: Parser) -> None:
+    """`--settle`, of the commands that deploy a plan."""
+    parser.add_argument(
+        "--settle",
+        metavar="WHEN",
+        default="auto",
+        help="have the plan's own requests replayed, and more headroom where they miss a limit: auto (where "
+        "closed forms of waiting are not sure and it takes up to 10,000 requests; the default), on, off",
+    )
+
+
+def settling(args: argparse.Namespace) -> Settling:
+    """What `--settle` says. Raises InputError."""
+    if args.settle not in ("auto", "on", "off"):
+        raise InputError("settle", args.settle, "auto, on or off")
+    said: Settling = args.settle
+    return said
+
+
+def solve(scenario: Scenario, catalog: Catalog, how: Settling = "auto") -> Plan:
+    """The plan, which asks its replay where `how` says."""
+    if how == "off" or scenario.traffic.arriving == "steady":
+        return planner.plan(scenario, catalog)
+    from planner.replay.asked import asking
+
+    return planner.plan(scenario, catalog, ask=asking(how))
 
 
 def report(plan: Plan, form: str, ascii: bool) -> int:

@@ -30,7 +30,7 @@ def page(found: Sequence[Waits]) -> str:
         "",
         "Asked of the first token up to the highest load here: within "
         f"{waits.ASKED['mean']:.0%} in the mean and {waits.ASKED['p99']:.0%} at P99. Where it is not, a plan "
-        "says so, and `ratematch replay --settle` proves it.",
+        "has its own requests replayed (`ratematch plan --settle`, docs/replay.md).",
         "",
         f"| way | lengths | as near as asked | {' | '.join(head)} |",
         f"| --- | --- | ---: | {' | '.join('---:' for _ in head)} |",

@@ -75,7 +75,7 @@ def test_flags_override_the_scenario_file(tmp_path: Path, capsys: pytest.Capture
 
 def test_aliases_and_switches_reach_the_scenario(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Scenario] = []
-    monkeypatch.setattr(plan_command, "solve", lambda scenario, catalog: seen.append(scenario))
+    monkeypatch.setattr(plan_command, "solve", lambda scenario, *rest: seen.append(scenario))
     monkeypatch.setattr(plan_command, "report", lambda *rest: 0)
     assert main.main(["plan", "--ttft", "2s", "--tpot", "20ms", "--mix", "--mla-cache"]) == 0
     assert main.main(["plan", "--mix", "off", "--no-mla-cache", "--gpus", "any"]) == 0
@@ -89,7 +89,7 @@ def test_the_command_that_the_application_copies_plans_the_same(monkeypatch: pyt
 
     asked = Scenario(mix=True, headroom=0.15, weights="fp8", time_limit_s=0.5)
     seen: list[Scenario] = []
-    monkeypatch.setattr(plan_command, "solve", lambda scenario, catalog: seen.append(scenario))
+    monkeypatch.setattr(plan_command, "solve", lambda scenario, *rest: seen.append(scenario))
     monkeypatch.setattr(plan_command, "report", lambda *rest: 0)
     words = shlex.split(command_line(asked))
     assert words[0] == "ratematch"

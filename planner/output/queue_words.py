@@ -1,0 +1,54 @@
+"""Sentences on requests that wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from planner.output.spelling import count, percent
+from planner.units import format_seconds, three_digits
+from planner.words import Routing
+
+if TYPE_CHECKING:
+    from planner.planning.result import Load, Percentiles, Queued, Replayed
+
+ROUTED: Mapping[Routing, str] = {
+    "least-loaded": "least loaded instance",
+    "central": "first free instance, from one queue",
+    "round-robin": "instances in turn",
+    "random": "instances at random",
+}
+
+
+def queued_sentences(load: Load, queued: Queued) -> list[str]:
+    """Percentiles of requests that come at their own time, and how near the limits' end the pools are."""
+
+    def spread(of: Percentiles) -> str:
+        return " / ".join(map(format_seconds, (of.p50, of.p95, of.p99)))
+
+    lines = [
+        f"{queued.arrivals.capitalize()} arrivals, {three_digits(load.requests_per_s)} a second to the "
+        f"{ROUTED[queued.routing]}, {load.requests_in_flight:,.0f} in flight.",
+        f"P50 / P95 / P99: first token {spread(queued.ftl)} (alone {format_seconds(load.alone_ftl_s)}), "
+        f"a token {spread(queued.ttl)}, the whole request {spread(queued.e2e)}.",
+        f"The busiest pool is used {queued.utilisation:.0%}; the limits hold up to {queued.breaks_at:.0%}.",
+    ]
+    if queued.fragile:
+        lines.append("That is fragile: a little more load makes the waits many times longer.")
+    if queued.replayed is not None:
+        lines.append(_replayed_sentence(queued.replayed))
+    elif not queued.sure:
+        lines.append("Closed forms are unsure of such waits; ratematch plan --settle on proves the plan.")
+    return lines
+
+
+def _replayed_sentence(replayed: Replayed) -> str:
+    """What told the percentiles, and what it took."""
+    of = f"These are of {replayed.requests:,} requests replayed one by one"
+    if not replayed.meets:
+        tried = count(replayed.plans, "plan")
+        return f"{of}; they miss a limit, as in all of {tried} that were tried."
+    if replayed.plans == 1:
+        return f"{of}; the limits hold."
+    tried = f"found in {replayed.plans} plans"
+    return f"{of}; the limits hold with {percent(replayed.headroom)} headroom, {tried}."

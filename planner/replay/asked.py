@@ -1,0 +1,100 @@
+"""The replay that a plan asks: bounded, and the same for the same question.
+
+Requests are those of the scenario's trace, or drawn as it has them; of drawn ones those that come while the
+fleet still fills up are not counted. A prompt finds in a cache what the plan counts on, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from planner.inputs.requests import Requests
+from planner.planning import demand
+from planner.planning.asked import Answer, Ask
+from planner.planning.resolve import Question
+from planner.planning.result import Percentiles, Serving
+from planner.replay import build
+from planner.replay.fleet import Options
+from planner.replay.plans import drawn
+from planner.replay.result import Result
+from planner.replay.run import Replay
+from planner.replay.settle import at
+from planner.words import At, Settling
+
+REQUESTS = 4_000  # drawn
+MOST = 10_000  # requests of one replay; where that is not enough none is asked
+MOST_ON = 200_000  # where it is asked for
+FILLS = 2.0  # times the requests in flight until a fleet is as full as it stays
+AT: tuple[At, ...] = ("mean", "p50", "p90", "p95", "p99")
+TIMES = 8.0  # as many as those are replayed at least
+
+
+def asking(how: Settling = "auto") -> Ask | None:
+    """Who is asked of a plan's waits; None for "off"."""
+    if how == "off":
+        return None
+    most = MOST if how == "auto" else MOST_ON
+
+    def replays(
+        question: Question, serving: Serving, should_stop: Callable[[], bool] | None
+    ) -> Answer | None:
+        return _replayed(question, serving, most, should_stop)
+
+    return Ask(replays=replays, always=how == "on")
+
+
+def _replayed(
+    question: Question, serving: Serving, most: int, should_stop: Callable[[], bool] | None
+) -> Answer | None:
+    requests, first = _requests(question, serving, most)
+    if requests is None:
+        return None
+    scenario, limits = question.scenario, question.scenario.limits
+    asked = scenario.traffic
+    options = Options(
+        prefixes=asked.reuse != "none" or asked.cached_share > 0,
+        routing="prefix-aware" if asked.reuse == "prefix-aware" else asked.routing,
+        ftl_limit_s=limits.ftl_s,
+        ttl_limit_s=limits.ttl_s,
+    )
+    try:
+        fleet = build.of_serving(question, serving, requests)
+    except LookupError:  # a kernel at a batch or context that was never measured
+        return None
+    replay = Replay(fleet, requests, options)
+    replay.advance(should_stop=should_stop)
+    found = _from(replay.result(), first)
+    ftl, ttl, e2e = (_percentiles(found, what) for what in ("ftl_s", "ttl_s", "e2e_s"))
+    return Answer(
+        ftl=ftl,
+        ttl=ttl,
+        e2e=e2e,
+        ftl_s=at(found, limits.ftl_at, "ftl_s"),
+        ttl_s=at(found, limits.ttl_at, "ttl_s"),
+        requests=len(requests),
+    )
+
+
+def _requests(question: Question, serving: Serving, most: int) -> tuple[Requests | None, int]:
+    """The requests, and the first of them that counts; None where there are too many."""
+    load = serving.load
+    assert load is not None
+    recorded = demand.recorded(question.scenario)
+    if recorded is not None:
+        return (None, 0) if len(recorded) > most else (recorded, 0)
+    count = max(REQUESTS, int(TIMES * load.requests_in_flight))
+    if count > most:
+        return None, 0
+    traffic = replace(question.scenario.traffic, requests_per_s=serving.requests_per_s)
+    come = drawn(replace(question.scenario, traffic=traffic), serving, count, seed=0)
+    return come, int(min(max(0.1 * count, FILLS * load.requests_in_flight), 0.3 * count))
+
+
+def _from(result: Result, first: int) -> Result:
+    names = ("arrival_s", "first_s", "end_s", "isl", "osl", "entry", "decode", "found", "computed")
+    return replace(result, **{name: getattr(result, name)[first:] for name in names})
+
+
+def _percentiles(found: Result, what: str) -> Percentiles:
+    return Percentiles(*(at(found, of, what) for of in AT))

@@ -1,0 +1,60 @@
+"""The replay that a plan asks: bounded, the same each time, and of the requests that the plan is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import planner
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning.result import Plan, Queued
+from planner.replay import asked as module
+from planner.replay.asked import asking
+
+SCENARIO = Scenario(
+    model="llama-3.1-8b",
+    system="h100",
+    traffic=Traffic(isl=2000, osl=60, requests_per_s=20.0, isl_spread=1.0),
+    limits=Limits(ftl_s=1.0, ttl_s=0.02),
+    fleet=Fleet(gpus=4),
+    goal="fewest-gpus",
+)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUESTS", 300)
+
+
+def queued(plan: Plan) -> Queued:
+    assert plan.chosen is not None and plan.chosen.load is not None and plan.chosen.load.queued is not None
+    return plan.chosen.load.queued
+
+
+def test_a_plan_has_the_percentiles_of_its_replay() -> None:
+    closed, first, again = (
+        queued(planner.plan(SCENARIO, ask=asking(how))) for how in ("off", "auto", "auto")
+    )
+    assert closed.replayed is None and not closed.sure
+    assert first.replayed is not None and first.sure and first.replayed.meets
+    assert first == again and first.ftl != closed.ftl
+    assert first.ftl.p50 < first.ftl.p95 < first.ftl.p99 < first.e2e.p99
+    assert first.ftl.p95 == pytest.approx(closed.ftl.p95, rel=0.5)
+
+
+def test_what_would_take_too_many_requests_is_asked_of_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 200)
+    assert queued(planner.plan(SCENARIO, ask=asking())).replayed is None
+    on = queued(planner.plan(SCENARIO, ask=asking("on"))).replayed
+    assert on is not None and on.requests >= 300
+
+
+def test_a_trace_is_replayed_as_it_is(tmp_path: Path) -> None:
+    lines = [f"{0.1 * i},{1000 + 7 * (i % 100)},{20 + i % 9}" for i in range(250)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(["time_s,input_tokens,output_tokens", *lines]), encoding="utf-8")
+    recorded = replace(SCENARIO, traffic=Traffic(trace=str(trace)))
+    replayed = queued(planner.plan(recorded, ask=asking("on"))).replayed
+    assert replayed is not None and replayed.requests == 250
