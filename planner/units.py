@@ -29,6 +29,7 @@ _SECONDS = {
 }
 _COUNT = {"": 1.0, "k": 1e3, "gpus": 1.0, "gpu": 1.0}
 _RATE = {"": 1.0, "/s": 1.0, "req/s": 1.0, "rps": 1.0, "/min": 1 / 60, "req/min": 1 / 60}
+_SPEED = ("tok/s", "token/s", "tokens/s", "tps", "t/s")
 _SHARE = {"": 1.0, "%": 0.01}
 _USD = {"": 1.0, "$": 1.0, "usd": 1.0, "$/h": 1.0}
 SUFFIXES: Mapping[Quantity, Mapping[str, float]] = {
@@ -57,6 +58,19 @@ def parse_quantity(text: str, kind: Quantity) -> float:
         raise ValueError(f"a number, alone or with one of {names}")
     value = float(match[1].replace(",", "").replace("_", ""))
     return value * suffixes[match[2].lower()]
+
+
+def parse_speed(text: str) -> float | None:
+    """Seconds per token from tokens/s of a user, the inverse; None for what is no such speed.
+
+    >>> parse_speed("50 tok/s"), parse_speed("40tokens/s/user"), parse_speed("20ms"), parse_speed("0 tok/s")
+    (0.02, 0.025, None, inf)
+    """
+    match = _NUMBER.match(text.strip()) if len(text) <= LONGEST else None
+    if match is None or match[2].lower().removesuffix("/user") not in _SPEED:
+        return None
+    speed = float(match[1].replace(",", "").replace("_", ""))
+    return 1.0 / speed if speed else math.inf
 
 
 def bare(text: str) -> bool:

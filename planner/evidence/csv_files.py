@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from planner.inputs.files import COMPRESSED
 
 MOST_BYTES = 256 << 20  # of one table
 LONGEST_NAME = 200  # characters of a cell that names something
+
+MISSING = ("", "nan", "n/a", "na", "-", "none", "null")  # how tables write what is missing
+_GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?\Z")
+_SEPARATORS = ",;\t|"
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -41,10 +46,10 @@ class Range:
     def number(self, cell: str) -> float | None:
         """The number in a cell; None if it is none of these."""
         text = cell.strip()
-        if self.blank is not None and text.lower() in ("", "nan"):  # how spreadsheets write what is missing
+        if self.blank is not None and text.lower() in MISSING:
             return self.blank
         try:
-            value = float(text)
+            value = float(text.replace(",", "") if _GROUPED.match(text) else text)
         except ValueError:
             return None
         inside = self.low <= value <= self.high and not (self.whole and value % 1.0)
@@ -79,6 +84,16 @@ class Table:
                 raise self.wrong(i, column, "a name")
 
 
+def separator(text: str) -> str:
+    """What stands between the cells of a table: the commonest of its first line, a comma in doubt.
+
+    >>> separator("isl;osl;tp"), separator("isl,osl"), separator("model")
+    (';', ',', ',')
+    """
+    head = text.lstrip("\ufeff\r\n").split("\n", 1)[0]
+    return max(_SEPARATORS, key=head.count)
+
+
 def find(folder: Path, name: str) -> Path | None:
     """The file `name` in a folder, or its compressed copy; None where there is neither."""
     places = (folder / name, folder / (name + COMPRESSED))
@@ -93,7 +108,7 @@ def read(path: Path, columns: Iterable[str] = ()) -> Table:
     """
     try:
         text = files.read_text(path, MOST_BYTES)
-        reader = csv.DictReader(io.StringIO(text, newline=""), restkey=None)
+        reader = csv.DictReader(io.StringIO(text, newline=""), restkey=None, delimiter=separator(text))
         rows, lines = [], []
         for row in reader:
             rows.append(row)

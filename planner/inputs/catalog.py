@@ -174,7 +174,7 @@ class Catalog:
         """The file of a preset that is named by its path."""
         path = Path(name).expanduser() if name.startswith("~") else Path(name)
         if kind == "model" and os.path.isdir(path):  # noqa: PTH112
-            path = path / "config.json"
+            path = naming.config_in(name)
         if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)
             raise InputError(kind, name, "no such file; a preset's name or a file of your own")
         return path

@@ -35,6 +35,7 @@ class Field:
     none      the word that stands for None, where None is allowed
     words     words that a number may be instead, which stay as they are
     with_unit a bare number is refused when typed: people read some in ms and some in s
+    speed     seconds per token, which may be typed as tokens/s too
     """
 
     key: str
@@ -53,6 +54,7 @@ class Field:
     none: str = ""
     words: tuple[str, ...] = ()
     with_unit: bool = False
+    speed: bool = False
     needs: str = ""
     effective: Callable[[Scenario], bool] | None = None
     idle: str = ""
@@ -76,7 +78,7 @@ class Field:
         span = f"from {low} to {high}" if high else f"of at least {low}"
         example = {
             "tokens": ", such as 16k or 4096",
-            "seconds": ", such as 20ms or 1.5s",
+            "seconds": ", such as 20ms or 50tok/s" if self.speed else ", such as 20ms or 1.5s",
             "share": ", such as 10%",
         }
         tail = "".join(f", or {word}" for word in (self.none, *self.words) if word)
@@ -130,6 +132,8 @@ class Field:
             return fleet.written(fleet.parse(text))
         if self.with_unit and units.bare(text):
             raise InputError(self.key, text, f"a number with its unit: {text[:20]}ms or {text[:20]}s?")
+        if self.speed and (token_s := units.parse_speed(text)) is not None:
+            return self.check(token_s, text)
         try:
             value = units.parse_quantity(text, self.kind)
         except ValueError:

@@ -35,7 +35,12 @@ FIELDS: tuple[Field, ...] = (
         group="Workload",
         choices=("auto", "bf16", "fp8", "fp4", "fp8_block", "nvfp4", "mxfp4", "int8", "int4"),
         steps=("auto", "bf16", "fp8", "fp4"),
-        spellings={"int4_wo": "int4", "int8_wo": "int8", "mxfp4_wo": "mxfp4", "nvfp4_wo": "nvfp4"},
+        spellings={
+            **{f"{name}_wo": name for name in ("int4", "int8", "mxfp4", "nvfp4")},
+            **dict.fromkeys(("w4a16", "awq", "gptq"), "int4"),
+            **dict.fromkeys(("w8a8", "w8a16"), "int8"),
+            **dict.fromkeys(("fp16", "float16", "half", "bfloat16"), "bf16"),
+        },
         help="Format of the weights. auto: the narrowest that the GPU multiplies in, never wider than the "
         "published checkpoint; a format that the GPU has no units for is weight-only.",
     ),
@@ -47,6 +52,11 @@ FIELDS: tuple[Field, ...] = (
         kind="choice",
         group="Workload",
         choices=("auto", "bf16", "fp8", "fp4"),
+        spellings={
+            **dict.fromkeys(("fp8_e4m3", "fp8_e5m2", "fp8_ds_mla"), "fp8"),  # --kv-cache-dtype of engines
+            **dict.fromkeys(("fp16", "float16", "half", "bfloat16"), "bf16"),
+            **dict.fromkeys(("nvfp4", "fp4_e2m1"), "fp4"),
+        },
         help="Format of the KV cache. auto: fp8 where the GPU has FP8 units. fp4 needs FP4 units; its "
         "kernels are taken for as fast as those of fp8, with fewer bytes to read.",
     ),
@@ -130,8 +140,9 @@ FIELDS: tuple[Field, ...] = (
         low=1e-4,
         high=60,
         steps=tuple(s for s in _ONE_TWO_FIVE if 5e-4 <= s <= 1),
+        speed=True,
         aliases=("tpot", "itl"),
-        help="Token-to-token latency (TPOT) at most this; 1/TTL is tokens/s per user.",
+        help="Token-to-token latency (TPOT) at most this, or tokens/s per user (50tok/s), which is 1/TTL.",
     ),
     *FLEET,
     Field(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from planner.errors import LONGEST_LINE
+from planner.errors import LONGEST_LINE, InputError
+from planner.inputs import files
 from planner.words import PresetKind, Weights
 
 _SPLIT = re.compile(r"[\s_.:]+")
@@ -75,8 +77,13 @@ def key(name: str) -> str:
 
     >>> key("meta-llama/Llama-3.3-70B-Instruct "), key("H200_SXM")
     ('llama-3.3-70b-instruct', 'h200-sxm')
+    >>> key("~/.cache/huggingface/hub/models--Qwen--Qwen3-32B/")
+    'qwen3-32b'
     """
-    return name.strip().rsplit("/", 1)[-1].lower().replace("_", "-").replace(" ", "-")
+    last = name.strip().rstrip("/").rsplit("/", 1)[-1]
+    if last.startswith("models--"):  # a folder of the hub's cache: models--ORGANISATION--NAME
+        last = last.rsplit("--", 1)[-1]
+    return last.lower().replace("_", "-").replace(" ", "-")
 
 
 def loose(name: str) -> str:
@@ -211,4 +218,15 @@ def is_file(kind: PresetKind, text: str) -> bool:
         return False
     if text.endswith((".toml", ".json") if kind == "model" else ".toml"):
         return True
-    return kind == "model" and os.sep in text and os.path.isfile(Path(text) / "config.json")  # noqa: PTH113
+    return kind == "model" and os.sep in text and os.path.isfile(config_in(text))  # noqa: PTH113
+
+
+def config_in(folder: str) -> Path:
+    """Where a folder of a model has its config.json: in it, or in the snapshot of a hub's cache."""
+    at = Path(folder).expanduser() if folder.startswith("~") else Path(folder)
+    plain, newest = at / "config.json", at / "refs" / "main"
+    if not os.path.isfile(plain) and os.path.isfile(newest):  # noqa: PTH113 (never raises, whatever the name)
+        with contextlib.suppress(InputError):
+            revision = files.read_text(newest, 1024).strip()
+            return at / "snapshots" / revision / "config.json" if revision.isalnum() else plain
+    return plain

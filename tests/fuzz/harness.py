@@ -23,6 +23,7 @@ from tui.cli.main import main
 
 CODES = (0, 1, 2, 3)  # the documented exit codes of a command that nobody interrupts
 LONGEST_S = 2.0  # of processor time: a machine with others at work is not a hang
+WHAT_IF = 5  # times that: some 45 plans, one after the other
 DEAD_S = 30  # wall clock after which a call is given up
 LONGEST_ERROR = 500  # characters
 MOST_ERRORS = 40  # of one command line, a line each
@@ -107,7 +108,7 @@ def faults(answer: Answer) -> Iterator[str]:
     if answer.code == -1:
         yield f"no answer in {DEAD_S} s"
         return
-    if answer.seconds > LONGEST_S:
+    if answer.seconds > LONGEST_S * (WHAT_IF if "--what-if" in answer.arguments else 1):
         yield f"{answer.seconds:.1f} s"
     if answer.code not in CODES:
         yield f"exit code {answer.code}"

@@ -225,7 +225,13 @@ async def test_the_chart_zoomed_on_a_linear_axis() -> None:
 
 async def test_a_value_that_cannot_be_used_is_told_at_once() -> None:
     text = await screen((80, 24), *["j"] * 5, "7", "x", until=lambda view: view.invalid)
-    holds(text, "edited, invalid: ttl", "‹ 7x  ›", "✗ ttl: '7x' is not accepted", "such as 20ms or 1.5s")
+    holds(
+        text,
+        "edited, invalid: ttl",
+        "‹ 7x  ›",
+        "✗ ttl: '7x' is not accepted",
+        "such as 20ms or 50to",
+    )
     holds(text, "Plan, before the edit", *PLAN)
 
 

@@ -38,6 +38,14 @@ _VALUES = {
 }
 MOST_LINES = 20  # of unknown flags: what is beyond them is told when those are mended
 LONGEST_FLAG = 80  # characters that are compared with what is known
+_LAYOUT_FLAGS = ("--colocated-layout", "--prefill-layout", "--decode-layout")
+_ENGINE_FLAGS = dict.fromkeys(  # how engines are told what a layout says
+    (
+        *("tp", "pp", "dp", "ep", "tp-size", "pp-size", "dp-size", "ep-size"),
+        *("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "enable-expert-parallel"),
+    ),
+    _LAYOUT_FLAGS,
+)
 _SWITCH = {"on": True, "off": False}
 
 
@@ -90,6 +98,8 @@ class Parser(argparse.ArgumentParser):
             return f"unexpected argument {name!r}"
         if name[2:] in FORMATS and self.prog == "ratematch":
             return f"{name} belongs to a command: ratematch plan {name}"
+        if known := [flag for flag in _ENGINE_FLAGS.get(name[2:], ()) if self.knows(flag)]:
+            return f"unknown flag {name}; a layout is one value: {known[0]} TP8, or DEP16, CPP4xTP8"
         near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
         return f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 

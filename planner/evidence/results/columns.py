@@ -8,22 +8,37 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Record = Mapping[str, Any]  # of a result, as a tool wrote it
+_BETWEEN = re.compile(r"[^a-z0-9]+")
 
 # keys of flat records, the best first, and what a value is multiplied by
 FLAT: Mapping[str, tuple[tuple[str, float], ...]] = {
-    "isl": (("isl", 1), ("input_len", 1), ("random_input_len", 1), ("mean_input_tokens", 1)),
-    "osl": (("osl", 1), ("output_len", 1), ("random_output_len", 1), ("mean_output_tokens", 1)),
+    "isl": tuple(
+        (key, 1)
+        for key in (
+            *("isl", "input_len", "random_input_len", "mean_input_tokens"),
+            *("input_length", "input_tokens", "prompt_length", "prompt_tokens"),
+        )
+    ),
+    "osl": tuple(
+        (key, 1)
+        for key in (
+            *("osl", "output_len", "random_output_len", "mean_output_tokens"),
+            *("output_length", "output_tokens", "generated_tokens"),
+        )
+    ),
     "concurrency": (("max_concurrency", 1), ("conc", 1), ("concurrency", 1), ("measured concurrency", 1)),
     "requests": (("num_prompts", 1), ("requests", 1)),
     "ttft_ms": (
         *((f"{key}_ttft_ms", 1) for key in ("mean", "avg", "median")),
         *((key, 1) for key in ("ttft_ms", "ttft_mean", "ttft_median")),
         *((f"{key}_ttft", 1e3) for key in ("mean", "median")),
+        *((key, 1e3) for key in ("ttft_s", "mean_ttft_s", "median_ttft_s")),
     ),
     "tpot_ms": (
         *((f"{key}_tpot_ms", 1) for key in ("mean", "avg", "median")),
         *((key, 1) for key in ("tpot_ms", "tpot_mean", "tpot_median")),
         *((f"{key}_tpot", 1e3) for key in ("mean", "median")),
+        *((key, 1e3) for key in ("tpot_s", "mean_tpot_s", "median_tpot_s")),
         *((f"{key}_itl_ms", 1) for key in ("mean", "median")),
         *((key, 1) for key in ("itl_ms", "itl_mean", "itl_median")),
         *((f"{key}_itl", 1e3) for key in ("mean", "median")),
@@ -45,7 +60,7 @@ FLAT: Mapping[str, tuple[tuple[str, float], ...]] = {
 }
 WORDS: Mapping[str, tuple[str, ...]] = {
     "model": ("model", "model_id", "model_path", "model_name"),
-    "system": ("system", "hw", "gpu", "accelerator", "hardware", "gpu_type"),
+    "system": ("system", "hw", "gpu", "accelerator", "hardware", "gpu_type", "gpu_name", "device"),
     "engine": ("engine", "framework", "backend"),
     "engine_versions": ("engine_versions", "version", "server_version"),
     "gemm_dtype": ("gemm_dtype", "precision"),
@@ -84,9 +99,19 @@ def number(value: object) -> float:
     return found if math.isfinite(found) else math.nan
 
 
+def named(key: str) -> str:
+    """A column's name as tools write it.
+
+    >>> named("Mean TTFT (ms)"), named("Input Length"), named("TPOT [ms]")
+    ('mean_ttft_ms', 'input_length', 'tpot_ms')
+    """
+    return _BETWEEN.sub("_", key.lower()).strip("_")
+
+
 def flat(record: Record) -> dict[str, str]:
     """The columns of a record whose values are numbers and words: vLLM's, SGLang's, InferenceX's, others'."""
-    plain = {str(key).strip().lower(): value for key, value in record.items()}
+    plain = {named(str(key)): value for key, value in record.items()}
+    plain.update((str(key).strip().lower(), value) for key, value in record.items())
     server = plain.get("server_info")  # of SGLang: what it was started with
     if isinstance(server, dict):
         plain = {**{str(key).lower(): value for key, value in server.items()}, **plain}

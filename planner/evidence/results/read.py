@@ -102,6 +102,9 @@ def _planned(record: Mapping[str, str], found: Found) -> dict[str, str]:
 
 
 def _rows(path: Path, found: Found, given: Mapping[str, str], catalog: Catalog) -> list[Row]:
+    for at, record in enumerate(found.records, 1):
+        if columns.number(record.get("completed")) == 0:
+            raise InputError(f"{path.name}, run {at}", "0 requests completed", "a run with some that were")
     rows = [_row(found, record, given, catalog) for record in found.records]
     if found.tool:
         _named(rows, path)
@@ -153,7 +156,8 @@ def _is_own(path: Path) -> bool:
         found = records.read(path)
     except InputError:
         return True  # the reader of measured runs says what is wrong with it
-    return found.tool == "" and set(found.records[0]) >= _OWN
+    named = set(found.records[0])
+    return found.tool == "" and named >= _OWN and not named.isdisjoint(MEASURED)
 
 
 def _columns(found: Found, record: Record) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
+from planner.evidence.csv_files import separator
 from planner.evidence.results import aiconfigurator, guidellm
 from planner.evidence.results.columns import Record
 from planner.inputs import files
@@ -84,8 +85,9 @@ def tool_of_columns(columns: Sequence[str]) -> str:
 
 
 def _of_csv(path: Path, text: str) -> Found:
+    table = io.StringIO(text, newline="")
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if any(map(str.strip, line))]
+        lines = [line for line in csv.reader(table, delimiter=separator(text)) if any(map(str.strip, line))]
     except csv.Error as error:
         raise InputError("file", str(path), f"a readable CSV file ({error})") from None
     if len(lines) < 2:

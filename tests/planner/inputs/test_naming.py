@@ -33,6 +33,7 @@ SHIPPED = load()
         ("LLAMA-3.1-70B", "llama-3.1-70b", "auto"),
         ("llama3.3-70b", "llama-3.1-70b", "auto"),
         ("llama3.1:8b", "llama-3.1-8b", "auto"),
+        ("~/.cache/huggingface/hub/models--Qwen--Qwen3-32B-AWQ", "qwen3-32b", "int4"),
     ],
 )
 def test_models_as_hubs_call_them(typed, preset, weights):
@@ -179,6 +180,11 @@ def test_files_stand_in_the_place_of_names(tmp_path):
     found = plan(scenario, SHIPPED)
     assert found.status != "infeasible" and found.scenario == scenario
     assert SHIPPED.model(str(tmp_path)).hidden == 256  # a folder with a config.json
+    for part in ("snapshots/0a1b", "refs"):
+        (tmp_path / "models--Me--Mine" / part).mkdir(parents=True)
+    (tmp_path / "models--Me--Mine/snapshots/0a1b/config.json").write_text(model.read_text())
+    (tmp_path / "models--Me--Mine/refs/main").write_text("0a1b\n")
+    assert SHIPPED.model(str(tmp_path / "models--Me--Mine")).hidden == 256  # and one of the hub's cache
     text = f'schema = 1\nsystem = "{gpu}"\nmodel = "{model}"'
     assert read_scenario(text, SHIPPED).system == str(gpu)
 

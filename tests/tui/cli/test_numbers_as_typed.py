@@ -36,6 +36,35 @@ def test_a_latency_that_no_text_shows_exactly_is_spelled_with_its_unit():
     assert BY_KEY["ttl"].parse(text) == 0.0123456789
 
 
+@pytest.mark.parametrize("typed", ["50tok/s", "50 tokens/s", "50tps", "50 tok/s/user", "20ms"])
+def test_a_speed_of_a_user_is_its_latency(typed):
+    assert BY_KEY["ttl"].parse(typed) == 0.02
+
+
+@pytest.mark.parametrize("typed", ["0 tok/s", "-1 tps", "1e9tok/s", "nan tok/s", "1e999 tok/s"])
+def test_a_speed_that_no_user_sees_is_refused(typed):
+    with pytest.raises(InputError, match="50tok/s"):
+        BY_KEY["ttl"].parse(typed)
+
+
+@pytest.mark.parametrize(
+    "key, typed, meant",
+    [
+        ("weights", "AWQ", "int4"),
+        ("weights", "w8a8", "int8"),
+        ("kv", "fp8_e4m3", "fp8"),
+        ("kv", "half", "bf16"),
+    ],
+)
+def test_formats_as_engines_call_them(key, typed, meant):
+    assert BY_KEY[key].parse(typed) == meant
+
+
+def test_flags_of_engines_lead_to_a_layout(capsys):
+    assert main.main(["plan", "--tensor-parallel-size", "8"]) == 2
+    assert "--colocated-layout TP8" in capsys.readouterr().err
+
+
 def test_all_that_is_wrong_is_told_in_a_line_each(capsys):
     arguments = ["plan", "--ttft", "2000", "--isl", "foo", "--model", "lama-3.1-70b", "--gpus", "-3"]
     assert main.main(arguments) == 2

@@ -147,6 +147,30 @@ def test_a_collection_of_a_public_dashboard(tmp_path):
     assert validate_runs.predict(found, PRESETS).covered == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Model,GPU,Framework,Input Length,Output Length,Concurrency,Mean TTFT (ms),TPOT [ms],TP\n"
+        "meta-llama/Llama-3.1-8B-Instruct,H100,vLLM,2048,512,64,400,17,1\n",
+        "model;system;engine;isl;osl;concurrency;ttft_ms;tpot_ms;tp\nllama-3.1-8b;h100;vllm;2048;512;64;400;17;1\n",
+        "model\tsystem\tengine\tisl\tosl\tconcurrency\tttft_s\ttpot_s\ttp\n"
+        "llama-3.1-8b\th100\tvllm\t2048\t512\t64\t0.4\t0.017\t1\n",
+        "model,system,engine,isl,osl,concurrency,ttft_ms,tpot_ms,tp,e2e_ms\n"
+        'llama-3.1-8b,h100,vllm,"2,048",512,64,400,17,1,N/A\n',
+    ],
+    ids=["titles", "semicolons", "tabs and seconds", "thousands and missing"],
+)
+def test_tables_as_people_keep_them(tmp_path, text):
+    (row,) = rows(tmp_path, text, "r.csv")
+    assert (row.model, row.system, row.engine, row.decode.tp) == ("llama-3.1-8b", "h100", "vllm", 1)
+    assert (row.isl, row.osl, row.concurrency, row.ttft_s, row.tpot_s) == (2048, 512, 64, 0.4, 0.017)
+
+
+def test_a_run_that_completed_nothing_is_no_measurement(tmp_path):
+    with pytest.raises(InputError, match="run 2: '0 requests completed'"):
+        rows(tmp_path, [VLLM, {**VLLM, "completed": 0}], **HERE)
+
+
 def test_co_located_instances_are_counted_once_by_either_name(tmp_path):
     for column in ("decode_workers", "prefill_workers"):
         (row,) = rows(tmp_path, VLLM, system="h100", layout="TP2", **{column: "3"})
