@@ -152,9 +152,9 @@ FIELDS: tuple[Field, ...] = (
         unit="",
         kind="choice",
         group="Goal",
-        choices=("throughput", "fewest-gpus", "cost"),
+        choices=("throughput", "fewest-gpus", "cost", "watts", "tokens-per-watt"),
         help="throughput: most tokens/s in the budget. fewest-gpus: smallest fleet for --rate. "
-        "cost: cheapest tokens.",
+        "cost: cheapest tokens. watts: least GPU power for --rate. tokens-per-watt: most tokens per joule.",
     ),
     Field(
         key="headroom",
@@ -288,8 +288,11 @@ def check(scenario: Scenario) -> Scenario:
     traffic = scenario.traffic
     if traffic.trace is not None and traffic.arrivals != "auto":
         raise InputError("arrivals", traffic.arrivals, "auto beside a trace, whose arrivals are its own")
-    if scenario.goal == "fewest-gpus" and traffic.requests_per_s is None and traffic.trace is None:
-        raise InputError("rate", "any", "the goal fewest-gpus needs a request rate, such as --rate 20")
+    needs_rate = scenario.goal in ("fewest-gpus", "watts")
+    if needs_rate and traffic.requests_per_s is None and traffic.trace is None:
+        raise InputError("rate", "any", f"the goal {scenario.goal} needs a request rate, such as --rate 20")
+    if scenario.mix and scenario.goal in ("watts", "tokens-per-watt"):
+        raise InputError("mix", "on", f"off beside the goal {scenario.goal}: a pool's watts have one layout")
     endless = traffic.requests_per_s is None and traffic.trace is None and scenario.fleet.gpus is None
     if traffic.arriving != "steady" and endless:
         raise InputError(

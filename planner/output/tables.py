@@ -73,7 +73,7 @@ def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     ]
     pools = [("", a, b) for a, b in zip_longest(*layouts, fillvalue="")]
     told = [facts(plan.scenario, serving) if serving else {} for serving in ways]
-    rows = [(name, told[0].get(name, "-"), told[1].get(name, "-")) for name in told[0] or told[1]]
+    rows = [(name, told[0].get(name, "-"), told[1].get(name, "-")) for name in max(told, key=len)]
     return pools + rows
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
 
 NO_PLAN = "No plan meets the limits"
+THRIFTY = ("watts", "tokens-per-watt")  # goals
 NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
 
 
@@ -78,6 +79,10 @@ class Verdict:
                 f"{self._way}: ${mine} per million tokens, {name} ${theirs}{sure}",
                 f"{self._way}: ${mine}/Mtok against ${theirs}{sure}",
             )
+        if (drawn := self._drawn(serving)) and (theirs := self._drawn(other)):
+            if self.tie:
+                return (f"{self._way}: {drawn}, the same as {name}",)
+            return f"{self._way}: {drawn}, {name} {theirs}{sure}", f"{self._way}: {drawn} against {theirs}"
         if self.tie:
             return (f"{self._way}: the same throughput as {name}",)
         if self.kept:
@@ -113,10 +118,23 @@ class Verdict:
             return f"{gpus} for {three_digits(self.requests_per_s)} requests/s"
         if self.goal == "cost":
             return f"${money(serving.usd_per_million_tokens)} per million output tokens"
+        if drawn := self._drawn(serving):
+            load = ""
+            if self.requests_per_s is not None:
+                load = f" for {three_digits(self.requests_per_s)} requests/s"
+            return f"{drawn}{load}, {gpus}"
         return (
             f"{three_digits(serving.tokens_per_s_per_gpu * serving.gpus)} output tokens/s on {gpus} "
             f"({three_digits(serving.tokens_per_s_per_gpu)} per GPU)"
         )
+
+    def _drawn(self, serving: Serving) -> str:
+        """What the goal counts of watts: `8.48 kW of GPU power`, `1.16 J per output token`; else ""."""
+        if self.goal not in THRIFTY or serving.power is None:
+            return ""
+        if self.goal == "watts":
+            return f"{three_digits(serving.power.watts / 1e3)} kW of GPU power"
+        return f"{three_digits(serving.power.joules_per_token)} J per output token"
 
     @property
     def _promise(self) -> str:
@@ -155,6 +173,8 @@ def verdict(plan: Plan) -> Verdict | None:
         elif scenario.goal == "cost":
             mine, theirs = serving.usd_per_million_tokens, other.usd_per_million_tokens
             ratio = mine / theirs if theirs else 1.0  # GPUs that cost nothing: neither costs more
+        elif serving.power and other.power and scenario.goal in THRIFTY:
+            ratio = serving.power.joules_per_token / other.power.joules_per_token
         else:
             ratio = gain(plan, serving, other)
     found, judged = advantage(plan), found_of(plan)
@@ -215,7 +235,8 @@ def advantage_sentence(plan: Plan) -> str:
     if found is None:
         return ""
     low, high = (three_digits(value) for value in found)
-    each = " per GPU" if plan.scenario.goal in ("fewest-gpus", "cost") else ""
+    goal = plan.scenario.goal
+    each = " per GPU" if goal in ("fewest-gpus", "cost") else " per watt" if goal in THRIFTY else ""
     return f"The chosen way makes {low} to {high} times the other's throughput{each}."
 
 

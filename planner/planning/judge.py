@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from planner.inputs.catalog import Catalog
-from planner.planning import evidence, load, solve, weigh
+from planner.planning import evidence, load, power, solve, thrift, weigh
 from planner.planning.arrived import MISSED
 from planner.planning.bands import Band, later
 from planner.planning.chosen import judged
@@ -79,6 +79,10 @@ def weighed(
         for at, way in ((placed, split), (other, colocated))
     )
     scenario = placed.question.scenario
+    if thrift.asked(scenario):
+        split, colocated = (
+            way and power.powered(at.question, way) for at, way in ((placed, split), (other, colocated))
+        )
     found = weigh.finding(scenario, bands, split, colocated)
     if way := scenario.deployment.way:  # what is given is the plan; the other is what it is held to
         found = weigh.given(way, {"disaggregated": split, "colocated": colocated})

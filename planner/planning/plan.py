@@ -114,9 +114,9 @@ def _plan(
     here = alone if chosen is colocated_way else at
     question, swept = here.question, here.sweep
     known = within.measured(question, swept, chosen, deadline)
-    split_way, colocated_way = (
-        way and power.powered(one.question, way) for one, way in ((at, split_way), (alone, colocated_way))
-    )
+    if best is not None and best.power is None:  # of the way to deploy alone: it takes longer than its match
+        powered = power.powered((alone if best is colocated_way else at).question, best)
+        split_way, colocated_way = (powered if way is best else way for way in (split_way, colocated_way))
     mix = choice.mix
     if scenario.mix and mix is not None:  # an offer alone is not worth the time
         mix = replace(mix, serving=replace(mix.serving, power=mixes.power_of(mix.serving, placed)))

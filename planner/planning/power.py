@@ -71,30 +71,35 @@ def curve(question: Question, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
     return np.maximum.accumulate(np.r_[0.0, loads]), watts
 
 
-def per_gpu(question: Question, points: Points, rows: IndexArray) -> FloatArray:
-    """Mean watts of a GPU of instances of some design points at their capacity, shape (rows,).
-
-    Times `points.gpus[rows]` it is the weight of an instance in a match that counts watts.
-    """
+def curves(question: Question, points: Points, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
+    """As `curve`, of instances of some design points: loads and watts of a GPU, shape (rows, k) each."""
     setup = question.pools[points.phase].setup
-    gpu, found = setup.machine.gpu, np.empty(len(rows))
+    gpu = setup.machine.gpu
     layouts = points.layouts.take(points.layout[rows])
     kinds = layouts.exchange()
+    steps_of = 1 if points.phase == "prefill" else BATCHES
+    loads, watts = np.ones((len(rows), steps_of)), np.zeros((len(rows), steps_of))
     for kind in np.unique(kinds):
         mine = np.flatnonzero(kinds == kind)
         at, some = layouts.take(mine).spread(2), rows[mine]
         ranks = np.ravel(at.attention_dp).astype(float)
         if points.phase == "prefill":
             use = _prompts(question, setup, at, points.batch[some] / ranks, points.chunk_tokens[some])
-            found[mine] = np.ravel(power.watts(gpu, use))
+            watts[mine] = np.reshape(power.watts(gpu, use), (-1, 1))
             continue
-        batch = np.maximum(points.batch[some] / (ranks * np.ravel(at.pp)), 1.0)
-        watts = np.ravel(power.watts(gpu, _steps(question, setup, at, batch.reshape(-1, 1, 1))))
+        most = np.maximum(points.batch[some] / (ranks * np.ravel(at.pp)), 1.0)
+        batch = np.geomspace(np.ones_like(most), most, BATCHES, axis=-1)
+        steps = _steps(question, setup, at, batch[..., None])
+        speed = batch / np.reshape(steps.seconds, batch.shape)
+        loads[mine] = speed / speed[:, -1:]
+        of_steps = np.reshape(power.watts(gpu, steps), batch.shape)
         if points.phase == "colocated":
             share, prompt_watts = _mixed(question, setup, at, points.requests_per_s[some] / ranks)
-            watts = watts + share * (prompt_watts - watts)
-        found[mine] = watts
-    return found
+            of_steps = of_steps + loads[mine] * share[:, None] * (prompt_watts[:, None] - of_steps)
+        watts[mine] = of_steps
+    ends = np.zeros((len(rows), 1)), np.full((len(rows), 1), power.idle_watts(gpu))
+    whole = [np.concatenate((end, part), axis=1) for end, part in zip(ends, (loads, watts), strict=True)]
+    return np.maximum.accumulate(whole[0], axis=1), np.maximum.accumulate(whole[1], axis=1)
 
 
 def _widths(layout: space.LayoutChoice) -> Widths:

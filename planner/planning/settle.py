@@ -20,7 +20,7 @@ import numpy as np
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import pareto
-from planner.planning import frontiers, solve, weigh, why_not
+from planner.planning import frontiers, solve, thrift, weigh, why_not
 from planner.planning.alone import Alone
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
@@ -68,8 +68,9 @@ def settle(placed: Sequence[Placed], deadline: Deadline) -> Settled:
     splits: list[tuple[Placed, Serving]] = []
     others: list[tuple[Placed, Serving]] = []
     alone: list[Alone] = []
+    curves = thrift.Curves()
     for at in placed:
-        split, colocated = solve.weighed(at, deadline)
+        split, colocated = solve.weighed(at, deadline, curves)
         splits += [] if split is None else [(at, split[0])]
         others += [] if colocated is None else [(at, colocated[0])]
         if len(at.systems) == 1:

@@ -12,7 +12,7 @@ from planner.match import milp, packed, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
-from planner.planning import copies, frontiers, options, servings, weigh
+from planner.planning import copies, frontiers, options, servings, thrift, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates, counts_of
 from planner.planning.options import Options, worth_matching
@@ -51,6 +51,12 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
     sweep, question = placed.sweep, _demanded(placed.question)
+    if thrift.asked(question.scenario):
+        other = placed if alone is None else alone
+        one, two = thrift.split(question, sweep), thrift.colocated(other.question, other.sweep)
+        split = None if one is None else one.whole(question, sweep)
+        colocated = None if two is None else two.whole(other.question, other.sweep)
+        return Choice(disaggregated=split, colocated=colocated, mix=None, study=None)
     in_time = within_ttl(question, placed.kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
@@ -85,6 +91,8 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
 def takes_programs(question: Question) -> bool:
     """Whether `choose` may need the solver, whose import takes half a second."""
     scenario = question.scenario
+    if thrift.asked(scenario):
+        return False
     prices = {pool.usd_per_gpu_hour for pool in question.pools.values()}
     # what a mix would bring in a budget is found by dynamic programming
     budget, scenarios = scenario.fleet.gpus, len(question.errors.prefill)
@@ -147,6 +155,8 @@ def within(
 
     `usable` are masks over the layouts of each phase.
     """
+    if thrift.asked(question.scenario):
+        return thrift.bare(question, sweep, usable)
     question, limits, scenario = _demanded(question), question.scenario.limits, question.scenario
     late = np.flatnonzero(sweep.split_ftl_s <= limits.ftl_s)
     prefill = late[usable["prefill"][sweep.prefill.layout[late]]]
@@ -166,15 +176,9 @@ def within(
     split = None
     if len(kept.prefill) and len(kept.decode):
         first_token_s = steps[np.searchsorted(prefill, kept.prefill.row)]
+        left_s, errors = deadline.left_s, question.errors
         found = slack.solve(
-            _problem(
-                question,
-                kept,
-                mix=False,
-                errors=question.errors,
-                time_limit_s=deadline.left_s,
-                prove=False,
-            ),
+            _problem(question, kept, mix=False, errors=errors, time_limit_s=left_s, prove=False),
             prefill_ftl_s=first_token_s,
             colocated_ftl_s=np.empty(0),
             slack=scenario.slack,
@@ -322,16 +326,9 @@ def _matched(
     question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
 ) -> slack.Choice:
     """The match of some candidates within the slack of the best."""
-    robust = question.scenario.robust
+    prove, left_s, errors = not question.scenario.robust, deadline.left_s, question.errors
     return slack.solve(
-        _problem(
-            question,
-            kept,
-            mix=mix,
-            errors=question.errors,
-            time_limit_s=deadline.left_s,
-            prove=not robust,
-        ),
+        _problem(question, kept, mix=mix, errors=errors, time_limit_s=left_s, prove=prove),
         prefill_ftl_s=sweep.split_ftl_s[kept.prefill.row],
         colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
@@ -339,7 +336,7 @@ def _matched(
 
 
 def weighed(
-    placed: Placed, deadline: Deadline
+    placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None
 ) -> tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]:
     """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
 
@@ -347,6 +344,8 @@ def weighed(
     """
     deadline.check()
     sweep, question = placed.sweep, _demanded(placed.question)
+    if thrift.asked(question.scenario):
+        return thrift.bare(question, sweep, None, curves)
     kept = _sooner(question, sweep, within_ttl(question, placed.kept))
     kept = replace(kept, colocated=Options.none(sweep.colocated))
     solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution

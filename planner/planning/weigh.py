@@ -27,11 +27,17 @@ def gain(scenario: Scenario, one: Serving, other: Serving) -> float:
     """How many times better one serving is than another in what the goal counts; nan where neither says.
 
     Of throughput the expected tokens/s, per GPU where the fleet has no limit; of fewest-gpus the GPUs; of
-    cost the dollars per expected token, or for the demand (tokens/s per GPU where the GPUs cost nothing).
+    cost the dollars per expected token, or for the demand (tokens/s per GPU where the GPUs cost nothing); of
+    watts what the GPUs draw for the demand, or per expected token.
     """
     if scenario.goal == "fewest-gpus":
         return other.gpus / one.gpus
     mine, theirs = one.expected_tokens_per_s_per_gpu, other.expected_tokens_per_s_per_gpu
+    if scenario.goal in ("watts", "tokens-per-watt") and one.power is not None and other.power is not None:
+        less = other.power.watts / one.power.watts
+        if scenario.traffic.requests_per_s is not None:  # both serve that
+            return less
+        return less * (mine * one.gpus) / (theirs * other.gpus) if theirs else math.nan
     if scenario.goal == "cost" and one.usd_per_million_tokens > 0 and other.usd_per_million_tokens > 0:
         cheaper = other.usd_per_million_tokens / one.usd_per_million_tokens
         if scenario.traffic.requests_per_s is not None:  # both serve that

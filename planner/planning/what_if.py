@@ -68,6 +68,16 @@ def in_all(plan: Plan) -> float:
     return math.nan if serving is None else serving.capacity_tokens_per_s_per_gpu * serving.gpus
 
 
+def _kw(plan: Plan) -> float:
+    best = plan.chosen
+    return math.nan if best is None or best.power is None else best.power.watts / 1e3
+
+
+def _per_joule(plan: Plan) -> float:
+    best = plan.chosen
+    return math.nan if best is None or best.power is None else 1.0 / best.power.joules_per_token
+
+
 def yardstick(scenario: Scenario) -> Yardstick:
     """What the goal of a scenario asks for."""
     if scenario.goal == "fewest-gpus":
@@ -84,6 +94,10 @@ def yardstick(scenario: Scenario) -> Yardstick:
             higher=False,
             of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
         )
+    if scenario.goal == "watts":
+        return Yardstick(name="GPU power", unit="kW", higher=False, of=_kw)
+    if scenario.goal == "tokens-per-watt":
+        return Yardstick(name="tokens per joule", unit="tok/J", higher=True, of=_per_joule)
     if scenario.fleet.systems is not None or scenario.fleet.capped:
         return Yardstick(name="throughput", unit="tok/s", higher=True, of=in_all)
     return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)

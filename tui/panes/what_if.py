@@ -104,7 +104,7 @@ class Tornado(Widget, can_focus=True):
 
     Each input a fifth lower (light bar) and a fifth higher (full bar), all others as they are; each
     choice once. Right of the line the answer gets better, left of it worse; a cross means that nothing
-    meets the limits. The yardstick is the goal's: tokens/s per GPU (of the budget), GPUs, or cost.
+    meets the limits. The yardstick is the goal's: tokens/s per GPU (of the budget), GPUs, cost or watts.
 
     Arrows pick a change, `enter` makes it, `u` takes it back.
     """,

@@ -23,13 +23,16 @@ def found():
 
 
 def test_both_ways_say_watts_and_joules(found):
+    question = resolve.prepare(SPLIT, CATALOG)
     for serving in (found.disaggregated, found.colocated):
-        drawn = serving.power
+        drawn = power.of(question, serving)
         assert drawn.idle_watts < drawn.watts <= drawn.busy_watts <= serving.gpus * 700.0
         assert drawn.watts < serving.watts  # all-in is more
         assert sum(pool.gpus for pool in drawn.pools) == serving.gpus
         tokens = serving.tokens_per_s_per_gpu * serving.gpus
         assert drawn.joules_per_token == pytest.approx(drawn.watts / tokens)
+    other = found.disaggregated if found.choice == "colocated" else found.colocated
+    assert found.chosen.power == power.of(question, found.chosen) and other.power is None
     told = to_dict(found)["colocated"]["power"]
     assert told["gpu_watts"] == found.colocated.power.watts and told["rated_watts"] == found.colocated.watts
     assert [pool["phase"] for pool in told["pools"]] == ["colocated"]
@@ -64,8 +67,8 @@ def test_every_candidate_has_its_watts(scenario):
     points: Points
     for points in (swept.prefill, swept.decode, swept.colocated):
         rows = np.linspace(0, len(points) - 1, 40).astype(np.intp)
-        together = power.per_gpu(question, points, rows)
+        together = power.curves(question, points, rows)[1][:, -1]
         gpu = question.pools[points.phase].setup.machine.gpu
         assert np.all((together > 0.16 * gpu.watts) & (together <= gpu.watts))
-        alone = [power.per_gpu(question, points, rows[i : i + 1])[0] for i in (0, 17, 39)]
+        alone = [power.curves(question, points, rows[i : i + 1])[1][0, -1] for i in (0, 17, 39)]
         assert together[[0, 17, 39]] == pytest.approx(alone)

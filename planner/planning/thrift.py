@@ -1,0 +1,356 @@
+"""Deployments that draw least: the goals watts and tokens-per-watt.
+
+Watts of boards as a plan says them (`planner.planning.power`), each pool at the load that it runs at:
+
+    watts             least for the rate that is asked for
+    tokens-per-watt   most expected output tokens per joule; with a rate the same as watts
+
+A pool's watts depend on its layout and its load, since at less load a step carries fewer sequences. So one
+point of a layout stands for all of its batches: the one that serves most within the limits, and within a few
+shares of the FTL limit for an earlier first token. Every pair of pools is weighed (`planner.match.spent`),
+and co-located serving by the same numbers: as many copies as the rate takes, or the budget holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from planner.arrays import BoolArray, FloatArray, IndexArray
+from planner.inputs.scenario import Scenario
+from planner.match import rate_match, spent
+from planner.match.rate_match import TIE, instances_for
+from planner.match.spent import Spending
+from planner.planning import options, power, servings
+from planner.planning.energy import PoolPower, Power
+from planner.planning.options import EARLY, Options
+from planner.planning.resolve import Question
+from planner.planning.result import Count, Knee, Serving, SolverReport
+from planner.planning.servings import Pick, tokens_per_request
+from planner.planning.sweep import Sweep
+from planner.simulate.points import Points
+from planner.words import Goal, Phase
+
+GOALS: tuple[Goal, ...] = ("watts", "tokens-per-watt")
+MOST_COUNTS = 256  # instances of a pool that are tried, the fewest that do first
+_CERTAIN = SolverReport(status="optimal", gap=0.0, seconds=0.0)
+
+
+def asked(scenario: Scenario) -> bool:
+    """Whether the goal counts watts."""
+    return scenario.goal in GOALS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thrifty:
+    """A deployment that draws least."""
+
+    picks: tuple[Pick, ...]  # prefill and decode, or co-located
+    rate: float  # that it can serve, headroom kept
+    expected: float
+    ftl_s: float
+    knee: Knee | None
+    power: Power
+
+    def bare(self, question: Question) -> tuple[Serving, tuple[Count, ...]]:
+        """A serving without its pools, and their counts: enough to weigh it."""
+        found = servings.bare(question, self.picks, self.rate, self.expected, self.ftl_s)
+        return replace(found, power=self.power), tuple(map(servings.count, self.picks))
+
+    def whole(self, question: Question, sweep: Sweep) -> Serving:
+        """The serving with all that a plan says of it."""
+        if len(self.picks) == 1:
+            return servings.colocated_serving(question, self.picks, self.rate, _CERTAIN, self.knee)
+        prefill, decode = self.picks
+        return servings.split_serving(
+            question,
+            prefills=[prefill],
+            decodes=[decode],
+            colocated=[],
+            split_ftl_s=sweep.split_ftl_s,
+            split_rate=self.rate,
+            total_rate=self.rate,
+            expected_rate=self.expected,
+            solver=_CERTAIN,
+            knee=self.knee,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Pools:
+    """Pools of one phase, as options and as what they spend."""
+
+    options: Options
+    spending: Spending
+
+
+class Curves:
+    """Watts over load of rows of points, each computed once: placements of a fleet share their points."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._known: dict[int, tuple[Points, IndexArray, FloatArray, FloatArray]] = {}
+
+    def of(self, question: Question, points: Points, rows: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """As `planner.planning.power.curves`, of ascending rows."""
+        _, known, loads, watts = self._known.get(id(points), (points, rows[:0], np.empty(0), np.empty(0)))
+        fresh = np.setdiff1d(rows, known)
+        if len(fresh):
+            more = power.curves(question, points, fresh)
+            every = np.concatenate((known, fresh))
+            order = np.argsort(every)
+            loads, watts = (
+                np.concatenate((old.reshape(-1, new.shape[1]), new))[order]
+                for old, new in zip((loads, watts), more, strict=True)
+            )
+            known = every[order]
+            self._known[id(points)] = points, known, loads, watts  # the points too: their identity is theirs
+        at = np.searchsorted(known, rows)
+        return loads[at], watts[at]
+
+
+def split(
+    question: Question,
+    sweep: Sweep,
+    usable: Mapping[Phase, BoolArray] | None = None,
+    curves: Curves | None = None,
+) -> Thrifty | None:
+    """The split that draws least within the limits; None where none meets them.
+
+    `usable` are masks over the layouts of each phase; None: all.
+    """
+    curves = curves or Curves()
+    limits, scenario = question.scenario.limits, question.scenario
+    pre, dec = sweep.prefill, sweep.decode
+    early = _allowed(pre, sweep.split_ftl_s <= limits.ftl_s, usable)
+    fast = _allowed(dec, dec.ttl_s <= limits.ttl_s, usable)
+    first = _best_rows(question, pre, early, sweep.split_ftl_s)
+    prefill = _pools(question, pre, first, sweep.split_ftl_s, curves)
+    decode = _pools(question, dec, _best_rows(question, dec, fast, None), None, curves)
+    budget, room = question.most_gpus, question.room
+    endless = budget is None and scenario.traffic.requests_per_s is None
+    if endless and not question.counted and not _given(question):
+        prefill, decode = _balanced(question, prefill, decode, curves)
+
+    def fits(x: IndexArray, y: int) -> BoolArray:
+        if room is not None:
+            return room.fits(np.asarray(x), np.full(len(x), y))
+        return np.asarray(x + y <= (math.inf if budget is None else budget))
+
+    choice = spent.least(
+        prefill.spending,
+        decode.spending,
+        errors=question.errors,
+        fits=fits,
+        demand=scenario.traffic.requests_per_s,
+        slack=scenario.slack,
+    )
+    if choice is None:
+        return None
+    copies = 1
+    if scenario.traffic.requests_per_s is None and not _given(question) and budget is not None:
+        x, y = (
+            int(of.spending.gpus[row])
+            for of, row in ((prefill, choice.chosen.prefill), (decode, choice.chosen.decode))
+        )
+        copies = budget // (x + y) if room is None else room.copies(x, y)
+    return _told(question, sweep, prefill, decode, choice, copies)
+
+
+def colocated(
+    question: Question,
+    sweep: Sweep,
+    usable: Mapping[Phase, BoolArray] | None = None,
+    curves: Curves | None = None,
+) -> Thrifty | None:
+    """The copies of one co-located instance that draw least within the limits; None where none meets them."""
+    curves = curves or Curves()
+    scenario, points = question.scenario, sweep.colocated
+    limits, demand, budget = scenario.limits, scenario.traffic.requests_per_s, scenario.fleet.gpus
+    in_time = _allowed(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s), usable)
+    rows = _best_rows(question, points, in_time, points.ftl_s)
+    pools = _pools(question, points, rows, points.ftl_s, curves)
+    some = pools.spending
+    fits = np.asarray(some.gpus <= (math.inf if budget is None else budget))
+    if demand is not None:
+        fits &= some.rate >= demand * (1 - TIE)
+    if not fits.any():
+        return None
+    spends = some.each(some.rate if demand is None else demand)
+    worth = np.where(fits, -spends if demand is not None else some.rate / spends, -np.inf)
+    top = float(worth.max())
+    best = _fewest(some, worth, top - abs(top) * TIE)
+    chosen, floor = best, top - abs(top) * (scenario.slack + TIE)
+    if scenario.slack:
+        late = np.where(worth >= floor, some.late_s, np.inf)
+        chosen = _fewest(some, np.where(late <= late.min(), worth, -np.inf), floor)
+    copies = 1
+    if demand is None and budget is not None and not _given(question):
+        copies = budget // int(some.gpus[chosen])
+    knee = _knee(scenario.slack, float(some.late_s[best]), float(some.rate[best]), top, float(worth[chosen]))
+    rate = copies * float(some.rate[chosen])
+    return Thrifty(
+        picks=(pools.options.pick(chosen, copies),),
+        rate=rate,
+        expected=rate,
+        ftl_s=float(some.late_s[chosen]),
+        knee=knee,
+        power=_power(question, [(pools, chosen)], copies, rate),
+    )
+
+
+Bare: TypeAlias = tuple[Serving, tuple[Count, ...]]
+
+
+def bare(
+    question: Question,
+    sweep: Sweep,
+    usable: Mapping[Phase, BoolArray] | None = None,
+    curves: Curves | None = None,
+) -> tuple[Bare | None, Bare | None]:
+    """The split and the co-located serving that draw least, without their pools, and their counts."""
+    ways = (way(question, sweep, usable, curves) for way in (split, colocated))
+    one, other = (None if way is None else way.bare(question) for way in ways)
+    return one, other
+
+
+def _told(
+    question: Question, sweep: Sweep, prefill: _Pools, decode: _Pools, choice: spent.Choice, copies: int
+) -> Thrifty:
+    at, best = choice.chosen, choice.best
+    picks = prefill.options.pick(at.prefill, copies), decode.options.pick(at.decode, copies)
+    rate = copies * at.rate
+    return Thrifty(
+        picks=picks,
+        rate=rate,
+        expected=copies * at.expected,
+        ftl_s=float(sweep.split_ftl_s[picks[0].row]),
+        knee=_knee(question.scenario.slack, best.late_s, best.expected, best.worth, at.worth),
+        power=_power(question, [(prefill, at.prefill), (decode, at.decode)], copies, rate),
+    )
+
+
+def _knee(slack: float, best_ftl_s: float, best_per_s: float, best: float, chosen: float) -> Knee | None:
+    if not slack:
+        return None
+    costs = max((best - chosen) / abs(best), 0.0)
+    return Knee(best_ftl_s=best_ftl_s, best_requests_per_s=best_per_s, costs=costs)
+
+
+def _power(question: Question, of: list[tuple[_Pools, int]], copies: int, rate: float) -> Power:
+    """Watts of the chosen pools at the rate that they run at."""
+    rate = servings.at_demand(question, rate)
+    pools = []
+    for some, row in of:
+        spending = some.spending
+        gpus = int(spending.gpus[row])
+        pools.append(
+            PoolPower(
+                phase=some.options.points.phase,
+                gpus=copies * gpus,
+                idle_watts=float(spending.spends[row, 0]) / gpus,
+                watts=float(spending.at(row, rate / copies)) / gpus,
+                busy_watts=float(spending.spends[row, -1]) / gpus,
+            )
+        )
+    return Power(pools=tuple(pools), tokens_per_s=rate * tokens_per_request(question.lengths.osl))
+
+
+def _allowed(points: Points, mask: BoolArray, usable: Mapping[Phase, BoolArray] | None) -> BoolArray:
+    return mask if usable is None else mask & usable[points.phase][points.layout]
+
+
+def _given(question: Question) -> bool:
+    return question.scenario.deployment.counted
+
+
+def _best_rows(
+    question: Question, points: Points, usable: BoolArray, late_s: FloatArray | None
+) -> IndexArray:
+    """The row of each layout that serves most, within each of a few shares of the FTL limit."""
+    limit, found = question.scenario.limits.ftl_s, []
+    for share in EARLY if late_s is not None else EARLY[-1:]:
+        early = usable if late_s is None else usable & (late_s <= share * limit)
+        rows = np.flatnonzero(early)
+        best = np.zeros(len(points.layouts))
+        np.maximum.at(best, points.layout[rows], points.requests_per_s[rows])
+        rows = rows[points.requests_per_s[rows] == best[points.layout[rows]]]
+        found.append(rows[np.unique(points.layout[rows], return_index=True)[1]])
+    rows = np.unique(np.concatenate(found))
+    return rows[options.standing(question, points, rows) & (points.requests_per_s[rows] > 0)]
+
+
+def _pools(
+    question: Question, points: Points, rows: IndexArray, late_s: FloatArray | None, curves: Curves
+) -> _Pools:
+    """Every number of instances of some rows that may be built, with the watts of them at each load."""
+    late = np.zeros(len(points)) if late_s is None else late_s
+    some = _options(question, points, rows, late)
+    return _spending(question, some, late[some.row], curves)
+
+
+def _spending(question: Question, some: Options, late_s: FloatArray, curves: Curves) -> _Pools:
+    points, gpus = some.points, some.gpus
+    kinds, of_kind = np.unique(some.row, return_inverse=True)
+    loads, watts = curves.of(question, points, kinds)
+    spending = Spending(
+        gpus=gpus,
+        rate=(1.0 - question.scenario.headroom) * some.requests_per_s,
+        capacity=some.instances * points.requests_per_s[some.row],
+        late_s=late_s,
+        loads=loads[of_kind],
+        spends=watts[of_kind] * gpus[:, None],
+    )
+    return _Pools(options=some, spending=spending)
+
+
+def _options(question: Question, points: Points, rows: IndexArray, late_s: FloatArray) -> Options:
+    phase, scenario = points.phase, question.scenario
+    if question.counted:
+        return options.of(question, points, rows, late_s[rows] if phase != "decode" else None)
+    gpus, rate = points.gpus[rows], points.requests_per_s[rows]
+    given, budget = scenario.deployment.instances(phase), question.gpus_of(phase)
+    demand = scenario.traffic.requests_per_s
+    fewest = most = np.ones(len(rows), dtype=np.int64)
+    if given is not None:
+        fewest = most = np.full(len(rows), given, dtype=np.int64)
+    elif demand is not None:
+        free = demand / (1.0 - scenario.headroom)
+        fewest = instances_for(free * (1 - TIE), rate)
+        more = 1.0 if phase == "colocated" else question.errors.surplus
+        most = np.maximum(fewest, instances_for(free * more, rate))
+    elif budget is not None and phase != "colocated":
+        most = np.maximum(budget // gpus, 1)
+    if budget is not None:
+        most = np.minimum(most, budget // gpus)
+    steps = np.clip(most - fewest + 1, 0, MOST_COUNTS)
+    at = np.repeat(np.arange(len(rows)), steps)
+    n = fewest[at] + np.arange(len(at)) - np.repeat(np.cumsum(steps) - steps, steps)
+    return Options(points=points, row=rows[at], instances=n, requests_per_s=n * rate[at])
+
+
+def _balanced(question: Question, prefill: _Pools, decode: _Pools, curves: Curves) -> tuple[_Pools, _Pools]:
+    """The instances that draw least per request at full load, as many of either as balance within 3 %."""
+    ways = prefill, decode
+    if not all(len(of.spending) for of in ways):
+        return ways
+    rows = [int(np.argmin(of.spending.spends[:, -1] / of.spending.rate)) for of in ways]
+    gpus = [int(of.spending.gpus[row]) for of, row in zip(ways, rows, strict=True)]
+    rate = [float(of.spending.rate[row]) for of, row in zip(ways, rows, strict=True)]
+    found = rate_match.match_unbounded(gpus[0], rate[0], [gpus[1]], [rate[1]], osl=2)
+    counts = found.n_prefill.item(), found.n_decode.item()
+    pools = []
+    for of, row, n in zip(ways, rows, counts, strict=True):
+        one = of.options.take(np.array([row]))
+        many = replace(one, instances=n * one.instances, requests_per_s=n * one.requests_per_s)
+        pools.append(_spending(question, many, of.spending.late_s[[row]], curves))
+    return pools[0], pools[1]
+
+
+def _fewest(some: Spending, worth: FloatArray, floor: float) -> int:
+    rows = np.flatnonzero(worth >= floor)
+    return int(rows[np.lexsort((-worth[rows], some.gpus[rows]))[0]])

@@ -1,0 +1,146 @@
+"""The goals watts and tokens-per-watt: of all deployments of all layouts, none draws less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from planner.errors import InputError
+from planner.inputs.catalog import load
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output.data import to_dict
+from planner.output.verdict import answer_sentence
+from planner.planning import power, thrift, what_if
+from planner.planning.plan import plan
+from planner.planning.resolve import Question, prepare
+from planner.planning.sweep import Sweep, run
+from planner.simulate.points import Points
+
+BASE = Scenario(
+    model="llama-3.1-8b",
+    engine="vllm",
+    system="h100",
+    goal="watts",
+    slack=0.0,
+    traffic=Traffic(isl=4096, osl=256, requests_per_s=4.0, arrivals="steady"),
+    limits=Limits(ftl_s=2.0, ttl_s=0.02),
+    fleet=Fleet(gpus=6),
+)
+
+
+def best_of_each_layout(points: Points, usable: np.ndarray) -> list[int]:
+    found: dict[int, int] = {}
+    for row in np.flatnonzero(usable).tolist():
+        at = int(points.layout[row])
+        if at not in found or points.requests_per_s[row] > points.requests_per_s[found[at]]:
+            found[at] = row
+    return list(found.values())
+
+
+def pools(
+    question: Question, points: Points, usable: np.ndarray, rate: float | None
+) -> list[tuple[int, float, np.ndarray, np.ndarray]]:
+    """GPUs, capacity, loads and watts of every number of instances of every layout that the GPUs hold."""
+    found = []
+    for row in best_of_each_layout(points, usable):
+        loads, watts = power.curves(question, points, np.array([row]))
+        for n in range(1, 6 // int(points.gpus[row]) + 1):
+            gpus = n * int(points.gpus[row])
+            found.append((gpus, n * float(points.requests_per_s[row]), loads[0], gpus * watts[0]))
+    return found
+
+
+def by_hand(question: Question, sweep: Sweep) -> tuple[float, float]:
+    """What the goal counts of the best split and the best co-located serving, the more the better."""
+    limits, rate = question.scenario.limits, question.scenario.traffic.requests_per_s
+    kept, both = 1.0 - question.scenario.headroom, sweep.colocated
+    prefill = pools(question, sweep.prefill, sweep.split_ftl_s <= limits.ftl_s, rate)
+    decode = pools(question, sweep.decode, sweep.decode.ttl_s <= limits.ttl_s, rate)
+    split = together = -np.inf
+    for one, other in product(prefill, decode):
+        if one[0] + other[0] <= 6:
+            served = float(question.errors.expected(kept * one[1], kept * other[1]))
+            at = served if rate is None else rate
+            watts = sum(float(np.interp(at / of[1], of[2], of[3])) for of in (one, other))
+            if rate is None:
+                split = max(split, served / watts)
+            elif served >= rate:
+                split = max(split, -watts)
+    in_time = (both.ttl_s <= limits.ttl_s) & (both.ftl_s <= limits.ftl_s)
+    for _, capacity, loads, watts_ in pools(question, both, in_time, rate):
+        if rate is None:
+            together = max(together, kept * capacity / float(np.interp(kept, loads, watts_)))
+        elif kept * capacity >= rate:
+            together = max(together, -float(np.interp(rate / capacity, loads, watts_)))
+    return split, together
+
+
+@pytest.mark.parametrize("goal, rate, headroom", [("watts", 4.0, 0.0), ("tokens-per-watt", None, 0.1)])
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "qwen3-30b-a3b"])
+def test_both_ways_draw_least_of_all(model, goal, rate, headroom):
+    traffic = replace(BASE.traffic, requests_per_s=rate)
+    question = prepare(replace(BASE, model=model, goal=goal, headroom=headroom, traffic=traffic), load())
+    swept = run(question, 6)
+    split, together = thrift.split(question, swept), thrift.colocated(question, swept)
+    assert split is not None and together is not None
+    for found, most in zip((split, together), by_hand(question, swept), strict=True):
+        if rate is not None:
+            assert found.power.watts == pytest.approx(-most)
+            continue
+        # at the expected rate; a plan shows the watts of the predicted one
+        mine = 0.0
+        for pick in found.picks:
+            loads, watts = power.curves(question, pick.points, np.array([pick.row]))
+            mine += pick.gpus * float(np.interp(found.expected / pick.requests_per_s, loads[0], watts[0]))
+        assert found.expected / mine == pytest.approx(most)
+
+
+def test_a_plan_for_watts_draws_no_more_than_others_and_says_so():
+    found = plan(BASE, load())
+    fewest = plan(replace(BASE, goal="fewest-gpus"), load())
+    for way in ("disaggregated", "colocated"):
+        mine, other = getattr(found, way), getattr(fewest, way)
+        assert mine.power is not None  # of both ways: the goal weighs them
+        assert mine.power.watts <= power.of(prepare(BASE, load()), other).watts * (1 + 1e-6)
+    assert "kW of GPU power for 4 requests/s" in answer_sentence(found)
+    assert to_dict(found)["scenario"]["goal"] == "watts"
+    measure = what_if.yardstick(BASE)
+    assert measure.of(found) == pytest.approx(found.chosen.power.watts / 1e3)
+    per_joule = what_if.yardstick(replace(BASE, goal="tokens-per-watt"))
+    assert per_joule.of(found) == pytest.approx(1 / found.chosen.power.joules_per_token)
+
+
+def test_the_watts_of_the_choice_are_those_that_the_plan_shows():
+    question = prepare(BASE, load())
+    swept = run(question, 6)
+    for found in (thrift.split(question, swept), thrift.colocated(question, swept)):
+        shown = power.of(question, found.whole(question, swept))
+        assert found.power.watts == pytest.approx(shown.watts, rel=1e-6)
+        assert found.power.busy_watts == pytest.approx(shown.busy_watts, rel=1e-6)
+
+
+@pytest.mark.parametrize("fleet", [Fleet(systems="h100:4,h200:4"), Fleet(gpus=None)])
+def test_fleets_and_fleets_without_end_are_planned(fleet):
+    goal = "watts" if fleet.systems else "tokens-per-watt"
+    rate = 4.0 if fleet.systems else None
+    asked = replace(BASE, goal=goal, fleet=fleet, traffic=replace(BASE.traffic, requests_per_s=rate))
+    found = plan(asked, load())
+    assert found.chosen is not None and found.chosen.power is not None
+    if fleet.systems is None:
+        return
+    for system in ("h100", "h200"):
+        alone = plan(replace(asked, system=system, fleet=Fleet(gpus=4)), load())
+        for way in ("disaggregated", "colocated"):
+            best = getattr(alone, way)
+            if best is not None:
+                assert getattr(found, way).power.watts <= best.power.watts * (1 + 1e-9)
+
+
+def test_what_watts_do_not_take():
+    with pytest.raises(InputError, match="the goal watts needs a request rate"):
+        plan(replace(BASE, traffic=Traffic(isl=4096, osl=256)), load())
+    with pytest.raises(InputError, match="mix: 'on' is not accepted; off beside the goal watts"):
+        plan(replace(BASE, mix=True), load())
