@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.inputs import failures
 from planner.inputs.failures import Nodes
 from planner.output.spelling import count, instances, named
 from planner.planning import survive
@@ -58,7 +57,7 @@ def pool_letters(pools: tuple[PoolPlan, ...]) -> list[str]:
 
 def map_of(serving: Serving) -> Map:
     """The places of a serving's instances."""
-    nodes = {pool.system: failures.nodes_of(pool.system, pool.domain_gpus) for pool in serving.pools}
+    nodes = survive.nodes_of(serving)
     letters = pool_letters(serving.pools)
     where = survive.placed(serving, nodes)
     names, boards = {}, []

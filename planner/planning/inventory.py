@@ -30,8 +30,6 @@ def on_each(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> t
     if len(stocks) < 2:
         return (prepare(scenario, catalog, held),)
     asked, text = demand.of(scenario, held), scenario.fleet.systems
-    if scenario.fleet.survive != "none":
-        raise InputError("survive", scenario.fleet.survive, "none beside a fleet of several systems")
     free = {stock.gpus is None for stock in stocks}
     if len(free) > 1 and asked.scenario.traffic.requests_per_s is None and not scenario.fleet.capped:
         raise InputError(

@@ -90,10 +90,9 @@ def size_of(pool: PoolPlan) -> Size:
 NodesOf: TypeAlias = Mapping[str, Nodes]  # by the name of a system
 
 
-def nodes_of(question: Question) -> dict[str, Nodes]:
-    """How the GPUs of each system of a question are grouped."""
-    systems = {pool.system.name: pool.system for pool in question.pools.values()}
-    return {name: failures.nodes(system) for name, system in systems.items()}
+def nodes_of(serving: Serving) -> dict[str, Nodes]:
+    """How the GPUs of each system of a serving are grouped."""
+    return {pool.system: failures.nodes_of(pool.system, pool.domain_gpus) for pool in serving.pools}
 
 
 def placed(serving: Serving, nodes: NodesOf) -> dict[str, tuple[Place, ...]]:
@@ -142,7 +141,7 @@ def worst(loss: Loss, serving: Serving, nodes: NodesOf) -> frozenset[tuple[int, 
 
 def survival(question: Question, serving: Serving, without: Serving | None) -> Survival:
     """What is to be told of a serving that was chosen to survive a loss, against the best without."""
-    loss, rates, nodes = question.scenario.fleet.survive, failures.read(), nodes_of(question)
+    loss, rates, nodes = question.scenario.fleet.survive, failures.read(), nodes_of(serving)
     struck = worst(loss, serving, nodes)
     return Survival(
         loss=loss,
@@ -153,7 +152,7 @@ def survival(question: Question, serving: Serving, without: Serving | None) -> S
         gpus_without=without.gpus if without else None,
         requests_per_s_without=without.requests_per_s if without else None,
         availability=availability(serving, nodes, rates),
-        availability_without=availability(without, nodes, rates) if without else None,
+        availability_without=availability(without, nodes_of(without), rates) if without else None,
         hours_between_failures=rates.gpu.hours_between_failures,
         hours_to_repair=rates.gpu.hours_to_repair,
     )

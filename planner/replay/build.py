@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,23 +24,29 @@ LONGEST_STEP_BATCH = 4096.0  # sequences of a rank up to which steps are evaluat
 
 
 def of_serving(
-    question: Question, serving: Serving, requests: Requests, host: HostMemory | None = None
+    question: Question,
+    serving: Serving,
+    requests: Requests,
+    host: HostMemory | None = None,
+    setups: Mapping[str, Setup] | None = None,
 ) -> Fleet:
     """The pools of a plan's serving, for requests of these lengths; `host` keeps what caches cannot.
+
+    `setups` are those of the systems of a fleet of several, by name; None: the question has what there is.
 
     Raises LookupError where a kernel that it needs was never measured.
     """
     pools = []
     decodes = [pool for pool in serving.pools if pool.phase != "prefill"]
     for pool in serving.pools:
-        setup = question.pools[pool.phase].setup
+        setup = question.pools[pool.phase].setup if setups is None else setups[pool.system]
         # times of a prefill pool know of the decode pool no more than that there is one
         first = pool if pool.phase != "decode" else serving.pools[0]
         of = load.deployment(question, first, pool if pool.phase != "prefill" else decodes[0])
         if pool.phase == "decode":
             of = replace(of, prefill=of.decode)
         slots = pool.max_batch * pool.layout.attention_dp
-        link = question.pools[pool.phase].link_bytes_per_s
+        link = pool.link_bytes_per_s
         kind = _kind(setup, of, pool.phase, pool.layout.label, slots, link, requests)
         if host is not None:
             each = kind.room.bytes_per_token

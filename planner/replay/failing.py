@@ -10,7 +10,6 @@ import numpy as np
 
 from planner.inputs.scenario import Scenario
 from planner.planning import survive
-from planner.planning.resolve import Question
 from planner.planning.result import Serving
 from planner.replay.fleet import Change, Fleet
 from planner.replay.result import Result, spread
@@ -28,11 +27,9 @@ class Failure:
     lost: dict[Phase, int]  # instances
 
 
-def failing(
-    question: Question, serving: Serving, fleet: Fleet, loss: Loss, at_s: float
-) -> tuple[Fleet, Failure]:
+def failing(serving: Serving, fleet: Fleet, loss: Loss, at_s: float) -> tuple[Fleet, Failure]:
     """The fleet that loses at a time what the worst single loss takes by the plan's places."""
-    struck = survive.worst(loss, serving, survive.nodes_of(question))
+    struck = survive.worst(loss, serving, survive.nodes_of(serving))
     changes = tuple(
         Change(at_s=at_s, event="fail", pool=pool, instance=index) for pool, index in sorted(struck)
     )

@@ -12,8 +12,8 @@ from planner.inputs.scenario import Scenario
 from planner.inputs.traces.generate import Lengths, Sharing, bursty
 from planner.output.words import deployment
 from planner.planning.demand import Held
+from planner.planning.inventory import on_each
 from planner.planning.plan import plan
-from planner.planning.resolve import prepare
 from planner.planning.result import Plan, Serving
 from planner.replay import build, failing
 from planner.replay.failing import Failure
@@ -111,13 +111,15 @@ def started(
     serving = deployment(found)
     if serving is None:
         return None
-    question = prepare(scenario, catalog, _held(found)).remembering()
+    each = [one.remembering() for one in on_each(scenario, catalog, _held(found))]
+    setups = {one.pools["decode"].system.name: one.pools["decode"].setup for one in each}
+    question = each[0]
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
-    fleet, failure = build.of_serving(question, serving, requests, options.host), None
+    fleet, failure = build.of_serving(question, serving, requests, options.host, setups), None
     if fail != "none":
         at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
-        fleet, failure = failing.failing(question, serving, fleet, fail, at_s)
+        fleet, failure = failing.failing(serving, fleet, fail, at_s)
     replay = Replay(fleet, requests, options)
     return Started(serving=serving, fleet=fleet, requests=requests, replay=replay, failure=failure)
 
