@@ -79,7 +79,8 @@ class Delay:
     def beyond(self, seconds: Real) -> FloatArray:
         """Share of the requests that wait longer, of any shape that broadcasts; 1 below nothing."""
         left = np.maximum(np.asarray(seconds) - self.sure_s, 0.0)
-        beyond = self.probability * np.exp(-left / np.maximum(self.mean_s - self.sure_s, 1e-300))
+        least = 1e8 * np.finfo(left.dtype).tiny  # over which no wait is too long for a number
+        beyond = self.probability * np.exp(-left / np.maximum(self.mean_s - self.sure_s, least))
         return np.where(np.asarray(seconds) < 0, 1.0, beyond)
 
 
@@ -199,6 +200,8 @@ def sustained(
     Delays come from a table (`_Table`), between whose loads the share of late requests is interpolated.
     """
     left = limit_s - fixed_s[:, None] - own_s[:, None] * kinds
+    if windows is not None:  # of many groups: as exact as they are
+        left = left.astype(np.float32)
     table = _table(station.routing, station.service_variation, station.arrival_variation)
     row = table.row(station.servers)
     waves = _waves(windows, load_of(table.decay, _gaps(station)))
@@ -211,11 +214,11 @@ def sustained(
             chance = table.probability[row, at]
             longer_s = station.service_s * together(station, station.gathers, chance)
             waited = Delay(
-                probability=chance[:, None],
-                mean_s=(table.mean[row, at] * longer_s)[:, None],
-                sure_s=(table.sure[row, at] * longer_s)[:, None],
+                probability=chance.astype(left.dtype)[:, None],
+                mean_s=(table.mean[row, at] * longer_s).astype(left.dtype)[:, None],
+                sure_s=(table.sure[row, at] * longer_s).astype(left.dtype)[:, None],
             )
-            beyond = waited.beyond(left - waves.backlog_s[column, group][:, None])
+            beyond = waited.beyond(left - waves.backlog_s[column, group].astype(left.dtype)[:, None])
             total += waves.weight[column, group] * beyond.mean(axis=1)
         return total
 
