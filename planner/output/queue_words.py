@@ -36,13 +36,13 @@ def queued_sentences(load: Load, queued: Queued) -> list[str]:
     if queued.fragile:
         lines.append("That is fragile: a little more load makes the waits many times longer.")
     if queued.replayed is not None:
-        lines.append(_replayed_sentence(queued.replayed))
+        lines.append(replayed_sentence(queued.replayed))
     elif not queued.sure:
         lines.append("Closed forms are unsure of such waits; ratematch plan --settle on proves the plan.")
     return lines
 
 
-def _replayed_sentence(replayed: Replayed) -> str:
+def replayed_sentence(replayed: Replayed) -> str:
     """What told the percentiles, and what it took."""
     of = f"These are of {replayed.requests:,} requests replayed one by one"
     if not replayed.meets:

@@ -19,12 +19,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from planner.inputs.catalog import Catalog
+from planner.inputs.scenario import Scenario
 from planner.planning import weigh
 from planner.planning.deadline import Deadline
 from planner.planning.judge import Judgement, judge, unsure, weighed
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
-from planner.planning.result import Percentiles, Replayed, Serving
+from planner.planning.result import Percentiles, Plan, Replayed, Serving
 from planner.words import Finding, Way
 
 STEP, MOST = 0.05, 0.9  # headroom
@@ -93,6 +94,21 @@ def proven(
         if not placed.question.scenario.deployment.way:
             judgement = replace(judgement, found=_able(judgement.found, ways, asked))
     return judgement
+
+
+def asks(plan: Plan) -> bool:
+    """Whether closed forms are not sure of what a plan deploys."""
+    return unsure(plan.chosen)
+
+
+def alike(base: Plan, plan: Callable[[Scenario], Plan]) -> Callable[[Scenario], Plan]:
+    """Plans to hold against one that asked its replay: they keep as much headroom as it had to."""
+    load = None if base.chosen is None else base.chosen.load
+    replayed = None if load is None or load.queued is None else load.queued.replayed
+    if replayed is None:
+        return plan
+    least = replayed.headroom
+    return lambda scenario: plan(replace(scenario, headroom=max(scenario.headroom, least)))
 
 
 def _able(found: Finding, ways: dict[Way, Serving | None], asked: dict[Way, bool]) -> Finding:

@@ -58,12 +58,15 @@ def _extras(
     plan: Plan, serving: Serving, other: Serving | None, width: int, g: Glyphs, *, evidence: bool
 ) -> list[list[Content]]:
     """What is said where there is room, in order of need."""
-    from planner.output import words
+    from planner.output import queue_words, words
     from planner.output.fleets import on
 
     blocks: list[list[Content]] = []
     if serving.load is not None and serving.load.queued is not None:
-        blocks.append(wrap(g.plain(words.load_sentences(plan, serving)[1]), width, ""))
+        told = words.load_sentences(plan, serving)[1]
+        if (replayed := serving.load.queued.replayed) is not None:
+            told += f" {queue_words.replayed_sentence(replayed)}"
+        blocks.append(wrap(g.plain(told), width, ""))
     if evidence and (kinds := evidence_line(serving)):
         blocks.append(wrap(kinds, width, "$hue-muted"))
     if spread := ranges(plan, serving, g):

@@ -89,7 +89,11 @@ class MainScreen(EditingScreen):
         self.history = History(session.scenario)
         self.view = opened(session)
         self.solver = Solver(
-            self.post_message, backend.plan_fn, warm_up=backend.warm_up, courtesy_s=COURTESY_S
+            self.post_message,
+            backend.plan_fn,
+            warm_up=backend.warm_up,
+            again_fn=backend.again_fn,
+            courtesy_s=COURTESY_S,
         )
         self._asker = Asker(self.solver, self.set_timer, backend.clock, self._late, backend.debounce_s)
         self.studies = Studies(self.solver, backend.names_fn)

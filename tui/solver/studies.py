@@ -128,18 +128,18 @@ class Studies:
 
 def _effects(base: Plan, wanted: Sequence[Change]) -> Callable[..., Iterator[Any]]:
     def study(plan: Callable[[Scenario], Plan]) -> Iterator[Any]:
-        from planner.planning import what_if
+        from planner.planning import asked, what_if
 
-        return what_if.effects(base, wanted, plan)
+        return what_if.effects(base, wanted, asked.alike(base, plan))
 
     return study
 
 
 def _curve(base: Plan, key: str) -> Callable[..., Iterator[Any]]:
     def study(plan: Callable[[Scenario], Plan]) -> Iterator[Any]:
-        from planner.planning import what_if
+        from planner.planning import asked, what_if
 
-        return what_if.curve(base.scenario, key, plan)
+        return what_if.curve(base.scenario, key, asked.alike(base, plan))
 
     return study
 

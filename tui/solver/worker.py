@@ -93,6 +93,16 @@ class Planner:
         _settle()
         return answer
 
+    def asking(self, scenario: Scenario, plan: Plan, **options: Any) -> Plan:
+        """The same plan, which asks its replay where closed forms are not sure of its waits."""
+        from planner.planning import asked
+
+        if not asked.asks(plan):
+            return plan
+        from planner.replay.asked import asking
+
+        return self(scenario, ask=asking(), **options)
+
 
 def _changed_ns(path: Path) -> int:
     try:
@@ -118,6 +128,9 @@ class Solver:
         Called as `plan_fn(scenario, should_stop=..., on_frontier=...)`.
     warm_up
         Run once on the thread before the first request: imports that would hold up the screen.
+    again_fn
+        Called as `again_fn(scenario, plan, should_stop=...)` once an answer is told, while nothing else is
+        wanted: another plan that it returns is a second answer.
     courtesy_s
         How long to wait after a frontier for the screen to draw it (`drawn`): the integer program and
         the drawing would take turns at the interpreter, and both be late.
@@ -129,12 +142,14 @@ class Solver:
         plan_fn: PlanFn,
         *,
         warm_up: Callable[[], object] | None = None,
+        again_fn: Callable[..., Plan] | None = None,
         remembered: int = REMEMBERED,
         courtesy_s: float = 0.0,
     ) -> None:
         self._post = post
         self._plan_fn = plan_fn
         self._warm_up = warm_up
+        self._again_fn = again_fn
         self._remembered = remembered
         self._courtesy_s = courtesy_s
         self._drawn = threading.Event()
@@ -276,13 +291,34 @@ class Solver:
             if not overtaken():
                 self._send(SolveFailed(generation, one_line(error)))
         else:
-            with self._wake:
-                self._results[scenario] = plan
-                self._results.move_to_end(scenario)
-                while len(self._results) > self._remembered:
-                    self._results.popitem(last=False)
+            self._remember(scenario, plan)
             if not overtaken():
                 self._send(SolveDone(generation, plan))
+                self._again(generation, scenario, plan)
+
+    def _again(self, generation: int, scenario: Scenario, plan: Plan) -> None:
+        """What is known only later of an answer that stands."""
+        if self._again_fn is None:
+            return
+
+        def overtaken() -> bool:
+            return self._generation != generation
+
+        try:
+            later = self._again_fn(scenario, plan, should_stop=overtaken)
+        except Exception:  # stopped, or a bug: the answer that was told stands
+            return
+        if later is not plan:
+            self._remember(scenario, later)
+            if not overtaken():
+                self._send(SolveDone(generation, later))
+
+    def _remember(self, scenario: Scenario, plan: Plan) -> None:
+        with self._wake:
+            self._results[scenario] = plan
+            self._results.move_to_end(scenario)
+            while len(self._results) > self._remembered:
+                self._results.popitem(last=False)
 
     def _send(self, message: SolverMessage) -> None:
         try:

@@ -16,6 +16,7 @@ from terminals import Terminal
 
 from planner.errors import InputError
 from planner.inputs.scenario import Scenario
+from planner.planning.result import Plan
 from planner.simulate.points import Stopped
 from tui.solver import worker as solver_module
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage, SolveStarted, StudyNews
@@ -200,6 +201,42 @@ def test_a_closed_event_loop_ends_the_thread() -> None:
     solver.submit(fakes.SCENARIO)
     solver._thread.join(fakes.CEILING_S)
     assert not solver.alive
+
+
+def test_what_is_known_later_of_an_answer_is_a_second_one(inbox: Inbox) -> None:
+    told: list[Plan] = []
+
+    def again(scenario: Scenario, plan: Plan, *, should_stop) -> Plan:
+        told.append(plan)
+        return dataclasses.replace(plan, max_context=len(told)) if scenario == fakes.SCENARIO else plan
+
+    solver = start(inbox, again_fn=again)
+    other = solver.submit(variant(1024))
+    inbox.wait(SolveDone, other)
+    generation = solver.submit(fakes.SCENARIO)
+    with inbox._news:
+        inbox._news.wait_for(lambda: len(inbox.find(SolveDone, generation)) == 2, timeout=fakes.CEILING_S)
+    first, second = inbox.find(SolveDone, generation)
+    assert isinstance(first, SolveDone) and isinstance(second, SolveDone)
+    assert first.plan is told[-1] and second.plan.max_context == len(told)
+    assert len(inbox.find(SolveDone, other)) == 1
+    known = solver.submit(fakes.SCENARIO)
+    remembered = inbox.wait(SolveDone, known)
+    assert isinstance(remembered, SolveDone) and remembered.cached and remembered.plan is second.plan
+    assert solver.close()
+
+
+def test_an_answer_stands_whatever_happens_to_what_is_known_later(inbox: Inbox) -> None:
+    def broken(*_: object, **__: object) -> Plan:
+        raise RuntimeError("no replay")
+
+    solver = start(inbox, again_fn=broken)
+    first = solver.submit(fakes.SCENARIO)
+    inbox.wait(SolveDone, first)
+    second = solver.submit(variant(1024))
+    inbox.wait(SolveDone, second)
+    assert len(inbox.find(SolveDone, first)) == 1 and not inbox.find(SolveFailed, first)
+    assert solver.close()
 
 
 def test_one_line_of_an_exception_without_words() -> None:
