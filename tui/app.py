@@ -168,7 +168,9 @@ class RatematchApp(FileActions):
         self.exit(return_code=code)
 
     async def on_event(self, event: events.Event) -> None:
-        """During the tour, a key of the user's ends it."""
+        """During the tour, a key of the user's ends it; what another size shows is not known."""
+        if isinstance(event, events.Resize) and (forget := getattr(self._driver, "forget", None)):
+            forget()
         if self.tour is not None and self.tour.ended_by(event):
             self.exit()
             return

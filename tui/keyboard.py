@@ -1,4 +1,4 @@
-"""What a terminal sends, bounded before it is read key by key.
+"""What a terminal sends, bounded before it is read key by key, and what it is sent, in few bytes.
 
 Textual reads its input a character at a time, takes what follows an escape inside a pasted text for keys
 (a `q` in it would end the application), and queues every key of a flood. Here a sieve stands before its
@@ -26,6 +26,7 @@ from textual.keys import Keys
 from textual.message import Message
 
 from tui.in_order import LONGEST_PASTE, Flood, InOrder
+from tui.thrift import Thrift
 
 START, END = "\x1b[200~", "\x1b[201~"  # around a pasted text
 MOST_WAITING = 128  # keys, clicks and moves of the mouse that may wait for their turn
@@ -160,6 +161,19 @@ class _Bounded(Driver):
     """The part that Textual's drivers share here."""
 
     sent = 0  # what the application has been sent to handle
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._thrift = Thrift()
+
+    def write(self, data: str) -> None:
+        """Only what the terminal does not show already."""
+        if lean := self._thrift.lean(data):
+            super().write(lean)  # type: ignore[safe-super]
+
+    def forget(self) -> None:
+        """What is shown is not known any more."""
+        self._thrift.forget()
 
     def send_message(self, message: Message) -> None:
         """Counted, where the application is to count it off."""

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     IntArray = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
 
 DECADES = 2.5  # of a log axis shown at most, down from the largest value
-CLOUD_SHARE = 0.06  # of the canvas's dots that the cloud may take
+STEADY = 0.05  # decades that the limits of a log axis are rounded to: about two columns
+CLOUD_SHARE = 0.04  # of the canvas's dots that the cloud may take
 Cell = tuple[str, str]  # a character and its colour, "" for the axis
 
 
@@ -193,6 +195,8 @@ def axes(
 ) -> Axes | None:
     """Limits that hold the series, the extra points and (if near) the limit line.
 
+    They are rounded outwards, so that an edit that changes little moves neither the axes nor the picture.
+
     With a `zoom` over 1, only that share of the x axis around `centre`, and the y axis that the points
     there need. None if there is nothing to hold.
     """
@@ -207,8 +211,9 @@ def axes(
     if low / 3 <= limit_x <= high * 1.5:
         low, high = min(low, limit_x), max(high, limit_x)
     x0, x1 = (math.log10(low), math.log10(high)) if log else (low, high)
-    pad = max(0.02 * (x1 - x0), 0.01 if log else 0.01 * high)
-    x0, x1 = x0 - pad, x1 + pad
+    pad = max(0.01 * (x1 - x0), 0.005 if log else 0.005 * high)
+    step = STEADY if log else _step((x1 - x0) or high)
+    x0, x1 = math.floor((x0 - pad) / step + 1e-9) * step, math.ceil((x1 + pad) / step - 1e-9) * step
     if not log:
         x0 = max(x0, 0.0)
     if zoom > 1 and centre > 0:
@@ -217,7 +222,9 @@ def axes(
         x0, x1 = middle - half, middle + half
     along = _scaled(x, log)
     seen = y[(along >= x0) & (along <= x1)]
-    y1 = float(seen.max() if len(seen) else y.max()) * 1.04 or 1.0
+    top = float(seen.max() if len(seen) else y.max())
+    step = _step(top)
+    y1 = math.ceil(1.02 * top / step) * step if top > 0 else 1.0
     most = min(max(width // 9, 2), 12)
     return Axes(
         x0=x0,
@@ -227,6 +234,18 @@ def axes(
         yticks=nice_ticks(0, y1, min(max(height // 4, 2), 8)),
         log=log,
     )
+
+
+def _step(span: float) -> float:
+    """What limits are rounded to: about 4 % of what they span.
+
+    >>> _step(1000), _step(1300), round(_step(0.7), 9)
+    (20.0, 50.0, 0.02)
+    """
+    if not (span > 0 and math.isfinite(span)):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(span / 50))
+    return next(power * m for m in (1, 2, 5, 10) if power * m >= span / 50 * 0.999)
 
 
 def log_or_nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
@@ -279,11 +298,9 @@ def draw(
 ) -> Picture:
     """Lines, later ones over earlier ones, and under them clouds of points, as cells.
 
-    Lines are braille dots in the colour of their series, or one character each in ASCII. plotext draws
-    axes, ticks and labels and lays out the rows of text that `tui.charts.dots` makes of the points.
+    Lines are braille dots in the colour of their series, or one character each in ASCII: rows of text that
+    `tui.charts.dots` makes of the points. plotext draws axes, ticks and labels around them.
     """
-    import plotext
-
     place = geometry(axes, width, height, ascii=ascii, labels=labels)
     layers, hues = [], [""]
     if cloud:
@@ -295,10 +312,28 @@ def draw(
         layers.append(_layer(x, y, place, plain=part.plain, joined=part.joined))
         hues.append(part.hue)
     texts, owner = dots.paint(layers, place.cols, place.rows, ascii=ascii)
+    frame = _frame(axes, place)
+    if ascii:
+        frame = frame.translate(_PLAIN)
+    looks = [[hues[layer + 1] for layer in row] for row in owner.tolist()]
+    cells: list[tuple[Cell, ...]] = []
+    for row, line in enumerate(frame.split("\n")[:height]):
+        line, look = line.ljust(width), [""] * width
+        if row < place.rows:
+            line, look[place.left :] = line[: place.left] + texts[row], looks[row]
+        cells.append(tuple(zip(line, look, strict=True)))
+    return Picture(geometry=place, cells=tuple(cells))
+
+
+@lru_cache(maxsize=8)
+def _frame(axes: Axes, place: Geometry) -> str:
+    """Axes, ticks and labels around nothing, as plotext draws them."""
+    import plotext
+
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.limit_size(False, False)
-    plotext.plot_size(width, height)
+    plotext.plot_size(place.width, place.height)
     plotext.xaxes(True, False)
     plotext.yaxes(True, False)
     plotext.xlim(axes.x0, axes.x1)
@@ -306,19 +341,8 @@ def draw(
     along = [math.log10(t) if axes.log else t for t in axes.xticks]
     plotext.xticks(along, [tick_label(t) for t in axes.xticks])
     plotext.yticks(list(axes.yticks), [tick_label(t).rjust(place.left - 1) for t in axes.yticks])
-    for row, text in enumerate(texts):
-        above = axes.y1 * (place.rows - 1 - row) / (place.rows - 1)
-        plotext.text(text.rstrip() or " ", axes.x0, above, alignment="left", color="default")
-    built = _SGR.sub("", plotext.build())
-    if ascii:
-        built = built.translate(_PLAIN)
-    colours = [[hues[layer + 1] for layer in row] for row in owner.tolist()]
-    colours += [[""] * place.cols] * (height - place.rows)
-    cells = (
-        tuple(zip(line.ljust(width), [""] * place.left + row, strict=True))
-        for line, row in zip(built.split("\n"), colours, strict=False)
-    )
-    return Picture(geometry=place, cells=tuple(cells))
+    plotext.text(" ", axes.x0, 0.0, alignment="left", color="default")  # without any it draws no canvas
+    return _SGR.sub("", str(plotext.build()))
 
 
 def _layer(x: FloatArray, y: FloatArray, place: Geometry, *, plain: str, joined: bool = False) -> dots.Layer:

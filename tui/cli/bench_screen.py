@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.evidence.bench import SCENARIO, p95
 from planner.inputs.scenario import Scenario
-from planner.units import format_seconds
+from planner.units import format_seconds, three_digits
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
 SIZE = (120, 36)
 PATIENCE_S = 60.0
 STARTS = 5  # of the process; each takes about a second
+OTHER_ROWS = ("osl", "ttl", "gpus")  # that edits are counted on, beside ISL
 PAUSE_S = 0.3  # between edits: each is a single change, not typing
 TYPED_APART_S = 0.06
 
 
 class Frames:
-    """Tells when the first frame goes out after something has come to hold."""
+    """Tells when the first frame goes out after something has come to hold, and how much has gone out."""
 
     def __init__(self) -> None:
+        self.sent_bytes = 0
         self._wanted: Callable[[], object] | None = None
         self._seen: asyncio.Future[float] | None = None
 
@@ -70,11 +72,14 @@ def run(runs: int = 15) -> dict[str, Any]:
         From the same key until the frame with the new frontiers.
     typed_to_frontier_ms_p50, typed_to_frontier_ms_p95
         From the last of four digits typed 60 ms apart until the frame with its frontiers.
+    edit_bytes_p50, edit_bytes_p95
+        That a terminal of 120x36 in full colour is sent for one step on a row (ISL, OSL, TTL and GPUs in
+        turn), from the key until the plan stands.
     first_paint_ms_p50
         From the start of a process until its first frame, its modules compiled by an earlier start, as
         they are once installed; None where there are no pseudo-terminals.
     """
-    echo, step, typed = asyncio.run(_keys(runs))
+    echo, step, typed, sent = asyncio.run(_keys(runs))
     seen = first_paints_s(min(STARTS, runs))
     return {
         "key_to_echo_ms_p50": 1e3 * statistics.median(echo),
@@ -83,6 +88,8 @@ def run(runs: int = 15) -> dict[str, Any]:
         "key_to_frontier_ms_p95": 1e3 * p95(step),
         "typed_to_frontier_ms_p50": 1e3 * statistics.median(typed),
         "typed_to_frontier_ms_p95": 1e3 * p95(typed),
+        "edit_bytes_p50": round(statistics.median(sent)),
+        "edit_bytes_p95": round(p95(sent)),
         "first_paint_ms_p50": 1e3 * statistics.median(seen) if seen else None,
     }
 
@@ -99,6 +106,8 @@ def to_text(result: dict[str, Any]) -> str:
         line("key to frontier", "key_to_frontier"),
         line("typed to frontier", "typed_to_frontier"),
     ]
+    few, many = (result[f"edit_bytes_{p}"] / 1e3 for p in ("p50", "p95"))
+    lines.append(f"{'sent per edit':<18}{three_digits(few)} kB (95 % within {three_digits(many)} kB)")
     if result["first_paint_ms_p50"] is not None:
         lines.append(f"{'first paint':<18}{format_seconds(result['first_paint_ms_p50'] / 1e3)}")
     return "\n".join(lines)
@@ -112,7 +121,7 @@ def _shown(value: Callable[[], int], wanted: int, picture: Callable[[], bool]) -
     return value() == wanted and picture()
 
 
-async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
+async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[float]]:
     from tui.app import RatematchApp
     from tui.files.storage import Session
     from tui.solver.backend import Backend
@@ -128,6 +137,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
 
         return answer(scenario, on_frontier=note, **rest)
 
+    os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # read when the application is made
     app = RatematchApp(Session(scenario=SCENARIO), backend=Backend(plan_fn=plan))
     app.animation_level = "none"
     frames = Frames()
@@ -153,16 +163,32 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
         await settled()
         main.query_one("#knob-isl").focus()
         await asyncio.sleep(PAUSE_S)
-        echo, step, typed = [], [], []
-        for i in range(runs):
-            before = isl()
-            # a value never planned before: nothing is remembered
+        echo, step, typed, sent = [], [], [], []
+
+        def new_question(i: int) -> int:
+            """A value never planned before: nothing is remembered. The bytes sent so far."""
             main.history.edit(replace(main.history.present, headroom=1e-4 * (i + 1)))
+            return frames.sent_bytes
+
+        for i in range(runs):
+            before, already = isl(), new_question(i)
             start = time.perf_counter()
             _press(app, "right" if i % 4 < 2 else "left")
             echo.append(await frames.until(partial(_differs, isl, before)) - start)
             step.append((start if picture() else await frames.until(picture)) - start)
             await settled()
+            sent.append(float(frames.sent_bytes - already))
+        for at, key in enumerate(OTHER_ROWS, 1):
+            main.query_one(f"#knob-{key}").focus()
+            await asyncio.sleep(PAUSE_S)
+            for i in range(-(-runs // 4)):
+                already = new_question(at * runs + i)
+                _press(app, "right" if i % 4 < 2 else "left")
+                await frames.until(picture)
+                await settled()
+                sent.append(float(frames.sent_bytes - already))
+        main.query_one("#knob-isl").focus()
+        await asyncio.sleep(PAUSE_S)
         for i in range(runs):
             keys = str(8100 + i)
             for key in keys[:-1]:
@@ -177,12 +203,16 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float]]:
     finally:
         app.exit()
         await running
-    return echo, step, typed
+    return echo, step, typed, sent
 
 
 def _timed(frames: Frames) -> type[Driver]:
     """A terminal that shows nothing and tells of every frame."""
     from textual.drivers.headless_driver import HeadlessDriver
+
+    from tui.thrift import Thrift
+
+    thrift = Thrift()  # as before any terminal
 
     class Timed(HeadlessDriver):
         @property
@@ -190,6 +220,7 @@ def _timed(frames: Frames) -> type[Driver]:
             return False
 
         def write(self, data: str) -> None:
+            frames.sent_bytes += len(thrift.lean(data).encode())
             if data:
                 frames.drawn()
 

@@ -48,18 +48,24 @@ class InputsPane(Container):
         self._fields = tuple(fields)
         self._names = names
         self.glyphs = glyphs
+        self._groups: list[tuple[Vertical, list[Knob]]] = []  # the tree is slow to ask
+        self._folded: object = None  # what the rows were last folded for
         self.border_title = "Inputs"
 
     def compose(self) -> ComposeResult:
         """A heading (shown where there is room) and the rows of each group."""
+        self._groups.clear()
         for i, (group, fields) in enumerate(groupby(self._fields, key=lambda field: field.group)):
-            with Vertical(classes="group -band" if i % 2 else "group"):
+            rows: list[Knob] = []
+            with Vertical(classes="group -band" if i % 2 else "group") as box:
+                self._groups.append((box, rows))
                 yield Static(group, classes="heading")
                 for field in fields:
                     knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
                     # the help panel reads it from the instance
                     knob.HELP = help_texts.field(field)  # type: ignore[misc]
                     knob.display = field.key in COMMON
+                    rows.append(knob)
                     yield knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
@@ -69,17 +75,18 @@ class InputsPane(Container):
     @property
     def knobs(self) -> list[Knob]:
         """The rows, from the top."""
-        return list(self.query(Knob))
+        return [knob for _, rows in self._groups for knob in rows]
 
     def knob(self, key: str) -> Knob:
         """The row of a field."""
-        return self.query_one(f"#knob-{key}", Knob)
+        return next(knob for knob in self.knobs if knob.field.key == key)
 
     def reveal(self, key: str) -> Knob:
         """The row of a field, unfolded if it was not: it can take the focus, and stays while it has it."""
         knob = self.knob(key)
         if not knob.display:
             knob.display = True
+            self._folded = None
             group = knob.parent
             assert isinstance(group, Vertical)
             group.display = True
@@ -89,7 +96,8 @@ class InputsPane(Container):
         """Draw the scenario, what differs from the base, and how much of each limit is used."""
         used = limit_use(view.plan)
         stale = view.late or bool(view.invalid or view.error)
-        for knob in self.knobs:
+        knobs = self.knobs
+        for knob in knobs:
             knob.value = knob.field.get(view.scenario)
             knob.base = knob.field.get(view.base)
             knob.used = used.get(knob.field.key)
@@ -98,7 +106,7 @@ class InputsPane(Container):
                 knob.problem = view.problem if view.invalid == knob.field.key else ""
         self._fold(view)
         edited = view.scenario != view.base
-        folded = sum(not knob.display for knob in self.knobs)
+        folded = sum(not knob.display for knob in knobs)
         said = f"{self.glyphs.changed} edited" if edited else ""
         if INPUTS in view.unfolded:
             said = f"m fewer {self.glyphs.dot} {said}" if said else "m fewer"
@@ -110,10 +118,12 @@ class InputsPane(Container):
 
     def _fold(self, view: View) -> None:
         """Show the rows that are asked for most, those that are set or go with one, and all when unfolded."""
-        default = Scenario()
         whole = INPUTS in view.unfolded
-        for group in self.query(".group"):
-            rows = list(group.query(Knob))
+        asked = (view.scenario, view.base, whole, view.invalid, self.screen.focused)
+        if asked == self._folded:
+            return
+        self._folded, default = asked, Scenario()
+        for group, rows in self._groups:
             for knob in rows:
                 field = knob.field
                 value = field.get(view.scenario)

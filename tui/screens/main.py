@@ -88,6 +88,7 @@ class MainScreen(EditingScreen):
         self.glyphs = glyphs
         self.history = History(session.scenario)
         self.view = opened(session)
+        self.pages = {}
         self.solver = Solver(
             self.post_message,
             backend.plan_fn,
@@ -185,11 +186,16 @@ class MainScreen(EditingScreen):
         """Say at each pane that it is old: a class on what holds them all would restyle every widget."""
         if stale != self._stale:
             self._stale = stale
-            self.query(AGEING).set_class(stale, "-stale")
+            for part in (self.query_one("#side"), *self.pages.values()):  # to ask the whole tree takes long
+                part.query(AGEING).set_class(stale, "-stale")
+
+    def _show_chart(self) -> None:
+        scene = plan_scene(self.view, self.glyphs)
+        self.query_one("#chart", ParetoChart).show(scene, self._waiting_text())
 
     def _show_plan(self) -> None:
         view = self.view
-        self.query_one("#chart", ParetoChart).show(plan_scene(view, self.glyphs), self._waiting_text())
+        self._show_chart()
         self.query_one(PlanCard).show(view)
         self.query_one(BreakdownPane).show(view)
         self.query_one(DetailsPane).show(view)
@@ -228,7 +234,11 @@ class MainScreen(EditingScreen):
         """The sweep is done: the picture need not wait for the optimiser."""
         if self._current(message):
             frontiers: tuple[Frontier, Frontier] = (message.disaggregated, message.colocated)
-            self.set_view(frontiers=frontiers, budget=message.budget)
+            if self.tab == "plan":  # the chart alone is of the frontiers, and the user waits for it
+                self.view = changed(self.view, frontiers=frontiers, budget=message.budget)
+                self._show_chart()
+            else:
+                self.set_view(frontiers=frontiers, budget=message.budget)
         self.query_one("#chart").call_after_refresh(self.solver.drawn)  # the chart has to be asked: the
         # screen itself may come to rest before it hears that the chart wants to be painted
 

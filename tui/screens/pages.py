@@ -76,6 +76,7 @@ class PagedScreen(Screen[None]):
     glyphs: Glyphs
     studies: Studies
     tab: TabId = "plan"
+    pages: dict[TabId, Page]  # those that were opened
     _own_trace: str | None = None  # of the scenario, as page 6 knows it
 
     # What the main screen brings
@@ -109,7 +110,7 @@ class PagedScreen(Screen[None]):
         return found if found is not None and found.composed else None
 
     def _made(self, tab: TabId) -> Page | None:
-        return next(iter(self.query(f"#page-{tab}").results(Page)), None)
+        return self.pages.get(tab)
 
     async def action_tab(self, tab: TabId) -> None:
         """Open a page."""
@@ -122,9 +123,10 @@ class PagedScreen(Screen[None]):
         self.query_one(TabBar).active = tab
         if tab in PAGES and self._made(tab) is None:
             # news of the solver come in meanwhile, and the user may open another page
-            await self.query_one("#work").mount(PAGES[tab](glyphs=self.glyphs, id=f"page-{tab}"))
+            self.pages[tab] = page = PAGES[tab](glyphs=self.glyphs, id=f"page-{tab}")
+            await self.query_one("#work").mount(page)
         self.query_one("#answer").display = self.tab == "plan"
-        for page in self.query(Page):
+        for page in self.pages.values():
             page.display = page is self._made(self.tab)
         if tab == self.tab:
             self.show_page()

@@ -1,0 +1,91 @@
+"""What a terminal is sent: less than Textual writes, and the terminal shows the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyte
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui.thrift import Thrift
+
+COLS, ROWS = 16, 3
+LOOKS = ("", "1", "31", "38;2;9;8;7", "4;32", "7", "38;2;9;8;7;48;2;1;2;3", "48;2;1;2;3", "1;48;2;1;2;3")
+WORDS = ("a", " ", "    ", "ab cd", "⠁⠂ ⠄", "x" * 9, "中文", "─" * 6)
+
+Piece = tuple[int, int, str, str]  # row, column, codes of the look, text
+
+
+def frame(pieces: Sequence[Piece]) -> str:
+    """What Textual writes for some pieces of text."""
+    sent = ""
+    for row, col, look, text in pieces:
+        size = sum(2 if char in "中文" else 1 for char in text)
+        sent += f"\x1b[{row + 1};{min(col, COLS - size) + 1}H"
+        sent += f"\x1b[{look}m{text}\x1b[0m" if look else text
+    return sent + "\x1b[1;1H"
+
+
+def shown(screen: pyte.Screen) -> list[object]:
+    """What can be seen of a screen, cell by cell, and the place of the cursor."""
+    seen: list[object] = [(screen.cursor.y, screen.cursor.x)]
+    for row in range(ROWS):
+        for col in range(COLS):
+            cell = screen.buffer[row][col]
+            dark = cell.data == " " and not (cell.reverse or cell.underscore)
+            seen.append((cell.data, cell.bg, *(() if dark else (cell.fg, cell.bold, cell.reverse))))
+    return seen
+
+
+pieces = st.lists(
+    st.tuples(
+        st.integers(0, ROWS - 1),
+        st.integers(0, COLS - 1),
+        st.sampled_from(LOOKS),
+        st.sampled_from(WORDS),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(pieces, min_size=1, max_size=3))
+def test_the_terminal_shows_what_it_would_have_shown(frames: list[list[Piece]]) -> None:
+    full, lean, thrift = pyte.Screen(COLS, ROWS), pyte.Screen(COLS, ROWS), Thrift()
+    for each in frames:
+        pyte.Stream(full).feed(frame(each))
+        pyte.Stream(lean).feed(thrift.lean(frame(each)))
+        assert shown(lean) == shown(full)
+
+
+def test_what_is_shown_already_is_not_sent_again() -> None:
+    thrift, sent = Thrift(), frame([(0, 0, "38;2;1;2;3", "prefill"), (1, 0, "", "decode")])
+    first = thrift.lean(sent)
+    assert "prefill" in first
+    assert len(thrift.lean(sent)) < len("\x1b[1;1H") + 1  # the place of the cursor, at most
+
+
+def test_of_a_changed_line_only_the_change_is_sent() -> None:
+    thrift = Thrift()
+    thrift.lean(frame([(2, 3, "1;32", "1,000 tokens/s"), (3, 3, "1;32", "other")]))
+    sent = thrift.lean(frame([(2, 3, "1;32", "1,040 tokens/s"), (3, 3, "1;32", "other")]))
+    assert "4" in sent
+    assert "tokens" not in sent
+    assert "other" not in sent
+
+
+@pytest.mark.parametrize("foreign", ["\x1b[?1049h", "\x1b]52;c;YQ==\a", "\x07", "a\x1b[2J", "\x1b[58;5;1mx"])
+def test_what_is_no_frame_goes_through_and_what_is_shown_is_not_known_after_it(foreign: str) -> None:
+    thrift, sent = Thrift(), frame([(0, 0, "", "prefill")])
+    thrift.lean(sent)
+    assert thrift.lean(foreign) == foreign
+    assert "prefill" in thrift.lean(sent)
+
+
+def test_after_a_change_of_size_all_is_sent() -> None:
+    thrift, sent = Thrift(), frame([(0, 0, "", "prefill")])
+    thrift.lean(sent)
+    thrift.forget()
+    assert "prefill" in thrift.lean(sent)
