@@ -33,11 +33,17 @@ class Placed:
         return tuple(dict.fromkeys(pools[phase].system.name for phase in ("prefill", "decode")))
 
 
-def place(question: Question, should_stop: Callable[[], bool] | None = None) -> Placed:
-    """Sweep a question on one system.
+def place(
+    question: Question,
+    should_stop: Callable[[], bool] | None = None,
+    swept: Callable[[Question], Sweep] | None = None,
+) -> Placed:
+    """Sweep a question on one system, or take its points from `swept`.
 
     Raises Stopped when told to stop, InputError for a system without kernel constants that the model needs.
     """
+    if swept is not None:
+        return Placed.of(question, swept(question))
     return Placed.of(question, sweep.run(question, question.scenario.fleet.gpus, should_stop))
 
 

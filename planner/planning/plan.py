@@ -19,6 +19,7 @@ from planner.planning.judge import judge
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
+from planner.planning.sweep import Sweeps
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
 
@@ -32,6 +33,7 @@ def plan(
     should_stop: Callable[[], bool] | None = None,
     on_frontier: Callable[[Frontier, Frontier], None] | None = None,
     ask: Ask | None = None,
+    sweeps: Sweeps | None = None,
 ) -> Plan:
     """Answer a scenario: sweep, match, compare.
 
@@ -49,6 +51,9 @@ def plan(
     ask
         Who replays a plan of whose waits closed forms are not sure (`planner.replay.asked.asking`); without,
         the plan says that they are not.
+    sweeps
+        What the last call with it simulated, for scenarios that differ in what no sweep knows; the same
+        answer sooner.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def plan(
     start = time.perf_counter()
 
     def make(held: Held | None, ask: Ask | None = None) -> Plan:
-        return _plan(scenario, catalog, held, start, should_stop, on_frontier, ask)
+        return _plan(scenario, catalog, held, start, should_stop, on_frontier, ask, sweeps)
 
     traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
     if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
@@ -87,8 +92,9 @@ def _plan(
     should_stop: Callable[[], bool] | None,
     on_frontier: Callable[[Frontier, Frontier], None] | None,
     ask: Ask | None,
+    sweeps: Sweeps | None,
 ) -> Plan:
-    placed = settle.placements(scenario, catalog, held, should_stop)
+    placed = settle.placements(scenario, catalog, held, should_stop, sweeps)
     matching = time.perf_counter()
     split, colocated = settle.split_frontier(placed), settle.colocated_frontier(placed)
     if on_frontier is not None:
@@ -127,7 +133,7 @@ def _plan(
     if chosen is not None and scenario.fleet.survive != "none":
         survived = survive.survival(question, chosen, _without_loss(here, catalog, deadline))
     end = time.perf_counter()
-    sweeps = [one.sweep for one in placed if len(one.systems) == 1]
+    alone_swept = [one.sweep for one in placed if len(one.systems) == 1]
     alternatives, may_meet = (
         (ways(at.question, at.sweep, at.kept)[0], ways(alone.question, alone.sweep, alone.kept)[1])
         for ways in (frontiers.alternatives, frontiers.may_meet)
@@ -143,16 +149,16 @@ def _plan(
         frontier_disaggregated=split,
         frontier_colocated=colocated,
         design_points={
-            phase: sum(swept.design_points[phase] for swept in sweeps) for phase in swept.design_points
+            phase: sum(swept.design_points[phase] for swept in alone_swept) for phase in swept.design_points
         },
         seconds={
-            "simulate": sum(swept.seconds for swept in sweeps),
+            "simulate": sum(swept.seconds for swept in alone_swept),
             "match": end - matching,
             "total": end - start,
         },
         infeasible=reasons,
         bands=judgement.bands,
-        kernels=tuple(dict.fromkeys(source for swept in sweeps for source in swept.kernels)),
+        kernels=tuple(dict.fromkeys(source for swept in alone_swept for source in swept.kernels)),
         link_bytes_per_s=at.question.link_bytes_per_s,
         precision=_formats(question),
         engine=_engine(question),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from planner.planning.demand import Held
 from planner.planning.inventory import across, on_each
 from planner.planning.placed import Placed, beside, place
 from planner.planning.result import Frontier, Infeasible, Reason, Relaxation, Serving
+from planner.planning.sweep import Sweeps
 from planner.words import Stop
 
 
@@ -44,12 +46,19 @@ def placements(
     catalog: Catalog,
     held: Held | None = None,
     should_stop: Callable[[], bool] | None = None,
+    sweeps: Sweeps | None = None,
 ) -> tuple[Placed, ...]:
     """Every placement on the fleet of a scenario: each system alone first, then each pair of two.
 
+    What `sweeps` knows is not swept again.
+
     Raises InputError for what cannot be used, Stopped when told to stop.
     """
-    each = [place(question.remembering(), should_stop) for question in on_each(scenario, catalog, held)]
+    swept = None
+    if sweeps is not None:
+        swept = partial(sweeps.run, scenario=scenario, catalog=catalog, should_stop=should_stop)
+    questions = on_each(scenario, catalog, held)
+    each = [place(question.remembering(), should_stop, swept) for question in questions]
     pairs: list[Placed] = []
     for first in each:
         for then in each:

@@ -23,8 +23,7 @@ from planner.planning.judge import judge
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Reason, Serving, WithinMeasured
-from planner.planning.sweep import Sweep
-from planner.simulate import space
+from planner.planning.sweep import Sweep, shared_sweep
 from planner.words import Finding
 
 
@@ -60,48 +59,6 @@ class Refused:
     scenario: Scenario
     reason: str
     seconds: float = 0.0
-
-
-def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
-    """What a scenario's sweep depends on, as a scenario: equal ones have the same sweep.
-
-    Fields that come after a sweep are the defaults. A budget is cut to the largest instance that is tried;
-    it stays what it is where the system or the model is not known, which no plan will be.
-
-    >>> from planner.inputs.catalog import load
-    >>> from planner.inputs.scenario import Fleet, Limits
-    >>> one = Scenario(fleet=Fleet(gpus=64))
-    >>> other = Scenario(fleet=Fleet(gpus=512), limits=Limits(ttl_s=0.01))
-    >>> shared_sweep(one, load()) == shared_sweep(other, load())
-    True
-    """
-    fleet = replace(scenario.fleet, usd_per_gpu_hour=None)
-    try:
-        domain = catalog.system(scenario.system).fabric.scale_up_gpus
-        moe = catalog.model(scenario.model).is_moe
-        largest = space.instance_limit(domain, fleet.instance_gpus, fleet.gpus, moe=moe)
-        fleet = replace(fleet, gpus=largest)
-    except InputError:
-        pass
-    own = Scenario()
-    return replace(
-        scenario,
-        fleet=fleet,
-        limits=own.limits,
-        traffic=replace(
-            scenario.traffic,
-            requests_per_s=None,
-            arrivals=own.traffic.arrivals,
-            burstiness=own.traffic.burstiness,
-            routing=own.traffic.routing,
-        ),
-        goal=own.goal,
-        headroom=own.headroom,
-        robust=own.robust,
-        slack=own.slack,
-        mix=own.mix,
-        time_limit_s=own.time_limit_s,
-    )
 
 
 def answers(

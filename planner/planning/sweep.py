@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from planner.arrays import FloatArray
 from planner.errors import InputError
+from planner.inputs.catalog import Catalog
 from planner.inputs.kernels import Provenance
+from planner.inputs.scenario import Scenario
 from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.operators.setup import Setup
@@ -73,6 +75,84 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
         kernels=tuple(source for known in lookups.values() for source in known.used()),
         seconds=time.perf_counter() - start,
     )
+
+
+def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
+    """What a scenario's sweep depends on, as a scenario: equal ones have the same sweep.
+
+    Fields that come after a sweep are the defaults. A budget is cut to the largest instance that is tried;
+    it stays what it is where the system or the model is not known, which no plan will be.
+
+    >>> from planner.inputs.catalog import load
+    >>> from planner.inputs.scenario import Fleet, Limits
+    >>> one = Scenario(fleet=Fleet(gpus=64))
+    >>> other = Scenario(fleet=Fleet(gpus=512), limits=Limits(ttl_s=0.01))
+    >>> shared_sweep(one, load()) == shared_sweep(other, load())
+    True
+    """
+    fleet = replace(scenario.fleet, usd_per_gpu_hour=None)
+    try:
+        domain = catalog.system(scenario.system).fabric.scale_up_gpus
+        moe = catalog.model(scenario.model).is_moe
+        largest = space.instance_limit(domain, fleet.instance_gpus, fleet.gpus, moe=moe)
+        fleet = replace(fleet, gpus=largest)
+    except InputError:
+        pass
+    own = Scenario()
+    return replace(
+        scenario,
+        fleet=fleet,
+        limits=own.limits,
+        traffic=replace(
+            scenario.traffic,
+            requests_per_s=None,
+            arrivals=own.traffic.arrivals,
+            burstiness=own.traffic.burstiness,
+            routing=own.traffic.routing,
+        ),
+        goal=own.goal,
+        headroom=own.headroom,
+        robust=own.robust,
+        slack=own.slack,
+        mix=own.mix,
+        time_limit_s=own.time_limit_s,
+    )
+
+
+class Sweeps:
+    """The last sweep, for scenarios that share it: an edit of a limit or a rate waits for none.
+
+    For one thread. A trace, or a fleet of several systems, is swept each time.
+    """
+
+    def __init__(self) -> None:
+        self.learns = True  # whether a new sweep takes the place of the last
+        self._last: tuple[Catalog, Scenario, float, Sweep] | None = None
+
+    def run(
+        self,
+        question: Question,
+        scenario: Scenario,
+        catalog: Catalog,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> Sweep:
+        """As `run` of this module for a scenario's question; what is known takes no seconds."""
+        budget, link = question.scenario.fleet.gpus, question.link_bytes_per_s
+        if scenario.traffic.trace is not None or scenario.fleet.systems is not None:
+            return run(question, budget, should_stop)
+        shared = shared_sweep(scenario, catalog)
+        if self._last is not None:
+            presets, of, moved_over, swept = self._last
+            if presets is catalog and of == shared:
+                if link != moved_over:
+                    swept = replace(swept, split_ftl_s=split_ftl_s(question, swept.prefill))
+                return replace(swept, seconds=0.0)
+        if not self.learns:
+            return run(question, budget, should_stop)
+        self._last = None  # an old one need not stay while the new one is made
+        swept = run(question, budget, should_stop)
+        self._last = catalog, shared, link, swept
+        return swept
 
 
 def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:

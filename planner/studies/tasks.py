@@ -10,7 +10,7 @@ from typing import Any
 from planner.errors import InputError, printable
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
-from planner.planning import several
+from planner.planning import several, sweep
 from planner.planning.resolve import prepare
 from planner.planning.several import Answer, Refused
 from planner.studies.columns import kept, row
@@ -48,7 +48,7 @@ def tasks(study: Study, numbers: Iterable[int], catalog: Catalog) -> list[Task]:
     groups: dict[Scenario, list[tuple[int, Scenario]]] = {}
     for number in numbers:
         scenario = study.scenario(number)
-        groups.setdefault(several.shared_sweep(scenario, catalog), []).append((number, scenario))
+        groups.setdefault(sweep.shared_sweep(scenario, catalog), []).append((number, scenario))
     found: list[list[tuple[int, Scenario]]] = []
     for group in groups.values():
         pieces = math.ceil(len(group) / MOST)

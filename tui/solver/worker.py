@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from planner.inputs.catalog import Catalog
     from planner.planning.result import Frontier, Plan
+    from planner.planning.sweep import Sweeps
 
 PlanFn = Callable[..., "Plan"]
 Stamp = tuple[tuple[str, int], ...]  # files and when they were changed, ns
@@ -73,10 +74,12 @@ class Planner:
 
     def __init__(self) -> None:
         self._presets = Presets()
+        self._sweeps: Sweeps | None = None
 
     def __call__(self, scenario: Scenario, **options: Any) -> Plan:
         """The plan under the presets as they are now; options are those of `plan`."""
         from planner.planning.plan import plan
+        from planner.planning.sweep import Sweeps
 
         on_frontier, should_stop = options.get("on_frontier"), options.get("should_stop", lambda: False)
         if on_frontier is not None:
@@ -89,7 +92,9 @@ class Planner:
                     importlib.import_module(name)
 
             options["on_frontier"] = shown
-        answer = plan(scenario, self._presets.now(), **options)
+        self._sweeps = self._sweeps or Sweeps()
+        self._sweeps.learns = on_frontier is not None  # a study comes back to the answer
+        answer = plan(scenario, self._presets.now(), sweeps=self._sweeps, **options)
         _settle()
         return answer
 

@@ -61,4 +61,4 @@ def test_what_cannot_be_answered_is_told_in_its_place() -> None:
     assert [type(one) for one in found] == [Answer, Refused, Refused, Answer]
     assert "nonesuch" in found[1].reason and found[2].reason.startswith("mtp:")  # type: ignore[union-attr]
     assert found[0].within_measured is not None  # type: ignore[union-attr]
-    assert several.shared_sweep(scenarios[1], load()) != several.shared_sweep(SMALL, load())
+    assert sweep.shared_sweep(scenarios[1], load()) != sweep.shared_sweep(SMALL, load())

@@ -13,7 +13,7 @@ import pytest
 from planner import InputError, load, plan
 from planner.inputs.catalog import Catalog
 from planner.output.data import to_dict
-from planner.planning import several
+from planner.planning import several, sweep
 from planner.studies import dataset, run, tasks
 from planner.studies.columns import COLUMNS, FAILED, NO_PLAN
 from planner.studies.run import Here
@@ -206,7 +206,7 @@ def test_neighbours_share_a_sweep() -> None:
     found = tasks.tasks(study, range(len(study)), CATALOG)
     assert sorted(number for task in found for number in task.numbers) == list(range(12))
     for task in found:
-        keys = [several.shared_sweep(scenario, CATALOG) for scenario in task.scenarios]
+        keys = [sweep.shared_sweep(scenario, CATALOG) for scenario in task.scenarios]
         changes = sum(a != b for a, b in pairwise(keys))
         assert changes == len(set(keys)) - 1  # equal ones stand together
 

@@ -1,0 +1,92 @@
+"""What is known of a sweep is not swept again, and changes no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from planner import load
+from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.planning import sweep
+from planner.planning.plan import plan
+from planner.planning.result import Plan
+from planner.planning.sweep import Sweeps
+
+SMALL = Scenario(model="llama-3.1-8b", traffic=Traffic(isl=2048, osl=256), fleet=Fleet(gpus=64))
+EDITS = (
+    replace(SMALL, limits=Limits(ttl_s=0.012)),
+    replace(SMALL, limits=Limits(ftl_s=0.4, ttl_s=0.03)),
+    replace(SMALL, goal="cost"),
+    replace(SMALL, headroom=0.1, robust=False),
+    replace(SMALL, fleet=Fleet(gpus=96)),
+    replace(SMALL, traffic=Traffic(isl=2048, osl=256, requests_per_s=4.0)),
+)
+
+
+@pytest.fixture
+def swept(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What has been swept, in order."""
+    asked: list[object] = []
+    run = sweep.run
+
+    def counted(question: object, *rest: object) -> sweep.Sweep:
+        asked.append(question)
+        return run(question, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep, "run", counted)
+    return asked
+
+
+def told(found: Plan) -> list[object]:
+    """What a plan says, but for the time that it took."""
+    curves = (found.frontier_disaggregated, found.frontier_colocated)
+    numbers = [(f.ttl_s.tolist(), f.tokens_per_s_per_gpu.tolist(), f.gpus.tolist(), f.decode) for f in curves]
+    ways = [
+        repr(way and replace(way, solver=replace(way.solver, seconds=0.0)))
+        for way in (found.disaggregated, found.colocated)
+    ]
+    return [found.choice, ways, found.design_points, found.kernels, *numbers]
+
+
+def test_an_edit_that_no_sweep_knows_of_has_the_same_answer_and_sweeps_nothing(swept: list[object]) -> None:
+    catalog, sweeps = load(), Sweeps()
+    plan(SMALL, catalog, sweeps=sweeps)
+    first = [plan(edit, catalog, sweeps=sweeps) for edit in EDITS]
+    assert len(swept) == 1
+    assert [told(one) for one in first] == [told(plan(edit, catalog)) for edit in EDITS]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SMALL, traffic=Traffic(isl=2049, osl=256)),
+        replace(SMALL, engine="vllm"),
+        replace(SMALL, system="b200"),
+        replace(SMALL, fleet=Fleet(gpus=4)),
+        replace(SMALL, memory_fraction=0.7),
+    ],
+    ids=["isl", "engine", "system", "gpus", "memory"],
+)
+def test_another_question_is_swept(other: Scenario, swept: list[object]) -> None:
+    catalog, sweeps = load(), Sweeps()
+    plan(SMALL, catalog, sweeps=sweeps)
+    assert told(plan(other, catalog, sweeps=sweeps)) == told(plan(other, catalog))
+    assert len(swept) == 3
+
+
+def test_presets_that_have_changed_are_swept_anew(swept: list[object]) -> None:
+    sweeps = Sweeps()
+    plan(SMALL, load(), sweeps=sweeps)
+    plan(SMALL, load(), sweeps=sweeps)
+    assert len(swept) == 2
+
+
+def test_what_does_not_learn_leaves_the_last_sweep_in_place(swept: list[object]) -> None:
+    catalog, sweeps = load(), Sweeps()
+    plan(SMALL, catalog, sweeps=sweeps)
+    sweeps.learns = False
+    plan(replace(SMALL, traffic=Traffic(isl=1024, osl=256)), catalog, sweeps=sweeps)
+    sweeps.learns = True
+    plan(EDITS[0], catalog, sweeps=sweeps)
+    assert len(swept) == 2
