@@ -83,7 +83,8 @@ class MainScreen(EditingScreen):
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def __init__(self, session: Session, *, backend: Backend, glyphs: Glyphs = UNICODE) -> None:
-        super().__init__()
+        # classes that it gets later have every widget styled once more
+        super().__init__(classes=f"-on-{self.tab}{' -ascii' if glyphs.ascii else ''}")
         ScrollBar.renderer = PlainScrollBar if glyphs.ascii else ScrollBarRender  # Textual has no other way
         self.glyphs = glyphs
         self.history = History(session.scenario)
@@ -124,8 +125,6 @@ class MainScreen(EditingScreen):
 
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
-        self.set_class(self.glyphs.ascii, "-ascii")
-        self.add_class(f"-on-{self.tab}")
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
         self._show()
         self.set_focus(self.query_one(InputsPane).knobs[0])

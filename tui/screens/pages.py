@@ -117,7 +117,7 @@ class PagedScreen(Screen[None]):
         if tab == self.tab:
             return
         self.set_focus(None)  # or hiding the focused row would move the focus to the next one
-        self.remove_class(f"-on-{self.tab}")
+        self.remove_class(f"-on-{self.tab}", update=False)  # one look through all styles is enough
         self.tab = tab
         self.add_class(f"-on-{tab}")
         self.query_one(TabBar).active = tab
