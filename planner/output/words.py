@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output.place_notes import border_notes, host_notes
 from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named
 from planner.output.traffic_words import caches_note
@@ -300,38 +301,10 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.kernels_of not in ("", scenario.system):
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
-    found += border_notes(plan)
+    found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan))]
     if plan.caches is not None:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
-
-
-def border_notes(plan: Plan) -> list[str]:
-    """Pools whose instances do not pack into whole scale-up domains (nodes, racks); none within one."""
-    serving = deployment(plan)
-    notes: dict[str, None] = {}
-    for pool in serving.pools if serving is not None else ():
-        size, domain = pool.layout.gpus, pool.domain_gpus
-        if (
-            not domain
-            or serving is None
-            or serving.gpus <= domain
-            or not max(size, domain) % min(size, domain)
-        ):
-            continue
-        if size < domain:
-            fit = domain // size
-            how = (
-                f"{fit} to a domain leave {count(domain - fit * size, 'GPU')} free, or one crosses the border"
-            )
-        else:
-            how = (
-                f"each takes {-(-size // domain)} domains and leaves {count(-size % domain, 'GPU')} to others"
-            )
-        notes[
-            f"{named(pool.phase)} instances of {size} GPUs do not fill whole domains of {domain}: {how}"
-        ] = None
-    return list(notes)
 
 
 def _drafts_note(drafts: Drafts) -> str:

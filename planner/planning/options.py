@@ -146,15 +146,24 @@ def worth_matching(of: Options, latency_s: FloatArray) -> Options:
 
 
 def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
-    """Which of some rows a plan that survives the loss of a host may have: their instances fill hosts.
+    """Which of some rows a plan may have by the places of their instances; all where the layout is given.
 
-    All where it survives less, or where the layout is given.
+    None that a scale-up domain has the GPUs for but not the hosts (`planner.planning.survive.within_domain`);
+    where the loss of a host is to be survived, those alone that fill hosts.
     """
-    given_layout = question.scenario.deployment.layout(points.phase)
-    if question.scenario.fleet.survive not in ("node", "rack") or given_layout is not None:
+    system, given_layout = (
+        question.pools[points.phase].system,
+        question.scenario.deployment.layout(points.phase),
+    )
+    whole = question.scenario.fleet.survive in ("node", "rack")
+    wide = system.fabric.scale_up_gpus > failures.MOST_GPUS_PER_HOST
+    if given_layout is not None or not (whole or wide):
         return np.ones(len(rows), dtype=bool)
-    nodes = failures.nodes(question.pools[points.phase].system)
-    return np.asarray(survive.fills_hosts(points.layouts, nodes)[points.layout[rows]])
+    nodes = failures.nodes(system)
+    fits = survive.within_domain(points.layouts, nodes) if wide else np.ones(len(points.layouts), dtype=bool)
+    if whole:
+        fits = fits & survive.fills_hosts(points.layouts, nodes)
+    return np.asarray(fits[points.layout[rows]])
 
 
 def usable(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> IndexArray:

@@ -80,6 +80,29 @@ def fills_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
     return np.asarray(nodes.host_gpus % np.array(here, dtype=np.int64) == 0)[of_kind.ravel()]
 
 
+def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:
+    """Layouts whose instances lie in one scale-up domain where it has the GPUs, shape (layouts,).
+
+    Collectives of such an instance are priced there. One whose stages take 3 of a host's 4 GPUs needs more
+    hosts than a domain of as many GPUs has.
+    """
+    gpus, fits = layouts.gpus, np.ones(len(layouts), dtype=bool)
+    some = np.flatnonzero((gpus > nodes.domain_hosts) & (gpus <= nodes.domain_gpus))
+    known: dict[tuple[int, int, int], bool] = {}
+    for at, g, stage, tp in zip(
+        some.tolist(),
+        gpus[some].tolist(),
+        layouts.stage_gpus[some].tolist(),
+        layouts.tp[some].tolist(),
+        strict=True,
+    ):
+        if (kind := (g, stage, tp)) not in known:
+            here = places.per_host(Size(instances=1, gpus=g, stage=stage, tp=tp), nodes.host_gpus)
+            known[kind] = g // here <= nodes.domain_hosts
+        fits[at] = known[kind]
+    return fits
+
+
 def size_of(pool: PoolPlan) -> Size:
     """What `places` needs of a pool."""
     layout = pool.layout

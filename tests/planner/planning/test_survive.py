@@ -14,7 +14,9 @@ from planner import Fleet, InputError, Limits, Scenario, Traffic, load, plan
 from planner.inputs.failures import Nodes, nodes
 from planner.output.data import to_dict
 from planner.output.loss_words import survival_sentences
-from planner.planning import places, resolve, survive, sweep
+from planner.output.place_notes import host_notes
+from planner.output.words import notes
+from planner.planning import options, places, resolve, survive, sweep
 from planner.planning.places import Size
 
 CATALOG = load()
@@ -138,3 +140,43 @@ def test_powers_of_two_fill_every_host_but_the_last():
         ]
         hosts = {host for one in places.placed(sizes, 8, 1) for host in one.hosts}
         assert len(hosts) == math.ceil(sum(size.instances * size.gpus for size in sizes) / 8)
+
+
+@pytest.mark.parametrize("model, engine", [("deepseek-r1", "trtllm"), ("qwen3-235b-a22b", "sglang")])
+def test_no_plan_has_an_instance_across_a_border_that_it_was_not_priced_for(model, engine):
+    """What a domain has the GPUs for lies in one, as placed; stages of 9 on hosts of 4 may take too many."""
+    asked = Scenario(model=model, system="gb200", engine=engine, fleet=Fleet(gpus=144))
+    question = resolve.prepare(asked, CATALOG)
+    swept, at = sweep.run(question, 144), nodes(CATALOG.system("gb200"))
+    refused = 0
+    for points in (swept.prefill, swept.decode):
+        layouts = points.layouts
+        fits = survive.within_domain(layouts, at)
+        for i in range(len(layouts)):
+            gpus, stage, tp = int(layouts.gpus[i]), int(layouts.stage_gpus[i]), int(layouts.tp[i])
+            size = Size(instances=2, gpus=gpus, stage=stage, tp=tp)
+            domains = [
+                len({host // at.domain_hosts for host in one.hosts})
+                for one in places.placed([size], at.host_gpus, at.domain_hosts)
+            ]
+            assert fits[i] == (gpus > at.domain_gpus or max(domains) == 1)
+        rows = np.arange(len(points))
+        assert (options.standing(question, points, rows) == fits[points.layout]).all()
+        refused += int((~fits).sum())
+    assert refused  # there are such
+
+
+def test_a_plan_says_where_its_instances_do_not_tile_their_hosts():
+    traffic = Traffic(isl=8192, osl=1024)
+    asked = Scenario(
+        model="deepseek-r1", system="gb200", engine="trtllm", fleet=Fleet(gpus=72), traffic=traffic
+    )
+    found = plan(asked, CATALOG)
+    at = survive.nodes_of(found.chosen)
+    used = {h for one in survive.placed(found.chosen, at)["gb200"] for h in one.hosts}
+    (note,) = host_notes(found, found.chosen)
+    assert len(used) > found.chosen.gpus / 4 and note in notes(found)
+    assert f"take {len(used)} hosts, not {-(-found.chosen.gpus // 4)}" in note
+    assert "72 GPUs are fewer hosts than that" in note
+    even = plan(replace(asked, model="llama-3.1-70b", system="h200", fleet=Fleet(gpus=8)), CATALOG)
+    assert host_notes(even, even.chosen) == []
