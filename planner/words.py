@@ -14,6 +14,9 @@ Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost", "watts", "tokens-
 ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says
 Outcome: TypeAlias = Literal["pass", "fail", "open"]  # of checking it
 Arrivals: TypeAlias = Literal["auto", "steady", "poisson", "bursty", "trace"]  # how requests come
+# what a frontier counts: what is served within the limits as the plan has its requests, all that instances
+# can do, or what they do within the limits where requests come at their own time
+Drawn: TypeAlias = Literal["auto", "saturation", "goodput"]
 At: TypeAlias = Literal["auto", "mean", "p50", "p90", "p95", "p99"]  # what of a latency a limit binds
 # when a plan has its requests replayed: where closed forms of their waits are not sure, always, never
 Settling: TypeAlias = Literal["auto", "on", "off"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from planner.inputs.deployment import Deployment as Deployment
 from planner.inputs.fleet import Fleet as Fleet
 from planner.inputs.traffic import Traffic as Traffic
-from planner.words import At, Cache, Goal, Weights
+from planner.words import At, Cache, Drawn, Goal, Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Scenario:
     fleet: Fleet = Fleet()
     deployment: Deployment = Deployment()  # what of the answer is given
     goal: Goal = "throughput"
+    frontier: Drawn = "auto"  # what the picture counts; the plan itself does not ask
     headroom: float = 0.0  # share of each pool's capacity kept free
     mtp: int = 0  # speculative tokens per step from the model's prediction heads, or from a draft model
     memory_fraction: float | None = None  # share of GPU memory the engine may fill; None: its own default

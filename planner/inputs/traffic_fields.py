@@ -46,6 +46,17 @@ TRAFFIC: tuple[Field, ...] = (
         "poisson: at any time. bursty: in bursts. auto: poisson where a rate is asked for, else steady.",
     ),
     Field(
+        key="frontier",
+        path="frontier",
+        label="frontier",
+        unit="",
+        kind="choice",
+        group="Traffic",
+        choices=("auto", "saturation", "goodput"),
+        help="What the frontier counts. saturation: all that its instances can do. goodput: what they do "
+        "within the limits where requests come at their own time. auto: as the plan's requests come.",
+    ),
+    Field(
         key="burstiness",
         path="traffic.burstiness",
         label="burstiness",

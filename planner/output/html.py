@@ -77,7 +77,7 @@ def _section(section: Section, plan: Plan) -> str:
         out.append(f"<p>{escape(section.sentences[0])}</p>")
     elif section.sentences:
         out += ["<ul>", *(f"<li>{escape(sentence)}</li>" for sentence in section.sentences), "</ul>"]
-    if section.title == CHART:
+    if section.title.startswith(CHART):
         out.append(to_svg(plan))
     if len(section.rows) > 1:
         out.append(_table(section.rows, section.align, bars=section.title == TIMES))

@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving
 
 CHART = "Frontier: the best throughput at each interactivity"  # the section that a picture belongs to
+COUNTED = {
+    "auto": "",
+    "saturation": ", at saturation",
+    "goodput": ", as goodput",
+}
 TIMES = "Where the time goes"  # the section whose second column is a share that bars may show
 COMMAND = "The same again"  # the section whose sentences are commands
+
+
+def chart_title(plan: Plan) -> str:
+    """`CHART`, and what it counts where that was asked for."""
+    return f"{CHART}{COUNTED[plan.scenario.frontier]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +72,7 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
         Section(
             title="The two ways", rows=(("", "split", "co-located"), *comparison_rows(plan)), align="lrr"
         ),
-        Section(title=CHART, rows=tuple(frontier_table(plan)), align="rrrrrl"),
+        Section(title=chart_title(plan), rows=tuple(frontier_table(plan)), align="rrrrrl"),
         _expected(plan, serving),
         _may_meet(plan),
         Section(title="Under load", sentences=tuple(words.load_sentences(plan, serving))),

@@ -12,6 +12,7 @@ from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
+from planner.output.report import chart_title
 from planner.output.spelling import ascii_only, count, instances, named, percent
 from planner.output.tables import (
     comparison_rows,
@@ -55,7 +56,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section("Between the pools", _wrapped(words.transfer_sentences(plan, deployed), width)),
             _where_time_goes(deployed),
             _section("Mixed layouts", _wrapped(filter(None, [words.mix_sentence(plan)]), width)),
-            _section("Frontier: the best throughput at each interactivity", _frontier(plan)),
+            _section(chart_title(plan), _frontier(plan)),
         ]
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
     if deployed is not None:

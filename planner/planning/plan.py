@@ -96,7 +96,8 @@ def _plan(
 ) -> Plan:
     placed = settle.placements(scenario, catalog, held, should_stop, sweeps)
     matching = time.perf_counter()
-    split, colocated = settle.split_frontier(placed), settle.colocated_frontier(placed)
+    pictured = settle.drawn(placed)
+    split, colocated = settle.split_frontier(pictured), settle.colocated_frontier(pictured)
     if on_frontier is not None:
         on_frontier(split, colocated)
     if scenario.mix or any(solve.takes_programs(one.question) for one in placed):

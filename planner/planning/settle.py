@@ -101,6 +101,23 @@ def _best(found: Sequence[tuple[Placed, Serving]]) -> Placed | None:
     return best[0] if best else None
 
 
+def drawn(placed: Sequence[Placed]) -> Sequence[Placed]:
+    """The placements as their frontiers are asked for: at saturation, or as goodput.
+
+    Goodput is what is served within the first token's limit where requests come at their own time, at Poisson
+    gaps where the scenario has none. Drawn as the plan's own requests come, they are those of the plan.
+    """
+    asked = placed[0].question.scenario
+    queues = {"auto": placed[0].question.queues, "saturation": False, "goodput": True}[asked.frontier]
+    if queues == placed[0].question.queues:
+        return placed
+    traffic = replace(asked.traffic, arrivals="poisson" if queues else "steady")
+    return [
+        Placed.of(replace(at.question, scenario=replace(at.question.scenario, traffic=traffic)), at.sweep)
+        for at in placed
+    ]
+
+
 def split_frontier(placed: Sequence[Placed]) -> Frontier:
     """The best split at each TTL, wherever its pools run."""
     return _merged(placed, [frontiers.split(at.question, at.sweep, at.kept) for at in placed])

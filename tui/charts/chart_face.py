@@ -84,7 +84,10 @@ class ChartFace(Widget):
     def _set_title(self) -> None:
         zoom = f"  {self.glyphs.times}{self.zoom:.2g}" if self.zoom > 1 else ""
         x = f"{self.axis.title}{zoom}"
-        title = fitting([f"{Y_TITLE} in use over {x}", f"{Y_TITLE} over {x}", x], self._room)
+        y = Y_TITLE
+        if self._scene is not None and (drawn := self._scene.scenario.frontier) != "auto":
+            y = f"{drawn}, {Y_TITLE}" if drawn == "goodput" else f"{Y_TITLE} at {drawn}"
+        title = fitting([f"{y} in use over {x}", f"{y} over {x}", x], self._room)
         if title != self.border_title:
             self.border_title = title
 

@@ -46,8 +46,12 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     traffic = scenario.traffic
     if traffic.trace is not None:  # whose arrivals are its own
         scenario = replace(scenario, traffic=replace(traffic, arrivals="auto"))
-    elif traffic.requests_per_s is None and (traffic.arriving != "steady" or scenario.goal == "fewest-gpus"):
+    elif traffic.requests_per_s is None and (
+        traffic.arriving != "steady" or scenario.goal in ("fewest-gpus", "watts")
+    ):
         scenario = replace(scenario, traffic=replace(traffic, requests_per_s=20.0))
+    if scenario.goal in ("watts", "tokens-per-watt"):  # a pool's watts have one layout
+        scenario = replace(scenario, mix=False)
     if scenario.deployment.given:  # which the rest of the scenario must have room for
         fleet = replace(scenario.fleet, gpus=draw(st.sampled_from([2**14, None])), instance_gpus=None)
         scenario = replace(scenario, fleet=fleet, mix=False)

@@ -120,3 +120,21 @@ def test_alternatives_are_other_layouts_that_keep_the_limits_and_none_beats_the_
         total = rows.tokens_per_s_per_gpu * rows.gpus
         assert (np.diff(total) <= 0).all()
         assert total[0] == pytest.approx(serving.tokens_per_s_per_gpu * serving.gpus)
+
+
+def test_a_frontier_is_drawn_as_goodput_or_at_saturation_whatever_the_plan_is_for() -> None:
+    queueing = replace(SMALL, traffic=replace(SMALL.traffic, requests_per_s=5.0))
+    steady, arriving = answer(8), plan(queueing)
+    goodput = plan(replace(SMALL, frontier="goodput"))
+    saturation = plan(replace(queueing, frontier="saturation"))
+    for name in ("frontier_disaggregated", "frontier_colocated"):
+        most, kept = getattr(steady, name), getattr(goodput, name)
+        assert np.array_equal(getattr(saturation, name).tokens_per_s_per_gpu, most.tokens_per_s_per_gpu)
+        # what no request waits for is never less
+        at = np.searchsorted(most.tokens_per_s_per_user, kept.tokens_per_s_per_user * (1 - 1e-9))
+        reached = (most.tokens_per_s_per_gpu * most.gpus)[np.minimum(at, len(most) - 1)]
+        assert len(kept) and np.all(kept.tokens_per_s_per_gpu * kept.gpus <= reached * (1 + 1e-9))
+        assert (kept.tokens_per_s_per_gpu * kept.gpus).max() < (most.tokens_per_s_per_gpu * most.gpus).max()
+    for one, other in ((goodput, steady), (saturation, arriving)):
+        assert one.choice == other.choice and one.chosen and other.chosen
+        assert one.chosen.pools == other.chosen.pools and one.chosen.load == other.chosen.load
