@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import stat
 import subprocess
 import sys
 import time
@@ -53,6 +54,27 @@ def test_a_planted_link_is_never_written_through(tmp_path: Path) -> None:
     assert not (tmp_path / "made-through-a-link").exists()
     assert not (folder / "plan.json").is_symlink() and (folder / "plan.json").read_text() == "{}"
     assert victim.read_text() == "precious"
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a power cut would leave an empty file where a whole one was; then the move itself."""
+    done: list[str] = []
+    fsync, move = os.fsync, Path.replace
+
+    def synced(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def moved(self: Path, target: Path) -> Path:
+        done.append("move")
+        return move(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", moved)
+    files.write_file(tmp_path / "plan.json", "{}")
+    assert done == ["file", "move", "folder"]
 
 
 def test_a_link_of_ones_own_to_a_file_leads_there(tmp_path: Path) -> None:
