@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def whole(
     try:
         below = find(name)
     except InputError as error:
-        raise InputError(f"{path.name}: {BASE}", name, error.accepted) from None
+        below = path.parent / name  # from where the command runs, else beside the file
+        if not (name.endswith(".toml") and os.path.isfile(below)):  # noqa: PTH113
+            raise InputError(f"{path.name}: {BASE}", name, error.accepted) from None
     chain = (*above, path)
     if below in chain or len(chain) > DEEPEST:
         raise InputError(f"{path.name}: {BASE}", name, "another preset, that does not lead back to this one")

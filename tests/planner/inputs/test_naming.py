@@ -157,6 +157,16 @@ def test_a_file_of_another_kind_is_named_with_its_base(tmp_path):
         SHIPPED.engine(str(tmp_path / "gpu.toml"))
 
 
+def test_a_base_may_be_a_file_beside_it(tmp_path):
+    (tmp_path / "ours.toml").write_text('base = "h200"\n[gpu]\nmemory_bytes = 2e11\n')
+    (tmp_path / "dear.toml").write_text('base = "ours.toml"\nusd_per_gpu_hour = 9.0\n')
+    found = SHIPPED.system(str(tmp_path / "dear.toml"))
+    assert (found.gpu.memory_bytes, found.usd_per_gpu_hour, found.kernels) == (2e11, 9.0, "h200")
+    (tmp_path / "ours.toml").write_text('base = "dear.toml"\n')
+    with pytest.raises(InputError, match="lead back"):
+        load().system(str(tmp_path / "dear.toml"))
+
+
 def test_a_scenario_names_files_beside_it(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "gpu.toml").write_text('base = "h200"\n')
