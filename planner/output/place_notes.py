@@ -1,4 +1,4 @@
-"""What a plan says of the places of its instances: borders of domains and of hosts."""
+"""What a plan says of borders: of domains, of hosts, and of systems between which no cache goes."""
 
 from __future__ import annotations
 
@@ -65,3 +65,12 @@ def host_notes(plan: Plan, serving: Serving | None) -> list[str]:
         said = f"as placed, {gpus:,} GPUs of {system} take {used:,} hosts, not {whole:,}: {uneven}"
         found.append(said + (f"; {budget:,} GPUs are fewer hosts than that" if beyond else ""))
     return found
+
+
+def cache_notes(plan: Plan) -> list[str]:
+    """Systems of a fleet that hand no cache over to each other, for they keep it in other formats."""
+    formats = {one.system: one.kv for one in plan.alone if one.kv is not None}
+    if len(set(formats.values())) < 2:
+        return []
+    said = ", ".join(f"{kv} on {system}" for system, kv in formats.items())
+    return [f"the cache is {said}: no pool hands over to one of another format, unless --kv says one for all"]

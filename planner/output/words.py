@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from planner.output.place_notes import border_notes, host_notes
+from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named
 from planner.output.traffic_words import caches_note
@@ -301,7 +301,7 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.kernels_of not in ("", scenario.system):
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
-    found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan))]
+    found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
     if plan.caches is not None:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.planning.result import Count, Serving
-from planner.words import Choice
+from planner.words import CacheFormat, Choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +17,4 @@ class Alone:
     gpus: int | None = None  # of it, within the caps; None: any number
     pools: tuple[Count, ...] = ()
     serving: Serving | None = None  # without its pools
+    kv: CacheFormat | None = None  # only systems of one format hand a cache over to each other

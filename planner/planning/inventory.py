@@ -6,7 +6,6 @@ system and decode on that one, or all on one. Each is planned as if it were aske
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import InputError
@@ -92,12 +91,3 @@ def across(prefill: Question, decode: Question, catalog: Catalog) -> Question | 
         room=room,
     )
     return known(both, catalog)
-
-
-def unlike(questions: Sequence[Question]) -> tuple[str, ...]:
-    """The formats of cache of the systems of a fleet, where they are not all the same.
-
-    Only systems of one format hand a cache over to each other.
-    """
-    formats = {q.scenario.system: q.pools["decode"].setup.precision.kv for q in questions}
-    return tuple(f"{system} {kv}" for system, kv in formats.items()) if len(set(formats.values())) > 1 else ()

@@ -88,7 +88,10 @@ def settle(placed: Sequence[Placed], deadline: Deadline) -> Settled:
             of = split if choice == "disaggregated" else colocated
             pools, serving = ((), None) if of is None else (of[1], of[0])
             gpus = question.scenario.fleet.gpus
-            alone.append(Alone(system=at.systems[0], choice=choice, gpus=gpus, pools=pools, serving=serving))
+            kv = question.pools["decode"].setup.precision.kv
+            alone.append(
+                Alone(system=at.systems[0], choice=choice, gpus=gpus, pools=pools, serving=serving, kv=kv)
+            )
     return Settled(split=_best(splits) or placed[0], colocated=_best(others) or placed[0], alone=tuple(alone))
 
 

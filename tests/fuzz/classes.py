@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.fuzz import ends, files, flags, keys, processes, programs, sessions
+from tests.fuzz import ends, files, flags, fleets, keys, processes, programs, sessions
 
 CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "flags": (flags.run, 24_000),
@@ -18,6 +18,8 @@ CLASSES: Mapping[str, tuple[Callable[[int, int], Iterator[str]], int]] = {
     "sessions": (sessions.run, 8_000),
     "processes": (processes.run, 60),
     "programs": (programs.run, 5_000),
+    "inventories": (fleets.inventories, 500),
+    "fleets": (fleets.plans, 20),
     "keys": (keys.keys, 50_000),
     "pastes": (keys.pastes, 1_000),
     "mouse": (keys.mouse, 5_000),

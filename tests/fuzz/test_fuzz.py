@@ -33,10 +33,11 @@ LIVE = (
     "sockets",
     "kills",
 )  # with a screen, or a process each
+ELSEWHERE = ("programs", "inventories", "fleets")  # tests of their own, quick ones, have samples of these
 ALL = 50_000  # inputs of a whole run, at least
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSES if name != "programs"])  # test_programs.py
+@pytest.mark.parametrize("name", [name for name in CLASSES if name not in ELSEWHERE])
 def test_a_sample_of_each_class_holds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     codes: set[int] = set()
     call = harness.call

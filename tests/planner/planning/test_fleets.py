@@ -13,6 +13,7 @@ from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import fleets
 from planner.output.data import to_dict
+from planner.output.words import notes
 from planner.planning import inventory, one_more, resolve, what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
@@ -125,7 +126,12 @@ def test_weights_are_each_gpus_own_and_the_cache_is_of_one_format():
     formats = [both.pools[phase].setup.precision for phase in ("prefill", "decode")]
     assert [(fmt.gemm.name, fmt.kv) for fmt in formats] == [("fp8_block", "fp8"), ("nvfp4", "fp8")]
     assert inventory.across(ampere, hopper, load()) is None
-    assert inventory.unlike((hopper, ampere)) == ("h200 fp8", "a100 bf16")
+
+
+def test_a_plan_says_which_systems_hand_no_cache_over():
+    note = "the cache is bf16 on a100, fp8 on h200: no pool hands over to one of another format"
+    assert any(said.startswith(note) for said in notes(planned("a100:4,h200:4")))
+    assert not any("hands over" in said for said in notes(planned("h100:6,h200:4")))
 
 
 @pytest.mark.parametrize(
