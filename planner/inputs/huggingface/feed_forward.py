@@ -18,6 +18,7 @@ EXPERTS = (
     "num_routed_experts",
     "num_moe_experts",
     "n_experts",
+    "moe_num_primary_experts",
 )
 TOPK = (
     "num_experts_per_tok",
@@ -31,6 +32,7 @@ TOPK = (
     "num_activated_experts",
     "moe_router_topk",
     "router_topk",
+    "moe_num_active_primary_experts",
 )
 EXPERT_WIDTH = (
     "moe_intermediate_size",
@@ -195,7 +197,7 @@ def routed_layer(c: Config) -> Ffn:
         shared = c.whole("intermediate_size", low=1)
     if c.kind in families.PAIRED:
         shared = c.whole(*DENSE_WIDTH, low=1)
-    for key in ("zero_expert_num", "use_residual_mlp", "moe_num_primary_experts"):
+    for key in ("zero_expert_num", "use_residual_mlp", "parallel_attn_mlp_res"):
         if c.get(key):
             c.miss(key)
     return Ffn(

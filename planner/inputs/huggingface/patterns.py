@@ -74,6 +74,7 @@ LISTS = (
     "attention_layers",
     "sliding_window_pattern",
     "window_pattern",
+    "sliding_window_layout",
 )
 # every n-th layer is full, and what the others are
 EVERY: Mapping[str, Mixing] = {

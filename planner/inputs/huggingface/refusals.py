@@ -106,8 +106,33 @@ _DECODERS = frozenset({"emu3_text_model", "kosmos_2_text_model", "mllama_text_mo
 _CAUSAL = re.compile(r"ForCausalLM|LMHead|ForConditionalGeneration|ForImageTextToText")
 
 
+# keys of the files beside a config.json, and what such a file is; an adapter names the model that it is of
+_BESIDE: Mapping[str, str] = {
+    "peft_type": "an adapter",
+    "tokenizer_class": "a tokenizer",
+    "added_tokens_decoder": "a tokenizer",
+    "temperature": "settings of generation",
+    "top_p": "settings of generation",
+    "weight_map": "an index of weights",
+    "producer": "the quantisation of a checkpoint",
+}
+_OF_A_MODEL = ("model_type", "architectures", "vocab_size", "n_vocab", "padded_vocab_size", *NESTED)
+
+
+def _beside(config: Mapping[str, Any]) -> None:
+    """Raises InputError for another file of a checkpoint than its config.json."""
+    if any(key in config for key in _OF_A_MODEL):
+        return
+    for key, what in _BESIDE.items():
+        if key in config:
+            base = config.get("base_model_name_or_path")
+            of = f" of {printable(base, 60)}" if isinstance(base, str) else ""
+            raise InputError(key, brief(config[key]), f"the model's config.json; this file is {what}{of}")
+
+
 def check(config: Mapping[str, Any]) -> None:
     """Raises InputError for a model that ratematch cannot plan, naming the key that says so."""
+    _beside(config)
     given = config.get("architectures")
     names = [str(name) for name in given] if isinstance(given, list) else []
     name = printable(names[0], 60) if names else ""

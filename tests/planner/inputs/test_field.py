@@ -221,6 +221,20 @@ def test_models_that_do_not_answer_token_by_token_are_refused(changes, says):
         spec_of(**changes)
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ({"peft_type": "LORA", "base_model_name_or_path": "a/b"}, "an adapter of a/b"),
+        ({"tokenizer_class": "LlamaTokenizer", "model_max_length": 4096}, "a tokenizer"),
+        ({"temperature": 0.6, "bos_token_id": 1}, "settings of generation"),
+        ({"metadata": {}, "weight_map": {}}, "an index of weights"),
+    ],
+)
+def test_other_files_of_a_checkpoint_are_told(file, says):
+    with pytest.raises(InputError, match=f"config.json; this file is {says}"):
+        from_hf_config(file, "m")
+
+
 def test_what_is_no_refusal():
     """A decoder with an encoder's flags at their defaults, and a text model with eyes."""
     assert spec_of(architectures=["LlamaForCausalLM"], is_encoder_decoder=False, encoder_layers=0)

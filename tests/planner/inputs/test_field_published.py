@@ -175,6 +175,25 @@ WHOLE = {  # those that share no key with the others
         6.24,
         28 * 2 * 2 * 128,
     ),
+    "SmallThinker-21B-A3B": (
+        {
+            "model_type": "ernie4_5",  # any with the plain rules: its own is not known, which is told
+            "hidden_size": 2560,
+            "num_hidden_layers": 52,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "head_dim": 128,
+            "moe_ffn_hidden_size": 768,
+            "moe_num_primary_experts": 64,
+            "moe_num_active_primary_experts": 6,
+            "vocab_size": 151936,
+            "max_position_embeddings": 16384,
+            "sliding_window_layout": [0, 1, 1, 1] * 13,
+            "sliding_window_size": 4096,
+        },
+        21.5,
+        13 * 2 * 4 * 128,
+    ),
     "Gemma-3-27B": (
         {
             "model_type": "gemma3",
