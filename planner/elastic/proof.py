@@ -13,7 +13,7 @@ from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.schedule import moves
 from planner.inputs.requests import Requests
 from planner.planning.resolve import LATE
-from planner.planning.servings import Pick, bare, pool
+from planner.planning.servings import Pick, Rates, bare, pool
 from planner.replay import build
 from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.over_time import windows as seen
@@ -66,7 +66,7 @@ def fleet_of(found: OverTime, of: Outcome, requests: Requests) -> Fleet:
     asked, schedule = found.ways[of.way], of.schedule
     pools, step = asked.pools, found.windows.window_s
     picks = [Pick(kind.points, kind.row, 1) for kind in pools.kinds]
-    serving = bare(found.question, picks, 1.0, 1.0, found.scenario.limits.ftl_s)
+    serving = bare(found.question, picks, Rates.known(1.0), found.scenario.limits.ftl_s)
     serving = replace(serving, pools=tuple(pool(found.question, pick, 0.0) for pick in picks))
     fleet = build.of_serving(found.question, serving, requests)
     changed, changes = moves(pools, schedule), []

@@ -306,8 +306,8 @@ def _best(question: Question, swept: Sweep) -> Promise | None:
     )
     ours = replace(ours, split_ftl_s=sweep.split_ftl_s(question, ours.prefill))
     limit_s = question.scenario.time_limit_s
-    choice = solve.choose(Placed.of(question, ours), Deadline.after(limit_s))
-    serving = judged(question, ours, choice.disaggregated)
+    placed = Placed.of(question, ours)
+    serving = judged(placed, solve.choose(placed, Deadline.after(limit_s)).disaggregated)
     return None if serving is None else _promised(serving)
 
 

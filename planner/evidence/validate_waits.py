@@ -24,7 +24,7 @@ from planner.inputs.traces.generate import Lengths, bursty
 from planner.planning import arrived, servings, sweep
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Serving, SolverReport
-from planner.planning.servings import Pick
+from planner.planning.servings import Pick, Rates
 from planner.planning.sweep import Sweep
 from planner.replay import build
 from planner.replay.fleet import Options
@@ -140,7 +140,7 @@ def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Servin
     if way == "colocated":
         in_time = (together.ftl_s <= limits.ftl_s) & (together.ttl_s <= limits.ttl_s)
         pick = Pick(together, _best(together, in_time), instances)
-        return servings.colocated_serving(question, [pick], pick.requests_per_s, solver)
+        return servings.colocated_serving(question, [pick], Rates.known(pick.requests_per_s), solver)
     first = Pick(swept.prefill, _best(swept.prefill, swept.split_ftl_s <= limits.ftl_s), instances)
     one = Pick(swept.decode, _best(swept.decode, swept.decode.ttl_s <= limits.ttl_s), 1)
     many = max(round(1.15 * first.requests_per_s / one.requests_per_s), 1)
@@ -150,8 +150,7 @@ def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Servin
         decodes=[replace(one, instances=many)],
         colocated=[],
         split_ftl_s=swept.split_ftl_s,
-        split_rate=first.requests_per_s,
-        total_rate=first.requests_per_s,
+        rates=Rates.known(first.requests_per_s),
         solver=solver,
     )
 

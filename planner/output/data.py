@@ -187,7 +187,7 @@ def _serving(scenario: Scenario, serving: Serving, *, pools: bool = False) -> di
         "kv_egress_bytes_per_s_per_gpu": serving.kv_egress_bytes_per_s_per_gpu,
         "kv_ingress_bytes_per_s_per_gpu": serving.kv_ingress_bytes_per_s_per_gpu,
         "kv_transfer_s": serving.kv_transfer_s,
-        "expected_requests_per_s": serving.luck * serving.expected_requests_per_s,
+        "expected_requests_per_s": serving.expected_requests_per_s,
         "expected_tokens_per_s_per_gpu": serving.expected_tokens_per_s_per_gpu,
         "knee": serving.knee and {"best_ftl_s": serving.knee.best_ftl_s, "costs": serving.knee.costs},
         "usd_per_million_tokens": serving.usd_per_million_tokens,

@@ -83,7 +83,7 @@ def _capacity(scenario: Scenario, serving: Serving) -> dict[str, str]:
         return {}
     return {
         "  of a capacity of": three_digits(serving.capacity_requests_per_s),
-        "  and expected": three_digits(serving.luck * serving.expected_requests_per_s),
+        "  and expected": three_digits(serving.expected_requests_per_s),
     }
 
 

@@ -19,6 +19,7 @@ from planner.words import Finding, Goal
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
 
+ROUNDING = 1e-6  # relative: what a rate may lack of a demand by rounding
 NO_PLAN = "No plan meets the limits"
 THRIFTY = ("watts", "tokens-per-watt")  # goals
 NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
@@ -142,7 +143,8 @@ class Verdict:
         if self.expected is None or self.goal != "throughput" or self.requests_per_s is not None:
             return ""
         low, high = (three_digits(value) for value in self.expected)
-        return f" Count on {low} to {high} per GPU (4 of 5 cases)."
+        expects = three_digits(self.serving.expected_tokens_per_s_per_gpu)
+        return f" Expect {expects} per GPU, {low} to {high} in 4 of 5 cases."
 
     def _versus(self, name: str) -> str:
         if self.other is None:
@@ -219,7 +221,7 @@ def gain(plan: Plan, serving: Serving, other: Serving) -> float:
 def advantage(plan: Plan) -> Range | None:
     """Range that holds the chosen way's throughput over the other's in 80 % of cases: what `found_of` weighs.
 
-    Of what is expected of either, errors and luck considered. Per GPU where GPUs or money are what counts.
+    Of what is expected of either, errors considered. Per GPU where GPUs or money are what counts.
     None where there is but one way, or nothing was measured.
     """
     one, two = ways(plan)
@@ -245,11 +247,37 @@ def expectation_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
     said = (
         advantage_sentence(plan),
         words.knee_sentence(serving),
-        *words.robust_sentences(plan),
+        *robust_sentences(plan),
         words.band_source(plan),
         words.within_measured_sentence(plan),
     )
     return tuple(filter(None, said))
+
+
+def robust_sentences(plan: Plan) -> list[str]:
+    """What a demand lacks, what the split is expected to serve, and the study's match."""
+    split, study, chosen = plan.disaggregated, plan.study, plan.chosen
+    if not plan.scenario.robust or not plan.bands:
+        return []
+    found, demand = [], plan.scenario.traffic.requests_per_s
+    expects = math.inf if chosen is None else chosen.expected_requests_per_s
+    if demand is not None and expects < demand * (1 - ROUNDING):
+        found.append(
+            f"It serves {three_digits(demand)} requests/s as predicted, and is expected to serve "
+            f"{three_digits(expects)}: nothing within these limits is expected to serve them all."
+        )
+    if split is None or study is None:
+        return found
+    expected = three_digits(split.expected_requests_per_s)
+    theirs = " and ".join(f"{pool.instances:,} × {pool.layout.label}" for pool in study.pools)
+    return [
+        *found,
+        f"With each pool off by its error the split is expected to serve {expected} requests/s, "
+        f"{three_digits(split.capacity_requests_per_s)} were both as predicted.",
+        f"The study's match, which takes the rates as known: {theirs}, FTL {format_seconds(study.ftl_s)}, "
+        f"expected {three_digits(study.expected_requests_per_s)} of {three_digits(study.requests_per_s)} "
+        f"requests/s.",
+    ]
 
 
 def ways(plan: Plan) -> tuple[Serving | None, Serving | None]:

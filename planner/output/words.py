@@ -258,22 +258,6 @@ def knee_sentence(serving: Serving) -> str:
     return f"FTL {sooner} instead of {later} {cost}."
 
 
-def robust_sentences(plan: Plan) -> list[str]:
-    """What the split is expected to serve, each pool's rate wrong by its error, and the study's match."""
-    split, study = plan.disaggregated, plan.study
-    if split is None or study is None or not plan.scenario.robust or not plan.bands:
-        return []
-    expected, predicted = (three_digits(r) for r in (split.expected_requests_per_s, split.requests_per_s))
-    theirs = " and ".join(f"{pool.instances:,} × {pool.layout.label}" for pool in study.pools)
-    return [
-        f"With each pool's rate off by its error the split is expected to serve {expected} requests/s, "
-        f"{predicted} were both as predicted.",
-        f"The study's match, which takes the rates as known: {theirs}, FTL {format_seconds(study.ftl_s)}, "
-        f"expected {three_digits(study.expected_requests_per_s)} of {three_digits(study.requests_per_s)} "
-        f"requests/s.",
-    ]
-
-
 def inherited(plan: Plan, kernel: Provenance) -> bool:
     """Whether a kernel's constants were measured on another system than the plan's."""
     return kernel.system != plan.scenario.system

@@ -77,6 +77,15 @@ def bands(
     }
 
 
+def levels(table: Mapping[str, Any]) -> dict[Way, Mapping[Level, Band]]:
+    """The bands of either way for every level; {} from an empty table."""
+    return {
+        way: {name: of_level(table, way, name) for name in LEVELS}
+        for way in MODES
+        if way in table.get("bands", {})
+    }
+
+
 def of_level(table: Mapping[str, Any], way: Way, name: Level) -> Band:
     """The band of a way of serving of which so much was measured."""
     return _band(table, way, name, of_layouts=False)

@@ -11,7 +11,7 @@ from planner.planning import options, servings
 from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Serving
-from planner.planning.servings import Pick
+from planner.planning.servings import Pick, Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +19,19 @@ class Copies:
     """Some copies of one instance."""
 
     pick: Pick
-    requests_per_s: float  # that they serve, headroom kept
+    rates: Rates
     knee: Knee | None
 
     def bare(self, question: Question) -> tuple[Serving, tuple[Count, ...]]:
         """A serving without its pools, and their counts: enough to weigh it."""
-        pick, rate = self.pick, self.requests_per_s
+        pick = self.pick
         ftl_s = float(pick.points.ftl_s[pick.row])
-        return servings.bare(question, [pick], rate, rate, ftl_s), (servings.count(pick),)
+        return servings.bare(question, [pick], self.rates, ftl_s), (servings.count(pick),)
+
+    @property
+    def requests_per_s(self) -> float:
+        """What they are predicted to serve, headroom kept."""
+        return self.rates.total
 
 
 def best(question: Question, of: Options) -> Copies | None:
@@ -35,7 +40,7 @@ def best(question: Question, of: Options) -> Copies | None:
     budget = scenario.fleet.gpus
     demand = None if scenario.goal == "throughput" else scenario.traffic.requests_per_s
     gpus, ftl_s = of.gpus, of.points.ftl_s[of.row]
-    rate = of.requests_per_s * (1.0 - scenario.headroom)
+    rate = of.weighed_per_s * (1.0 - scenario.headroom)
     copies = np.ones(len(of)) if budget is None else np.floor(budget / gpus)
     given = options.given(question, "colocated")
     if given is not None:
@@ -65,8 +70,5 @@ def best(question: Question, of: Options) -> Copies | None:
         chosen = near[np.lexsort((-needed[near] * rate[near], size[near]))[0]]
         costs = max((value - float(worth[chosen])) / abs(value), 0.0)
         knee = Knee(best_ftl_s=float(ftl_s[most_worth]), best_requests_per_s=most, costs=costs)
-    return Copies(
-        pick=of.pick(int(chosen), int(needed[chosen])),
-        requests_per_s=float(needed[chosen] * rate[chosen]),
-        knee=knee,
-    )
+    pick = of.pick(int(chosen), int(needed[chosen]))
+    return Copies(pick=pick, rates=servings.rates(question, [[], [], [pick]]), knee=knee)

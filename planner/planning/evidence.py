@@ -157,7 +157,11 @@ def judged(known: Seen, phase: Phase, layout: LayoutChoice) -> Evidence:
         moe_tp=np.array([layout.moe_tp]),
         moe_ep=np.array([layout.ep]),
     )
-    differs = known.nearest[phase].get(int(classes(at, known.moe)[0]))
+    return _evidence(known, known.nearest[phase].get(int(classes(at, known.moe)[0])))
+
+
+def _evidence(known: Seen, differs: tuple[Step, ...] | None) -> Evidence:
+    """What rests on runs that differ by so much; None: on none that is near."""
     if differs is None or len(differs) > 1:
         return Evidence(kind="extrapolated", differs=differs or (), level=LEVELS[-1])
     if not differs:
@@ -165,6 +169,14 @@ def judged(known: Seen, phase: Phase, layout: LayoutChoice) -> Evidence:
     # the level counts the model, the GPU and what no run had already
     least = LEVELS.index(known.level) if differs[0] in ("model", "GPU", "drafts") else 1
     return Evidence(kind="neighbour", differs=differs, level=LEVELS[max(least, LEVELS.index(known.level))])
+
+
+def levels(known: Seen, phase: Phase, at: Layouts) -> IntArray:
+    """The level of the error band of each layout of a phase, as an index into LEVELS; of its shape."""
+    of_class = np.full(len(CLASSES), len(LEVELS) - 1, dtype=np.int64)
+    for which, differs in known.nearest[phase].items():
+        of_class[which] = LEVELS.index(_evidence(known, differs).level)
+    return np.asarray(of_class[classes(at, known.moe)])
 
 
 def measured(question: Question, phase: Phase, at: Layouts) -> BoolArray:

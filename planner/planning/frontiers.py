@@ -12,6 +12,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.match import counted, pareto, rate_match
 from planner.match.counted import Counts
 from planner.planning import options
+from planner.planning.expected import Expected
 from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.result import Frontier
@@ -82,17 +83,20 @@ def worth_matching(
     return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows], packed=packed)]
 
 
-def prompts(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
+def prompts(question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None = None) -> Options:
     """The options of some prefill rows that meet the FTL limit."""
-    rows = options.usable(question, sweep.prefill, rows, sweep.split_ftl_s[rows])
-    return options.of(question, sweep.prefill, rows, sweep.split_ftl_s[rows])
+    points = sweep.prefill
+    rows = options.usable(question, points, rows, sweep.split_ftl_s[rows], expected)
+    return options.of(question, points, rows, sweep.split_ftl_s[rows], expected)
 
 
-def colocations(question: Question, sweep: Sweep, rows: IndexArray) -> Options:
+def colocations(
+    question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None = None
+) -> Options:
     """The options of some co-located rows that meet the FTL limit."""
     points = sweep.colocated
-    rows = options.usable(question, points, rows, points.ftl_s[rows])
-    return options.of(question, points, rows)
+    rows = options.usable(question, points, rows, points.ftl_s[rows], expected)
+    return options.of(question, points, rows, expected=expected)
 
 
 def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
@@ -125,8 +129,8 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
     all its instances are of one size. A decode layout comes with the prefill pool that suits it best.
     """
     limits, points = question.scenario.limits, sweep.colocated
-    decode = _best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
-    colocated = _best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
+    decode = best_of_each(sweep.decode, sweep.decode.ttl_s <= limits.ttl_s)
+    colocated = best_of_each(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))
     decode, colocated = (
         rows[options.standing(question, of, rows)]
         for of, rows in ((sweep.decode, decode), (points, colocated))
@@ -196,11 +200,11 @@ def _nearly(points: Points, used: FloatArray, least: FloatArray) -> IndexArray:
     """
     meets = np.zeros(len(points.layouts), dtype=np.bool_)
     meets[points.layout[used <= 1]] = True
-    rows = _best_of_each(points, (least <= 1) & ~meets[points.layout])
+    rows = best_of_each(points, (least <= 1) & ~meets[points.layout])
     return rows[np.argsort(-points.requests_per_s[rows] / points.gpus[rows], kind="stable")]
 
 
-def _best_of_each(points: Points, usable: BoolArray) -> IndexArray:
+def best_of_each(points: Points, usable: BoolArray) -> IndexArray:
     """Of the usable rows, that with the highest rate in each layout."""
     rows = np.flatnonzero(usable)
     layout, rate = points.layout[rows], points.requests_per_s[rows]

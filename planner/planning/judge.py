@@ -1,9 +1,9 @@
-"""From a sweep to the better way: choice, load, bands and luck, and the finding."""
+"""From a sweep to the better way: choice, load, bands and ranges, and the finding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from planner.inputs.catalog import Catalog
 from planner.planning import evidence, load, power, solve, thrift, weigh
@@ -74,10 +74,7 @@ def weighed(
     for name, serving in ways.items():
         if name in bands and unsure(serving):
             bands[name] = later(bands[name], MISSED)
-    split, colocated = (
-        judged(replace(at.question, bands=bands), at.sweep, way)
-        for at, way in ((placed, split), (other, colocated))
-    )
+    split, colocated = (judged(at, way) for at, way in ((placed, split), (other, colocated)))
     scenario = placed.question.scenario
     if thrift.asked(scenario):
         split, colocated = (

@@ -18,7 +18,7 @@ from planner.inputs.fleet import MOST_GPUS, Fleet
 from planner.match import milp
 from planner.match.milp import Problem, Solution
 from planner.match.room import Limit
-from planner.planning import power, servings, solve, weigh
+from planner.planning import in_time, power, servings, solve, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.energy import Power
 from planner.planning.options import Options
@@ -53,6 +53,16 @@ def best(placed: Sequence[Placed], fleet: Fleet, deadline: Deadline) -> Serving 
     demand = scenario.traffic.requests_per_s
     if goal == "throughput" and demand is not None and fleet.gpus is None and not fleet.capped:
         goal = "fewest-gpus"
+    for by in zip(*map(in_time.tries, alone), strict=True):
+        found = _best(by, fleet, goal, deadline)
+        if found is not None:
+            return found
+    return None
+
+
+def _best(alone: Sequence[Placed], fleet: Fleet, goal: Goal, deadline: Deadline) -> Serving | None:
+    """The best mix, by the rates that the systems' points have."""
+    demand = alone[0].question.scenario.traffic.requests_per_s
     wanted = None if goal == "throughput" else demand
     found: tuple[float, Sequence[_Candidates], Solution] | None = None
     for some in _choices(alone):
@@ -78,7 +88,7 @@ def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Dea
     if serving is None:
         return choice
     others = [solve.most_of(way) for way in (choice.disaggregated, choice.colocated)]
-    gain = serving.expected_requests_per_s / max(others) - 1.0 if max(others) else math.inf
+    gain = solve.most_of(serving) / max(others) - 1.0 if max(others) else math.inf
     return replace(choice, mix=Mix(serving=serving, gain=gain))
 
 
@@ -107,19 +117,22 @@ def _of(at: Placed, link: float, *, prefill: bool, decode: bool) -> _Candidates:
     slower = min(link, own.system.fabric.scale_out_bytes_per_s)
     question = at.question.on(replace(own, link_bytes_per_s=slower))
     sent = beside(question, at.sweep, at.sweep)
-    in_time = solve.within_ttl(question, at.kept)
+    if at.expected is not None and not at.expected.weighs:
+        sent = in_time.as_predicted(sent)
+    kept = in_time.candidates(sent, mix=True)
+    together = in_time.candidates(at, mix=True).colocated
     nothing = Options.none(at.sweep.decode)
     return _Candidates(
         at=sent,
-        prefill=sent.kept.prefill if prefill else Options.none(at.sweep.prefill),
-        decode=in_time.decode if decode else nothing,
-        colocated=in_time.colocated,
+        prefill=kept.prefill if prefill else Options.none(at.sweep.prefill),
+        decode=kept.decode if decode else nothing,
+        colocated=together,
     )
 
 
 def _problem(some: Sequence[_Candidates], fleet: Fleet, goal: Goal, deadline: Deadline) -> Problem:
     gpus = [np.concatenate([one[pool].gpus for one in some]) for pool in range(3)]
-    rates = [np.concatenate([one[pool].requests_per_s for one in some]) for pool in range(3)]
+    rates = [np.concatenate([one[pool].weighed_per_s for one in some]) for pool in range(3)]
 
     def each(values: Sequence[float]) -> list[FloatArray]:
         return [
@@ -176,16 +189,15 @@ def _serving(some: Sequence[_Candidates], solution: Solution) -> Serving:
     question = (picks[0] or picks[2])[0].asked
     assert question is not None
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
+    rates = servings.rates(question, picks)
     if not picks[0] and not picks[1]:
-        return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver)
+        return servings.colocated_serving(question, picks[2], rates, solver)
     return servings.split_serving(
         question,
         prefills=picks[0],
         decodes=picks[1],
         colocated=picks[2],
         split_ftl_s=np.empty(0),
-        split_rate=solution.split_requests_per_s,
-        total_rate=solution.requests_per_s,
-        expected_rate=solution.expected_requests_per_s,
+        rates=rates,
         solver=solver,
     )

@@ -17,7 +17,7 @@ waits for a slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.inputs import failures
 from planner.match import pareto
 from planner.planning import survive
+from planner.planning.expected import Expected
 from planner.planning.resolve import Question
 from planner.planning.servings import Pick
 from planner.simulate import queueing
@@ -50,6 +51,8 @@ class Options:
     row: IndexArray  # of the points
     instances: IntArray
     requests_per_s: FloatArray  # that they sustain together; 0 where they keep no limit
+    share: FloatArray | None = None  # of those, what is expected (`planner.planning.expected`); None: all
+    weighed: bool = True  # whether they are chosen by what is expected
     packed: bool = True  # any number of them may be built; False where it is given
 
     def __len__(self) -> int:
@@ -60,6 +63,28 @@ class Options:
         """No option: of a phase that is not to be used."""
         empty = np.empty(0, dtype=np.int64)
         return cls(points=points, row=empty, instances=empty, requests_per_s=np.empty(0))
+
+    @classmethod
+    def of_rows(
+        cls, points: Points, rows: IndexArray, expected: Expected | None, *, packed: bool = True
+    ) -> Options:
+        """One instance of each of some rows, at its full rate."""
+        return cls(
+            points=points,
+            row=rows,
+            instances=np.ones(len(rows), dtype=np.int64),
+            requests_per_s=points.requests_per_s[rows],
+            share=None if expected is None else expected.of(points, rows),
+            weighed=expected is None or expected.weighs,
+            packed=packed,
+        )
+
+    @property
+    def weighed_per_s(self) -> FloatArray:
+        """Requests/s that they are chosen by."""
+        if self.share is None or not self.weighed:
+            return self.requests_per_s
+        return self.requests_per_s * self.share
 
     @property
     def gpus(self) -> IntArray:
@@ -73,6 +98,7 @@ class Options:
             int(self.row[at]),
             copies * int(self.instances[at]),
             copies * float(self.requests_per_s[at]),
+            share=1.0 if self.share is None else float(self.share[at]),
         )
 
     def take(self, some: IndexArray) -> Options:
@@ -82,24 +108,31 @@ class Options:
             row=self.row[some],
             instances=self.instances[some],
             requests_per_s=self.requests_per_s[some],
+            share=None if self.share is None else self.share[some],
+            weighed=self.weighed,
             packed=self.packed,
         )
 
 
 def of(
-    question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray | None = None
+    question: Question,
+    points: Points,
+    rows: IndexArray,
+    first_token_s: FloatArray | None = None,
+    expected: Expected | None = None,
 ) -> Options:
     """The options of some rows of points.
 
     `first_token_s` is what a first token takes without a queue, shape (rows,); the points' own, if not given.
+    `expected` says what of a rate is expected, and whether that is what options are chosen by.
     """
     first_token_s = points.ftl_s[rows] if first_token_s is None else first_token_s
     if question.queues and points.phase == "colocated":
         first_token_s = first_token_s - sooner_s(question, points, rows)
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
+    one = Options.of_rows(points, rows, expected, packed=packed)
     if not question.counted:
-        ones = np.ones(len(rows), dtype=np.int64)
-        return Options(points=points, row=rows, instances=ones, requests_per_s=rate, packed=packed)
+        return one
     lost = _lost(question, points, rows)
     counts = _counts(question, points.phase, points.gpus[rows], rate, lost)
     at = np.repeat(np.arange(len(rows)), [len(some) for some in counts])
@@ -125,13 +158,7 @@ def of(
             load = np.minimum(load, _in_time(question, points.phase, station, first_token_s[at]) / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
     useful = np.flatnonzero(served > 0)
-    return Options(
-        points=points,
-        row=row[useful],
-        instances=n[useful],
-        requests_per_s=served[useful],
-        packed=packed,
-    )
+    return replace(one.take(at[useful]), instances=n[useful], requests_per_s=served[useful])
 
 
 def given(question: Question, phase: Phase) -> int | None:
@@ -142,7 +169,7 @@ def given(question: Question, phase: Phase) -> int | None:
 
 def worth_matching(of: Options, latency_s: FloatArray) -> Options:
     """Those that matching under some limit on their latency and some budget could take."""
-    return of.take(pareto.prune(latency_s, of.gpus, of.requests_per_s, packed=of.packed))
+    return of.take(pareto.prune(latency_s, of.gpus, of.weighed_per_s, packed=of.packed))
 
 
 def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
@@ -166,7 +193,13 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
     return np.asarray(fits[points.layout[rows]])
 
 
-def usable(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> IndexArray:
+def usable(
+    question: Question,
+    points: Points,
+    rows: IndexArray,
+    first_token_s: FloatArray,
+    expected: Expected | None = None,
+) -> IndexArray:
     """Of some co-located or prefill rows, those whose options are worth making; all where nothing queues.
 
     A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
@@ -183,6 +216,8 @@ def usable(question: Question, points: Points, rows: IndexArray, first_token_s: 
         early = np.flatnonzero(first_token_s <= share * limit)
         some = rows[early]
         rate = points.requests_per_s[some]
+        if expected is not None and expected.weighs:
+            rate = rate * expected.of(points, some)
         best.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
     return np.unique(np.concatenate(best))
 

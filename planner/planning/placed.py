@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.planning import frontiers, sweep
+from planner.planning.expected import Expected, expected
 from planner.planning.frontiers import Candidates
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
@@ -20,11 +21,13 @@ class Placed:
     question: Question
     sweep: Sweep
     kept: Candidates
+    expected: Expected | None = None  # of what is predicted; None: the rates are taken as known
 
     @classmethod
     def of(cls, question: Question, swept: Sweep) -> Placed:
         """With what of its points is worth matching."""
-        return cls(question=question, sweep=swept, kept=frontiers.candidates(question, swept))
+        kept = frontiers.candidates(question, swept)
+        return cls(question=question, sweep=swept, kept=kept, expected=expected(question, swept))
 
     @property
     def systems(self) -> tuple[str, ...]:

@@ -116,11 +116,11 @@ def _plan(
     chosen = best
     if scenario.mix and settled.alone:
         choice = mixes.chosen(choice, placed, scenario.fleet, deadline)
-    if scenario.mix and choice.mix is not None:  # as predicted: a mix says nothing of its luck
-        chosen = solve.better(at.question, best and replace(best, luck=1.0), choice.mix.serving)
+    if scenario.mix and choice.mix is not None:
+        chosen = weigh.better(at.question.scenario, best, choice.mix.serving)
     here = alone if chosen is colocated_way else at
     question, swept = here.question, here.sweep
-    known = within.measured(question, swept, chosen, deadline)
+    known = within.measured(here, chosen, deadline)
     if best is not None and best.power is None:  # of the way to deploy alone: it takes longer than its match
         powered = power.powered((alone if best is colocated_way else at).question, best)
         split_way, colocated_way = (powered if way is best else way for way in (split_way, colocated_way))

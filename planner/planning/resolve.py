@@ -31,7 +31,7 @@ from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Prompt
-from planner.words import At, Phase, Tariff, Vendor, Weights
+from planner.words import At, Level, Phase, Tariff, Vendor, Way, Weights
 
 LATE: Mapping[At, float] = {"auto": 0.05, "p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -59,6 +59,7 @@ class Question:
     room: Room | None = None  # of the pools where they are on two systems; None: all of `scenario.fleet.gpus`
     whole_gpus: int | None = None  # of the whole fleet: what a picture counts tokens/s per GPU of
     bands: Mapping[str, Band] = field(default_factory=dict)  # of either way; {} where nothing was measured
+    levels: Mapping[Way, Mapping[Level, Band]] = field(default_factory=dict)  # the bands by how much is known
     alike: Mapping[str, Alike] = field(default_factory=dict)  # what errors of candidates have in common
     acceptance: float = ACCEPTANCE  # of the first drafted token
     lengths: Lengths = field(default_factory=lambda: of_traffic(Traffic()))  # of the requests
@@ -202,6 +203,7 @@ def known(question: Question, catalog: Catalog) -> Question:
     return replace(
         question,
         bands=bands.bands(question, table),
+        levels=bands.levels(table),
         alike=bands.alike(table),
         seen=evidence.seen(question, table),
     )

@@ -145,10 +145,8 @@ class Serving:
     kv_egress_bytes_per_s_per_gpu: float = float("nan")
     kv_ingress_bytes_per_s_per_gpu: float = float("nan")
     capacity_requests_per_s: float = float("nan")  # what the pools can serve, headroom kept
-    # the same with the errors of the pools considered
+    # the same with the errors of the pools and of their layouts considered (`planner.planning.expected`)
     expected_requests_per_s: float = float("nan")
-    # what is expected of the best of many predictions over what it predicts (`planner.planning.chosen`)
-    luck: float = 1.0
     # factors on its capacity between which 80 % of what it serves within its limits lie; None: not known
     range: tuple[float, float] | None = None
     knee: Knee | None = None  # what its first token costs; None without slack
@@ -170,12 +168,12 @@ class Serving:
 
     @property
     def expected_tokens_per_s_per_gpu(self) -> float:
-        """Output tokens/s over the GPUs of all pools, errors and luck considered; nan where none serves."""
+        """Output tokens/s over the GPUs of all pools, errors considered; nan where none serves."""
         if not self.requests_per_s:
             return float("nan")
         if self.expected_requests_per_s != self.expected_requests_per_s:  # not told: as predicted
-            return self.luck * self.tokens_per_s_per_gpu
-        return self.luck * self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
+            return self.tokens_per_s_per_gpu
+        return self.tokens_per_s_per_gpu * self.expected_requests_per_s / self.requests_per_s
 
     @property
     def prefill(self) -> PoolPlan:

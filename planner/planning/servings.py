@@ -40,6 +40,7 @@ class Pick:
     instances: int
     sustained_per_s: float | None = None  # within the limits, with a queue; None: their capacity
     asked: Question | None = None  # on their own system, in a mix on several; None: the plan's
+    share: float = 1.0  # of what they serve, what is expected (`planner.planning.expected`)
     first_token_s: float | None = None  # of a prefill pool in such a mix, moving the cache included
 
     @property
@@ -61,6 +62,34 @@ class Pick:
     def gpus(self) -> int:
         """GPUs of these instances."""
         return self.instances * int(self.points.gpus[self.row])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What some pools can serve, requests/s, headroom kept."""
+
+    split: float  # of the prefill and decode pools, as predicted
+    total: float  # as predicted
+    expected: float  # with the errors of the pools and of their layouts considered
+
+    @classmethod
+    def known(cls, requests_per_s: float) -> Rates:
+        """Of what is expected as it is predicted."""
+        return cls(split=requests_per_s, total=requests_per_s, expected=requests_per_s)
+
+
+def rates(question: Question, picks: Sequence[Sequence[Pick]]) -> Rates:
+    """Of prefill, decode and co-located instances."""
+    prefill, decode, together = (sum(pick.served_per_s for pick in pool) for pool in picks)
+    first, then, others = (sum(pick.share * pick.served_per_s for pick in pool) for pool in picks)
+    kept = 1.0 - question.scenario.headroom
+    split = kept * min(prefill, decode)
+    return Rates(
+        split=split,
+        total=split + kept * together,
+        # of one pool alone: what its rate is off by has a mean of nothing
+        expected=kept * (float(question.errors.expected(first, then)) + others),
+    )
 
 
 def tokens_per_request(osl: int) -> int:
@@ -189,9 +218,9 @@ def _spend(
     return gpus, (tokens / gpus if gpus else math.nan), per_million, watts
 
 
-def bare(question: Question, picks: Sequence[Pick], rate: float, expected: float, ftl_s: float) -> Serving:
+def bare(question: Question, picks: Sequence[Pick], rates: Rates, ftl_s: float) -> Serving:
     """A serving without its pools: what is needed to weigh it, at a fraction of the time."""
-    most, rate = rate, at_demand(question, rate)
+    rate = at_demand(question, rates.total)
     gpus, per_gpu, per_million, watts = _spend(question, picks, rate)
     return Serving(
         pools=(),
@@ -203,16 +232,16 @@ def bare(question: Question, picks: Sequence[Pick], rate: float, expected: float
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=SolverReport(status="feasible", gap=math.nan, seconds=0.0),
-        capacity_requests_per_s=most,
-        expected_requests_per_s=expected,
+        capacity_requests_per_s=rates.total,
+        expected_requests_per_s=rates.expected,
     )
 
 
 def colocated_serving(
-    question: Question, picks: Sequence[Pick], rate: float, solver: SolverReport, knee: Knee | None = None
+    question: Question, picks: Sequence[Pick], rates: Rates, solver: SolverReport, knee: Knee | None = None
 ) -> Serving:
     """Co-located pools that can serve a total request rate, at the rate that is asked for."""
-    most, rate = rate, at_demand(question, rate)
+    rate = at_demand(question, rates.total)
     capacity = sum(p.requests_per_s for p in picks)
     pools = tuple(pool(question, p, rate * p.requests_per_s / capacity) for p in picks)
     gpus, per_gpu, per_million, watts = _spend(question, picks, rate)
@@ -227,8 +256,8 @@ def colocated_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
-        capacity_requests_per_s=most,
-        expected_requests_per_s=most,  # one pool: what its rate is off by has a mean of nothing
+        capacity_requests_per_s=rates.total,
+        expected_requests_per_s=rates.expected,
         knee=knee,
     )
 
@@ -240,21 +269,18 @@ def split_serving(
     decodes: Sequence[Pick],
     colocated: Sequence[Pick],
     split_ftl_s: FloatArray,
-    split_rate: float,
-    total_rate: float,
+    rates: Rates,
     solver: SolverReport,
-    expected_rate: float | None = None,
     knee: Knee | None = None,
 ) -> Serving:
     """Prefill pools, decode pools and (in a mix) co-located instances beside them.
 
     `split_ftl_s` is that of every prefill point, moving the cache included. Users of each prefill pool
-    wait for their own cache alone: the latest first token is what the serving promises. `expected_rate`
-    is the total with the pools' errors considered; the total itself, if not given. These rates are what
+    wait for their own cache alone: the latest first token is what the serving promises. `rates` are what
     the pools can serve: they run at the rate that is asked for.
     """
-    most, total_rate = total_rate, at_demand(question, total_rate)
-    split_rate *= total_rate / most if most else 1.0
+    total_rate = at_demand(question, rates.total)
+    split_rate = rates.split * (total_rate / rates.total if rates.total else 1.0)
     setup, isl = question.pools["prefill"].setup, question.lengths.isl
     shares = []
     for picks, rate in ((prefills, split_rate), (decodes, split_rate), (colocated, total_rate - split_rate)):
@@ -287,8 +313,8 @@ def split_serving(
         usd_per_million_tokens=per_million,
         watts=watts,
         solver=solver,
-        capacity_requests_per_s=most,
-        expected_requests_per_s=most if expected_rate is None else expected_rate,
+        capacity_requests_per_s=rates.total,
+        expected_requests_per_s=rates.expected,
         knee=knee,
         ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
         kv_egress_bytes_per_s_per_gpu=flow(prefills),

@@ -25,6 +25,7 @@ from planner.planning import frontiers, solve, thrift, weigh, why_not
 from planner.planning.alone import Alone
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
+from planner.planning.in_time import tries
 from planner.planning.inventory import across, on_each
 from planner.planning.placed import Placed, beside, place
 from planner.planning.result import Frontier, Infeasible, Reason, Relaxation, Serving
@@ -74,6 +75,17 @@ def settle(placed: Sequence[Placed], deadline: Deadline) -> Settled:
     """
     if len(placed) == 1:
         return Settled(split=placed[0], colocated=placed[0])
+    for by in zip(
+        *map(tries, placed), strict=True
+    ):  # by what is expected; as predicted where that is too little
+        found, serves = _settled(by, deadline)
+        if serves:
+            break
+    return found
+
+
+def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, bool]:
+    """The best placements by the rates that their points have, and whether there is any."""
     splits: list[tuple[Placed, Serving]] = []
     others: list[tuple[Placed, Serving]] = []
     alone: list[Alone] = []
@@ -92,7 +104,8 @@ def settle(placed: Sequence[Placed], deadline: Deadline) -> Settled:
             alone.append(
                 Alone(system=at.systems[0], choice=choice, gpus=gpus, pools=pools, serving=serving, kv=kv)
             )
-    return Settled(split=_best(splits) or placed[0], colocated=_best(others) or placed[0], alone=tuple(alone))
+    split_at, colocated_at = _best(splits) or placed[0], _best(others) or placed[0]
+    return Settled(split=split_at, colocated=colocated_at, alone=tuple(alone)), bool(splits or others)
 
 
 def _best(found: Sequence[tuple[Placed, Serving]]) -> Placed | None:

@@ -117,7 +117,8 @@ def _answer(
 ) -> Answer:
     scenario = question.scenario
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    judged = judge(Placed.of(question, swept), catalog, deadline, offers=False)
+    placed = Placed.of(question, swept)
+    judged = judge(placed, catalog, deadline, offers=False)
     split, colocated, bands = judged.split, judged.colocated, judged.bands
     best = split if judged.found == "split" else colocated if judged.found else None
     gain, spread = math.nan, None
@@ -134,7 +135,7 @@ def _answer(
         colocated=colocated,
         split_band=bands.get("disaggregated"),
         colocated_band=bands.get("colocated"),
-        within_measured=within.measured(question, swept, best, deadline) if measured else None,
+        within_measured=within.measured(placed, best, deadline) if measured else None,
         weights=formats.gemm.name,
         kv=formats.kv,
         design_points=sum(swept.design_points.values()),

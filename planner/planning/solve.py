@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,16 +13,25 @@ from planner.match import milp, packed, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors
-from planner.planning import copies, frontiers, options, servings, thrift, weigh
+from planner.planning import copies, frontiers, servings, thrift, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates, counts_of
+from planner.planning.in_time import (
+    as_predicted,
+    candidates,
+    decoding,
+    may_be_too_much,
+    meets,
+    tries,
+    within_ttl,
+)
+from planner.planning.in_time import colocated as colocations
 from planner.planning.options import Options, worth_matching
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
-from planner.simulate.points import Points
 from planner.words import Phase
 
 
@@ -41,7 +51,9 @@ OFFERED_GAP = 0.002  # of a mix that was not asked for: what brings less than tw
 def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, offers: bool = True) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
-    Co-located serving runs where `alone` says, if not where the split does.
+    Co-located serving runs where `alone` says, if not where the split does. All are chosen by what is
+    expected of their layouts (`planner.planning.expected`); a demand that neither way, nor a mix that is
+    asked for, is expected to serve is planned for as predicted.
 
     A mix that was not asked for is an offer: it and what it is held against take the rates as known and
     give nothing up for an earlier first token. None is offered where requests queue. Without `offers` neither
@@ -50,36 +62,55 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
-    sweep, question = placed.sweep, _demanded(placed.question)
+    found = _choose(placed, placed if alone is None else alone, deadline, offers)
+    if found.disaggregated or found.colocated or (placed.question.scenario.mix and found.mix):
+        return found
+    if not any(map(may_be_too_much, (placed, alone or placed))):
+        return found
+    known = as_predicted(placed)
+    return _choose(known, known if alone is None else as_predicted(alone), deadline, offers)
+
+
+def _choose(placed: Placed, other: Placed, deadline: Deadline, offers: bool) -> Choice:
+    """`choose`, by the rates that the candidates have."""
+    together = other is placed
+    placed, other = _demanded(placed), _demanded(other)
+    sweep, question = placed.sweep, placed.question
     if thrift.asked(question.scenario):
-        other = placed if alone is None else alone
-        one, two = thrift.split(question, sweep), thrift.colocated(other.question, other.sweep)
-        split = None if one is None else one.whole(question, sweep)
-        colocated = None if two is None else two.whole(other.question, other.sweep)
-        return Choice(disaggregated=split, colocated=colocated, mix=None, study=None)
+        one, two = thrift.split(placed), thrift.colocated(other)
+        return Choice(
+            disaggregated=None if one is None else one.whole(placed),
+            colocated=None if two is None else two.whole(other),
+            mix=None,
+            study=None,
+        )
     in_time = within_ttl(question, placed.kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
-    sooner = _sooner(question, sweep, in_time)
+    split = _solve(placed, mix=False, deadline=first)
     nothing = Options.none(sweep.colocated)
-    split_only = replace(sooner, colocated=nothing)
-    split = _solve(question, sweep, split_only, mix=False, deadline=first)
-    study = _study(question, sweep, replace(in_time, colocated=nothing), first) if offers else None
-    other = placed if alone is None else alone
-    colocated = _colocated(_demanded(other.question), other.sweep)
+    study = _study(placed, replace(in_time, colocated=nothing), first) if offers else None
+    colocated = _colocated(other)
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
-        mixed = _solve(question, sweep, sooner, mix=True, deadline=deadline)
-        gain = _gain(most_of(mixed), split, colocated)
-    elif not offers or question.counted or other is not placed:  # not worth every number of instances
+        mixed = _solve(placed, mix=True, deadline=deadline)
+        gain = _gain(most_of(mixed), most_of(split), most_of(colocated))
+    elif not offers or question.counted or not together:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s
         whole = _problem(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
         solution = milp.solve(whole)
         mixed = _serving(question, sweep, in_time, solution, None)
-        gain = _gain(solution.requests_per_s, study, colocated)
+        known = copies.best(
+            replace(question, scenario=replace(question.scenario, slack=0.0)), in_time.colocated
+        )
+        gain = _gain(
+            solution.requests_per_s,
+            study.requests_per_s if study else 0.0,
+            known.requests_per_s if known else 0.0,
+        )
     return Choice(
         disaggregated=split,
         colocated=colocated,
@@ -112,7 +143,7 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     in_time = within_ttl(question, kept)
     if question.scenario.traffic.requests_per_s:  # whatever the goal, there is a plan if there is a fleet
         question = replace(question, scenario=replace(question.scenario, goal="fewest-gpus"))
-    if copies.best(question, _colocated_in_time(question, sweep)) is not None:
+    if copies.best(question, in_time.colocated) is not None:
         return True
 
     def problem(*, mix: bool) -> Problem:
@@ -144,80 +175,72 @@ def _most_copies(question: Question, sweep: Sweep) -> float:
     traffic = scenario.traffic  # without a rate, arrivals that are not told would be steady
     endless = replace(traffic, requests_per_s=None, arrivals=traffic.arriving)
     free = replace(scenario, traffic=endless, slack=0.0)
-    found = copies.best(replace(question, scenario=free), _colocated_in_time(question, sweep))
+    found = copies.best(replace(question, scenario=free), colocations(question, sweep, None))
     return found.requests_per_s if found else 0.0
 
 
-def within(
-    question: Question, sweep: Sweep, usable: Mapping[Phase, BoolArray], deadline: Deadline
-) -> tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]:
+def within(placed: Placed, usable: Mapping[Phase, BoolArray], deadline: Deadline) -> Weighed:
     """The best split and the best co-located serving of some layouts, bare, and their counts.
 
     `usable` are masks over the layouts of each phase.
     """
-    if thrift.asked(question.scenario):
-        return thrift.bare(question, sweep, usable)
-    question, limits, scenario = _demanded(question), question.scenario.limits, question.scenario
+    placed = _demanded(placed)
+    if thrift.asked(placed.question.scenario):
+        return next((found for at in tries(placed) if any(found := thrift.bare(at, usable))), (None, None))
+    question, points = placed.question, placed.sweep.colocated
+    rows = np.flatnonzero(meets(question, points) & usable["colocated"][points.layout])
+    for at in tries(placed):
+        split = _split_of(at, usable, deadline)
+        some = frontiers.colocations(question, at.sweep, rows, at.expected) if len(rows) else None
+        copied = None if some is None else copies.best(question, some)
+        if split or copied:
+            return split, None if copied is None else copied.bare(question)
+    return None, None
+
+
+def _split_of(
+    placed: Placed, usable: Mapping[Phase, BoolArray], deadline: Deadline
+) -> tuple[Serving, tuple[Count, ...]] | None:
+    """The best split of some layouts."""
+    question, sweep, expected = placed.question, placed.sweep, placed.expected
+    scenario, limits = question.scenario, question.scenario.limits
     late = np.flatnonzero(sweep.split_ftl_s <= limits.ftl_s)
     prefill = late[usable["prefill"][sweep.prefill.layout[late]]]
-    slow = np.flatnonzero(sweep.decode.ttl_s <= limits.ttl_s)
-    decode = slow[usable["decode"][sweep.decode.layout[slow]]]
+    slow = (sweep.decode.ttl_s <= limits.ttl_s) & usable["decode"][sweep.decode.layout]
+    tokens = decoding(question, sweep, frontiers.best_of_each(sweep.decode, slow), expected)
     # in coarse steps: the slack is looked for among a few first tokens
     steps = np.zeros(len(prefill))
     if scenario.slack:
         steps = np.asarray(np.exp(np.ceil(np.log(sweep.split_ftl_s[prefill]) * 2) / 2), dtype=np.float64)
-    prompts = frontiers.prompts(question, sweep, prefill)
-    tokens = frontiers.worth_matching(sweep.decode, decode, np.zeros(len(decode)), question)
+    prompts = frontiers.prompts(question, sweep, prefill, expected)
     kept = Candidates(
         prefill=worth_matching(prompts, steps[np.searchsorted(prefill, prompts.row)]),
-        decode=options.of(question, sweep.decode, tokens),
+        decode=worth_matching(tokens, np.zeros(len(tokens))),
         colocated=Options.none(sweep.colocated),
     )
-    split = None
-    if len(kept.prefill) and len(kept.decode):
-        first_token_s = steps[np.searchsorted(prefill, kept.prefill.row)]
-        left_s, errors = deadline.left_s, question.errors
-        found = slack.solve(
-            _problem(question, kept, mix=False, errors=errors, time_limit_s=left_s, prove=False),
-            prefill_ftl_s=first_token_s,
-            colocated_ftl_s=np.empty(0),
-            slack=scenario.slack,
-        )
-        solution = found.solution
-        if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
-            split = _bare(question, sweep, kept, solution)
-    points = sweep.colocated
-    rows = np.flatnonzero(_meets(question, points) & usable["colocated"][points.layout])
-    found_copies = copies.best(question, frontiers.colocations(question, sweep, rows)) if len(rows) else None
-    return split, None if found_copies is None else found_copies.bare(question)
+    if not len(kept.prefill) or not len(kept.decode):
+        return None
+    first_token_s, errors = steps[np.searchsorted(prefill, kept.prefill.row)], question.errors
+    problem = _problem(question, kept, mix=False, errors=errors, time_limit_s=deadline.left_s, prove=False)
+    found = slack.solve(
+        problem, prefill_ftl_s=first_token_s, colocated_ftl_s=np.empty(0), slack=scenario.slack
+    )
+    solution = found.solution
+    if solution.status == "infeasible" or not serves(question, solution.expected_requests_per_s):
+        return None
+    return _bare(question, sweep, kept, solution)
 
 
-def within_ttl(question: Question, kept: Candidates) -> Candidates:
-    """Those of the candidates, all within the FTL limit, that meet the TTL limit too."""
-    ttl = question.scenario.limits.ttl_s
-
-    def fast(of: Options) -> Options:
-        return of.take(np.flatnonzero(of.points.ttl_s[of.row] <= ttl))
-
-    return Candidates(prefill=kept.prefill, decode=fast(kept.decode), colocated=fast(kept.colocated))
-
-
-def better(question: Question, a: Serving | None, b: Serving | None) -> Serving | None:
-    """The one that serves the goal better; the first when they are equal."""
-    if a is None or b is None:
-        return a or b
-    return b if weigh.gain(question.scenario, a, b) < 1 else a
-
-
-def _demanded(question: Question) -> Question:
+def _demanded(placed: Placed) -> Placed:
     """The question as the program takes it: a rate that all GPUs there are must serve is a demand.
 
     In a budget, most throughput is asked for, and has to be as much as the demand.
     """
-    scenario = question.scenario
+    scenario = placed.question.scenario
     if scenario.goal == "throughput" and scenario.traffic.requests_per_s and scenario.fleet.gpus is None:
-        return replace(question, scenario=replace(scenario, goal="fewest-gpus"))
-    return question
+        scenario = replace(scenario, goal="fewest-gpus")
+        return replace(placed, question=replace(placed.question, scenario=scenario))
+    return placed
 
 
 def serves(question: Question, expected_per_s: float) -> bool:
@@ -226,44 +249,17 @@ def serves(question: Question, expected_per_s: float) -> bool:
     return demand is None or expected_per_s >= demand * (1 - 2 * TIE)
 
 
-def most_of(of: Serving | StudyMatch | None) -> float:
-    """Requests/s of a way, with nothing given up for an earlier first token."""
+def most_of(of: Serving | None) -> float:
+    """Requests/s that are expected of a way, with nothing given up for an earlier first token."""
     if of is None:
         return 0.0
-    if isinstance(of, StudyMatch):
-        return of.requests_per_s
     return of.knee.best_requests_per_s if of.knee else of.expected_requests_per_s
 
 
-def _gain(mixed_per_s: float, *others: Serving | StudyMatch | None) -> float:
+def _gain(mixed_per_s: float, *others: float) -> float:
     """Throughput of the mix over the best plan without it, minus one."""
-    best = max(map(most_of, others))
+    best = max(others)
     return mixed_per_s / best - 1.0 if best else float("inf")
-
-
-def _sooner(question: Question, sweep: Sweep, in_time: Candidates) -> Candidates:
-    """Candidates that meet the limits, and those beside them that have an earlier first token."""
-    scenario, points = question.scenario, sweep.colocated
-    if not scenario.slack:
-        return in_time
-    rows = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
-    prompts = frontiers.prompts(question, sweep, rows)
-    both = _colocated_in_time(question, sweep) if scenario.mix else Options.none(points)
-    return Candidates(
-        prefill=worth_matching(prompts, sweep.split_ftl_s[prompts.row]),
-        decode=worth_matching(in_time.decode, np.zeros(len(in_time.decode))),
-        colocated=worth_matching(both, points.ftl_s[both.row]),
-    )
-
-
-def _meets(question: Question, points: Points) -> BoolArray:
-    limits = question.scenario.limits
-    return np.asarray((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
-
-
-def _colocated_in_time(question: Question, sweep: Sweep) -> Options:
-    rows = np.flatnonzero(_meets(question, sweep.colocated))
-    return frontiers.colocations(question, sweep, rows)
 
 
 def _problem(
@@ -280,7 +276,7 @@ def _problem(
     scenario = question.scenario
     pools = _pools(kept)
     gpus = [pool.gpus for pool in pools]
-    rates = [pool.requests_per_s for pool in pools]
+    rates = [pool.weighed_per_s for pool in pools]
     usd = [question.pools[pool.points.phase].usd_per_gpu_hour for pool in pools]
     prices: list[FloatArray | None] = [None] * len(pools)
     if weigh.by_price(scenario.goal, usd):
@@ -313,10 +309,9 @@ def _pools(kept: Candidates) -> Sequence[Options]:
     return (kept.prefill, kept.decode, kept.colocated)
 
 
-def _solve(
-    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
-) -> Serving | None:
-    """The deployment of some candidates within the slack of the best; None where none meets the question."""
+def _solve(placed: Placed, *, mix: bool, deadline: Deadline) -> Serving | None:
+    """The deployment within the slack of the best; None where none meets the question."""
+    question, sweep, kept = placed.question, placed.sweep, candidates(placed, mix=mix)
     found = _matched(question, sweep, kept, mix=mix, deadline=deadline)
     knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
     return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
@@ -335,52 +330,59 @@ def _matched(
     )
 
 
-def weighed(
-    placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None
-) -> tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]:
+Weighed: TypeAlias = tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]
+
+
+def weighed(placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None) -> Weighed:
     """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
+
+    None for a demand that is too much for what is expected (`planner.planning.in_time.tries`).
 
     Raises Stopped when told to stop.
     """
     deadline.check()
-    sweep, question = placed.sweep, _demanded(placed.question)
-    if thrift.asked(question.scenario):
-        return thrift.bare(question, sweep, None, curves)
-    kept = _sooner(question, sweep, within_ttl(question, placed.kept))
-    kept = replace(kept, colocated=Options.none(sweep.colocated))
+    placed = _demanded(placed)
+    if thrift.asked(placed.question.scenario):
+        return thrift.bare(placed, None, curves)
+    sweep, question, kept = placed.sweep, placed.question, candidates(placed, mix=False)
     solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution
     split = None
     if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
         split = _bare(question, sweep, kept, solution)
-    copied = copies.best(question, _colocated_in_time(question, sweep))
+    copied = copies.best(question, colocations(question, sweep, placed.expected))
     return split, None if copied is None else copied.bare(question)
 
 
 def _bare(
     question: Question, sweep: Sweep, kept: Candidates, solution: Solution
 ) -> tuple[Serving, tuple[Count, ...]]:
-    prefills, decodes, _ = _picks(kept, solution)
-    picks = prefills + decodes
-    latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in prefills)
-    rates = solution.requests_per_s, solution.expected_requests_per_s
-    return servings.bare(question, picks, *rates, latest_s), tuple(map(servings.count, picks))
+    picks = _picks(kept, solution)
+    rates = servings.rates(question, picks)
+    both = picks[0] + picks[1]
+    latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in picks[0])
+    return servings.bare(question, both, rates, latest_s), tuple(map(servings.count, both))
 
 
-def _study(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> StudyMatch | None:
+def _study(placed: Placed, kept: Candidates, deadline: Deadline) -> StudyMatch | None:
     """The match of the study: rates as known, no slack."""
+    question, sweep = placed.question, placed.sweep
     known = _problem(question, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False)
     solution = milp.answer(known)
     if solution.status == "infeasible" or not serves(question, solution.requests_per_s):
         return None
     picks = _picks(kept, solution)
-    prefill, decode = (sum(pick.served_per_s for pick in pool) for pool in picks[:2])
-    kept_free = 1.0 - question.scenario.headroom
+    if (expected := placed.expected) is not None:
+        picks = [
+            [replace(p, share=float(expected.of(p.points, np.array([p.row]))[0])) for p in pool]
+            for pool in picks
+        ]
+    rates = servings.rates(question, picks)
     return StudyMatch(
         pools=tuple(servings.count(pick) for pool in picks for pick in pool),
         gpus=solution.gpus,
         ftl_s=max(float(sweep.split_ftl_s[pick.row]) for pick in picks[0]),
         requests_per_s=solution.requests_per_s,
-        expected_requests_per_s=kept_free * float(question.errors.expected(prefill, decode)),
+        expected_requests_per_s=rates.expected,
     )
 
 
@@ -400,27 +402,26 @@ def _serving(
     if solution.status == "infeasible" or not serves(question, solution.expected_requests_per_s):
         return None
     picks = _picks(kept, solution)
+    rates = servings.rates(question, picks)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
     if not picks[0] and not picks[1]:
-        return servings.colocated_serving(question, picks[2], solution.requests_per_s, solver, knee)
+        return servings.colocated_serving(question, picks[2], rates, solver, knee)
     return servings.split_serving(
         question,
         prefills=picks[0],
         decodes=picks[1],
         colocated=picks[2],
         split_ftl_s=sweep.split_ftl_s,
-        split_rate=solution.split_requests_per_s,
-        total_rate=solution.requests_per_s,
-        expected_rate=solution.expected_requests_per_s,
+        rates=rates,
         solver=solver,
         knee=knee,
     )
 
 
-def _colocated(question: Question, sweep: Sweep) -> Serving | None:
+def _colocated(placed: Placed) -> Serving | None:
     """Copies of one instance within the slack of the best."""
-    found = copies.best(question, _colocated_in_time(question, sweep))
+    found = copies.best(placed.question, colocations(placed.question, placed.sweep, placed.expected))
     if found is None:
         return None
     solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
-    return servings.colocated_serving(question, [found.pick], found.requests_per_s, solver, found.knee)
+    return servings.colocated_serving(placed.question, [found.pick], found.rates, solver, found.knee)

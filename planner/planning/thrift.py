@@ -27,10 +27,12 @@ from planner.match.rate_match import TIE, instances_for
 from planner.match.spent import Spending
 from planner.planning import options, power, servings
 from planner.planning.energy import PoolPower, Power
+from planner.planning.expected import Expected
 from planner.planning.options import EARLY, Options
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Serving, SolverReport
-from planner.planning.servings import Pick, tokens_per_request
+from planner.planning.servings import Pick, Rates, tokens_per_request
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 from planner.words import Goal, Phase
@@ -50,21 +52,21 @@ class Thrifty:
     """A deployment that draws least."""
 
     picks: tuple[Pick, ...]  # prefill and decode, or co-located
-    rate: float  # that it can serve, headroom kept
-    expected: float
+    rates: Rates
     ftl_s: float
     knee: Knee | None
     power: Power
 
     def bare(self, question: Question) -> tuple[Serving, tuple[Count, ...]]:
         """A serving without its pools, and their counts: enough to weigh it."""
-        found = servings.bare(question, self.picks, self.rate, self.expected, self.ftl_s)
+        found = servings.bare(question, self.picks, self.rates, self.ftl_s)
         return replace(found, power=self.power), tuple(map(servings.count, self.picks))
 
-    def whole(self, question: Question, sweep: Sweep) -> Serving:
+    def whole(self, placed: Placed) -> Serving:
         """The serving with all that a plan says of it."""
+        question, sweep = placed.question, placed.sweep
         if len(self.picks) == 1:
-            return servings.colocated_serving(question, self.picks, self.rate, _CERTAIN, self.knee)
+            return servings.colocated_serving(question, self.picks, self.rates, _CERTAIN, self.knee)
         prefill, decode = self.picks
         return servings.split_serving(
             question,
@@ -72,9 +74,7 @@ class Thrifty:
             decodes=[decode],
             colocated=[],
             split_ftl_s=sweep.split_ftl_s,
-            split_rate=self.rate,
-            total_rate=self.rate,
-            expected_rate=self.expected,
+            rates=self.rates,
             solver=_CERTAIN,
             knee=self.knee,
         )
@@ -114,8 +114,7 @@ class Curves:
 
 
 def split(
-    question: Question,
-    sweep: Sweep,
+    placed: Placed,
     usable: Mapping[Phase, BoolArray] | None = None,
     curves: Curves | None = None,
 ) -> Thrifty | None:
@@ -124,13 +123,14 @@ def split(
     `usable` are masks over the layouts of each phase; None: all.
     """
     curves = curves or Curves()
+    question, sweep, expected = placed.question, placed.sweep, placed.expected
     limits, scenario = question.scenario.limits, question.scenario
     pre, dec = sweep.prefill, sweep.decode
     early = _allowed(pre, sweep.split_ftl_s <= limits.ftl_s, usable)
     fast = _allowed(dec, dec.ttl_s <= limits.ttl_s, usable)
     first = _best_rows(question, pre, early, sweep.split_ftl_s)
-    prefill = _pools(question, pre, first, sweep.split_ftl_s, curves)
-    decode = _pools(question, dec, _best_rows(question, dec, fast, None), None, curves)
+    prefill = _pools(question, pre, first, sweep.split_ftl_s, curves, expected)
+    decode = _pools(question, dec, _best_rows(question, dec, fast, None), None, curves, expected)
     budget, room = question.most_gpus, question.room
     endless = budget is None and scenario.traffic.requests_per_s is None
     if endless and not question.counted and not _given(question):
@@ -162,18 +162,18 @@ def split(
 
 
 def colocated(
-    question: Question,
-    sweep: Sweep,
+    placed: Placed,
     usable: Mapping[Phase, BoolArray] | None = None,
     curves: Curves | None = None,
 ) -> Thrifty | None:
     """The copies of one co-located instance that draw least within the limits; None where none meets them."""
     curves = curves or Curves()
-    scenario, points = question.scenario, sweep.colocated
+    question, points = placed.question, placed.sweep.colocated
+    scenario = question.scenario
     limits, demand, budget = scenario.limits, scenario.traffic.requests_per_s, scenario.fleet.gpus
     in_time = _allowed(points, (points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s), usable)
     rows = _best_rows(question, points, in_time, points.ftl_s)
-    pools = _pools(question, points, rows, points.ftl_s, curves)
+    pools = _pools(question, points, rows, points.ftl_s, curves, placed.expected)
     some = pools.spending
     fits = np.asarray(some.gpus <= (math.inf if budget is None else budget))
     if demand is not None:
@@ -192,14 +192,14 @@ def colocated(
     if demand is None and budget is not None and not _given(question):
         copies = budget // int(some.gpus[chosen])
     knee = _knee(scenario.slack, float(some.late_s[best]), float(some.rate[best]), top, float(worth[chosen]))
-    rate = copies * float(some.rate[chosen])
+    pick = pools.options.pick(chosen, copies)
+    rates = servings.rates(question, [[], [], [pick]])
     return Thrifty(
-        picks=(pools.options.pick(chosen, copies),),
-        rate=rate,
-        expected=rate,
+        picks=(pick,),
+        rates=rates,
         ftl_s=float(some.late_s[chosen]),
         knee=knee,
-        power=_power(question, [(pools, chosen)], copies, rate),
+        power=_power(question, [(pools, chosen)], copies, rates.total),
     )
 
 
@@ -207,14 +207,13 @@ Bare: TypeAlias = tuple[Serving, tuple[Count, ...]]
 
 
 def bare(
-    question: Question,
-    sweep: Sweep,
+    placed: Placed,
     usable: Mapping[Phase, BoolArray] | None = None,
     curves: Curves | None = None,
 ) -> tuple[Bare | None, Bare | None]:
     """The split and the co-located serving that draw least, without their pools, and their counts."""
-    ways = (way(question, sweep, usable, curves) for way in (split, colocated))
-    one, other = (None if way is None else way.bare(question) for way in ways)
+    ways = (way(placed, usable, curves) for way in (split, colocated))
+    one, other = (None if way is None else way.bare(placed.question) for way in ways)
     return one, other
 
 
@@ -223,14 +222,13 @@ def _told(
 ) -> Thrifty:
     at, best = choice.chosen, choice.best
     picks = prefill.options.pick(at.prefill, copies), decode.options.pick(at.decode, copies)
-    rate = copies * at.rate
+    rates = servings.rates(question, [[picks[0]], [picks[1]], []])
     return Thrifty(
         picks=picks,
-        rate=rate,
-        expected=copies * at.expected,
+        rates=rates,
         ftl_s=float(sweep.split_ftl_s[picks[0].row]),
         knee=_knee(question.scenario.slack, best.late_s, best.expected, best.worth, at.worth),
-        power=_power(question, [(prefill, at.prefill), (decode, at.decode)], copies, rate),
+        power=_power(question, [(prefill, at.prefill), (decode, at.decode)], copies, rates.total),
     )
 
 
@@ -285,11 +283,16 @@ def _best_rows(
 
 
 def _pools(
-    question: Question, points: Points, rows: IndexArray, late_s: FloatArray | None, curves: Curves
+    question: Question,
+    points: Points,
+    rows: IndexArray,
+    late_s: FloatArray | None,
+    curves: Curves,
+    expected: Expected | None,
 ) -> _Pools:
     """Every number of instances of some rows that may be built, with the watts of them at each load."""
     late = np.zeros(len(points)) if late_s is None else late_s
-    some = _options(question, points, rows, late)
+    some = _options(question, points, rows, late, expected)
     return _spending(question, some, late[some.row], curves)
 
 
@@ -299,7 +302,7 @@ def _spending(question: Question, some: Options, late_s: FloatArray, curves: Cur
     loads, watts = curves.of(question, points, kinds)
     spending = Spending(
         gpus=gpus,
-        rate=(1.0 - question.scenario.headroom) * some.requests_per_s,
+        rate=(1.0 - question.scenario.headroom) * some.weighed_per_s,
         capacity=some.instances * points.requests_per_s[some.row],
         late_s=late_s,
         loads=loads[of_kind],
@@ -308,11 +311,14 @@ def _spending(question: Question, some: Options, late_s: FloatArray, curves: Cur
     return _Pools(options=some, spending=spending)
 
 
-def _options(question: Question, points: Points, rows: IndexArray, late_s: FloatArray) -> Options:
+def _options(
+    question: Question, points: Points, rows: IndexArray, late_s: FloatArray, expected: Expected | None
+) -> Options:
     phase, scenario = points.phase, question.scenario
     if question.counted:
-        return options.of(question, points, rows, late_s[rows] if phase != "decode" else None)
-    gpus, rate = points.gpus[rows], points.requests_per_s[rows]
+        return options.of(question, points, rows, late_s[rows] if phase != "decode" else None, expected)
+    one = Options.of_rows(points, rows, expected)
+    gpus, rate = one.gpus, one.weighed_per_s
     given, budget = scenario.deployment.instances(phase), question.gpus_of(phase)
     demand = scenario.traffic.requests_per_s
     fewest = most = np.ones(len(rows), dtype=np.int64)
@@ -330,7 +336,8 @@ def _options(question: Question, points: Points, rows: IndexArray, late_s: Float
     steps = np.clip(most - fewest + 1, 0, MOST_COUNTS)
     at = np.repeat(np.arange(len(rows)), steps)
     n = fewest[at] + np.arange(len(at)) - np.repeat(np.cumsum(steps) - steps, steps)
-    return Options(points=points, row=rows[at], instances=n, requests_per_s=n * rate[at])
+    many = one.take(at)
+    return replace(many, instances=n, requests_per_s=n * many.requests_per_s)
 
 
 def _balanced(question: Question, prefill: _Pools, decode: _Pools, curves: Curves) -> tuple[_Pools, _Pools]:

@@ -49,6 +49,13 @@ def gain(scenario: Scenario, one: Serving, other: Serving) -> float:
     return mine / theirs if theirs else math.nan
 
 
+def better(scenario: Scenario, a: Serving | None, b: Serving | None) -> Serving | None:
+    """The one that serves the goal better; the first when they are equal."""
+    if a is None or b is None:
+        return a or b
+    return b if gain(scenario, a, b) < 1 else a
+
+
 def gain_range(ratio: float, one: Band | None, other: Band | None) -> Range | None:
     """Range that holds a gain in 80 % of cases, from the bands of either way; None without them."""
     if one is None or other is None:

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 
 from planner.planning import evidence, solve, weigh
 from planner.planning.deadline import Deadline
-from planner.planning.resolve import Question
+from planner.planning.placed import Placed
 from planner.planning.result import Count, Serving, WithinMeasured
-from planner.planning.sweep import Sweep
 
 
-def measured(
-    question: Question, sweep: Sweep, chosen: Serving | None, deadline: Deadline
-) -> WithinMeasured | None:
+def measured(placed: Placed, chosen: Serving | None, deadline: Deadline) -> WithinMeasured | None:
     """The best plan of layouts that were measured, with whatever model; None where nothing is known.
 
     One more match, of those layouts alone; none where those of the chosen serving all were.
     """
+    question, sweep = placed.question, placed.sweep
     if question.seen is None or chosen is None:
         return None
     if all(evidence.as_measured(pool.evidence) for pool in chosen.pools):
@@ -26,7 +24,7 @@ def measured(
         return _told(chosen, pools, is_best=True)
     points = (sweep.prefill, sweep.decode, sweep.colocated)
     usable = {p.phase: evidence.measured(question, p.phase, p.layouts) for p in points}
-    split, together = solve.within(question, sweep, usable, deadline)
+    split, together = solve.within(placed, usable, deadline)
     found = weigh.finding(
         question.scenario,
         question.bands,

@@ -93,7 +93,7 @@ _SERVING: tuple[tuple[str, ColumnType, str, Callable[[Serving], Any]], ...] = (
     ("requests_per_s", "number", "requests/s served", lambda s: s.requests_per_s),
     ("tokens_per_s_per_gpu", "number", "output tokens/s per GPU in use, as predicted",
      lambda s: s.tokens_per_s_per_gpu),
-    ("expected_tokens_per_s_per_gpu", "number", "the same, errors and luck considered",
+    ("expected_tokens_per_s_per_gpu", "number", "the same, errors considered",
      lambda s: s.expected_tokens_per_s_per_gpu),
     ("ftl_s", "number", "first token, no queue before it, seconds", lambda s: s.ftl_s),
     ("ttl_s", "number", "token to token, seconds", lambda s: s.ttl_s),

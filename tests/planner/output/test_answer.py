@@ -36,9 +36,9 @@ def test_answer_says_what_to_count_on(split_plan: Plan) -> None:
         bands={"disaggregated": band},
         disaggregated=dataclasses.replace(found, range=(0.4, 0.9)),
     )
-    assert answer_sentence(told).endswith(" Count on 484 to 1,090 per GPU (4 of 5 cases).")
+    assert answer_sentence(told).endswith(" per GPU, 484 to 1,090 in 4 of 5 cases.")
     asked = Scenario(traffic=Traffic(requests_per_s=2.0))
-    assert "Count on" not in answer_sentence(dataclasses.replace(told, scenario=asked))
+    assert "4 of 5" not in answer_sentence(dataclasses.replace(told, scenario=asked))
 
 
 def test_answer_compares_totals_under_a_budget_and_per_gpu_without_one(split_plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""What a chosen plan keeps of what it promises."""
+"""What layouts are expected to serve of what they promise, and what of a chosen plan is left."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import pytest
 
 from planner import Scenario, load, plan
 from planner.inputs.fleet import Fleet
-from planner.planning import chosen
+from planner.inputs.scenario import Limits
+from planner.output.verdict import robust_sentences
+from planner.planning import expected, in_time, resolve, sweep
 from planner.planning.bands import compare
+from planner.planning.placed import Placed
 from planner.planning.result import Plan
 
 CATALOG = load()
 ASKED = Scenario(model="deepseek-r1", system="gb200", fleet=Fleet(gpus=36))
+SMALL = Scenario(model="llama-3.1-70b", system="h200", fleet=Fleet(gpus=16))
 
 
 @pytest.fixture(scope="module")
@@ -22,33 +26,109 @@ def planned() -> Plan:
     return plan(ASKED, CATALOG)
 
 
+@pytest.fixture(scope="module")
+def placed() -> Placed:
+    question = resolve.prepare(replace(SMALL, limits=Limits(ttl_s=0.02)), CATALOG)
+    return Placed.of(question, sweep.run(question, 16))
+
+
 def test_luck_is_what_the_largest_of_many_draws_is_above_their_mean() -> None:
-    draws = np.random.default_rng(1).standard_normal((20000, 12)) * 0.1
-    assert chosen.luck(0.1, np.full(12, 3.0), 3.0) == pytest.approx(draws.max(axis=1).mean(), rel=0.02)
+    draws = np.random.default_rng(1).standard_normal((20000, 12))
+    assert expected.luck(0.1, np.full(12, 3.0)) == pytest.approx(draws.max(axis=1).mean(), rel=0.02)
 
 
 def test_luck_grows_with_near_candidates_alone() -> None:
     near, far = np.array([1.0, 0.99, 0.98]), np.array([1.0, 0.2, 0.1])
-    assert chosen.luck(0.1, near, 1.0) > chosen.luck(0.1, near[:2], 1.0) > 0
-    assert chosen.luck(0.1, far, 1.0) == pytest.approx(0.0, abs=1e-6)
-    assert chosen.luck(0.0, near, 1.0) == chosen.luck(0.1, np.zeros(2), 1.0) == 0.0
+    assert expected.luck(0.1, near) > expected.luck(0.1, near[:2]) > 0
+    assert expected.luck(0.1, far) == pytest.approx(0.0, abs=1e-6)
+    assert expected.luck(0.0, near) == expected.luck(0.1, np.zeros(2)) == 0.0
+    assert expected.luck(np.array([0.1, 0.9, 0.9]), far) > expected.luck(0.1, far)  # less is known of them
 
 
-def test_both_ways_give_up_their_luck_and_have_a_range(planned: Plan) -> None:
+def test_a_share_is_that_of_draws_one_by_one() -> None:
+    """Against a loop over groups, draws and points."""
+    random = np.random.default_rng(3)
+    for limit in (1.0, 2.0, 5.0):
+        group = np.sort(random.integers(0, 4, 40))
+        ttl, rate = random.uniform(0.5, 5.0, 40), random.uniform(1.0, 9.0, 40)
+        slow = np.exp(np.sort(random.normal(0.1, 0.3, (5, 6)), axis=1))
+        found = expected.served(ttl, rate, group, limit, slow)
+        for one in range(5):
+            mine, in_reach = group == one, (group == one) & (ttl <= limit / slow.min())
+            told = rate[mine & (ttl <= limit)].max(initial=0.0)
+            if not told:
+                assert found[one] == 1.0
+                continue
+            least = rate[in_reach][np.argmin(ttl[in_reach])]
+            each = [max(rate[mine & (e * ttl <= limit)].max(initial=0.0), least) / e for e in slow[one]]
+            assert found[one] == pytest.approx(min(np.mean(each) / told, 1.0))
+
+
+def test_what_keeps_its_limit_by_little_is_expected_to_serve_less() -> None:
+    slow = np.repeat([[0.9, 1.0, 1.2]], 2, axis=0)
+    ttl, rate = np.array([1.0, 1.0, 0.5]), np.array([8.0, 8.0, 1.0])
+    near, far = (
+        expected.served(ttl, rate, np.array([0, 1, 0]), 1.0, slow),
+        expected.served(ttl, rate, np.array([0, 1, 0]), 2.0, slow),
+    )
+    assert near[0] < far[0] <= 1
+
+
+def test_no_layout_within_the_limits_is_expected_to_serve_more_than_the_chosen(placed: Placed) -> None:
+    """The most of all pairs of pools that fit, weighed one by one."""
+    question = replace(placed.question, scenario=replace(placed.question.scenario, slack=0.0))
+    here = replace(placed, question=question)
+    kept = in_time.candidates(here, mix=False)
+    found = plan(replace(SMALL, limits=Limits(ttl_s=0.02), slack=0.0), CATALOG)
+    most = 0.0
+    for first, rate in zip(kept.prefill.gpus, kept.prefill.weighed_per_s, strict=True):
+        for then, served in zip(kept.decode.gpus, kept.decode.weighed_per_s, strict=True):
+            for number in range(1, 16 // first + 1):
+                count = (16 - number * first) // then
+                most = max(most, float(question.errors.expected(number * rate, count * served)))
+    assert found.disaggregated is not None
+    assert found.disaggregated.expected_requests_per_s == pytest.approx(most, rel=1e-9)
+    assert placed.expected is not None
+    together = in_time.colocated(question, placed.sweep, placed.expected)
+    copies = (16 // together.gpus) * together.weighed_per_s
+    assert found.colocated is not None
+    assert found.colocated.expected_requests_per_s == pytest.approx(copies.max(), rel=1e-9)
+
+
+def test_less_known_layouts_are_discounted_by_more(placed: Placed) -> None:
+    assert placed.expected is not None
+    for shifts in placed.expected.shifts.values():
+        assert 0 < shifts["both"] <= shifts["one"] <= shifts["neither"]
+    for shares in (placed.expected.prefill, placed.expected.decode, placed.expected.colocated):
+        assert (shares > 0).all() and (shares <= 1).all()
+
+
+def test_both_ways_are_expected_to_serve_less_than_predicted_and_have_a_range(planned: Plan) -> None:
     for serving in (planned.disaggregated, planned.colocated):
         assert serving is not None and serving.range is not None
         low, high = serving.range
-        assert 0 < low < serving.luck < 1
-        assert low < high
-        bare = replace(serving, luck=1.0)
-        assert serving.expected_tokens_per_s_per_gpu == pytest.approx(
-            serving.luck * bare.expected_tokens_per_s_per_gpu
-        )
+        assert 0 < low < serving.expected_requests_per_s / serving.capacity_requests_per_s < high
+        assert serving.expected_tokens_per_s_per_gpu < serving.tokens_per_s_per_gpu
 
 
-def test_rates_taken_as_known_have_no_luck() -> None:
-    known = plan(replace(ASKED, robust=False), CATALOG)
-    assert known.disaggregated is not None and known.disaggregated.luck == 1.0
+def test_a_demand_is_met_by_what_is_expected_and_where_that_is_too_much_as_predicted() -> None:
+    steady = replace(SMALL.traffic, arrivals="steady")
+    asked = replace(SMALL, goal="fewest-gpus", limits=Limits(ttl_s=0.02), traffic=steady)
+    easy = plan(replace(asked, traffic=replace(steady, requests_per_s=2.0)), CATALOG)
+    assert easy.chosen is not None and easy.chosen.expected_requests_per_s >= 2.0 * (1 - 1e-6)
+    assert not any("as predicted, and" in said for said in robust_sentences(easy))
+    free = plan(replace(SMALL, limits=Limits(ttl_s=0.02), slack=0.0), CATALOG)
+    rate = 1.02 * max(way.expected_requests_per_s for way in (free.disaggregated, free.colocated) if way)
+    hard = plan(replace(asked, traffic=replace(steady, requests_per_s=rate)), CATALOG)
+    assert hard.chosen is not None and hard.chosen.capacity_requests_per_s >= rate * (1 - 1e-6)
+    assert hard.chosen.expected_requests_per_s < rate
+    assert any("as predicted, and is expected to serve" in said for said in robust_sentences(hard))
+
+
+def test_rates_taken_as_known_are_expected_as_predicted() -> None:
+    known = plan(replace(SMALL, robust=False), CATALOG).disaggregated
+    assert known is not None
+    assert known.expected_requests_per_s == pytest.approx(known.capacity_requests_per_s)
 
 
 def test_shared_errors_cancel_in_a_ratio() -> None:

@@ -322,11 +322,11 @@ def test_robust_counts_are_expected_to_serve_more_than_those_of_the_study() -> N
         assert theirs.expected_requests_per_s == theirs.requests_per_s == pytest.approx(paper.requests_per_s)
 
 
-def test_one_pool_is_expected_to_serve_what_is_predicted() -> None:
+def test_one_pool_whose_rate_is_known_is_expected_to_serve_it() -> None:
     robust, known = (answer(replace(LLAMA, robust=robust)).colocated for robust in (True, False))
     assert robust is not None and known is not None
-    assert robust.expected_requests_per_s == robust.requests_per_s == known.requests_per_s
-    assert robust.colocated.instances == known.colocated.instances
+    assert known.expected_requests_per_s == known.requests_per_s >= robust.requests_per_s
+    assert robust.expected_requests_per_s < robust.requests_per_s
 
 
 def test_a_demand_is_what_the_plan_is_expected_to_serve() -> None:

@@ -12,7 +12,7 @@ from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.planning import servings, sweep
 from planner.planning.resolve import prepare
 from planner.planning.result import SolverReport
-from planner.planning.servings import Pick
+from planner.planning.servings import Pick, Rates
 
 SMALL = Scenario(
     model="llama-3.1-8b",
@@ -40,8 +40,7 @@ def test_each_prefill_pool_of_a_mix_waits_for_its_own_cache() -> None:
         decodes=[Pick(points.decode, 0, 1)],
         colocated=[],
         split_ftl_s=points.split_ftl_s,
-        split_rate=0.01,
-        total_rate=0.01,
+        rates=Rates.known(0.01),
         solver=PROVEN,
     )
     own = points.split_ftl_s[[late, slow_link]]

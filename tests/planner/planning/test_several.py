@@ -14,7 +14,16 @@ SMALL = Scenario(model="llama-3.1-8b", fleet=Fleet(gpus=16, instance_gpus=8))
 
 
 def _served(serving: object) -> object:
-    names = ("gpus", "ftl_s", "ttl_s", "requests_per_s", "luck", "range", "usd_per_million_tokens", "load")
+    names = (
+        "gpus",
+        "ftl_s",
+        "ttl_s",
+        "requests_per_s",
+        "expected_requests_per_s",
+        "range",
+        "usd_per_million_tokens",
+        "load",
+    )
     return serving and {name: getattr(serving, name) for name in names}
 
 

@@ -14,6 +14,7 @@ from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.data import to_dict
 from planner.output.verdict import answer_sentence
 from planner.planning import power, thrift, what_if
+from planner.planning.placed import Placed
 from planner.planning.plan import plan
 from planner.planning.resolve import Question, prepare
 from planner.planning.sweep import Sweep, run
@@ -84,7 +85,8 @@ def test_both_ways_draw_least_of_all(model, goal, rate, headroom):
     traffic = replace(BASE.traffic, requests_per_s=rate)
     question = prepare(replace(BASE, model=model, goal=goal, headroom=headroom, traffic=traffic), load())
     swept = run(question, 6)
-    split, together = thrift.split(question, swept), thrift.colocated(question, swept)
+    known = replace(Placed.of(question, swept), expected=None)
+    split, together = thrift.split(known), thrift.colocated(known)
     assert split is not None and together is not None
     for found, most in zip((split, together), by_hand(question, swept), strict=True):
         if rate is not None:
@@ -94,8 +96,10 @@ def test_both_ways_draw_least_of_all(model, goal, rate, headroom):
         mine = 0.0
         for pick in found.picks:
             loads, watts = power.curves(question, pick.points, np.array([pick.row]))
-            mine += pick.gpus * float(np.interp(found.expected / pick.requests_per_s, loads[0], watts[0]))
-        assert found.expected / mine == pytest.approx(most)
+            mine += pick.gpus * float(
+                np.interp(found.rates.expected / pick.requests_per_s, loads[0], watts[0])
+            )
+        assert found.rates.expected / mine == pytest.approx(most)
 
 
 def test_a_plan_for_watts_draws_no_more_than_others_and_says_so():
@@ -115,9 +119,9 @@ def test_a_plan_for_watts_draws_no_more_than_others_and_says_so():
 
 def test_the_watts_of_the_choice_are_those_that_the_plan_shows():
     question = prepare(BASE, load())
-    swept = run(question, 6)
-    for found in (thrift.split(question, swept), thrift.colocated(question, swept)):
-        shown = power.of(question, found.whole(question, swept))
+    placed = Placed.of(question, run(question, 6))
+    for found in (thrift.split(placed), thrift.colocated(placed)):
+        shown = power.of(question, found.whole(placed))
         assert found.power.watts == pytest.approx(shown.watts, rel=1e-6)
         assert found.power.busy_watts == pytest.approx(shown.busy_watts, rel=1e-6)
 

@@ -19,6 +19,7 @@ SCENARIO = Scenario(
     fleet=Fleet(gpus=None),
     goal="fewest-gpus",
     deployment=Deployment(prefill_layout="TP1", decode_layout="TP1"),
+    robust=False,  # as many instances as their rates take
 )
 
 

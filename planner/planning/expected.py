@@ -1,0 +1,230 @@
+"""What a layout is expected to serve within the limits, over what is predicted of it.
+
+Two things make the best of many predictions serve less than it promises, and some layouts more than others.
+
+Within the limits
+-----------------
+A plan is asked for within a TTL. Where a step takes e times what was predicted, its batch is set lower, so
+that ``e ttl(batch) <= limit`` still, and it serves ``rate(batch) / e``. A layout on the steep part of its
+curve serves far less then, one whose limit is far off hardly any less. Over equally likely errors e of steps,
+as wide as the runs behind the layout ask for (`planner.planning.evidence`):
+
+    share = mean over e of D(e) / D(1),      D(e) = max of rate(batch) / e where e ttl(batch) <= limit
+
+At least one sequence per rank is served, whatever the limit. Prefill has no batch to lower: its share is the
+mean of the errors of its rate. No share is above 1.
+
+The luckiest is not the best
+----------------------------
+Of N candidates of like worth, whose predictions err independently by s, the best of the predictions is
+expected to be s E[max of N standard normals] too good. What errors of one model, GPU and engine share (their
+correlation rho) favours none of the candidates, so ``s = spread sqrt(1 - rho)``, and wider by as much as the
+band of the layout's level is. Layouts stand for candidates (batches of one err alike), each counted by how
+near it comes to the best:
+
+    N    = sum over layouts of exp(-(ln(best / worth) / s)^2 / 2)
+    luck = s E[max of N],       E[max of N] = quantile of a standard normal at (N - 0.375) / (N + 0.25)
+
+(Blom, "Statistical Estimates and Transformed Beta-Variables", 1958.) Either pool of a split has its own, both
+with the errors of the split's steps. The errors above are moved by it: steps are that much slower, prompts
+that much later than predicted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
+from planner.match.robust import END_OF_80, spread
+from planner.planning import evidence
+from planner.planning.bands import LEVELS, Range
+from planner.planning.resolve import Question
+from planner.planning.sweep import Sweep
+from planner.simulate.points import MODES, Points
+from planner.words import Level, Phase, Way
+
+DRAWS = 15  # equally likely errors of a pool
+_NORMAL = NormalDist()
+_Z = np.array([_NORMAL.inv_cdf((i + 0.5) / DRAWS) for i in range(DRAWS)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Expected:
+    """Shares of the predicted requests/s, and what they come of."""
+
+    prefill: FloatArray  # (layouts,)
+    decode: FloatArray  # (layouts,)
+    colocated: FloatArray  # (layouts, modes)
+    shifts: Mapping[Phase, Mapping[Level, float]]  # luck, by how much is known of the layout
+    weighs: bool = True  # whether plans are chosen by it; else it is only told of them
+
+    def of(self, points: Points, rows: IndexArray) -> FloatArray:
+        """The share of each of some rows of points."""
+        layout = points.layout[rows]
+        if points.phase == "colocated":
+            return np.asarray(self.colocated[layout, points.mode[rows]])
+        return np.asarray((self.prefill if points.phase == "prefill" else self.decode)[layout])
+
+
+def expected(question: Question, sweep: Sweep) -> Expected | None:
+    """The shares of a question's layouts; None where rates are taken as known or nothing was measured."""
+    if not question.scenario.robust or not question.levels or not question.alike:
+        return None
+    limits, points = question.scenario.limits, sweep.colocated
+    split, together = question.levels["disaggregated"], question.levels["colocated"]
+    level = {p.phase: _levels(question, p) for p in (sweep.prefill, sweep.decode, points)}
+    early, soon = sweep.split_ftl_s <= limits.ftl_s, points.ftl_s <= limits.ftl_s
+    in_time = sweep.decode.ttl_s <= limits.ttl_s
+    shifts: dict[Phase, dict[Level, float]] = {
+        "prefill": _lucks(question, "disaggregated", sweep.prefill, early, level["prefill"]),
+        "decode": _lucks(question, "disaggregated", sweep.decode, in_time, level["decode"]),
+        "colocated": _lucks(
+            question, "colocated", points, soon & (points.ttl_s <= limits.ttl_s), level["colocated"]
+        ),
+    }
+    prompts = np.array([draws(split[n].prefill, -shifts["prefill"][n]).mean() for n in LEVELS])
+    slow = np.array([draws(split[n].ttl, shifts["decode"][n]) for n in LEVELS])
+    slower = np.array([draws(together[n].ttl, shifts["colocated"][n]) for n in LEVELS])
+    modes = len(MODES)
+    group = points.layout[rows := np.flatnonzero(soon)] * modes + points.mode[rows]
+    copies = served(
+        points.ttl_s[rows],
+        points.requests_per_s[rows],
+        group,
+        limits.ttl_s,
+        slower[np.repeat(level["colocated"], modes)],
+    )
+    return Expected(
+        prefill=np.minimum(prompts, 1.0)[level["prefill"]],
+        decode=served(
+            sweep.decode.ttl_s,
+            sweep.decode.requests_per_s,
+            sweep.decode.layout,
+            limits.ttl_s,
+            slow[level["decode"]],
+        ),
+        colocated=copies.reshape(-1, modes),
+        shifts=shifts,
+    )
+
+
+def served(
+    ttl_s: FloatArray,
+    requests_per_s: FloatArray,
+    group: npt.NDArray[np.integer],
+    limit_s: float,
+    slow: FloatArray,
+) -> FloatArray:
+    """The mean of what each group of points serves within a limit, over what it does as predicted.
+
+    Parameters
+    ----------
+    ttl_s, requests_per_s, group
+        Of each point, shape (points,); `group` counts from 0.
+    limit_s
+        On the TTL, seconds.
+    slow
+        What steps of each group take over what is predicted, equally likely, ascending: shape
+        ``(groups, draws)``.
+
+    Returns
+    -------
+    Shape (groups,), at most 1; 1 for a group that serves nothing in time.
+
+    >>> served(np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([0, 0]), 2.0, np.array([[1.0, 1.25]]))
+    array([0.6])
+    """
+    groups, draws_ = slow.shape
+    some = np.flatnonzero(ttl_s <= limit_s / slow.min(initial=np.inf))
+    ttl, rate, group = ttl_s[some], requests_per_s[some], group[some]
+    room = limit_s / ttl
+    told = np.zeros(groups)
+    now = np.flatnonzero(room >= 1.0)
+    np.maximum.at(told, group[now], rate[now])
+    # in how many of its group's draws a point is in time: the first so many
+    kinds, of_kind = np.unique(slow, axis=0, return_inverse=True)
+    of_kind, number = of_kind.ravel()[group], np.empty(len(some), dtype=np.int64)
+    for kind, errors in enumerate(kinds):
+        mine = of_kind == kind
+        number[mine] = np.searchsorted(errors, room[mine], side="right")
+    best = np.zeros(groups * (draws_ + 1))
+    np.maximum.at(best, group * (draws_ + 1) + number, rate)
+    kept = np.maximum.accumulate(best.reshape(groups, -1)[:, ::-1], axis=1)[:, -2::-1]
+    # with one sequence per rank, whatever the limit
+    fastest = np.full(groups, np.inf)
+    np.minimum.at(fastest, group, ttl)
+    least = np.zeros(groups)
+    first = np.flatnonzero(ttl == fastest[group])
+    least[group[first]] = rate[first]
+    mean = (np.maximum(kept, least[:, None]) / slow).mean(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(told > 0, np.minimum(mean / told, 1.0), 1.0)
+
+
+def draws(factors: Range, shift: float) -> FloatArray:
+    """Equally likely factors, 80 % of which lie between two, moved by `shift` in the logarithm; ascending.
+
+    Half lie on either side of the prediction, as `planner.planning.bands.compare` takes them; of the middle
+    of the two where the prediction is outside of them.
+    """
+    low, high = math.log(factors[0]), math.log(factors[1])
+    middle = 0.0 if low <= 0.0 <= high else 0.5 * (low + high)
+    wide = np.where(_Z < 0, middle - low, high - middle) / END_OF_80
+    return np.asarray(np.exp(middle + shift + wide * _Z))
+
+
+def luck(own: FloatArray | float, worth: FloatArray) -> float:
+    """Expected error, in standard deviations, of the best of candidates.
+
+    Parameters
+    ----------
+    own
+        Standard deviation of the errors that they do not share, logarithms; of each, or of all.
+    worth
+        What each candidate is predicted to be worth, shape ``(candidates,)``.
+
+    >>> round(luck(0.1, np.array([5.0])), 4), round(luck(0.1, np.full(10, 5.0)), 3)
+    (0.0, 1.547)
+    """
+    some = worth > 0
+    if not np.all(own) or not some.any():
+        return 0.0
+    own = np.broadcast_to(own, worth.shape)[some]
+    behind = np.log(worth.max() / worth[some]) / own
+    number = max(float(np.exp(-0.5 * behind**2).sum()), 1.0)
+    return _NORMAL.inv_cdf((number - 0.375) / (number + 0.25))
+
+
+def _levels(question: Question, points: Points) -> IntArray:
+    """How much is known of each layout, as an index into LEVELS."""
+    if question.seen is not None:
+        return evidence.levels(question.seen, points.phase, points.layouts)
+    way: Way = "colocated" if points.phase == "colocated" else "disaggregated"
+    return np.full(len(points.layouts), LEVELS.index(question.bands[way].level), dtype=np.int64)
+
+
+def _lucks(
+    question: Question, way: Way, points: Points, usable: BoolArray, level: IntArray
+) -> dict[Level, float]:
+    """How much too good the best of the usable points is expected to be, by what is known of its layout."""
+    bands, alike = question.levels[way], question.alike.get(way)
+    if alike is None:
+        return dict.fromkeys(LEVELS, 0.0)
+    widths = np.array([spread(*bands[name].ttl) for name in LEVELS])
+    own = alike.own * widths / widths[0]
+    found = luck(own[level], _worth(points, usable))
+    return {name: float(own[i]) * found for i, name in enumerate(LEVELS)}
+
+
+def _worth(points: Points, usable: BoolArray) -> FloatArray:
+    """The best requests/s per GPU of each layout, shape ``(layouts,)``; 0 where none of it is usable."""
+    best = np.zeros(len(points.layouts))
+    rows = np.flatnonzero(usable)
+    np.maximum.at(best, points.layout[rows], points.requests_per_s[rows])
+    return best / points.layouts.gpus

@@ -1,0 +1,92 @@
+"""Candidates that meet the limits, each with what it is expected to serve: what a plan is chosen from.
+
+Frontiers are of what is predicted. At one TTL limit a layout serves best at one batch, so that one point of
+each decode layout is enough; of prompts and co-located points those with an earlier first token stay as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from planner.arrays import BoolArray, IndexArray
+from planner.planning import frontiers, options
+from planner.planning.expected import Expected
+from planner.planning.frontiers import Candidates
+from planner.planning.options import Options, worth_matching
+from planner.planning.placed import Placed
+from planner.planning.resolve import Question
+from planner.planning.sweep import Sweep
+from planner.simulate.points import Points
+
+
+def tries(placed: Placed) -> Iterator[Placed]:
+    """With the expected rates; then as predicted, where a demand may be too much for those."""
+    yield placed
+    if may_be_too_much(placed):
+        yield as_predicted(placed)
+
+
+def as_predicted(placed: Placed) -> Placed:
+    """The same, to be chosen from by what is predicted."""
+    return replace(placed, expected=placed.expected and replace(placed.expected, weighs=False))
+
+
+def may_be_too_much(placed: Placed) -> bool:
+    """Whether plans are chosen by what is expected, and there is a demand that may be too much for that."""
+    demand = placed.question.scenario.traffic.requests_per_s
+    return placed.expected is not None and placed.expected.weighs and demand is not None
+
+
+def within_ttl(question: Question, kept: Candidates) -> Candidates:
+    """Those of the candidates, all within the FTL limit, that meet the TTL limit too."""
+    ttl = question.scenario.limits.ttl_s
+
+    def fast(of: Options) -> Options:
+        return of.take(np.flatnonzero(of.points.ttl_s[of.row] <= ttl))
+
+    return Candidates(prefill=kept.prefill, decode=fast(kept.decode), colocated=fast(kept.colocated))
+
+
+def candidates(placed: Placed, *, mix: bool) -> Candidates:
+    """What a split (or a mix) may be built of; within a slack also what has an earlier first token."""
+    question, sweep, expected = placed.question, placed.sweep, placed.expected
+    scenario, points = question.scenario, sweep.colocated
+    if expected is None and not scenario.slack:
+        kept = within_ttl(question, placed.kept)
+        return kept if mix else replace(kept, colocated=Options.none(points))
+    rows = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
+    prompts = frontiers.prompts(question, sweep, rows, expected)
+    if expected is None:
+        tokens = within_ttl(question, placed.kept).decode
+    else:
+        in_time = frontiers.best_of_each(sweep.decode, sweep.decode.ttl_s <= scenario.limits.ttl_s)
+        tokens = decoding(question, sweep, in_time, expected)
+    both = colocated(question, sweep, expected) if mix else Options.none(points)
+    sooner = 1.0 if scenario.slack else 0.0  # else any first token within the limit is as good
+    return Candidates(
+        prefill=worth_matching(prompts, sooner * sweep.split_ftl_s[prompts.row]),
+        decode=worth_matching(tokens, np.zeros(len(tokens))),
+        colocated=worth_matching(both, sooner * points.ftl_s[both.row]),
+    )
+
+
+def decoding(question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None) -> Options:
+    """The options of some decode rows that meet the TTL limit."""
+    points = sweep.decode
+    rows = rows[options.standing(question, points, rows)]
+    return options.of(question, points, rows, expected=expected)
+
+
+def colocated(question: Question, sweep: Sweep, expected: Expected | None) -> Options:
+    """The options of all co-located rows that meet the limits."""
+    rows = np.flatnonzero(meets(question, sweep.colocated))
+    return frontiers.colocations(question, sweep, rows, expected)
+
+
+def meets(question: Question, points: Points) -> BoolArray:
+    """Which co-located points meet both limits."""
+    limits = question.scenario.limits
+    return np.asarray((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
