@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 INK, MUTED, GRID, LIMIT, PAPER = "#1a1a1a", "#595959", "#e3e3e3", "#8a6d00", "#ffffff"
 HUES = {"disaggregated": "#1f6fb2", "colocated": "#b4500a"}  # can be told apart without red and green
+PLACES = ("#1f6fb2", "#b4500a", "#4d7c0f", "#7b3fa0", "#0f766e", "#9f1239")  # who does what on a fleet
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 44  # margins, px
 FONT = "Helvetica, Arial, sans-serif"
 
@@ -71,13 +73,20 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
         if way in spread:
             parts.append(_band(scale, front, spread[way], HUES[way]))
     taken: list[tuple[float, float, float]] = []
+    places = _places(curves)
+    parts += _placed(places)
     for way, front in curves:
         points = [scale.at(*at) for at in zip(*_xy(front), strict=True)]
         parts.append(
             f'<polyline points="{_points(points)}" fill="none" stroke="{HUES[way]}" stroke-width="2" '
             'stroke-linejoin="round"/>'
         )
-        parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.5" fill="{HUES[way]}"/>' for a, b in points]
+        dots = [places[systems] for systems in front.systems] or [HUES[way]] * len(points)
+        large = 3.5 if front.systems else 2.5
+        parts += [
+            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{large}" fill="{hue}"/>'
+            for (a, b), hue in zip(points, dots, strict=True)
+        ]
         parts += _names(scale, front, HUES[way], taken, above=way == "disaggregated")
     for name, serving in plans:
         parts += _mark(scale, serving, HUES[name], chosen=name == plan.choice)
@@ -91,6 +100,23 @@ def fronts(plan: Plan) -> list[tuple[Way, Frontier]]:
         ("colocated", plan.frontier_colocated),
     )
     return [(way, front) for way, front in both if len(front)]
+
+
+def _places(curves: Sequence[tuple[Way, Frontier]]) -> dict[tuple[str, ...], str]:
+    """A hue for every placement on the frontiers of a fleet of several systems, the most frequent first."""
+    found = Counter(systems for _, front in curves for systems in front.systems)
+    ranked = sorted(found, key=lambda systems: -found[systems])
+    return {systems: PLACES[i % len(PLACES)] for i, systems in enumerate(ranked)}
+
+
+def _placed(places: Mapping[tuple[str, ...], str]) -> Iterable[str]:
+    """What the dots of a fleet say, in a row of its own."""
+    x = float(LEFT)
+    for systems, hue in places.items():
+        name = " → ".join(systems)
+        yield f'<circle cx="{x:.1f}" cy="31" r="3.5" fill="{hue}"/>'
+        yield _text(x + 8, 35, name, INK, size=10)
+        x += 26 + 6 * len(name)
 
 
 def _xy(front: Frontier) -> tuple[list[float], list[float]]:

@@ -17,90 +17,23 @@ from planner.inputs import catalog, fields, fleet
 from planner.inputs.fields import Field
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan, Relaxation
+from planner.planning.yardstick import Yardstick as Yardstick
+from planner.planning.yardstick import in_all as in_all
+from planner.planning.yardstick import per_gpu as per_gpu
+from planner.planning.yardstick import yardstick as yardstick
 from planner.words import Choice
 
 PlanFn = Callable[[Scenario], Plan]
 
 SHARE = 0.2  # a numeric input goes this much down and up
 NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp", "rate", "price")
-CAPS = ("max-usd-per-hour", "max-kw")
+CAPS: Mapping[str, str] = {"max-usd-per-hour": "$ per hour at most", "max-kw": "kW at most"}
 MORE = {"max-usd-per-hour": "one more $ per hour", "max-kw": "one more kW"}
 TEN = 10  # GPUs more of a system: a change that is bought
 CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
 CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
 NOTHING_MEETS = "nothing meets the limits"  # the problem of a change that can be asked for
 SPAN = 8.0  # a curve goes from a SPAN-th of the value to SPAN times it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
-    """What a plan is judged by; gains are positive where it gets better."""
-
-    name: str
-    unit: str
-    higher: bool
-    of: Callable[[Plan], float]
-
-    def gain(self, plan: Plan, base: Plan) -> float:
-        """Better by this share; nan where either has no answer."""
-        now, before = self.of(plan), self.of(base)
-        if not (now > 0 and before > 0):
-            return math.nan
-        return now / before - 1 if self.higher else before / now - 1
-
-
-def per_gpu(plan: Plan) -> float:
-    """Output tokens/s per GPU of the budget (of the GPUs in use where there is none); nan without a plan.
-
-    The measure of a fleet that is paid for whether it works or not.
-    """
-    serving = plan.chosen
-    if serving is None:
-        return math.nan
-    budget = plan.scenario.fleet.gpus
-    used = 1.0 if budget is None else serving.gpus / budget
-    return serving.capacity_tokens_per_s_per_gpu * used
-
-
-def in_all(plan: Plan) -> float:
-    """Output tokens/s of all GPUs in use; nan without a plan. The measure of a fleet of unlike GPUs."""
-    serving = plan.chosen
-    return math.nan if serving is None else serving.capacity_tokens_per_s_per_gpu * serving.gpus
-
-
-def _kw(plan: Plan) -> float:
-    best = plan.chosen
-    return math.nan if best is None or best.power is None else best.power.watts / 1e3
-
-
-def _per_joule(plan: Plan) -> float:
-    best = plan.chosen
-    return math.nan if best is None or best.power is None else 1.0 / best.power.joules_per_token
-
-
-def yardstick(scenario: Scenario) -> Yardstick:
-    """What the goal of a scenario asks for."""
-    if scenario.goal == "fewest-gpus":
-        return Yardstick(
-            name="GPUs",
-            unit="GPUs",
-            higher=False,
-            of=lambda plan: float(plan.chosen.gpus) if plan.chosen else math.nan,
-        )
-    if scenario.goal == "cost":
-        return Yardstick(
-            name="cost",
-            unit="$/Mtok",
-            higher=False,
-            of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
-        )
-    if scenario.goal == "watts":
-        return Yardstick(name="GPU power", unit="kW", higher=False, of=_kw)
-    if scenario.goal == "tokens-per-watt":
-        return Yardstick(name="tokens per joule", unit="tok/J", higher=True, of=_per_joule)
-    if scenario.fleet.systems is not None or scenario.fleet.capped:
-        return Yardstick(name="throughput", unit="tok/s", higher=True, of=in_all)
-    return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +95,13 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
             continue  # throughput does not ask for a rate
         if key == "price" and (scenario.goal != "cost" or not isinstance(value, float)):
             continue  # only the cost moves, and in proportion
+        if key in CAPS and value is None:
+            continue
         for down in (True, False):
             moved = _moved(field, value, down)
             if moved != value:
-                found.append(_change(field, scenario, moved, down=down))
+                change = _change(field, scenario, moved, down=down)
+                found.append(replace(change, name=CAPS[key]) if key in CAPS else change)
     found += inventories(scenario)
     found += _risen(scenario)
     for key in CHOICES:

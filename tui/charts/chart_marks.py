@@ -23,8 +23,8 @@ Marks = dict[tuple[int, int], tuple[str, str]]  # column and row to glyph and hu
 def lay(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -> Marks:
     """All that lies on the picture whatever the cursor does; later marks cover earlier ones."""
     marks = _limit(picture, scene, axis, g, cloud_hue)
-    if not g.ascii:  # in ASCII the line itself is made of the series' glyphs
-        for curve in reversed(scene.curves):
+    for curve in reversed(scene.curves):
+        if not g.ascii or curve.places:  # in ASCII the line itself is made of the series' glyphs
             marks.update(_along(picture, curve, axis))
     if axis is USER and picture.geometry.rows >= NAMED_FROM:
         marks |= _names(picture, scene, marks, cloud_hue)
@@ -56,10 +56,10 @@ def _along(picture: Picture, curve: Curve, axis: Axis) -> Marks:
     marks: Marks = {}
     last = -SPACING
     x, y = curve.xy(axis)
-    for point in zip(x.tolist(), y.tolist(), strict=True):
+    for index, point in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
         at = picture.geometry.cell(*point)
         if at is not None and (axis is not USER or at[0] - last >= SPACING):
-            marks[at] = (curve.glyph, curve.hue)
+            marks[at] = curve.sign(index)
             last = at[0]
     return marks
 

@@ -7,6 +7,7 @@ that it may zigzag a little with the GPUs that a deployment leaves idle.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,6 +44,19 @@ AXES = (
 USER = AXES[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """The systems that a deployment runs on, and the sign of all that run there."""
+
+    systems: tuple[str, ...]  # one, or that of prefill and that of decode
+    sign: tuple[str, str]  # glyph and hue
+
+    @property
+    def name(self) -> str:
+        """`h200`, or `h100>h200`: prefill hands over to decode."""
+        return ">".join(self.systems)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curve:
     """A frontier and how it is drawn."""
@@ -52,6 +66,11 @@ class Curve:
     glyph: str
     hue: str
     plain: str = "*"  # what its line is made of in ASCII
+    places: tuple[Place, ...] = ()  # of each point, on a fleet of several systems: what runs where
+
+    def sign(self, index: int) -> tuple[str, str]:
+        """Glyph and hue of a point: the curve's, or those of where it runs."""
+        return self.places[index].sign if self.places else (self.glyph, self.hue)
 
     def xy(self, axis: Axis) -> tuple[FloatArray, FloatArray]:
         """The points on an axis, in the frontier's order."""
@@ -130,8 +149,16 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
         return None
     plan = view.plan
     looks = (("split", g.split, "split", "*"), ("co-located", g.colocated, "coloc", "o"))
+    places = placed(view.frontiers)
     curves = tuple(
-        Curve(name=name, frontier=frontier, glyph=glyph, hue=hue, plain=plain)
+        Curve(
+            name=name,
+            frontier=frontier,
+            glyph=glyph,
+            hue=hue,
+            plain=plain,
+            places=tuple(places[systems] for systems in frontier.systems),
+        )
         for (name, glyph, hue, plain), frontier in zip(looks, view.frontiers, strict=True)
     )
     chosen = plan.chosen if plan else None
@@ -142,6 +169,20 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
         start=COLOC if plan is not None and plan.choice == "colocated" else SPLIT,
         start_ttl_s=chosen.ttl_s if chosen else view.scenario.limits.ttl_s,
     )
+
+
+PLACE_HUES = ("split", "coloc", "cursor", "limit", "chosen", "muted")
+
+
+def placed(frontiers: Sequence[Frontier]) -> dict[tuple[str, ...], Place]:
+    """A letter and a hue for every placement on the frontiers of a fleet, the most frequent first."""
+    found = Counter(systems for frontier in frontiers for systems in frontier.systems)
+    ranked = sorted(found, key=lambda systems: -found[systems])
+    letters = (chr(ord("a") + min(i, 25)) for i in range(len(ranked)))
+    return {
+        systems: Place(systems=systems, sign=(letter, PLACE_HUES[i % len(PLACE_HUES)]))
+        for i, (systems, letter) in enumerate(zip(ranked, letters, strict=True))
+    }
 
 
 def plan_marks(plan: Plan | None, g: Glyphs) -> list[Mark]:
@@ -229,7 +270,11 @@ def _signs(
 ) -> list[tuple[str, str, str, str]]:
     """Glyph, name, name in brief and hue of each sign."""
     short = {"co-located": "co-loc."}
-    parts = [(c.glyph, c.name, short.get(c.name, c.name), c.hue) for c in scene.curves]
+    parts = [
+        (g.rule if c.places else c.glyph, c.name, short.get(c.name, c.name), c.hue) for c in scene.curves
+    ]
+    places = {place.sign[0]: place for curve in scene.curves for place in curve.places}
+    parts += [(place.sign[0], place.name, place.name, place.sign[1]) for _, place in sorted(places.items())]
     if any(mark.glyph == g.chosen for mark in scene.marks):
         parts.append((g.chosen, "plan", "plan", "chosen"))
     other = next((mark for mark in scene.marks if mark.glyph == g.other), None)
@@ -268,4 +313,6 @@ def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[
         cost = three_digits(float(f.usd_per_million_tokens[index]))
         lines.append(f"FTL {g.plain(format_seconds(float(f.ftl_s[index])))}{dot}${cost}/Mtok")
     prefill = f.prefill[index]
+    if curve.places:
+        lines.append(f"on {curve.places[index].name}")
     return [*lines, f"{prefill} + {f.decode[index]}" if prefill else f"co-located {f.decode[index]}"]

@@ -93,6 +93,17 @@ def test_the_picture_is_well_formed_and_within_its_frame(split_plan: Plan) -> No
     assert {node.tag.split("}")[-1] for node in drawn.iter()} <= {"svg", "text", *VOID}
 
 
+def test_points_of_a_fleet_have_a_colour_for_where_they_run(split_plan: Plan) -> None:
+    front = split_plan.frontier_disaggregated
+    where = tuple(("h100", "h200") if i else ("h200",) for i in range(len(front)))
+    fleet = dataclasses.replace(split_plan, frontier_disaggregated=dataclasses.replace(front, systems=where))
+    drawn = ElementTree.fromstring(to_svg(fleet, 760, 420))
+    texts = [node.text for node in drawn.iter() if node.tag.endswith("text")]
+    assert {"h200", "h100 → h200"} <= set(texts)
+    large = [node for node in drawn.iter() if node.get("r") == "3.5"]
+    assert len(large) == len(front) + 2 and len({node.get("fill") for node in large}) == 2
+
+
 @pytest.mark.parametrize("points", [0, 1])
 def test_frontiers_of_few_points_are_drawn(split_plan: Plan, points: int) -> None:
     def first(front):

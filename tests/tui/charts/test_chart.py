@@ -13,7 +13,8 @@ from drawn import BLUE, FREE, GREEN, NONE, SIZES, axes, draw, points, scene
 
 from planner.inputs.scenario import Fleet
 from tui.charts import plotting
-from tui.charts.scene import SPLIT, USER, legend, pin_marks
+from tui.charts.chart_marks import lay
+from tui.charts.scene import SPLIT, USER, legend, pin_marks, readout
 from tui.glyphs import ASCII, UNICODE
 from tui.state import Pin
 
@@ -205,3 +206,26 @@ def test_points_lie_on_their_cells_on_a_linear_axis(width: int, height: int) -> 
             if hue == BLUE and char != " "
         ]
         assert drawn == [picture.geometry.cell(x, y)]
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_points_of_a_fleet_say_where_they_run(glyphs) -> None:
+    """A letter and a hue for every placement, on the curves, in the legend and in the readout."""
+    split, coloc = fakes.frontiers(FREE)
+    where = [("h100", "h200") if i < 20 else ("h200",) for i in range(len(split))]
+    fleet = (
+        dataclasses.replace(split, systems=tuple(where)),
+        dataclasses.replace(coloc, systems=(("h200",),) * len(coloc)),
+    )
+    drawn = scene(fleet, None, FREE, glyphs)
+    assert [drawn.curves[0].sign(i)[0] for i in (0, 19, 20)] == ["b", "b", "a"]  # h200 has more points
+    assert {drawn.curves[1].sign(i) for i in range(len(coloc))} == {drawn.curves[0].sign(25)}
+    plain = re.sub(r"\[[^]]*\]", "", legend(drawn, USER, False, glyphs, 120))
+    assert "a h200" in plain and "b h100>h200" in plain and "split" in plain
+    assert "on h100>h200" in readout(drawn.curves[0], 3, glyphs)
+    curves = [points(*curve.xy(USER)) for curve in drawn.curves]
+    limits = axes(curves, [], 50.0, 90, 20)
+    assert limits is not None
+    picture = draw(*curves, limits, 90, 20)
+    letters = [glyph for glyph, _ in lay(picture, drawn, USER, glyphs, "#000000").values()]
+    assert {"a", "b"} <= set(letters)
