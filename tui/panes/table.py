@@ -73,7 +73,7 @@ class PlanGrid(Grid):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pin_row", "pin row", tooltip="Keep the row's plan for page 3", id="table-pin"),
-        Binding("x", "export_rows", "export", tooltip="Write what is shown as CSV", id="table-export"),
+        Binding("x", "app.export_table", "export", tooltip="Write what is shown as CSV", id="table-export"),
     ]
 
     class Pinned(Message):
@@ -83,13 +83,6 @@ class PlanGrid(Grid):
             super().__init__()
             self.candidate = candidate
 
-    class Export(Message):
-        """The user wants what is shown as a file."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the help is open, space turns its pages."""
         return action != "pin_row" or not self.screen.query("HelpPanel")
@@ -98,11 +91,6 @@ class PlanGrid(Grid):
         """Keep the row under the cursor."""
         if self.rows:
             self.post_message(self.Pinned(self.rows[self.cursor].item))
-
-    def action_export_rows(self) -> None:
-        """The rows and columns that are shown, as CSV."""
-        if self.rows:
-            self.post_message(self.Export(self.csv()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual import on
-
 from planner.errors import InputError, printable, printable_lines
 from planner.inputs import files
 from planner.output.command import command_line
@@ -289,20 +287,18 @@ class FileActions(InOrder):
         else:
             self.notify(str(path), title=f"Exported, {_age(self.main)}")
 
-    @on(PlanGrid.Export)
-    def export_rows(self, message: PlanGrid.Export) -> None:
-        """Write the table as it is shown."""
-        message.stop()
-        plan = self._plan()
-        if plan is None:
+    def action_export_table(self) -> None:
+        """Write the table as it is shown: its rows and columns, as CSV."""
+        plan, grid = self._plan(), self.main.query_one(PlanGrid)
+        if plan is None or not grid.rows:
             return
-        name = f"{export.default_name(plan, self.main.view.name)}-table.csv"
+        text, name = grid.csv(), f"{export.default_name(plan, self.main.view.name)}-table.csv"
         if self.is_web:
-            self._hand_over(message.text, name, "Exported")
+            self._hand_over(text, name, "Exported")
             return
         find = partial(export.target, ending="csv", suggested=name.removesuffix(".csv"))
         screen = AskScreen("Export the table", name, lambda text: find(text).absolute(), glyphs=self.glyphs)
-        self.push_screen(screen, lambda answer: self._write_rows(answer, message.text))
+        self.push_screen(screen, lambda answer: self._write_rows(answer, text))
 
     def _write_rows(self, answer: Answer | None, text: str) -> None:
         if answer is None:

@@ -10,6 +10,7 @@ from typing import Any
 import fakes
 import numpy as np
 import pytest
+from textual import events
 from turning import Pages
 
 from planner.planning.evidence import CLASSES, Seen
@@ -186,6 +187,16 @@ async def test_x_exports_the_rows_and_columns_that_are_shown(
     head, *rows = csv.reader(next(tmp_path.glob("*-table.csv")).read_text(encoding="utf-8").splitlines())
     assert "GPUs" not in head and len(rows) == len(grid.rows) == 24
     assert all("TP16" in row[head.index("decode")] for row in rows)
+
+
+async def test_x_held_down_asks_once(pages: Pages) -> None:
+    await pages.open("table")
+    app = pages.pilot.app
+    for _ in range(30):
+        app.post_message(events.Key("x", "x"))
+    await fakes.settled(pages.pilot)
+    assert len(app.screen_stack) == 2
+    await pages.pilot.press("escape")
 
 
 async def test_rows_that_would_read_alike_are_one(pages: Pages) -> None:
