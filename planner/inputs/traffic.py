@@ -21,7 +21,13 @@ class Traffic:
     burstiness: float = 2.0  # standard deviation over mean of the gaps between bursty arrivals
     routing: Routing = "least-loaded"  # which instance takes a request
     reuse: PrefixReuse = "none"  # of what a trace's prompts share; none: as `cached_share` says
+    host_gb: float | None = None  # host memory per GPU, for blocks that a cache has no room for; 1e9 bytes
     trace: str | None = None  # file of requests; lengths and arrivals are its own then
+
+    @property
+    def host_bytes(self) -> float:
+        """Host memory of a GPU that caches may fill."""
+        return 1e9 * (self.host_gb or 0.0)
 
     @property
     def new_tokens(self) -> int:

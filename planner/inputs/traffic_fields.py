@@ -125,6 +125,22 @@ TRAFFIC: tuple[Field, ...] = (
         "with requests sent to where their prefix is, or in turn. none: as much as cached says.",
     ),
     Field(
+        key="host-cache",
+        path="traffic.host_gb",
+        label="host cache",
+        unit="GB",
+        kind="count",
+        group="Traffic",
+        low=1,
+        high=1e6,
+        none="none",
+        steps=(50.0, 100.0, 200.0, 400.0, 800.0, 1600.0),
+        effective=_traced,
+        idle="without a trace",
+        help="Host memory per GPU, in GB, for what prefix caches have no room for; read with prefix reuse. "
+        "What is found there comes back over the GPU's link.",
+    ),
+    Field(
         key="cached",
         path="traffic.cached_share",
         label="cached",

@@ -49,6 +49,22 @@ def replayed_sentence(replayed: Replayed) -> str:
         tried = count(replayed.plans, "plan")
         return f"{of}; they miss a limit, as in all of {tried} that were tried."
     if replayed.plans == 1:
-        return f"{of}; the limits hold."
+        return f"{of}; the limits hold.{_later(replayed)}"
     tried = f"found in {replayed.plans} plans"
-    return f"{of}; the limits hold with {percent(replayed.headroom)} headroom, {tried}."
+    held = f"{of}; the limits hold with {percent(replayed.headroom)} headroom, {tried}."
+    return f"{held}{_later(replayed)}"
+
+
+def _later(replayed: Replayed) -> str:
+    """The other place for prompts of later turns."""
+    turns = replayed.later_turns
+    if turns is None:
+        return ""
+    first, token = (
+        " / ".join(map(format_seconds, (of.p50, of.p95, of.p99))) for of in (turns.ftl, turns.ttl)
+    )
+    said = "hold" if turns.meets else "do not hold"
+    return (
+        f" With the prompts of later turns on the decode instances: first token {first}, a token {token}; "
+        f"the limits {said}."
+    )

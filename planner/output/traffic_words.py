@@ -16,9 +16,11 @@ def caches_note(caches: Caches, reuse: PrefixReuse) -> str:
     """What prefix caches would find, and what the plan counts on."""
     many = f"{caches.instances:,} caches" if caches.instances > 1 else "A cache"
     spread = f", {percent(caches.round_robin)} if they take turns" if caches.instances > 1 else ""
+    host = f" and {format_si(caches.host_tokens, '').strip()} in its hosts" if caches.host_tokens else ""
     said = "cached" if reuse == "none" else f"reuse {reuse}"
+    each = format_si(caches.tokens, "").strip()
     return (
-        f"prompts of the trace share prefixes: {many} of {format_si(caches.tokens, '').strip()} tokens, what "
+        f"prompts of the trace share prefixes: {many} of {each} tokens{host}, what "
         f"{named(caches.phase)} leaves free, would find {percent(caches.prefix_aware)} with prefix-aware "
         f"routing{spread}; this plan counts on {percent(caches.counted)} ({said})"
     )

@@ -25,11 +25,11 @@ from planner.planning.deadline import Deadline
 from planner.planning.judge import Judgement, judge, unsure, weighed
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
-from planner.planning.result import Percentiles, Plan, Replayed, Serving
+from planner.planning.result import LaterTurns, Percentiles, Plan, Replayed, Serving
 from planner.words import Finding, Way
 
 STEP, MOST = 0.05, 0.9  # headroom
-REQUESTS = 40_000  # replayed for one way at most, in all plans together; the last one may pass it
+EVENTS = 300_000  # of the replays of one way, after which no other is begun: seconds
 FOUND: dict[Way, Finding] = {"disaggregated": "split", "colocated": "colocated"}
 
 
@@ -43,6 +43,7 @@ class Answer:
     ftl_s: float  # as its limit reads it
     ttl_s: float
     requests: int
+    events: int  # that the replay went through
 
 
 # of a serving and the question it answers, and when to stop; None where it would take too long
@@ -54,6 +55,7 @@ class Ask:
     """Who replays, and when that is asked."""
 
     replays: Replays
+    later: Replays | None = None  # with later turns of conversations on decode; None where there are none
     always: bool = False  # also where closed forms are sure
 
 
@@ -85,7 +87,7 @@ def proven(
         if not (unsure(serving) or (ask.always and _queued(serving))):
             break
         here = alone if way == "colocated" and alone is not None else placed
-        found = _settled(way, here.question, at, ask.replays, deadline)
+        found = _settled(way, here.question, at, ask, deadline)
         asked[way] = found is None or _meets(found)
         if found is None:
             break
@@ -137,7 +139,7 @@ def _keeping(placed: Placed, headroom: float) -> Placed:
 
 
 def _settled(
-    way: Way, question: Question, at: Callable[[float], Judgement], ask: Replays, deadline: Deadline
+    way: Way, question: Question, at: Callable[[float], Judgement], ask: Ask, deadline: Deadline
 ) -> Serving | None:
     """The serving of a way with the least headroom that its replay confirms, or the nearest that was tried.
 
@@ -149,14 +151,14 @@ def _settled(
     told: dict[Any, tuple[Serving, Answer, float]] = {}  # by what is deployed
     low, high, column = -1, len(grid), 0  # low does not hold, high does or has no plan
     best: tuple[Serving, Answer, float] | None = None
-    while high - low > 1 and sum(answer.requests for _, answer, _ in told.values()) < REQUESTS:
+    while high - low > 1 and sum(answer.events for _, answer, _ in told.values()) < EVENTS:
         serving = _of(at(grid[column]), way)
         if serving is None or not _queued(serving):
             high = column
         else:
             key = _deployed(serving)
             if key not in told:
-                answer = ask(question, serving, deadline.should_stop)
+                answer = ask.replays(question, serving, deadline.should_stop)
                 if answer is None:
                     break
                 told[key] = serving, answer, grid[column]
@@ -170,7 +172,8 @@ def _settled(
         return None
     if best is None:
         best = min(told.values(), key=lambda one: _late(question, one[1]))
-    return _telling(question, *best, plans=len(told))
+    later = ask.later(question, best[0], deadline.should_stop) if ask.later is not None else None
+    return _telling(question, *best, later, plans=len(told))
 
 
 def _late(question: Question, answer: Answer) -> float:
@@ -192,11 +195,26 @@ def _deployed(serving: Serving) -> tuple[Any, ...]:
     return serving.requests_per_s, *pools
 
 
-def _telling(question: Question, serving: Serving, answer: Answer, headroom: float, *, plans: int) -> Serving:
+def _telling(
+    question: Question,
+    serving: Serving,
+    answer: Answer,
+    headroom: float,
+    later: Answer | None,
+    *,
+    plans: int,
+) -> Serving:
     """The serving with the percentiles of its replay."""
     assert serving.load is not None and serving.load.queued is not None
+    turns = None
+    if later is not None:
+        turns = LaterTurns(ftl=later.ftl, ttl=later.ttl, meets=_late(question, later) <= 1.0)
     told = Replayed(
-        requests=answer.requests, plans=plans, headroom=headroom, meets=_late(question, answer) <= 1.0
+        requests=answer.requests,
+        plans=plans,
+        headroom=headroom,
+        meets=_late(question, answer) <= 1.0,
+        later_turns=turns,
     )
     queued = replace(
         serving.load.queued, ftl=answer.ftl, ttl=answer.ttl, e2e=answer.e2e, sure=True, replayed=told

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -23,6 +24,7 @@ from planner.words import PrefixRouting
 
 PREFIX_ROUTINGS: tuple[PrefixRouting, ...] = get_args(PrefixRouting)
 
+HOST_LINK_BYTES_PER_S = 50e9  # of a GPU, to its host's memory and back; measured on H100
 CLOSE = 0.005  # of all prompt tokens, that what a plan counts on may be off by
 ROUNDS = 6  # plans at most, until what each counts on is what its caches find
 
@@ -50,10 +52,17 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
     tokens = max(room.tokens - live, 0.0)
     many, asked = pool.instances * ranks, question.scenario.traffic
     assert asked.trace is not None
-    aware, turns = (
-        float(demand.found_by(asked.trace, many, routing, asked.requests_per_s).hit_rate(np.array(tokens)))
-        for routing in PREFIX_ROUTINGS
-    )
+    trace: str = asked.trace
+    host = asked.host_bytes / room.bytes_per_token
+    rank_s = many / (pool.requests_per_s * lengths.new)  # that a rank takes for a token of a prompt
+    loading = min(room.bytes_per_token / HOST_LINK_BYTES_PER_S / rank_s, 1.0) if host else 0.0
+
+    def worth(routing: PrefixRouting) -> float:
+        found = demand.found_by(trace, many, routing, asked.requests_per_s)
+        here, there = found.hit_rate(np.array([tokens, tokens + host]))
+        return float(there - loading * (there - here))
+
+    aware, turns = map(worth, PREFIX_ROUTINGS)
     return Caches(
         phase=pool.phase,
         instances=many,
@@ -62,6 +71,8 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
         round_robin=turns,
         most=demand.found_by(asked.trace, 1, "prefix-aware", asked.requests_per_s).most,
         counted=asked.cached_share if asked.reuse == "none" else 1.0 - lengths.new / lengths.isl,
+        host_tokens=host,
+        loading=loading,
     )
 
 
@@ -85,9 +96,19 @@ def settled(make: Callable[[Held | None], Plan]) -> Plan:
         tokens = caches.tokens
         if len(tried) > 2:  # more found, fewer instances, less found: half of the way
             tokens = math.sqrt(max(tokens, 1.0) * max(held.tokens if held else 1.0, 1.0))
-        held = Held(caches=caches.instances, tokens=tokens)
+        held = replace(held_of(caches), tokens=tokens)
     safe = [plan for plan in tried if plan.caches and _surplus(plan, plan.caches) >= -CLOSE]
     return min(safe, key=lambda plan: plan.chosen.gpus if plan.chosen else 0) if safe else tried[-1]
+
+
+def held_of(caches: Caches) -> Held:
+    """The caches of a plan, for the plan that counts on them."""
+    return Held(
+        caches=caches.instances,
+        tokens=caches.tokens,
+        host_tokens=caches.host_tokens,
+        loading=caches.loading,
+    )
 
 
 def _surplus(plan: Plan, caches: Caches) -> float:

@@ -41,6 +41,8 @@ class Held:
 
     caches: int
     tokens: float
+    host_tokens: float = 0.0  # beside them, in the host's memory
+    loading: float = 0.0  # time that a token of those takes to come back, over that of computing it
 
 
 def of(scenario: Scenario, held: Held | None = None) -> Demand:
@@ -130,8 +132,12 @@ def _found(
     if not shares_prefixes(requests):
         wanted = f"a trace whose prompts share blocks or conversations, {MOST_BLOCKS:,} blocks at most"
         raise InputError("reuse", routing, f"{wanted}: cut it with `ratematch trace`, or say it with cached")
-    tokens = found_by(name, held.caches, routing, rate).found_tokens(held.tokens)
-    return np.asarray(tokens, dtype=np.float64)
+    reused = found_by(name, held.caches, routing, rate)
+    here = np.asarray(reused.found_tokens(held.tokens), dtype=np.float64)
+    if not held.host_tokens:
+        return here
+    all_tokens = np.asarray(reused.found_tokens(held.tokens + held.host_tokens), dtype=np.float64)
+    return all_tokens - held.loading * (all_tokens - here)  # as many as the time that is saved
 
 
 def _file(name: str) -> tuple[int, int] | None:

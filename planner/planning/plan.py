@@ -76,12 +76,12 @@ def plan(
     traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
     if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
         return make(None, ask)
-    from planner.planning.caches import settled
+    from planner.planning.caches import held_of, settled
 
     found = settled(make)
     if ask is None or found.caches is None:
         return found
-    return make(Held(caches=found.caches.instances, tokens=found.caches.tokens), ask)
+    return make(held_of(found.caches), ask)
 
 
 def _plan(

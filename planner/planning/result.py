@@ -21,6 +21,7 @@ from planner.planning.evidence import Evidence, Seen
 from planner.planning.pool_parts import MemoryUse as MemoryUse
 from planner.planning.pool_parts import OperatorTime as OperatorTime
 from planner.planning.survival import Survival
+from planner.planning.under_load import LaterTurns as LaterTurns
 from planner.planning.under_load import Load as Load
 from planner.planning.under_load import Percentiles as Percentiles
 from planner.planning.under_load import Queued as Queued
@@ -312,10 +313,12 @@ class Caches:
     phase: Phase
     instances: int  # caches: instances, times their ranks of attention data parallelism
     tokens: float  # of each
-    prefix_aware: float
+    prefix_aware: float  # what comes back from the host's memory less what its way takes
     round_robin: float
     most: float  # by one cache without end
     counted: float = 0.0  # that the plan counts on
+    host_tokens: float = 0.0  # of each, beside its own, in the host's memory
+    loading: float = 0.0  # time that a token of those takes to come back, over that of computing it
 
     def finds(self, reuse: PrefixReuse) -> float:
         """What is found where requests are spread in that way."""

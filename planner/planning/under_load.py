@@ -19,6 +19,15 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaterTurns:
+    """The same replayed with prompts of later turns on the decode instance that has their context."""
+
+    ftl: Percentiles
+    ttl: Percentiles
+    meets: bool  # the limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
     """The replay that a plan asked where closed forms are not sure."""
 
@@ -26,6 +35,7 @@ class Replayed:
     plans: int  # that were replayed
     headroom: float  # share of its capacity that the plan keeps free, so that its replay meets the limits
     meets: bool  # whether it does
+    later_turns: LaterTurns | None = None  # of a split whose requests are turns of conversations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

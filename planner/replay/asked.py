@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
-from planner.inputs.requests import Requests
+from planner.inputs.requests import NO_SESSION, Requests
 from planner.planning import demand
 from planner.planning.asked import Answer, Ask
 from planner.planning.resolve import Question
@@ -20,10 +21,12 @@ from planner.replay.plans import drawn
 from planner.replay.result import Result
 from planner.replay.run import Replay
 from planner.replay.settle import at
+from planner.simulate.points import Stopped
 from planner.words import At, Settling
 
 REQUESTS = 4_000  # drawn
-MOST = 10_000  # requests of one replay; where that is not enough none is asked
+MOST = 10_000  # requests of one replay, and `EACH` events for each: where that is not enough none is asked
+EACH = 20
 MOST_ON = 200_000  # where it is asked for
 FILLS = 2.0  # times the requests in flight until a fleet is as full as it stays
 AT: tuple[At, ...] = ("mean", "p50", "p90", "p95", "p99")
@@ -41,11 +44,22 @@ def asking(how: Settling = "auto") -> Ask | None:
     ) -> Answer | None:
         return _replayed(question, serving, most, should_stop)
 
-    return Ask(replays=replays, always=how == "on")
+    def later(question: Question, serving: Serving, should_stop: Callable[[], bool] | None) -> Answer | None:
+        recorded = demand.recorded(question.scenario)
+        if recorded is None or len(serving.pools) < 2 or not (recorded.session != NO_SESSION).any():
+            return None
+        return _replayed(question, serving, most, should_stop, later_turns="decode")
+
+    return Ask(replays=replays, later=later, always=how == "on")
 
 
 def _replayed(
-    question: Question, serving: Serving, most: int, should_stop: Callable[[], bool] | None
+    question: Question,
+    serving: Serving,
+    most: int,
+    should_stop: Callable[[], bool] | None,
+    *,
+    later_turns: Literal["prefill", "decode"] = "prefill",
 ) -> Answer | None:
     requests, first = _requests(question, serving, most)
     if requests is None:
@@ -53,18 +67,29 @@ def _replayed(
     scenario, limits = question.scenario, question.scenario.limits
     asked = scenario.traffic
     options = Options(
+        later_turns=later_turns,
         prefixes=asked.reuse != "none" or asked.cached_share > 0,
         routing="prefix-aware" if asked.reuse == "prefix-aware" else asked.routing,
         ftl_limit_s=limits.ftl_s,
         ttl_limit_s=limits.ttl_s,
     )
     try:
-        fleet = build.of_serving(question, serving, requests)
+        fleet = build.of_serving(question, serving, requests, build.host_memory(asked))
     except LookupError:  # a kernel at a batch or context that was never measured
         return None
     replay = Replay(fleet, requests, options)
-    replay.advance(should_stop=should_stop)
-    found = _from(replay.result(), first)
+
+    def enough() -> bool:
+        return replay.events > EACH * most or (should_stop is not None and should_stop())
+
+    try:
+        replay.advance(should_stop=enough)
+    except Stopped:
+        if should_stop is not None and should_stop():
+            raise
+        return None
+    result = replay.result()
+    found = _from(result, first)
     ftl, ttl, e2e = (_percentiles(found, what) for what in ("ftl_s", "ttl_s", "e2e_s"))
     return Answer(
         ftl=ftl,
@@ -73,6 +98,7 @@ def _replayed(
         ftl_s=at(found, limits.ftl_at, "ftl_s"),
         ttl_s=at(found, limits.ttl_at, "ttl_s"),
         requests=len(requests),
+        events=result.events,
     )
 
 

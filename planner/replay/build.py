@@ -10,7 +10,9 @@ import numpy as np
 
 from planner.inputs.engine import EngineProfile
 from planner.inputs.requests import Requests
+from planner.inputs.traffic import Traffic
 from planner.planning import load
+from planner.planning.caches import HOST_LINK_BYTES_PER_S
 from planner.planning.resolve import Question
 from planner.planning.result import Serving
 from planner.replay.fleet import Fleet, HostMemory, HostTier, Kind, Link, Pool, Scheduling
@@ -19,6 +21,14 @@ from planner.simulate.operators.setup import Setup
 from planner.simulate.service import SCHEDULING, Deployment
 from planner.simulate.space import Layouts
 from planner.words import Phase
+
+
+def host_memory(traffic: Traffic, bytes_per_s: float = HOST_LINK_BYTES_PER_S) -> HostMemory | None:
+    """What a scenario's GPUs have of their hosts."""
+    if not traffic.host_gb:
+        return None
+    return HostMemory(bytes=traffic.host_bytes, bytes_per_s=bytes_per_s)
+
 
 LONGEST_STEP_BATCH = 4096.0  # sequences of a rank up to which steps are evaluated
 

@@ -11,6 +11,7 @@ from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
 from planner.inputs.traces.generate import Lengths, Sharing, bursty
 from planner.output.words import deployment
+from planner.planning.caches import held_of
 from planner.planning.demand import Held
 from planner.planning.inventory import on_each
 from planner.planning.plan import plan
@@ -58,7 +59,7 @@ def planned(serving: Serving) -> dict[str, dict[str, float]]:
 def _held(found: Plan) -> Held | None:
     """The caches that a plan counts on."""
     caches = found.caches
-    return None if caches is None else Held(caches=caches.instances, tokens=caches.tokens)
+    return None if caches is None else held_of(caches)
 
 
 def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:
@@ -116,7 +117,8 @@ def started(
     question = each[0]
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
-    fleet, failure = build.of_serving(question, serving, requests, options.host, setups), None
+    host = options.host or build.host_memory(scenario.traffic)
+    fleet, failure = build.of_serving(question, serving, requests, host, setups), None
     if fail != "none":
         at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
         fleet, failure = failing.failing(serving, fleet, fail, at_s)

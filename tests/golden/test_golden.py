@@ -127,7 +127,8 @@ def _planned(case):
     """The plan of one case, its frontiers as rows."""
     model, system, engine, *flags = case.split()
     document = _printed(["plan", "--model", model, "--system", system, "--engine", engine, *flags])
-    document["scenario"].pop("frontier")  # what is drawn: tests/planner/planning/test_frontiers.py
+    for beside in ("frontier", "host-cache"):  # what is drawn, and caches: test_frontiers.py, test_caches.py
+        document["scenario"].pop(beside)
     for name, points in document["frontier"].items():
         document["frontier"][name] = [list(point.values()) for point in points]
     return {"case": case, **document}

@@ -61,9 +61,6 @@ def run(arguments: Sequence[str]) -> int:
         "--no-prefix-caches", action="store_true", help="what prompts share is computed for each of them"
     )
     parser.add_argument(
-        "--host-cache", metavar="GB", help="of host memory per GPU, for what a cache has no room for"
-    )
-    parser.add_argument(
         "--host-link", metavar="GB/S", default="50", help="of a GPU to that memory (50, measured on H100)"
     )
     parser.add_argument(
@@ -139,7 +136,7 @@ def _replay(
         raise InputError("later-turns", later, "prefill or decode")
     options = Options(
         later_turns=later,
-        host=_host(args.host_cache, args.host_link),
+        host=_host(scenario, args.host_link),
         prefixes=not args.no_prefix_caches,
         routing="prefix-aware" if args.prefix_aware or _aware(scenario) else scenario.traffic.routing,
         seed=seed,
@@ -218,15 +215,11 @@ def _write_result(found: Proof, tool: str, file: str) -> None:
         files.write_atomically(Path(file), write.text(_tool(tool), ran))
 
 
-def _host(gigabytes: str | None, per_s: str) -> HostMemory | None:
+def _host(scenario: Scenario, per_s: str) -> HostMemory | None:
     """Host memory of a GPU, and its link. Raises InputError."""
-    from planner.replay.fleet import HostMemory
+    from planner.replay.build import host_memory
 
-    link = quantity("host-link", per_s, "count", most=1e5)
-    if gigabytes is None:
-        return None
-    size = quantity("host-cache", gigabytes, "count", most=1e6)
-    return HostMemory(bytes=1e9 * size, bytes_per_s=1e9 * link)
+    return host_memory(scenario.traffic, 1e9 * quantity("host-link", per_s, "count", most=1e5))
 
 
 def _aware(scenario: Scenario) -> bool:

@@ -37,7 +37,7 @@ class Replays:
             return None
         ftl_s = max(pool.utilisation for pool in serving.pools) * self.factor[way]
         each = Percentiles(ftl_s, ftl_s, ftl_s, ftl_s, ftl_s)
-        return Answer(ftl=each, ttl=each, e2e=each, ftl_s=ftl_s, ttl_s=0.001, requests=100)
+        return Answer(ftl=each, ttl=each, e2e=each, ftl_s=ftl_s, ttl_s=0.001, requests=100, events=900)
 
     @property
     def ways(self) -> set[str]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from planner import Scenario, load, plan
@@ -127,3 +128,28 @@ def test_of_plans_that_go_round_it_is_the_one_that_finds_enough() -> None:
     found = caches.settled(make)
     assert found.chosen.gpus == 5 and len(tried) == caches.ROUNDS
     assert found.caches.prefix_aware >= found.caches.counted
+
+
+def test_host_memory_finds_what_a_cache_of_both_would_less_its_way() -> None:
+    traffic = replace(SCENARIO.traffic, reuse="prefix-aware")
+    asked = replace(SCENARIO, traffic=traffic)
+    small, beside = Held(caches=4, tokens=2e5), Held(caches=4, tokens=2e5, host_tokens=8e5, loading=0.25)
+    found = reuse(demand.recorded(SCENARIO), instances=4)
+    here, both = (float(found.hit_rate(np.array(tokens))) for tokens in (2e5, 1e6))
+    counted = [1.0 - of.new / of.isl for of in (demand.of(asked, held).lengths for held in (small, beside))]
+    assert here < both
+    assert counted[0] == pytest.approx(here, abs=1e-4)
+    assert counted[1] == pytest.approx(both - 0.25 * (both - here), abs=1e-4)
+
+
+def test_a_plan_counts_on_the_memory_of_its_hosts() -> None:
+    tight = replace(
+        SCENARIO,
+        memory_fraction=0.3,
+        traffic=replace(SCENARIO.traffic, reuse="prefix-aware", host_gb=200.0),
+    )
+    with_host = plan(tight, load())
+    found = with_host.caches
+    assert found is not None and with_host.chosen is not None
+    assert found.host_tokens > found.tokens and 0.0 < found.loading < 0.2
+    assert found.prefix_aware <= found.most and "in its hosts" in words.notes(with_host)[-1]
