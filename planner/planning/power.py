@@ -65,7 +65,9 @@ def curve(question: Question, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
     loads = speed / speed[-1]
     watts = np.ravel(power.watts(gpu, steps))
     if pool.phase == "colocated":
-        share, prompt_watts = _mixed(question, setup, at, np.array([each / layout.attention_dp]))
+        rate = np.array([each / layout.attention_dp])
+        share, prompt_watts = _mixed(question, setup, at, rate)
+        loads = _loads_beside(speed[None], rate, share)[0]
         watts = watts + loads * share * (prompt_watts - watts)
     watts = np.maximum.accumulate(np.r_[idle, watts])
     return np.maximum.accumulate(np.r_[0.0, loads]), watts
@@ -94,12 +96,26 @@ def curves(question: Question, points: Points, rows: IndexArray) -> tuple[FloatA
         loads[mine] = speed / speed[:, -1:]
         of_steps = np.reshape(power.watts(gpu, steps), batch.shape)
         if points.phase == "colocated":
-            share, prompt_watts = _mixed(question, setup, at, points.requests_per_s[some] / ranks)
+            rate = points.requests_per_s[some] / ranks
+            share, prompt_watts = _mixed(question, setup, at, rate)
+            loads[mine] = _loads_beside(speed, rate, share)
             of_steps = of_steps + loads[mine] * share[:, None] * (prompt_watts[:, None] - of_steps)
         watts[mine] = of_steps
     ends = np.zeros((len(rows), 1)), np.full((len(rows), 1), power.idle_watts(gpu))
     whole = [np.concatenate((end, part), axis=1) for end, part in zip(ends, (loads, watts), strict=True)]
     return np.maximum.accumulate(whole[0], axis=1), np.maximum.accumulate(whole[1], axis=1)
+
+
+def _loads_beside(speed: FloatArray, rate: FloatArray, share: FloatArray) -> FloatArray:
+    """Shares of a co-located rank's capacity at each speed of its steps, prompts beside them; (rows, k).
+
+    A request takes p seconds of prompt and k tokens of steps: ``r = 1 / (k / speed + p)``, where k is what
+    makes the fastest speed the capacity. So a rate has one batch, whatever the largest batch is.
+    """
+    prompt_s = share / rate
+    tokens = speed[:, -1] * np.maximum(1.0 / rate - prompt_s, 1e-3 / rate)
+    reached = 1.0 / (tokens[:, None] / speed + prompt_s[:, None])
+    return np.asarray(reached / reached[:, -1:])
 
 
 def _widths(layout: space.LayoutChoice) -> Widths:

@@ -102,6 +102,26 @@ def test_both_ways_draw_least_of_all(model, goal, rate, headroom):
         assert found.rates.expected / mine == pytest.approx(most)
 
 
+@pytest.mark.parametrize("rate", [1.0, 9.0])
+def test_one_point_of_a_layout_stands_for_all_of_its_batches(rate):
+    """Of all points of co-located serving, in any number, none draws less by more than what lines err by."""
+    asked = replace(BASE, traffic=replace(BASE.traffic, requests_per_s=rate))
+    question = prepare(asked, load())
+    swept = run(question, 6)
+    points, limits = swept.colocated, asked.limits
+    rows = np.flatnonzero((points.ttl_s <= limits.ttl_s) & (points.ftl_s <= limits.ftl_s))[::7]
+    loads, watts = power.curves(question, points, rows)
+    least = np.inf
+    for at, row in enumerate(rows.tolist()):
+        for n in range(1, 6 // int(points.gpus[row]) + 1):
+            capacity = n * float(points.requests_per_s[row])
+            if capacity >= rate:
+                drawn = n * int(points.gpus[row]) * np.interp(rate / capacity, loads[at], watts[at])
+                least = min(least, float(drawn))
+    found = thrift.colocated(replace(Placed.of(question, swept), expected=None))
+    assert found is not None and found.power.watts <= least * 1.003
+
+
 def test_a_plan_for_watts_draws_no_more_than_others_and_says_so():
     found = plan(BASE, load())
     fewest = plan(replace(BASE, goal="fewest-gpus"), load())
