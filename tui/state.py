@@ -16,8 +16,9 @@ from tui.glyphs import Glyphs
 if TYPE_CHECKING:
     from planner.inputs.traces import Repairs
     from planner.inputs.traces.facts import Facts
+    from planner.planning.near_miss import Miss
     from planner.planning.result import Frontier, Plan
-    from planner.planning.what_if import CurvePoint, Effect, Miss
+    from planner.planning.what_if import CurvePoint, Effect
 
 DEPTH = 500  # steps that undo goes back
 LETTERS = "ABCD"  # of pins: as many as can be told apart on one chart

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from planner.inputs import fields
-from planner.planning.what_if import relaxed
+from planner.planning.near_miss import relaxed
 from planner.units import format_memory, three_digits
 
 if TYPE_CHECKING:

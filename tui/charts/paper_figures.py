@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.inputs import files
-from tui.charts.plotting import decode, log_ticks, nice_ticks, tick_label
+from tui.charts.plotting import decode
+from tui.charts.ticks import log_ticks, nice_ticks, tick_label
 
 if TYPE_CHECKING:
     from planner.arrays import FloatArray

@@ -21,7 +21,7 @@ def draw(
     """A log-log plot of seconds with the line of equality; "" where there is nothing to draw."""
     import plotext
 
-    from tui.charts.plotting import log_ticks
+    from tui.charts.ticks import log_ticks
 
     points = [
         (math.log10(m), math.log10(p))

@@ -18,8 +18,8 @@ from tui.panes.why_not import LETTERS, FixList, closest_miss, line, why_not
 from tui.state import CARD, View
 
 if TYPE_CHECKING:
+    from planner.planning.near_miss import Miss
     from planner.planning.result import Plan, Relaxation
-    from planner.planning.what_if import Miss
 
 
 BORDER = 2  # rows of it

@@ -15,8 +15,8 @@ from tui.panes.limits import limit_lines
 from tui.panes.words import layouts, wrap
 
 if TYPE_CHECKING:
+    from planner.planning.near_miss import Miss
     from planner.planning.result import Plan
-    from planner.planning.what_if import Miss
 
 
 LETTERS = "ABCDEFGH"  # the keys that apply a fix; all lower-case ones have a meaning of their own

@@ -146,9 +146,9 @@ def _curve(base: Plan, key: str) -> Callable[..., Iterator[Any]]:
 
 def _miss(base: Plan) -> Callable[..., Iterator[Any]]:
     def study(plan: Callable[[Scenario], Plan]) -> Iterator[Any]:
-        from planner.planning import what_if
+        from planner.planning import near_miss
 
-        found = what_if.closest_miss(base, plan)
+        found = near_miss.closest_miss(base, plan)
         if found is not None:
             yield found
 

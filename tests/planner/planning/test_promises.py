@@ -13,7 +13,7 @@ from planner.errors import InputError
 from planner.inputs import catalog, fields
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.reasons import change_text
-from planner.planning import what_if
+from planner.planning import near_miss
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 from tui.cli.main import main
@@ -74,7 +74,7 @@ def broken(answer: Plan) -> Iterator[str]:
     assert answer.infeasible is not None
     for change in answer.infeasible.relax:
         field = fields.BY_KEY[change.field]
-        changed = what_if.relaxed(answer.scenario, (change,))
+        changed = near_miss.relaxed(answer.scenario, (change,))
         if field.check(change.value) != field.get(changed):
             yield f"{answer.scenario}: {change} lies outside its field"
         elif plan(changed, known).status == "infeasible":

@@ -14,7 +14,7 @@ from planner.inputs import fields
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.reasons import way_text
 from planner.output.words import best_change
-from planner.planning import what_if
+from planner.planning import near_miss, what_if
 from planner.planning.result import Frontier, Infeasible, Plan, Relaxation, Serving, SolverReport
 
 BASE = Scenario(
@@ -168,7 +168,7 @@ def at(ttl_s: float, ftl_s: float, gpus: int) -> Scenario:
 
 
 def test_the_closest_miss_is_one_change_where_one_is_enough() -> None:
-    found = what_if.closest_miss(walls(at(0.02, 5.0, 16)), walls)
+    found = near_miss.closest_miss(walls(at(0.02, 5.0, 16)), walls)
     assert found is not None and [r.field for r in found.relax] == ["ttl"]
     assert found.plan.scenario == at(0.03, 5.0, 16)
 
@@ -176,20 +176,20 @@ def test_the_closest_miss_is_one_change_where_one_is_enough() -> None:
 def test_of_several_single_changes_the_least_is_taken() -> None:
     relax = (Relaxation(field="gpus", value=30.0), Relaxation(field="ttl", value=0.03))
     base = dataclasses.replace(walls(at(0.02, 1.0, 10)), infeasible=Infeasible(reasons=(), relax=relax))
-    found = what_if.closest_miss(base, plan)
+    found = near_miss.closest_miss(base, plan)
     assert found is not None and found.plan.scenario.limits.ttl_s == 0.03
 
 
 def test_two_limits_that_fail_together_are_changed_together() -> None:
     base = walls(at(0.02, 1.0, 16))
     assert base.infeasible is not None and base.infeasible.relax == ()
-    found = what_if.closest_miss(base, walls)
+    found = near_miss.closest_miss(base, walls)
     assert found is not None and {r.field for r in found.relax} == {"ttl", "ftl"}
     assert found.plan.scenario == at(0.03, 2.0, 16)
 
 
 def test_three_limits_that_fail_together_are_changed_together() -> None:
-    found = what_if.closest_miss(walls(at(0.02, 1.0, 8)), walls)
+    found = near_miss.closest_miss(walls(at(0.02, 1.0, 8)), walls)
     assert found is not None and [r.field for r in found.relax] == ["ttl", "ftl", "gpus"]
     assert found.plan.scenario == at(0.03, 2.0, 16) and found.others == ()
 
@@ -201,12 +201,12 @@ def test_where_no_limit_helps_other_settings_are_tried() -> None:
         return dataclasses.replace(plan(scenario), choice="", infeasible=Infeasible(reasons=(), relax=()))
 
     stuck = dataclasses.replace(BASE, fleet=Fleet(gpus=16, instance_gpus=1))
-    found = what_if.closest_miss(small_instances(stuck), small_instances, ("one", "two"))
+    found = near_miss.closest_miss(small_instances(stuck), small_instances, ("one", "two"))
     assert found is not None and found.plan.scenario.fleet.instance_gpus is None
     assert way_text(stuck, found.relax) == "instance 1 -> any"
     assert [[r.value for r in way] for way in found.others] == [["two"]]
     never = dataclasses.replace(plan(BASE), choice="", infeasible=Infeasible(reasons=(), relax=()))
-    assert what_if.closest_miss(never, lambda _: never) is None
+    assert near_miss.closest_miss(never, lambda _: never) is None
 
 
 def test_a_way_goes_on_until_the_load_is_served() -> None:
@@ -219,6 +219,6 @@ def test_a_way_goes_on_until_the_load_is_served() -> None:
         relax = (Relaxation(field="gpus", value=64.0),)
         return dataclasses.replace(found, choice="", infeasible=Infeasible(reasons=(), relax=relax))
 
-    found = what_if.closest_miss(loaded(at(0.02, 5.0, 8)), loaded)
+    found = near_miss.closest_miss(loaded(at(0.02, 5.0, 8)), loaded)
     assert found is not None and found.plan.scenario == at(0.03, 5.0, 64)
     assert "GPUs 8 -> 64" in way_text(at(0.02, 5.0, 8), found.relax)

@@ -12,7 +12,7 @@ import pytest
 from drawn import BLUE, FREE, GREEN, NONE, SIZES, axes, draw, points, scene
 
 from planner.inputs.scenario import Fleet
-from tui.charts import plotting
+from tui.charts import plotting, ticks
 from tui.charts.chart_marks import lay
 from tui.charts.scene import SPLIT, USER, legend, pin_marks, readout
 from tui.glyphs import ASCII, UNICODE
@@ -61,7 +61,7 @@ def test_ticks_stand_on_their_cells(width: int, height: int) -> None:
         row = plain.row(tick)
         assert row is not None
         line = "".join(char for char, _ in picture.cells[row])
-        assert line.lstrip().startswith(plotting.tick_label(tick) + "+"), line
+        assert line.lstrip().startswith(ticks.tick_label(tick) + "+"), line
 
 
 def test_cloud_points_lie_on_their_cells() -> None:
@@ -191,7 +191,7 @@ def test_a_line_that_leaves_the_window_is_cut_at_its_edge() -> None:
 
 
 def test_a_narrow_window_still_has_ticks() -> None:
-    assert len(plotting.log_or_nice_ticks(21, 29, 5)) >= 2
+    assert len(ticks.log_or_nice_ticks(21, 29, 5)) >= 2
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
