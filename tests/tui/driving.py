@@ -34,6 +34,10 @@ class Driver:
     async def type(self, text: str) -> None:
         await self.pilot.press(*text)
 
+    async def enter(self, text: str) -> None:
+        """Open the row that has the focus, and type in place of its value."""
+        await self.pilot.press("enter", *text)
+
     async def settled(self) -> None:
         await fakes.settled(self.pilot)
 

@@ -83,7 +83,7 @@ async def test_a_layout_of_ones_own_is_typed_and_its_number_asked_for_then(drive
     await driver.settled()
     assert driver.scenario.deployment.decode_layout == "DEP16" and "DEP16" in fakes.text(knob)
     await driver.focus("decode-instances")
-    await driver.type("3")
+    await driver.enter("3")
     await driver.pilot.press("enter")
     assert driver.scenario.deployment.decode_instances == 3
     await driver.focus("decode-layout")
@@ -107,7 +107,7 @@ async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:
 
 async def test_typing_a_value(driver: Driver) -> None:
     await driver.focus("isl")
-    await driver.type("4k")
+    await driver.enter("4k")
     assert driver.knob("isl").editing
     await driver.pilot.press("enter")
     assert not driver.knob("isl").editing and driver.scenario.traffic.isl == 4096
@@ -119,7 +119,7 @@ async def test_typing_a_value(driver: Driver) -> None:
 
 async def test_the_answer_comes_while_typing_and_escape_takes_it_back(driver: Driver) -> None:
     await driver.focus("isl")
-    await driver.type("409")
+    await driver.enter("409")
     await driver.settled()
     assert driver.main.view.plan.scenario.traffic.isl == 409
     await driver.type("6")
@@ -131,7 +131,7 @@ async def test_the_answer_comes_while_typing_and_escape_takes_it_back(driver: Dr
 
 async def test_letters_are_text_while_typing_and_keys_otherwise(driver: Driver) -> None:
     knob = await driver.focus("ttl")
-    await driver.type("30m")
+    await driver.enter("30m")
     theme = driver.pilot.app.theme
     await driver.type("qut")
     assert knob.line.text == "30mqut" and driver.pilot.app.theme == theme
@@ -141,12 +141,12 @@ async def test_letters_are_text_while_typing_and_keys_otherwise(driver: Driver) 
 
 async def test_a_half_typed_unit_is_not_judged(driver: Driver) -> None:
     await driver.focus("ttl")
-    await driver.type("30m")
+    await driver.enter("30m")
     assert driver.scenario == fakes.SCENARIO and not driver.main.view.invalid
     await driver.type("s")
     assert driver.scenario.limits.ttl_s == 0.03
     await driver.pilot.press("enter")
-    await driver.type("15")
+    await driver.enter("15")
     await driver.pilot.press("enter")
     assert driver.scenario.limits.ttl_s == 0.015
 
@@ -162,7 +162,7 @@ async def test_a_bare_number_keeps_the_unit_of_its_row(driver: Driver) -> None:
         ("headroom", "0.2", 0.2),
     ):
         knob = await driver.focus(key)
-        await driver.type(typed)
+        await driver.enter(typed)
         await driver.pilot.press("enter")
         await driver.settled()
         assert knob.field.get(driver.scenario) == pytest.approx(expected), (key, typed)
@@ -171,7 +171,7 @@ async def test_a_bare_number_keeps_the_unit_of_its_row(driver: Driver) -> None:
 async def test_an_invalid_value_keeps_the_result_and_says_why(driver: Driver) -> None:
     before = driver.main.view.plan
     knob = await driver.focus("ttl")
-    await driver.type("7x")
+    await driver.enter("7x")
     assert "✗" in fakes.text(knob)
     assert "'7x' is not accepted" in driver.hint and "20ms" in driver.hint
     assert "edited, invalid: ttl" in driver.title and "shown:" in driver.title
@@ -196,7 +196,7 @@ async def test_undo_drops_an_invalid_text_first(driver: Driver) -> None:
     await driver.focus("isl")
     await driver.pilot.press("right")
     stepped = driver.scenario
-    await driver.type("9z")
+    await driver.enter("9z")
     await driver.pilot.press("tab", "u")
     assert driver.scenario == stepped and not driver.main.view.invalid
     await driver.pilot.press("u")
@@ -297,7 +297,7 @@ async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Drive
     await driver.pilot.click(bar, offset=(line.index("t theme"), 0))
     assert driver.pilot.app.theme != theme
     await driver.focus("isl")
-    await driver.type("4")
+    await driver.enter("4")
     assert "q quit" not in fakes.text(bar)  # it would be text
     await driver.pilot.press("enter")
     assert next(key for key in bar.keys if key.id == "undo").live

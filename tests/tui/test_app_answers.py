@@ -35,7 +35,7 @@ async def test_undo_and_redo_are_instant_and_from_memory(driver: Driver) -> None
 
 async def test_infeasible_says_why_and_a_fix_applies_and_undoes(driver: Driver) -> None:
     await driver.focus("ttl")
-    await driver.type("2ms")
+    await driver.enter("2ms")
     await driver.pilot.press("enter")
     await driver.settled()
     assert "infeasible" in driver.title and "✗" in driver.title
@@ -57,7 +57,7 @@ async def test_infeasible_says_why_and_a_fix_applies_and_undoes(driver: Driver) 
 
 async def test_each_fix_is_one_key_away_wherever_the_focus_is(driver: Driver) -> None:
     await driver.focus("ttl")
-    await driver.type("2ms")
+    await driver.enter("2ms")
     await driver.pilot.press("enter")
     await driver.settled()
     assert "A TTL 2 ms → 3.8 ms" in driver.card and "B GPUs 72 → 144" in driver.card
@@ -104,7 +104,7 @@ async def test_the_card_says_when_it_is_of_an_earlier_scenario(driver: Driver) -
     card = driver.main.query_one(PlanCard)
     assert card.border_title == "Plan"
     await driver.focus("isl")
-    await driver.type("5x")
+    await driver.enter("5x")
     assert card.border_title == "Plan, before the edit"
     await driver.pilot.press("escape")
     await driver.settled()
@@ -122,7 +122,7 @@ async def test_fields_that_disagree_are_told_at_the_row(driver: Driver) -> None:
     assert driver.main.view.invalid == "rate" and "request rate" in driver.hint
     assert "✗" in fakes.text(driver.knob("rate"))
     await driver.focus("rate")
-    await driver.type("20")
+    await driver.enter("20")
     await driver.pilot.press("enter")
     await driver.settled()
     assert driver.main.view.plan.scenario.goal == "fewest-gpus" and "✗" not in fakes.text(driver.knob("rate"))

@@ -82,7 +82,7 @@ async def test_any_size_draws() -> None:
             for ttl, fits in (("20ms", True), ("2ms", False)):
                 await driver.settled()
                 await driver.focus("ttl")
-                await driver.type(ttl)
+                await driver.enter(ttl)
                 await pilot.press("enter")
                 await driver.settled()
                 assert bool(driver.main.view.infeasible) is not fits, size
@@ -106,7 +106,7 @@ async def test_ascii_is_ascii_to_the_last_cell(ttl_s: float) -> None:
     scenario = BY_KEY["ttl"].set(fakes.SCENARIO, ttl_s)
     async with fakes.app(scenario, ascii=True).run_test(size=(160, 45)) as pilot:
         await fakes.settled(pilot)
-        await pilot.press(*["j"] * COMMON.index("ftl"), "7", "x")
+        await pilot.press(*["j"] * COMMON.index("ftl"), "enter", "7", "x")
         assert pilot.app.main.view.invalid == "ftl"
         drawn = re.findall(r"<text [^>]*>(.*?)</text>", pilot.app.export_screenshot())
         screen = html.unescape("".join(drawn)).replace("\xa0", " ")

@@ -52,22 +52,24 @@ def field(app: Any, key: str) -> Any:
 @pytest.mark.parametrize(
     ("keys", "values"),
     [
-        pytest.param((*TTL, *"30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        pytest.param((*TTL, "enter", *"30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
         pytest.param((*TTL, "enter", "ctrl+u", *"30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
         pytest.param((*TTL, "paste:30ms", "enter"), {"ttl": 0.03}, marks=pytest.mark.slow),
         pytest.param(
-            (*TTL, *"30ms", "enter", "j", *"48", "enter"), {"ttl": 0.03, "gpus": 48}, marks=pytest.mark.slow
+            (*TTL, "enter", *"30ms", "enter", "j", "enter", *"48", "enter"),
+            {"ttl": 0.03, "gpus": 48},
+            marks=pytest.mark.slow,
         ),
-        ((*TTL, *"30ms", "down", *"48", "up", "right"), {"ttl": 0.04, "gpus": 48}),
-        pytest.param((*TTL, *"30ms", "enter", "right", "u"), {"ttl": 0.03}, marks=pytest.mark.slow),
+        ((*TTL, "enter", *"30ms", "down", "enter", *"48", "up", "right"), {"ttl": 0.04, "gpus": 48}),
+        pytest.param((*TTL, "enter", *"30ms", "enter", "right", "u"), {"ttl": 0.03}, marks=pytest.mark.slow),
         pytest.param(
-            (*TTL, *"30ms", "escape", "j", "left"), {"ttl": 0.02, "gpus": 64}, marks=pytest.mark.slow
+            (*TTL, "enter", *"30ms", "escape", "j", "left"), {"ttl": 0.02, "gpus": 64}, marks=pytest.mark.slow
         ),
         (
-            ("enter", *"llama-3.1-8b", "enter", "j", *"4k", "enter"),
+            ("enter", *"llama-3.1-8b", "enter", "j", "enter", *"4k", "enter"),
             {"model": "llama-3.1-8b", "isl": 4096},
         ),
-        (("2", "slash", *"tp8", "enter", "[", *TTL, *"30ms", "enter"), {"ttl": 0.03}),
+        (("2", "slash", *"tp8", "enter", "[", *TTL, "enter", *"30ms", "enter"), {"ttl": 0.03}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

@@ -191,6 +191,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
         await asyncio.sleep(PAUSE_S)
         for i in range(runs):
             keys = str(8100 + i)
+            _press(app, "enter")
             for key in keys[:-1]:
                 _press(app, key)
                 await asyncio.sleep(TYPED_APART_S)

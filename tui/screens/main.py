@@ -381,7 +381,6 @@ class MainScreen(EditingScreen):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say what the focused part means."""
         widget = event.widget
-        self.query_one(TabBar).numbered = not (isinstance(widget, Knob) and widget.takes_digits)
         hint = ""
         if isinstance(widget, Knob):
             self._last_knob = widget

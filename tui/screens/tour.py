@@ -34,7 +34,7 @@ class Step:
 STEPS = (
     Step("answer", "The answer first: split prefill from decode or not, and what that gives.", ("home",)),
     Step("ease", "Arrow keys turn a limit. The plan follows at once.", ("right", "right"), row="ttl"),
-    Step("type", "Or type a value with its unit.", (*"15ms", "enter"), row="ttl"),
+    Step("type", "Or press enter and type a value with its unit.", ("enter", *"15ms", "enter"), row="ttl"),
     Step(
         "frontier",
         "Each point is a deployment. Arrow keys walk along, enter takes its TTL as the limit.",
@@ -46,7 +46,7 @@ STEPS = (
     Step(
         "infeasible",
         "Ask for too much, and it says why and what would do.",
-        (*"2ms", "enter"),
+        ("enter", *"2ms", "enter"),
         page="plan",
         row="ttl",
     ),

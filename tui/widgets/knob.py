@@ -42,7 +42,6 @@ class Knob(Widget, can_focus=True):
         Binding("shift+right", f"step({BIG_STEP})", "several steps up", show=False, id="knob-up-more"),
         Binding("enter", "edit", "edit", key_display="enter", id="knob-edit"),
         Binding("backspace", "reset", "reset to the scenario's value", show=False, id="knob-reset"),
-        Binding("right_square_bracket", "page", "pages", key_display="[ ]", id="knob-page"),
     ]
 
     value: reactive[Any] = reactive(None)
@@ -139,33 +138,15 @@ class Knob(Widget, can_focus=True):
         elif self.line is None:
             named = self.field.kind not in ("layout", "fleet") or self.value is not None
             text = spelled(self.field, self.value) if named else ""  # letters are typed into it
-            self._open(LineEdit(text, len(text)))
-
-    async def action_page(self) -> None:
-        """The next page, as everywhere: only said here, where digits edit instead of turning pages."""
-        await self.run_action("screen.next_tab(1)")
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where digits turn pages nothing need be said of brackets, and while typing they are text."""
-        return action != "page" or (self.takes_digits and self.line is None)
-
-    @property
-    def takes_digits(self) -> bool:
-        """Whether digits are typed into the row."""
-        return self.field.kind not in ("choice", "switch", "layout", "file", "fleet")
+            self._open(LineEdit(text, len(text), whole=True))
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
         return self.editing and character is not None and character.isprintable()
 
     async def on_key(self, event: events.Key) -> None:
-        """Route keys to the open line; a digit opens it."""
+        """Route keys to the open line; where none is, digits turn pages, as everywhere."""
         if self.line is None:
-            typed = event.character
-            if typed and (typed in "0123456789.") and self.takes_digits:
-                self._open(LineEdit())
-                self._type(LineEdit(typed, 1))
-                _swallow(event)
             return
         if event.key == "enter":
             self._commit()
@@ -365,6 +346,8 @@ class Knob(Widget, can_focus=True):
     def _line_content(self, value: str, space: int, style: str) -> Content:
         if self.line is None:
             return Content.styled(value, style)
+        if self.line.whole and value:
+            return Content.styled(value[:space], f"{style} reverse")
         at = self.line.cursor
         first = max(0, at - max(space - 1, 1))  # keep the cursor in sight
         cells = (value + " ")[first : first + max(space, 1)]

@@ -11,13 +11,16 @@ class LineEdit:
 
     text: str = ""
     cursor: int = 0
+    whole: bool = False  # whether all of it is marked: what is typed takes its place
 
     def insert(self, more: str) -> LineEdit:
         """Type at the cursor.
 
-        >>> LineEdit("16", 2).insert("k")
-        LineEdit(text='16k', cursor=3)
+        >>> LineEdit("16", 2).insert("k").text, LineEdit("16k", 3, whole=True).insert("8").text
+        ('16k', '8')
         """
+        if self.whole:
+            return LineEdit(more, len(more))
         text = self.text[: self.cursor] + more + self.text[self.cursor :]
         return LineEdit(text, self.cursor + len(more))
 
@@ -25,8 +28,12 @@ class LineEdit:
         """The line after an editing key; None if the key does not edit.
 
         >>> LineEdit("16k", 3).key("backspace"), LineEdit("16k", 3).key("f5")
-        (LineEdit(text='16', cursor=2), None)
+        (LineEdit(text='16', cursor=2, whole=False), None)
+        >>> LineEdit("16k", 3, whole=True).key("backspace").text
+        ''
         """
+        if self.whole and key in ("backspace", "delete"):
+            return LineEdit()
         text, at = self.text, self.cursor
         if key == "backspace":
             return LineEdit(text[: max(at - 1, 0)] + text[at:], max(at - 1, 0))
@@ -48,4 +55,4 @@ class LineEdit:
             "end": len(text),
             "ctrl+e": len(text),
         }
-        return replace(self, cursor=moves[key]) if key in moves else None
+        return replace(self, cursor=moves[key], whole=False) if key in moves else None

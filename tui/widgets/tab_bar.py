@@ -42,7 +42,6 @@ class TabBar(Widget):
 
     active: reactive[TabId] = reactive[TabId]("plan")
     pins: reactive[int] = reactive(0)
-    numbered: reactive[bool] = reactive(True)  # whether digits turn pages now, and are not typed into a row
 
     class Picked(Message):
         """The user wants a page."""
@@ -60,7 +59,7 @@ class TabBar(Widget):
         parts = []
         for tab in TABS:
             count = f" {self.glyphs.tight}{self.pins}" if tab.id == "compare" and self.pins else ""
-            parts.append((tab, f" {tab.key if self.numbered else ' '}", f" {tab.title}{count} "))
+            parts.append((tab, f" {tab.key}", f" {tab.title}{count} "))
         return parts
 
     def render(self) -> RenderResult:

@@ -237,7 +237,7 @@ async def test_a_file_in_the_folders_place_is_one_line(driver: Driver) -> None:
 
 async def test_an_invalid_form_is_not_saved(driver: Driver) -> None:
     driver.main.query_one("#knob-ttl").focus()
-    await driver.press("7", "x", "tab", "w")
+    await driver.press("enter", "7", "x", "tab", "w")
     assert driver.app.screen is driver.main and "Not saved" in driver.toasts[0][1]
 
 

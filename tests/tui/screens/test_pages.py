@@ -29,7 +29,7 @@ from tui.widgets.tab_bar import TABS, TabBar
 async def test_digits_brackets_and_clicks_open_pages_and_escape_turns_none(pages: Pages) -> None:
     bar = pages.one(TabBar)
     for tab in TABS[1:]:
-        await pages.pilot.press(tab.key)  # the focus is on a choice: a digit is no text there
+        await pages.pilot.press(tab.key)
         assert pages.main.tab == bar.active == tab.id
         assert pages.main.focused is not None and pages.main.focused in pages.main.page.stops()
         await pages.pilot.press("escape", "escape")
@@ -45,11 +45,18 @@ async def test_digits_brackets_and_clicks_open_pages_and_escape_turns_none(pages
     assert pages.main.tab == "compare"
 
 
-async def test_a_digit_in_a_number_is_text_and_the_brackets_still_turn_pages(pages: Pages) -> None:
+async def test_a_digit_turns_pages_on_every_row_and_is_text_in_a_value_that_was_opened(pages: Pages) -> None:
+    for knob in pages.main.query("Knob"):
+        if not knob.display:
+            continue
+        knob.focus()
+        await pages.pilot.press("2")
+        assert pages.main.tab == "table" and knob.line is None, knob.field.key
+        await pages.pilot.press("1")
     knob = pages.main.query_one("#knob-isl")
     knob.focus()
-    await pages.pilot.press("2")
-    assert knob.editing and pages.main.tab == "plan"
+    await pages.pilot.press("enter", "2")
+    assert knob.editing and knob.line.text == "2" and pages.main.tab == "plan"  # in place of the value
     await pages.pilot.press("escape", "right_square_bracket")
     assert pages.main.tab == "table" and pages.scenario == fakes.SCENARIO
 
