@@ -117,6 +117,8 @@ class RatematchApp(FileActions):
         self.register_theme(themes.DARK)
         self.register_theme(themes.LIGHT)
         self.theme = session.theme if session.theme in self.available_themes else themes.DARK.name
+        self._parsed = self.get_css_variables()
+        self.stylesheet.set_variables(self._parsed)  # or the style sheets would be read twice
         if os.environ.get("SSH_CONNECTION"):
             self.animation_level = "none"
         self._names: dict[PresetKind, Sequence[str]] = {}
@@ -195,6 +197,13 @@ class RatematchApp(FileActions):
         if self._exit:
             return AwaitMount(self.screen, [])
         return super().mount_all(widgets, before=before, after=after)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual's, unless the variables are those that the style sheets were read with."""
+        variables = self.get_css_variables()
+        if variables != self._parsed:
+            self._parsed = variables
+            super().refresh_css(animate=animate)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our hues, for themes that do not bring them."""
