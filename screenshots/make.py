@@ -32,7 +32,7 @@ SHOTS = (  # name, size, theme, keys
     ("plan-120x36", (120, 36), themes.DARK.name, ()),
     ("plan-160x45", (160, 45), themes.DARK.name, ()),
     ("frontier-120x36-light", (120, 36), themes.LIGHT.name, ("tab", "right", "right")),
-    ("infeasible-120x36", (120, 36), themes.DARK.name, (*["j"] * 8, "enter", *"0.5ms", "enter", "f")),
+    ("infeasible-120x36", (120, 36), themes.DARK.name, (*["j"] * 5, "enter", *"0.5ms", "enter", "f")),
 )
 
 

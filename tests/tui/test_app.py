@@ -299,6 +299,7 @@ async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Drive
     await driver.focus("isl")
     await driver.enter("4")
     assert "q quit" not in fakes.text(bar)  # it would be text
+    assert "esc take back" in fakes.text(bar) and "step" not in fakes.text(bar)
     await driver.pilot.press("enter")
     assert next(key for key in bar.keys if key.id == "undo").live
     assert {key.id for key in bar.fitting(20)} == {"help", "quit"}

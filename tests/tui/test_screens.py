@@ -224,7 +224,7 @@ async def test_the_chart_zoomed_on_a_linear_axis() -> None:
 
 
 async def test_a_value_that_cannot_be_used_is_told_at_once() -> None:
-    text = await screen((80, 24), *["j"] * 5, "7", "x", until=lambda view: view.invalid)
+    text = await screen((80, 24), *["j"] * 5, "enter", "7", "x", until=lambda view: view.invalid)
     holds(
         text,
         "edited, invalid: ttl",

@@ -41,6 +41,7 @@ class Knob(Widget, can_focus=True):
         Binding("shift+left", f"step(-{BIG_STEP})", "several steps down", show=False, id="knob-down-more"),
         Binding("shift+right", f"step({BIG_STEP})", "several steps up", show=False, id="knob-up-more"),
         Binding("enter", "edit", "edit", key_display="enter", id="knob-edit"),
+        Binding("escape", "cancel", "take back", key_display="esc", id="knob-cancel"),
         Binding("backspace", "reset", "reset to the scenario's value", show=False, id="knob-reset"),
     ]
 
@@ -139,6 +140,14 @@ class Knob(Widget, can_focus=True):
             named = self.field.kind not in ("layout", "fleet") or self.value is not None
             text = spelled(self.field, self.value) if named else ""  # letters are typed into it
             self._open(LineEdit(text, len(text), whole=True))
+
+    def action_cancel(self) -> None:
+        """Give up typing."""
+        self._cancel()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """An arrow steps, and `esc` takes back, as the value is closed or open."""
+        return {"step": self.line is None, "cancel": self.line is not None}.get(action, True)
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
