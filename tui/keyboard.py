@@ -164,7 +164,7 @@ class _Bounded(Driver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._thrift = Thrift()
+        self._thrift = Thrift(colours=not os.environ.get("NO_COLOR"))
 
     def write(self, data: str) -> None:
         """Only what the terminal does not show already."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from rich.cells import get_character_cell_size
 
 NOTHING = "\0"
+STANDS_OUT, FAINT = 0.25, 0.33  # of the way from black to white: a background, a text against its own
 SHORT = 3  # cells between two changed ones that are cheaper sent again than skipped
 VISIBLE = frozenset(["4", "7", "9", "21", "53"])  # attributes that can be seen on a blank: lines, reverse
 
@@ -49,9 +50,15 @@ class Run(NamedTuple):
 
 
 class Thrift:
-    """What a terminal shows, as far as it is known, and what it must be sent to show something else."""
+    """What a terminal shows, as far as it is known, and what it must be sent to show something else.
 
-    def __init__(self) -> None:
+    Without `colours` it is sent none, nor greys: what stands out by its background is reversed, what is
+    faint is dim.
+    """
+
+    def __init__(self, *, colours: bool = True) -> None:
+        self._colours = colours
+        self._ground = 0.0  # how light the screen is: the background of its first cell
         self._chars: dict[int, str] = {}  # of each row; NOTHING where nothing is known
         self._looks: dict[int, list[Look]] = {}
         self._at: tuple[int, int] | None = None  # row and column of the terminal's cursor
@@ -119,6 +126,10 @@ class Thrift:
 
     def _text(self, row: int, col: int, text: str, look: Look, spans: list[Run]) -> int:
         """Note the parts of a text that are not shown; from now on they are. The column after it."""
+        if not self._colours:
+            if row == col == 0:
+                self._ground = _light(look.back, 0.0)
+            look = _plain(look, self._ground)
         size = len(text) if _all_narrow(text) else sum(map(get_character_cell_size, text))
         end = col + size
         chars, looks = self._chars.get(row, ""), self._looks.setdefault(row, [])
@@ -258,6 +269,42 @@ def _look(before: Look | None, codes: str) -> Look | None:
         else:
             return None
     return Look(attributes, front, back)
+
+
+@lru_cache(maxsize=4096)
+def _plain(look: Look, ground: float) -> Look:
+    """A look in attributes alone, on a screen as light as `ground`, 0 to 1.
+
+    >>> _plain(Look(front="38;5;237", back="48;5;233"), 0.07).attributes == frozenset({"2"})
+    True
+    >>> _plain(Look(front="38;2;0;0;0", back="48;2;90;180;230"), 0.07).attributes == frozenset({"7"})
+    True
+    """
+    back = _light(look.back, ground)
+    attributes = look.attributes
+    if abs(back - ground) > STANDS_OUT:
+        attributes ^= {"7"}
+    elif look.front and abs(_light(look.front, 1.0 - round(ground)) - back) < FAINT:
+        attributes |= {"2"}
+    return Look(attributes)
+
+
+def _light(colour: str, otherwise: float) -> float:
+    """How light a colour is, 0 to 1; `otherwise` for the terminal's own."""
+    if not colour:
+        return otherwise
+    kind, *numbers = (int(code) for code in colour.split(";"))
+    if kind not in (38, 48):
+        return {0: 0.0, 7: 0.75}.get(kind % 10, 0.5) + (0.25 if kind >= 90 else 0.0)
+    if numbers[0] == 2:
+        red, green, blue = (number / 255 for number in numbers[1:])
+    elif numbers[1] >= 232:
+        red = green = blue = (8 + 10 * (numbers[1] - 232)) / 255
+    elif numbers[1] >= 16:
+        red, green, blue = ((numbers[1] - 16) // by % 6 / 5 for by in (36, 6, 1))
+    else:
+        return _light(str(30 + numbers[1] % 8 + 60 * (numbers[1] >= 8)), otherwise)
+    return 0.3 * red + 0.59 * green + 0.11 * blue
 
 
 @lru_cache(maxsize=4096)

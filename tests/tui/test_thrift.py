@@ -89,3 +89,24 @@ def test_after_a_change_of_size_all_is_sent() -> None:
     thrift.lean(sent)
     thrift.forget()
     assert "prefill" in thrift.lean(sent)
+
+
+def test_without_colours_no_colour_is_sent_and_what_stood_out_by_one_still_does() -> None:
+    thrift = Thrift(colours=False)
+    ground = "48;2;18;22;28"
+    sent = thrift.lean(
+        frame(
+            [
+                (0, 0, f"1;38;2;217;223;231;{ground}", "title"),
+                (1, 0, f"38;2;54;65;79;{ground}", "border"),
+                (1, 8, f"38;2;217;223;231;{ground}", "value"),
+                (2, 0, "38;2;10;10;10;48;2;86;180;233", "cursor"),
+            ]
+        )
+    )
+    assert "38;" not in sent and "48;" not in sent
+    screen = pyte.Screen(COLS, ROWS)
+    pyte.Stream(screen).feed(sent)
+    assert screen.buffer[0][0].bold and not screen.buffer[0][0].reverse
+    assert screen.buffer[2][0].reverse and not screen.buffer[1][8].reverse
+    assert "\x1b[2m" in sent or ";2m" in sent  # the border
