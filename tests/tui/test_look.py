@@ -123,3 +123,11 @@ async def test_in_ascii_every_cell_is_ascii(walk: str) -> None:
             assert len(strips) == size[1]
             text = "\n".join(strip.text for strip in strips)
             assert text.isascii(), (size, sorted({char for char in text if not char.isascii()}))
+
+
+@pytest.mark.parametrize(("size", "rows"), [((80, 24), 6), ((90, 28), 8), ((100, 30), 10)])
+async def test_the_chart_has_room_at_every_size(size: tuple[int, int], rows: int) -> None:
+    """It had three rows at 100x30, where 80x24 had six."""
+    async with fakes.app().run_test(size=size) as pilot:
+        await fakes.settled(pilot)
+        assert pilot.app.main.query_one("#chart").size.height >= rows
