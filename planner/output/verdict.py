@@ -83,7 +83,14 @@ class Verdict:
         if (drawn := self._drawn(serving)) and (theirs := self._drawn(other)):
             if self.tie:
                 return (f"{self._way}: {drawn}, the same as {name}",)
-            return f"{self._way}: {drawn}, {name} {theirs}{sure}", f"{self._way}: {drawn} against {theirs}"
+            mine, theirs = (
+                text.split(" of ")[0].replace(" per output token", "/token") for text in (drawn, theirs)
+            )
+            return (
+                f"{self._way}: {drawn}, {name} {theirs}{sure}",
+                f"{self._way}: {mine} against {theirs}{sure}",
+                f"{self._way}: {mine} against {theirs}",
+            )
         if self.tie:
             return (f"{self._way}: the same throughput as {name}",)
         if self.kept:

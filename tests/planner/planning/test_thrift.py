@@ -12,7 +12,7 @@ from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.data import to_dict
-from planner.output.verdict import answer_sentence
+from planner.output.verdict import answer_sentence, verdict
 from planner.planning import power, thrift, what_if
 from planner.planning.placed import Placed
 from planner.planning.plan import plan
@@ -130,6 +130,8 @@ def test_a_plan_for_watts_draws_no_more_than_others_and_says_so():
         assert mine.power is not None  # of both ways: the goal weighs them
         assert mine.power.watts <= power.of(prepare(BASE, load()), other).watts * (1 + 1e-6)
     assert "kW of GPU power for 4 requests/s" in answer_sentence(found)
+    short = verdict(found).headlines[-1]
+    assert short.count(" kW") == 2 and " against " in short and "GPU power" not in short
     assert to_dict(found)["scenario"]["goal"] == "watts"
     measure = what_if.yardstick(BASE)
     assert measure.of(found) == pytest.approx(found.chosen.power.watts / 1e3)
