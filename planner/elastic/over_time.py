@@ -14,6 +14,7 @@ from planner.elastic.costs import Costs
 from planner.elastic.kinds import Pools, colocated_pools, split_pools
 from planner.elastic.latency import FirstTokens, first_tokens
 from planner.elastic.policies import SPLIT_ONLY, Asked, Policy
+from planner.elastic.purchase import ON_DEMAND, Purchase, Tariffs, cheapest
 from planner.elastic.schedule import Bill, Schedule, bill, ready
 from planner.elastic.start_times import SWAP_S, StartTimes, shipped
 from planner.elastic.windows import Windows, windows
@@ -43,6 +44,7 @@ class Settings:
     swap_s: float = SWAP_S
     dwell_s: float = 0.0  # that an instance stays at least
     layouts: int = 1  # of one pool at most
+    tariffs: Tariffs = ON_DEMAND  # ways to buy GPUs beside on demand
     usd_by_hour: tuple[float, ...] = ()  # factors on the price by hour of the day from the trace's start
     time_limit_s: float = 60.0  # of all programs of a way of serving
 
@@ -57,6 +59,7 @@ class Outcome:
     bill: Bill
     first_tokens: FirstTokens
     gap: float | None = None  # where a program found it
+    bought: Purchase | None = None  # as is cheapest, where GPUs are for sale in more than one way
 
     @property
     def ok(self) -> BoolArray:
@@ -197,6 +200,15 @@ def _start_s(question: Question, pools: Pools, phase: str, times: StartTimes) ->
     return times.seconds(weights * kind.gpus)
 
 
+def _bought(asked: Asked, billed: Bill, tariffs: Tariffs) -> Purchase | None:
+    """The cheapest purchase of what a schedule holds; None where there is but one way to buy."""
+    if not tariffs.told:
+        return None
+    costs = asked.costs
+    price = costs.usd_per_gpu_hour[:, 0]  # of one system: of every kind
+    return cheapest(billed.gpus, price, costs.window_s, float(costs.start_s.max()), tariffs)
+
+
 def _outcomes(
     question: Question,
     swept: Sweep,
@@ -237,14 +249,16 @@ def _outcomes(
         tokens = first_tokens(
             question, swept, asked.pools, ready(asked.pools, schedule, asked.costs), asked.windows
         )
+        billed = bill(asked.pools, schedule, asked.costs)
         out.append(
             Outcome(
                 name=name,
                 way=way,
                 schedule=schedule,
-                bill=bill(asked.pools, schedule, asked.costs),
+                bill=billed,
                 first_tokens=tokens,
                 gap=gap,
+                bought=_bought(asked, billed, settings.tariffs),
             )
         )
     return out

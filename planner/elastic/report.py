@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.policies import POLICIES
 from planner.elastic.proof import Replayed
+from planner.elastic.purchase import Purchase
 from planner.elastic.why import CALLED, clock, sentences
 from planner.output.as_json import dumps
 
@@ -66,9 +68,19 @@ def _policy(found: OverTime, one: Outcome, proofs: Proofs) -> dict[str, Any]:
         "objective": one.bill.objective,
         "gap": one.gap,
     }
+    if one.bought is not None:
+        row["bought"] = asdict(one.bought)
     if proof is not None:
         row["replayed"] = proof.data()
     return row
+
+
+def _bought(bought: Purchase) -> str:
+    """`cheapest bought: 12 GPUs reserved, 30 GPU h on demand, 40 as spot (2 taken back), 310 USD`."""
+    parts = [f"{bought.reserved_gpus:,} GPUs reserved", f"{bought.on_demand_gpu_hours:,.1f} GPU h on demand"]
+    if bought.spot_gpu_hours:
+        parts.append(f"{bought.spot_gpu_hours:,.1f} as spot ({bought.interruptions:,.1f} taken back)")
+    return f"cheapest bought: {', '.join(parts)}, {bought.usd:,.1f} USD"
 
 
 def schedule(found: OverTime, one: Outcome) -> list[dict[str, Any]]:
@@ -132,6 +144,8 @@ def to_text(found: OverTime, proofs: Proofs | None = None) -> str:
             f"{ok:>11.1f} %{100 * one.first_tokens.within_limits:>11.1f} %{one.first_tokens.p95_s:>8.2f} s"
             f"{one.bill.changes:>9,}{int(one.bill.gpus.max()):>11,}"
         )
+        if one.bought is not None:
+            lines.append(f"{'':<16}{_bought(one.bought)}")
         proof = (proofs or {}).get((one.name, one.way))
         if proof is not None:
             lines.append(f"{'':<16}{proof.sentence()}")

@@ -18,6 +18,7 @@ from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupt
 
 if TYPE_CHECKING:
     from planner.elastic.over_time import OverTime, Settings
+    from planner.elastic.purchase import Tariffs
     from planner.elastic.report import Proofs
     from planner.inputs.requests import Requests
     from planner.inputs.scenario import Scenario
@@ -83,6 +84,13 @@ def _parser() -> Parser:
         metavar="F,F,...",
         help="factors on the price by the hour, from the trace's start, over again",
     )
+    parser.add_argument(
+        "--reserved",
+        metavar="F",
+        help="price of a GPU reserved all along, over that on demand: 0.6",
+    )
+    parser.add_argument("--spot", metavar="F", help="price of spot capacity over that on demand: 0.4")
+    parser.add_argument("--interruptions", metavar="N", default="0.05", help="of a spot GPU per hour (0.05)")
     parser.add_argument("--replay", action="store_true", help="replay every schedule, request by request")
     parser.add_argument("--seed", metavar="N", default="0", help="of a replay and a made-up week (0)")
     parser.add_argument("--json", action="store_true", help="everything as JSON, SI units")
@@ -109,7 +117,20 @@ def _settings(args: Any) -> Settings:
         swap_s=plain.swap_s if args.swap is None else _quantity("swap", args.swap, "seconds", least=0.0),
         dwell_s=0.0 if args.dwell is None else _quantity("dwell", args.dwell, "seconds", least=0.0),
         layouts=int(layouts),
+        tariffs=_tariffs(args),
         usd_by_hour=() if args.usd_by_hour is None else _factors(args.usd_by_hour),
+    )
+
+
+def _tariffs(args: Any) -> Tariffs:
+    from planner.elastic.purchase import Tariffs
+
+    def factor(name: str, text: str | None) -> float | None:
+        return None if text is None else quantity(name, text, "count", least=0.001, most=10.0)
+
+    often = quantity("interruptions", args.interruptions, "count", least=0.0, most=60.0)
+    return Tariffs(
+        reserved=factor("reserved", args.reserved), spot=factor("spot", args.spot), interruptions=often
     )
 
 
