@@ -361,7 +361,17 @@ def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> F
     >>> filled(np.array([8.0, 512.0]), 0.01).round(2).tolist()
     [0.36, 0.9]
     """
-    grid = np.geomspace(1.0, max(float(np.max(slots, initial=1.0)), 2.0), 64)
+    most = max(float(np.max(slots, initial=1.0)), 2.0)
+    if windows is not None:  # whose formulas take long: one table for all that have about as many slots
+        most = 4.0 ** np.ceil(np.log(most) / np.log(4.0))
+    grid, low = _filled(float(most), share, windows)
+    return np.asarray(np.interp(np.log(np.maximum(slots, 1.0)), np.log(grid), low))
+
+
+@lru_cache(maxsize=16)
+def _filled(most: float, share: float, windows: Windows | None) -> tuple[FloatArray, FloatArray]:
+    """Numbers of slots up to some, and the load that each takes, shape ``(64,)``."""
+    grid = np.geomspace(1.0, most, 64)
     low, high = np.zeros(64), np.full(64, FULLEST)
 
     def waiting(load: FloatArray) -> FloatArray:
@@ -376,4 +386,4 @@ def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> F
         middle = 0.5 * (low + high)
         enough = waiting(middle) <= share
         low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    return np.asarray(np.interp(np.log(np.maximum(slots, 1.0)), np.log(grid), low))
+    return grid, low
