@@ -80,12 +80,10 @@ class Verdict:
                 f"{self._way}: ${mine} per million tokens, {name} ${theirs}{sure}",
                 f"{self._way}: ${mine}/Mtok against ${theirs}{sure}",
             )
-        if (drawn := self._drawn(serving)) and (theirs := self._drawn(other)):
+        if (drawn := self._drawn(serving)) and self._drawn(other):
             if self.tie:
                 return (f"{self._way}: {drawn}, the same as {name}",)
-            mine, theirs = (
-                text.split(" of ")[0].replace(" per output token", "/token") for text in (drawn, theirs)
-            )
+            mine, theirs = (self._drawn(way, brief=True) for way in (serving, other))
             return (
                 f"{self._way}: {drawn}, {name} {theirs}{sure}",
                 f"{self._way}: {mine} against {theirs}{sure}",
@@ -136,13 +134,13 @@ class Verdict:
             f"({three_digits(serving.tokens_per_s_per_gpu)} per GPU)"
         )
 
-    def _drawn(self, serving: Serving) -> str:
+    def _drawn(self, serving: Serving, *, brief: bool = False) -> str:
         """What the goal counts of watts: `8.48 kW of GPU power`, `1.16 J per output token`; else ""."""
         if self.goal not in THRIFTY or serving.power is None:
             return ""
         if self.goal == "watts":
-            return f"{three_digits(serving.power.watts / 1e3)} kW of GPU power"
-        return f"{three_digits(serving.power.joules_per_token)} J per output token"
+            return f"{three_digits(serving.power.watts / 1e3)} kW{'' if brief else ' of GPU power'}"
+        return f"{three_digits(serving.power.joules_per_token)} J{'/token' if brief else ' per output token'}"
 
     @property
     def _promise(self) -> str:
