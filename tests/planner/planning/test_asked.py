@@ -85,6 +85,7 @@ def test_a_limit_that_is_missed_takes_headroom_and_the_other_way_is_asked_where_
     assert "replay" not in plan.scenario.goal and plan.scenario.headroom == 0.0  # as it was asked for
 
 
+@pytest.mark.slow
 def test_a_way_that_no_headroom_helps_is_left_for_the_other(
     closed: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
