@@ -48,8 +48,9 @@ test-lowest test-newest: test-%: $(UV)
 # 1,000 random deployments and loads replayed, each way out of 1,024 questions without a plan tried, then
 # 50,000 hostile inputs in some minutes; FUZZ="--seed 7 flags" chooses the chance and the classes.
 fuzz: $(STAMP)
-	REPLAYS=1000 DRAWS=20 QUESTIONS=1024 $(PYTEST) tests/planner/replay/test_invariants.py \
-	  tests/planner/simulate/test_physics.py tests/planner/planning/test_promises.py
+	REPLAYS=1000 DRAWS=20 QUESTIONS=1024 FORMATS=1 LOADS=2000 $(PYTEST) tests/planner/replay/test_invariants.py \
+	  tests/planner/simulate/test_physics.py tests/planner/simulate/test_formats.py tests/planner/simulate/test_waiting.py \
+	  tests/planner/planning/test_promises.py
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)

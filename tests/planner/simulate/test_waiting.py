@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.simulate.waiting import (
@@ -23,6 +25,8 @@ from planner.simulate.waiting import (
 
 STEP_S, PROMPT_S, STEPS = 0.01, 0.1, 2000.0
 ADMISSION_PASSES = 2.0
+
+MANY = settings(max_examples=int(os.environ.get("LOADS", settings().max_examples)))  # 2,000 in `make fuzz`
 
 
 def _one_rank(prompt_s: float, places: float, colocated: bool = False) -> Server:
@@ -195,6 +199,7 @@ def loop(server: Server, scheduler: Scheduler, per_rank: float, steps: float) ->
     return closed_loop(client, server, scheduler)
 
 
+@MANY
 @given(deployments(), st.floats(1.0, 4000.0), st.floats(2.0, 4000.0))
 def test_no_pool_serves_more_than_it_can(
     known: tuple[Server, Scheduler], per_rank: float, steps: float
@@ -216,6 +221,7 @@ def test_no_pool_serves_more_than_it_can(
     assert busy <= 1.0 + 1e-3
 
 
+@MANY
 @given(deployments(), st.floats(1e-3, 100.0), st.floats(2.0, 4000.0))
 def test_an_open_loop_is_endless_where_a_pool_cannot_keep_up(
     known: tuple[Server, Scheduler], per_s: float, steps: float
