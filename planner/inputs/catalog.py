@@ -172,7 +172,7 @@ class Catalog:
 
     def _path(self, kind: PresetKind, name: str) -> Path:
         """The file of a preset that is named by its path."""
-        path = Path(name).expanduser() if name.startswith("~") else Path(name)
+        path = Path(os.path.expanduser(name))  # noqa: PTH111 (never raises, whatever the name)
         if kind == "model" and os.path.isdir(path):  # noqa: PTH112
             path = naming.config_in(name)
         if not os.path.exists(path):  # noqa: PTH110 (never raises, whatever the name)

@@ -223,7 +223,7 @@ def is_file(kind: PresetKind, text: str) -> bool:
 
 def config_in(folder: str) -> Path:
     """Where a folder of a model has its config.json: in it, or in the snapshot of a hub's cache."""
-    at = Path(folder).expanduser() if folder.startswith("~") else Path(folder)
+    at = Path(os.path.expanduser(folder))  # noqa: PTH111 (never raises, whatever the name)
     plain, newest = at / "config.json", at / "refs" / "main"
     if not os.path.isfile(plain) and os.path.isfile(newest):  # noqa: PTH113 (never raises, whatever the name)
         with contextlib.suppress(InputError):

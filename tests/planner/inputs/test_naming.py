@@ -157,6 +157,13 @@ def test_a_file_of_another_kind_is_named_with_its_base(tmp_path):
         SHIPPED.engine(str(tmp_path / "gpu.toml"))
 
 
+@pytest.mark.parametrize("typed", ["~meta/llama20ms", "~nobody-of-this-name/x.toml", "~/\0", "~"])
+def test_a_home_that_is_none_is_a_name_that_is_not_known(typed):
+    """Found by the search: `flags` 1446 of seed 14."""
+    with pytest.raises(InputError, match="model"):
+        SHIPPED.model(typed)
+
+
 def test_a_base_may_be_a_file_beside_it(tmp_path):
     (tmp_path / "ours.toml").write_text('base = "h200"\n[gpu]\nmemory_bytes = 2e11\n')
     (tmp_path / "dear.toml").write_text('base = "ours.toml"\nusd_per_gpu_hour = 9.0\n')
