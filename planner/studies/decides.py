@@ -56,7 +56,7 @@ def marginals(table: Table) -> list[Marginal]:
 
     gain = ordered(table)
     known = ~np.isnan(gain)
-    ranks = rankdata(gain[known])
+    ranks = rankdata(np.clip(gain[known], -1e30, 1e30))  # scipy 1.10 takes infinities of both signs for nan
     found = []
     for name in table.axes:
         levels = table.levels(name)
