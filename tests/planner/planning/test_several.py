@@ -41,7 +41,8 @@ def test_answers_are_those_of_plans() -> None:
         assert _served(answer.colocated) == _served(one.colocated)
         assert (answer.chosen is None) == (one.chosen is None)
         assert _served(answer.chosen) == _served(one.chosen)
-        assert answer.reasons == (one.infeasible.reasons if one.infeasible else ())
+        reasons = one.infeasible.reasons if one.infeasible else ()
+        assert repr(answer.reasons) == repr(reasons)  # from Python 3.13 on nan is not even itself in them
         assert answer.within_measured is None
 
 
