@@ -163,15 +163,6 @@ def test_a_result_validates_back_to_the_prediction(tmp_path, scenario, benchmark
 
 
 README = Path(__file__).parents[3] / "README.md"
-SCENARIO = """
-schema = 1
-model = "llama-3.1-8b"
-system = "h100"
-engine = "vllm"
-isl = 1000
-osl = 300
-gpus = 4
-"""
 AIPERF = """#!/bin/bash
 while (($#)); do
   case $1 in --artifact-dir) folder=$2 ;; --concurrency) places=$2 ;; esac
@@ -187,11 +178,12 @@ EOF
 
 
 def test_the_second_page_of_the_readme_is_true(tmp_path, monkeypatch, capsys):
-    """Each command as it stands there; hosts are this machine and aiperf is one that makes results up."""
-    block = README.read_text().split("## From a plan to a deployment and back")[1].split("```")[1]
+    """Each command as it stands there, of the scenario that stands there; aiperf makes results up."""
+    text = README.read_text()
+    block = text.split("## From a plan to a deployment and back")[1].split("```")[1]
     lines = [line for line in block.replace("\\\n", " ").splitlines()[1:] if line.strip()]
     assert len(lines) <= 12
-    (tmp_path / "my-scenario.toml").write_text(SCENARIO)
+    (tmp_path / "my-scenario.toml").write_text(text.split("```toml\n")[1].split("```")[0])
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "aiperf").write_text(AIPERF)
     (tmp_path / "bin" / "aiperf").chmod(0o755)
