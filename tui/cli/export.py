@@ -84,6 +84,8 @@ def run(arguments: Sequence[str]) -> int:
 
         timed = schedule.read(Path(args.schedule))
         scenario = deployment_fields.fitted(replace(scenario, deployment=timed.busiest))
+    if args.out is not None and not args.out.strip():
+        raise InputError("out", args.out, "a folder; . is the one where you are")
     stem = printable(Path(args.scenario).stem) if args.scenario else f"{scenario.model}-{scenario.system}"
     options = Options(
         hosts=tuple(host.strip() for host in args.hosts.split(",")) if args.hosts is not None else (),
@@ -122,9 +124,14 @@ def for_target(scenario: Scenario, target: Target, catalog: Catalog, *, given: b
 
     now = family(catalog.engine(scenario.engine))
     runs = ENGINES if target == "dynamo" else LLM_D if target == "llm-d" else (target,)
-    if given or now in runs:
+    try:
+        vendor = catalog.system(scenario.system).vendor
+    except InputError:  # a name that is not known is told with the plan
+        vendor = None
+    able = tuple(name for name in runs if vendor in catalog.engine(name).can.vendors) or runs
+    if given or now in able:
         return scenario
-    return replace(scenario, engine=runs[0])
+    return replace(scenario, engine=able[0])
 
 
 def put(folder: Path, texts: Mapping[str, str], *, replace: bool) -> None:

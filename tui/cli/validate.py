@@ -183,12 +183,13 @@ def run(arguments: Sequence[str]) -> int:
     few = None
     if found is not None and args.file is not None and each.of_one(found):
         few = each.each(found, catalog)
+        record = exported.record(Path(args.file))
         differs = each.differences(few, found, exported.beside(Path(args.file)))
     operators = kernels.report(folder, catalog) if folder is not None else None
     if args.json:
         document = {**(operators or {}), **(result or {})}
         if few is not None:
-            document |= {"runs": few, "differs": differs}
+            document |= {"runs": few, "differs": differs, "deployment": str(record) if record else None}
         say(dumps(document))
         return DONE
     if args.write and found is not None:
@@ -203,6 +204,8 @@ def run(arguments: Sequence[str]) -> int:
     paragraphs = [printable_lines(text.runs_text(result, worst=few is None))] if result is not None else []
     if few:
         paragraphs.append(printable_lines(each.text(few, differs)))
+        if record is not None:
+            paragraphs.append(printable_lines(f"What was deployed is read from {record}.\n"))
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     if args.plot and found is not None:
         from tui.charts import scatter

@@ -42,10 +42,16 @@ def beside(path: Path) -> dict[str, str]:
 
     Raises InputError for one that cannot be used.
     """
+    file = record(path)
+    return _columns(file) if file is not None else {}
+
+
+def record(path: Path) -> Path | None:
+    """The record that says what a result, or a folder of them, is of; None where none is near."""
     for folder in [path.absolute(), *path.absolute().parents][: FOLDERS_UP + 1]:
         if (folder / FILE).is_file():
-            return _columns(folder / FILE)
-    return {}
+            return folder / FILE
+    return None
 
 
 def _columns(path: Path) -> dict[str, str]:

@@ -85,7 +85,10 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
         return runs.read(path)
     found = records.read(path)
     if not _is_own(path):
-        given = {**_planned(exported.beside(path), found), **given}
+        record = exported.beside(path)
+        if "model" not in given:
+            _same_model(path, found, record, catalog)
+        given = {**_planned(record, found), **given}
     if found.tool == aiconfigurator.TOOL:
         raise InputError(
             path.name,
@@ -93,6 +96,23 @@ def read(path: Path, catalog: Catalog, given: Mapping[str, str] | None = None) -
             "what was measured (ratematch validate FILE lays such a file beside ours)",
         )
     return _rows(path, found, given, catalog)
+
+
+def _same_model(path: Path, found: Found, record: Mapping[str, str], catalog: Catalog) -> None:
+    """Raises InputError for a result of another model than the deployment that lies beside it.
+
+    A name under which no preset is known may be what a server was told to call the model.
+    """
+    asked = _known(catalog, "model", record.get("model", ""))
+    for one in found.records:
+        typed = _columns(found, one).get("model", "")
+        named = _known(catalog, "model", typed)
+        if asked and named != asked and named in catalog.names("model"):
+            raise InputError(
+                path.name,
+                f"a result of {typed}",
+                f"one of {asked}, which {exported.record(path)} is of: --model says which it is, or move it",
+            )
 
 
 def _planned(record: Mapping[str, str], found: Found) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from planner.errors import InputError
+from planner.errors import InputError, listed
 from planner.output.as_json import dumps
 from planner.output.deploy import bench, documents, placement, record, sglang, shell, tables, trtllm, vllm
 from planner.output.deploy.compose import compose
@@ -209,7 +209,7 @@ def _notes(
         notes.append("the model has no prediction heads: add the draft model to the flags of speculation")
     if spanning:
         notes.append(
-            f"compose.yaml leaves out {', '.join(spanning[:3])}: instances across hosts are for start.sh"
+            f"compose.yaml leaves out {listed(list(spanning))}: instances across hosts are for start.sh"
         )
     if of.table.engine == "trtllm" and of.options.revision:
         notes.append("trtllm-serve takes no revision: download it and name the folder with --checkpoint")

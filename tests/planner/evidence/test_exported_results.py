@@ -257,3 +257,20 @@ def test_the_command_writes_it_and_refuses_a_tool_that_it_does_not_know(tmp_path
     flags = {"model": "llama-3.1-8b", "system": "h100", "engine": "vllm", "layout": "TP1"}
     (row,) = read(file, CATALOG, flags)
     assert row.ttft_s == pytest.approx(told["ftl_s"]["mean"]) and row.concurrency == 4
+
+
+def test_a_result_of_another_model_than_the_deployment_beside_it_is_refused(tmp_path, capsys):
+    exported(tmp_path, ALONE, "vllm")
+    name, text = tool("vllm", 4, 1000, 300, 100.0, 10.0)
+    path = put(tmp_path, name, text)
+    assert main(["validate", str(path)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"What was deployed is read from {tmp_path / 'deployment.toml'}." in told
+    other = json.loads(path.read_text()) | {"model_id": "qwen3-32b"}
+    path.write_text(json.dumps(other))
+    assert main(["validate", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "a result of qwen3-32b" in said and "one of llama-3.1-8b" in said and "--model" in said
+    assert read(path, CATALOG, {"model": "llama-3.1-8b"})[0].model == "llama-3.1-8b"
+    path.write_text(json.dumps(other | {"model_id": "what our server calls it"}))
+    assert read(path, CATALOG)[0].model == "llama-3.1-8b"

@@ -41,6 +41,7 @@ def test_what_cannot_be_is_one_line(tmp_path, capsys):
         ("export", "vllm", *ASK, "--gpus-per-host", "0"): 2,
         ("export", "vllm", *ASK, "--checkpoint=--x"): 2,
         ("export", "vllm", *ASK, "--out", "/dev/null"): 2,
+        ("export", "vllm", *ASK, "--out", ""): 2,  # an unset variable is not the folder where we are
         ("export", "vllm", *ASK, "--out", "x" * 300): 2,  # found by the search, `flags`
         ("export", "trtllm", *ASK, "--system", "mi355x"): 2,
         ("export", "vllm", *ASK, "--ttl", "0.1ms"): 3,
@@ -57,3 +58,9 @@ def test_a_refusal_says_what_can_be_instead(capsys):
     assert main(["export", "vllm", *ask]) == 3
     line = capsys.readouterr().err
     assert "push connector" in line and "it can say" in line and line.count("\n") == 1
+    # of an engine that the user has not named there is nothing to refuse
+    assert main(["export", "dynamo", *ASK, "--system", "mi355x"]) == 3
+    assert (
+        capsys.readouterr().err
+        == "ratematch: dynamo: Dynamo's images are for NVIDIA's GPUs, not for MI355X\n"
+    )
