@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from planner.errors import InputError
+from planner.errors import InputError, printable
 from planner.inputs import files, layout_label
 from planner.inputs.deployment import Deployment
+from planner.inputs.scenario import Scenario
 from planner.inputs.toml_tables import parse_toml
 from planner.output.deploy.record import FILE
 from planner.output.spelling import count, named
@@ -21,6 +22,7 @@ from planner.words import Phase
 ACCEPTED = f"a plan (ratematch plan --json), {FILE} of an export, or the folder of one"
 MOST_BYTES = 32 << 20  # of a plan with its frontiers
 MOST_POOLS = 100
+MOST_WORDS = 200  # characters of what a pool serves
 MOST_INSTANCES = 1_000_000
 _PHASES: tuple[Phase, ...] = get_args(Phase)
 _WIDTHS = ("tp", "pp", "attention_dp", "moe_tp", "moe_ep")
@@ -38,6 +40,7 @@ class Pool:
     layout: str  # its name
     instances: int
     max_batch: int | None = None  # sequences of an attention rank; None where it is not said
+    serves: str = ""  # model, system and engine in words; "" where that is not said
 
     @property
     def key(self) -> tuple[Phase, tuple[int, ...]]:
@@ -60,6 +63,7 @@ class Change:
     after: int
     gpus: int  # of an instance
     batch: tuple[int, int] | None = None  # its limit, where that changes
+    serves: tuple[str, str] = ("", "")  # before and after, where what they serve differs
 
     @property
     def more(self) -> int:
@@ -67,7 +71,7 @@ class Change:
         return self.after - self.before
 
 
-def of_serving(serving: Serving) -> tuple[Pool, ...]:
+def of_serving(serving: Serving, scenario: Scenario) -> tuple[Pool, ...]:
     """The pools of a plan."""
     return tuple(
         Pool(
@@ -75,9 +79,21 @@ def of_serving(serving: Serving) -> tuple[Pool, ...]:
             layout=pool.layout.label,
             instances=pool.instances,
             max_batch=pool.max_batch or None,
+            serves=_serves(scenario.model, pool.system, scenario.engine),
         )
         for pool in serving.pools
     )
+
+
+def _serves(model: Any, system: Any, engine: Any) -> str:
+    """What instances serve; "" where not all of it is known. Profiles of one engine are one engine.
+
+    >>> _serves("qwen3-32b", "h200", "sglang-0.5.1")
+    'qwen3-32b on h200 with sglang'
+    """
+    if not all(isinstance(one, str) and one for one in (model, system, engine)):
+        return ""
+    return f"{model} on {system} with {engine.split('-')[0]}"[:MOST_WORDS]
 
 
 def of_deployment(given: Deployment) -> tuple[Pool, ...]:
@@ -112,10 +128,16 @@ def read(path: Path) -> tuple[Pool, ...]:
 def _of_plan(path: Path, text: str) -> tuple[Pool, ...]:
     try:
         document = json.loads(text)
-        listed = document["pools"]
+        asked = document.get("scenario") or {}
         return tuple(
-            _pool(one["phase"], _label(one["layout"]), one["instances"], one.get("max_batch"))
-            for one in listed
+            _pool(
+                one["phase"],
+                _label(one["layout"]),
+                one["instances"],
+                one.get("max_batch"),
+                one.get("serves") or _serves(asked.get("model"), one.get("system"), asked.get("engine")),
+            )
+            for one in document["pools"]
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InputError("running", str(path), ACCEPTED) from None
@@ -137,19 +159,26 @@ def _of_record(path: Path, text: str) -> tuple[Pool, ...]:
             cut = pp > 1 and phase == "prefill" and run.get("max_batched_tokens", 0) < run["isl"]
             name = layout_label.label(tp=tp, pp=pp, attention_dp=dp, moe_tp=moe_tp, ep=ep, chunked=cut)
             limit = run.get("max_batch") if phase != "prefill" else None
-            found.append(_pool(phase, name, run[f"{workers}workers"], limit))
+            serves = _serves(run.get("model"), run.get("system"), run.get("engine"))
+            found.append(_pool(phase, name, run[f"{workers}workers"], limit, serves))
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError("running", str(path), ACCEPTED) from None
     return tuple(found)
 
 
-def _pool(phase: str, layout: str, instances: Any, max_batch: Any) -> Pool:
+def _pool(phase: str, layout: str, instances: Any, max_batch: Any, serves: Any) -> Pool:
     """A pool; raises ValueError, or InputError for a layout that says nothing."""
     known = next((one for one in _PHASES if one == phase), None)
     number = int(instances)
     if known is None or isinstance(instances, bool) or not 1 <= number <= MOST_INSTANCES:
         raise ValueError(f"{phase} {instances}")
-    pool = Pool(phase=known, layout=layout, instances=number, max_batch=int(max_batch) if max_batch else None)
+    pool = Pool(
+        phase=known,
+        layout=layout,
+        instances=number,
+        max_batch=int(max_batch) if max_batch else None,
+        serves=printable(str(serves)[:MOST_WORDS]),
+    )
     layout_label.parse(layout, "running")
     return pool
 
@@ -157,13 +186,18 @@ def _pool(phase: str, layout: str, instances: Any, max_batch: Any) -> Pool:
 def changes(before: tuple[Pool, ...], after: tuple[Pool, ...]) -> tuple[Change, ...]:
     """Every kind of instance of either, in the order of phases, those of `after` first.
 
+    One that serves another model, on another GPU or engine, is another instance.
+
     >>> changes((Pool(phase="decode", layout="TP8", instances=3),),
     ...         (Pool(phase="decode", layout="TP8", instances=2),))[0].more
     -1
     """
-    was, now = {pool.key: pool for pool in before}, {pool.key: pool for pool in after}
+    told = all(pool.serves for pool in (*before, *after))
+    was, now = ({(pool.key, pool.serves if told else ""): pool for pool in side} for side in (before, after))
+    stays = not told or not {pool.serves for pool in before}.isdisjoint(pool.serves for pool in after)
+    served = ("", "") if stays else (_all_served(before), _all_served(after))
     found = []
-    for key in sorted({**now, **was}, key=lambda key: _PHASES.index(key[0])):
+    for key in sorted({**now, **was}, key=lambda key: _PHASES.index(key[0][0])):
         old, new = was.get(key), now.get(key)
         one = new or old
         assert one is not None
@@ -176,9 +210,14 @@ def changes(before: tuple[Pool, ...], after: tuple[Pool, ...]) -> tuple[Change, 
                 after=new.instances if new else 0,
                 gpus=one.gpus,
                 batch=(limits[0], limits[1]) if limits[0] and limits[1] and limits[0] != limits[1] else None,
+                serves=served,
             )
         )
     return tuple(found)
+
+
+def _all_served(pools: tuple[Pool, ...]) -> str:
+    return " and ".join(dict.fromkeys(pool.serves for pool in pools))
 
 
 def sentence(found: tuple[Change, ...]) -> str:
@@ -197,7 +236,9 @@ def sentence(found: tuple[Change, ...]) -> str:
         return "What runs is the plan: no instance starts or stops."
     gpus = sum(one.more * one.gpus for one in found)
     taken = f"{count(abs(gpus), 'GPU')} {'more' if gpus > 0 else 'fewer'}" if gpus else "as many GPUs"
-    return f"Against what runs: {', '.join(moved)}; {taken}."
+    before, after = found[0].serves
+    anew = f" {before} runs, the plan is {after}: each instance starts anew." if before else ""
+    return f"Against what runs: {', '.join(moved)}; {taken}.{anew}"
 
 
 def rows(found: tuple[Change, ...]) -> list[tuple[str, ...]]:
@@ -233,4 +274,5 @@ def to_dict(found: tuple[Change, ...]) -> dict[str, Any]:
             for one in found
         ],
         "gpus": sum(one.more * one.gpus for one in found),
+        "serves": list(found[0].serves) if found and found[0].serves[0] else None,
     }

@@ -113,7 +113,7 @@ def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog, how
     serving = words.deployment(plan)
     if serving is None:
         return report(plan, args.format or "text", args.ascii)
-    found = running.changes(before, running.of_serving(serving))
+    found = running.changes(before, running.of_serving(serving, plan.scenario))
     if args.format == "json":
         from planner.output.as_json import dumps
         from planner.output.data import to_dict

@@ -38,6 +38,7 @@ def save(pools: tuple[Pool, ...]) -> None:
                 "layout": pool.layout,
                 "instances": pool.instances,
                 "max_batch": pool.max_batch,
+                "serves": pool.serves,
             }
             for pool in pools
         ]

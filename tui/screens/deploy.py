@@ -142,7 +142,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         line = self.query_one("#deploy-running", Static)
         line.display = self._runs is not None and serving is not None
         if self._runs is not None and serving is not None:
-            found = running.changes(self._runs, running.of_serving(serving))
+            found = running.changes(self._runs, running.of_serving(serving, self._plan.scenario))
             line.update(Content(self.glyphs.plain(running.sentence(found))))
 
     def action_mark(self) -> None:
@@ -150,7 +150,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         from planner.output import running, words
 
         serving = words.deployment(self._plan)
-        if serving is not None and self._mark(pools := running.of_serving(serving)):
+        if serving is not None and self._mark(pools := running.of_serving(serving, self._plan.scenario)):
             self._runs = pools
             self._compare()
 

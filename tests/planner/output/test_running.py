@@ -8,6 +8,7 @@ import pytest
 
 from planner.errors import InputError
 from planner.inputs.deployment import Deployment
+from planner.inputs.scenario import Scenario
 from planner.output import running
 from planner.output.deploy import record
 from planner.output.running import Pool
@@ -25,7 +26,7 @@ def test_starts_and_stops_are_counted_and_other_layouts_are_other_instances():
         pool("prefill", layout=layout("CPP4xTP8"), instances=8, max_batch=8),
         pool("decode", layout=layout("DEP16"), instances=2, max_batch=45),
     )
-    found = running.changes(BEFORE, running.of_serving(planned))
+    found = running.changes(BEFORE, running.of_serving(planned, Scenario()))
     assert [(one.phase, one.before, one.after) for one in found] == [("prefill", 6, 8), ("decode", 3, 2)]
     assert running.sentence(found) == (
         "Against what runs: +2 prefill instances (CPP4xTP8), -1 decode instance (DEP16); 48 GPUs more."
@@ -89,10 +90,17 @@ def test_as_a_user_types_it(tmp_path, capsys):
     pools = json.loads(file.read_text())["pools"]
     assert main([*asked, "--gpus", "2", "--running", str(file)]) == 0
     assert capsys.readouterr().out.startswith("What runs is the plan")
+    assert main([*asked, "--gpus", "2", "--engine", "vllm", "--running", str(file)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no instance" not in told
+    runs, planned = "llama-3.1-8b on h100 with trtllm", "llama-3.1-8b on h100 with vllm"
+    assert f"{runs} runs, the plan is {planned}: each instance starts anew." in told
     assert main([*asked, "--gpus", "4", "--running", str(file), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["running"]
-    assert told["gpus"] == 2 and sum(one["before"] for one in told["changes"]) == sum(
-        pool["instances"] for pool in pools
+    assert (
+        told["serves"] is None
+        and told["gpus"] == 2
+        and sum(one["before"] for one in told["changes"]) == sum(pool["instances"] for pool in pools)
     )
     alone = ["--colocated-layout", "TP2", "--colocated-instances", "1"]
     assert main([*asked, *alone, "--running"]) == 0
