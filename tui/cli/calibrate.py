@@ -222,6 +222,11 @@ def few_text(found: Few) -> str:
         lines.append(table(rows, "lrrrrr"))
     if found.profile_changed:
         lines.append(f"misfit {found.misfit_before:.1f} -> {found.misfit_now:.1f} (squares over their noise)")
+        for name in found.at_an_end:
+            lines.append(
+                f"{name} stops at {getattr(found.profile, name):.3g}, an end of its plausible range: it lies "
+                "beyond, or something else is off, and it is less sure than the table says."
+            )
     else:
         lines.append(f"The profile stays: that nothing changed is {percent(found.unchanged)} likely.")
     if prior:

@@ -88,6 +88,15 @@ class Few:
         """Whether the runs move any constant."""
         return any(getattr(self.profile, one.name) != one.before for one in self.told)
 
+    @property
+    def at_an_end(self) -> tuple[str, ...]:
+        """Constants that the runs move to an end of their plausible range, where the search stops."""
+        ends = {one.name: (engines.rounded(one.low), engines.rounded(one.high)) for one in CONSTANTS}
+        now = {one.name: getattr(self.profile, one.name) for one in self.told}
+        return tuple(
+            one.name for one in self.told if now[one.name] != one.before and now[one.name] in ends[one.name]
+        )
+
 
 def fit(rows: Sequence[Row], catalog: Catalog) -> list[Few]:
     """What the runs of each engine in `rows` say."""

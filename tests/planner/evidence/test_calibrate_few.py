@@ -12,6 +12,7 @@ import planner
 from planner.evidence import runs
 from planner.evidence.calibrate import engines, few
 from planner.inputs.catalog import user_folder
+from tui.cli.calibrate import few_text
 from tui.cli.main import main
 
 CATALOG = planner.load()
@@ -85,6 +86,14 @@ def test_runs_of_the_profile_itself_change_nothing_and_the_next_run_tells_more(t
     best = found.next_run
     assert best is not None and best.bits > 0.5 and 0 < best.left < 1
     assert (best.row.isl, best.row.osl, best.row.concurrency) not in SHAPES
+
+
+def test_a_constant_beyond_its_plausible_range_is_told_to_stop_there(tmp_path):
+    (found,) = few.fit(runs.read(synthetic(tmp_path, layer_s=6e-5)), CATALOG)
+    assert found.at_an_end == ("layer_s",) and found.profile.layer_s == 4e-5
+    assert "layer_s stops at 4e-05, an end of its plausible range" in few_text(found)
+    (within,) = few.fit(runs.read(synthetic(tmp_path, prefill_request_s=0.2)), CATALOG)
+    assert within.profile_changed and not within.at_an_end and "plausible range" not in few_text(within)
 
 
 def test_the_command_writes_the_profile_and_says_so(tmp_path, capsys, monkeypatch):
