@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from planner.words import Phase
 
@@ -18,12 +20,21 @@ class PoolPower:
     busy_watts: float  # at the pool's capacity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: it keeps what it has computed
 class Power:
-    """Watts of the GPUs of all pools, boards alone: no host, network or cooling."""
+    """Watts of the GPUs of all pools, boards alone: no host, network or cooling.
 
-    pools: tuple[PoolPower, ...]
+    They are computed when they are first asked for: a plan that nobody asks takes no time for them, and
+    both ways of serving can be asked alike.
+    """
+
+    pools_of: Callable[[], tuple[PoolPower, ...]] = field(repr=False)
     tokens_per_s: float  # output tokens of the whole serving
+
+    @cached_property
+    def pools(self) -> tuple[PoolPower, ...]:
+        """Each pool, in the order of the serving's."""
+        return self.pools_of()
 
     @property
     def idle_watts(self) -> float:

@@ -96,7 +96,7 @@ def power_of(serving: Serving, placed: Sequence[Placed]) -> Power:
     """Watts of a mix's pools, each on its system."""
     on = {at.systems[0]: at.question for at in placed if len(at.systems) == 1}
     each = [power.of(on[pool.system], replace(serving, pools=(pool,))) for pool in serving.pools]
-    return replace(each[0], pools=tuple(one for found in each for one in found.pools))
+    return replace(each[0], pools_of=lambda: tuple(one for found in each for one in found.pools))
 
 
 def _choices(alone: Sequence[Placed]) -> Iterator[Sequence[_Candidates]]:

@@ -121,11 +121,12 @@ def _plan(
     here = alone if chosen is colocated_way else at
     question, swept = here.question, here.sweep
     known = within.measured(here, chosen, deadline)
-    if best is not None and best.power is None:  # of the way to deploy alone: it takes longer than its match
-        powered = power.powered((alone if best is colocated_way else at).question, best)
-        split_way, colocated_way = (powered if way is best else way for way in (split_way, colocated_way))
+    split_way, colocated_way = (
+        way and (power.powered(on.question, way) if way.power is None else way)
+        for on, way in ((at, split_way), (alone, colocated_way))
+    )
     mix = choice.mix
-    if scenario.mix and mix is not None:  # an offer alone is not worth the time
+    if mix is not None:
         mix = replace(mix, serving=replace(mix.serving, power=mixes.power_of(mix.serving, placed)))
     reasons = None
     if chosen is None:

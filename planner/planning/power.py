@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -23,14 +24,18 @@ BATCHES = 6  # between one sequence and all of a pool's
 
 
 def powered(question: Question, serving: Serving) -> Serving:
-    """The serving with what it draws."""
+    """The serving with what it draws, which is computed when it is first asked for."""
     return replace(serving, power=of(question, serving))
 
 
 def of(question: Question, serving: Serving) -> Power:
     """Watts of a serving's pools, each at its load."""
     tokens = serving.requests_per_s * tokens_per_request(question.lengths.osl)
-    return Power(pools=tuple(_pool(question, pool) for pool in serving.pools), tokens_per_s=tokens)
+    return Power(pools_of=partial(_pools, question, serving.pools), tokens_per_s=tokens)
+
+
+def _pools(question: Question, pools: tuple[PoolPlan, ...]) -> tuple[PoolPower, ...]:
+    return tuple(_pool(question, pool) for pool in pools)
 
 
 def _pool(question: Question, pool: PoolPlan) -> PoolPower:

@@ -153,7 +153,7 @@ class Serving:
     knee: Knee | None = None  # what its first token costs; None without slack
     load: Load | None = None  # what requests see when many are in flight; None for a mix of layouts
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
-    power: Power | None = None  # what the GPUs draw at that rate; None where not asked
+    power: Power | None = None  # what the GPUs draw at that rate; a plan has it of both ways
 
     @property
     def tokens_per_s_per_user(self) -> float:

@@ -255,7 +255,7 @@ def _power(question: Question, of: list[tuple[_Pools, int]], copies: int, rate: 
                 busy_watts=float(spending.spends[row, -1]) / gpus,
             )
         )
-    return Power(pools=tuple(pools), tokens_per_s=rate * tokens_per_request(question.lengths.osl))
+    return Power(pools_of=lambda: tuple(pools), tokens_per_s=rate * tokens_per_request(question.lengths.osl))
 
 
 def _allowed(points: Points, mask: BoolArray, usable: Mapping[Phase, BoolArray] | None) -> BoolArray:

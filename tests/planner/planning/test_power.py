@@ -9,11 +9,14 @@ import pytest
 
 from planner import Fleet, Scenario, Traffic, load, plan
 from planner.output.data import to_dict
+from planner.output.html import to_html
+from planner.output.tables import comparison_rows
 from planner.planning import power, resolve, sweep
 from planner.simulate.points import Points
 
 CATALOG = load()
 SPLIT = Scenario(model="llama-3.1-8b", system="h100", engine="vllm", fleet=Fleet(gpus=8))
+WAY_OF = {1: "colocated", 2: "disaggregated"}  # by the number of its pools
 EXPERTS = Scenario(model="gpt-oss-20b", system="mi300x", engine="vllm", fleet=Fleet(gpus=8))
 
 
@@ -31,11 +34,24 @@ def test_both_ways_say_watts_and_joules(found):
         assert sum(pool.gpus for pool in drawn.pools) == serving.gpus
         tokens = serving.tokens_per_s_per_gpu * serving.gpus
         assert drawn.joules_per_token == pytest.approx(drawn.watts / tokens)
-    other = found.disaggregated if found.choice == "colocated" else found.colocated
-    assert found.chosen.power == power.of(question, found.chosen) and other.power is None
+        assert serving.power.pools == drawn.pools
+        assert len(to_dict(found)[WAY_OF[len(serving.pools)]]["power"]["pools"]) == len(serving.pools)
     told = to_dict(found)["colocated"]["power"]
     assert told["gpu_watts"] == found.colocated.power.watts and told["rated_watts"] == found.colocated.watts
     assert [pool["phase"] for pool in told["pools"]] == ["colocated"]
+
+
+def test_a_report_has_the_watts_of_either_way_and_a_plan_computes_them_for_neither(monkeypatch):
+    computed = []
+    pool = power._pool
+    monkeypatch.setattr(power, "_pool", lambda question, of: computed.append(of) or pool(question, of))
+    found = plan(SPLIT, CATALOG)
+    assert not computed
+    rows = {name: (split, colocated) for name, split, colocated in comparison_rows(found)}
+    for name in ("GPU power", "J per output token"):
+        assert rows[name][0] != "-" and rows[name][1] != "-"
+    to_html(found)
+    assert len(computed) == 3  # each pool once
 
 
 def test_watts_rise_with_the_load(found):
