@@ -95,6 +95,15 @@ class RatematchApp(FileActions):
         ),
         Binding("t", "toggle_theme", "theme", id="theme"),
         Binding("question_mark", "toggle_help", "help", key_display="?", id="help"),
+        Binding(
+            "ctrl+l",
+            "repaint",
+            "draw again",
+            tooltip="Draw the screen again: another program has written on it",
+            show=False,
+            priority=True,
+            id="repaint",
+        ),
         Binding("q", "quit", "quit", id="quit"),
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, id="quit-always"),
     ]
@@ -146,6 +155,7 @@ class RatematchApp(FileActions):
 
     def on_mount(self) -> None:
         """Begin the tour if there is to be one."""
+        self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())  # after ctrl+z and fg
         if not self.is_headless:
             self._listen()  # the driver of `serve` has put its own in place
         if self._damage:
@@ -171,12 +181,22 @@ class RatematchApp(FileActions):
 
     async def on_event(self, event: events.Event) -> None:
         """During the tour, a key of the user's ends it; what another size shows is not known."""
-        if isinstance(event, events.Resize) and (forget := getattr(self._driver, "forget", None)):
-            forget()
+        if isinstance(event, events.Resize):
+            self._forget_shown()
         if self.tour is not None and self.tour.ended_by(event):
             self.exit()
             return
         await super().on_event(event)
+
+    def _forget_shown(self) -> None:
+        """What the terminal shows is not known any more."""
+        if (forget := getattr(self._driver, "forget", None)) is not None:
+            forget()
+
+    def action_repaint(self) -> None:
+        """Send every cell of the screen, whatever the terminal shows."""
+        self._forget_shown()
+        self.screen.refresh()
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's, with its input bounded."""

@@ -203,6 +203,12 @@ class _Terminal(_Bounded):
 
     fileno: int
     exit_event: threading.Event
+    _must_signal_resume: bool
+
+    def resume_application_mode(self) -> None:
+        """As Textual's; whatever stopped the program, the application hears that it goes on."""
+        self._must_signal_resume = True
+        super().resume_application_mode()
 
     def run_input_thread(self) -> None:
         """Wait for input and hand on what it means."""

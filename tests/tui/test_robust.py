@@ -180,6 +180,31 @@ def test_a_storm_of_sizes_leaves_it_drawing(open_terminal: Open) -> None:
     assert terminal.leave() == 0
 
 
+def test_whatever_was_written_over_the_screen_it_is_drawn_whole_again(open_terminal: Open) -> None:
+    """By ctrl+l, and after it was stopped, by ctrl+z's signal or outright, and goes on."""
+    terminal = open_terminal()
+    terminal.wait_for("up to date", PLANNED)
+
+    def written_over() -> None:
+        terminal.stream.feed(b"\x1b[H" + b"another program\r\n" * 40)
+        assert "up to date" not in terminal.text
+
+    def drawn(text: str) -> bool:
+        return "another" not in text and all(
+            part in text for part in ("up to date", "Inputs", "limit", "quit")
+        )
+
+    written_over()
+    terminal.type("\x0c")
+    terminal.until(drawn, "the screen, by ctrl+l")
+    for stop in (signal.SIGTSTP, signal.SIGSTOP):
+        terminal.process.send_signal(stop)
+        os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED)
+        written_over()
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.until(drawn, "the screen, after fg")
+
+
 def test_a_terminal_that_vanishes_ends_it_and_the_session_is_kept(
     open_terminal: Open, tmp_path: Path
 ) -> None:
