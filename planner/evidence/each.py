@@ -137,8 +137,12 @@ def _times(listed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             why = f": {_WHERE[name][0]}" if not 1 / ALIKE <= near <= ALIKE else ""
             yield f"{said}{near:.2f} at every load{why}."
         else:
+            between = [at for at in factor[1:-1] if not min(factor[0], factor[-1]) <= at * ALIKE]
+            between += [at for at in factor[1:-1] if not max(factor[0], factor[-1]) >= at / ALIKE]
+            most = f", {max(between, key=lambda at: abs(math.log(at))):.2f} between" if between else ""
             yield (
-                f"{said}{factor[0]:.2f} at the least load, {factor[-1]:.2f} at the most: {_WHERE[name][1]}."
+                f"{said}{factor[0]:.2f} at the least load, {factor[-1]:.2f} at the most{most}: "
+                f"{_WHERE[name][1]}."
             )
 
 

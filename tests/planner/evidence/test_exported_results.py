@@ -232,6 +232,18 @@ def test_runs_are_told_one_by_one_with_their_band_and_what_differs(tmp_path, cap
     assert "Run by run" in capsys.readouterr().out
 
 
+def test_a_factor_that_is_farthest_off_between_the_ends_is_told(tmp_path, capsys):
+    exported(tmp_path, ALONE, "vllm")
+    loads, factors = (1, 8, 16, 64), (1.0, 0.5, 0.6, 0.95)
+    rows = [read(put(tmp_path, *tool("vllm", n, 1000, 300, 1.0, 1.0)), CATALOG)[0] for n in loads]
+    predicted = validate_runs.predict(rows, CATALOG)
+    for n, ttft, tpot, off in zip(loads, predicted.ttft_s, predicted.tpot_s, factors, strict=True):
+        put(tmp_path, *tool("vllm", n, 1000, 300, 1e3 * ttft * off, 1e3 * tpot))
+    assert main(["validate", str(tmp_path / "results"), "--json"]) == 0
+    first, steps = json.loads(capsys.readouterr().out)["differs"]
+    assert "1.00 at the least load, 0.95 at the most, 0.50 between" in first and "between" not in steps
+
+
 def test_flags_stand_above_the_record_and_bad_records_are_told(tmp_path):
     exported(tmp_path, ALONE, "vllm")
     path = put(tmp_path, *tool("vllm", 4, 1000, 300, 100.0, 10.0))
