@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -11,9 +12,12 @@ from planner.inputs.model import ModelSpec
 from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.output.deploy.schedule import Schedule
+from planner.planning import demand
 from planner.planning.result import Plan, PoolPlan, Serving
 from planner.simulate import space
 from planner.words import Benchmark, EngineFamily, Target, Vendor
+
+FARTHEST = 3.09  # standard deviations of a normal distribution that 999 of 1,000 lie below
 
 Value: TypeAlias = "int | float | str | bool | Mapping[str, Any]"  # of a flag; True alone: it takes none
 Settings: TypeAlias = Mapping[str, Value]  # by the spelling of the engine, in the order of the command
@@ -91,14 +95,20 @@ class Subject:
 
     @property
     def context_tokens(self) -> int:
-        """The longest request that instances take: the plan's own, and as much again as it varies by.
+        """The longest request that instances take: the plan's own, or its trace's, and what lengths vary by.
 
-        Never beyond what the model was published for.
+        Of drawn lengths 999 of 1,000 fit, those of the load generators too, whose one spread is of both
+        sides. Never beyond what the model was published for.
         """
         traffic = self.scenario.traffic
-        room = -(-(traffic.isl + traffic.osl) // 1024) * 1024 + 1024
+        mean, longest = traffic.isl + traffic.osl, 0
+        if (requests := demand.recorded(self.scenario)) is not None:
+            longest = int((requests.isl + requests.osl).max())
+        sigma = math.sqrt(math.log1p(max(traffic.isl_spread, traffic.osl_spread) ** 2))  # of the logarithm
+        longest = max(longest, math.ceil(mean * math.exp(FARTHEST * sigma - sigma**2 / 2)))
+        room = -(-longest // 1024) * 1024 + 1024
         most = self.model.max_context
-        return min(room, max(most, traffic.isl + traffic.osl)) if most else room
+        return min(room, max(most, mean)) if most else room
 
     def copies(self, pool: PoolPlan) -> int:
         """Redundant experts that fill the slots of this engine's EP ranks up evenly; 0 where none need be."""

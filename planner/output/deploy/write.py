@@ -27,6 +27,7 @@ _TARGETS: Mapping[Target, Callable[[Subject], Export | Refused]] = {
     "llm-d": llm_d.export,
 }
 TARGETS: tuple[Target, ...] = tuple(_TARGETS)
+TRACED = "bench.sh sends the mean lengths and the mean rate of the trace, not its requests"
 
 
 def export(
@@ -49,7 +50,10 @@ def export(
         scenario = plan.scenario
         options = replace(options, name=f"ratematch-{scenario.model}-{scenario.system}")
     found = subject(plan, target, options, catalog)
-    return found if isinstance(found, Refused) else _TARGETS[target](found)
+    made = found if isinstance(found, Refused) else _TARGETS[target](found)
+    if isinstance(made, Refused) or plan.scenario.traffic.trace is None:
+        return made
+    return replace(made, notes=(*made.notes, TRACED))
 
 
 def flags(plan: Plan) -> dict[str, Any] | None:

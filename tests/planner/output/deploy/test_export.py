@@ -187,6 +187,28 @@ def test_a_benchmark_sends_the_traffic_of_the_plan_with_flags_that_it_knows(benc
     assert told[("vllm", "sglang", "aiperf").index(benchmark)] in script
 
 
+def test_instances_take_the_longest_request_of_a_trace_and_of_lengths_that_vary():
+    plan = planned("dense-h200", "vllm")  # 8,192 tokens in, 1,024 out
+
+    def made(**changed):
+        traffic = replace(plan.scenario.traffic, **changed)
+        return write.export(
+            replace(plan, scenario=replace(plan.scenario, traffic=traffic)), "vllm", Options(), CATALOG
+        )
+
+    def longest(found):
+        return int(re.search(r"--max-model-len (\d+)", found.files["host-0.sh"])[1])
+
+    assert longest(made()) == 9 * 1024 + 1024
+    # of a lognormal distribution with variation 0.5, 999 of 1,000 are below 3.8 times the mean; load
+    # generators draw uniform ones, up to 1 + sqrt(3) / 2 times
+    assert 3.8 * 9216 < longest(made(isl_spread=0.5)) < 3.8 * 9216 + 3000
+    traced = made(trace="mooncake-conversations")
+    assert 123_192 < longest(traced) <= 123_192 + 2000 + 2048  # its longest prompt, and its longest answer
+    assert write.TRACED in traced.notes and write.TRACED not in made().notes
+    assert longest(made(isl_spread=2.0)) == CATALOG.model("llama-3.1-70b").max_context
+
+
 def test_yaml_is_read_back_and_scripts_are_sound(tmp_path):
     for name, engine, found in written():
         folder = tmp_path / f"{name}-{engine}"
