@@ -63,8 +63,9 @@ class Kind:
         upto = np.append(self.counts[1:], self.counts[-1])  # the next count does as well
         fewest = np.full(asked.shape, NEVER, dtype=np.int64)
         for k in range(len(self.counts)):
-            n = np.maximum(np.ceil(asked / each[k] - 1e-9), self.counts[k]).astype(np.int64)
-            fewest = np.where(n <= upto[k], np.minimum(fewest, n), fewest)
+            with np.errstate(divide="ignore", invalid="ignore"):  # so few sustain nothing within the limits
+                n = np.maximum(np.ceil(asked / each[k] - 1e-9), self.counts[k])
+            fewest = np.minimum(fewest, np.where(n <= upto[k], n, NEVER).astype(np.int64))
         return np.where(asked <= 0, 0, fewest)
 
 

@@ -130,7 +130,8 @@ def to_text(found: OverTime, proofs: Proofs | None = None) -> str:
     windows = found.windows
     head = (
         f"{found.scenario.model} on {found.scenario.system}: {int(windows.requests.sum()):,} requests in "
-        f"{len(windows):,} windows of {windows.window_s:g} s, until {clock(windows.hours * 3600)}"
+        f"{len(windows):,} window{'' if len(windows) == 1 else 's'} of {windows.window_s:g} s, "
+        f"until {clock(windows.hours * 3600)}"
     )
     lines = [head, *sentences(found), ""]
     lines.append(

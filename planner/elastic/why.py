@@ -8,6 +8,7 @@ from planner.arrays import FloatArray, IntArray
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.policies import Policy, static_mean
 from planner.elastic.schedule import missing, ready
+from planner.units import three_digits
 from planner.words import Way
 
 ROLLING: tuple[Policy, ...] = ("seasonal-naive", "smoothing", "reactive")
@@ -33,6 +34,8 @@ def sentences(found: OverTime) -> list[str]:
     if not found.outcomes:
         return []
     best = found.best
+    if not best.ok.any():  # what buys nothing costs least, and is no answer
+        return ["No window keeps its limits, with any number of instances of the layouts that were found."]
     peak = found.of("static-peak", best.way)
     return [
         _saves(best, peak),
@@ -48,8 +51,8 @@ def sentences(found: OverTime) -> list[str]:
 def _saves(best: Outcome, peak: Outcome) -> str:
     saved = 1.0 - best.bill.usd / peak.bill.usd if peak.bill.usd else 0.0
     return (
-        f"Elastic {CALLED[best.way]} costs {best.bill.usd:,.0f} USD, "
-        f"{saved:.0%} less than the busiest window's fleet all along ({peak.bill.usd:,.0f} USD)."
+        f"Elastic {CALLED[best.way]} costs {three_digits(best.bill.usd)} USD, "
+        f"{saved:.0%} less than the busiest window's fleet all along ({three_digits(peak.bill.usd)} USD)."
     )
 
 
@@ -67,7 +70,8 @@ def _risks(found: OverTime, best: Outcome) -> str:
 def _changes(found: OverTime, best: Outcome) -> str:
     per_day = best.bill.changes / max(found.windows.hours / 24.0, 1e-9)
     rate = f", {per_day:.0f} a day" if found.windows.hours >= 24.0 else ""
-    return f"It changes {best.bill.changes:,} instances in {found.windows.hours:,.1f} hours{rate}."
+    instances = "1 instance" if best.bill.changes == 1 else f"{best.bill.changes:,} instances"
+    return f"It changes {instances} in {found.windows.hours:,.1f} hours{rate}."
 
 
 def _breaks(found: OverTime, best: Outcome) -> list[str]:
@@ -129,5 +133,8 @@ def _foresight(found: OverTime, best: Outcome) -> list[str]:
     near = max(live, key=lambda one: (int(one.ok.sum()), -one.bill.usd))
     more = near.bill.usd - best.bill.usd
     lost = int(best.ok.sum()) - int(near.ok.sum())
-    spent = f"{abs(more):,.0f} USD {'more' if more >= 0 else 'less'}"
-    return [f"Foresight is worth {lost:,} windows: {near.name} misses those and costs {spent}."]
+    spent = f"{three_digits(abs(more))} USD {'more' if more >= 0 else 'less'}"
+    if not lost:
+        return [f"Foresight is worth no window: {near.name} keeps as many and costs {spent}."]
+    said = "1 window: that one is missed by" if lost == 1 else f"{lost:,} windows: those are missed by"
+    return [f"Foresight is worth {said} {near.name}, which costs {spent}."]

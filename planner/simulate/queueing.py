@@ -92,7 +92,8 @@ def load_of(decay: Real, arrival_variation: float) -> FloatArray:
     """
     if arrival_variation == 1.0:
         return np.asarray(decay, dtype=np.float64)
-    return np.asarray((1.0 - decay) * arrival_variation / (np.power(decay, -arrival_variation) - 1.0))
+    with np.errstate(over="ignore"):  # of arrivals so bursty that no load but 0 is so short a queue
+        return np.asarray((1.0 - decay) * arrival_variation / (np.power(decay, -arrival_variation) - 1.0))
 
 
 def decay_of(load: Real, arrival_variation: float) -> FloatArray:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from planner.elastic import program
 from planner.elastic.costs import Costs
-from planner.elastic.kinds import Pools
+from planner.elastic.kinds import NEVER, Pools
+from planner.elastic.over_time import OverTime
 from planner.elastic.schedule import Schedule, bill, gpus_held, moves, ready
+from planner.elastic.why import sentences
 
 from .small import costs, kind, pools
 
@@ -128,3 +133,17 @@ def test_an_instance_wanted_late_serves_late_and_is_paid_at_once() -> None:
 def test_fewest_instances_share_their_queue() -> None:
     one = kind("prefill", 1, 1)
     assert one.need(np.array([0.0, 1.0, 1.05, 2.1, 2.2])).tolist()[:4] == [0, 1, 2, 2]
+
+
+@pytest.mark.filterwarnings("error")
+def test_instances_that_sustain_nothing_within_the_limits_are_never_enough() -> None:
+    none_alone = replace(kind("prefill", 1, 1), sustained_per_s=np.array([0.0, 2.1]))
+    assert none_alone.need(np.array([0.0, 0.5, 2.1, 2.2])).tolist() == [0, 2, 2, NEVER]
+    never = replace(kind("prefill", 1, 1), sustained_per_s=np.array([0.0, 0.0]))
+    assert never.need(np.array([0.0, 0.5])).tolist() == [0, NEVER]
+
+
+def test_a_plan_that_keeps_no_window_is_no_saving() -> None:
+    found = SimpleNamespace(outcomes=[1], best=SimpleNamespace(ok=np.array([False, False])))
+    (said,) = sentences(cast(OverTime, found))
+    assert said.startswith("No window keeps its limits")
