@@ -35,6 +35,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Emulator:
+    """What a terminal shows that was sent these bytes."""
+
+    def __init__(self, columns: int = COLUMNS, rows: int = ROWS) -> None:
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def feed(self, data: bytes) -> None:
+        """Draw what came."""
+        self._stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
+
+    @property
+    def text(self) -> str:
+        """The screen as lines."""
+        return "\n".join(self._screen.display)
+
+
 class Terminal:
     """A program on a pseudo-terminal, and what its screen shows."""
 
@@ -94,7 +111,7 @@ class Terminal:
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             self.read(0.1)
-            text = "\n".join(self.screen.display)
+            text = self.text
             if all(re.search(pattern, text) for pattern in patterns):
                 return text
             assert self.process.poll() is None, f"left with {self.process.returncode}:\n{text}"
@@ -103,8 +120,7 @@ class Terminal:
     def size(self, rows: int, columns: int) -> None:
         """Make the terminal this big."""
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.screen = pyte.Screen(columns, rows)
-        self.stream = pyte.ByteStream(self.screen)
+        self.emulator = Emulator(columns, rows)
 
     def hang_up(self) -> None:
         """The terminal vanishes."""
@@ -129,7 +145,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """The screen as lines."""
-        return "\n".join(self.screen.display)
+        return self.emulator.text
 
     def until(self, condition: Callable[[str], object], what: str = "") -> str:
         """The screen's text once something holds of it."""
@@ -157,7 +173,7 @@ class Terminal:
     def _take_in(self) -> None:
         data = os.read(self.master, 65536)
         self.sent += data
-        self.stream.feed(_UNKNOWN_TO_PYTE.sub(b"", data))
+        self.emulator.feed(data)
 
     def leave(self) -> int:
         """The exit code, once the program has ended."""

@@ -186,7 +186,7 @@ def test_whatever_was_written_over_the_screen_it_is_drawn_whole_again(open_termi
     terminal.wait_for("up to date", PLANNED)
 
     def written_over() -> None:
-        terminal.stream.feed(b"\x1b[H" + b"another program\r\n" * 40)
+        terminal.emulator.feed(b"\x1b[H" + b"another program\r\n" * 40)
         assert "up to date" not in terminal.text
 
     def drawn(text: str) -> bool:

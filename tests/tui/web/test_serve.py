@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminals import free_port
+from terminals import Emulator, free_port
 
 from tui.panes.inputs import COMMON
 
@@ -53,7 +53,7 @@ class Page:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, Any] = {}
-        self.sent = b""  # what the application has drawn, as a terminal would get it
+        self._terminal = Emulator(columns=300, rows=100)  # at least as large as the page's
 
     async def call(self, method: str, **params: Any) -> Any:
         """One command and its answer."""
@@ -75,13 +75,13 @@ class Page:
                 self._answers[news["id"]] = news.get("result", news)
             elif news["method"] == "Network.webSocketFrameReceived":
                 frame = news["params"]["response"]
-                binary = frame["opcode"] == 2
-                self.sent += base64.b64decode(frame["payloadData"]) if binary else b""
+                if frame["opcode"] == 2:
+                    self._terminal.feed(base64.b64decode(frame["payloadData"]))
 
     @property
     def text(self) -> str:
-        """All that was drawn, without colours and moves."""
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.sent.decode("utf-8", "replace"))
+        """What its terminal shows."""
+        return self._terminal.text
 
     async def press(self, key: str, code: int) -> None:
         """A key, down and up."""
@@ -154,7 +154,6 @@ async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp
     await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=640, y=4, button="left", clickCount=1)
     for _ in range(COMMON.index("gpus")):
         await page.press("j", 74)
-    page.sent = b""
     await page.press("ArrowLeft", 37)
     await page.until(lambda: "4 h100" in page.text and "up to date" in page.text)
     shot = await page.call("Page.captureScreenshot", format="png")
@@ -187,17 +186,16 @@ class Visitor:
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
-        self.sent = b""
+        self._terminal = Emulator(columns=120, rows=36)
         self.downloads: list[str] = []
 
     @property
     def text(self) -> str:
-        """All that was drawn since it was emptied, without colours and moves."""
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.sent.decode("utf-8", "replace"))
+        """What it is shown."""
+        return self._terminal.text
 
     async def type(self, keys: str) -> None:
-        """Press keys; what they draw is looked at from here on."""
-        self.sent = b""
+        """Press keys."""
         await self._socket.send_json(["stdin", keys])
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -206,7 +204,7 @@ class Visitor:
         while not condition():
             message = await asyncio.wait_for(self._socket.receive(), max(end - time.monotonic(), 0.1))
             if message.type == aiohttp.WSMsgType.BINARY:
-                self.sent += message.data
+                self._terminal.feed(message.data)
             elif message.type == aiohttp.WSMsgType.TEXT:
                 news = message.json()
                 if news[0] == "deliver_file_start":
