@@ -36,6 +36,7 @@ _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
 _OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs
 MEASURED = ("ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s")
 _ONE_EACH = ("profile_export_aiperf.json", "profile_export_genai_perf.json")  # files of a folder for each run
+RESULTS = "results"  # where bench.sh leaves them
 _SENT = ("isl", "osl")
 _LAYOUTS = ("layout", "prefill_layout", "decode_layout")
 # what a row cannot do without, and the flag that says it
@@ -147,7 +148,12 @@ def _is_folder(path: Path) -> bool:
 
 
 def _results(folder: Path) -> list[Path]:
-    """The results in a folder, as an export's bench.sh leaves them. Raises InputError without any."""
+    """The results in a folder, as an export's bench.sh leaves them. Raises InputError without any.
+
+    Of the folder of an export itself those in its results/.
+    """
+    if (folder / exported.FILE).is_file() and _is_folder(folder / RESULTS):
+        folder /= RESULTS
     try:
         plain = [path for ending in ("json", "jsonl", "csv") for path in folder.glob(f"*.{ending}")]
         found = sorted([*plain, *(file for name in _ONE_EACH for file in folder.glob(f"*/{name}"))])

@@ -277,6 +277,7 @@ def test_a_result_of_another_model_than_the_deployment_beside_it_is_refused(tmp_
     path = put(tmp_path, name, text)
     assert main(["validate", str(path)]) == 0
     told = " ".join(capsys.readouterr().out.split())
+    assert [row.isl for row in read(tmp_path, CATALOG)] == [1000]  # the folder of the export is typed too
     assert f"What was deployed is read from {tmp_path / 'deployment.toml'}." in told
     other = json.loads(path.read_text()) | {"model_id": "qwen3-32b"}
     path.write_text(json.dumps(other))
