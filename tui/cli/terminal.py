@@ -39,6 +39,8 @@ def writing(field: str, place: object) -> Iterator[None]:
     """What goes wrong in writing to `place`, that of a flag, is one line. Raises InputError."""
     try:
         yield
+    except BrokenPipeError:  # who read what is said meanwhile has gone: no fault of the place
+        raise
     except OSError as error:
         raise InputError(field, str(place), f"cannot be written: {files.why(error)}") from None
 

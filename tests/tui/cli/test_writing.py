@@ -11,6 +11,7 @@ import pytest
 from planner.evidence.page import write as page
 from planner.inputs import files
 from tui.cli.main import main
+from tui.cli.terminal import writing
 
 DATA = Path(__file__).parents[2] / "planner" / "evidence" / "data"
 CONFIG = """{"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -81,6 +82,11 @@ def test_a_planted_link_is_not_written_through(command: str, own: Path) -> None:
         name.symlink_to(own / "made-through-a-link")
     assert main(arguments) < 2  # 1: these few rows support no fit, but the file to fit is there
     assert target.is_file() and not (own / "made-through-a-link").exists()
+
+
+def test_a_reader_that_has_gone_is_no_fault_of_the_place(own: Path) -> None:
+    with pytest.raises(BrokenPipeError), writing("out", own):
+        raise BrokenPipeError(errno.EPIPE, "broken pipe")
 
 
 @pytest.mark.parametrize(
