@@ -13,6 +13,7 @@ from planner.elastic.proof import Replayed
 from planner.elastic.purchase import Purchase
 from planner.elastic.why import CALLED, clock, sentences
 from planner.output.as_json import dumps
+from planner.output.spelling import count
 
 Proofs = dict[tuple[str, str], Replayed]  # by policy and way
 
@@ -77,7 +78,10 @@ def _policy(found: OverTime, one: Outcome, proofs: Proofs) -> dict[str, Any]:
 
 def _bought(bought: Purchase) -> str:
     """`cheapest bought: 12 GPUs reserved, 30 GPU h on demand, 40 as spot (2 taken back), 310 USD`."""
-    parts = [f"{bought.reserved_gpus:,} GPUs reserved", f"{bought.on_demand_gpu_hours:,.1f} GPU h on demand"]
+    parts = [
+        f"{count(bought.reserved_gpus, 'GPU')} reserved",
+        f"{bought.on_demand_gpu_hours:,.1f} GPU h on demand",
+    ]
     if bought.spot_gpu_hours:
         parts.append(f"{bought.spot_gpu_hours:,.1f} as spot ({bought.interruptions:,.1f} taken back)")
     return f"cheapest bought: {', '.join(parts)}, {bought.usd:,.1f} USD"

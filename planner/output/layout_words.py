@@ -111,7 +111,8 @@ def kind(at: LayoutChoice) -> str:
     stage = at.tp * at.attention_dp
     parts = []
     if at.pp > 1:
-        parts.append(f"a {at.pp}-stage {'chunked ' if _chunked(at) else ''}pipeline")
+        an = "an" if at.pp in (8, 11, 18) else "a"
+        parts.append(f"{an} {at.pp}-stage {'chunked ' if _chunked(at) else ''}pipeline")
     if stage > 1:
         where = "all" if at.pp == 1 else f"the {stage} of a stage"
         if at.ep == 1:

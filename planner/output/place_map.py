@@ -169,8 +169,6 @@ def _free(plan: Plan, serving: Serving, found: Map) -> list[str]:
     if budget is not None and hosts > budget and len(found.boards) == 1:
         whole = -(-budget // found.boards[0].nodes.host_gpus)
         if found.boards[0].used > whole:
-            more = found.boards[0].used - whole
-            out.append(
-                f"That is {count(more, 'host')} more than {budget:,} GPUs fill: instances do not tile them."
-            )
+            more, of = count(found.boards[0].used - whole, "host"), count(budget, "GPU")
+            out.append(f"That is {more} more than {of} fill: instances do not tile them.")
     return out

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from planner.inputs import fields
+from planner.output.spelling import count
 from planner.planning.near_miss import relaxed
 from planner.units import format_memory, three_digits
 
@@ -24,7 +25,9 @@ def reason_text(scenario: Scenario, reason: Reason) -> str:
         return f"{reason.points:,} do not fit in {memory} per GPU"
     asked, best = field.format(field.get(scenario)), field.format(reason.best)
     if reason.limit == "rate":
-        return f"{scenario.fleet.gpus} GPUs serve at most {best} of {asked} requests/s within the limits"
+        gpus = scenario.fleet.gpus or 0
+        serve = "serves" if gpus == 1 else "serve"
+        return f"{count(gpus, 'GPU')} {serve} at most {best} of {asked} requests/s within the limits"
     verb = "fit but miss" if reason.limit == "ftl" else "miss"
     return f"{reason.points:,} {verb} {reason.limit.upper()} {asked} (best {best})"
 

@@ -68,7 +68,7 @@ class Verdict:
         if other is None:
             return (f"{self._way}: {name} cannot meet these limits",)
         if self.goal == "fewest-gpus":
-            mine = f"{self._way}: {serving.gpus:,} GPUs"
+            mine = f"{self._way}: {count(serving.gpus, 'GPU')}"
             if self.tie:
                 return (f"{mine}, the same as {name}",)
             return (f"{mine}, {name} needs {other.gpus:,}{sure}", f"{mine} against {other.gpus:,}{sure}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output.spelling import count
 from planner.units import format_seconds, three_digits
 from tui.glyphs import Glyphs
 
@@ -130,7 +131,7 @@ class Scene:
         if axis.key == "ftl":
             return limits.ftl_s, f"FTL {g.at_most} {g.plain(format_seconds(limits.ftl_s))}"
         if axis.key == "gpus" and gpus is not None:
-            return float(gpus), f"{gpus:,} GPUs"
+            return float(gpus), count(gpus, "GPU")
         return math.nan, ""
 
 
@@ -304,7 +305,7 @@ def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[
     dot = f" {g.dot} "
     lines = [
         f"{g.cursor} {three_digits(user)} tok/s/user{dot}{three_digits(y)} tok/s/GPU",
-        f"TTL {g.plain(format_seconds(ttl_s))}{dot}{f.gpus[index]:,.0f} GPUs",
+        f"TTL {g.plain(format_seconds(ttl_s))}{dot}{count(int(f.gpus[index]), 'GPU')}",
     ]
     ratio = float(f.ctx_gen_ratio[index])
     if math.isfinite(ratio):

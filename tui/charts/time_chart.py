@@ -9,6 +9,7 @@ import numpy as np
 from planner.arrays import FloatArray
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.why import CALLED, clock
+from planner.output.spelling import count
 from planner.units import three_digits
 from tui.glyphs import Glyphs, columns
 
@@ -61,7 +62,7 @@ def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) ->
         picture = columns([*_most(of, each), top], g)[:-1]  # all pools in one scale
         name = one.name if not at else ""
         called = "co-located" if phase == "colocated" else phase
-        said = f"{of[cursor]:.0f} GPUs"
+        said = count(round(of[cursor]), "GPU")
         if not at:
             said += f"  {one.bill.usd:,.0f} USD  {one.bill.changes:,} changes"
         rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
@@ -84,7 +85,8 @@ def cell(found: OverTime, cursor: int) -> str:
     missed = [one.name for one in found.outcomes if one.way == best.way and not one.ok[cursor]]
     return (
         f"{clock(cursor * windows.window_s)}: {rate} requests/s; elastic {CALLED[best.way]} has {has}, "
-        f"{int(best.bill.gpus[cursor])} GPUs" + (f"; limits missed by {', '.join(missed)}" if missed else "")
+        f"{count(int(best.bill.gpus[cursor]), 'GPU')}"
+        + (f"; limits missed by {', '.join(missed)}" if missed else "")
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from planner.errors import InputError
 from planner.output.as_json import dumps
 from tui.cli.flags import Parser
-from tui.cli.terminal import DONE, say
+from tui.cli.terminal import DONE, progress, say
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,7 +26,10 @@ def run(arguments: Sequence[str]) -> int:
     from planner.evidence import bench
     from tui.cli import bench_screen as screen
 
-    result, more = bench.run(args.runs), screen.run(args.runs)
+    progress("timing plans, some seconds")
+    result = bench.run(args.runs)
+    progress("timing keys, bytes and starts of the application, half a minute")
+    more = screen.run(args.runs)
     if args.json:
         say(dumps(result | more))
     else:

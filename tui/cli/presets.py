@@ -151,6 +151,10 @@ def show(catalog: Catalog, kind: str, name: str, *, as_json: bool = False) -> st
     if as_json:
         return dumps(_data(catalog, kind, name, item))
     lines = _outline(_plain(item))
+    if kind == "engines":
+        from tui.cli.engine_words import MEANINGS
+
+        lines = [_explained(line, MEANINGS) for line in lines]
     if kind == "models":
         lines += _outline(counts(item))
         lines.append("of its cache, per token: " + _model(item)["KV grows/token"])
@@ -277,6 +281,12 @@ def _outline(value: Any, depth: int = 0) -> list[str]:
         elif item not in ("", 0, None, [], {}):  # zero stands for "has none"
             lines.append(f"{pad}{key}: {_scalar(item)}")
     return lines
+
+
+def _explained(line: str, meanings: Mapping[str, str]) -> str:
+    """An outermost line with what its key means."""
+    meaning = meanings.get(line.partition(":")[0])
+    return f"{line:<26} {meaning}" if meaning else line
 
 
 def _scalar(item: Any) -> str:

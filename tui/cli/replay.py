@@ -238,10 +238,10 @@ def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tupl
 
 
 def _head(found: Proof) -> str:
-    from planner.output.spelling import instances
+    from planner.output.spelling import count, instances
 
     pools = " + ".join(instances(pool) for pool in found.serving.pools)
-    return f"plan: {pools}, {found.serving.gpus} GPUs; {found.requests_per_s:.3g} req/s came"
+    return f"plan: {pools}, {count(found.serving.gpus, 'GPU')}; {found.requests_per_s:.3g} req/s came"
 
 
 def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, Any]:

@@ -30,6 +30,12 @@ def say(text: object, *, colours: bool = False, error: bool = False) -> None:
     print(printable_lines(str(text), colours=colours).removesuffix("\n"), file=stream, flush=True)
 
 
+def progress(text: str) -> None:
+    """A line of standard error on what takes long, where someone watches."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        say(text, error=True)
+
+
 class Failure(Exception):
     """Something outside the input went wrong; `str()` is the one line a user sees."""
 

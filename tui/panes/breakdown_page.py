@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from planner.output.spelling import money, named, percent
+from planner.output.spelling import count, money, named, percent
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
@@ -126,7 +126,7 @@ def _places(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content
 
 def _pool(pool: PoolPlan, width: int, g: Glyphs) -> list[Content]:
     name = f"{named(pool.phase)} {pool.instances}{g.times}{pool.layout.label}"
-    facts = [f"{pool.gpus:,} GPUs", f"batch {pool.batch:,}"]
+    facts = [count(pool.gpus, "GPU"), f"batch {pool.batch:,}"]
     if pool.chunk_tokens:
         facts.append(f"chunk {format_tokens(pool.chunk_tokens)}")
     facts += [pool.mode] if pool.mode else []
