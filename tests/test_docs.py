@@ -72,4 +72,6 @@ def test_every_test_that_holds_a_promise_is_there() -> None:
     assert not lost
     rows = re.findall(r"(?m)^\| (\d+)\. .*\| (.*) \|$", text("docs/reliability.md"))
     assert [int(number) for number, _ in rows] == list(range(1, 18))
+    screen = re.findall(r"(?m)^\| S(\d+)\. .*\| `.*` \|$", text("docs/reliability.md"))
+    assert [int(number) for number in screen] == list(range(1, 16))
     assert all(held.startswith(("`", "open")) for _, held in rows)

@@ -120,6 +120,7 @@ class RatematchApp(FileActions):
         self.recent = session.recent
         self._damage = session.damage
         self.tour: Tour | None = None
+        self.keeps = True  # the session, on the way out
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.set_class(ascii, "-ascii")
@@ -172,8 +173,9 @@ class RatematchApp(FileActions):
         if self.lost:
             return
         self.lost = code
-        with contextlib.suppress(OSError):
-            storage.save(self.session)
+        if self.keeps:
+            with contextlib.suppress(OSError):
+                storage.save(self.session)
         last = threading.Timer(2.0, os._exit, (code,))
         last.daemon = True
         last.start()
@@ -288,12 +290,13 @@ def run(
     ascii: bool = False,
     mouse: bool = True,
     demo: bool = False,
+    keep: bool = True,
     backend: Backend | None = None,
 ) -> int:
     """Run the application until the user leaves; the exit code.
 
     `ascii` draws with ASCII only; without `mouse` the terminal keeps it. `demo` plays the tour of
-    `tui.screens.tour`, and keeps nothing.
+    `tui.screens.tour`, and keeps nothing; nor does it without `keep`.
 
     On the way out the session is kept in the state folder (`tui.files.storage`); that it could not be
     kept is one line on stderr. An unexpected exception inside the application is raised here, after
@@ -304,11 +307,12 @@ def run(
         from tui.screens.tour import Tour
 
         app.tour = Tour(app)
+    app.keeps = keep and not demo
     app.error_console.quiet = not app.debug
     app.run(mouse=mouse)
     if app.lost:  # no one is left to talk to
         os._exit(app.lost)
-    if not demo:
+    if app.keeps:
         try:
             storage.save(app.session)
         except OSError as error:

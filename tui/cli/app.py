@@ -23,6 +23,7 @@ from tui.cli.terminal import (
     on_terminal,
     say,
     slow_line,
+    web_driver,
 )
 from tui.files import storage
 from tui.files.storage import Session
@@ -73,7 +74,8 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     from tui.widgets import themes
 
     theme = themes.theme_name(args.theme) if args.theme is not None else ""
-    session = _last_session(catalog)
+    # a browser's session is its own: it sees no pins of the terminal's, and leaves it none
+    session = _first_session(catalog) if web_driver() else _last_session(catalog)
     if args.scenario:
         base, name = named_scenario(args.scenario, catalog), printable(Path(args.scenario).stem)
         session = dataclasses.replace(session, scenario=scenario, base=base, name=name)
@@ -95,7 +97,13 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
             ascii=ascii_output(args.ascii) or draws_ascii(),
             mouse=not args.no_mouse,
             demo=args.demo,
+            keep=not web_driver(),
         )
+
+
+def _first_session(catalog: Catalog) -> Session:
+    start = named_scenario(None, catalog)
+    return Session(scenario=start, base=start, first=True)
 
 
 def _last_session(catalog: Catalog) -> Session:
@@ -105,8 +113,7 @@ def _last_session(catalog: Catalog) -> Session:
     """
     last = storage.load()
     if last is None:
-        start = named_scenario(None, catalog)
-        return Session(scenario=start, base=start, first=True)
+        return _first_session(catalog)
     damage = last.damage
     try:
         start = _usable(last.scenario, catalog)

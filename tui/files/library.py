@@ -40,7 +40,7 @@ def own_folder() -> Path:
 
 
 def entries(recent: Sequence[str] = ()) -> list[Entry]:
-    """All scenarios: the recent first, then the user's own, then those that come with ratematch.
+    """All scenarios: the recent, the user's own, those that come with ratematch, of them the paper's last.
 
     Raises InputError if the user's folder cannot be read.
     """
@@ -57,7 +57,11 @@ def entries(recent: Sequence[str] = ()) -> list[Entry]:
         own = catalog.scenario_path(name).parent == folder
         found.append(Entry(name=name, own=own, recent=name in recent, note=note, problem=problem))
     rank = {name: i for i, name in enumerate(recent)}
-    return sorted(found, key=lambda e: (rank.get(e.name, len(rank)), not e.own, e.name))
+
+    def place(e: Entry) -> tuple[int, bool, bool, str]:
+        return rank.get(e.name, len(rank)), not e.own, e.name.startswith("paper-"), e.name
+
+    return sorted(found, key=place)
 
 
 def read(name: str) -> Scenario:

@@ -39,6 +39,16 @@ class TestOpening:
         assert (asked.scenario.model, asked.scenario.traffic.isl) == (Scenario().model, 4096)
         assert (others["ascii"], others["mouse"], asked.base) == (True, False, Scenario())
 
+    def test_a_browser_has_a_session_of_its_own(
+        self, opened: list[Opened], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pins = {"A": Scenario(mix=True)}
+        storage.save(storage.Session(scenario=Scenario(model="llama-3.1-8b"), pins=pins))
+        monkeypatch.setattr(app, "web_driver", lambda: True)
+        assert main.main([]) == 0
+        (session, options) = opened[0]
+        assert session.scenario == Scenario() and not session.pins and not options["keep"]
+
     def test_the_session_comes_back_with_its_name_and_what_it_began_with(self, opened: list[Opened]) -> None:
         storage.save(storage.Session(scenario=Scenario(mix=True), name="chat", recent=("chat",)))
         assert main.main([]) == 0

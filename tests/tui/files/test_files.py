@@ -99,6 +99,8 @@ async def test_ones_own_and_the_recent_come_first(driver: Driver) -> None:
     shown = [str(option.prompt) for option in driver.app.screen.query_one(OptionList).options]
     assert shown[0].startswith("code-completion") and "[recent]" in shown[0]
     assert shown[1].startswith("zebra") and "[yours]" in shown[1] and "stripes" in shown[1]
+    paper = [line.startswith("paper-") for line in shown]
+    assert any(paper) and paper == sorted(paper)  # those last
     await driver.pilot.press(*"stripes")  # a word of the note finds it too
     await driver.press("enter")
     assert driver.main.view.name == "zebra"
