@@ -31,7 +31,7 @@ from tui.widgets.grid import Column, Grid, Row
 
 if TYPE_CHECKING:
     from planner.planning.evidence import Seen
-    from planner.planning.result import Frontier, Plan
+    from planner.planning.result import Frontier, Plan, Serving
 
 COLUMNS = (
     Column(title="kind", right=False, need=6),
@@ -173,14 +173,21 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
 
     limit = view.scenario.limits.ttl_s
     rows: dict[tuple[object, ...], tuple[tuple[bool, bool, float], Row]] = {}
-    for way, source in _sources(view):
-        chosen = _chosen(view.plan, way, source)
+    plan = view.plan
+    first: list[tuple[Way, Frontier]] = []
+    mine = None
+    if plan is not None and plan.chosen is not None and view.frontiers[0] is plan.frontier_disaggregated:
+        mine = _of_plan(plan.chosen)
+        if plan.choice and mine is not None:
+            first.append((plan.choice, mine))
+    for way, source in [*first, *_sources(view)]:
+        chosen = source is mine
         for at in range(len(source)):
             good = meets(float(source.ttl_s[at]), limit)
-            row = _row(way, source, at, g, view, meets=good, chosen=at == chosen)
+            row = _row(way, source, at, g, view, meets=good, chosen=chosen)
             rate = float(source.tokens_per_s_per_gpu[at])
             worth = rate if view.budget is None else rate * float(source.gpus[at])
-            rows.setdefault(row.cells, ((at != chosen, not good, -worth), row))
+            rows.setdefault(row.cells, ((not chosen, not good, -worth), row))
     return [row for _, row in sorted(rows.values(), key=lambda item: item[0])]
 
 
@@ -194,14 +201,25 @@ def _sources(view: View) -> list[tuple[Way, Frontier]]:
     return found
 
 
-def _chosen(plan: Plan | None, way: Way, frontier: Frontier) -> int:
-    """Which point of a frontier the plan is; -1 if it is none of them."""
-    if plan is None or plan.chosen is None or plan.choice != way:
-        return -1
-    from planner.output.limits import ROUNDING
+def _of_plan(serving: Serving) -> Frontier | None:
+    """The plan as a point of its own: what it counts on need not lie on the frontier. None for a mix."""
+    import numpy as np
 
-    far = abs(frontier.ttl_s / plan.chosen.ttl_s - 1)
-    return int(far.argmin()) if len(far) and float(far.min()) < ROUNDING else -1
+    from planner.planning import result
+
+    labels = {pool.phase: pool.layout.label for pool in serving.pools}
+    if len(labels) < len(serving.pools):
+        return None
+    return result.Frontier(
+        ttl_s=np.array([serving.ttl_s]),
+        tokens_per_s_per_gpu=np.array([serving.tokens_per_s_per_gpu]),
+        ctx_gen_ratio=np.array([serving.ctx_gen_ratio]),
+        gpus=np.array([serving.gpus]),
+        prefill=(labels.get("prefill", ""),),
+        decode=(labels.get("decode") or labels["colocated"],),
+        ftl_s=np.array([serving.ftl_s]),
+        usd_per_million_tokens=np.array([serving.usd_per_million_tokens]),
+    )
 
 
 def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, chosen: bool) -> Row:

@@ -24,7 +24,7 @@ from tui.widgets.grid import Column, Grid, Row
 async def test_the_table_ranks_the_plan_first_and_enter_adopts_a_rows_layouts(pages: Pages) -> None:
     await pages.open("table")
     grid = pages.one(PlanGrid)
-    assert len(grid.rows) == 28 + 24
+    assert len(grid.rows) == 1 + 28 + 24  # the plan, and both frontiers
     meets = [row.mark != UNICODE.cloud for row in grid.rows]
     assert meets == sorted(meets, reverse=True) and 0 < sum(meets) < len(meets)
     rates = [row.values[4] * row.values[3] for row in grid.rows if row.mark == UNICODE.ok]
@@ -68,10 +68,14 @@ def view_of(plan: Any) -> View:
 
 def test_the_plans_row_has_the_diamond_and_stands_first() -> None:
     plan = fakes.plan(fakes.SCENARIO)
-    ttl_s = float(plan.frontier_disaggregated.ttl_s[12])
+    ttl_s = float(plan.frontier_disaggregated.ttl_s[12])  # of a point with other layouts
     chosen = dataclasses.replace(plan.disaggregated, ttl_s=ttl_s)
     rows = plan_rows(view_of(dataclasses.replace(plan, disaggregated=chosen)), UNICODE)
     assert rows[0].mark == UNICODE.chosen and rows[0].item.ttl_s == ttl_s
+    prefill, decode = chosen.pools
+    assert rows[0].item.deployment.prefill_layout == prefill.layout.label
+    assert rows[0].item.deployment.decode_layout == decode.layout.label
+    assert rows[0].values[4:8:2] == (chosen.tokens_per_s_per_gpu, chosen.ftl_s)
     assert [row.mark for row in rows].count(UNICODE.chosen) == 1
 
 
@@ -81,7 +85,7 @@ def test_other_layouts_are_rows_once_and_only_with_their_own_frontiers() -> None
     other = dataclasses.replace(split, decode=("TP3",) * 28)
     twice = dataclasses.replace(plan, alternatives=(other, together))
     rows = plan_rows(view_of(twice), UNICODE)
-    assert len(rows) == 28 + 24 + 28 and sum(row.cells[2] == "TP3" for row in rows) == 28
+    assert len(rows) == 1 + 28 + 24 + 28 and sum(row.cells[2] == "TP3" for row in rows) == 28
     newer = dataclasses.replace(view_of(twice), frontiers=fakes.frontiers(fakes.SCENARIO))
     assert len(plan_rows(newer, UNICODE)) == 28 + 24
 
@@ -116,14 +120,14 @@ async def test_the_filter_holds_words_and_escape_drops_it(pages: Pages) -> None:
     assert pages.pilot.app.theme == theme  # t was text
     assert grid.rows and all("DEP16" in row.cells and "TP8" in " ".join(row.cells) for row in grid.rows)
     await pages.pilot.press("enter")
-    assert f"of {28 + 24}" in grid.border_subtitle
+    assert f"of {1 + 28 + 24}" in grid.border_subtitle
     kept = len(grid.rows)
     await pages.pilot.press("slash", "backspace", "escape")
-    assert kept < len(grid.rows) == 28 + 24
+    assert kept < len(grid.rows) == 1 + 28 + 24
     await pages.pilot.press("slash", *"nothing", "enter", "enter")
     assert grid.rows == []
     await pages.pilot.press("escape", "escape")  # drops the filter, then nothing
-    assert len(grid.rows) == 28 + 24 and pages.main.tab == "table"
+    assert len(grid.rows) == 1 + 28 + 24 and pages.main.tab == "table"
 
 
 async def test_columns_hide_and_show(pages: Pages) -> None:
@@ -141,8 +145,8 @@ async def test_a_long_table_scrolls_with_its_cursor_and_a_double_click_takes_a_r
     grid = pages.one(PlanGrid)
     await pages.pilot.press("end")
     await pages.pilot.pause()
-    assert grid.cursor == 51
-    assert grid.region_of(51).bottom <= grid.content_region.bottom
+    assert grid.cursor == len(grid.rows) - 1
+    assert grid.region_of(grid.cursor).bottom <= grid.content_region.bottom
     await pages.pilot.press("home", "pagedown")
     assert 10 < grid.cursor < 51
     await pages.pilot.press("home")
