@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import json
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import printable
-from planner.inputs import toml_tables
+from planner.inputs import files, toml_tables
 from planner.inputs.catalog import CONFIG_VARIABLE, preset_folder
 from tui.cli.main import main
 
@@ -53,8 +54,12 @@ def dice(seed: int, name: str, i: int) -> random.Random:
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[Path]:
-    """A folder of one's own: presets under `own`, state under `state`. Presets that ship are parsed once."""
+    """A folder of one's own: presets under `own`, state under `state`. Presets that ship are parsed once.
+
+    Whatever is typed as a name, nothing is written outside it.
+    """
     plain, sync, folder = toml_tables.read_toml, os.fsync, str(preset_folder())
+    anywhere = files._place
     once = functools.cache(plain)
     before, home = dict(os.environ), Path.cwd()
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
@@ -67,10 +72,18 @@ def surroundings() -> Iterator[Path]:
             os.environ.pop(name, None)
         toml_tables.read_toml = lambda path: (once if str(path).startswith(folder) else plain)(path)
         os.fsync = lambda handle: None  # what survives a power cut is another class's question
+
+        def within(path: Path) -> Path:
+            found = anywhere(path)
+            if not os.path.realpath(found).startswith(os.path.realpath(place) + os.sep):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return found
+
+        files._place = within
         try:
             yield Path(place)
         finally:
-            toml_tables.read_toml, os.fsync = plain, sync
+            toml_tables.read_toml, os.fsync, files._place = plain, sync, anywhere
             os.chdir(home)
             os.environ.clear()
             os.environ.update(before)
