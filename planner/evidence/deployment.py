@@ -29,10 +29,10 @@ TUNED_MEMORY = 0.96
 def engine_profile(catalog: Catalog, engine: str, version: str) -> EngineProfile:
     """The profile of an engine: that of an older build where the version says so."""
     current = catalog.engine(engine)
-    family = current.kernels or current.name
+    family = current.family
     for name in catalog.names("engine"):
         other = catalog.engine(name)
-        if (other.kernels or name) == family and any(version.startswith(v) for v in other.versions):
+        if other.family == family and any(version.startswith(v) for v in other.versions):
             return other
     return current
 

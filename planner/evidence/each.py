@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import printable
+from planner.evidence.deployment import engine_profile
 from planner.evidence.runs import Row
 from planner.evidence.validate_runs import Predictions
 from planner.inputs.catalog import Catalog
@@ -79,7 +80,8 @@ def band_of(row: Row, catalog: Catalog) -> Band | None:
         row.system not in table["systems"],
         row.mtp > 0 or row.engine not in table["engines"],
     )
-    return bands.of_level(table, row.mode, bands.LEVELS[min(sum(unknown), 2)])
+    level = bands.LEVELS[min(sum(unknown), 2)]
+    return bands.of_level(table, row.mode, level, engine_profile(catalog, row.engine, row.version).family)
 
 
 def _load(row: Row) -> tuple[float, float]:

@@ -33,7 +33,7 @@ def cells(rows: Iterable[Row], catalog: Catalog) -> list[dict[str, Any]]:
             continue
         model, system = ready.model, catalog.system(row.system)
         moe = model.is_moe
-        start = (system.name, system.family, engine.kernels or engine.name, format_name(ready.precision, moe))
+        start = (system.name, system.family, engine.family, format_name(ready.precision, moe))
         for phase, at in _pools(row, moe):
             drafts = "drafts" if row.mtp and phase != "prefill" else ""
             name = CLASSES[int(classes(at, moe).ravel()[0])]

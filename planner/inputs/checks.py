@@ -186,14 +186,9 @@ def accuracy(table: Mapping[str, Any], where: str) -> None:
             place = f"{where}: bands.{mode}.{level}"
             entry = _table(place, _table(f"{where}: bands.{mode}", levels).get(level))
             _number(f"{place}: rows", entry.get("rows"), 1e12)
-            for name in ("ttft", "tpot"):
-                ends = entry.get(name)
-                if not isinstance(ends, list) or len(ends) != 2:
-                    raise InputError(f"{place}: {name}", type(ends).__name__, "a list of two numbers")
-                for end in ends:
-                    _number(f"{place}: {name}", end, 1e6, least=1e-6)
-                if ends[0] > ends[1]:
-                    raise InputError(f"{place}: {name}", ends[0], f"at most {ends[1]:g}, the upper end")
+            _interval(place, entry)
+            for engine, own in _table(f"{place}: engines", entry.get("engines", {})).items():
+                _interval(f"{place}.engines.{engine}", _table(f"{place}.engines.{engine}", own))
     cells = table.get("evidence", [])
     if not isinstance(cells, list):
         raise InputError(f"{where}: evidence", type(cells).__name__, "a list of tables")
@@ -205,6 +200,17 @@ def accuracy(table: Mapping[str, Any], where: str) -> None:
         for layout, models in _table(f"{place}: layouts", cell.get("layouts")).items():
             if not isinstance(models, list) or not all(isinstance(name, str) for name in models):
                 raise InputError(f"{place}: layouts.{layout}", type(models).__name__, "a list of models")
+
+
+def _interval(place: str, entry: Mapping[str, Any]) -> None:
+    for name in ("ttft", "tpot"):
+        ends = entry.get(name)
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise InputError(f"{place}: {name}", type(ends).__name__, "a list of two numbers")
+        for end in ends:
+            _number(f"{place}: {name}", end, 1e6, least=1e-6)
+        if ends[0] > ends[1]:
+            raise InputError(f"{place}: {name}", ends[0], f"at most {ends[1]:g}, the upper end")
 
 
 def _table(where: str, value: object) -> Mapping[str, Any]:

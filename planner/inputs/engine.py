@@ -87,6 +87,11 @@ class EngineProfile:
     can: Abilities = Abilities()
     sources: tuple[str, ...] = ()
 
+    @property
+    def family(self) -> str:
+        """The engine whose measurements apply to it: for an older build or a copy, the original."""
+        return self.kernels or self.name
+
     @classmethod
     def none(cls, name: str, *, max_batch: int = 1, memory_fraction: float = 1.0) -> EngineProfile:
         """An engine that adds nothing: what kernels are measured under."""

@@ -187,7 +187,7 @@ class DeployedKernels:
 def deployed(kernels: MeasuredKernels, engine: EngineProfile) -> DeployedKernels:
     """Measured kernels as an engine runs them."""
     return DeployedKernels(
-        measured=replace(kernels, engine=engine.kernels or engine.name),
+        measured=replace(kernels, engine=engine.family),
         floor_share=engine.floor_share,
         fused_formats=engine.fused_formats,
         borrows=engine.borrows,

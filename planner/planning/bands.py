@@ -4,8 +4,9 @@ The table is `Catalog.accuracy`, written by ``ratematch calibrate --engines FILE
 each predicted with its own group left out of the fit. Three levels: the model and the GPU were both
 measured (but not together: the pair was left out), one of them never was, neither was. An engine or a
 feature that no run had counts like a GPU that was never measured, and so does what an import could not
-read of a model. Runs whose first tokens are out of line
-with those of their neighbours (builds that were not ready) do not widen the band of TTFT.
+read of a model. Engines err differently: one that was measured has bands of its own, which lean on the
+others' runs where its own are few (`planner.evidence.calibrate.intervals`). Runs whose first tokens are out
+of line with those of their neighbours (builds that were not ready) do not widen the band of TTFT.
 
 Runs are a closed loop at a fixed number of requests in flight; a plan's FTL has no queue before it,
 so the band of TTFT is the wider for it.
@@ -71,28 +72,30 @@ def bands(
     own = level(question, table)
     names = {mode: max(own, (layouts or {}).get(mode, own), key=LEVELS.index) for mode in MODES}
     return {
-        mode: _band(table, mode, name, of_layouts=name != own)
+        mode: replace(of_level(table, mode, name, engine(question)), of_layouts=name != own)
         for mode, name in names.items()
         if mode in table["bands"]
     }
 
 
-def levels(table: Mapping[str, Any]) -> dict[Way, Mapping[Level, Band]]:
+def levels(question: Question, table: Mapping[str, Any]) -> dict[Way, Mapping[Level, Band]]:
     """The bands of either way for every level; {} from an empty table."""
     return {
-        way: {name: of_level(table, way, name) for name in LEVELS}
+        way: {name: of_level(table, way, name, engine(question)) for name in LEVELS}
         for way in MODES
         if way in table.get("bands", {})
     }
 
 
-def of_level(table: Mapping[str, Any], way: Way, name: Level) -> Band:
-    """The band of a way of serving of which so much was measured."""
-    return _band(table, way, name, of_layouts=False)
+def engine(question: Question) -> str:
+    """The engine that a question's pools run on, or the one whose kernels theirs takes."""
+    return question.pools["decode"].setup.machine.engine.family
 
 
-def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) -> Band:
+def of_level(table: Mapping[str, Any], way: Way, name: Level, engine: str = "") -> Band:
+    """The band of a way of serving of which so much was measured; that of all engines for one without."""
     entry = table["bands"][way][name]
+    entry = {**entry, **entry.get("engines", {}).get(engine, {})}
     ftl, ttl = _inverse(entry["ttft"]), _inverse(entry["tpot"])
     return Band(
         ftl=ftl,
@@ -103,7 +106,6 @@ def _band(table: Mapping[str, Any], way: Way, name: Level, *, of_layouts: bool) 
         shared=float(table.get("errors", {}).get("ways", {}).get("correlation", 0.0)),
         level=name,
         rows=int(entry["rows"]),
-        of_layouts=of_layouts,
     )
 
 

@@ -110,7 +110,7 @@ def _nearest(
     found: dict[int, tuple[Step, ...]] = {}
     for cell in cells:
         sister = cell["family"] == pool.system.family
-        if cell["engine"] != (engine.kernels or engine.name) or not sister or engine.name == "ideal":
+        if cell["engine"] != engine.family or not sister or engine.name == "ideal":
             continue
         differs: tuple[Step, ...] = ()
         if cell["phase"] not in ("colocated", phase):

@@ -203,7 +203,7 @@ def known(question: Question, catalog: Catalog) -> Question:
     return replace(
         question,
         bands=bands.bands(question, table),
-        levels=bands.levels(table),
+        levels=bands.levels(question, table),
         alike=bands.alike(table),
         seen=evidence.seen(question, table),
     )

@@ -7,7 +7,7 @@ those of a GPU that was never measured do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,23 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from planner.arrays import FloatArray
+from planner.arrays import BoolArray, FloatArray
 from planner.evidence import gather, seen
-from planner.evidence.calibrate import engines, luck
+from planner.evidence.calibrate import engines, intervals, luck
 from planner.evidence.calibrate.engines import Near, Trials
 from planner.evidence.calibrate.fit import significant
+from planner.evidence.calibrate.intervals import Interval, LeftOut, interval, never_inside
+from planner.evidence.deployment import engine_profile
 from planner.evidence.figures import spread
 from planner.evidence.outliers import outliers
 from planner.evidence.runs import Row
 from planner.inputs import files
 from planner.inputs.catalog import Catalog
 from planner.planning.bands import LEFT_OUT, LEVELS, MODES, SHARE
+from planner.words import Level
 
-MIN_ROWS = 20  # fewer left-out rows than this do not make a band
-FEW = 10  # and of saturated prefill pools, of which there are few
+FEW = 10  # saturated prefill pools that make a band: there are few
+METRICS = "ttft", "tpot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,20 +156,27 @@ def summarise(rows: Sequence[Row], catalog: Catalog, found: Mapping[str, Found])
             }
     bands: dict[str, Any] = {}
     ready = ~outliers(rows)  # builds that were compiling say nothing of a first token to come
+    families = [engine_profile(catalog, row.engine, row.version).family for row in rows]
     for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
-        before: dict[str, tuple[float, float]] = {}
+        before: dict[str, Interval] = {}
         for level in LEVELS:
             entry: dict[str, Any] = {}
-            for i, key in enumerate(("ttft", "tpot")):
+            for i, key in enumerate(METRICS):
                 kept = inside & ready if key == "ttft" else inside
                 parts = [found[name][i][kept] for name in LEFT_OUT[level]]
                 band, count = interval(parts, before.get(key))
                 before[key] = band
                 entry[key] = [significant(value, 3) for value in band]
                 entry["rows"] = count
+                parts_of = _parts(rows, found, families, i, level, kept)
+                for name in sorted({str(name) for part in parts_of for name in part.engine}):
+                    own = never_inside(intervals.of_engine(parts_of, name), before.get(f"{name} {key}"))
+                    before[f"{name} {key}"] = own
+                    of_engine = entry.setdefault("engines", {}).setdefault(name, {})
+                    of_engine[key] = [significant(value, 3) for value in own]
             bands.setdefault(mode, {})[level] = entry
     rates: dict[str, list[float]] = {}
-    known: tuple[float, float] | None = None
+    known: Interval | None = None
     for level in LEVELS:
         known, count = interval([found[name][2][ready] for name in LEFT_OUT[level]], known, FEW)
         if count >= FEW:
@@ -179,31 +189,66 @@ def summarise(rows: Sequence[Row], catalog: Catalog, found: Mapping[str, Found])
         "engines": sorted({catalog.canonical("engine", row.engine) for row in rows}),
         "left_out": left_out,
         "bands": bands,
+        "coverage": coverage(rows, found, families, bands),
         "evidence": seen.cells(rows, catalog),
         "prefill_rate": rates,
         "errors": luck.errors(rows, found["pair"][1]),
     }
 
 
-def interval(
-    parts: Iterable[FloatArray], before: tuple[float, float] | None = None, least: int = MIN_ROWS
-) -> tuple[tuple[float, float], int]:
-    """(lowest, highest) predicted over measured of the middle `SHARE` of rows, and how many rows.
+def _parts(
+    rows: Sequence[Row],
+    found: Mapping[str, Found],
+    families: Sequence[str],
+    of: int,
+    level: Level,
+    at: BoolArray,
+) -> list[LeftOut]:
+    """What intervals of a level are found from: the rows `at`, of TTFT (0) or TPOT (1), of each way."""
+    parts = []
+    for split in SPLITS:
+        if split.name in LEFT_OUT[level]:
+            ratio = found[split.name][of]
+            some = [int(i) for i in np.flatnonzero(at & np.isfinite(ratio) & (ratio > 0))]
+            groups = [split.group(rows[i]) for i in some]
+            parts.append(
+                LeftOut(
+                    error=np.log(ratio[some]),
+                    engine=np.array([families[i] for i in some], dtype=np.str_),
+                    group=np.array(["|".join(group) for group in groups], dtype=np.str_),
+                    related={
+                        "|".join(group): np.array([split.related(group, rows[i]) for i in some])
+                        for group in set(groups)
+                    },
+                )
+            )
+    return parts
 
-    Never inside `before`, the interval where more was measured: knowing less cannot make surer.
 
-    >>> interval([np.array([0.9, 1.0, 1.1] * 10)], (0.8, 1.05))
-    ((0.8, 1.1), 30)
+def coverage(
+    rows: Sequence[Row], found: Mapping[str, Found], families: Sequence[str], bands: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How much of what was left out (model on this GPU) the bands of each engine cover, by way.
+
+    `ttft` and `tpot`: shares covered by intervals found without the row's group; `ttft_shipped` and
+    `tpot_shipped`: by the bands as they are, which these rows made.
     """
-    ratio = np.concatenate([part[np.isfinite(part)] for part in parts])
-    wide = before or (1.0, 1.0)
-    if len(ratio) < least:
-        return wide, len(ratio)
-    tail = (1.0 - SHARE) / 2.0
-    low, high = np.exp(np.quantile(np.log(ratio), [tail, 1.0 - tail]))
-    if before is None:
-        return (float(low), float(high)), len(ratio)
-    return (min(float(low), wide[0]), max(float(high), wide[1])), len(ratio)
+    colocated, ready = np.array([row.colocated for row in rows]), ~outliers(rows)
+    shares: dict[str, Any] = {}
+    for way, inside in zip(MODES, (~colocated, colocated), strict=True):
+        for of, key in enumerate(METRICS):
+            (part,) = _parts(rows, found, families, of, "both", inside & ready if of == 0 else inside)
+            judged, engine = intervals.covered(part), part.engine
+            for name in sorted({str(name) for name in part.engine}):
+                mine = engine == name
+                low, high = np.log(bands[way]["both"]["engines"][name][key])
+                error = part.error[mine]
+                entry = shares.setdefault(way, {}).setdefault(name, {"rows": 0})
+                entry["rows"] = max(entry["rows"], int(mine.sum()))
+                told = judged[mine][np.isfinite(judged[mine])]
+                entry[key] = significant(float(told.mean()), 3) if len(told) else float("nan")
+                entry[f"{key}_shipped"] = significant(float(((low <= error) & (error <= high)).mean()), 3)
+    return shares
 
 
 def write(table: Mapping[str, Any], path: Path, source: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from planner.evidence.calibrate.intervals import MIN_ROWS
+from planner.evidence.figures import percent
 from planner.evidence.page.tables import ERROR_HEADS, both_metrics, table
 
 FILE = "presets/accuracy.toml"
@@ -52,14 +54,41 @@ def bands(known: Mapping[str, Any]) -> list[str]:
         for level, entry in levels.items():
             spans = [f"{1 / entry[key][1]:.2f} to {1 / entry[key][0]:.2f}" for key in ("ttft", "tpot")]
             throughput = f"{entry['tpot'][0]:.2f} to {entry['tpot'][1]:.2f}"
-            rows.append((mode, names[level], f"{entry['rows']:,}", *spans, throughput))
+            rows.append((mode, names[level], "", f"{entry['rows']:,}", *spans, throughput))
+            for engine, own in entry.get("engines", {}).items():
+                spans = [f"{1 / own[key][1]:.2f} to {1 / own[key][0]:.2f}" for key in ("ttft", "tpot")]
+                throughput = f"{own['tpot'][0]:.2f} to {own['tpot'][1]:.2f}"
+                rows.append(("", "", engine, "", *spans, throughput))
     return [
         "## Error bands of a plan",
         "",
-        "80 % of the left-out runs lie between these factors on the prediction. A plan shows its own. A band "
+        "80 % of the left-out runs lie between these factors on the prediction: first of all engines, as for "
+        "one that was never measured, then of each. A plan shows its own. A band "
         "is never narrower than the one above it: knowing less cannot make surer. A plan's FTL has no queue "
         "before it; the runs' TTFT has, so that band is rather too wide.",
         "",
-        *table(("way of serving", "what was measured", "runs", "FTL", "TTL", "throughput"), rows),
+        *table(("way of serving", "what was measured", "engine", "runs", "FTL", "TTL", "throughput"), rows),
+        "",
+        *_coverage(known.get("coverage", {})),
+    ]
+
+
+def _coverage(known: Mapping[str, Any]) -> list[str]:
+    """What the bands cover, by engine."""
+    rows = []
+    for mode, engines in known.items():
+        for engine, entry in engines.items():
+            shares = [percent(entry[key]) for key in ("ttft", "ttft_shipped", "tpot", "tpot_shipped")]
+            rows.append((mode, engine, f"{entry['rows']:,}", *shares))
+    if not rows:
+        return []
+    return [
+        "What they cover of the runs of each engine, the pair of model and GPU left out. *Unseen*: each pair "
+        "judged by a band found without it, constants and width both. *Shipped*: by the bands above, which "
+        f"have seen it. Fewer than {MIN_ROWS} runs tell of the others' band rather than of their own.",
+        "",
+        *table(
+            ("way of serving", "engine", "runs", "TTFT unseen", "shipped", "TPOT unseen", "shipped"), rows
+        ),
         "",
     ]

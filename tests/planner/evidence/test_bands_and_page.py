@@ -11,7 +11,7 @@ import pytest
 
 from planner.errors import InputError
 from planner.evidence import runs, validate_runs
-from planner.evidence.calibrate import engines, left_out
+from planner.evidence.calibrate import engines, intervals, left_out
 from planner.evidence.page.write import write
 from planner.inputs import catalog
 from planner.inputs.catalog import ACCURACY_FILE, load
@@ -51,15 +51,68 @@ def test_bands_hold_the_prediction_or_its_bias_and_are_ordered() -> None:
             for key in ("ttft", "tpot"):
                 low, high = entry[key]
                 assert 0.02 < low < high < 20
-            assert entry["rows"] >= left_out.MIN_ROWS
+            assert entry["rows"] >= intervals.MIN_ROWS
 
 
 def test_knowing_less_never_makes_surer() -> None:
     for levels in PRESETS.accuracy()["bands"].values():
         for surer, less_sure in (("both", "one"), ("one", "neither")):
+            own, next_ = (levels[level]["engines"] for level in (surer, less_sure))
+            assert set(own) == set(next_)
+            pairs = [(levels[surer], levels[less_sure]), *((own[name], next_[name]) for name in own)]
             for key in ("ttft", "tpot"):
-                inner, outer = levels[surer][key], levels[less_sure][key]
-                assert outer[0] <= inner[0] and inner[1] <= outer[1]
+                for inner, outer in pairs:
+                    assert outer[key][0] <= inner[key][0] and inner[key][1] <= outer[key][1]
+
+
+def test_each_engine_is_covered_as_promised_by_bands_that_have_not_seen_the_run() -> None:
+    for engines_of in PRESETS.accuracy()["coverage"].values():
+        for entry in engines_of.values():
+            if entry["rows"] >= intervals.MIN_ROWS:
+                assert 0.75 <= entry["ttft"] <= 0.9 and 0.75 <= entry["tpot"] <= 0.9
+
+
+def test_an_engine_has_its_own_band_and_one_without_that_of_all() -> None:
+    table = PRESETS.accuracy()
+    bare = {
+        **table,
+        "bands": {
+            way: {n: {k: v for k, v in e.items() if k != "engines"} for n, e in of.items()}
+            for way, of in table["bands"].items()
+        },
+    }
+    for engine, own in (("sglang", True), ("an engine without runs", False)):
+        found, pool = (accuracy.of_level(t, "colocated", "both", engine) for t in (table, bare))
+        assert (found != pool) == own
+    assert accuracy.bands(prepare(SCENARIO, PRESETS), table)["colocated"] == accuracy.of_level(
+        table, "colocated", "both", "trtllm"
+    )
+
+
+def left_out_rows(error: dict[str, list[float]], engine: dict[str, str]) -> intervals.LeftOut:
+    group = np.array([name for name, of in error.items() for _ in of])
+    return intervals.LeftOut(
+        error=np.concatenate([np.array(of) for of in error.values()]),
+        engine=np.array([engine[name] for name in group]),
+        group=group,
+        related={name: group == name for name in error},
+    )
+
+
+def test_no_run_has_a_say_in_the_band_that_judges_it() -> None:
+    even = list(np.linspace(-1, 1, 40))
+    ran = {"a": "x", "b": "x", "c": "y"}
+    rows = left_out_rows({"a": even, "b": even, "c": even}, ran)
+    moved = left_out_rows({"a": list(np.array(even) / 10 + 3), "b": even, "c": even}, ran)
+    # however far off the first group is, the band from the others that judges it stays
+    assert not intervals.covered(moved)[:40].any()
+    assert 0.75 <= intervals.covered(rows).mean() <= 0.9
+    # and groups that differ stretch the band of their engine beyond what holds 80 % of themselves
+    apart = left_out_rows({"a": list(np.array(even) - 1), "b": list(np.array(even) + 1), "c": even}, ran)
+    low, high = np.log(intervals.of_engine([apart], "x"))
+    assert (np.abs(apart.error[:80]) <= min(-low, high)).mean() > 0.85
+    few = left_out_rows({"a": even, "b": even[:5]}, ran)
+    assert np.isnan(intervals.covered(few)[:40]).all()
 
 
 @pytest.mark.parametrize(
@@ -195,10 +248,10 @@ def test_an_engine_without_runs_is_taken_for_what_all_runs_together_give() -> No
 
 
 def test_intervals_need_rows_and_contain_what_came_before() -> None:
-    few, count = left_out.interval([np.array([0.5, 2.0])], (0.9, 1.1))
+    few, count = intervals.interval([np.array([0.5, 2.0])], (0.9, 1.1))
     assert few == (0.9, 1.1) and count == 2
     many = np.exp(np.linspace(-1, 1, 101))
-    (low, high), _ = left_out.interval([many])
+    (low, high), _ = intervals.interval([many])
     assert (low, high) == pytest.approx((np.exp(-0.8), np.exp(0.8)))
 
 
