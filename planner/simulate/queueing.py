@@ -48,6 +48,7 @@ STEPS = 40  # halvings of an interval: to 1e-12 of it
 MOST_SERVERS = 16384.0  # of a table; more wait no longer
 GROUPS = 16  # of windows with like waits
 FULLEST = 0.999  # load beyond which no number is worth its digits
+PER_DOUBLING = 5  # numbers of slots that are tried, from one to twice as many
 FRAGILE = 0.9  # load above which a little more makes waits many times longer
 
 
@@ -362,18 +363,16 @@ def filled(slots: FloatArray, share: float, windows: Windows | None = None) -> F
     >>> filled(np.array([8.0, 512.0]), 0.01).round(2).tolist()
     [0.36, 0.9]
     """
-    most = max(float(np.max(slots, initial=1.0)), 2.0)
-    if windows is not None:  # whose formulas take long: one table for all that have about as many slots
-        most = 4.0 ** np.ceil(np.log(most) / np.log(4.0))
-    grid, low = _filled(float(most), share, windows)
+    doublings = max(math.ceil(math.log2(float(np.max(slots, initial=1.0)))), 1)
+    grid, low = _filled(2 * math.ceil(doublings / 2), share, windows)
     return np.asarray(np.interp(np.log(np.maximum(slots, 1.0)), np.log(grid), low))
 
 
 @lru_cache(maxsize=16)
-def _filled(most: float, share: float, windows: Windows | None) -> tuple[FloatArray, FloatArray]:
-    """Numbers of slots up to some, and the load that each takes, shape ``(64,)``."""
-    grid = np.geomspace(1.0, most, 64)
-    low, high = np.zeros(64), np.full(64, FULLEST)
+def _filled(doublings: int, share: float, windows: Windows | None) -> tuple[FloatArray, FloatArray]:
+    """Numbers of slots from one on, in the same steps whatever the last one, and the load that each takes."""
+    grid = 2.0 ** (np.arange(doublings * PER_DOUBLING + 1) / PER_DOUBLING)
+    low, high = np.zeros(len(grid)), np.full(len(grid), FULLEST)
 
     def waiting(load: FloatArray) -> FloatArray:
         if windows is None:

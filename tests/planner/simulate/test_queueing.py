@@ -136,3 +136,12 @@ def test_no_routing_waits_less_than_one_queue() -> None:
         least = queueing.delay(station(8.0), np.array([load])).wait_s[0]
         for routing in ("least-loaded", "round-robin", "random"):
             assert queueing.delay(station(8.0, routing), np.array([load])).wait_s[0] >= least * (1 - 1e-9)
+
+
+def test_the_load_of_a_pool_does_not_depend_on_those_looked_at_beside_it() -> None:
+    """Else a rate that is proposed by one search is none for another."""
+    slots = np.array([1.0, 2.0, 3.0, 9.0, 130.0])
+    beside = queueing.filled(np.append(slots, 10_000.0), 0.05)
+    assert (queueing.filled(slots, 0.05) == beside[:-1]).all()
+    for own, one in zip(slots, beside, strict=False):
+        assert queueing.filled(np.array([own]), 0.05)[0] == one
