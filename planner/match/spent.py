@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.match.rate_match import TIE
 from planner.match.robust import Errors
 
@@ -79,19 +79,32 @@ def least(
     if not len(prefill) or not len(decode):
         return None
     worth = _worth(prefill, decode, errors, fits, demand)
-    top = float(worth.max())
-    if top == -np.inf:
+    if worth.max() == -np.inf:
         return None
-    best = _first(prefill, decode, worth, top - abs(top) * TIE)
-    floor = top - abs(top) * (slack + TIE)
-    chosen = best
-    if slack:
-        near = np.where(worth >= floor, 1.0, 0.0)
-        late = np.where(near.any(axis=0), prefill.late_s, np.inf)
-        early = late <= late.min()
-        chosen = _first(prefill, decode, np.where(early, worth, -np.inf), floor)
-    pairs = [_pair(prefill, decode, errors, float(worth[j, i]), i, j) for i, j in (chosen, best)]
-    return Choice(chosen=pairs[0], best=pairs[1])
+    gpus = decode.gpus[:, None] + prefill.gpus
+    late_s = np.broadcast_to(prefill.late_s, worth.shape)
+    chosen, best = (
+        _pair(prefill, decode, errors, float(worth.flat[at]), at % len(prefill), at // len(prefill))
+        for at in within_slack(worth.ravel(), gpus.ravel(), late_s.ravel(), slack)
+    )
+    return Choice(chosen=chosen, best=best)
+
+
+def within_slack(worth: FloatArray, gpus: IntArray, late_s: FloatArray, slack: float) -> tuple[int, int]:
+    """Which of some candidates to build, and the best one were there no slack; arrays (n,).
+
+    Of those within the slack the earliest first token, then the fewest GPUs, then the most worth.
+    """
+    top = float(worth.max())
+
+    def first(rows: IndexArray) -> int:
+        return int(rows[np.lexsort((-worth[rows], gpus[rows]))[0]])
+
+    best = first(np.flatnonzero(worth >= top - abs(top) * TIE))
+    if not slack:
+        return best, best
+    near = np.flatnonzero(worth >= top - abs(top) * (slack + TIE))
+    return first(near[late_s[near] <= late_s[near].min()]), best
 
 
 def _worth(
@@ -118,14 +131,6 @@ def _worth(
         spent = idle[room] + load * more[room] + decode.at(j, expected)
         worth[j, room] = np.where(expected > 0, expected / spent, -np.inf)
     return worth
-
-
-def _first(prefill: Spending, decode: Spending, worth: FloatArray, floor: float) -> tuple[int, int]:
-    """Rows of the pair with the fewest GPUs, then the most worth, of those worth a floor."""
-    j, i = np.nonzero(worth >= floor)
-    gpus = prefill.gpus[i] + decode.gpus[j]
-    at = np.lexsort((-worth[j, i], gpus))[0]
-    return int(i[at]), int(j[at])
 
 
 def _pair(prefill: Spending, decode: Spending, errors: Errors, worth: float, i: int, j: int) -> Pair:

@@ -28,6 +28,7 @@ from planner.match.spent import Spending
 from planner.planning import options, power, servings
 from planner.planning.energy import PoolPower, Power
 from planner.planning.expected import Expected
+from planner.planning.frontiers import best_of_each
 from planner.planning.options import EARLY, Options
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
@@ -182,16 +183,17 @@ def colocated(
         return None
     spends = some.each(some.rate if demand is None else demand)
     worth = np.where(fits, -spends if demand is not None else some.rate / spends, -np.inf)
-    top = float(worth.max())
-    best = _fewest(some, worth, top - abs(top) * TIE)
-    chosen, floor = best, top - abs(top) * (scenario.slack + TIE)
-    if scenario.slack:
-        late = np.where(worth >= floor, some.late_s, np.inf)
-        chosen = _fewest(some, np.where(late <= late.min(), worth, -np.inf), floor)
+    chosen, best = spent.within_slack(worth, some.gpus, some.late_s, scenario.slack)
     copies = 1
     if demand is None and budget is not None and not _given(question):
         copies = budget // int(some.gpus[chosen])
-    knee = _knee(scenario.slack, float(some.late_s[best]), float(some.rate[best]), top, float(worth[chosen]))
+    knee = _knee(
+        scenario.slack,
+        float(some.late_s[best]),
+        float(some.rate[best]),
+        float(worth.max()),
+        float(worth[chosen]),
+    )
     pick = pools.options.pick(chosen, copies)
     rates = servings.rates(question, [[], [], [pick]])
     return Thrifty(
@@ -273,11 +275,7 @@ def _best_rows(
     limit, found = question.scenario.limits.ftl_s, []
     for share in EARLY if late_s is not None else EARLY[-1:]:
         early = usable if late_s is None else usable & (late_s <= share * limit)
-        rows = np.flatnonzero(early)
-        best = np.zeros(len(points.layouts))
-        np.maximum.at(best, points.layout[rows], points.requests_per_s[rows])
-        rows = rows[points.requests_per_s[rows] == best[points.layout[rows]]]
-        found.append(rows[np.unique(points.layout[rows], return_index=True)[1]])
+        found.append(best_of_each(points, early))
     rows = np.unique(np.concatenate(found))
     return rows[options.standing(question, points, rows) & (points.requests_per_s[rows] > 0)]
 
@@ -356,8 +354,3 @@ def _balanced(question: Question, prefill: _Pools, decode: _Pools, curves: Curve
         many = replace(one, instances=n * one.instances, requests_per_s=n * one.requests_per_s)
         pools.append(_spending(question, many, of.spending.late_s[[row]], curves))
     return pools[0], pools[1]
-
-
-def _fewest(some: Spending, worth: FloatArray, floor: float) -> int:
-    rows = np.flatnonzero(worth >= floor)
-    return int(rows[np.lexsort((-worth[rows], some.gpus[rows]))[0]])
