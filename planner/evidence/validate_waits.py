@@ -166,8 +166,8 @@ def _case(
     first = serving.pools[0]
     rate = load * first.requests_per_s
     told = arrived.queued(question, swept, replace(serving, requests_per_s=rate))
-    assert told is not None and told.load is not None and told.load.queued is not None
-    closed = told.load.queued
+    assert told is not None and told.queued is not None
+    closed = told.queued
     asked_of = replace(one_a_second, arrival_s=one_a_second.arrival_s / rate)
     found = run(build.of_serving(question, serving, asked_of), asked_of, Options(seed=1))
     counted = slice(int(BEGIN * len(asked_of)), int(END * len(asked_of)))

@@ -22,15 +22,11 @@ ROUTED: Mapping[Routing, str] = {
 
 def queued_sentences(load: Load, queued: Queued) -> list[str]:
     """Percentiles of requests that come at their own time, and how near the limits' end the pools are."""
-
-    def spread(of: Percentiles) -> str:
-        return " / ".join(map(format_seconds, (of.p50, of.p95, of.p99)))
-
     lines = [
         f"{queued.arrivals.capitalize()} arrivals, {three_digits(load.requests_per_s)} a second to the "
         f"{ROUTED[queued.routing]}, {load.requests_in_flight:,.0f} in flight.",
-        f"P50 / P95 / P99: first token {spread(queued.ftl)} (alone {format_seconds(load.alone_ftl_s)}), "
-        f"a token {spread(queued.ttl)}, the whole request {spread(queued.e2e)}.",
+        f"P50 / P95 / P99: first token {_spread(queued.ftl)} (alone {format_seconds(load.alone_ftl_s)}), "
+        f"a token {_spread(queued.ttl)}, the whole request {_spread(queued.e2e)}.",
         f"The busiest pool is used {queued.utilisation:.0%}; the limits hold up to {queued.breaks_at:.0%}.",
     ]
     if queued.fragile:
@@ -60,11 +56,13 @@ def _later(replayed: Replayed) -> str:
     turns = replayed.later_turns
     if turns is None:
         return ""
-    first, token = (
-        " / ".join(map(format_seconds, (of.p50, of.p95, of.p99))) for of in (turns.ftl, turns.ttl)
-    )
+    first, token = map(_spread, (turns.ftl, turns.ttl))
     said = "hold" if turns.meets else "do not hold"
     return (
         f" With the prompts of later turns on the decode instances: first token {first}, a token {token}; "
         f"the limits {said}."
     )
+
+
+def _spread(of: Percentiles) -> str:
+    return " / ".join(map(format_seconds, (of.p50, of.p95, of.p99)))

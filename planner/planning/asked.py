@@ -30,7 +30,6 @@ from planner.words import Finding, Way
 
 STEP, MOST = 0.05, 0.9  # headroom
 EVENTS = 300_000  # of the replays of one way, after which no other is begun: seconds
-FOUND: dict[Way, Finding] = {"disaggregated": "split", "colocated": "colocated"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +90,7 @@ def proven(
         asked[way] = found is None or _meets(found)
         if found is None:
             break
-        ways = {name: _of(judgement, name) for name in FOUND} | {way: found}
+        ways = {"disaggregated": judgement.split, "colocated": judgement.colocated, way: found}
         judgement = weighed(placed, catalog, first.choice, *ways.values(), alone=alone)
         if not placed.question.scenario.deployment.way:
             judgement = replace(judgement, found=_able(judgement.found, ways, asked))
@@ -105,8 +104,8 @@ def asks(plan: Plan) -> bool:
 
 def alike(base: Plan, plan: Callable[[Scenario], Plan]) -> Callable[[Scenario], Plan]:
     """Plans to hold against one that asked its replay: they keep as much headroom as it had to."""
-    load = None if base.chosen is None else base.chosen.load
-    replayed = None if load is None or load.queued is None else load.queued.replayed
+    queued = None if base.chosen is None else base.chosen.queued
+    replayed = None if queued is None else queued.replayed
     if replayed is None:
         return plan
     least = replayed.headroom
@@ -116,7 +115,7 @@ def alike(base: Plan, plan: Callable[[Scenario], Plan]) -> Callable[[Scenario], 
 def _able(found: Finding, ways: dict[Way, Serving | None], asked: dict[Way, bool]) -> Finding:
     """A way whose replay misses the limits is left for the other, if that is not known to miss them."""
     able = [way for way, serving in ways.items() if serving is not None and asked.get(way, True)]
-    return FOUND[able[0]] if len(able) == 1 else found
+    return weigh.given(able[0], ways) if len(able) == 1 else found
 
 
 def _of(judgement: Judgement, way: Way) -> Serving | None:
@@ -124,12 +123,11 @@ def _of(judgement: Judgement, way: Way) -> Serving | None:
 
 
 def _queued(serving: Serving | None) -> bool:
-    return serving is not None and serving.load is not None and serving.load.queued is not None
+    return serving is not None and serving.queued is not None
 
 
 def _meets(serving: Serving) -> bool:
-    assert serving.load is not None and serving.load.queued is not None
-    replayed = serving.load.queued.replayed
+    replayed = None if serving.queued is None else serving.queued.replayed
     return replayed is None or replayed.meets
 
 

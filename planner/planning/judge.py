@@ -88,6 +88,4 @@ def weighed(
 
 def unsure(serving: Serving | None) -> bool:
     """Whether closed forms are unsure of its waits."""
-    if serving is None or serving.load is None or serving.load.queued is None:
-        return False
-    return not serving.load.queued.sure
+    return serving is not None and serving.queued is not None and not serving.queued.sure

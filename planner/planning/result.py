@@ -156,6 +156,11 @@ class Serving:
     power: Power | None = None  # what the GPUs draw at that rate; a plan has it of both ways
 
     @property
+    def queued(self) -> Queued | None:
+        """What requests see that come at their own time; None in a closed loop."""
+        return None if self.load is None else self.load.queued
+
+    @property
     def tokens_per_s_per_user(self) -> float:
         """Interactivity, 1/TTL."""
         return 1.0 / self.ttl_s

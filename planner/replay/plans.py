@@ -49,10 +49,9 @@ class Proof:
 
 def planned(serving: Serving) -> dict[str, dict[str, float]]:
     """What a plan says of ftl_s, ttl_s and e2e_s where requests queue; {} where they do not."""
-    load = serving.load
-    if load is None or load.queued is None:
+    queued = serving.queued
+    if queued is None:
         return {}
-    queued = load.queued
     return {name: asdict(getattr(queued, name[:3])) for name in ("ftl_s", "ttl_s", "e2e_s")}
 
 

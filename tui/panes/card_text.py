@@ -62,9 +62,9 @@ def _extras(
     from planner.output.fleets import on
 
     blocks: list[list[Content]] = []
-    if serving.load is not None and serving.load.queued is not None:
+    if serving.queued is not None:
         told = words.load_sentences(plan, serving)[1]
-        if (replayed := serving.load.queued.replayed) is not None:
+        if (replayed := serving.queued.replayed) is not None:
             told += f" {queue_words.replayed_sentence(replayed)}"
         blocks.append(wrap(g.plain(told), width, ""))
     if evidence and (kinds := evidence_line(serving)):
