@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
     from planner.planning.asked import Ask
     from planner.planning.result import Frontier, Plan
+    from planner.words import Settling
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,10 +52,23 @@ def plan(
     should_stop: Callable[[], bool] | None = None,
     on_frontier: Callable[[Frontier, Frontier], None] | None = None,
     ask: Ask | None = None,
+    settle: Settling = "off",
 ) -> Plan:
-    """Answer a scenario: sweep, match, compare. Parameters and errors: `planner.planning.plan.plan`."""
+    """Answer a scenario: sweep, match, compare. Parameters and errors: `planner.planning.plan.plan`.
+
+    `settle` is what `ratematch plan --settle` is: "auto" has the plan's own requests replayed where closed
+    forms are not sure of their waits, and keeps more headroom where they miss a limit; "on" where they are
+    sure, too; "off" says no more than that they are not (`load.queued.sure` of a serving). `ask` is for who
+    has a replay of his own.
+    """
     from planner.planning import plan as planning
 
+    if settle not in ("auto", "on", "off"):
+        raise InputError("settle", settle, "auto, on or off")
+    if settle != "off" and ask is None:
+        from planner.replay.asked import asking
+
+        ask = asking(settle)
     return planning.plan(scenario, catalog, should_stop=should_stop, on_frontier=on_frontier, ask=ask)
 
 

@@ -13,6 +13,7 @@ from planner.inputs.fields import FIELDS
 from planner.output.as_json import clean
 from planner.output.columns import aligned
 from planner.output.data import to_dict
+from planner.output.queue_words import changes_sentence, unsure_sentence
 from planner.output.spelling import instances
 from planner.output.tables import facts
 from planner.output.verdict import answer_sentence, found_of
@@ -66,6 +67,8 @@ def text(columns: Sequence[Column]) -> str:
     lines = aligned(table, "l" + "r" * len(columns))
     lines += [""] if any(problem(column) for column in columns) else []
     lines += [f"{column.name}: {problem(column)}" for column in columns if problem(column)]
+    if told := unsure_sentence([(one.name, one.plan) for one in columns if one.plan is not None]):
+        lines += ["", *textwrap.wrap(told, WIDTH)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -98,6 +101,8 @@ def what_if_text(base: Plan, effects: Sequence[Effect]) -> str:
     some = [effect for effect in found if not abs(effect.gain) < NO_EFFECT]
     some.sort(key=lambda effect: -effect.gain if base.chosen else sign * effect.value)
     lines = [*textwrap.wrap(answer_sentence(base), WIDTH), ""]
+    if told := changes_sentence(base):
+        lines += [*textwrap.wrap(told, WIDTH), ""]
     head = ("one change", "gain", measure.unit, "better")
     rows = [
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from planner.output.spelling import count, percent
@@ -10,7 +10,7 @@ from planner.units import format_seconds, three_digits
 from planner.words import Routing
 
 if TYPE_CHECKING:
-    from planner.planning.result import Load, Percentiles, Queued, Replayed
+    from planner.planning.result import Load, Percentiles, Plan, Queued, Replayed
 
 ROUTED: Mapping[Routing, str] = {
     "least-loaded": "least loaded instance",
@@ -38,9 +38,34 @@ def queued_sentences(load: Load, queued: Queued) -> list[str]:
     return lines
 
 
+def unsure_sentence(plans: Sequence[tuple[str, Plan]]) -> str:
+    """Of several plans those of whose waits closed forms are not sure; "" where there are none.
+
+    A plan that asked its replay is sure.
+    """
+    names = [
+        name for name, plan in plans if plan.chosen and plan.chosen.queued and not plan.chosen.queued.sure
+    ]
+    if not names:
+        return ""
+    told = ", ".join(names)
+    return f"Closed forms are unsure of the waits of {told}: no replay has told them (--settle on does)."
+
+
+def changes_sentence(base: Plan) -> str:
+    """How far a replay has told what changes of a plan bring; "" where closed forms are sure of it."""
+    queued = None if base.chosen is None else base.chosen.queued
+    if queued is None or (queued.sure and queued.replayed is None):
+        return ""
+    if queued.replayed is None:
+        return "Closed forms are unsure of such waits, and no replay has told them (--settle on does)."
+    headroom = percent(queued.replayed.headroom)
+    return f"A replay has proved this plan; changes keep its headroom of {headroom} and are not replayed."
+
+
 def replayed_sentence(replayed: Replayed) -> str:
     """What told the percentiles, and what it took."""
-    of = f"These are of {replayed.requests:,} requests replayed one by one"
+    of = f"These are of {_what(replayed)} replayed one by one"
     if not replayed.meets:
         tried = count(replayed.plans, "plan")
         return f"{of}; they miss a limit, as in all of {tried} that were tried."
@@ -49,6 +74,15 @@ def replayed_sentence(replayed: Replayed) -> str:
     tried = f"found in {replayed.plans} plans"
     held = f"{of}; the limits hold with {percent(replayed.headroom)} headroom, {tried}."
     return f"{held}{_later(replayed)}"
+
+
+def _what(replayed: Replayed) -> str:
+    """The requests of a replay."""
+    if replayed.of_requests > replayed.requests:
+        return f"the busiest {replayed.requests:,} of {replayed.of_requests:,} requests"
+    if replayed.share < 1.0:
+        return f"{replayed.requests:,} requests on {percent(replayed.share)} of the fleet"
+    return f"{replayed.requests:,} requests"
 
 
 def _later(replayed: Replayed) -> str:

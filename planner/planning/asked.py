@@ -43,6 +43,8 @@ class Answer:
     ttl_s: float
     requests: int
     events: int  # that the replay went through
+    of_requests: int = 0  # of the trace that they are the busiest stretch of; 0: all there are
+    share: float = 1.0  # of the fleet, that served so much of the rate
 
 
 # of a serving and the question it answers, and when to stop; None where it would take too long
@@ -170,6 +172,8 @@ def _settled(
         return None
     if best is None:
         best = min(told.values(), key=lambda one: _late(question, one[1]))
+        if not np.isfinite(best[1].ftl.mean):  # what was replayed did not come to an end
+            return None
     later = ask.later(question, best[0], deadline.should_stop) if ask.later is not None else None
     return _telling(question, *best, later, plans=len(told))
 
@@ -209,6 +213,8 @@ def _telling(
         turns = LaterTurns(ftl=later.ftl, ttl=later.ttl, meets=_late(question, later) <= 1.0)
     told = Replayed(
         requests=answer.requests,
+        of_requests=max(answer.of_requests, answer.requests),
+        share=answer.share,
         plans=plans,
         headroom=headroom,
         meets=_late(question, answer) <= 1.0,

@@ -32,6 +32,8 @@ class Replayed:
     """The replay that a plan asked where closed forms are not sure."""
 
     requests: int  # of the plan that is told
+    of_requests: int  # of the trace that they are the busiest stretch of; else as many
+    share: float  # of the fleet that was replayed, with as much of its rate
     plans: int  # that were replayed
     headroom: float  # share of its capacity that the plan keeps free, so that its replay meets the limits
     meets: bool  # whether it does

@@ -1,13 +1,14 @@
 """The replay that a plan asks: bounded, and the same for the same question.
 
-Requests are those of the scenario's trace, or drawn as it has them; of drawn ones those that come while the
-fleet still fills up are not counted. A prompt finds in a cache what the plan counts on, and nothing else.
+Requests are those of the scenario's trace, of a long one its busiest stretch, or drawn as it has them, for a
+large fleet those of a slice of it (`planner.replay.excerpt`). Those that come while the fleet still fills up
+are not counted. A prompt finds in a cache what the plan counts on, and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.inputs.requests import NO_SESSION, Requests
@@ -15,7 +16,7 @@ from planner.planning import demand
 from planner.planning.asked import Answer, Ask
 from planner.planning.resolve import Question
 from planner.planning.result import Percentiles, Serving
-from planner.replay import build
+from planner.replay import build, excerpt
 from planner.replay.fleet import Options
 from planner.replay.plans import drawn
 from planner.replay.result import Result
@@ -25,12 +26,13 @@ from planner.simulate.points import Stopped
 from planner.words import At, Settling
 
 REQUESTS = 4_000  # drawn
-MOST = 10_000  # requests of one replay, and `EACH` events for each: where that is not enough none is asked
+MOST = 10_000  # requests of one replay, and `EACH` events for each: those that are not done by then are late
 EACH = 20
 MOST_ON = 200_000  # where it is asked for
 FILLS = 2.0  # times the requests in flight until a fleet is as full as it stays
 AT: tuple[At, ...] = ("mean", "p50", "p90", "p95", "p99")
-TIMES = 8.0  # as many as those are replayed at least
+TIMES = 8.0  # as many as those are replayed at least, in a slice of the fleet where that is too many
+LEAST_TIMES = 4.0  # where there is no even slice
 
 
 def asking(how: Settling = "auto") -> Ask | None:
@@ -61,9 +63,10 @@ def _replayed(
     *,
     later_turns: Literal["prefill", "decode"] = "prefill",
 ) -> Answer | None:
-    requests, first = _requests(question, serving, most)
-    if requests is None:
+    looked = _looked_at(question, serving, most)
+    if looked is None:
         return None
+    requests, first, serving = looked.requests, looked.first, looked.serving
     scenario, limits = question.scenario, question.scenario.limits
     asked = scenario.traffic
     options = Options(
@@ -87,7 +90,6 @@ def _replayed(
     except Stopped:
         if should_stop is not None and should_stop():
             raise
-        return None
     result = replay.result()
     found = _from(result, first)
     ftl, ttl, e2e = (_percentiles(found, what) for what in ("ftl_s", "ttl_s", "e2e_s"))
@@ -99,22 +101,46 @@ def _replayed(
         ttl_s=at(found, limits.ttl_at, "ttl_s"),
         requests=len(requests),
         events=result.events,
+        of_requests=looked.of_requests,
+        share=looked.share,
     )
 
 
-def _requests(question: Question, serving: Serving, most: int) -> tuple[Requests | None, int]:
-    """The requests, and the first of them that counts; None where there are too many."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What is replayed."""
+
+    requests: Requests
+    first: int  # of them that counts
+    serving: Serving
+    of_requests: int  # of a trace that they are a stretch of; else as many as they are
+    share: float = 1.0  # of the fleet
+
+
+def _looked_at(question: Question, serving: Serving, most: int) -> _Looked | None:
+    """The requests and the instances that serve them; None where so few requests tell nothing of those."""
     load = serving.load
     assert load is not None
+    in_flight = load.requests_in_flight
     recorded = demand.recorded(question.scenario)
     if recorded is not None:
-        return (None, 0) if len(recorded) > most else (recorded, 0)
-    count = max(REQUESTS, int(TIMES * load.requests_in_flight))
-    if count > most:
-        return None, 0
+        fills = int(min(FILLS * in_flight, 0.3 * most))
+        loads = [pool.utilisation for pool in serving.pools]
+        part, first = excerpt.busiest(recorded, most, loads, before=fills)
+        return _Looked(requests=part, first=first, serving=serving, of_requests=len(recorded))
+    share = 1.0
+    if TIMES * in_flight > most:
+        slice_of = excerpt.sliced(serving, most / (TIMES * in_flight))
+        if slice_of is not None:
+            serving, share = slice_of.serving, slice_of.share
+            in_flight *= share
+        elif LEAST_TIMES * in_flight > most:
+            return None
+    count = min(max(REQUESTS, int(TIMES * in_flight)), most)
     traffic = replace(question.scenario.traffic, requests_per_s=serving.requests_per_s)
     come = drawn(replace(question.scenario, traffic=traffic), serving, count, seed=0)
-    return come, int(min(max(0.1 * count, FILLS * load.requests_in_flight), 0.3 * count))
+    first = int(min(max(0.1 * count, FILLS * in_flight), 0.3 * count))
+    return _Looked(requests=come, first=first, serving=serving, of_requests=count, share=share)
 
 
 def _from(result: Result, first: int) -> Result:

@@ -106,6 +106,8 @@ _SERVING: tuple[tuple[str, ColumnType, str, Callable[[Serving], Any]], ...] = (
     *_percentiles("ttl", "token to token"),
     ("requests_in_flight", "number", "requests in flight under that load",
      lambda s: s.load and s.load.requests_in_flight),
+    ("load_sure", "flag", "closed forms are sure of these waits, which no replay has told; empty: steady",
+     lambda s: s.queued and s.queued.sure),
 )  # fmt: skip
 _POOL: tuple[tuple[str, ColumnType, str, Callable[[PoolPlan], Any]], ...] = (
     ("layout", "text", "layout of an instance", lambda p: p.layout.label),

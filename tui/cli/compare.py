@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
     from planner.inputs.scenario import Scenario
     from planner.planning.what_if import Change
+    from planner.words import Settling
 
 MOST = 8  # columns that a table can show
 LONGEST_NAME = 24  # characters
 
 
-def side_by_side(args: argparse.Namespace, catalog: Catalog) -> int:
-    """A plan for each of the named, as a table or JSON.
+def side_by_side(args: argparse.Namespace, catalog: Catalog, how: Settling) -> int:
+    """A plan for each of the named, as a table or JSON; each asks its replay as `how` says.
 
     Raises InputError for a word that names nothing, UsageError for too few or too many.
     """
     from planner.output import compare
     from planner.output.as_json import dumps
+    from tui.cli.plan import solve
 
     _text_or_json(args, "--compare")
     words = list(dict.fromkeys(varied.split_words(args.compare)))
@@ -41,7 +43,7 @@ def side_by_side(args: argparse.Namespace, catalog: Catalog) -> int:
     for word, scenario in zip(words, asked, strict=True):
         name = printable(word or args.scenario or "as asked", LONGEST_NAME)
         try:
-            columns.append(compare.Column(name=name, plan=planner.plan(scenario, catalog)))
+            columns.append(compare.Column(name=name, plan=solve(scenario, catalog, how)))
         except InputError as error:  # an engine that does not run on this GPU stands among those that do
             columns.append(compare.Column(name=name, plan=None, problem=str(error)))
     if all(column.plan is None for column in columns):
@@ -63,8 +65,10 @@ def _asked(word: str, args: argparse.Namespace, catalog: Catalog) -> argparse.Na
     return argparse.Namespace(**{**vars(args), key: text})
 
 
-def what_if(args: argparse.Namespace, catalog: Catalog) -> int:
+def what_if(args: argparse.Namespace, catalog: Catalog, how: Settling) -> int:
     """What each single change of an input brings to a plan.
+
+    Where that asked its replay (`how`) the changes keep as much headroom as it had to, and are not replayed.
 
     Raises InputError for a field or value that is not known.
     """
@@ -72,6 +76,8 @@ def what_if(args: argparse.Namespace, catalog: Catalog) -> int:
     from planner.output.as_json import dumps
     from planner.output.data import to_dict
     from planner.planning import what_if as changes
+    from planner.planning.asked import alike
+    from tui.cli.plan import solve
 
     _text_or_json(args, "--what-if")
     words = varied.split_words(args.what_if)
@@ -80,8 +86,9 @@ def what_if(args: argparse.Namespace, catalog: Catalog) -> int:
     scenario = read_scenario(args, catalog)
     names: dict[str, Sequence[str]] = {key: catalog.names(key) for key in ("engine", "system")}
     wanted = list(_wanted(words, scenario, names, catalog)) or changes.changes(scenario, names)
-    plan = planner.plan(scenario, catalog)
-    effects = list(changes.effects(plan, wanted, lambda one: planner.plan(check(one), catalog)))
+    plan = solve(scenario, catalog, how)
+    beside = alike(plan, lambda one: planner.plan(check(one), catalog))
+    effects = list(changes.effects(plan, wanted, beside))
     if args.format == "json":
         say(dumps({**to_dict(plan), "what_if": compare.what_if_list(effects)}))
     else:

@@ -77,9 +77,9 @@ def run(arguments: Sequence[str]) -> int:
         from tui.cli import compare
 
     if args.compare is not None:
-        return compare.side_by_side(args, catalog)
+        return compare.side_by_side(args, catalog, how)
     if args.what_if is not None:
-        return compare.what_if(args, catalog)
+        return compare.what_if(args, catalog, how)
     scenario = read_scenario(args, catalog)
     if args.running is not None:
         return _against(args, scenario, catalog, how)
@@ -133,7 +133,7 @@ def add_settle(parser: Parser) -> None:
         metavar="WHEN",
         default="auto",
         help="have the plan's own requests replayed, and more headroom where they miss a limit: auto (where "
-        "closed forms of waiting are not sure and it takes up to 10,000 requests; the default), on, off",
+        "closed forms of waiting are not sure, 10,000 requests at most; the default), on (200,000), off",
     )
 
 
@@ -147,11 +147,8 @@ def settling(args: argparse.Namespace) -> Settling:
 
 def solve(scenario: Scenario, catalog: Catalog, how: Settling = "auto") -> Plan:
     """The plan, which asks its replay where `how` says."""
-    if how == "off" or scenario.traffic.arriving == "steady":
-        return planner.plan(scenario, catalog)
-    from planner.replay.asked import asking
-
-    return planner.plan(scenario, catalog, ask=asking(how))
+    steady = scenario.traffic.arriving == "steady"  # nothing waits: no need to load what replays
+    return planner.plan(scenario, catalog, settle="off" if steady else how)
 
 
 def report(plan: Plan, form: str, ascii: bool) -> int:

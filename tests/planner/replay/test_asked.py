@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import planner
-from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
+from planner.output.queue_words import replayed_sentence
 from planner.planning.result import Plan, Queued
 from planner.replay import asked as module
 from planner.replay.asked import asking
@@ -44,11 +45,20 @@ def test_a_plan_has_the_percentiles_of_its_replay() -> None:
     assert first.ftl.p95 == pytest.approx(closed.ftl.p95, rel=0.5)
 
 
-def test_what_would_take_too_many_requests_is_asked_of_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_would_take_too_many_requests_is_asked_of_a_slice_or_of_no_replay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "MOST", 200)
-    assert queued(planner.plan(SCENARIO, ask=asking())).replayed is None
+    assert queued(planner.plan(SCENARIO, ask=asking())).replayed is not None  # of 8 times those in flight
+    monkeypatch.setattr(module, "MOST", 20)
+    assert queued(planner.plan(SCENARIO, ask=asking())).replayed is None  # one instance has no slice
     on = queued(planner.plan(SCENARIO, ask=asking("on"))).replayed
-    assert on is not None and on.requests >= 300
+    assert on is not None and on.requests >= 300 and on.share == 1.0 and on.of_requests == on.requests
+    many = replace(SCENARIO, traffic=replace(SCENARIO.traffic, requests_per_s=200.0), fleet=Fleet(gpus=None))
+    given = replace(many, deployment=Deployment(colocated_layout="TP1", colocated_instances=24))
+    monkeypatch.setattr(module, "MOST", 400)
+    sliced = queued(planner.plan(given, ask=asking())).replayed
+    assert sliced is not None and sliced.requests <= 400 and 0 < sliced.share < 1.0
 
 
 def test_a_trace_is_replayed_as_it_is(tmp_path: Path) -> None:
@@ -57,4 +67,24 @@ def test_a_trace_is_replayed_as_it_is(tmp_path: Path) -> None:
     trace.write_text("\n".join(["time_s,input_tokens,output_tokens", *lines]), encoding="utf-8")
     recorded = replace(SCENARIO, traffic=Traffic(trace=str(trace)))
     replayed = queued(planner.plan(recorded, ask=asking("on"))).replayed
-    assert replayed is not None and replayed.requests == 250
+    assert replayed is not None and replayed.requests == replayed.of_requests == 250
+
+
+def test_of_a_long_trace_its_busiest_stretch_is_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [f"{0.1 * i},{1000 + 7 * (i % 100)},{20 + i % 9}" for i in range(250)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(["time_s,input_tokens,output_tokens", *lines]), encoding="utf-8")
+    monkeypatch.setattr(module, "MOST", 100)
+    recorded = replace(SCENARIO, traffic=Traffic(trace=str(trace)))
+    replayed = queued(planner.plan(recorded, settle="auto")).replayed
+    assert replayed is not None and (replayed.requests, replayed.of_requests) == (100, 250)
+    assert "the busiest 100 of 250 requests replayed" in replayed_sentence(replayed)
+
+
+def test_the_library_settles_where_it_is_told_to() -> None:
+    assert queued(planner.plan(SCENARIO)).replayed is None
+    assert queued(planner.plan(SCENARIO, settle="auto")) == queued(planner.plan(SCENARIO, ask=asking()))
+    with pytest.raises(planner.InputError, match="settle: 'always' is not accepted; auto, on or off"):
+        planner.plan(SCENARIO, settle="always")  # type: ignore[arg-type]
