@@ -83,7 +83,6 @@ class RatematchApp(FileActions):
             "deploy",
             "deploy",
             tooltip="Show what launches the plan: files of a target",
-            show=False,
             id="deploy",
         ),
         Binding("o", "open_scenario", "open", tooltip="Open a scenario", id="open"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -174,11 +175,28 @@ def page(text: str, pane: str) -> str:
     return "\n".join([inspect.cleandoc(text), "", "### The numbers", "", *numbers, ""])
 
 
+_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
+
+
+def in_rows(text: str) -> str:
+    """A sentence of the planner's with the rows of the form in place of flags; commands stay as they are.
+
+    >>> in_rows("smallest fleet for --rate"), in_rows("unless --kv says one"), in_rows("(--lengths)")
+    ('smallest fleet for rate', 'unless kv cache says one', '(--lengths)')
+    """
+    if "--" not in text:
+        return text
+    from planner.inputs.fields import FIELDS
+
+    rows = {name: field.label for field in FIELDS for name in (field.key, *field.aliases)}
+    return _FLAG.sub(lambda flag: rows.get(flag[1], flag[0]), text)
+
+
 def field(field: Field) -> str:
     """A row's help: what it means, what may be typed, where the arrows lead, its flag."""
     flags = ", ".join(f"`--{name}`" for name in (field.key, *field.aliases))
     unit = f" [{field.unit}]" if field.unit else ""
-    lines = [f"## {field.label}{unit}", "", field.help, "", f"Accepted: {field.accepted}."]
+    lines = [f"## {field.label}{unit}", "", in_rows(field.help), "", f"Accepted: {field.accepted}."]
     if field.steps:
         lines += ["", f"Arrows go from {field.format(field.steps[0])} to {field.format(field.steps[-1])}."]
     lines += ["", f"On the command line {flags}; in a scenario file `{field.key}`."]

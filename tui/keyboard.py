@@ -25,8 +25,8 @@ from textual.drivers._byte_stream import ByteStream
 from textual.keys import Keys
 from textual.message import Message
 
+from tui.frame_diff import FrameDiff
 from tui.in_order import LONGEST_PASTE, Flood, InOrder
-from tui.thrift import Thrift
 
 START, END = "\x1b[200~", "\x1b[201~"  # around a pasted text
 MOST_WAITING = 128  # keys, clicks and moves of the mouse that may wait for their turn
@@ -164,16 +164,16 @@ class _Bounded(Driver):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._thrift = Thrift(colours=not os.environ.get("NO_COLOR"))
+        self._diff = FrameDiff(colours=not os.environ.get("NO_COLOR"))
 
     def write(self, data: str) -> None:
         """Only what the terminal does not show already."""
-        if lean := self._thrift.lean(data):
+        if lean := self._diff.lean(data):
             super().write(lean)  # type: ignore[safe-super]
 
     def forget(self) -> None:
         """What is shown is not known any more."""
-        self._thrift.forget()
+        self._diff.forget()
 
     def send_message(self, message: Message) -> None:
         """Counted, where the application is to count it off."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from planner.errors import InputError
+from planner.output.spelling import count
 from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.instance import IDLE, Instance
 from planner.replay.job import Job
@@ -243,4 +244,4 @@ def _check_swap(fleet: Fleet, change: Change) -> None:
         raise InputError("change", change.to, f"a pool from 0 to {len(fleet.pools) - 1}")
     here, there = fleet.pools[change.pool].kind, fleet.pools[change.to].kind
     if here.gpus != there.gpus:
-        raise InputError("change", there.gpus, f"an instance of {here.gpus} GPUs, as the one it was")
+        raise InputError("change", there.gpus, f"an instance of {count(here.gpus, 'GPU')}, as the one it was")

@@ -8,6 +8,7 @@ import fakes
 import pytest
 from driving import Driver
 from textual import events
+from textual.command import CommandPalette
 from textual.widgets import Input
 
 from planner.inputs.fields import BY_KEY, FIELDS
@@ -17,6 +18,7 @@ from tui.charts.pareto_chart import ParetoChart
 from tui.panes.breakdown import BreakdownPane
 from tui.panes.inputs import COMMON, InputsPane
 from tui.panes.plan_card import PlanCard
+from tui.panes.table import PlanGrid
 from tui.screens.choose import ChooseScreen
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -303,6 +305,15 @@ async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Drive
     await driver.pilot.press("enter")
     assert next(key for key in bar.keys if key.id == "undo").live
     assert {key.id for key in bar.fitting(20)} == {"help", "quit"}
+    assert {"export", "deploy", "help", "quit"} <= {key.id for key in bar.fitting(80)}
+
+
+async def test_a_slash_finds_anything_where_there_is_no_table_to_filter(driver: Driver) -> None:
+    await driver.pilot.press("slash")
+    await fakes.until(driver.pilot, lambda: isinstance(driver.pilot.app.screen, CommandPalette))
+    await driver.pilot.press("escape", "2", "slash")
+    assert not isinstance(driver.pilot.app.screen, CommandPalette)
+    assert driver.main.query_one(PlanGrid).line is not None
 
 
 async def test_moving_the_focus_repaints_two_rows_not_the_screen(driver: Driver) -> None:

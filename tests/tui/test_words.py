@@ -12,6 +12,11 @@ from terminals import Terminal
 from textual.content import Content
 from textual.widgets._tooltip import Tooltip
 
+from planner.inputs.fields import BY_KEY, FIELDS
+from tui import help_texts
+from tui.glyphs import UNICODE
+from tui.panes.breakdown import memory_lines
+from tui.panes.inputs import InputsPane
 from tui.widgets.hint_line import HintLine
 
 EVIL = "x\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e[bold red]y[/]"  # the clipboard, the screen, directions, markup
@@ -106,3 +111,37 @@ async def test_what_is_told_is_printable_whoever_tells_it() -> None:
         for note in app._notifications:
             told = f"{note.title}{note.message}".replace("\n", "")
             assert told.isprintable() and "[bold red]" in told and not note.markup
+
+
+def test_no_row_speaks_of_flags() -> None:
+    """They belong to the command line; a form has rows. `On the command line` alone says them."""
+    for field in FIELDS:
+        shown = help_texts.field(field).split("On the command line")[0]
+        assert not re.search(r"(?<!\w)--[a-z]", shown), field.key
+    assert "--rate" in BY_KEY["goal"].help  # or this would show nothing
+
+
+async def test_what_the_planner_says_of_flags_is_told_of_rows() -> None:
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        main = pilot.app.main
+        main.set_focus(main.query_one(InputsPane).reveal("goal"))
+        await pilot.pause()
+        assert "fleet for rate" in fakes.text(main.query_one(HintLine))
+        main.query_one(HintLine).problem = "rate: any; the goal needs a request rate, such as --rate 20"
+        await pilot.pause()
+        assert "such as rate 20" in fakes.text(main.query_one(HintLine))
+        pilot.app.notify("unless --kv says one for all", severity="warning")
+        pilot.app.notify("ratematch plan --isl 8k")  # a command to copy
+        await pilot.pause()
+        told = [notification.message for notification in pilot.app._notifications]
+        assert told == ["unless kv cache says one for all", "ratematch plan --isl 8k"]
+
+
+def test_memory_is_told_in_gib_against_what_a_gpu_has() -> None:
+    """151 GB were used of a GPU of 141 GB: decimal against binary."""
+    lines = memory_lines("decode", fakes.memory(100, 30), 60, UNICODE)
+    told = "\n".join(line.plain for line in lines)
+    assert "GiB" in told and not re.search(r"\bGB\b", told)
+    used, capacity = map(float, re.search(r"([0-9.]+) of ([0-9.]+) GiB", told).groups())
+    assert used <= capacity

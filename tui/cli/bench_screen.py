@@ -211,9 +211,9 @@ def _timed(frames: Frames) -> type[Driver]:
     """A terminal that shows nothing and tells of every frame."""
     from textual.drivers.headless_driver import HeadlessDriver
 
-    from tui.thrift import Thrift
+    from tui.frame_diff import FrameDiff
 
-    thrift = Thrift()  # as before any terminal
+    diff = FrameDiff()  # as before any terminal
 
     class Timed(HeadlessDriver):
         @property
@@ -221,7 +221,7 @@ def _timed(frames: Frames) -> type[Driver]:
             return False
 
         def write(self, data: str) -> None:
-            frames.sent_bytes += len(thrift.lean(data).encode())
+            frames.sent_bytes += len(diff.lean(data).encode())
             if data:
                 frames.drawn()
 

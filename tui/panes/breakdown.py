@@ -12,7 +12,7 @@ from planner.output.spelling import named
 from planner.units import format_memory, format_seconds, format_si, gib, three_digits
 from planner.words import Phase
 from tui.glyphs import UNICODE, Glyphs
-from tui.help_texts import page
+from tui.help_texts import in_rows, page
 from tui.panes.words import wrap
 from tui.state import View
 
@@ -164,7 +164,7 @@ class DetailsPane(PlanPane):
         if told := notes(plan):
             lines.append(Content(""))
             for note in told:
-                lines += wrap(g.plain(note), width, "$hue-muted")
+                lines += wrap(g.plain(in_rows(note)), width, "$hue-muted")
         return lines
 
 

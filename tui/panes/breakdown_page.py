@@ -15,7 +15,7 @@ from textual.widgets import Static
 from planner.output.spelling import count, money, named, percent
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 from tui.glyphs import UNICODE, Glyphs
-from tui.help_texts import page
+from tui.help_texts import in_rows, page
 from tui.panes.breakdown import memory_lines, power_rows, time_bars
 from tui.panes.limits import limit_lines
 from tui.panes.page import Page
@@ -161,7 +161,7 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     if told := notes(plan):
         lines.append(_heading("Assumptions", "", width))
         for note in told:
-            lines += wrap(g.plain(note), width, "")
+            lines += wrap(g.plain(in_rows(note)), width, "")
         lines.append(Content(""))
     return [*lines, *_kernels(plan, width, g)]
 

@@ -14,6 +14,7 @@ from planner.inputs import files
 from planner.output.command import command_line
 from tui.charts import plan_file
 from tui.files import export, library, running, storage
+from tui.help_texts import in_rows
 from tui.in_order import InOrder
 from tui.panes.table import PlanGrid
 from tui.screens.ask import Answer, AskScreen
@@ -326,6 +327,8 @@ class FileActions(InOrder):
 
     def notify(self, message: str, *, title: str = "", **options: Any) -> None:
         """Textual's, of words from anywhere: nothing in them is obeyed, by the terminal or as markup."""
+        if options.get("severity"):  # a complaint of the planner's; what was copied stays as it is
+            message = in_rows(message)
         super().notify(printable_lines(message), title=printable(title), **{**options, "markup": False})
 
     def show_error(self, title: str, line: str) -> None:

@@ -61,6 +61,7 @@ class MainScreen(EditingScreen):
         Binding("tab", "pane(1)", "pane", key_display="tab", id="pane-next"),
         Binding("shift+tab", "pane(-1)", "previous pane", show=False, id="pane-previous"),
         Binding("f", "fixes", "fixes", id="fixes"),
+        Binding("slash", "app.command_palette", "find", show=False, key_display="/", id="find"),
         *(
             Binding(letter, f"fix({at})", "apply", show=False, key_display=letter, id=f"fix-{letter}")
             for at, letter in enumerate(FIX_LETTERS)

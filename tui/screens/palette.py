@@ -42,7 +42,7 @@ AREAS = {  # binding id to area, for keys that the palette names; those not here
     "save": "scenario",
 }
 MOVES = ("knob-", "chart-left", "chart-right", "chart-first", "chart-last", "fix-", "row-", "pane-")
-SKIPPED = ("export", "quit-always", "theme", "help-quit", "palette")  # said in full below, or not at all
+SKIPPED = ("export", "quit-always", "theme", "help-quit", "palette", "find")  # in full below, or not at all
 CHOICES = ("goal", "weights", "kv")  # inputs whose values are worth a line each, beside those of the catalog
 _SEARCH = FuzzySearch()  # scores places; it keeps nothing of that
 LIMITS = ("ftl", "ttl", "gpus")

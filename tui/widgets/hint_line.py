@@ -8,6 +8,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import in_rows
 
 
 class HintLine(Widget):
@@ -22,14 +23,14 @@ class HintLine(Widget):
 
     def watch_problem(self, problem: str) -> None:
         """The whole text under the mouse."""
-        self.tooltip = Content(problem) if problem else None  # a text would be taken for markup
+        self.tooltip = Content(in_rows(problem)) if problem else None  # a text would be taken for markup
 
     def render(self) -> RenderResult:
         """The line."""
+        text = self.glyphs.plain(in_rows(self.problem or self.hint))
         if self.problem:
-            line = Content.assemble(
-                (f" {self.glyphs.bad} ", "bold $hue-bad"), (self.glyphs.plain(self.problem), "$hue-bad")
-            )
+            mark = (f" {self.glyphs.bad} ", "bold $hue-bad")
+            line = Content.assemble(mark, (text, "$hue-bad"))
         else:
-            line = Content.styled(f" {self.glyphs.plain(self.hint)}", "$hue-muted")
+            line = Content.styled(f" {text}", "$hue-muted")
         return line.truncate(self.size.width, ellipsis=not self.glyphs.ascii)

@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-KEPT = ("help", "quit", "swap-view")  # binding ids that stay when space is short
+KEPT = ("help", "quit", "swap-view", "export", "deploy")  # where space is short; the first stay longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,10 @@ class KeyBar(Widget):
         self.keys = tuple(keys)
 
     def fitting(self, width: int) -> list[Key]:
-        """The keys that fit, help and quit before all others."""
+        """The keys that fit; those of `KEPT` before all others."""
         keys = list(self.keys)
         while keys and sum(key.size + 2 for key in keys) > width:
-            spare = [key for key in keys if key.id not in KEPT]
-            keys.remove(spare[-1] if spare else keys[-1])
+            del keys[max(range(len(keys)), key=lambda at: (_rank(keys[at]), at))]
         return keys
 
     def render(self) -> RenderResult:
@@ -86,3 +85,7 @@ class KeyBar(Widget):
                 if key.live:
                     self.app.simulate_key(key.key)
                 return
+
+
+def _rank(key: Key) -> int:
+    return KEPT.index(key.id) if key.id in KEPT else len(KEPT)

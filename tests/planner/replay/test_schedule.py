@@ -73,7 +73,7 @@ def test_schedules_that_make_no_sense_are_refused(bad: list[Counts]) -> None:
 def test_a_swap_between_sizes_or_to_nowhere_is_refused() -> None:
     swap = Change(at_s=1.0, event="swap", pool=0, to=1)
     pools = (Pool(kind=kind("prefill"), instances=1), Pool(kind=kind("decode", gpus=2), instances=1))
-    with pytest.raises(InputError, match="1 GPUs"):
+    with pytest.raises(InputError, match="1 GPU,"):
         run(Fleet(pools=pools, changes=(swap,)), steady(1, 1.0))
     with pytest.raises(InputError, match="pool from 0 to 1"):
         run(split(changes=(replace(swap, to=2),)), steady(1, 1.0))

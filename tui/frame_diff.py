@@ -49,7 +49,7 @@ class Run(NamedTuple):
     look: Look
 
 
-class Thrift:
+class FrameDiff:
     """What a terminal shows, as far as it is known, and what it must be sent to show something else.
 
     Without `colours` it is sent none, nor greys: what stands out by its background is reversed, what is

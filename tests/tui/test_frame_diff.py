@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.thrift import Thrift
+from tui.frame_diff import FrameDiff
 
 COLS, ROWS = 16, 3
 LOOKS = ("", "1", "31", "38;2;9;8;7", "4;32", "7", "38;2;9;8;7;48;2;1;2;3", "48;2;1;2;3", "1;48;2;1;2;3")
@@ -53,24 +53,24 @@ pieces = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(pieces, min_size=1, max_size=3))
 def test_the_terminal_shows_what_it_would_have_shown(frames: list[list[Piece]]) -> None:
-    full, lean, thrift = pyte.Screen(COLS, ROWS), pyte.Screen(COLS, ROWS), Thrift()
+    full, lean, diff = pyte.Screen(COLS, ROWS), pyte.Screen(COLS, ROWS), FrameDiff()
     for each in frames:
         pyte.Stream(full).feed(frame(each))
-        pyte.Stream(lean).feed(thrift.lean(frame(each)))
+        pyte.Stream(lean).feed(diff.lean(frame(each)))
         assert shown(lean) == shown(full)
 
 
 def test_what_is_shown_already_is_not_sent_again() -> None:
-    thrift, sent = Thrift(), frame([(0, 0, "38;2;1;2;3", "prefill"), (1, 0, "", "decode")])
-    first = thrift.lean(sent)
+    diff, sent = FrameDiff(), frame([(0, 0, "38;2;1;2;3", "prefill"), (1, 0, "", "decode")])
+    first = diff.lean(sent)
     assert "prefill" in first
-    assert len(thrift.lean(sent)) < len("\x1b[1;1H") + 1  # the place of the cursor, at most
+    assert len(diff.lean(sent)) < len("\x1b[1;1H") + 1  # the place of the cursor, at most
 
 
 def test_of_a_changed_line_only_the_change_is_sent() -> None:
-    thrift = Thrift()
-    thrift.lean(frame([(2, 3, "1;32", "1,000 tokens/s"), (3, 3, "1;32", "other")]))
-    sent = thrift.lean(frame([(2, 3, "1;32", "1,040 tokens/s"), (3, 3, "1;32", "other")]))
+    diff = FrameDiff()
+    diff.lean(frame([(2, 3, "1;32", "1,000 tokens/s"), (3, 3, "1;32", "other")]))
+    sent = diff.lean(frame([(2, 3, "1;32", "1,040 tokens/s"), (3, 3, "1;32", "other")]))
     assert "4" in sent
     assert "tokens" not in sent
     assert "other" not in sent
@@ -78,23 +78,23 @@ def test_of_a_changed_line_only_the_change_is_sent() -> None:
 
 @pytest.mark.parametrize("foreign", ["\x1b[?1049h", "\x1b]52;c;YQ==\a", "\x07", "a\x1b[2J", "\x1b[58;5;1mx"])
 def test_what_is_no_frame_goes_through_and_what_is_shown_is_not_known_after_it(foreign: str) -> None:
-    thrift, sent = Thrift(), frame([(0, 0, "", "prefill")])
-    thrift.lean(sent)
-    assert thrift.lean(foreign) == foreign
-    assert "prefill" in thrift.lean(sent)
+    diff, sent = FrameDiff(), frame([(0, 0, "", "prefill")])
+    diff.lean(sent)
+    assert diff.lean(foreign) == foreign
+    assert "prefill" in diff.lean(sent)
 
 
 def test_after_a_change_of_size_all_is_sent() -> None:
-    thrift, sent = Thrift(), frame([(0, 0, "", "prefill")])
-    thrift.lean(sent)
-    thrift.forget()
-    assert "prefill" in thrift.lean(sent)
+    diff, sent = FrameDiff(), frame([(0, 0, "", "prefill")])
+    diff.lean(sent)
+    diff.forget()
+    assert "prefill" in diff.lean(sent)
 
 
 def test_without_colours_no_colour_is_sent_and_what_stood_out_by_one_still_does() -> None:
-    thrift = Thrift(colours=False)
+    diff = FrameDiff(colours=False)
     ground = "48;2;18;22;28"
-    sent = thrift.lean(
+    sent = diff.lean(
         frame(
             [
                 (0, 0, f"1;38;2;217;223;231;{ground}", "title"),
