@@ -1,6 +1,6 @@
 """How fast a study of 2,000 scenarios is: on two workers, on one, and a plan at a time; its peak memory.
 
-python screenshots/study_speed.py [--every N]    # N: only every Nth scenario is planned alone (20)
+python screenshots/study_speed.py [--every N]    # N: only every Nth scenario is planned alone (21)
 
 Rates by the clock are worth what the machine is idle. So each is told again per second of CPU: a study
 is as fast as its busiest worker, whoever else is on the machine.
@@ -86,7 +86,7 @@ def alone(every: int) -> tuple[int, float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--every", type=int, default=20)
+    parser.add_argument("--every", type=int, default=21)
     every = parser.parse_args().every
     found = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -43,10 +43,12 @@ def judge(
     Raises Stopped when the deadline's owner asks to stop.
     """
     choice = solve.choose(placed, deadline, alone=alone, offers=offers)
-    at = placed, placed if alone is None else alone
-    split, colocated = (
-        load.loaded(one.question, one.sweep, way)
-        for one, way in zip(at, (choice.disaggregated, choice.colocated), strict=True)
+    other = placed if alone is None else alone
+    split, colocated = load.loaded(
+        (
+            (placed.question, placed.sweep, choice.disaggregated),
+            (other.question, other.sweep, choice.colocated),
+        )
     )
     return weighed(placed, catalog, choice, split, colocated, alone=alone)
 

@@ -20,14 +20,23 @@ class Placed:
 
     question: Question
     sweep: Sweep
-    kept: Candidates
+    known: Candidates | None = None  # what of its points is worth matching; None: found when it is needed
     expected: Expected | None = None  # of what is predicted; None: the rates are taken as known
 
     @classmethod
-    def of(cls, question: Question, swept: Sweep) -> Placed:
-        """With what of its points is worth matching."""
-        kept = frontiers.candidates(question, swept)
-        return cls(question=question, sweep=swept, kept=kept, expected=expected(question, swept))
+    def of(cls, question: Question, swept: Sweep, *, drawn: bool = True) -> Placed:
+        """With what is expected of its points, and where it is `drawn`, what of them is worth matching.
+
+        Frontiers are drawn from that at every TTL; a choice by what is expected does without.
+        """
+        shares = expected(question, swept)
+        kept = frontiers.candidates(question, swept) if drawn or shares is None else None
+        return cls(question=question, sweep=swept, known=kept, expected=shares)
+
+    @property
+    def kept(self) -> Candidates:
+        """What of its points is worth matching within the FTL limit, whatever the TTL."""
+        return frontiers.candidates(self.question, self.sweep) if self.known is None else self.known
 
     @property
     def systems(self) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ def _answer(
 ) -> Answer:
     scenario = question.scenario
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    placed = Placed.of(question, swept)
+    placed = Placed.of(question, swept, drawn=False)
     judged = judge(placed, catalog, deadline, offers=False)
     split, colocated, bands = judged.split, judged.colocated, judged.bands
     best = split if judged.found == "split" else colocated if judged.found else None

@@ -84,19 +84,19 @@ def _choose(placed: Placed, other: Placed, deadline: Deadline, offers: bool) -> 
             mix=None,
             study=None,
         )
-    in_time = within_ttl(question, placed.kept)
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
     split = _solve(placed, mix=False, deadline=first)
     nothing = Options.none(sweep.colocated)
-    study = _study(placed, replace(in_time, colocated=nothing), first) if offers else None
+    in_time = within_ttl(question, placed.kept) if offers else None
+    study = _study(placed, replace(in_time, colocated=nothing), first) if in_time else None
     colocated = _colocated(other)
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(placed, mix=True, deadline=deadline)
         gain = _gain(most_of(mixed), most_of(split), most_of(colocated))
-    elif not offers or question.counted or not together:  # not worth every number of instances
+    elif in_time is None or question.counted or not together:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s

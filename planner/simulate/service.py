@@ -85,13 +85,19 @@ def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     new = max(of.isl - of.cached, 1)
     chunks, part = _chunks(new, of.pass_tokens)
     middle, end = of.cached + 0.5 * (new - part), of.cached + new - part
-    alone = chunks * _pass_s(first, of.prefill, 1.0, part, middle)
-    filling = (float(of.prefill.pp.ravel()[0]) - 1.0) * _pass_s(first, of.prefill, 1.0, part, end)
     # a chunk beside decode steps shares what a pass costs before its tokens: it counts at a full pass's rate
     full = PASS_TOKENS if of.colocated else of.pass_tokens
     per_pass = max(full / new, 1.0)
-    cut, part = _chunks(new, full)
-    many = cut * _pass_s(first, of.prefill, per_pass, part, of.cached + 0.5 * (new - part))
+    cut, most_part = _chunks(new, full)
+    mean_s, last_s, full_s = _passes_s(
+        first,
+        of.prefill,
+        prompts=(1.0, 1.0, per_pass),
+        new=(part, part, most_part),
+        cached=(middle, end, of.cached + 0.5 * (new - most_part)),
+    )
+    alone, many = chunks * mean_s, cut * full_s
+    filling = (float(of.prefill.pp.ravel()[0]) - 1.0) * last_s
     moved = 0.0
     if not of.colocated:
         fabrics = first.machine.fabric, then.machine.fabric
@@ -133,25 +139,28 @@ def _chunks(tokens: float, most: float) -> tuple[float, float]:
     return count, tokens / count
 
 
-def _pass_s(setup: Setup, at: Layouts, prompts: float, new: float, cached: float) -> float:
-    """Time that a pass over `new` tokens of each of `prompts` prompts occupies a pipeline stage."""
-    work = prefill.pass_over(setup, at, at.exchange_of(), prompts, new, cached)
+def _passes_s(
+    setup: Setup, at: Layouts, *, prompts: Sequence[float], new: Sequence[float], cached: Sequence[float]
+) -> tuple[float, ...]:
+    """Times that passes over `new` tokens of each of `prompts` prompts occupy a pipeline stage."""
+    many, tokens, before = (np.reshape(values, (1, 1, -1)) for values in (prompts, new, cached))
+    work = prefill.pass_over(setup, at, at.exchange_of(), many, tokens, before)
     stretch = setup.machine.engine.prefill_stretch
-    pace = forward.pace(setup, at, work.layers(), work.head, prompts * new, prompts, stretch)
-    return float(np.ravel(pace.seconds)[0])
+    pace = forward.pace(setup, at, work.layers(), work.head, many * tokens, many, stretch)
+    return tuple(np.broadcast_to(pace.seconds, many.shape).ravel().tolist())
 
 
-def server(services: Sequence[Service]) -> Server:
-    """Services as the arrays that `planner.simulate.waiting` takes, a row each."""
+def server(services: Sequence[Service], loads: int = 1) -> Server:
+    """Services as the arrays that `planner.simulate.waiting` takes: `loads` rows of each in turn."""
 
     def column(name: str) -> FloatArray:
-        return np.array([getattr(one, name) for one in services], dtype=float)
+        return np.repeat(np.array([getattr(one, name) for one in services], dtype=float), loads)
 
-    return Server(
-        batch=np.array([one.batch for one in services]).reshape(-1, GRID),
-        step_s=np.array([one.step_s for one in services]).reshape(-1, GRID),
-        **{name: column(name) for name in _COLUMNS},
-    )
+    def grid(name: str) -> FloatArray:
+        table = np.array([getattr(one, name) for one in services]).reshape(-1, GRID)
+        return np.repeat(table, loads, axis=0)
+
+    return Server(batch=grid("batch"), step_s=grid("step_s"), **{name: column(name) for name in _COLUMNS})
 
 
 _COLUMNS = (
@@ -168,12 +177,14 @@ _COLUMNS = (
 )
 
 
-def scheduler(engines: Iterable[EngineProfile], poll_steps: FloatArray | float = 0.0) -> Scheduler:
-    """How each of the engines schedules, a row each."""
+def scheduler(
+    engines: Iterable[EngineProfile], poll_steps: FloatArray | float = 0.0, loads: int = 1
+) -> Scheduler:
+    """How each of the engines schedules: `loads` rows of each in turn."""
     profiles = list(engines)
 
     def column(name: str) -> FloatArray:
-        return np.array([getattr(engine, name) for engine in profiles], dtype=float)
+        return np.repeat(np.array([getattr(engine, name) for engine in profiles], dtype=float), loads)
 
     return Scheduler(
         request_s=column("prefill_request_s"),

@@ -167,7 +167,7 @@ def interpolate(at: FloatArray, batch: FloatArray, step_s: FloatArray) -> FloatA
 
     Shapes (runs,), (runs, grid), (runs, grid).
     """
-    upper = np.clip(np.count_nonzero(batch < at[:, None], axis=1), 1, batch.shape[1] - 1)
+    upper = np.minimum(np.maximum(np.count_nonzero(batch < at[:, None], axis=1), 1), batch.shape[1] - 1)
     rows = np.arange(len(at))
     low, high = batch[rows, upper - 1], batch[rows, upper]
     share = np.maximum((at - low) / np.maximum(high - low, 1e-12), 0.0)
@@ -241,7 +241,7 @@ def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -
     b = 2.0 * (base_s + requests * work)
     c = -2.0 * requests * work
     root = np.sqrt(np.maximum(b * b - 4.0 * a * c, 0.0))
-    rho = np.clip(-2.0 * c / (b + root), 0.0, 1.0 - 1e-9)
+    rho = np.minimum(np.maximum(-2.0 * c / (b + root), 0.0), 1.0 - 1e-9)
     return np.asarray(work * rho / (2.0 * (1.0 - rho)))
 
 
@@ -251,35 +251,56 @@ def stopping(prompts: Real, ranks: Real, lockstep: Real) -> FloatArray:
     >>> [round(float(stopping(w, 8.0, 0.5)), 2) for w in (0.1, 0.5, 2.0)]
     [0.28, 1.0, 2.0]
     """
-    return np.maximum(prompts, np.minimum(prompts * np.power(ranks, lockstep), 1.0))
+    return _stops(prompts, np.power(ranks, lockstep))
 
 
-@dataclass(frozen=True, slots=True)
+def _stops(prompts: Real, together: Real) -> FloatArray:
+    return np.maximum(prompts, np.minimum(prompts * together, 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rank:
     """A decoding rank: what follows from server and scheduler before any load is known."""
 
     server: Server
     scheduler: Scheduler
+    fuller: FloatArray  # what sequences are multiplied by under the root of `fullest`
+    prompt_s: FloatArray  # that decode stands still for a prompt's pass
+    together: FloatArray  # times as many stops as this rank's own, of ranks in lockstep
+    host_s: FloatArray  # that the host adds to each prompt
+
+    @classmethod
+    def of(cls, server: Server, scheduler: Scheduler) -> _Rank:
+        ranks, colocated = server.decode_ranks, server.colocated
+        return cls(
+            server=server,
+            scheduler=scheduler,
+            fuller=2.0 * np.log(ranks),
+            prompt_s=colocated * scheduler.exposure * work_s(server, scheduler) / server.chunks,
+            together=np.power(ranks, scheduler.lockstep),
+            host_s=held_s(ranks, scheduler.arrival_s),
+        )
 
     def step_s(self, batch: FloatArray) -> FloatArray:
         """A step in which the mean rank has `batch` sequences."""
-        extra = self.scheduler.sequence_imbalance * fullest(self.server.decode_ranks, batch)
+        extra = self.scheduler.sequence_imbalance * np.sqrt(self.fuller * batch)
         return interpolate(batch + extra, self.server.batch, self.server.step_s)
 
     def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
         """What `prompts` of this rank per step add to it."""
-        server, scheduler = self.server, self.scheduler
-        one = server.colocated * scheduler.exposure * work_s(server, scheduler) / server.chunks
-        stops = stopping(prompts * server.chunks / server.stages, server.decode_ranks, scheduler.lockstep)
-        ride = scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
-        host = server.colocated * prompts * held_s(server.decode_ranks, scheduler.arrival_s)
-        least = server.colocated * prompts * scheduler.arrival_s * server.decode_ranks - step_s
+        server, one = self.server, self.prompt_s
+        own = prompts * server.chunks / server.stages
+        stops = _stops(own, self.together)
+        ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
+        host = server.colocated * prompts * self.host_s
+        arrival_s = self.scheduler.arrival_s
+        least = server.colocated * prompts * arrival_s * server.decode_ranks - step_s
         return np.asarray(np.maximum(server.stages * (stops * one - ride) + host, least))
 
 
 def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     """A fixed number of requests in flight: each that ends is followed by the next."""
-    rank = _Rank(server, scheduler)
+    rank = _Rank.of(server, scheduler)
     places = np.minimum(client.decode_requests, server.largest_batch)
     requests, one = client.prefill_requests, work_s(server, scheduler)
     work = requests * one
@@ -294,7 +315,7 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     bunched = bunched * server.colocated * scheduler.prefill_priority
     bunch = bunched * places * one / 2.0  # wait for the half of it whose prompts come before
     one_by_one = np.where(bunched > 0, 1.0, 1.0 - server.colocated)  # else prompts lengthen TPOT as they come
-    batch = places
+    batch, least_held = places, np.minimum(1.0, places)
     for _ in range(ITERATIONS):
         step = rank.step_s(batch + bunched * (places - batch))
         tpot = step + rank.stopped_s(step, (batch + bunched * (0.5 * places - batch)) / client.steps)
@@ -309,7 +330,7 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
         ttft = np.maximum(ttft, one_by_one * (least - decoding))
         ttft = np.maximum(ttft, (client.decode_requests / places - 1.0) * (decoding + bunch) + bunch)
         held = client.decode_requests * decoding / (ttft + decoding)
-        batch = 0.5 * (batch + np.clip(held, np.minimum(1.0, places), places))
+        batch = 0.5 * (batch + np.minimum(np.maximum(held, least_held), places))
     return Waits(
         ttft_s=ttft,
         tpot_s=tpot,
@@ -328,7 +349,7 @@ def burst(run: Burst, server: Server, scheduler: Scheduler) -> Waits:
     takes as long as all prompts or all waves, and the first of the one or the last of the other. Requests
     per second are N over that.
     """
-    rank = _Rank(server, scheduler)
+    rank = _Rank.of(server, scheduler)
     requests = run.decode_requests
     places = np.maximum(np.minimum(np.minimum(requests, server.largest_batch), run.places), 1.0)
     full = np.floor(requests / places + 1e-9)
@@ -375,7 +396,7 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
     (Kingman), so that one in n waits more than ``(q / rho) ln(rho n)``; the rest of the running pass is
     uniform.
     """
-    rank = _Rank(server, scheduler)
+    rank = _Rank.of(server, scheduler)
     one = served_s(server, scheduler)
     batch = np.minimum(arrivals.decode_per_s * arrivals.steps * server.step_s[:, 0], server.largest_batch)
     for _ in range(ITERATIONS):
