@@ -13,9 +13,10 @@ from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Attention
 
 MOST_SPARSE = 16  # DeepSeek-V4 folds 4 tokens where it has an indexer, 128 where not
-HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads", "num_query_heads")
 HEADS_BY_LAYER = "num_attention_heads_per_layer"
 KV_HEADS = (
+    "num_key_value_heads_per_layer",
     "num_key_value_heads",
     "num_kv_heads",
     "n_kv_heads",
@@ -34,6 +35,7 @@ CONTEXT = (
     "seq_length",
     "n_ctx",
     "context_length",
+    "max_context_length",
 )
 
 
@@ -85,9 +87,10 @@ def grouped(c: Config, kind: Mixing, hidden: int) -> Attention:
         v_dim=v_dim,
         window=0 if longest and window >= longest else window,
         output_gate=c.flag("attn_output_gate", c.kind in families.GATED_ATTENTION),
+        q_lora=0 if kind == "cross" else c.whole("share_q_dim", default=0),  # Step3
         reused_kv=_reused(c),
         bias=c.flag("attention_bias", c.kind in families.BIASED) or c.flag("qkv_bias"),
-        qk_norm=c.flag("use_qk_norm", c.kind in families.QK_NORMED),
+        qk_norm=c.flag("use_qk_norm", c.kind in families.QK_NORMED) or c.flag("normalize_qk_projections"),
     )
 
 
@@ -147,7 +150,9 @@ def _kv_heads(c: Config, heads: int) -> int:
     if c.flag("multi_query") and not c.flag("new_decoder_architecture"):
         c.get(*KV_HEADS)
         return 1
-    return c.whole(*KV_HEADS, default=heads, low=1)
+    found = c.whole(*KV_HEADS, default=heads, low=1)
+    c.get(*KV_HEADS[1:])
+    return found
 
 
 def _head_dim(c: Config, hidden: int, heads: int) -> int:
@@ -183,15 +188,17 @@ def latent(c: Config) -> Attention:
     """One layer of multi-head latent attention, with DeepSeek's sparse indexer if there is one."""
     c.get("num_key_value_heads", "head_dim", "use_qk_norm", "mla_use_nope")  # of no meaning here
     topk = c.whole("index_topk", default=0)
+    heads = c.whole(*HEADS, low=1)
+    values = c.whole("hidden_size", low=1) // heads if c.kind in families.PLAIN_VALUES else None
     return Attention(
         kind="mla",
         layers=1,
-        heads=c.whole(*HEADS, low=1),
+        heads=heads,
         q_lora=c.whole("q_lora_rank", default=0),
         kv_lora=c.whole("kv_lora_rank", low=1),
         nope_dim=c.whole("qk_nope_head_dim", low=1),
         rope_dim=c.whole("qk_rope_head_dim", low=0),
-        v_dim=c.whole("v_head_dim", low=1),
+        v_dim=c.whole("v_head_dim", default=values, low=1),
         output_gate=c.flag("mla_use_output_gate"),
         index_topk=topk,
         index_heads=c.whole("index_n_heads", low=1) if topk else 0,

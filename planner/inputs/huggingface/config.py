@@ -71,7 +71,8 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         attention=_grouped(attention),
         ffn=_grouped(ffn),
         tied_embeddings=c.flag(
-            "tie_word_embeddings", c.flag("tie_embedding", c.kind.startswith(families.TIED))
+            "tie_word_embeddings",
+            c.flag("tie_embedding", c.flag("share_input_output_layers", c.kind.startswith(families.TIED))),
         )
         and c.kind not in families.UNTIED,
         lookup_params=tables,

@@ -49,18 +49,20 @@ FAMILIES = {
 # reference implementation
 COUNTED = frozenset(
     """
-    afmoe apertus apertus1p5_text arcee aria_text axk1 bailing_hybrid bamba beam biogpt bitnet
-    bloom chatglm codegen cohere cohere2 cohere2_moe cwm dbrx diffllama dots1 ernie4_5
-    ernie4_5_moe exaone exaone4 exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu
-    gemma gemma3 gemma4 glm glm4_moe_lite glm_ocr_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox
-    gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium
-    hunyuan hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm3 iquestcoder jais2 jamba
-    kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2 mellum mimo
-    mimo_v2_flash minicpm3 minimax minimax_text_01 ministral mllama_text_model modernbert-decoder
-    mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe openai-gpt opt persimmon phi phimoe
-    qwen2_5_vl qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text
-    qwen3_vl_moe_text qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe seed_oss smollm3
-    solar_open stablelm starcoder2 step3p5 step3p7 vaultgemma xglm youtu
+    afmoe apertus apertus1p5_text arcee arctic aria_text axk1 baichuan bailing_hybrid bailing_moe
+    bailing_moe_linear bailing_moe_v2 bamba beam biogpt bitnet bloom chatglm codegen cohere cohere2
+    cohere2_moe cwm dbrx deci deepseek diffllama dots1 ernie4_5 ernie4_5_moe exaone exaone4
+    exaone_moe falcon falcon_h1 falcon_mamba flex_olmo flint fuyu gemma gemma3 gemma4 glm
+    glm4_moe_lite glm4v_moe glm4v_moe_text glm_ocr_text gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox
+    gptj granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared grok-1
+    helium hunyuan hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm2 internlm3 iquestcoder
+    jais2 jamba kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2
+    mellum mimo mimo_v2_flash minicpm minicpm3 minimax minimax_m1 minimax_text_01 ministral
+    mllama_text_model modernbert-decoder mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe
+    openai-gpt openelm opt pangu_pro_moe PanguProMoE persimmon phi phi3small phimoe qwen2_5_vl
+    qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text qwen3_vl_moe_text
+    qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe seed_oss smollm3 solar_open stablelm
+    starcoder2 step3_text step3p5 step3p7 telechat vaultgemma xglm youtu
     """.split()  # noqa: SIM905 (so many names read better as a paragraph)
 )
 BIASED = ("qwen", "qwen2", "qwen2_moe")  # biases on q, k and v that the config does not mention
@@ -75,7 +77,17 @@ QK_NORMED = (
     "qwen3_5_text",
     "qwen3_5_moe_text",
 )
-TIED = ("gemma", "gpt2", "opt", "cohere", "bloom", "lfm2", "mpt")  # tied unless the config says otherwise
+TIED = (
+    "gemma",
+    "gpt2",
+    "opt",
+    "cohere",
+    "bloom",
+    "lfm2",
+    "minicpm",
+    "mpt",
+    "starcoder2",
+)  # tied unless the config says otherwise
 # published checkpoints hold a head of their own, whatever a re-saved config says (Falcon-7B: 7.22 billion)
 UNTIED = ("falcon",)
 ALTERNATING = {"gemma2": 2, "gemma3_text": 6}  # every n-th layer is global where the config is silent
@@ -132,6 +144,9 @@ DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
 }
 SENSED = frozenset({"ernie4_5_vl_moe", "ernie4_5_vl_moe_text"})  # pairs of numbers: of text, of vision
+PLAIN_VALUES = frozenset(
+    {"minicpm3"}
+)  # latent attention whose values are as wide as hidden_size over the heads
 GATED = frozenset({"bitnet"})  # and gated ones whose activation is named like one that is not
 STATE_ALONE = frozenset({"falcon_mamba", "mamba", "mamba2"})  # no attention at all
 BOTH = frozenset({"falcon_h1", "hymba"})  # attention and a state side by side in each layer

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from planner.errors import InputError
 from planner.inputs.huggingface import families
-from planner.inputs.huggingface.reader import Config
+from planner.inputs.huggingface.reader import Config, brief
 from planner.inputs.model import Ffn
 
 EXPERTS = (
@@ -52,6 +52,7 @@ DENSE_WIDTH = (
     "dff",
     "dim_ff",
     "block_ff_dim",
+    "ff_intermediate_size",
 )
 # of dense layers beside those with experts, where that is another than theirs
 BESIDE_WIDTH = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size_dense")
@@ -117,6 +118,8 @@ def most_experts(c: Config, layers: int) -> int:
 
 def dense(c: Config, hidden: int, *, beside: bool = False) -> Ffn:
     """A layer without experts; `beside` others that have some."""
+    if c.has("ffn_multipliers"):
+        return _scaled(c, hidden)
     times = c.whole("expansion_ratio", "intermediate_multiple_size", default=4, low=1)  # MPT
     default = times * hidden if c.kind in families.NOT_GATED else None
     own = BESIDE_WIDTH if beside else ()
@@ -136,6 +139,19 @@ def dense(c: Config, hidden: int, *, beside: bool = False) -> Ffn:
         matrices=matrices(c),
         bias=c.flag("mlp_bias"),
     )
+
+
+def _scaled(c: Config, hidden: int) -> Ffn:
+    """OpenELM: a layer's width is a multiple of the model's, at the nearest step and at least nine tenths."""
+    times, step = c.get("ffn_multipliers"), c.whole("ffn_dim_divisor", default=256, low=1)
+    if isinstance(times, list) and c.layer is not None and c.layer < len(times):
+        times = times[c.layer]
+    if not isinstance(times, (int, float)) or isinstance(times, bool) or not 0 < times < 1000:
+        raise InputError("ffn_multipliers", brief(times), "a number above 0 for each layer")
+    width = max(int(times * hidden + step / 2) // step * step, step)
+    if width < 0.9 * times * hidden:
+        width += step
+    return Ffn(kind="dense", layers=1, width=width, matrices=3 if c.flag("ffn_with_glu", True) else 2)
 
 
 def _adjusted(c: Config, width: int) -> int:
@@ -197,9 +213,13 @@ def routed_layer(c: Config) -> Ffn:
         shared = c.whole("intermediate_size", low=1)
     if c.kind in families.PAIRED:
         shared = c.whole(*DENSE_WIDTH, low=1)
-    for key in ("zero_expert_num", "use_residual_mlp", "parallel_attn_mlp_res"):
-        if c.get(key):
-            c.miss(key)
+    if c.flag("parallel_attn_mlp_res"):  # Arctic: a dense unit as wide as the model, beside the experts
+        shared += c.whole("hidden_size", low=1)
+    if c.flag("residual_moe"):  # Grok-2
+        shared += c.whole("intermediate_size", low=1)
+    if c.get("use_residual_mlp"):
+        c.miss("use_residual_mlp")
+    topk = _visited(c, topk, experts)
     return Ffn(
         kind="moe",
         layers=1,
@@ -211,6 +231,16 @@ def routed_layer(c: Config) -> Ffn:
         latent=c.whole("moe_latent_size", "routed_expert_hidden_size", default=0),
         bias=c.kind == "gpt_oss",
     )
+
+
+def _visited(c: Config, topk: int, experts: int) -> int:
+    """Experts that a token visits in the mean: some of those it picks may do nothing (LongCat)."""
+    empty = c.whole("zero_expert_num", default=0)
+    if not empty:
+        return topk
+    visited = max(round(topk * experts / (experts + empty)), 1)
+    c.note(f"{empty} of {experts + empty} experts do nothing: a token visits {visited} of {topk} in the mean")
+    return visited
 
 
 def _shared(c: Config) -> int:

@@ -29,6 +29,8 @@ def read(c: Config, hidden: int, layers: int) -> tuple[Sequence[Attention], Sequ
     if folds is not None:
         return attention_layers.folded(c, hidden, folds), feed_forward.layers_of(c, hidden, layers)
     kinds = patterns.mixing(c, layers)
+    if c.has("layer_types") and not {"mamba", "linear", "both"} & set(kinds):
+        c.get(*state_layers.MAMBA)  # of a kind of layer that there is none of (Granite 4.0 Micro)
     if feed_forward.words(kinds):
         return _one_part_each(c, kinds, hidden)
     attention: list[Attention] = []

@@ -61,6 +61,7 @@ WORDS: Mapping[str, Mixing] = {
 }
 # letters of a stack whose layers have one part each
 LETTERS: Mapping[str, Mixing] = {"M": "mamba", "*": "full", "E": "experts", "-": "unit"}
+LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "num_transformer_layers")
 # lists with one word, letter or number for each layer, or for each layer of a period
 LISTS = (
     "layer_types",
@@ -102,11 +103,11 @@ PLACES: Mapping[str, Mixing] = {
 
 def count(c: Config) -> int:
     """How many layers there are: said, or as many as a list has entries."""
-    if not c.has("num_hidden_layers", "n_layer", "num_layers", "n_layers"):
+    if not c.has(*LAYERS):
         for key in LISTS[:3]:
             if c.has(key) and isinstance(c.get(key), (list, str)) and c.get(key):
                 return len(c.get(key))
-    found = c.whole("num_hidden_layers", "n_layer", "num_layers", "n_layers", low=1)
+    found = c.whole(*LAYERS, low=1)
     return 2 * found if c.kind in families.PAIRED and not c.has("num_hidden_layers") else found
 
 
@@ -206,8 +207,9 @@ def _repeated(c: Config, kinds: object, layers: int) -> Sequence[Mixing] | None:
 
 
 def _window(c: Config) -> bool:
-    """Whether windows are in use."""
-    return c.flag("use_sliding_window", True) and bool(c.get("sliding_window", "sliding_window_size"))
+    """Whether windows are in use; some files say with -1 that none is (Grok-2)."""
+    size = c.get("sliding_window", "sliding_window_size")
+    return c.flag("use_sliding_window", True) and bool(size) and size != -1
 
 
 def _windowed(c: Config, layers: int) -> Sequence[Mixing]:

@@ -165,7 +165,8 @@ def check(config: Mapping[str, Any]) -> None:
         raise _refused(where if value else "type_vocab_size", value or config["type_vocab_size"], ENCODER)
     if not config.get("vocab_size") and (config.get("image_size") or config.get("patch_size")):
         raise _refused(where if value else "image_size", value or config.get("image_size"), VISION)
-    if config.get("num_mel_bins") or config.get("conv_dim"):
+    widths = config.get("conv_dim")
+    if config.get("num_mel_bins") or (isinstance(widths, list) and widths):
         part = "num_mel_bins" if config.get("num_mel_bins") else "conv_dim"
         raise _refused(where if value else part, value or brief(config[part]), SPEECH)
 

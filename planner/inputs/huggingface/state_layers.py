@@ -24,6 +24,7 @@ MAMBA_GROUPS = ("n_groups", "mamba_n_groups", "mamba_ngroups")
 MAMBA_CONV = ("conv_kernel", "mamba_d_conv", "mamba_conv_kernel", "conv_kernel_size")
 MAMBA_EXPAND = ("mamba_expand", "expand")
 MAMBA_RANK = ("mamba_dt_rank", "time_step_rank")
+MAMBA = (*MAMBA_HEADS, *MAMBA_DIM, *MAMBA_STATE, *MAMBA_GROUPS, *MAMBA_CONV, *MAMBA_EXPAND, *MAMBA_RANK)
 
 
 def linear(c: Config, hidden: int) -> Attention:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from planner.errors import InputError
@@ -230,3 +233,45 @@ def test_what_a_nested_part_leaves_out_is_told():
     assert spec.vocab == 262208 and any("left out" in note and "vocab_size" in note for note in spec.notes)
     with pytest.raises(InputError, match="vocab_size"):  # at the top a number that is missing is missed
         from_hf_config(WHOLE["Gemma-3-27B"][0]["text_config"], "m")
+
+
+SISTERS = [
+    json.loads(line) for line in (Path(__file__).parent / "field/sisters.jsonl").open(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("row", SISTERS, ids=lambda row: row["name"])
+def test_further_families_have_the_size_and_the_growing_cache_that_are_published(row):
+    spec, missed = from_hf_config(row["config"], "m")
+    assert missed == ()
+    assert params.total(checks.model(spec, "m")) / 1e9 == pytest.approx(row["total_b"], rel=0.02)
+    assert sum(x.layers * x.growing_elements for x in kinds.layers(spec)) == row["growing"]
+    # publishers count both tables of words, one, or neither; and round
+    found, tables = params.active(spec) / 1e9, params.embedding_params(spec) / 1e9
+    rounding = 0.5 if float(row["active_b"]).is_integer() else 0.05
+    assert (found - tables) * 0.98 - rounding <= row["active_b"] <= found * 1.02 + rounding
+
+
+def test_parts_that_do_nothing_or_stand_beside_are_counted():
+    found = {row["name"]: from_hf_config(row["config"], "m")[0] for row in SISTERS}
+    flash = found["LongCat-Flash"]  # 256 of 768 experts are empty: 8 of 12 do something
+    assert {f.topk for f in flash.ffn if f.kind == "moe"} == {8}
+    assert any("do nothing" in note for note in flash.notes)
+    assert {f.shared_width for f in found["Arctic"].ffn} == {7168}  # a dense unit as wide as the model
+    assert len(found["OpenELM-270M"].attention) == 3 and len(found["OpenELM-270M"].ffn) == 16
+    assert {a.q_lora for a in found["Step3"].attention} == {2048}
+
+
+def test_a_window_of_minus_one_is_none():
+    # Grok-2, with a dense unit beside the experts
+    beside = {"sliding_window_size": -1, "residual_moe": True, "moe_intermediate_size": 1024}
+    spec, missed = from_hf_config({**BASE, **beside, "num_local_experts": 8, "num_experts_per_tok": 2}, "m")
+    assert not any(a.window for a in spec.attention) and missed == ()
+    assert {(f.width, f.shared_width) for f in spec.ffn} == {(1024, 14336)}
+
+
+@pytest.mark.parametrize(("key", "value"), [("ffn_multipliers", ["x"]), ("num_query_heads", [0])])
+def test_lists_of_layers_that_make_no_sense_are_named(key, value):
+    row = next(row for row in SISTERS if row["name"] == "OpenELM-270M")
+    with pytest.raises(InputError, match=key):
+        from_hf_config({**row["config"], key: value}, "m")

@@ -56,6 +56,7 @@ class GroupedQuery(Layer):
     reused_kv: bool  # an earlier layer's serve: nothing is projected or cached here
     bias: bool
     qk_norm: bool
+    q_lora: int = 0  # width that queries come from (Step3); 0 means hidden
 
     @classmethod
     def of(cls, row: Attention) -> Self:
@@ -77,6 +78,7 @@ class GroupedQuery(Layer):
             "reused_kv": row.reused_kv,
             "bias": row.bias,
             "qk_norm": row.qk_norm,
+            "q_lora": row.q_lora,
         }
 
     @property
@@ -108,9 +110,12 @@ class GroupedQuery(Layer):
         """Queries (their gate), keys and values in one; output."""
         heads = self.shard(tp)
         query = heads.query * self.head_dim * (2 if self.output_gate else 1)
-        projected = query if self.reused_kv else query + heads.kv * self._kv_dim
+        cached = 0.0 if self.reused_kv else heads.kv * self._kv_dim
+        first = self.q_lora or query  # every GPU makes what all its queries come from
+        factor = [Linear("q_b", query, self.q_lora)] if self.q_lora else []
         return [
-            Linear("qkv", projected, hidden, bias=self.bias),
+            Linear("qkv", first + cached, hidden, bias=self.bias),
+            *factor,
             Linear("o", hidden, heads.query * self.v_dim, bias=self.bias),
         ]
 
