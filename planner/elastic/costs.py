@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.elastic.purchase import ON_DEMAND, Tariffs
 
 MISS = 100.0  # holding and starting the largest fleet, which a window out of limits counts as much as
 
@@ -23,6 +24,12 @@ class Costs:
     usd_per_gpu_hour: FloatArray  # shape ``(windows, kinds)``
     budget: int | None = None  # GPUs of all pools at any time
     dwell: int = 1  # windows that an instance stays at least
+    tariffs: Tariffs = ON_DEMAND  # ways to buy the GPUs
+
+    @property
+    def again(self) -> float:
+        """Starts that a spot GPU costs an hour, in hours."""
+        return self.tariffs.interruptions * float(self.start_s.max()) / 3600.0
 
     def ahead(self, kind: int) -> int:
         """Windows before the first in which a starting instance holds its GPUs."""

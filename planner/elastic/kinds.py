@@ -8,11 +8,10 @@ import numpy as np
 
 from planner.arrays import FloatArray, IndexArray, IntArray
 from planner.elastic.windows import Windows
-from planner.planning import frontiers, options
-from planner.planning.frontiers import Candidates
-from planner.planning.resolve import Question
+from planner.match.robust import KNOWN, Errors
+from planner.planning import in_time, options
+from planner.planning.placed import Placed
 from planner.planning.servings import Pick, count
-from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 from planner.words import Phase
 
@@ -32,7 +31,8 @@ class Kind:
     form: tuple[int, ...]  # how its weights are cut; instances of one form can swap roles
     usd_per_gpu_hour: float
     counts: IntArray  # ascending, shape ``(tried,)``
-    sustained_per_s: FloatArray  # by so many
+    sustained_per_s: FloatArray  # by so many, as is expected of them (`planner.planning.expected`)
+    predicted_per_s: FloatArray | None = None  # as is predicted; None: the same
 
     @property
     def phase(self) -> Phase:
@@ -53,13 +53,14 @@ class Kind:
         """So many of them."""
         return Pick(self.points, self.row, instances)
 
-    def need(self, requests_per_s: FloatArray) -> IntArray:
-        """The fewest instances that sustain each rate, `NEVER` where none does.
+    def need(self, requests_per_s: FloatArray, *, predicted: bool = False) -> IntArray:
+        """The fewest instances that are expected to sustain each rate, `NEVER` where none are.
 
         Between two counts that were tried the lower one's rate per instance holds: more share their queue.
         """
         asked = np.asarray(requests_per_s, dtype=np.float64)
-        each = np.maximum.accumulate(self.sustained_per_s / self.counts)
+        known = self.predicted_per_s if predicted else None
+        each = np.maximum.accumulate((self.sustained_per_s if known is None else known) / self.counts)
         upto = np.append(self.counts[1:], self.counts[-1])  # the next count does as well
         fewest = np.full(asked.shape, NEVER, dtype=np.int64)
         for k in range(len(self.counts)):
@@ -71,10 +72,20 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pools:
-    """One way of serving: kinds by pool, and the instances that each window needs of each alone."""
+    """One way of serving: kinds by pool, and the instances that each window needs of each alone.
+
+    `NEVER` is a need where none are enough; shapes ``(windows, kinds)``.
+    """
 
     kinds: tuple[Kind, ...]
-    need: IntArray  # shape ``(windows, kinds)``; `NEVER` where none are enough
+    need: IntArray  # to plan for
+    predicted: IntArray | None = None  # with which its limits are kept as predicted; None: the same
+    errors: Errors = KNOWN  # of the rates of the pools of a split
+
+    @property
+    def keeps(self) -> IntArray:
+        """With how many of each kind a window's limits are kept, as predicted or replayed."""
+        return self.need if self.predicted is None else self.predicted
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -91,6 +102,40 @@ class Pools:
         """Of one instance of each kind."""
         return np.array([kind.gpus for kind in self.kinds], dtype=np.int64)
 
+    def fits(self, budget: int | None) -> bool:
+        """Whether so many GPUs hold the main kinds that each window needs."""
+        mains = [self.main(phase) for phase in self.phases]
+        need = self.balanced[:, mains]
+        return bool((need < NEVER).all() and (budget is None or (need @ self.gpus[mains]).max() <= budget))
+
+    @property
+    def balanced(self) -> IntArray:
+        """`need` with as many more of either main kind as its pools' errors ask for."""
+        return self.balance(self.need)
+
+    def balance(self, need: IntArray) -> IntArray:
+        """Counts that are expected to serve what some needs serve, with the fewest GPUs, (windows, kinds).
+
+        Each window's rates are one demand of ``n / need`` of it; of the main kinds alone.
+        """
+        if len(self.phases) < 2 or self.errors.none:
+            return need
+        first, then = (self.main(phase) for phase in self.phases)
+        best, out = np.full(len(need), np.inf), np.array(need)
+        some = np.all((need[:, [first, then]] > 0) & (need[:, [first, then]] < NEVER), axis=1)
+        prefill, decode = need[some, first], need[some, then]
+        most = int(np.ceil(prefill.max(initial=0) * (self.errors.surplus - 1.0))) + 1
+        for more in range(most + 1):
+            ratio = 1.0 + more / prefill
+            beside = self.errors.decode_for(ratio, 1.0) * decode
+            count = np.where(np.isfinite(beside), np.ceil(np.minimum(beside, NEVER) - 1e-9), NEVER)
+            gpus = (prefill + more) * self.gpus[first] + count * self.gpus[then]
+            better = gpus < best[some]
+            at = np.flatnonzero(some)[better]
+            best[at] = gpus[better]
+            out[at, first], out[at, then] = (prefill + more)[better], count[better]
+        return out
+
     @property
     def swaps(self) -> tuple[tuple[int, int], ...]:
         """Kinds of different phases with one form, from and to."""
@@ -103,7 +148,12 @@ class Pools:
 
     def take(self, some: list[int]) -> Pools:
         """Some of the kinds."""
-        return Pools(kinds=tuple(self.kinds[i] for i in some), need=self.need[:, some])
+        return replace(
+            self,
+            kinds=tuple(self.kinds[i] for i in some),
+            need=self.need[:, some],
+            predicted=None if self.predicted is None else self.predicted[:, some],
+        )
 
     def main(self, phase: Phase) -> int:
         """The kind of a phase that serves it alone with the least GPU time."""
@@ -114,12 +164,14 @@ class Pools:
         return self.take([self.main(phase) for phase in self.phases])
 
 
-def split_pools(question: Question, sweep: Sweep, kept: Candidates, windows: Windows, layouts: int) -> Pools:
-    """Up to `layouts` prefill and decode kinds; no kind where a pool cannot be built."""
-    limit = question.scenario.limits.ttl_s
-    prompts = _tables(question, sweep.prefill, np.unique(kept.prefill.row), sweep.split_ftl_s)
-    fast = kept.decode.row[kept.decode.points.ttl_s[kept.decode.row] <= limit]
-    tokens = _tables(question, sweep.decode, np.unique(fast), None)
+def split_pools(placed: Placed, windows: Windows, layouts: int) -> Pools:
+    """Up to `layouts` prefill and decode kinds; no kind where a pool cannot be built.
+
+    Both are chosen by what is expected of them, if plans are (`planner.planning.expected`).
+    """
+    sweep, kept = placed.sweep, in_time.candidates(placed, mix=False)
+    prompts = _tables(placed, sweep.prefill, np.unique(kept.prefill.row), sweep.split_ftl_s)
+    tokens = _tables(placed, sweep.decode, np.unique(kept.decode.row), None)
     first, then = _few(prompts, windows, layouts), _few(tokens, windows, layouts)
     if not first or not then:
         return Pools(kinds=(), need=np.zeros((len(windows), 0), dtype=np.int64))
@@ -127,29 +179,29 @@ def split_pools(question: Question, sweep: Sweep, kept: Candidates, windows: Win
     for pool, one in zip((first, then), shared, strict=False):
         if all(kind is not one for kind in pool):
             pool[:] = [*pool[: max(layouts - 1, 0)], one]
-    return _pools([*first, *then], windows)
+    return replace(_pools([*first, *then], windows), errors=placed.question.errors)
 
 
-def colocated_pools(question: Question, sweep: Sweep, windows: Windows, layouts: int) -> Pools:
-    """Up to `layouts` co-located kinds."""
-    points, limits = sweep.colocated, question.scenario.limits
-    rows = np.flatnonzero((points.ftl_s <= limits.ftl_s) & (points.ttl_s <= limits.ttl_s))
-    useful = frontiers.colocations(question, sweep, rows)
+def colocated_pools(placed: Placed, windows: Windows, layouts: int) -> Pools:
+    """Up to `layouts` co-located kinds, chosen as those of `split_pools`."""
+    points = placed.sweep.colocated
+    useful = in_time.colocated(placed.question, placed.sweep, placed.expected)
     useful = options.worth_matching(useful, np.zeros(len(useful)))
-    return _pools(_few(_tables(question, points, np.unique(useful.row), None), windows, layouts), windows)
+    return _pools(_few(_tables(placed, points, np.unique(useful.row), None), windows, layouts), windows)
 
 
 def _pools(kinds: list[Kind], windows: Windows) -> Pools:
-    need = [kind.need(windows.asked(kind.prompt_share)) for kind in kinds]
-    table = np.stack(need, axis=1) if need else np.zeros((len(windows), 0), dtype=np.int64)
-    return Pools(kinds=tuple(kinds), need=table)
+    def table(*, predicted: bool) -> IntArray:
+        need = [kind.need(windows.asked(kind.prompt_share), predicted=predicted) for kind in kinds]
+        return np.stack(need, axis=1) if need else np.zeros((len(windows), 0), dtype=np.int64)
+
+    return Pools(kinds=tuple(kinds), need=table(predicted=False), predicted=table(predicted=True))
 
 
-def _tables(
-    question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray | None
-) -> list[Kind]:
+def _tables(placed: Placed, points: Points, rows: IndexArray, first_token_s: FloatArray | None) -> list[Kind]:
     """Kinds of some rows, with what each number of instances sustains."""
-    found = options.of(question, points, rows, None if first_token_s is None else first_token_s[rows])
+    question, early = placed.question, None if first_token_s is None else first_token_s[rows]
+    found = options.of(question, points, rows, early, placed.expected)
     share = 1.0 - question.scenario.headroom
     kinds = []
     for row in np.unique(found.row):
@@ -163,7 +215,8 @@ def _tables(
             form=(),
             usd_per_gpu_hour=question.pools[points.phase].usd_per_gpu_hour,
             counts=found.instances[at],
-            sustained_per_s=share * found.requests_per_s[at],
+            sustained_per_s=share * found.weighed_per_s[at],
+            predicted_per_s=share * found.requests_per_s[at],
         )
         layout = count(kind.pick(1)).layout
         form = (layout.tp, layout.pp, layout.attention_dp, layout.moe_tp, layout.ep)

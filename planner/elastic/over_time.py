@@ -9,24 +9,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.arrays import BoolArray
-from planner.elastic import policies
+from planner.elastic import policies, settle
 from planner.elastic.costs import Costs
 from planner.elastic.kinds import Pools, colocated_pools, split_pools
 from planner.elastic.latency import FirstTokens, first_tokens
 from planner.elastic.policies import SPLIT_ONLY, Asked, Policy
-from planner.elastic.purchase import ON_DEMAND, Purchase, Tariffs, cheapest
+from planner.elastic.purchase import ON_DEMAND, Purchase, Tariffs
 from planner.elastic.schedule import Bill, Schedule, bill, ready
+from planner.elastic.settle import Settled
 from planner.elastic.start_times import SWAP_S, StartTimes, shipped
 from planner.elastic.windows import Windows, windows
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
-from planner.planning import frontiers, sweep
+from planner.planning import in_time, sweep
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.servings import pool as pool_plan
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Stopped
-from planner.words import At, Way
+from planner.words import At, Settling, Way
 
 # What a limit binds in windows of few requests: a plan that keeps P95 over all of an hour has it kept in half
 # of the minutes, whose share of late ones varies by chance and comes in queues.
@@ -44,6 +46,7 @@ class Settings:
     swap_s: float = SWAP_S
     dwell_s: float = 0.0  # that an instance stays at least
     layouts: int = 1  # of one pool at most
+    settle: Settling = "auto"  # whether a replay is asked what each window needs
     tariffs: Tariffs = ON_DEMAND  # ways to buy GPUs beside on demand
     usd_by_hour: tuple[float, ...] = ()  # factors on the price by hour of the day from the trace's start
     time_limit_s: float = 60.0  # of all programs of a way of serving
@@ -59,7 +62,11 @@ class Outcome:
     bill: Bill
     first_tokens: FirstTokens
     gap: float | None = None  # where a program found it
-    bought: Purchase | None = None  # as is cheapest, where GPUs are for sale in more than one way
+
+    @property
+    def bought(self) -> Purchase | None:
+        """As is cheapest, where GPUs are for sale in more than one way."""
+        return self.bill.bought
 
     @property
     def ok(self) -> BoolArray:
@@ -77,6 +84,9 @@ class OverTime:
     sweep: Sweep
     windows: Windows
     ways: dict[Way, Asked]
+    settles: Settling  # when it is
+    settled: dict[Way, Settled]  # ways whose needs a replay was asked for
+    too_small: bool  # the fleet, for what is expected of layouts: they are counted as predicted
     outcomes: tuple[Outcome, ...]
     output_tokens: float
     seconds: float
@@ -114,22 +124,23 @@ def plan(
     tell = progress or (lambda _: None)
     over = windows(requests, settings.window_s, scenario.limits.ttl_s)
     tell("layouts")
-    question = asked_question(scenario, catalog, over, requests)
+    replayed = settling(settings, requests)
+    question = asked_question(scenario, catalog, over, requests, replayed=replayed)
     swept = sweep.run(question, scenario.fleet.gpus, should_stop)
+    found, too_small = _pools(Placed.of(question, swept), over, settings)
     ways: dict[Way, Asked] = {}
-    kept = frontiers.candidates(question, swept)
-    found: dict[Way, Pools] = {
-        "disaggregated": split_pools(question, swept, kept, over, settings.layouts),
-        "colocated": colocated_pools(question, swept, over, settings.layouts),
-    }
-    given = scenario.deployment.way
+    settled: dict[Way, Settled] = {}
     outcomes: list[Outcome] = []
     for way, pools in found.items():
-        if pools.kinds and given in (None, way):
-            ways[way] = Asked(
-                pools=pools, costs=_costs(question, pools, over, requests, settings), windows=over
-            )
-            outcomes += _outcomes(question, swept, ways[way], way, settings, should_stop, tell)
+        costs = _costs(question, pools, over, requests, settings)
+        if replayed:
+            tell(f"replay of windows, {'split' if way == 'disaggregated' else 'co-located'}")
+            told = settle.settled(question, scenario, pools, costs, requests, should_stop=should_stop)
+            if told is not None:
+                settled[way] = told
+                pools = replace(pools, need=np.maximum(pools.need, told.enough), predicted=told.least)
+        ways[way] = Asked(pools=pools, costs=costs, windows=over)
+        outcomes += _outcomes(question, swept, ways[way], way, settings, should_stop, tell)
     return OverTime(
         trace=scenario.traffic.trace,
         scenario=replace(question.scenario, limits=scenario.limits),
@@ -137,16 +148,49 @@ def plan(
         sweep=swept,
         windows=over,
         ways=ways,
+        settles=settings.settle,
+        settled=settled,
+        too_small=too_small,
         outcomes=tuple(outcomes),
         output_tokens=float(requests.osl.sum()),
         seconds=time.perf_counter() - start,
     )
 
 
-def asked_question(scenario: Scenario, catalog: Catalog, over: Windows, requests: Requests) -> Question:
+def settling(settings: Settings, requests: Requests) -> bool:
+    """Whether a replay is asked what each window needs."""
+    most = {"auto": settle.MOST, "on": settle.MOST_ON, "off": 0}[settings.settle]
+    return len(requests) <= most
+
+
+def _pools(placed: Placed, over: Windows, settings: Settings) -> tuple[dict[Way, Pools], bool]:
+    """The pools of each way that there are, by what is expected of them.
+
+    As predicted where no way fits the fleet in every window otherwise, as `planner.planning.solve` has it;
+    and whether that is so.
+    """
+    found, too_small = dict[Way, Pools](), False
+    scenario = placed.question.scenario
+    for at in in_time.tries(placed):
+        both: dict[Way, Pools] = {
+            "disaggregated": split_pools(at, over, settings.layouts),
+            "colocated": colocated_pools(at, over, settings.layouts),
+        }
+        given = scenario.deployment.way
+        found = {way: pools for way, pools in both.items() if pools.kinds and given in (None, way)}
+        too_small = at.expected is not None and not at.expected.weighs
+        if any(pools.fits(scenario.fleet.gpus) for pools in found.values()):
+            break
+    return found, too_small
+
+
+def asked_question(
+    scenario: Scenario, catalog: Catalog, over: Windows, requests: Requests, *, replayed: bool = False
+) -> Question:
     """The question of any one window: the trace's lengths, bursts as within windows, the highest rate.
 
-    In windows of fewer than `FEW` requests first tokens are held to the next higher percentile.
+    In windows of fewer than `FEW` requests first tokens are held to the next higher percentile, unless a
+    replay is asked what those windows need.
     """
     from planner.inputs import lengths
 
@@ -166,7 +210,7 @@ def asked_question(scenario: Scenario, catalog: Catalog, over: Windows, requests
         burstiness=min(float(np.sqrt(over.variation)), 20.0) if bursty else traffic.burstiness,
     )
     limits = scenario.limits
-    if np.median(over.requests) < FEW:
+    if np.median(over.requests) < FEW and not replayed:
         limits = replace(limits, ftl_at=STRICTER.get(limits.ftl_at, limits.ftl_at))
     question = prepare(replace(scenario, traffic=plain, limits=limits), catalog).remembering()
     return replace(question, lengths=found)
@@ -191,6 +235,7 @@ def _costs(question: Question, pools: Pools, over: Windows, requests: Requests, 
         usd_per_gpu_hour=price,
         budget=question.scenario.fleet.gpus,
         dwell=max(int(np.ceil(settings.dwell_s / over.window_s)), 1),
+        tariffs=settings.tariffs,
     )
 
 
@@ -198,15 +243,6 @@ def _start_s(question: Question, pools: Pools, phase: str, times: StartTimes) ->
     kind = next(kind for kind in pools.kinds if kind.phase == phase)
     weights = pool_plan(question, kind.pick(1), 0.0).memory.weights_bytes  # of a GPU
     return times.seconds(weights * kind.gpus)
-
-
-def _bought(asked: Asked, billed: Bill, tariffs: Tariffs) -> Purchase | None:
-    """The cheapest purchase of what a schedule holds; None where there is but one way to buy."""
-    if not tariffs.told:
-        return None
-    costs = asked.costs
-    price = costs.usd_per_gpu_hour[:, 0]  # of one system: of every kind
-    return cheapest(billed.gpus, price, costs.window_s, float(costs.start_s.max()), tariffs)
 
 
 def _outcomes(
@@ -258,7 +294,6 @@ def _outcomes(
                 bill=billed,
                 first_tokens=tokens,
                 gap=gap,
-                bought=_bought(asked, billed, settings.tariffs),
             )
         )
     return out

@@ -55,7 +55,7 @@ class Asked:
 
 def static_peak(asked: Asked) -> Schedule:
     """The most that any window that can be served needs."""
-    return _constant(asked, _main(asked, _useful(asked.pools.need).max(axis=0)))
+    return _constant(asked, _main(asked, _useful(asked.pools.balanced).max(axis=0)))
 
 
 def static_mean(asked: Asked) -> Schedule:
@@ -65,7 +65,7 @@ def static_mean(asked: Asked) -> Schedule:
 
 def fixed_ratio(asked: Asked) -> Schedule:
     """The smallest fleet of the mean's ratio that serves each window; kept where a start costs more."""
-    need, mean = _useful(asked.pools.need), _mean_need(asked)
+    need, mean = _useful(asked.pools.balanced), _mean_need(asked)
     prefill, decode = (asked.pools.main(phase) for phase in asked.pools.phases)
     ratio = mean[prefill] / max(mean[decode], 1)
     level = np.maximum(need[:, decode], np.ceil(need[:, prefill] / max(ratio, 1e-9) - 1e-9))
@@ -129,6 +129,7 @@ def rolling(asked: Asked, forecast: Callable[[FloatArray, Windows, int], FloatAr
         for window in range(len(up)):
             before = table[window - 1, kind] if window else 0
             table[window, kind] = max(up[window], min(before, hold[window]), 1)
+    table = pools.balance(table)
     return _plain(asked, _in_budget(asked, table), ahead=False)
 
 
@@ -171,7 +172,7 @@ def _mean_need(asked: Asked) -> IntArray:
         int(_useful(kind.need(np.array([asked.windows.asked(kind.prompt_share).mean()])))[0])
         for kind in asked.pools.kinds
     ]
-    return np.array(need, dtype=np.int64)
+    return np.asarray(asked.pools.balance(np.array([need], dtype=np.int64))[0])
 
 
 def _constant(asked: Asked, counts: IntArray) -> Schedule:

@@ -7,8 +7,21 @@ their price, C the weight of a miss:
     minimise  sum c_w g (n T + s start + d drain) + C m
     n_w = n_(w-1) + s - d + x_in - x_out                                 (balance)
     sum_k (n - those that are swapping) / need_kw + m >= 1               (served, for each pool)
+    sum_k f (n - those that are swapping) / need_kw + m >= 1             (balanced, for each mix of scenarios)
     sum_k g (n + those that start for a later w + those that drain) <= budget
     s of the last `dwell` windows <= n                                   (stays)
+    x_out <= n_(w-1)                                                     (there to swap)
+
+Where GPUs are for sale in more than one way the first sum is ``R r sum(c T) + sum c_w T b o_w`` instead, with
+R reserved GPUs at a factor r, b that of those held beyond them (`planner.elastic.purchase`), and
+
+    sum_k g (n + those that start for a later w + those that drain) <= R + o_w           (bought)
+
+
+The rates of the pools of a split may be off, each by an error of its own (`planner.match.robust`). What is
+expected to be served is the mean over scenarios of the slower pool; of each mix, the scenarios that have
+prefill as the slower and those that have decode, f is the sum of the factors of that pool. The least mix is
+that mean, so that rows are as exact as a variable for each scenario.
 
 `need` is the number of instances of a kind that serve the window alone within the limits: queues make it
 grow slower than the load, and it is whole, so that a pool of one kind has an exact program. Layouts in one
@@ -36,7 +49,8 @@ from planner.simulate.points import Stopped
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-GAP = 0.005  # at which the solver may stop
+GAP = 0.0005  # at which the solver may stop
+SWAPS = 0.001  # of holding an instance for a window, so that none swaps for nothing
 PART, VIEW = 288, 48  # windows planned at a time, and those behind them in view
 
 
@@ -57,6 +71,7 @@ class _Part:
     costs: Costs
     before: IntArray | None
     fixed: bool  # the total is paid for all along
+    reserved: float | None = None  # GPUs, where that is settled
 
 
 class _Columns:
@@ -66,9 +81,11 @@ class _Columns:
         self.windows = len(part.pools.need)
         self.kinds, self.pools = len(part.pools.kinds), len(part.pools.phases)
         self.pairs = len(part.pools.swaps)
-        self.width = 3 * self.kinds + self.pairs + self.pools
+        self.misses = self.pools + (self.pools == 2 and not part.pools.errors.none)
+        self.width = 3 * self.kinds + self.pairs + self.misses
         self.total = self.windows * self.width  # the column of the GPUs paid for all along
-        self.count = self.total + 1
+        self.buys = part.costs.tariffs.told and not part.fixed
+        self.count = self.total + 1 + (self.windows if self.buys else 0)
 
     def n(self, window: int, kind: int) -> int:
         return window * self.width + kind
@@ -84,6 +101,9 @@ class _Columns:
 
     def m(self, window: int, pool: int) -> int:
         return window * self.width + 3 * self.kinds + self.pairs + pool
+
+    def o(self, window: int) -> int:
+        return self.total + 1 + window
 
 
 class _Rows:
@@ -127,8 +147,8 @@ def solve(
         x, bound = _milp(part, time_limit_s)
         found = _schedule(part, x, count)
     else:
-        bound = _relaxed(part)
-        found = _rolling(part, time_limit_s, should_stop)
+        bound, reserved = _relaxed(part)
+        found = _rolling(replace(part, reserved=reserved), time_limit_s, should_stop)
     if fixed:
         most = int(bill(pools, found, costs).gpus.max())
         found = replace(found, held=np.full(count, most))
@@ -147,9 +167,9 @@ def _rolling(whole: _Part, time_limit_s: float, should_stop: Callable[[], bool] 
         kept = min(PART, count - first)
         left = (count - first) / PART
         limit = max((end - time.perf_counter()) / max(left, 1.0), 1.0)
-        pools = replace(whole.pools, need=whole.pools.need[first:last])
+        pools = replace(whole.pools, need=whole.pools.need[first:last], predicted=None)
         costs = replace(whole.costs, usd_per_gpu_hour=whole.costs.usd_per_gpu_hour[first:last])
-        part = _Part(pools=pools, costs=costs, before=before, fixed=False)
+        part = _Part(pools=pools, costs=costs, before=before, fixed=False, reserved=whole.reserved)
         found = _schedule(part, _milp(part, limit)[0], last - first)
         instances.append(found.instances[:kept])
         swaps.append(found.swaps[:kept])
@@ -161,13 +181,26 @@ def _schedule(part: _Part, x: FloatArray, count: int) -> Schedule:
     at = _Columns(part)
     table = np.rint(x[: at.total]).astype(np.int64).reshape(count, at.width)
     first = 3 * at.kinds
-    return Schedule(instances=table[:, : at.kinds], swaps=table[:, first : first + at.pairs], ahead=True)
+    swaps = _one_way(part.pools, table[:, first : first + at.pairs])
+    return Schedule(instances=table[:, : at.kinds], swaps=swaps, ahead=True)
 
 
-def _relaxed(part: _Part) -> float:
-    """The bound of the linear program, whole windows of it."""
-    found = _solver(part, integral=False, time_limit_s=600.0)
-    return float(found.fun) if found.x is not None else 0.0
+def _one_way(pools: Pools, swaps: IntArray) -> IntArray:
+    """Swaps without those that others of the same window undo, which a gap leaves room for."""
+    swaps = swaps.copy()
+    for at, (here, there) in enumerate(pools.swaps):
+        back = pools.swaps.index((there, here))
+        both = np.minimum(swaps[:, at], swaps[:, back])
+        swaps[:, [at, back]] -= both[:, None]
+    return swaps
+
+
+def _relaxed(part: _Part) -> tuple[float, float | None]:
+    """The bound of the linear program, whole windows of it, and the GPUs that it reserves, rounded."""
+    found, at = _solver(part, integral=False, time_limit_s=600.0), _Columns(part)
+    if found.x is None:
+        return 0.0, None
+    return float(found.fun), round(float(found.x[at.total])) if at.buys else None
 
 
 def _milp(part: _Part, time_limit_s: float) -> tuple[FloatArray, float]:
@@ -197,31 +230,43 @@ def _solver(part: _Part, *, integral: bool, time_limit_s: float) -> Any:
     served(part, at, rows)
     within_budget(part, at, rows)
     stays(part, at, rows)
+    there_to_swap(part, at, rows)
+    balanced(part, at, rows)
     cost, upper = np.zeros(at.count), np.full(at.count, np.inf)
     whole = np.ones(at.count)
     hold, start, drain = costs.hold_usd(gpus), costs.start_usd(gpus), costs.drain_usd(gpus)
     tiny = 1e-6 * hold  # of changes where all is paid: fewer are better
+    paid = part.fixed or at.buys
     view = cost[: at.total].reshape(at.windows, at.width)
-    view[:, : at.kinds] = 0.0 if part.fixed else hold
-    view[:, at.kinds : 2 * at.kinds] = tiny if part.fixed else start
-    view[:, 2 * at.kinds : 3 * at.kinds] = tiny if part.fixed else drain
-    view[:, 3 * at.kinds : 3 * at.kinds + at.pairs] = float(tiny.mean())
-    view[:, at.width - at.pools :] = miss_usd(pools, costs)
+    view[:, : at.kinds] = 0.0 if paid else hold
+    view[:, at.kinds : 2 * at.kinds] = tiny if paid else start
+    view[:, 2 * at.kinds : 3 * at.kinds] = tiny if paid else drain
+    view[:, 3 * at.kinds : 3 * at.kinds + at.pairs] = SWAPS * float(hold.mean())
+    view[:, at.width - at.misses :] = miss_usd(pools, costs)
     if part.fixed:
         cost[at.total] = float((hold / gpus).mean(axis=1).sum())
     tops = upper[: at.total].reshape(at.windows, at.width)
-    tops[:, at.width - at.pools :] = 1.0
-    whole[: at.total].reshape(at.windows, at.width)[:, at.width - at.pools :] = 0.0
+    tops[:, at.width - at.misses :] = 1.0
+    whole[: at.total].reshape(at.windows, at.width)[:, at.width - at.misses :] = 0.0
     if part.before is None:  # the first are there from the start
         tops[0, at.kinds : 3 * at.kinds + at.pairs] = 0.0
-    whole[at.total] = 0.0
-    if not part.fixed:
+    whole[at.total] = 1.0 if at.buys else 0.0
+    lower = np.zeros(at.count)
+    if at.buys:
+        gpu = (hold / gpus)[:, 0]
+        whole[at.total + 1 :] = 0.0
+        cost[at.total] = (costs.tariffs.reserved or 0.0) * float(gpu.sum())
+        cost[at.total + 1 :] = gpu * costs.tariffs.beyond(costs.again)
+        upper[at.total] = 0.0 if costs.tariffs.reserved is None else np.inf
+        if part.reserved is not None:
+            lower[at.total] = upper[at.total] = part.reserved
+    elif not part.fixed:
         upper[at.total] = 0.0
     with c_stdout_muted():
         return milp(
             cost,
             integrality=whole if integral else np.zeros(at.count),
-            bounds=Bounds(np.zeros(at.count), upper),
+            bounds=Bounds(lower, upper),
             constraints=LinearConstraint(rows.matrix(at.count), np.array(rows.low), np.array(rows.high)),
             options={"mip_rel_gap": GAP, "time_limit": time_limit_s},
         )
@@ -247,29 +292,56 @@ def balance(part: _Part, at: _Columns, rows: _Rows) -> None:
 
 def served(part: _Part, at: _Columns, rows: _Rows) -> None:
     """``sum_k (n - swapping) / need + m >= 1``; in instances where a pool has one kind."""
-    pools, costs = part.pools, part.costs
+    pools = part.pools
     for pool in range(at.pools):
         members = np.flatnonzero(pools.pool == pool)
         for window in range(at.windows):
             need = pools.need[window, members]
             if (need <= 0).all():
                 continue
-            useful = [(int(k), int(n)) for k, n in zip(members, need, strict=True) if n < NEVER]
-            scale = float(useful[0][1]) if len(useful) == 1 else 1.0
-            terms = [(at.m(window, pool), scale)]
-            for kind, n in useful:
-                terms.append((at.n(window, kind), scale / n))
-                for pair, (here, there) in enumerate(pools.swaps):
-                    if there == kind:
-                        since = max(window - costs.turning(here) + 1, 0)
-                        terms += [(at.x(w, pair), -scale / n) for w in range(since, window + 1)]
-            rows.add(terms, scale, np.inf)
+            useful = need[need < NEVER]
+            scale = float(useful[0]) if len(useful) == 1 else 1.0
+            terms = _share(part, at, pool, window, scale)
+            rows.add([*terms, (at.m(window, pool), scale)], scale, np.inf)
+
+
+def balanced(part: _Part, at: _Columns, rows: _Rows) -> None:
+    """``sum f (n - swapping) / need + m >= 1`` for each mix; the pools alone are `served`."""
+    pools = part.pools
+    if at.misses == at.pools:
+        return
+    factors = [each[1:-1].tolist() for each in pools.errors.mixes]
+    for window in range(at.windows):
+        if any((pools.need[window, pools.pool == pool] <= 0).all() for pool in range(2)):
+            continue
+        for prefill, decode in zip(*factors, strict=True):
+            terms = [
+                *_share(part, at, 0, window, prefill),
+                *_share(part, at, 1, window, decode),
+                (at.m(window, at.pools), 1.0),
+            ]
+            rows.add(terms, 1.0, np.inf)
+
+
+def _share(part: _Part, at: _Columns, pool: int, window: int, scale: float) -> list[tuple[int, float]]:
+    """So many times the share of its load that a pool serves in a window."""
+    pools, terms = part.pools, []
+    for kind in np.flatnonzero(pools.pool == pool).tolist():
+        need = int(pools.need[window, kind])
+        if need >= NEVER:
+            continue
+        terms.append((at.n(window, kind), scale / need))
+        for pair, (here, there) in enumerate(pools.swaps):
+            if there == kind:
+                since = max(window - part.costs.turning(here) + 1, 0)
+                terms += [(at.x(w, pair), -scale / need) for w in range(since, window + 1)]
+    return terms
 
 
 def within_budget(part: _Part, at: _Columns, rows: _Rows) -> None:
-    """``sum g (n + starting + draining) <= budget``, or what is paid for all along."""
+    """``sum g (n + starting + draining) <= budget``, or what is paid for: all along, reserved or not."""
     pools, costs = part.pools, part.costs
-    if costs.budget is None and not part.fixed:
+    if costs.budget is None and not part.fixed and not at.buys:
         return
     for window in range(at.windows):
         terms = []
@@ -283,6 +355,8 @@ def within_budget(part: _Part, at: _Columns, rows: _Rows) -> None:
             rows.add(terms, -np.inf, float(costs.budget))
         if part.fixed:
             rows.add([*terms, (at.total, -1.0)], -np.inf, 0.0)
+        if at.buys:
+            rows.add([*terms, (at.total, -1.0), (at.o(window), -1.0)], -np.inf, 0.0)
 
 
 def stays(part: _Part, at: _Columns, rows: _Rows) -> None:
@@ -294,3 +368,16 @@ def stays(part: _Part, at: _Columns, rows: _Rows) -> None:
             first = max(window - part.costs.dwell + 1, 0)
             terms = [(at.s(w, kind), 1.0) for w in range(first, window + 1)]
             rows.add([*terms, (at.n(window, kind), -1.0)], -np.inf, 0.0)
+
+
+def there_to_swap(part: _Part, at: _Columns, rows: _Rows) -> None:
+    """``sum x_out <= n_(w-1)``: what has not served yet cannot serve another phase instead."""
+    for window in range(at.windows):
+        for kind in range(at.kinds):
+            terms = [(at.x(window, p), 1.0) for p, (here, _) in enumerate(part.pools.swaps) if here == kind]
+            if not terms:
+                continue
+            if window:
+                rows.add([*terms, (at.n(window - 1, kind), -1.0)], -np.inf, 0.0)
+            elif part.before is not None:
+                rows.add(terms, -np.inf, float(part.before[kind]))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from planner.arrays import BoolArray
+from planner.elastic import fleets
 from planner.elastic.over_time import Outcome, OverTime
-from planner.elastic.schedule import moves
 from planner.inputs.requests import Requests
-from planner.planning.resolve import LATE
-from planner.planning.servings import Pick, Rates, bare, pool
-from planner.replay import build
-from planner.replay.fleet import LEAST, Change, Fleet, Options
+from planner.replay.fleet import Fleet
 from planner.replay.over_time import windows as seen
 from planner.replay.run import run
 
@@ -63,37 +60,9 @@ class Replayed:
 
 def fleet_of(found: OverTime, of: Outcome, requests: Requests) -> Fleet:
     """The fleet whose instances follow a schedule. Raises LookupError as `planner.replay.build`."""
-    asked, schedule = found.ways[of.way], of.schedule
-    pools, step = asked.pools, found.windows.window_s
-    picks = [Pick(kind.points, kind.row, 1) for kind in pools.kinds]
-    serving = bare(found.question, picks, Rates.known(1.0), found.scenario.limits.ftl_s)
-    serving = replace(serving, pools=tuple(pool(found.question, pick, 0.0) for pick in picks))
-    fleet = build.of_serving(found.question, serving, requests)
-    changed, changes = moves(pools, schedule), []
-    for window in range(1, len(schedule.instances)):
-        at_s = window * step
-        for pair, (here, there) in enumerate(pools.swaps):
-            one = Change(
-                at_s=at_s,
-                event="swap",
-                pool=here,
-                instance=LEAST,
-                to=there,
-                warm_up_s=asked.costs.swap_s,
-            )
-            changes += [one] * int(schedule.swaps[window, pair])
-        for kind in range(len(pools.kinds)):
-            drain = Change(at_s=at_s, event="drain", pool=kind, instance=LEAST)
-            changes += [drain] * int(changed.drains[window, kind])
-            start_s = float(asked.costs.start_s[kind])
-            begin_s = max(at_s - start_s, 0.0) if schedule.ahead else at_s
-            start = Change(at_s=begin_s, event="start", pool=kind, warm_up_s=start_s)
-            changes += [start] * int(changed.starts[window, kind])
-    first = schedule.instances[0]
-    return Fleet(
-        pools=tuple(replace(p, instances=int(n)) for p, n in zip(fleet.pools, first, strict=True)),
-        changes=tuple(changes),
-    )
+    asked = found.ways[of.way]
+    one = fleets.kinds_of(found.question, asked.pools, requests)
+    return fleets.following(one, asked.pools, asked.costs, of.schedule)
 
 
 def prove(
@@ -109,24 +78,16 @@ def prove(
     Raises `planner.simulate.points.Stopped` when told to stop.
     """
     limits = found.scenario.limits
-    options = Options(
-        routing=found.scenario.traffic.routing,
-        seed=seed,
-        prefixes=False,  # a plan counts on `cached_share` alone
-        sessions=False,
-        ftl_limit_s=limits.ftl_s,
-        ttl_limit_s=limits.ttl_s,
-    )
+    options = fleets.options(found.scenario, seed)
     result = run(fleet_of(found, of, requests), requests, options, should_stop=should_stop)
     edges = np.arange(len(found.windows) + 1, dtype=np.float64) * found.windows.window_s
     each = seen(result, edges)
-    late = LATE["auto" if limits.ftl_at == "mean" else limits.ftl_at]
-    kept = each.good >= np.floor((1.0 - late) * each.arrivals)
+    kept = fleets.kept(each, found.scenario)
     ftl = result.ftl_s[np.isfinite(result.ftl_s)]
     gpu_s = sum(use.gpus * use.up_s for use in result.instances)
     return Replayed(
         planned=of.ok,
-        kept=np.asarray(kept),
+        kept=kept,
         ftl_p95_s=float(np.percentile(ftl, 95)) if len(ftl) else float("nan"),
         within_limits=float(np.mean(result.good)) if len(result) else 1.0,
         gpu_hours=gpu_s / 3600.0,

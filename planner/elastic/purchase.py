@@ -9,6 +9,9 @@ for its own windows, and together they are the cheapest purchase of that schedul
                 another: ``1 + interruptions start`` times, interruptions per GPU hour and the start in hours
 
 What is taken back serves nothing until another has started: that many GPU hours are short, which is the risk.
+
+So with R reserved a schedule costs ``R reserved sum(price) + sum(price min(1, spot) max(GPUs - R, 0))``,
+linear in the GPUs and in R: the program over the horizon chooses both (`planner.elastic.program`).
 """
 
 from __future__ import annotations
@@ -34,6 +37,13 @@ class Tariffs:
     def told(self) -> bool:
         """Whether there is more than one way to buy."""
         return self.reserved is not None or self.spot is not None
+
+    def beyond(self, again: float) -> float:
+        """Factor on the price of a GPU for the windows that it is held in, not reserved.
+
+        `again` is what a spot GPU that is taken back costs: starts per hour, times their hours.
+        """
+        return min(1.0, np.inf if self.spot is None else self.spot * (1.0 + again))
 
 
 ON_DEMAND = Tariffs()

@@ -44,6 +44,10 @@ def data(found: OverTime, proofs: Proofs | None = None) -> dict[str, Any]:
             ]
             for way, asked in found.ways.items()
         },
+        "chosen_by": "predicted" if found.too_small or not found.scenario.robust else "expected",
+        "settled": {
+            way: {"replays": told.replays, "windows_kept": told.kept} for way, told in found.settled.items()
+        },
         "policies": [_policy(found, one, proofs or {}) for one in found.outcomes],
         "schedule": schedule(found, best) if best else [],
         "why": sentences(found),

@@ -9,6 +9,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.elastic.costs import MISS, Costs
 from planner.elastic.kinds import NEVER, Pools
+from planner.elastic.purchase import Purchase, cheapest
 
 TOLERANCE = 1e-6
 
@@ -43,10 +44,11 @@ class Bill:
     usd: float
     changes: int  # instances that start, drain or swap
     start_usd_per_s: float  # what a second more of start time costs, over the horizon
-    ok: BoolArray  # windows in which every pool has what it needs
-    missing: FloatArray  # share of the load that each pool has no instance for, shape ``(windows, pools)``
+    ok: BoolArray  # windows in which every pool has what keeps the limits, as predicted or replayed
+    missing: FloatArray  # of the load that is planned for, see `missing`
     gpus: IntArray  # held in each window, shape ``(windows,)``, what starts and drains included
     objective: float  # USD, and what windows out of limits are weighed with
+    bought: Purchase | None = None  # as is cheapest, where GPUs are for sale in more than one way
 
 
 def moves(pools: Pools, schedule: Schedule) -> Moves:
@@ -73,11 +75,32 @@ def ready(pools: Pools, schedule: Schedule, costs: Costs) -> IntArray:
 
 
 def missing(pools: Pools, instances: IntArray) -> FloatArray:
-    """Share of the load of each pool that so many instances do not serve: ``1 - sum n / need``."""
+    """Share of the load that so many instances are not expected to serve, shape ``(windows, columns)``.
+
+    Of each pool alone, ``1 - sum n / need``; a third column of a split whose rates may be off has the most
+    that is missing where some scenarios have the one pool as the slower, the others the other
+    (`planner.match.robust.Errors.mixes`).
+    """
+    shares = served(pools, pools.need, instances)
+    lacks = [1.0 - share for share in shares]
+    if len(shares) == 2 and not pools.errors.none:
+        prefill, decode = (factors[1:-1] for factors in pools.errors.mixes)
+        expected = (prefill * shares[0][:, None] + decode * shares[1][:, None]).min(axis=1)
+        lacks.append(1.0 - expected)
+    return np.asarray(np.maximum(np.stack(lacks, axis=1), 0.0))
+
+
+def served(pools: Pools, need: IntArray, instances: IntArray) -> list[FloatArray]:
+    """Share of the load of each pool that so many instances serve, infinite of no load; (windows,) each."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        served = np.where(pools.need > 0, instances / np.maximum(pools.need, 1), np.inf)
-    served = np.where(pools.need >= NEVER, 0.0, served)
-    lacks = [1.0 - served[:, pools.pool == pool].sum(axis=1) for pool in range(len(pools.phases))]
+        share = np.where(need > 0, instances / np.maximum(need, 1), np.inf)
+    share = np.where(need >= NEVER, 0.0, share)
+    return [share[:, pools.pool == pool].sum(axis=1) for pool in range(len(pools.phases))]
+
+
+def short(pools: Pools, instances: IntArray) -> FloatArray:
+    """Share of the load of each pool that is not served within the limits as predicted, (windows, pools)."""
+    lacks = [1.0 - share for share in served(pools, pools.keeps, instances)]
     return np.asarray(np.maximum(np.stack(lacks, axis=1), 0.0))
 
 
@@ -113,16 +136,23 @@ def bill(pools: Pools, schedule: Schedule, costs: Costs) -> Bill:
             + (found.drains * costs.drain_usd(gpus)).sum()
         )
         per_s = float((starts * gpus * costs.usd_per_gpu_hour).sum()) / 3600.0
-    lacks = missing(pools, ready(pools, schedule, costs))
+    bought = None
+    if costs.tariffs.told:  # a GPU is bought for whole windows then
+        price = costs.usd_per_gpu_hour[:, 0]  # of one system: of every kind
+        bought = cheapest(held, price, costs.window_s, float(costs.start_s.max()), costs.tariffs)
+        usd = bought.usd
+    there = ready(pools, schedule, costs)
+    lacks = missing(pools, there)
     return Bill(
         gpu_hours=hours,
         usd=usd,
         changes=int(found.starts.sum() + found.drains.sum() + schedule.swaps.sum()),
         start_usd_per_s=per_s,
-        ok=np.all(lacks <= TOLERANCE, axis=1),
+        ok=np.all(short(pools, there) <= TOLERANCE, axis=1),
         missing=lacks,
         gpus=held,
         objective=usd + float((lacks * miss_usd(pools, costs)).sum()),
+        bought=bought,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.policies import Policy, static_mean
-from planner.elastic.schedule import missing, ready
+from planner.elastic.schedule import ready, short
 from planner.units import three_digits
 from planner.words import Way
 
@@ -44,6 +44,7 @@ def sentences(found: OverTime) -> list[str]:
         *_breaks(found, best),
         *_ratio(found, best),
         *_foresight(found, best),
+        *_known(found, best),
         f"A second more of start time costs {best.bill.start_usd_per_s:.2g} USD over the horizon.",
     ]
 
@@ -78,7 +79,7 @@ def _breaks(found: OverTime, best: Outcome) -> list[str]:
     """The first window that a fleet for the mean load does not serve."""
     asked = found.ways[best.way]
     schedule = static_mean(asked)
-    lacks = missing(asked.pools, ready(asked.pools, schedule, asked.costs))
+    lacks = short(asked.pools, ready(asked.pools, schedule, asked.costs))
     late = np.flatnonzero((lacks > 1e-6).any(axis=1))
     if not len(late):
         return []
@@ -138,3 +139,20 @@ def _foresight(found: OverTime, best: Outcome) -> list[str]:
         return [f"Foresight is worth no window: {near.name} keeps as many and costs {spent}."]
     said = "1 window: that one is missed by" if lost == 1 else f"{lost:,} windows: those are missed by"
     return [f"Foresight is worth {said} {near.name}, which costs {spent}."]
+
+
+def _known(found: OverTime, best: Outcome) -> list[str]:
+    """How the counts of each window were found."""
+    said = []
+    told = found.settled.get(best.way)
+    if told is not None:
+        rounds = "1 replay" if told.replays == 1 else f"{told.replays} replays"
+        said.append(
+            f"Counts of each window are those of {rounds} of all requests; {told.kept:.0%} of windows keep "
+            "their limits with them."
+        )
+    elif found.settles != "off":
+        said.append("Counts are those of closed forms: there are too many requests to replay (--settle on).")
+    if found.too_small:
+        said.append("The fleet is too small for what layouts are expected to serve: counts are as predicted.")
+    return said

@@ -62,6 +62,23 @@ class Errors:
         return np.unique(self.prefill / self.decode)
 
     @property
+    def mixes(self) -> tuple[FloatArray, FloatArray]:
+        """Factors whose least sum is what is expected: ``expected(P, D) = min over k of p_k P + d_k D``.
+
+        Each scenario takes the slower pool; in the order of their balances the first k take decode. The
+        first of the factors is prefill alone, the last decode alone; shape ``(k + 1,)`` each.
+
+        >>> off = Errors(prefill=np.array([0.8, 1.2]), decode=np.array([1.0, 1.0]))
+        >>> [each.tolist() for each in off.mixes]
+        [[1.0, 0.4, 0.0], [0.0, 0.5, 1.0]]
+        """
+        order = np.argsort(self.decode / self.prefill)
+        prefill, decode = self.prefill[order], self.decode[order]
+        count = len(order)
+        behind = np.append(np.cumsum(prefill[::-1])[::-1], 0.0) / count
+        return behind, np.append(0.0, np.cumsum(decode)) / count
+
+    @property
     def surplus(self) -> float:
         """How many times the other's rate a pool can have before more of it serves nothing."""
         balances = self.balances

@@ -13,6 +13,7 @@ from planner.errors import InputError
 from planner.inputs import files
 from planner.output.spelling import ascii_only
 from tui.cli.flags import Parser, add_scenario, read_scenario
+from tui.cli.plan import settling
 from tui.cli.quantities import quantity
 from tui.cli.terminal import DONE, INTERRUPTED, NO_PLAN, ascii_output, interrupts, say, writing
 
@@ -91,6 +92,13 @@ def _parser() -> Parser:
     )
     parser.add_argument("--spot", metavar="F", help="price of spot capacity over that on demand: 0.4")
     parser.add_argument("--interruptions", metavar="N", default="0.05", help="of a spot GPU per hour (0.05)")
+    parser.add_argument(
+        "--settle",
+        metavar="WHEN",
+        default="auto",
+        help="ask a replay how many instances each window needs: auto (of up to 20,000 requests; the "
+        "default), on, off",
+    )
     parser.add_argument("--replay", action="store_true", help="replay every schedule, request by request")
     parser.add_argument("--seed", metavar="N", default="0", help="of a replay and a made-up week (0)")
     parser.add_argument("--json", action="store_true", help="everything as JSON, SI units")
@@ -117,6 +125,7 @@ def _settings(args: Any) -> Settings:
         swap_s=plain.swap_s if args.swap is None else _quantity("swap", args.swap, "seconds", least=0.0),
         dwell_s=0.0 if args.dwell is None else _quantity("dwell", args.dwell, "seconds", least=0.0),
         layouts=int(layouts),
+        settle=settling(args),
         tariffs=_tariffs(args),
         usd_by_hour=() if args.usd_by_hour is None else _factors(args.usd_by_hour),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.elastic.costs import Costs
 from planner.elastic.kinds import Kind, Pools
+from planner.match.robust import KNOWN, Errors
 
 
 def kind(phase: str, gpus: int, form: int) -> Kind:
@@ -24,9 +25,9 @@ def kind(phase: str, gpus: int, form: int) -> Kind:
     )
 
 
-def pools(need: list[list[int]], *, alike: bool = False) -> Pools:
+def pools(need: list[list[int]], *, alike: bool = False, errors: Errors = KNOWN) -> Pools:
     kinds = kind("prefill", 1, 1), kind("decode", 1 if alike else 2, 1 if alike else 2)
-    return Pools(kinds=kinds, need=np.array(need))
+    return Pools(kinds=kinds, need=np.array(need), errors=errors)
 
 
 def costs(windows: int, **changed: Any) -> Costs:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.elastic import program
 from planner.elastic.costs import Costs
 from planner.elastic.kinds import NEVER, Pools
 from planner.elastic.over_time import OverTime
+from planner.elastic.purchase import Tariffs
 from planner.elastic.schedule import Schedule, bill, gpus_held, moves, ready
 from planner.elastic.why import sentences
+from planner.match.robust import KNOWN, Errors, errors
 
 from .small import costs, kind, pools
 
@@ -30,6 +34,14 @@ def stays(schedule: Schedule, of: Pools, dwell: int) -> bool:
     )
 
 
+def there_to_swap(schedule: Schedule, of: Pools) -> bool:
+    before = schedule.instances[:-1]
+    out = np.zeros_like(before)
+    for pair, (here, _) in enumerate(of.swaps):
+        out[:, here] += schedule.swaps[1:, pair]
+    return bool((out <= before).all())
+
+
 def least(of: Pools, at: Costs) -> float:
     """The least objective of all schedules."""
     windows, best = len(of.need), np.inf
@@ -42,7 +54,7 @@ def least(of: Pools, at: Costs) -> float:
             schedule = Schedule(instances=table, swaps=swaps, ahead=True)
             if at.budget is not None and gpus_held(of, schedule, at).max() > at.budget:
                 continue
-            if not stays(schedule, of, at.dwell):
+            if not (stays(schedule, of, at.dwell) and there_to_swap(schedule, of)):
                 continue
             best = min(best, bill(of, schedule, at).objective)
     return best
@@ -74,6 +86,67 @@ def test_no_schedule_is_better_than_the_programs(case: str) -> None:
     worth = bill(of, found.schedule, at).objective
     assert worth == pytest.approx(least(of, at), rel=2 * program.GAP)
     assert at.budget is None or gpus_held(of, found.schedule, at).max() <= at.budget
+
+
+TARIFFS = (
+    Tariffs(reserved=0.6),
+    Tariffs(spot=0.4),
+    Tariffs(reserved=0.5, spot=0.7, interruptions=1.0),
+)
+COSTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "start_s": st.just(np.array([40.0, 70.0])),
+        "drain_s": st.just(np.array([70.0, 10.0])),
+        "swap_s": st.just(30.0),
+        "budget": st.integers(3, 6),
+        "dwell": st.just(2),
+        "usd_per_gpu_hour": st.just(np.array([[1.0, 1.0], [4.0, 4.0]])),
+        "tariffs": st.sampled_from(TARIFFS),
+    },
+)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, MOST), min_size=2, max_size=2), min_size=2, max_size=2),
+    st.booleans(),
+    st.sampled_from([KNOWN, errors(0.3, 0.2)]),
+    COSTS,
+)
+def test_no_schedule_is_better_with_any_costs_on_or_off(
+    need: list[list[int]], alike: bool, off: Errors, changed: dict[str, Any]
+) -> None:
+    few = need if off.none else [[min(n, 1) for n in row] for row in need]  # twice as many are enough
+    of, at = pools(few, alike=alike, errors=off), costs(2, **changed)
+    found = program.solve(of, at)
+    worth = bill(of, found.schedule, at).objective
+    assert worth == pytest.approx(least(of, at), rel=2 * program.GAP, abs=1e-6)
+    assert at.budget is None or gpus_held(of, found.schedule, at).max() <= at.budget
+    assert there_to_swap(found.schedule, of)
+
+
+def test_pools_that_may_be_off_have_what_they_are_expected_to_need() -> None:
+    off = errors(0.3, 0.2)
+    of = pools([[10, 10], [10, 20]], errors=off)
+    for window, row in enumerate(of.balanced):
+        need = of.need[window]
+        counts = {
+            (a, b)
+            for a, b in product(range(10, 40), range(10, 40))
+            if off.expected(a / need[0], b / need[1]) >= 1 - 1e-9
+        }
+        assert tuple(row) in counts
+        assert row @ of.gpus == min(np.array(c) @ of.gpus for c in counts)
+    found = program.solve(of, costs(2, start_s=np.full(2, 60.0)))
+    assert bill(of, found.schedule, costs(2)).missing.max() <= 1e-9
+    plain = pools([[10, 10], [10, 20]])
+    assert found.schedule.instances.sum() > program.solve(plain, costs(2)).schedule.instances.sum()
+
+
+def test_swaps_that_others_undo_are_none() -> None:
+    of = pools([[2, 2]] * 2, alike=True)
+    assert program._one_way(of, np.array([[0, 0], [5, 3]])).tolist() == [[0, 0], [2, 0]]
 
 
 def test_no_schedule_with_swaps_is_better() -> None:

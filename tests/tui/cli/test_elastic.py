@@ -60,6 +60,13 @@ def test_elastic_keeps_what_static_keeps_for_less(answer: dict[str, Any]) -> Non
         assert of["elastic"]["windows_ok"] == of["static-peak"]["windows_ok"] == 10
         assert of["static-mean"]["windows_ok"] < 10
         assert of["static-peak"]["replayed"]["agrees"] >= 0.9
+        assert of["elastic"]["replayed"]["agrees"] >= 0.9
+
+
+def test_a_replay_says_what_each_window_needs(answer: dict[str, Any]) -> None:
+    assert set(answer["settled"]) == {"disaggregated", "colocated"}
+    assert all(told["replays"] >= 1 and told["windows_kept"] >= 0.9 for told in answer["settled"].values())
+    assert any("replay" in line for line in answer["why"])
 
 
 def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
@@ -74,6 +81,7 @@ def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
     [
         (("--trace", "T", "--window", "soon"), "window"),
         (("--trace", "T", "--layouts", "9"), "layouts"),
+        (("--trace", "T", "--settle", "maybe"), "settle"),
         (("--trace", "T", "--usd-by-hour", "1,nan"), "usd-by-hour"),
         (("--trace", "T", "--window", "1ms"), "20,000 windows"),
         (("--trace", "no-such-file"), "trace"),
