@@ -46,7 +46,10 @@ def least(of: Pools, at: Costs) -> float:
     """The least objective of all schedules."""
     windows, best = len(of.need), np.inf
     pairs = len(of.swaps)
-    turns = [np.array(x).reshape(windows - 1, pairs) for x in product((0, 1), repeat=(windows - 1) * pairs)]
+    turns = [
+        np.array(x).reshape(windows - 1, pairs)
+        for x in product(range(MOST + 1), repeat=(windows - 1) * pairs)
+    ]
     for counts in product(range(MOST + 1), repeat=2 * windows):
         table = np.array(counts).reshape(windows, 2)
         for turn in turns:
