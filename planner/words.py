@@ -6,9 +6,12 @@ from typing import Literal, TypeAlias
 
 Tariff: TypeAlias = Literal["rental"]  # a price that a system's preset knows, beside that of owning it
 Phase: TypeAlias = Literal["prefill", "decode", "colocated"]  # what an instance does
+Stage: TypeAlias = Literal["encode", Phase]  # the same, of what encodes images before it too
 Way: TypeAlias = Literal["disaggregated", "colocated"]  # the two ways of serving: split, or not
 Choice: TypeAlias = Literal["disaggregated", "colocated", ""]  # a way, or "" where none meets the limits
 Finding: TypeAlias = Literal["split", "colocated", "tie", ""]  # which way is better; "" as in Choice
+# where images are encoded: before the prompt on the GPUs that compute it, on GPUs of their own, or the better
+Encoder: TypeAlias = Literal["auto", "in-place", "pool"]
 Loss: TypeAlias = Literal["none", "gpu", "instance", "node", "rack"]  # that a plan survives one of
 Goal: TypeAlias = Literal["throughput", "fewest-gpus", "cost", "watts", "tokens-per-watt"]
 ClaimKind: TypeAlias = Literal["direction", "magnitude"]  # what a finding of the study says

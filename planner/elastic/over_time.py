@@ -19,6 +19,7 @@ from planner.elastic.schedule import Bill, Schedule, bill, ready
 from planner.elastic.settle import Settled
 from planner.elastic.start_times import SWAP_S, StartTimes, shipped
 from planner.elastic.windows import Windows, windows
+from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
@@ -212,6 +213,8 @@ def asked_question(
     limits = scenario.limits
     if np.median(over.requests) < FEW and not replayed:
         limits = replace(limits, ftl_at=STRICTER.get(limits.ftl_at, limits.ftl_at))
+    if scenario.traffic.images:
+        raise InputError("images", scenario.traffic.images, "0 over time: traces say of no images")
     question = prepare(replace(scenario, traffic=plain, limits=limits), catalog).remembering()
     return replace(question, lengths=found)
 

@@ -102,6 +102,15 @@ def model(spec: ModelSpec, where: str) -> ModelSpec:
                 raise InputError(f"{where}: attention[{i}]: index_topk", a.index_topk, accepted)
         if a.fold < 1 or (a.fold > 1 and a.kind != "mla"):
             raise InputError(f"{where}: attention[{i}]: fold", a.fold, "1, or more in a layer of kind mla")
+    if seeing := spec.vision:
+        _positive(f"{where}: vision", seeing, ("hidden", "heads", "width", "matrices", "patch", "merge"))
+        if seeing.hidden % seeing.heads:
+            accepted = f"a divisor of the {seeing.hidden} of its width"
+            raise InputError(f"{where}: vision: heads", seeing.heads, accepted)
+        if seeing.whole_layers > seeing.layers:
+            raise InputError(
+                f"{where}: vision: whole_layers", seeing.whole_layers, f"at most {seeing.layers}"
+            )
     for i, f in enumerate(spec.ffn):
         if f.kind == "moe" and f.topk > f.experts:
             raise InputError(f"{where}: ffn[{i}]: topk", f.topk, f"at most the {f.experts} experts")

@@ -82,6 +82,58 @@ class Ffn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vision:
+    """The encoder that turns an image into tokens of the prompt: a vision transformer; none without layers.
+
+    An image is cut into square patches of `patch` pixels, each a row of the encoder. `merge` x `merge` of
+    them become one token, by a projection of two matrices, ``hidden merge^2`` to `projector` to the model's.
+    """
+
+    layers: int = 0
+    hidden: int = 0
+    heads: int = 0
+    width: int = 0  # intermediate width of its feed-forward layers
+    matrices: int = 2  # 3 for gated units
+    patch: int = 14  # pixels of an edge
+    merge: int = 1  # patches of an edge that one token stands for
+    window: int = 0  # patches that attend to each other in layers with windows (Qwen2.5-VL); 0: a whole image
+    whole_layers: int = 0  # layers without, where some have windows
+    tile: int = 0  # patches of a tile that an image is cut into, none of which sees another; 0: no tiles
+    tokens: int = 0  # of an image, where the model fixes them; 0: as its size
+    projector: int = 0  # inner width of the projection; 0: as wide as what it takes
+    source: str = ""  # where that is not the model's own
+
+    def __bool__(self) -> bool:
+        return self.layers > 0
+
+    @property
+    def patches_per_token(self) -> int:
+        """Rows of the encoder for one token of the prompt."""
+        return self.merge**2
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of an image where nothing is told: the model's own, or those of 1,024 x 1,024 pixels.
+
+        >>> Vision(layers=27, patch=16, merge=2).image_tokens
+        1024
+        """
+        return self.tokens or (1024 // (self.patch * self.merge)) ** 2
+
+    def params(self, hidden: int) -> float:
+        """Parameters, the projection to a model of width `hidden` included; biases and norms left out.
+
+        >>> vision = Vision(layers=27, hidden=1152, heads=16, width=4304, patch=16, merge=2)
+        >>> round(vision.params(5120) / 1e6)
+        457
+        """
+        into = self.hidden * self.patches_per_token
+        inner = self.projector or into
+        layer = 4 * self.hidden**2 + self.matrices * self.hidden * self.width
+        return float(self.layers * layer + 3 * self.patch**2 * self.hidden + inner * (into + hidden))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """A transformer as the simulator sees it. Layer order does not matter: times add."""
 
@@ -98,6 +150,8 @@ class ModelSpec:
     # and what one of them takes
     lookup_params: float = 0.0
     lookup_bytes: float = 2.0
+    vision: Vision = Vision()  # what sees for it; none in a text model
+    beside_bytes: float = 0.0  # that every GPU holds beside its shard: an encoder that runs in place
     max_context: int = 0  # tokens; 0 means unknown
     mtp_layers: int = 0
     # share of drafted tokens that are taken, where those before them were: of its heads, or, where it has

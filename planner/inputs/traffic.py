@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.words import Arrivals, PrefixReuse, Routing
+from planner.words import Arrivals, Encoder, PrefixReuse, Routing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,9 @@ class Traffic:
     routing: Routing = "least-loaded"  # which instance takes a request
     reuse: PrefixReuse = "none"  # of what a trace's prompts share; none: as `cached_share` says
     host_gb: float | None = None  # host memory per GPU, for blocks that a cache has no room for; 1e9 bytes
+    images: float = 0.0  # of a request, mean; their tokens come beside `isl`
+    image_tokens: int | None = None  # that an image becomes; None: as the model has it
+    encoder: Encoder = "auto"  # where images are encoded
     trace: str | None = None  # file of requests; lengths and arrivals are its own then
 
     @property

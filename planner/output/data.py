@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
-from planner.output import fleets
+from planner.output import encoder_words, fleets
 from planner.output.as_json import clean, counts, dumps
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
@@ -89,6 +89,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
     if plan.alone:  # of a fleet of several systems
         document["fleet"] = fleets.as_data(plan)
+    if plan.encoded and serving is not None:  # of requests with images
+        document["encoder"] = encoder_words.as_data(plan, serving.encoder)
     if plan.one_more:  # of caps on what all GPUs take
         document["one_more"] = [
             {"cap": one.field, "rise": one.rise, "gain": one.gain, "yardstick": one.value}

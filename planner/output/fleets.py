@@ -28,6 +28,8 @@ def used(plan: Plan, serving: Serving) -> dict[str, int]:
     found = {one.system: 0 for one in plan.alone}
     for pool in serving.pools:
         found[pool.system] = found.get(pool.system, 0) + pool.gpus
+    if (of := serving.encoder) is not None and of.gpus:
+        found[of.system] = found.get(of.system, 0) + of.gpus
     return found
 
 

@@ -55,10 +55,20 @@ def pool_letters(pools: tuple[PoolPlan, ...]) -> list[str]:
     return taken
 
 
+ENCODERS = "E"
+
+
+def _letters(serving: Serving) -> list[str]:
+    """`pool_letters`, and after them that of an encoder pool."""
+    letters = pool_letters(serving.pools)
+    of = serving.encoder
+    return [*letters, ENCODERS] if of is not None and of.instances else letters
+
+
 def map_of(serving: Serving) -> Map:
     """The places of a serving's instances."""
     nodes = survive.nodes_of(serving)
-    letters = pool_letters(serving.pools)
+    letters = _letters(serving)
     where = survive.placed(serving, nodes)
     names, boards = {}, []
     for system, some in where.items():
@@ -103,8 +113,8 @@ def to_data(plan: Plan, serving: Serving) -> dict[str, Any]:
         "instances": [
             {
                 "name": found.names[one.pool, one.index],
-                "phase": serving.pools[one.pool].phase,
-                "layout": serving.pools[one.pool].layout.label,
+                "phase": survive.stage_of(serving, one.pool),
+                "layout": serving.pools[one.pool].layout.label if one.pool < len(serving.pools) else "TP1",
                 "system": system,
                 "hosts": list(one.hosts),
                 "gpus": [list(gpus) for gpus in one.gpus],
@@ -122,6 +132,8 @@ def lines(plan: Plan, serving: Serving, width: int, *, ascii: bool) -> list[str]
         f"{letter} {named(pool.phase)}: {instances(pool)}"
         for letter, pool in zip(pool_letters(serving.pools), serving.pools, strict=True)
     ]
+    if (of := serving.encoder) is not None and of.instances:
+        out.append(f"{ENCODERS} image encoder: {of.instances:,} × 1 GPU")
     for board in found.boards:
         out += ["", *_board(board, width, ascii)]
     return [*out, "", *_free(plan, serving, found)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from planner.output import fleets, words
+from planner.output import encoder_words, fleets, words
 from planner.output.command import command_line
 from planner.output.layout_words import legend, pool_phrases
 from planner.output.limits import MAY_MEET
@@ -61,6 +61,7 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
     labels = [pool.layout.label for way in (serving, other) if way is not None for pool in way.pools]
     return [
         _pools("Deploy", plan, serving),
+        Section(title=encoder_words.TITLE, rows=tuple(encoder_words.rows(plan)), align="llrrrrr"),
         *_fleet(plan, serving),
         *([_in_words("The other way", other)] if other is not None else []),
         Section(
@@ -106,7 +107,11 @@ def pool_sentence(pool: PoolPlan) -> str:
 
 
 def _in_words(title: str, serving: Serving) -> Section:
-    return Section(title=title, sentences=tuple(map(pool_sentence, serving.pools)))
+    of = serving.encoder
+    encoder = (
+        () if of is None else (f"image encoder {encoder_words.title(of)}: {encoder_words.phrases(of)[0]}.",)
+    )
+    return Section(title=title, sentences=(*encoder, *map(pool_sentence, serving.pools)))
 
 
 def _fleet(plan: Plan, serving: Serving) -> list[Section]:

@@ -13,6 +13,7 @@ _PLAIN = str.maketrans({"×": "x", "µ": "u", "≤": "<=", "≥": ">=", "→": "
 _NAMES = {
     "colocated": "co-located",
     "disaggregated": "split",
+    "encode": "encoder",
     "ftl": "FTL",
     "ttl": "TTL",
     "gpus": "GPUs",

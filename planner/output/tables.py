@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY, has_effect
 from planner.output.limits import SPENT, limits, may_meet, meets
-from planner.output.spelling import instances, money, named, percent
+from planner.output.spelling import count, instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
 
@@ -23,6 +23,7 @@ def scenario_line(scenario: Scenario) -> str:
     for key, sign, unit in (
         ("isl", " ", ""),
         ("osl", " ", ""),
+        ("images", " ", ""),
         ("ftl", " ≤ ", ""),
         ("ttl", " ≤ ", ""),
         ("gpus", " ≤ ", ""),
@@ -30,6 +31,8 @@ def scenario_line(scenario: Scenario) -> str:
     ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) is not None and has_effect(field, scenario):
+            if key == "images" and not value:
+                continue
             parts.append(f"{field.label}{sign}{field.format(value)}{unit}")
     default = type(scenario)()
     for key in (
@@ -49,6 +52,8 @@ def scenario_line(scenario: Scenario) -> str:
         "mix",
         "mla-cache",
         "survive",
+        "image-tokens",
+        "encoder",
     ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) != field.get(default):
@@ -66,7 +71,10 @@ def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     """The two ways side by side: name, split, co-located ("-" where there is none)."""
     ways = (plan.disaggregated, plan.colocated)
     layouts = [
-        [f"{instances(pool)}{f' on {pool.system}' if plan.alone else ''}" for pool in serving.pools]
+        [
+            *_encoders(plan, serving),
+            *(f"{instances(pool)}{f' on {pool.system}' if plan.alone else ''}" for pool in serving.pools),
+        ]
         if serving
         else []
         for serving in ways
@@ -75,6 +83,18 @@ def comparison_rows(plan: Plan) -> list[tuple[str, str, str]]:
     told = [facts(plan.scenario, serving) if serving else {} for serving in ways]
     rows = [(name, told[0].get(name, "-"), told[1].get(name, "-")) for name in max(told, key=len)]
     return pools + rows
+
+
+def _encoders(plan: Plan, serving: Serving) -> list[str]:
+    """`8 encoders`, or that they are in place; nothing without images."""
+    of = serving.encoder
+    if of is None:
+        return []
+    return [
+        f"{count(of.instances, 'encoder')}{f' on {of.system}' if plan.alone else ''}"
+        if of.instances
+        else "encoder in place"
+    ]
 
 
 def _capacity(scenario: Scenario, serving: Serving) -> dict[str, str]:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.output import fleets, layout_words, words
+from planner.output import encoder_words, fleets, layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
@@ -45,7 +45,8 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         blocks += _why_not(plan, width)
     else:
         blocks += [
-            _section("Deploy", [line for pool in deployed.pools for line in _pool_lines(plan, pool)]),
+            _section("Deploy", _deploy(plan, deployed)),
+            _section(encoder_words.TITLE, _encoding(plan)),
             _section(fleets.USED, _fleet(plan, deployed, width)),
             _section("Limits", [*aligned(limit_rows(plan, deployed), "lrrl"), *_one_more(plan, width)]),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
@@ -92,6 +93,19 @@ def _pool_lines(plan: Plan, pool: PoolPlan) -> list[str]:
         f"  memory    {used} of {held} per GPU, {percent(memory.used_share)} ({what})",
         *([f"  evidence  {rests}"] if rests else []),
     ]
+
+
+def _deploy(plan: Plan, serving: Serving) -> list[str]:
+    of = serving.encoder
+    on = f" on {of.system}" if of is not None and plan.alone else ""
+    pools = [line for pool in serving.pools for line in _pool_lines(plan, pool)]
+    return [*encoder_words.lines(serving, on=on), *pools]
+
+
+def _encoding(plan: Plan) -> list[str]:
+    """Both places to encode images in; none without images."""
+    rows = encoder_words.rows(plan)
+    return aligned(rows, "llrrrrr") if rows else []
 
 
 def _fleet(plan: Plan, serving: Serving, width: int) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from planner.output import encoder_words
 from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named
@@ -245,7 +246,8 @@ def transfer_sentences(plan: Plan, serving: Serving) -> list[str]:
 def usd_of_all_tokens(scenario: Scenario, serving: Serving) -> float:
     """Dollars per million tokens, prompts counted too."""
     output = scenario.traffic.osl - 1  # as throughput counts them: the first comes from prefill
-    return serving.usd_per_million_tokens * output / (scenario.traffic.isl + output)
+    seen = serving.encoder.tokens if serving.encoder is not None else 0  # of images
+    return serving.usd_per_million_tokens * output / (scenario.traffic.isl + seen + output)
 
 
 def knee_sentence(serving: Serving) -> str:
@@ -277,7 +279,9 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.drafts is not None:
         found.append(_drafts_note(plan.drafts))
-    length = scenario.traffic.isl + scenario.traffic.osl
+    shown = deployment(plan)
+    seen = shown.encoder.tokens if shown is not None and shown.encoder is not None else 0
+    length = scenario.traffic.isl + seen + scenario.traffic.osl
     if plan.max_context and length > plan.max_context:
         found.append(
             f"{length:,} tokens of input and output exceed the {plan.max_context:,} "
@@ -288,6 +292,8 @@ def notes(plan: Plan) -> list[str]:
     found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
     if plan.caches is not None:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
+    if said := encoder_words.note(plan):
+        found.append(said)
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
 
 

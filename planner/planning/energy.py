@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from planner.words import Phase
+from planner.words import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPower:
     """Mean watts of one GPU of a pool."""
 
-    phase: Phase
+    phase: Stage
     gpus: int
     idle_watts: float  # with nothing to do
     watts: float  # at the load of the plan
@@ -33,7 +33,7 @@ class Power:
 
     @cached_property
     def pools(self) -> tuple[PoolPower, ...]:
-        """Each pool, in the order of the serving's."""
+        """Each pool, in the order of the serving's, and after them that of its encoders."""
         return self.pools_of()
 
     @property

@@ -155,8 +155,8 @@ def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fronti
     """
     limits, points = question.scenario.limits, sweep.colocated
     split = together = _empty()
-    if question.scenario.fleet.survive != "none":  # what may miss a limit is not what is left after a loss
-        return split, together
+    if question.scenario.fleet.survive != "none" or question.encoder is not None:
+        return split, together  # what may miss a limit is not what is left after a loss, or is fed
     band = question.bands.get("disaggregated")
     if band is not None:
         of_ftl, of_ttl = sweep.split_ftl_s / limits.ftl_s, sweep.decode.ttl_s / limits.ttl_s

@@ -112,11 +112,12 @@ def _seen(loop: _Loop, ttft_s: FloatArray, tpot_s: FloatArray, serving: Serving)
     enough = rate >= min(serving.requests_per_s, BUSY * serving.capacity_requests_per_s)
     at = int(np.argmax(enough)) if enough.any() else int(np.argmax(rate))
     once = float(waiting.single_s(loop.engine.prefill_request_s))
+    before = 0.0 if serving.encoder is None else serving.encoder.added_ftl_s
     return Load(
         requests_in_flight=float(loop.requests[at]),
         requests_per_s=float(rate[at]),
-        alone_ftl_s=loop.service.prompt_s + loop.service.transfer_s + once,
-        ftl_s=float(ttft_s[at]),
+        alone_ftl_s=loop.service.prompt_s + loop.service.transfer_s + once + before,
+        ftl_s=float(ttft_s[at]) + before,
         ttl_s=float(tpot_s[at]),
     )
 

@@ -23,12 +23,12 @@ import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.inputs import failures
-from planner.match import pareto
+from planner.match import fed, pareto
 from planner.planning import survive
 from planner.planning.expected import Expected
 from planner.planning.resolve import Question
 from planner.planning.servings import Pick
-from planner.simulate import queueing
+from planner.simulate import encode, queueing
 from planner.simulate.points import MODES, Points
 from planner.simulate.queueing import Station
 from planner.simulate.waiting import single_s
@@ -39,6 +39,8 @@ PASSING = 0.5  # of the pass that runs when a request comes, on average left of 
 MEAN_SLOT_SHARE = 0.01  # of all requests, where a limit binds the mean
 DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of the other
 STANDING_BY = 64  # every number to this one where some are for a loss: one too many is what they cost
+DENSE_FED = 256  # every number to this one where encoders feed them
+MOST_ENCODERS = 64  # and instances that they feed, where neither GPUs nor a demand limit them
 EARLY = (0.1, 0.25, 0.45, 0.65, 0.85, 1.0)  # of the FTL limit
 BEYOND = 4  # times the instances that a demand takes at full load; a queue takes more of few alone
 
@@ -54,6 +56,7 @@ class Options:
     share: FloatArray | None = None  # of those, what is expected (`planner.planning.expected`); None: all
     weighed: bool = True  # whether they are chosen by what is expected
     packed: bool = True  # any number of them may be built; False where it is given
+    encoders: IntArray | None = None  # instances of an encoder pool that feed them; None: none do
 
     def __len__(self) -> int:
         return len(self.row)
@@ -88,8 +91,9 @@ class Options:
 
     @property
     def gpus(self) -> IntArray:
-        """GPUs of the instances."""
-        return np.asarray(self.points.gpus[self.row] * self.instances)
+        """GPUs of the instances, and of what feeds them."""
+        gpus = np.asarray(self.points.gpus[self.row] * self.instances)
+        return gpus if self.encoders is None else gpus + encode.GPUS * self.encoders
 
     def pick(self, at: int, copies: int) -> Pick:
         """So many of one of the options."""
@@ -99,6 +103,7 @@ class Options:
             copies * int(self.instances[at]),
             copies * float(self.requests_per_s[at]),
             share=1.0 if self.share is None else float(self.share[at]),
+            encoders=0 if self.encoders is None else copies * int(self.encoders[at]),
         )
 
     def take(self, some: IndexArray) -> Options:
@@ -111,6 +116,7 @@ class Options:
             share=None if self.share is None else self.share[some],
             weighed=self.weighed,
             packed=self.packed,
+            encoders=None if self.encoders is None else self.encoders[some],
         )
 
 
@@ -131,7 +137,7 @@ def of(
         first_token_s = first_token_s - sooner_s(question, points, rows)
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
     one = Options.of_rows(points, rows, expected, packed=packed)
-    if not question.counted:
+    if not question.counted_in(points.phase):
         return one
     lost = _lost(question, points, rows)
     counts = _counts(question, points.phase, points.gpus[rows], rate, lost)
@@ -158,13 +164,58 @@ def of(
             load = np.minimum(load, _in_time(question, points.phase, station, first_token_s[at]) / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
     useful = np.flatnonzero(served > 0)
-    return replace(one.take(at[useful]), instances=n[useful], requests_per_s=served[useful])
+    many = replace(one.take(at[useful]), instances=n[useful], requests_per_s=served[useful])
+    return many if question.encoder is None or points.phase == "decode" else _fed(question, many)
+
+
+def _fed(question: Question, of: Options) -> Options:
+    """Instances that compute prompts, with every number of encoders that makes a difference to them."""
+    budget = question.gpus_of(of.points.phase)
+    encoder = question.encoder
+    assert encoder is not None
+    wanted = float(of.requests_per_s.max(initial=0.0)) / encoder.requests_per_s
+    most = int(min(BEYOND * wanted + STANDING_BY, MOST_ENCODERS if budget is None else budget))
+    at, number, served = fed.fed(of.row, of.requests_per_s, _encoded(question, most))
+    found = replace(of.take(at), encoders=number, requests_per_s=served)
+    usable = served > 0
+    return found.take(np.flatnonzero(usable if budget is None else usable & (found.gpus <= budget)))
+
+
+def _encoded(question: Question, most: int) -> FloatArray:
+    """Requests/s that 0 to `most` encoders bring, one lost where one is to be survived.
+
+    Where requests come at any time, no more than a few wait for longer than a pass (`Question.encoding_s`).
+    """
+    encoder = question.encoder
+    assert encoder is not None
+    lost = survive.lost_of_one_gpu(question.scenario.fleet.survive, question.pools["prefill"].system)
+    left = np.maximum(np.arange(most + 1) - lost, 0).astype(np.float64)
+    load = np.ones(most + 1)
+    if question.queues:
+        some = np.maximum(left, 1.0)
+        none = np.zeros(most + 1)
+        station = Station(
+            servers=some,
+            service_s=np.full(most + 1, encoder.pass_s / encoder.batch),
+            service_variation=0.0,
+            arrival_variation=question.arrival_variation,
+            routing=question.scenario.traffic.routing,
+            gathers=0.0,
+        )
+        share, windows = question.late_share("ftl"), question.prompt_windows
+        if share is None:
+            load = queueing.sustained_mean(station, none, none, encoder.pass_s, windows)
+        else:
+            late = SLOT_SHARE * share
+            load = queueing.sustained(station, none, none, np.ones(1), encoder.pass_s, late, windows)
+    brings = left * encoder.requests_per_s * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
+    return np.maximum.accumulate(brings)
 
 
 def given(question: Question, phase: Phase) -> int | None:
     """How many options of a phase are to be built: its instances if they are given, which queues make one."""
     instances = question.scenario.deployment.instances(phase)
-    return instances if instances is None or not question.counted else 1
+    return instances if instances is None or not question.counted_in(phase) else 1
 
 
 def worth_matching(of: Options, latency_s: FloatArray) -> Options:
@@ -207,7 +258,7 @@ def usable(
     """
     kept = standing(question, points, rows)
     rows, first_token_s = rows[kept], first_token_s[kept]
-    if not question.queues:
+    if not question.queues and question.encoder is None:
         return rows
     limit = question.scenario.limits.ftl_s
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
@@ -293,7 +344,11 @@ def _counts(
         with np.errstate(divide="ignore", invalid="ignore"):
             enough = np.ceil(np.nan_to_num(BEYOND * demand / rate, posinf=1e9)) + DENSE + lost
         most = np.minimum(most, enough)
-    grid = [*range(1, (DENSE if question.scenario.fleet.survive == "none" else STANDING_BY) + 1)]
+    dense = DENSE if question.scenario.fleet.survive == "none" else STANDING_BY
+    if question.encoder is not None:  # every number, as it would be without encoders
+        dense = DENSE_FED
+        most = np.minimum(most, MOST_ENCODERS) if budget is None and demand is None else most
+    grid = [*range(1, dense + 1)]
     top = int(most.max(initial=1))
     while grid[-1] < top:
         grid.append(int(np.ceil(grid[-1] * RATIO)))

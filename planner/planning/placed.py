@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +57,32 @@ def place(
     if swept is not None:
         return Placed.of(question, swept(question))
     return Placed.of(question, sweep.run(question, question.scenario.fleet.gpus, should_stop))
+
+
+def apart(
+    placed: Placed, questions: Sequence[Question], should_stop: Callable[[], bool] | None = None
+) -> list[Placed]:
+    """A question whose images are encoded in place, with an encoder pool instead: for each way to run it.
+
+    They differ in when a first token comes alone, so that one sweep serves all. Raises as `place`.
+    """
+    found: list[Placed] = []
+    for question in questions:
+        if not found:
+            budget = question.scenario.fleet.gpus
+            swept = sweep.run(question, budget, should_stop, decoding=placed.sweep.decode)
+        else:
+            before = found[-1]
+            later = question.encoding_s - before.question.encoding_s
+            points = before.sweep.colocated
+            swept = replace(
+                before.sweep,
+                colocated=replace(points, ftl_s=points.ftl_s + later),
+                split_ftl_s=before.sweep.split_ftl_s + later,
+                seconds=0.0,
+            )
+        found.append(Placed.of(question, swept))
+    return found
 
 
 def beside(question: Question, prefill: Sweep, decode: Sweep) -> Placed:

@@ -135,7 +135,8 @@ def _plan(
     if chosen is not None and scenario.fleet.survive != "none":
         survived = survive.survival(question, chosen, _without_loss(here, catalog, deadline))
     end = time.perf_counter()
-    alone_swept = [one.sweep for one in placed if len(one.systems) == 1]
+    # of placements that share their points each sweep once
+    alone_swept = list({id(one.sweep.prefill): one.sweep for one in placed if len(one.systems) == 1}.values())
     alternatives, may_meet = (
         (ways(at.question, at.sweep, at.kept)[0], ways(alone.question, alone.sweep, alone.kept)[1])
         for ways in (frontiers.alternatives, frontiers.may_meet)
@@ -143,7 +144,7 @@ def _plan(
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
         choice=weigh.choice(found),
-        scenario=_asked(scenario, question, several=len(placed) > 1),
+        scenario=_asked(scenario, question, several=len({one.systems for one in placed}) > 1),
         disaggregated=split_way,
         colocated=colocated_way,
         mix=mix,
@@ -176,6 +177,7 @@ def _plan(
         resolved=_resolved(question),
         seen=question.seen,
         alone=settled.alone,
+        encoded=settled.encoded,
     )
 
 

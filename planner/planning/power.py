@@ -11,7 +11,7 @@ from planner.arrays import FloatArray, IndexArray
 from planner.inputs.layout_label import Widths
 from planner.planning.energy import PoolPower, Power
 from planner.planning.resolve import Question
-from planner.planning.result import PoolPlan, Serving
+from planner.planning.result import EncoderPlan, PoolPlan, Serving
 from planner.planning.servings import tokens_per_request
 from planner.simulate import power, space
 from planner.simulate.colocated import PASS_TOKENS
@@ -31,11 +31,33 @@ def powered(question: Question, serving: Serving) -> Serving:
 def of(question: Question, serving: Serving) -> Power:
     """Watts of a serving's pools, each at its load."""
     tokens = serving.requests_per_s * tokens_per_request(question.lengths.osl)
-    return Power(pools_of=partial(_pools, question, serving.pools), tokens_per_s=tokens)
+    return Power(pools_of=partial(_pools, question, serving.pools, serving.encoder), tokens_per_s=tokens)
 
 
-def _pools(question: Question, pools: tuple[PoolPlan, ...]) -> tuple[PoolPower, ...]:
-    return tuple(_pool(question, pool) for pool in pools)
+def _pools(
+    question: Question, pools: tuple[PoolPlan, ...], encoder: EncoderPlan | None
+) -> tuple[PoolPower, ...]:
+    found = tuple(_pool(question, pool) for pool in pools)
+    if encoder is None or not encoder.instances:
+        return found
+    return (*found, _encoding(question, encoder))
+
+
+def _encoding(question: Question, encoder: EncoderPlan) -> PoolPower:
+    """Watts of an encoder pool: passes run or do not."""
+    setup, images = question.pools["prefill"].setup, question.images
+    assert images is not None
+    gpu = setup.machine.gpu
+    count = encoder.batch * max(images.each, 1.0)
+    busy = float(power.watts(gpu, power.images(setup.machine, images, setup.model.hidden, count)))
+    idle = power.idle_watts(gpu)
+    return PoolPower(
+        phase="encode",
+        gpus=encoder.gpus,
+        idle_watts=idle,
+        watts=idle + min(encoder.utilisation, 1.0) * (busy - idle),
+        busy_watts=busy,
+    )
 
 
 def _pool(question: Question, pool: PoolPlan) -> PoolPower:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from planner.errors import InputError
-from planner.inputs import fields, precision
+from planner.inputs import fields, images, precision
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.fleet import MOST_GPUS, Stock
+from planner.inputs.images import Images
 from planner.inputs.kernels import deployed
 from planner.inputs.layout_label import label
 from planner.inputs.lengths import Lengths, of_traffic
@@ -24,16 +25,18 @@ from planner.planning import bands, demand, evidence
 from planner.planning.bands import Alike, Band
 from planner.planning.demand import Demand, Held
 from planner.planning.evidence import Seen
-from planner.simulate import kv_transfer, space
+from planner.simulate import encode, kv_transfer, space
 from planner.simulate.backlog import Windows
 from planner.simulate.decode import ACCEPTANCE
+from planner.simulate.encode import Encoder
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
 from planner.simulate.points import Prompt
-from planner.words import At, Level, Phase, Tariff, Vendor, Way, Weights
+from planner.words import At, Goal, Level, Phase, Tariff, Vendor, Way, Weights
 
 LATE: Mapping[At, float] = {"auto": 0.05, "p50": 0.5, "p90": 0.1, "p95": 0.05, "p99": 0.01}
+WATTS: tuple[Goal, ...] = ("watts", "tokens-per-watt")
 VENDORS: Mapping[Vendor, str] = {"nvidia": "NVIDIA", "amd": "AMD"}
 
 
@@ -66,6 +69,8 @@ class Question:
     prompt_windows: Windows | None = None  # how the load of prompts changes; None: it does not
     decode_windows: Windows | None = None  # and that of output tokens
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
+    images: Images | None = None  # of the requests; None: they have none
+    encoder: Encoder | None = None  # an instance of the pool that encodes them; None: they are in place
 
     @property
     def errors(self) -> Errors:
@@ -86,9 +91,24 @@ class Question:
     def counted(self) -> bool:
         """Whether what instances of a pool serve together is no multiple of what one does.
 
-        They share a queue, or the last of them stand by for a loss.
+        They share a queue, the last of them stand by for a loss, or encoders feed them.
         """
-        return self.queues or self.scenario.fleet.survive != "none"
+        return self.queues or self.scenario.fleet.survive != "none" or self.encoder is not None
+
+    def counted_in(self, phase: Phase) -> bool:
+        """The same of the pool of one phase: an encoder pool goes with what computes prompts."""
+        apart = self.queues or self.scenario.fleet.survive != "none"
+        return apart or (self.encoder is not None and phase != "decode")
+
+    @property
+    def encoding_s(self) -> float:
+        """What an encoder pool adds to a first token; where requests come at any time, they may wait a pass.
+
+        0 where images are encoded in place: that is part of the pass over the prompt.
+        """
+        if self.encoder is None:
+            return 0.0
+        return self.encoder.latency_s + (self.encoder.pass_s if self.queues else 0.0)
 
     @property
     def arrival_variation(self) -> float:
@@ -185,16 +205,53 @@ def on_system(asked: Demand, stock: Stock | None, catalog: Catalog) -> Question:
         watts_per_gpu=system.watts_per_gpu,
         link_bytes_per_s=kv_transfer.link_bytes_per_s(system.fabric, scenario.fleet.gpus),
     )
+    seeing, lengths = images.of(scenario.traffic, model, asked.lengths)
+    pools: dict[Phase, PoolSetup] = dict.fromkeys(get_args(Phase), everywhere)
+    if seeing is not None:
+        pools |= dict.fromkeys(("prefill", "colocated"), _seeing(everywhere, seeing))
     question = Question(
         scenario=scenario,
-        pools=dict.fromkeys(get_args(Phase), everywhere),
+        images=seeing,
+        pools=pools,
         whole_gpus=whole,
         acceptance=acceptance,
-        lengths=asked.lengths,
+        lengths=lengths,
         prompt_windows=asked.prompts,
         decode_windows=asked.decode,
     )
     return known(question, catalog)
+
+
+def _seeing(pool: PoolSetup, images: Images) -> PoolSetup:
+    """Where images are encoded in place: each GPU holds the encoder, and passes over prompts run it."""
+    setup = pool.setup
+    beside = encode.weight_bytes(images, setup.model.hidden)
+    model = replace(setup.model, beside_bytes=beside)
+    return replace(pool, setup=replace(setup, model=model, images=images))
+
+
+def encoded_apart(question: Question) -> tuple[Question, ...]:
+    """The same question with an encoder pool beside what computes prompts: one for each way to run it.
+
+    () where images are to be encoded in place, and for goals that count watts: those are weighed without.
+    """
+    seeing, scenario = question.images, question.scenario
+    if seeing is None or scenario.traffic.encoder == "in-place" or scenario.goal in WATTS:
+        return ()
+    pools = {
+        phase: replace(
+            pool,
+            setup=replace(pool.setup, model=replace(pool.setup.model, beside_bytes=0.0), images=None),
+        )
+        for phase, pool in question.pools.items()
+    }
+    pool = pools["prefill"]
+    setup = pool.setup
+    try:
+        found = encode.encoders(setup.machine, seeing, setup.model.hidden, pool.link_bytes_per_s)
+    except LookupError:  # the sweep in place says what is missing
+        return ()
+    return tuple(replace(question, pools=pools, encoder=one) for one in found)
 
 
 def known(question: Question, catalog: Catalog) -> Question:

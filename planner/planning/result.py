@@ -26,6 +26,7 @@ from planner.planning.under_load import Load as Load
 from planner.planning.under_load import Percentiles as Percentiles
 from planner.planning.under_load import Queued as Queued
 from planner.planning.under_load import Replayed as Replayed
+from planner.simulate import encode
 from planner.simulate.space import LayoutChoice as LayoutChoice
 from planner.words import (
     Batching,
@@ -35,6 +36,7 @@ from planner.words import (
     PrefixReuse,
     Status,
     Stop,
+    Way,
     WeightFormat,
 )
 
@@ -75,6 +77,42 @@ class PoolPlan:
     def gpus(self) -> int:
         """GPUs of the pool."""
         return self.instances * self.layout.gpus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderPlan:
+    """What encodes the images of requests; in place (no instances of its own), or a pool of its own."""
+
+    system: str
+    instances: int  # of one GPU; 0 in place
+    images: float  # of a request, mean
+    image_tokens: int  # of the prompt, of one image
+    batch: int  # requests whose images a pass takes; 0 in place
+    pass_s: float  # in place: of the images of one request, on the GPUs of an attention rank
+    light_s: float
+    added_ftl_s: float  # that a pool adds to the first token: its pass, the way of the images, a hand-over
+    requests_per_s: float  # capacity of the pool; nan in place
+    utilisation: float  # of that; nan in place
+    weights_bytes: float  # on each GPU that encodes
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the pool."""
+        return self.instances * encode.GPUS
+
+    @property
+    def tokens(self) -> int:
+        """Of a prompt, that are of images."""
+        return round(self.images * self.image_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedAt:
+    """The best of a way of serving where images are encoded in one place, or in the other."""
+
+    way: Way
+    pool: bool  # whether encoders have GPUs of their own
+    serving: Serving | None  # without its pools; None where none meets the limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +191,7 @@ class Serving:
     knee: Knee | None = None  # what its first token costs; None without slack
     load: Load | None = None  # what requests see when many are in flight; None for a mix of layouts
     kv_transfer_s: float = 0.0  # what moving the cache adds to the first token; in a mix, the most
+    encoder: EncoderPlan | None = None  # what encodes its images; None: requests have none
     power: Power | None = None  # what the GPUs draw at that rate; a plan has it of both ways
 
     @property
@@ -364,6 +403,7 @@ class Plan:
     survival: Survival | None = None  # None where no loss is to be survived, or nothing meets the limits
     resolved: Resolved | None = None  # None in a plan that was put together by hand
     seen: Seen | None = None  # what is known of layouts, with which `evidence.judged` tells of any
+    encoded: tuple[EncodedAt, ...] = ()  # the best of either way by where images are encoded
     alone: tuple[Alone, ...] = ()  # the best plan on each system of a fleet of several
     one_more: tuple[OneMore, ...] = ()  # what more of each cap buys (`planner.planning.one_more.told`)
 

@@ -13,6 +13,7 @@ from planner.planning import evidence
 from planner.planning.resolve import Question
 from planner.planning.result import (
     Count,
+    EncoderPlan,
     Knee,
     LayoutChoice,
     MemoryUse,
@@ -21,7 +22,7 @@ from planner.planning.result import (
     Serving,
     SolverReport,
 )
-from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill, space
+from planner.simulate import colocated, decode, encode, forward, kv_transfer, memory, prefill, space
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
@@ -41,6 +42,7 @@ class Pick:
     sustained_per_s: float | None = None  # within the limits, with a queue; None: their capacity
     asked: Question | None = None  # on their own system, in a mix on several; None: the plan's
     share: float = 1.0  # of what they serve, what is expected (`planner.planning.expected`)
+    encoders: int = 0  # instances of an encoder pool that feed these
     first_token_s: float | None = None  # of a prefill pool in such a mix, moving the cache included
 
     @property
@@ -60,6 +62,11 @@ class Pick:
 
     @property
     def gpus(self) -> int:
+        """GPUs of these instances, and of what feeds them."""
+        return self.own_gpus + encode.GPUS * self.encoders
+
+    @property
+    def own_gpus(self) -> int:
         """GPUs of these instances."""
         return self.instances * int(self.points.gpus[self.row])
 
@@ -205,6 +212,35 @@ def at_demand(question: Question, capacity_per_s: float) -> float:
     return capacity_per_s if demand is None else min(demand, capacity_per_s)
 
 
+def _encoder(question: Question, picks: Sequence[Pick], rate: float) -> EncoderPlan | None:
+    """What encodes the images of requests that some pools compute the prompts of at a rate."""
+    images, pool = question.images, question.pools[picks[0].phase]
+    if images is None:
+        return None
+    hidden = pool.setup.model.hidden
+    one, instances, batch = question.encoder, sum(pick.encoders for pick in picks), 0
+    if one is None:
+        tp = float(picks[0].points.layouts.tp[picks[0].points.layout[picks[0].row]])
+        cost = encode.in_place(pool.setup.machine, images, hidden, images.each, tp)
+        seconds, light_s, capacity = float(cost.seconds), float(cost.light_s), math.nan
+    else:
+        seconds, light_s, batch = one.pass_s, one.light_s, one.batch
+        capacity = instances * one.requests_per_s
+    return EncoderPlan(
+        system=pool.system.name,
+        instances=instances,
+        images=images.each,
+        image_tokens=images.tokens,
+        batch=batch,
+        pass_s=seconds,
+        light_s=light_s,
+        added_ftl_s=question.encoding_s,
+        requests_per_s=capacity,
+        utilisation=rate / capacity if capacity else math.nan,
+        weights_bytes=encode.weight_bytes(images, hidden),
+    )
+
+
 def _spend(
     question: Question, picks: Sequence[Pick], requests_per_s: float
 ) -> tuple[int, float, float, float]:
@@ -231,6 +267,7 @@ def bare(question: Question, picks: Sequence[Pick], rates: Rates, ftl_s: float) 
         ttl_s=max(float(p.points.ttl_s[p.row]) for p in picks if p.phase != "prefill"),
         usd_per_million_tokens=per_million,
         watts=watts,
+        encoder=None if question.encoder is None else _encoder(question, picks, rate),
         solver=SolverReport(status="feasible", gap=math.nan, seconds=0.0),
         capacity_requests_per_s=rates.total,
         expected_requests_per_s=rates.expected,
@@ -259,6 +296,7 @@ def colocated_serving(
         capacity_requests_per_s=rates.total,
         expected_requests_per_s=rates.expected,
         knee=knee,
+        encoder=_encoder(question, picks, rate),
     )
 
 
@@ -300,7 +338,7 @@ def split_serving(
     ]
     added = [ftl_s - float(p.points.ftl_s[p.row]) for p, ftl_s in zip(prefills, first_token_s, strict=True)]
     first_token_s += [float(p.points.ftl_s[p.row]) for p in colocated]
-    prefill_gpus = sum(p.gpus for p in prefills)
+    prefill_gpus = sum(p.own_gpus for p in prefills)
     decode_gpus = sum(p.gpus for p in decodes)
     ttl = max(p.ttl_s for p in pools if p.phase != "prefill")
     return Serving(
@@ -319,5 +357,6 @@ def split_serving(
         ctx_gen_ratio=prefill_gpus / decode_gpus if decode_gpus else math.nan,
         kv_egress_bytes_per_s_per_gpu=flow(prefills),
         kv_ingress_bytes_per_s_per_gpu=flow(decodes),
-        kv_transfer_s=max(added, default=0.0),
+        kv_transfer_s=max(added, default=question.encoding_s) - question.encoding_s,
+        encoder=_encoder(question, [*prefills, *colocated], total_rate),
     )

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import pareto
@@ -27,10 +28,11 @@ from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.in_time import tries
 from planner.planning.inventory import across, on_each
-from planner.planning.placed import Placed, beside, place
-from planner.planning.result import Frontier, Infeasible, Reason, Relaxation, Serving
+from planner.planning.placed import Placed, apart, beside, place
+from planner.planning.resolve import encoded_apart
+from planner.planning.result import Count, EncodedAt, Frontier, Infeasible, Reason, Relaxation, Serving
 from planner.planning.sweep import Sweeps
-from planner.words import Stop
+from planner.words import Stop, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Settled:
     split: Placed
     colocated: Placed
     alone: tuple[Alone, ...] = ()  # the best on each system of several
+    encoded: tuple[EncodedAt, ...] = ()  # and by where images are encoded
 
 
 def placements(
@@ -51,6 +54,7 @@ def placements(
 ) -> tuple[Placed, ...]:
     """Every placement on the fleet of a scenario: each system alone first, then each pair of two.
 
+    Where requests have images each is there with the encoder in place, and with each way to run one apart.
     What `sweeps` knows is not swept again.
 
     Raises InputError for what cannot be used, Stopped when told to stop.
@@ -60,12 +64,27 @@ def placements(
         swept = partial(sweeps.run, scenario=scenario, catalog=catalog, should_stop=should_stop)
     questions = on_each(scenario, catalog, held)
     each = [place(question.remembering(), should_stop, swept) for question in questions]
+    variants = [_encoding(at, scenario, should_stop) for at in each]
     pairs: list[Placed] = []
-    for first in each:
-        for then in each:
-            if first is not then and (both := across(first.question, then.question, catalog)) is not None:
-                pairs.append(beside(both, first.sweep, then.sweep))
-    return (*each, *pairs)
+    for some, one in zip(variants, each, strict=True):
+        for first in some:
+            for then in each:
+                if one is not then and (both := across(first.question, then.question, catalog)) is not None:
+                    pairs.append(beside(both, first.sweep, then.sweep))
+    return (*(at for some in variants for at in some), *pairs)
+
+
+def _encoding(at: Placed, scenario: Scenario, should_stop: Callable[[], bool] | None) -> list[Placed]:
+    """The placement with every way to encode the images of its requests; itself where they have none.
+
+    Raises InputError where there are to be encoders apart, and none can be weighed.
+    """
+    asked = scenario.traffic.encoder
+    questions = () if scenario.mix else encoded_apart(at.question)
+    if asked == "pool" and at.question.images is not None and not questions:
+        accepted = "auto or in-place: with a mix, or a goal that counts watts, images are encoded in place"
+        raise InputError("encoder", asked, accepted)
+    return [*([] if asked == "pool" and questions else [at]), *apart(at, questions, should_stop)]
 
 
 def settle(placed: Sequence[Placed], deadline: Deadline) -> Settled:
@@ -88,24 +107,61 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     """The best placements by the rates that their points have, and whether there is any."""
     splits: list[tuple[Placed, Serving]] = []
     others: list[tuple[Placed, Serving]] = []
-    alone: list[Alone] = []
+    weighed: list[tuple[Placed, solve.Weighed]] = []
     curves = thrift.Curves()
     for at in placed:
         split, colocated = solve.weighed(at, deadline, curves)
         splits += [] if split is None else [(at, split[0])]
         others += [] if colocated is None else [(at, colocated[0])]
-        if len(at.systems) == 1:
-            question, ways = at.question, [None if way is None else way[0] for way in (split, colocated)]
-            choice = weigh.choice(weigh.finding(question.scenario, question.bands, *ways))
-            of = split if choice == "disaggregated" else colocated
-            pools, serving = ((), None) if of is None else (of[1], of[0])
-            gpus = question.scenario.fleet.gpus
-            kv = question.pools["decode"].setup.precision.kv
-            alone.append(
-                Alone(system=at.systems[0], choice=choice, gpus=gpus, pools=pools, serving=serving, kv=kv)
-            )
+        weighed.append((at, (split, colocated)))
     split_at, colocated_at = _best(splits) or placed[0], _best(others) or placed[0]
-    return Settled(split=split_at, colocated=colocated_at, alone=tuple(alone)), bool(splits or others)
+    systems = dict.fromkeys(at.systems for at in placed if len(at.systems) == 1)
+    alone = [_alone([one for one in weighed if one[0].systems == each]) for each in systems]
+    found = Settled(
+        split=split_at,
+        colocated=colocated_at,
+        alone=tuple(alone) if len(systems) > 1 else (),
+        encoded=_by_encoder(splits, others) if placed[0].question.images else (),
+    )
+    return found, bool(splits or others)
+
+
+def _alone(some: Sequence[tuple[Placed, solve.Weighed]]) -> Alone:
+    """The best of one system, whose placements differ in where images are encoded at most."""
+    question = some[0][0].question
+    ways: list[tuple[Serving, tuple[Count, ...]] | None] = []
+    for way in (0, 1):
+        mine = [(at, of) for at, found in some if (of := found[way]) is not None]
+        best = _best([(at, of[0]) for at, of in mine])
+        ways.append(next((of for at, of in mine if at is best), None))
+    servings = [None if way is None else way[0] for way in ways]
+    choice = weigh.choice(weigh.finding(question.scenario, question.bands, *servings))
+    of = ways[0] if choice == "disaggregated" else ways[1]
+    pools, serving = ((), None) if of is None else (of[1], of[0])
+    return Alone(
+        system=some[0][0].systems[0],
+        choice=choice,
+        gpus=question.scenario.fleet.gpus,
+        pools=pools,
+        serving=serving,
+        kv=question.pools["decode"].setup.precision.kv,
+    )
+
+
+def _by_encoder(
+    splits: Sequence[tuple[Placed, Serving]], others: Sequence[tuple[Placed, Serving]]
+) -> tuple[EncodedAt, ...]:
+    """The best of either way with images encoded in place, and on GPUs of their own."""
+    found: list[EncodedAt] = []
+    ways: tuple[tuple[Way, Sequence[tuple[Placed, Serving]]], ...]
+    ways = ("disaggregated", splits), ("colocated", others)
+    for way, some in ways:
+        for pool in (False, True):
+            mine = [(at, serving) for at, serving in some if (at.question.encoder is not None) == pool]
+            at = _best(mine)
+            serving = next((serving for one, serving in mine if one is at), None)
+            found.append(EncodedAt(way=way, pool=pool, serving=serving))
+    return tuple(found)
 
 
 def _best(found: Sequence[tuple[Placed, Serving]]) -> Placed | None:
@@ -173,7 +229,7 @@ def _merged(placed: Sequence[Placed], fronts: Sequence[Frontier]) -> Frontier:
         **taken,
         prefill_row=np.full(len(at), -1),
         decode_row=np.full(len(at), -1),
-        systems=tuple(systems[i] for i in at),
+        systems=tuple(systems[i] for i in at) if len({one.systems for one in placed}) > 1 else (),
         cloud_ttl_s=ttl_s,
         cloud_tokens_per_s_per_gpu=worth,
     )
@@ -184,7 +240,8 @@ def infeasible(placed: Sequence[Placed], deadline: Deadline) -> Infeasible:
 
     Raises Stopped when told to stop.
     """
-    each = [why_not.infeasible(at.question, at.sweep, deadline) for at in placed if len(at.systems) == 1]
+    some = {at.systems: at for at in reversed(placed) if len(at.systems) == 1}  # images in place, if told so
+    each = [why_not.infeasible(at.question, at.sweep, deadline) for at in reversed(some.values())]
     if len(each) == 1:
         return each[0]
     reasons: dict[Stop, Reason] = {}

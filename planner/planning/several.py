@@ -86,6 +86,8 @@ def answers(
         try:
             if scenario.traffic.reuse != "none":
                 raise InputError("reuse", scenario.traffic.reuse, "none in studies: say it with cached")
+            if scenario.traffic.images and scenario.traffic.encoder == "pool":
+                raise InputError("encoder", "pool", "in-place in studies")
             question = prepare(scenario, catalog)
             key = shared_sweep(scenario, catalog)
             if last is None or last[0] != key:

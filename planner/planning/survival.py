@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.words import Loss, Phase
+from planner.words import Loss, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +13,7 @@ class Survival:
     """What is left of a plan after the worst loss, and what that costs."""
 
     loss: Loss
-    lost: Mapping[Phase, int]  # instances of each phase that the worst one takes
+    lost: Mapping[Stage, int]  # instances of each phase that the worst one takes
     requests_per_s: float  # that are still served within the limits
     gpus: int
     hosts: int  # that the instances lie on

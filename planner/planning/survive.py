@@ -20,13 +20,14 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.inputs import failures
 from planner.inputs.failures import Failures, Nodes
+from planner.inputs.system import System
 from planner.planning import places
 from planner.planning.places import Place, Size
 from planner.planning.resolve import Question
-from planner.planning.result import PoolPlan, Serving
+from planner.planning.result import EncoderPlan, PoolPlan, Serving
 from planner.planning.survival import Survival
 from planner.simulate.space import Layouts
-from planner.words import Loss, Phase
+from planner.words import Loss, Phase, Stage
 
 
 def most_lost(loss: Loss, size: Size, nodes: Nodes) -> int:
@@ -51,6 +52,13 @@ def most_lost(loss: Loss, size: Size, nodes: Nodes) -> int:
     else:
         found = together * (-(-(nodes.rack_hosts - 1) // hosts) + 1)
     return min(found, size.instances)
+
+
+def lost_of_one_gpu(loss: Loss, system: System) -> int:
+    """`most_lost` of endless instances of one GPU."""
+    if loss == "none":
+        return 0
+    return most_lost(loss, Size(instances=1 << 40, gpus=1, stage=1, tp=1), failures.nodes(system))
 
 
 def lost_of_layouts(loss: Loss, layouts: Layouts, nodes: Nodes) -> IntArray:
@@ -110,6 +118,11 @@ def size_of(pool: PoolPlan) -> Size:
     return Size(instances=pool.instances, gpus=layout.gpus, stage=stage, tp=layout.tp)
 
 
+def encoder_size(encoders: EncoderPlan) -> Size:
+    """The same of a pool of encoders."""
+    return Size(instances=encoders.instances, gpus=1, stage=1, tp=1)
+
+
 NodesOf: TypeAlias = Mapping[str, Nodes]  # by the name of a system
 
 
@@ -119,11 +132,16 @@ def nodes_of(serving: Serving) -> dict[str, Nodes]:
 
 
 def placed(serving: Serving, nodes: NodesOf) -> dict[str, tuple[Place, ...]]:
-    """Every instance of a serving on its hosts, by system; `Place.pool` counts the serving's pools."""
-    found = {}
+    """Every instance of a serving on its hosts, by system.
+
+    `Place.pool` counts the serving's pools, and after them that of its encoders.
+    """
+    found, encoders, last = {}, serving.encoder, len(serving.pools)
     for system in dict.fromkeys(pool.system for pool in serving.pools):
         mine = [i for i, pool in enumerate(serving.pools) if pool.system == system]
         sizes = [size_of(serving.pools[i]) for i in mine]
+        if encoders is not None and encoders.instances and encoders.system == system:
+            mine, sizes = [*mine, last], [*sizes, encoder_size(encoders)]
         at = nodes[system]
         some = places.placed(sizes, at.host_gpus, at.domain_hosts)
         found[system] = tuple(replace(one, pool=mine[one.pool]) for one in some)
@@ -152,7 +170,11 @@ def left(serving: Serving, struck: Collection[tuple[int, int]]) -> float:
     by_phase: dict[Phase, float] = defaultdict(float)
     for i, pool in enumerate(serving.pools):
         by_phase[pool.phase] += pool.requests_per_s * (1.0 - counts[i] / pool.instances)
-    return min(by_phase["prefill"], by_phase["decode"]) + by_phase["colocated"]
+    left_ = min(by_phase["prefill"], by_phase["decode"]) + by_phase["colocated"]
+    if (encoders := serving.encoder) is None or not encoders.instances:
+        return left_
+    encoded = encoders.requests_per_s * (1.0 - counts[len(serving.pools)] / encoders.instances)
+    return min(left_, encoded)
 
 
 def worst(loss: Loss, serving: Serving, nodes: NodesOf) -> frozenset[tuple[int, int]]:
@@ -162,13 +184,18 @@ def worst(loss: Loss, serving: Serving, nodes: NodesOf) -> frozenset[tuple[int, 
     )
 
 
+def stage_of(serving: Serving, pool: int) -> Stage:
+    """What the instances of a pool do, as `placed` counts them."""
+    return serving.pools[pool].phase if pool < len(serving.pools) else "encode"
+
+
 def survival(question: Question, serving: Serving, without: Serving | None) -> Survival:
     """What is to be told of a serving that was chosen to survive a loss, against the best without."""
     loss, rates, nodes = question.scenario.fleet.survive, failures.read(), nodes_of(serving)
     struck = worst(loss, serving, nodes)
     return Survival(
         loss=loss,
-        lost=dict(Counter(serving.pools[pool].phase for pool, _ in struck)),
+        lost=dict(Counter(stage_of(serving, pool) for pool, _ in struck)),
         requests_per_s=serving.requests_per_s,
         gpus=serving.gpus,
         hosts=sum(len({h for one in some for h in one.hosts}) for some in placed(serving, nodes).values()),
@@ -194,6 +221,10 @@ def availability(serving: Serving, nodes: NodesOf, rates: Failures) -> float:
         mine = [one for one in every[pool.system] if one.pool == i]
         needed = max(math.ceil(pool.utilisation * pool.instances * (1 - 1e-9)), 1)
         share *= float(_up(mine, pool.layout.gpus, at, rates)[needed:].sum())
+    if (encoders := serving.encoder) is not None and encoders.instances:
+        mine = [one for one in every[encoders.system] if one.pool == len(serving.pools)]
+        needed = max(math.ceil(encoders.utilisation * encoders.instances * (1 - 1e-9)), 1)
+        share *= float(_up(mine, 1, nodes[encoders.system], rates)[needed:].sum())
     return share
 
 

@@ -38,8 +38,13 @@ class Sweep:
         return {p.phase: len(p) for p in (self.prefill, self.decode, self.colocated)}
 
 
-def run(question: Question, budget: int | None, should_stop: Callable[[], bool] | None = None) -> Sweep:
-    """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
+def run(
+    question: Question,
+    budget: int | None,
+    should_stop: Callable[[], bool] | None = None,
+    decoding: Points | None = None,
+) -> Sweep:
+    """Simulate prefill, decode and co-located instances of at most `budget` GPUs; what decodes may be known.
 
     Raises `planner.simulate.points.Stopped` when `should_stop()` turns true, InputError for a
     system without kernel constants that the model needs.
@@ -60,13 +65,18 @@ def run(question: Question, budget: int | None, should_stop: Callable[[], bool] 
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             prompts = prefill.simulate(*of("prefill"), lengths.isl, prompt=prompt, should_stop=stop)
-            steps = decode.simulate(*of("decode"), *live, mtp=mtp, acceptance=taken, should_stop=stop)
+            steps = decoding
+            if steps is None:
+                steps = decode.simulate(*of("decode"), *live, mtp=mtp, acceptance=taken, should_stop=stop)
             colocated_points = colocated.simulate(
                 *of("colocated"), *live, prompt=prompt, mtp=mtp, acceptance=taken, should_stop=stop
             )
     except LookupError as missing:
         names = " or ".join(dict.fromkeys(pool.system.name for pool in pools.values()))
         raise InputError("system", names, f"{missing}; add them to its kernels file") from None
+    if question.encoder is not None:
+        later = colocated_points.ftl_s + question.encoding_s
+        colocated_points = replace(colocated_points, ftl_s=later)
     return Sweep(
         prefill=prompts,
         decode=steps,
@@ -122,7 +132,7 @@ def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
 class Sweeps:
     """The last sweep, for scenarios that share it: an edit of a limit or a rate waits for none.
 
-    For one thread. A trace, or a fleet of several systems, is swept each time.
+    For one thread. A trace, images, or a fleet of several systems are swept each time.
     """
 
     def __init__(self) -> None:
@@ -138,7 +148,8 @@ class Sweeps:
     ) -> Sweep:
         """As `run` of this module for a scenario's question; what is known takes no seconds."""
         budget, link = question.scenario.fleet.gpus, question.link_bytes_per_s
-        if scenario.traffic.trace is not None or scenario.fleet.systems is not None:
+        traffic = scenario.traffic
+        if traffic.trace is not None or traffic.images or scenario.fleet.systems is not None:
             return run(question, budget, should_stop)
         shared = shared_sweep(scenario, catalog)
         if self._last is not None:
@@ -178,9 +189,9 @@ def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layou
 
 
 def split_ftl_s(question: Question, points: Points) -> FloatArray:
-    """First token of each prefill point in a split: its own, moving the cache, and the hand-over."""
+    """First token of each prefill point in a split: its own, encoders', moving the cache, hand-over."""
     setup, isl = question.pools["prefill"].setup, question.lengths.isl
     link = question.link_bytes_per_s
     moving = np.asarray(kv_transfer.moving_s(setup.model, setup.precision, points.layouts, isl, link))
     added = kv_transfer.left_to_move_s(setup.model, moving[points.layout], points.ftl_s)
-    return np.asarray(points.ftl_s + added + setup.machine.engine.handover_s)
+    return np.asarray(points.ftl_s + added + (setup.machine.engine.handover_s + question.encoding_s))

@@ -18,7 +18,7 @@ from planner.planning.resolve import Question
 from planner.planning.result import Percentiles, Serving
 from planner.replay import build, excerpt
 from planner.replay.fleet import Options
-from planner.replay.plans import drawn
+from planner.replay.plans import drawn, with_images
 from planner.replay.result import Result
 from planner.replay.run import Replay
 from planner.replay.settle import at
@@ -63,6 +63,8 @@ def _replayed(
     *,
     later_turns: Literal["prefill", "decode"] = "prefill",
 ) -> Answer | None:
+    if serving.encoder is not None and serving.encoder.instances:
+        return None  # a replay has no stage of encoders
     looked = _looked_at(question, serving, most)
     if looked is None:
         return None
@@ -127,7 +129,9 @@ def _looked_at(question: Question, serving: Serving, most: int) -> _Looked | Non
         fills = int(min(FILLS * in_flight, 0.3 * most))
         loads = [pool.utilisation for pool in serving.pools]
         part, first = excerpt.busiest(recorded, most, loads, before=fills)
-        return _Looked(requests=part, first=first, serving=serving, of_requests=len(recorded))
+        seen = serving.encoder.tokens if serving.encoder is not None else 0
+        come = with_images(part, seen)
+        return _Looked(requests=come, first=first, serving=serving, of_requests=len(recorded))
     share = 1.0
     if TIMES * in_flight > most:
         slice_of = excerpt.sliced(serving, most / (TIMES * in_flight))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
@@ -64,8 +65,9 @@ def _held(found: Plan) -> Held | None:
 def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Requests:
     """Requests as the scenario has them, at its rate or `UNSAID_LOAD` of the capacity."""
     traffic = scenario.traffic
+    seen = serving.encoder.tokens if serving.encoder is not None else 0
     cv = {"steady": 0.0, "bursty": traffic.burstiness}.get(arrivals(scenario), 1.0)
-    return bursty(
+    come = bursty(
         traffic.requests_per_s or UNSAID_LOAD * serving.capacity_requests_per_s,
         count,
         Lengths(mean=traffic.isl, cv=traffic.isl_spread),
@@ -74,6 +76,12 @@ def drawn(scenario: Scenario, serving: Serving, count: int, seed: int) -> Reques
         sharing=Sharing(share=traffic.cached_share),
         seed=seed,
     )
+    return with_images(come, seen)
+
+
+def with_images(requests: Requests, tokens: int) -> Requests:
+    """The same requests with so many tokens of images behind what caches may hold of each."""
+    return replace(requests, isl=requests.isl + tokens) if tokens else requests
 
 
 def arrivals(scenario: Scenario) -> Arrivals:
@@ -114,8 +122,14 @@ def started(
     each = [one.remembering() for one in on_each(scenario, catalog, _held(found))]
     setups = {one.pools["decode"].system.name: one.pools["decode"].setup for one in each}
     question = each[0]
+    if serving.encoder is not None and serving.encoder.instances:
+        raise InputError(
+            "encoder", scenario.traffic.encoder, "in-place here: a replay has no stage of encoders"
+        )
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
+    elif serving.encoder is not None:
+        requests = with_images(requests, serving.encoder.tokens)
     host = options.host or build.host_memory(scenario.traffic)
     fleet, failure = build.of_serving(question, serving, requests, host, setups), None
     if fail != "none":

@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, Real
 from planner.inputs.precision import BF16_BYTES, FORMATS, Format
-from planner.simulate import linears
+from planner.simulate import encode, linears
 from planner.simulate.memory import stage_share
 from planner.simulate.operators import collectives, gemm, moe
 from planner.simulate.operators.attention import kinds
@@ -215,10 +215,18 @@ def hide_exchange(setup: Setup, at: Layouts, exchange: Exchange, ledger: Ledger)
 
 
 def prefill_core(setup: Setup, tp: Real, sequences: Real, new: Real, past: Real) -> Ledger:
-    """Attention of `new` prompt tokens of each of `sequences` sequences on top of `past` cached ones."""
+    """Attention of `new` prompt tokens of each of `sequences` sequences on top of `past` cached ones.
+
+    Images that are encoded in place come with the tokens: so many with each.
+    """
     ledger = Ledger({})
     for layer in kinds.layers(setup.model):
         ledger.add_layers(layer.prefill(setup, tp, sequences, new, past), layer.layers)
+    if setup.images is not None:
+        count = sequences * new * setup.images.per_token
+        ledger.add(
+            encode.ENCODER, encode.in_place(setup.machine, setup.images, setup.model.hidden, count, tp)
+        )
     return ledger
 
 

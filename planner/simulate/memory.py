@@ -85,9 +85,9 @@ def weight_bytes(model: ModelSpec, precision: Precision, at: Layouts, mtp: int =
     held = layers * stage_share(model.layers, at.pp) + table * ends
     if model.lookup_params:
         held = held + model.lookup_bytes * model.lookup_params / at.stage_gpus
-    if not mtp:
-        return np.asarray(held)
-    return np.asarray(held * drafter(model, mtp) + prediction_bytes(model, precision, at, mtp))
+    if mtp:
+        held = held * drafter(model, mtp) + prediction_bytes(model, precision, at, mtp)
+    return np.asarray(held + model.beside_bytes if model.beside_bytes else held)
 
 
 def kv_bytes(model: ModelSpec, precision: Precision, at: Layouts, tokens: Real) -> Real:

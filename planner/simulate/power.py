@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from planner.arrays import FloatArray, Real
+from planner.inputs.images import Images
 from planner.inputs.system import Gpu
-from planner.simulate import decode, forward, prefill
+from planner.simulate import decode, encode, forward, prefill
 from planner.simulate.forward import Ledger
-from planner.simulate.operators.roofline import NOTHING
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.roofline import NOTHING, Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import ScaledKernels
 from planner.simulate.space import Layouts
@@ -89,6 +91,23 @@ def prompts(setup: Setup, at: Layouts, sequences: Real, new: Real, cached: Real 
 
     stretch = setup.machine.engine.prefill_stretch
     return _use(setup, at, ledger, sequences * new, sequences, stretch)
+
+
+def images(machine: Machine, of: Images, hidden: int, count: float) -> Use:
+    """Passes of an encoder on one GPU of its own over `count` images."""
+
+    def seconds(on: Machine) -> Cost:
+        return encode.forward_pass(on, of, hidden, count)
+
+    whole = seconds(machine)
+    at_once = seconds(replace(machine, kernels=ScaledKernels(source=machine.kernels, latencies=0.0)))
+    host_s = machine.engine.layer_s * of.vision.layers
+    products = seconds(replace(machine, gpu=replace(machine.gpu, hbm_bytes_per_s=ENDLESS)))
+    return Use(
+        seconds=whole.seconds,
+        busy=np.clip((at_once.seconds - host_s) / whole.seconds, 0.0, 1.0),
+        compute=np.clip(products.light_s / whole.seconds, 0.0, 1.0),
+    )
 
 
 def _use(

@@ -109,10 +109,33 @@ def pool_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     serving = deployment(plan)
     if serving is None:
         return wrap(f"{NO_PLAN}: page 1 says why, and what would.", width, "$hue-bad")
-    lines: list[Content] = []
+    lines = _encoder(plan, serving, width, g)
     for pool in serving.pools:
         lines += [*_pool(pool, width, g), Content("")]
     return [*lines, *_places(plan, serving, width, g)]
+
+
+def _encoder(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    """What encodes images, and what either place to do it in gives; nothing where there are none."""
+    from planner.output import encoder_words
+
+    if (of := serving.encoder) is None:
+        return []
+    said = [g.plain(text) for text in encoder_words.phrases(of)]
+    lines = [_heading("encoder", "", width), *wrap(said[0], width, "")]
+    table = encoder_words.rows(plan)
+    sizes = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
+    while sizes and sum(sizes) + 2 * (len(sizes) - 1) > width and len(sizes) > 3:
+        drop = 5 if len(sizes) > 6 else len(sizes) - 1  # per GPU first, then from the right
+        sizes.pop(drop)
+        table = [row[:drop] + row[drop + 1 :] for row in table]
+    for i, row in enumerate(table):
+        cells = [
+            f"{g.plain(text):{'<' if k < 2 else '>'}{size}}"
+            for k, (text, size) in enumerate(zip(row, sizes, strict=True))
+        ]
+        lines.append(Content.styled("  ".join(cells), "" if i else "$hue-muted").truncate(width))
+    return [*lines, Content("")]
 
 
 def _places(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:

@@ -18,7 +18,7 @@ from tui.panes.words import flow, layouts, span, wrap
 
 if TYPE_CHECKING:
     from planner.output.limits import LimitUse
-    from planner.planning.result import Plan, PoolPlan, Serving
+    from planner.planning.result import EncoderPlan, Plan, PoolPlan, Serving
 
 KINDS: tuple[EvidenceKind, ...] = get_args(EvidenceKind)  # the surest first
 
@@ -36,14 +36,13 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
 def card(plan: Plan, width: int, g: Glyphs, *, room: int | None = None, more: bool = False) -> list[Content]:
     """The lines of the card: as many as `room` has; all of them, and the numbers behind, with `more`."""
     from planner.output import words
-    from planner.output.fleets import on
     from planner.output.verdict import ways
 
     serving = words.deployment(plan)
     assert serving is not None
     _, other = ways(plan)
     lines = wrap(headline(plan, width, g), width, "bold $foreground")
-    lines += [pool_line(pool, width, g, on=on(plan, pool)) for pool in serving.pools]
+    lines += way_lines(plan, serving, width, g)
     table, told = two_ways(plan, serving, other, width, g)
     lines += table
     for extra in _extras(plan, serving, other, width, g, evidence=not told):
@@ -59,7 +58,6 @@ def _extras(
 ) -> list[list[Content]]:
     """What is said where there is room, in order of need."""
     from planner.output import queue_words, words
-    from planner.output.fleets import on
 
     blocks: list[list[Content]] = []
     if serving.queued is not None:
@@ -72,7 +70,7 @@ def _extras(
     if spread := ranges(plan, serving, g):
         blocks.append(flow(spread, width, g))
     if other is not None:
-        blocks.append([pool_line(pool, width, g, on=on(plan, pool)) for pool in other.pools])
+        blocks.append(way_lines(plan, other, width, g))
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
@@ -80,6 +78,29 @@ def _extras(
     if said := words.knee_sentence(serving):
         blocks.append(wrap(g.plain(said), width, "$hue-muted"))
     return blocks
+
+
+def way_lines(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
+    """The pools of a way of serving, a line each, what encodes images before them."""
+    from planner.output.fleets import on
+
+    lines = [pool_line(pool, width, g, on=on(plan, pool)) for pool in serving.pools]
+    if serving.encoder is not None:
+        where = f" on {serving.encoder.system}" if plan.alone and serving.encoder.instances else ""
+        lines.insert(0, encoder_line(serving.encoder, width, g, on=where))
+    return lines
+
+
+def encoder_line(of: EncoderPlan, width: int, g: Glyphs, *, on: str = "") -> Content:
+    """`encoder 8×1 GPU: 2 images of 1,024 tokens a request, passes of 20 ms`, as long as it fits."""
+    from planner.output.encoder_words import phrases
+
+    label = f" {of.instances:,}{g.times}TP1{on}" if of.instances else ""
+    room = width - len("encoder") - len(label) - 2
+    said = [g.plain(text) for text in phrases(of)]
+    phrase = next((text for text in said if len(text) <= room), said[-1])
+    line = Content.assemble(("encoder", "bold $foreground"), (label, "bold"), (f": {phrase}", "$hue-muted"))
+    return line.truncate(width, ellipsis=not g.ascii)
 
 
 def pool_line(pool: PoolPlan, width: int, g: Glyphs, *, on: str = "") -> Content:

@@ -12,6 +12,7 @@ from planner.inputs.huggingface import layers as hf_layers
 from planner.inputs.huggingface.attention_layers import CONTEXT
 from planner.inputs.huggingface.plain_keys import LEFT_OUT
 from planner.inputs.huggingface.reader import Config, brief
+from planner.inputs.huggingface.vision import vision
 from planner.inputs.model import Attention, Ffn, ModelSpec
 from planner.inputs.precision import BF16_BYTES
 
@@ -57,8 +58,13 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
     attention, ffn = hf_layers.read(c, hidden, layers)
     if c.kind not in families.FAMILIES and c.kind not in families.COUNTED:
         c.miss(f"model_type {c.kind}")
+    seeing = vision(c)
     if any(part and str(key).startswith(LEFT_OUT) for key, part in config.items()):
-        c.note("text model only: the parts that see and hear are left out")
+        c.note(
+            "its encoder of images is planned for where requests have some; parts that hear are left out"
+            if seeing
+            else "text model only: the parts that see and hear are left out"
+        )
     tables, table_bytes = _lookup_tables(c, hidden, layers)
     checkpoint, beside = quantization.read(c, any(f.kind == "moe" for f in ffn))
     spec = ModelSpec(
@@ -77,6 +83,7 @@ def from_hf_config(config: Mapping[str, Any], name: str) -> tuple[ModelSpec, tup
         and c.kind not in families.UNTIED,
         lookup_params=tables,
         lookup_bytes=table_bytes,
+        vision=seeing,
         max_context=c.whole(*CONTEXT, default=0),
         mtp_layers=_prediction_heads(c),
         checkpoint=checkpoint,

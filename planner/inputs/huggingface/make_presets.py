@@ -19,6 +19,7 @@ from planner.inputs import checks, files
 from planner.inputs.catalog import preset_folder
 from planner.inputs.huggingface.config import from_hf_config
 from planner.inputs.huggingface.import_model import read_config, to_toml
+from planner.inputs.model import Vision
 from planner.words import WeightFormat
 
 FOLDER = preset_folder() / "models"
@@ -260,6 +261,29 @@ ACCEPTANCE: Mapping[str, tuple[tuple[float, ...], str]] = {
 }
 
 
+# encoders that the configs at hand leave out
+_LLAMA4 = Vision(
+    layers=34,
+    hidden=1408,
+    heads=16,
+    width=5632,
+    patch=14,
+    merge=2,
+    tile=576,
+    projector=4096,
+    source="vision_config of meta-llama/Llama-4-Scout-17B-16E-Instruct on Hugging Face: tiles of 336 pixels",
+)
+_QWEN35 = Vision(
+    layers=27, hidden=1152, heads=16, width=4304, patch=16, merge=2, source="as Qwen3.5-397B-A17B"
+)
+SEEING: Mapping[str, Vision] = {
+    "llama-4-scout": _LLAMA4,
+    "llama-4-maverick": _LLAMA4,
+    "qwen3.5-122b-a10b": _QWEN35,
+    "qwen3.5-35b-a3b": _QWEN35,
+}
+
+
 def main(paths: list[str]) -> int:
     """Write a preset for each config; returns the exit status."""
     for path in map(Path, paths):
@@ -278,6 +302,7 @@ def main(paths: list[str]) -> int:
             mtp_acceptance=acceptance,
             mtp_source=measured_where,
             label=about.label,
+            vision=SEEING.get(about.name, spec.vision),
             published_params=float(round(about.published * 1e9)),
             source=about.source or f"config.json of {identity} on Hugging Face",
             releases=about.releases,

@@ -72,6 +72,10 @@ def subject(
         return Refused(reason="no plan meets the limits, so there is nothing to deploy")
     if resolved is None:
         return Refused(reason="the plan does not say what its names stood for")
+    if (seeing := serving.encoder) is not None and seeing.instances:
+        return Refused(
+            reason=f"an encoder pool ({seeing.instances} here) is not written; --encoder in-place has none"
+        )
     if options.schedule is not None and target not in SCALED:
         return Refused(reason=f"only {' and '.join(SCALED)} start and stop instances by a schedule")
     planned_for = family(resolved.engine)

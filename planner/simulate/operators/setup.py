@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from planner.inputs.images import Images
 from planner.inputs.kernels import ConstantsSource
 from planner.inputs.model import ModelSpec
 from planner.inputs.precision import Precision
@@ -18,6 +19,7 @@ class Setup:
     model: ModelSpec
     precision: Precision
     mla_cache: bool = False  # up-projected KV of earlier chunks is kept
+    images: Images | None = None  # that are encoded in place; None: no image is
     skew: float | None = None  # of routing, as in `moe.route`; None: what planning expects
 
     def on_kernels(self, kernels: ConstantsSource) -> Setup:

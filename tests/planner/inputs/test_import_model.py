@@ -91,7 +91,10 @@ def test_nested_text_and_gated_delta_net():
     assert full.output_gate and kinds.layer(full).kv_elements == 2 * 2 * 256
     # a state of 64 x 128 x 128 and three steps of the convolution
     assert kinds.layer(linear).state_elements == 64 * 128 * 128 + 3 * (2 * 16 * 128 + 64 * 128)
-    assert any("text model only" in note for note in spec.notes)
+    assert any("encoder of images" in note for note in spec.notes)
+    # its ViT: 27 layers of 1,152, patches of 16 pixels, 2 x 2 of them a token
+    assert (spec.vision.layers, spec.vision.hidden, spec.vision.width) == (27, 1152, 4304)
+    assert (spec.vision.patch, spec.vision.merge, spec.vision.image_tokens) == (16, 2, 1024)
 
 
 def test_alternating_windows_biases_and_mxfp4():
