@@ -89,7 +89,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         document["model"] = {"name": plan.scenario.model, "not_read": list(plan.not_read)}
     if plan.alone:  # of a fleet of several systems
         document["fleet"] = fleets.as_data(plan)
-    if plan.encoded and serving is not None:  # of requests with images
+    if serving is not None and serving.encoder is not None:  # of requests with images
         document["encoder"] = encoder_words.as_data(plan, serving.encoder)
     if plan.one_more:  # of caps on what all GPUs take
         document["one_more"] = [

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from planner.planning.result import EncoderPlan, Plan, Serving
 
 TITLE = "Where images are encoded"
+NOTE = "the image encoder is priced by the kernels of prefill: none of an encoder was measured"
 
 
 def images_text(of: EncoderPlan) -> str:
@@ -85,13 +86,6 @@ def rows(plan: Plan) -> list[tuple[str, ...]]:
             )
         )
     return found
-
-
-def note(plan: Plan) -> str:
-    """What an encoder's times rest on; "" where there are no images."""
-    if not plan.encoded:
-        return ""
-    return "the image encoder is priced by the kernels of prefill: none of an encoder was measured"
 
 
 def as_data(plan: Plan, of: EncoderPlan | None) -> dict[str, Any] | None:

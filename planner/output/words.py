@@ -292,8 +292,8 @@ def notes(plan: Plan) -> list[str]:
     found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
     if plan.caches is not None:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
-    if said := encoder_words.note(plan):
-        found.append(said)
+    if shown is not None and shown.encoder is not None:
+        found.append(encoder_words.NOTE)
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
 
 

@@ -80,9 +80,9 @@ def _encoding(at: Placed, scenario: Scenario, should_stop: Callable[[], bool] | 
     Raises InputError where there are to be encoders apart, and none can be weighed.
     """
     asked = scenario.traffic.encoder
-    questions = () if scenario.mix else encoded_apart(at.question)
+    questions = () if scenario.mix or scenario.deployment.complete else encoded_apart(at.question)
     if asked == "pool" and at.question.images is not None and not questions:
-        accepted = "auto or in-place: with a mix, or a goal that counts watts, images are encoded in place"
+        accepted = "auto or in-place beside a mix, a goal that counts watts, or all instances given"
         raise InputError("encoder", asked, accepted)
     return [*([] if asked == "pool" and questions else [at]), *apart(at, questions, should_stop)]
 
