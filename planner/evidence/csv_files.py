@@ -23,6 +23,9 @@ LONGEST_NAME = 200  # characters of a cell that names something
 
 MISSING = ("", "nan", "n/a", "na", "-", "none", "null")  # how tables write what is missing
 _GROUPED = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?\Z")
+_WITH_UNIT = re.compile(r"([-+.,\d]+(?:[eE][-+]?\d+)?)\s*([a-zµμ][a-zµμ/]*)\Z", re.IGNORECASE)
+_TIMES = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0}
+_RATES = ("tok/s", "tokens/s", "t/s", "tps", "token/s", "req/s", "requests/s", "rps")
 _SEPARATORS = ",;\t|"
 
 Rows = Sequence[Mapping[str, str]]
@@ -71,7 +74,7 @@ class Table:
 
     def numbers(self, column: str, within: Range) -> FloatArray:
         """A column, shape ``(rows,)``. Raises InputError naming line and column of what is out of range."""
-        found = [within.number(row.get(column, "")) for row in self.rows]
+        found = [within.number(plain(row.get(column, ""), column)) for row in self.rows]
         for i, value in enumerate(found):
             if value is None:
                 raise self.wrong(i, column, within.accepted)
@@ -82,6 +85,30 @@ class Table:
         for i, row in enumerate(self.rows):
             if not (row[column].strip() and row[column].isprintable() and len(row[column]) <= LONGEST_NAME):
                 raise self.wrong(i, column, "a name")
+
+
+def plain(cell: str, column: str) -> str:
+    """A cell in the unit of its column: without the one that stands behind its number, if that fits.
+
+    >>> plain("12.5 ms", "ttft_ms"), plain("0.25s", "ttft_ms"), plain("1,200 tok/s", "output_tokens_per_s")
+    ('12.5', '250', '1200')
+    >>> plain("12.5 ms", "isl"), plain("8", "tp")
+    ('12.5 ms', '8')
+    """
+    found = _WITH_UNIT.match(cell.strip())
+    if found is None:
+        return cell
+    digits, unit = found[1], found[2].lower()
+    own = column.rsplit("_", 1)[-1]
+    rate = column.endswith("_per_s")
+    if (unit in _RATES) if rate else (unit in _TIMES and own in _TIMES):
+        scale = 1.0 if rate else _TIMES[unit] / _TIMES[own]
+        try:
+            value = float(digits.replace(",", "") if _GROUPED.match(digits) else digits)
+        except ValueError:
+            return cell
+        return f"{value * scale:.12g}"
+    return cell
 
 
 def separator(text: str) -> str:

@@ -65,7 +65,7 @@ def _load(path: Path, table: csv_files.Table, index: int, row: Row) -> Load:
     line = table.rows[index]
 
     def figure(column: str, within: Range) -> float:
-        value = within.number(line.get(column, ""))
+        value = within.number(csv_files.plain(line.get(column, ""), column))
         if value is None:
             raise table.wrong(index, column, within.accepted)
         return value

@@ -202,7 +202,7 @@ def _row(table: Table, i: int) -> Row:
     line = table.rows[i]
 
     def figure(column: str, within: Range) -> float:
-        value = within.number(line.get(column, ""))
+        value = within.number(csv_files.plain(line.get(column, ""), column))
         if value is None:
             raise table.wrong(i, column, within.accepted)
         return value

@@ -72,9 +72,9 @@ def run(arguments: Sequence[str]) -> int:
         "--kernels: both of presets/measured, which come with the source of ratematch. Any file may be\n"
         "compressed (.csv.gz).\n\n"
         "FILE may also be what a benchmark wrote, JSON or CSV: vLLM's and SGLang's serving benchmarks,\n"
-        "aiperf, genai-perf, guidellm, InferenceX; flags say what is not in it, such as --system and\n"
-        "--layout. What aiconfigurator or aisimulate predict (pareto.csv, best_config_topn.csv) is laid\n"
-        "beside our predictions of the same deployments.\n\n"
+        "aiperf, genai-perf, guidellm, InferenceX, trtllm-bench, llmperf; flags say what is not in it,\n"
+        "such as --system and --layout. What aiconfigurator or aisimulate predict (pareto.csv,\n"
+        "best_config_topn.csv) is laid beside our predictions of the same deployments.\n\n"
         f"{RUN_COLUMNS}\n\n{KERNEL_COLUMNS}",
         "  ratematch validate result.json --system h100 --layout TP4\n"
         "  ratematch validate runs.csv --plot\n  ratematch validate runs.csv --json\n"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from planner.evidence import csv_files
+
 Record = Mapping[str, Any]  # of a result, as a tool wrote it
 _BETWEEN = re.compile(r"[^a-z0-9]+")
 
@@ -118,9 +120,12 @@ def flat(record: Record) -> dict[str, str]:
     row: dict[str, str] = {}
     for column, keys in FLAT.items():
         for key, scale in keys:
-            value = number(plain.get(key))
+            cell = plain.get(key)
+            told = csv_files.plain(cell, column) if isinstance(cell, str) else cell
+            value = number(told)
             if value > 0 or (value == 0 and column == "mtp"):
-                row[column] = text(value * scale)
+                # a cell that says its unit is in the column's already
+                row[column] = text(value * (scale if told == cell else 1.0))
                 break
     for column, names in WORDS.items():
         for key in names:

@@ -9,7 +9,15 @@ from pathlib import Path
 from planner.errors import InputError
 from planner.evidence import runs
 from planner.evidence.csv_files import Table
-from planner.evidence.results import aiconfigurator, columns, exported, guidellm, records
+from planner.evidence.results import (
+    aiconfigurator,
+    columns,
+    exported,
+    guidellm,
+    llmperf,
+    records,
+    trtllm_bench,
+)
 from planner.evidence.results.columns import Record
 from planner.evidence.results.records import Found
 from planner.evidence.runs import Row
@@ -24,6 +32,8 @@ TOOLS = {
     "aiperf": "aiperf",
     "genai-perf": "genai-perf",
     "InferenceX": "InferenceX",
+    trtllm_bench.TOOL: "trtllm-bench",
+    llmperf.TOOL: "llmperf",
     aiconfigurator.TOOL: "aiconfigurator or aisimulate",
     "": "a collection of results",
 }
@@ -31,6 +41,8 @@ _READ: Mapping[str, Callable[[Record], dict[str, str]]] = {
     "guidellm": guidellm.columns,
     "aiperf": columns.stated,
     "genai-perf": columns.stated,
+    trtllm_bench.TOOL: trtllm_bench.columns,
+    llmperf.TOOL: llmperf.columns,
     aiconfigurator.TOOL: aiconfigurator.columns,
 }
 _OWN = {"model", "system", "engine", "isl", "osl"}  # columns of a file of measured runs

@@ -13,7 +13,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.evidence.csv_files import separator
-from planner.evidence.results import aiconfigurator, guidellm
+from planner.evidence.results import aiconfigurator, guidellm, llmperf, trtllm_bench
 from planner.evidence.results.columns import Record
 from planner.inputs import files
 
@@ -61,6 +61,10 @@ def _of_json(path: Path, text: str) -> Found:
 def _tool(record: Record) -> str:
     if isinstance(record.get("metrics"), dict):
         return "guidellm"
+    if trtllm_bench.is_one(record):
+        return trtllm_bench.TOOL
+    if llmperf.is_one(record):
+        return llmperf.TOOL
     if isinstance(record.get("time_to_first_token"), dict) or isinstance(record.get("request_latency"), dict):
         return "aiperf" if "aiperf_version" in record or "schema_version" in record else "genai-perf"
     return tool_of_columns(tuple(record))

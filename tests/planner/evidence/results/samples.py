@@ -27,6 +27,33 @@ AIPERF = {
         "endpoint": {"model_names": ["meta-llama/Llama-3.3-70B-Instruct"]}, "loadgen": {"concurrency": 64},
     },
 }  # fmt: skip
+TRTLLM_BENCH = {
+    "engine": {
+        "model": "meta-llama/Llama-3.1-70B-Instruct", "version": "1.1.0", "backend": "Pytorch",
+        "dtype": "bfloat16", "kv_cache_dtype": "FP8", "quantization": "FP8",
+    },
+    "machine": {"name": "NVIDIA H200", "memory.total": "139.8 GB"},
+    "world_info": {"tp_size": 4, "pp_size": 1, "ep_size": 1, "world_size": 4, "max_batch_size": 512},
+    "request_info": {
+        "num_requests": 640, "avg_num_concurrent_requests": 63.4, "avg_input_length": 1024.2,
+        "avg_output_length": 1024.0,
+    },
+    "performance": {
+        "avg_request_latency_ms": 17800.0, "request_throughput_req_s": 3.55,
+        "system_output_throughput_tok_s": 3640.0,
+    },
+    "streaming_metrics": {
+        "avg_ttft_ms": 310.0, "avg_tpot_ms": 17.1, "ttft_percentiles": {"p90": 510.0, "p99": 900.0},
+    },
+}  # fmt: skip
+LLMPERF = {
+    "version": "2023-08-31", "model": "meta-llama/Llama-3.1-8B-Instruct", "mean_input_tokens": 1024,
+    "mean_output_tokens": 256, "num_concurrent_requests": 16, "results_inter_token_latency_s_mean": 0.0098,
+    "results_ttft_s_quantiles_p99": 0.33, "results_ttft_s_mean": 0.15,
+    "results_end_to_end_latency_s_mean": 2.45, "results_number_input_tokens_mean": 1031.2,
+    "results_number_output_tokens_mean": 251.0, "results_num_completed_requests": 160,
+    "results_mean_output_throughput_token_per_s": 1602.0,
+}  # fmt: skip
 GUIDELLM = {
     "benchmarks": [
         {

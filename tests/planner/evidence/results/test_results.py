@@ -16,8 +16,10 @@ from tests.planner.evidence.results.samples import (
     GUIDELLM_CSV,
     GUIDELLM_OLD_CSV,
     INFERENCEX,
+    LLMPERF,
     METRICS,
     SGLANG,
+    TRTLLM_BENCH,
     VLLM,
 )
 from tui.cli import main
@@ -39,6 +41,59 @@ def test_vllm(tmp_path):
     assert (row.ttft_s, row.tpot_s, row.ttft_p99_s) == pytest.approx((0.4125, 0.0179, 0.9023))
     assert row.e2e_s == pytest.approx(9.559) and row.output_tokens_per_s == 3297.9
     assert row.colocated and row.decode.tp == 2 and row.gemm == "bf16"
+
+
+def test_trtllm_bench(tmp_path):
+    (row,) = rows(tmp_path, TRTLLM_BENCH)
+    assert (row.model, row.system, row.engine, row.gemm) == ("llama-3.1-70b", "h200", "trtllm", "fp8")
+    assert (row.isl, row.osl, row.concurrency, row.requests, row.decode.tp) == (1024, 1024, 64, 640, 4)
+    assert (row.ttft_s, row.tpot_s, row.ttft_p90_s, row.ttft_p99_s) == pytest.approx(
+        (0.31, 0.0171, 0.51, 0.9)
+    )
+    assert row.e2e_s == 17.8 and row.output_tokens_per_s == 3640.0
+    asked = {**TRTLLM_BENCH["request_info"], "avg_num_concurrent_requests": 330.0}
+    (row,) = rows(tmp_path, {**TRTLLM_BENCH, "request_info": asked})
+    assert row.burst  # half of all requests in flight in the mean: they came at once
+
+
+def test_trtllm_bench_does_not_say_where_attention_is_spread(tmp_path):
+    spread = {**TRTLLM_BENCH, "world_info": {"tp_size": 8, "pp_size": 1, "ep_size": 8}}
+    with pytest.raises(InputError, match="trtllm-bench does not say --layout: give them"):
+        rows(tmp_path, spread)
+    without = {
+        key: value for key, value in TRTLLM_BENCH.items() if key not in ("streaming_metrics", "machine")
+    }
+    (row,) = rows(tmp_path, without, system="h200")
+    assert row.e2e_s == 17.8 and row.ttft_s != row.ttft_s  # nothing was streamed
+
+
+def test_llmperf(tmp_path):
+    (row,) = rows(tmp_path, LLMPERF, system="h100", engine="vllm", layout="TP1")
+    assert (row.model, row.isl, row.osl, row.concurrency, row.requests) == (
+        "llama-3.1-8b",
+        1031,
+        251,
+        16,
+        160,
+    )
+    # its own token interval has the first token's wait in it
+    assert (row.ttft_s, row.tpot_s, row.ttft_p99_s, row.e2e_s) == pytest.approx((0.15, 2.3 / 250, 0.33, 2.45))
+    with pytest.raises(InputError, match="llmperf does not say --system, --engine, --layout"):
+        rows(tmp_path, LLMPERF)
+
+
+def test_cells_may_say_their_unit(tmp_path):
+    head = "model,system,engine,tp,isl,osl,concurrency,ttft_ms,tpot_ms,output_tokens_per_s\n"
+    own = head + 'llama-3.1-8b,h100,vllm,1,1024,256,16,0.15 s,9.1ms,"1,602 tok/s"\n'
+    titled = (
+        "Model,Accelerator,Backend,TP,Input Length,Output Length,Concurrency,Mean TTFT,Mean TPOT\n"
+        "meta-llama/Llama-3.1-8B-Instruct,H100,vllm,1,1024,256,16,150 ms,9.1 ms\n"
+    )
+    for content in (own, titled):
+        (row,) = rows(tmp_path, content, "r.csv")
+        assert (row.ttft_s, row.tpot_s) == pytest.approx((0.15, 0.0091))
+    with pytest.raises(InputError, match="line 2, isl"):
+        rows(tmp_path, own.replace("1024", "1024 ms"), "r.csv")
 
 
 def test_the_same_as_csv_and_as_appended_lines(tmp_path):
