@@ -57,17 +57,22 @@ class _Deployments:
 _COLUMNS = tuple(f.name for f in fields(_Deployments) if f.name != "points")
 
 
-def candidates(question: Question, sweep: Sweep) -> Candidates:
-    """Drop what fails the FTL limit and what another point dominates in latency, size and rate."""
+def candidates(question: Question, sweep: Sweep, decode: Options | None = None) -> Candidates:
+    """Drop what fails the FTL limit and what another point dominates in latency, size and rate.
+
+    `decode` are those of the decode points, where they are known.
+    """
     limit = question.scenario.limits.ftl_s
     prefill = prompts(question, sweep, np.flatnonzero(sweep.split_ftl_s <= limit))
-    decode = worth_matching(sweep.decode, np.arange(len(sweep.decode)), sweep.decode.ttl_s, question)
-    tokens = options.of(question, sweep.decode, decode)
+    if decode is None:
+        rows = worth_matching(sweep.decode, np.arange(len(sweep.decode)), sweep.decode.ttl_s, question)
+        tokens = options.of(question, sweep.decode, rows)
+        decode = options.worth_matching(tokens, sweep.decode.ttl_s[tokens.row])
     copies = colocations(question, sweep, np.flatnonzero(sweep.colocated.ftl_s <= limit))
     return Candidates(
         # with the FTL limit met only size and rate matter: one latency for all
         prefill=options.worth_matching(prefill, np.zeros(len(prefill))),
-        decode=options.worth_matching(tokens, sweep.decode.ttl_s[tokens.row]),
+        decode=decode,
         colocated=options.worth_matching(copies, sweep.colocated.ttl_s[copies.row]),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from planner.planning import frontiers, sweep
 from planner.planning.expected import Expected, expected
 from planner.planning.frontiers import Candidates
+from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 
@@ -24,13 +25,16 @@ class Placed:
     expected: Expected | None = None  # of what is predicted; None: the rates are taken as known
 
     @classmethod
-    def of(cls, question: Question, swept: Sweep, *, drawn: bool = True) -> Placed:
+    def of(
+        cls, question: Question, swept: Sweep, *, drawn: bool = True, decode: Options | None = None
+    ) -> Placed:
         """With what is expected of its points, and where it is `drawn`, what of them is worth matching.
 
-        Frontiers are drawn from that at every TTL; a choice by what is expected does without.
+        `decode` is that of those that decode, where it is known. Frontiers are drawn from it at every TTL; a
+        choice by what is expected does without.
         """
         shares = expected(question, swept)
-        kept = frontiers.candidates(question, swept) if drawn or shares is None else None
+        kept = frontiers.candidates(question, swept, decode) if drawn or shares is None else None
         return cls(question=question, sweep=swept, known=kept, expected=shares)
 
     @property
@@ -85,8 +89,11 @@ def apart(
     return found
 
 
-def beside(question: Question, prefill: Sweep, decode: Sweep) -> Placed:
-    """A question with prefill and decode on two systems, from the points of either; it is a split alone."""
+def beside(question: Question, prefill: Sweep, decode: Sweep, kept: Options | None = None) -> Placed:
+    """A question with prefill and decode on two systems, from the points of either; it is a split alone.
+
+    `kept` is what of those that decode is worth matching on their own system, where that is known.
+    """
     points = decode.colocated
     swept = replace(
         decode,
@@ -96,4 +103,5 @@ def beside(question: Question, prefill: Sweep, decode: Sweep) -> Placed:
         kernels=tuple(dict.fromkeys((*prefill.kernels, *decode.kernels))),
         seconds=0.0,
     )
-    return Placed.of(question, swept)
+    # a pool that counts its instances may have another number of them beside one on another system
+    return Placed.of(question, swept, decode=None if question.counted_in("decode") else kept)

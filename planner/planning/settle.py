@@ -70,7 +70,7 @@ def placements(
         for first in some:
             for then in each:
                 if one is not then and (both := across(first.question, then.question, catalog)) is not None:
-                    pairs.append(beside(both, first.sweep, then.sweep))
+                    pairs.append(beside(both, first.sweep, then.sweep, then.kept.decode))
     return (*(at for some in variants for at in some), *pairs)
 
 

@@ -129,7 +129,8 @@ def takes_programs(question: Question) -> bool:
     budget, scenarios = scenario.fleet.gpus, len(question.errors.prefill)
     in_turn = scenario.goal == "throughput" and budget is not None and packed.small(budget, scenarios)
     in_turn = in_turn and len(prices) == 1
-    offered = not question.queues and not scenario.deployment.counted and not in_turn
+    # a mix is offered on one system alone, and only where instances add up
+    offered = not (question.counted or scenario.deployment.counted or in_turn) and question.room is None
     priced = scenario.goal == "cost" and len(prices) > 1
     mixed = scenario.mix and not in_turn
     return mixed or offered or priced or not scenario.robust

@@ -14,7 +14,7 @@ from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import fleets
 from planner.output.data import to_dict
 from planner.output.words import notes
-from planner.planning import inventory, one_more, resolve, what_if
+from planner.planning import inventory, one_more, resolve, settle, solve, what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 
@@ -62,6 +62,13 @@ def test_a_fleet_is_never_worse_than_either_system_alone(goal):
         alone = plan(replace(asked, system=stock.system, fleet=fleet), load())
         assert loss(asked, found) <= loss(asked, alone) * (1 + 1e-9)
     assert [one.system for one in found.alone] == ["h100", "h200"]
+
+
+def test_a_fleet_in_a_budget_takes_no_solver_whose_import_costs_half_of_its_time():
+    placed = settle.placements(BASE, load())
+    assert len(placed) == 4 and not any(solve.takes_programs(at.question) for at in placed)
+    costs = settle.placements(replace(BASE, goal="cost"), load())
+    assert any(solve.takes_programs(at.question) for at in costs)
 
 
 def test_pools_on_two_systems_keep_to_their_gpus_and_hand_over_at_the_slower_links_pace():
