@@ -13,7 +13,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.elastic.kinds import Pools
 from planner.elastic.windows import Windows
-from planner.planning import options
+from planner.planning import options, prompt_work
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 from planner.simulate import queueing
@@ -57,13 +57,15 @@ def first_tokens(
     own = float((sweep.split_ftl_s if prefill else kind.points.ftl_s)[kind.row])
     own -= 0.0 if prefill else float(options.sooner_s(question, kind.points, row)[0])
     ranks = kind.points.layouts.attention_dp[kind.points.layout[row]]
-    fixed, grows = options.own_s(question, kind.phase, np.array([own]))
-    alone = float(fixed[0]) + float(grows[0]) * question.lengths.prompt
+    riding = None if prefill else kind.points.chunk_tokens[row]
+    fixed, grows = options.own_s(question, kind.phase, np.array([own]), riding)
+    work = prompt_work.of(question, kind.phase)
+    alone = float(fixed[0]) + float(grows[0]) * work.kinds
     servers = np.maximum(ready[:, pools.pool == 0].sum(axis=1), 1).astype(np.float64)
     station = Station(
         servers=servers,
         service_s=np.full(len(windows), busy / float(kind.points.requests_per_s[kind.row])),
-        service_variation=question.lengths.variation,
+        service_variation=work.variation,
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
         gathers=float(options.gathers(kind.phase, kind.points.batch[row] / ranks)[0]),

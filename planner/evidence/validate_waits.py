@@ -20,7 +20,6 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests, plain
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.inputs.traces import read_requests
-from planner.inputs.traces.generate import Lengths, bursty
 from planner.planning import arrived, servings, sweep
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Serving, SolverReport
@@ -37,8 +36,8 @@ ISL, OSL, SPREAD = 4000, 400, 1.0
 LONGEST = 32_000  # tokens of a trace's prompt that are kept: longer ones fit few deployments
 INSTANCES = (1, 4, 16, 64)
 LOADS = (0.5, 0.7, 0.85)
-REQUESTS = 4000  # of one instance; more instances see as many each, up to `MOST`
-MOST = 8_000
+REQUESTS = 8000  # of one instance; more instances see as many each, up to `MOST`
+MOST = 12_000
 BEGIN, END = 0.1, 0.95  # of the requests: what is counted, neither the start nor the run-down
 MODEL, SYSTEM = "llama-3.1-70b", "h200"
 LIMITS = Limits(ftl_s=5.0, ttl_s=0.05)
@@ -59,6 +58,7 @@ class Waits:
     replayed_ftl_s: dict[str, float]
     closed_ttl_s: dict[str, float]
     replayed_ttl_s: dict[str, float]
+    sure: bool  # whether a plan takes these from closed forms; else it asks its replay
 
     @property
     def within(self) -> bool:
@@ -123,13 +123,21 @@ def asked(kind: str, isl: FloatArray, osl: FloatArray, catalog: Catalog) -> Ques
 
 
 def requests(kind: str, isl: FloatArray, osl: FloatArray, count: int) -> Requests:
-    """So many of them, that come independently at one a second."""
-    if len(isl) == 1:
-        cv = SPREAD if kind == "lognormal" else 0.0
-        return bursty(1.0, count, Lengths(mean=ISL, cv=cv), Lengths(mean=OSL, cv=cv), cv=1.0, seed=1)
+    """So many of them, that come independently at one a second.
+
+    Each kind of lengths comes as often as it should, in random order, and all together at that rate to the
+    digit: near saturation a load of a hundredth more would make waits a tenth longer.
+    """
     random = np.random.default_rng(1)
-    which = random.integers(0, len(isl), count)
-    return plain(np.cumsum(random.exponential(1.0, count)), isl[which].astype(int), osl[which].astype(int))
+    arrival_s = np.cumsum(random.exponential(1.0, count))
+    if kind == "lognormal":  # inputs and outputs know nothing of each other
+        isl, osl = (random.permutation(mean * lengths.shares(SPREAD, count)) for mean in (ISL, OSL))
+        which = np.arange(count)
+    else:
+        turns = [random.permutation(len(isl)) for _ in range(-(-count // len(isl)))]
+        which = np.concatenate(turns)[:count]
+    prompts, outputs = (np.maximum(np.round(of[which]), 1).astype(np.int64) for of in (isl, osl))
+    return plain(arrival_s * count / arrival_s[-1], prompts, outputs)
 
 
 def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Serving:
@@ -165,7 +173,8 @@ def _case(
 ) -> Waits:
     first = serving.pools[0]
     rate = load * first.requests_per_s
-    told = arrived.queued(question, swept, replace(serving, requests_per_s=rate))
+    pools = tuple(replace(pool, utilisation=rate / pool.requests_per_s) for pool in serving.pools)
+    told = arrived.queued(question, swept, replace(serving, pools=pools, requests_per_s=rate))
     assert told is not None and told.queued is not None
     closed = told.queued
     asked_of = replace(one_a_second, arrival_s=one_a_second.arrival_s / rate)
@@ -181,6 +190,7 @@ def _case(
         replayed_ftl_s=_figures(ftl_s),
         closed_ttl_s=_kept(asdict(closed.ttl)),
         replayed_ttl_s=_figures(ttl_s),
+        sure=closed.sure,
     )
 
 
@@ -204,6 +214,8 @@ def summarise(found: Sequence[Waits]) -> dict[str, Any]:
                 "lengths": kind,
                 "cases": len(some),
                 "within": sum(one.within for one in some),
+                "sure": sum(one.sure for one in some),
+                "sure_within": sum(one.sure and one.within for one in some),
                 **{
                     f"{latency}_{figure}": spread([one.error(latency, figure) for one in some])
                     for latency in ("ftl", "ttl")

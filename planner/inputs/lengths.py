@@ -17,6 +17,7 @@ from planner.arrays import FloatArray
 from planner.inputs.traffic import Traffic
 
 SHARES = 40  # equally likely kinds of requests that stand for a distribution
+FINE = 400  # of which a moment beyond the second is taken, and the longest
 _NORMAL = NormalDist()
 
 
@@ -30,6 +31,7 @@ class Lengths:
     prefix: float  # tokens that each of them attends to besides (`planner.simulate.points.Prompt`)
     context_isl: int  # with `osl`: constant lengths that load decode as these do
     prompt: FloatArray  # new tokens over their mean, ascending
+    fine: FloatArray  # the same of smaller shares, shape ``(fine,)``
     variation: float  # squared coefficient of variation of the new tokens
     output: FloatArray  # output tokens over their mean, ascending
 
@@ -37,6 +39,46 @@ class Lengths:
     def alike(self) -> bool:
         """Whether all requests have the same lengths."""
         return len(self.prompt) == 1 and len(self.output) == 1
+
+    @property
+    def output_variation(self) -> float:
+        """Squared coefficient of variation of the output tokens, of the shares."""
+        return float(self.output.var()) / float(self.output.mean()) ** 2
+
+    def work(self, growth: float = 0.0) -> Work:
+        """The times of prompts of which x times the mean takes in proportion to ``x (1 + growth x)``.
+
+        >>> lengths = of_traffic(Traffic(isl=1000, isl_spread=1.0))
+        >>> round(lengths.work().variation, 2), round(lengths.work(0.06).variation, 2)
+        (1.0, 1.42)
+        """
+        if len(self.prompt) == 1:
+            return Work(kinds=self.prompt, variation=self.variation, tail=self.prompt, weight=np.ones(1))
+        fine = self.fine * (1.0 + growth * self.fine)
+        kinds = self.prompt * (1.0 + growth * self.prompt)
+        kinds = kinds / kinds.mean()
+        each = len(fine) // len(kinds)
+        spread = [(float(of.var()) / float(of.mean()) ** 2) for of in (fine, self.fine)]
+        longest = fine[len(fine) - each :]  # of the last share, and as long in the mean
+        tail = np.concatenate((kinds[:-1], longest / longest.mean() * kinds[-1])) if each > 1 else kinds
+        share = np.full(len(kinds) - 1, 1.0 / len(kinds))
+        rest = np.full(len(tail) - len(share), (1.0 - share.sum()) / (len(tail) - len(share)))
+        return Work(
+            kinds=kinds,
+            variation=self.variation * spread[0] / spread[1],
+            tail=tail,
+            weight=np.concatenate((share, rest)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """Times of prompts over their mean."""
+
+    kinds: FloatArray  # of equally likely ones, ascending
+    variation: float  # squared coefficient of variation
+    tail: FloatArray  # as `kinds`, with the longest of smaller shares
+    weight: FloatArray  # of each of those
 
 
 def of_traffic(traffic: Traffic) -> Lengths:
@@ -57,6 +99,7 @@ def of_traffic(traffic: Traffic) -> Lengths:
         prefix=cached * (1.0 + spread) + 0.5 * new * spread,
         context_isl=round(context),
         prompt=shares(traffic.isl_spread),
+        fine=shares(traffic.isl_spread, FINE),
         variation=spread,
         output=shares(traffic.osl_spread),
     )
@@ -85,12 +128,13 @@ def of_requests(
         prefix=float((new * cached + 0.5 * new**2).mean()) / mean_new - 0.5 * mean_new,
         context_isl=max(round(live_context(isl, osl) - 0.5 * mean_osl), 1),
         prompt=_kinds(new / mean_new),
+        fine=_kinds(new / mean_new, FINE),
         variation=float(new.var()) / mean_new**2,
         output=_kinds(osl / mean_osl),
     )
 
 
-def shares(spread: float) -> FloatArray:
+def shares(spread: float, count: int = SHARES) -> FloatArray:
     """Means of equally likely parts of a lognormal with mean 1 and a coefficient of variation, ascending.
 
     With ``sigma^2 = ln(1 + spread^2)`` the part between two quantiles has the mean of a normal moved by
@@ -102,9 +146,9 @@ def shares(spread: float) -> FloatArray:
     if not spread:
         return np.ones(1)
     sigma = math.sqrt(math.log1p(spread**2))
-    edges = [_NORMAL.inv_cdf(i / SHARES) for i in range(1, SHARES)]
+    edges = [_NORMAL.inv_cdf(i / count) for i in range(1, count)]
     below = np.array([0.0, *(_NORMAL.cdf(edge - sigma) for edge in edges), 1.0])
-    return np.asarray(SHARES * np.diff(below))
+    return np.asarray(count * np.diff(below))
 
 
 def live_context(isl: FloatArray, osl: FloatArray) -> float:
@@ -125,6 +169,6 @@ def equal_shares(lengths: FloatArray, count: int) -> FloatArray:
     return np.array([part.mean() for part in np.array_split(np.sort(lengths), count)])
 
 
-def _kinds(values: FloatArray) -> FloatArray:
+def _kinds(values: FloatArray, count: int = SHARES) -> FloatArray:
     """Equal shares of some values, ascending; one where they are all alike."""
-    return np.ones(1) if float(np.ptp(values)) == 0.0 else equal_shares(values, min(SHARES, len(values)))
+    return np.ones(1) if float(np.ptp(values)) == 0.0 else equal_shares(values, min(count, len(values)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IndexArray
 from planner.inputs.lengths import Lengths
-from planner.planning import options
+from planner.planning import options, prompt_work
 from planner.planning.resolve import Question
 from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
 from planner.planning.sweep import Sweep
@@ -50,10 +50,11 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     else:
         busy, passes = _prompt_share(points, first), _mixed(question, points, first, mean / first.instances)
     each = first.requests_per_s / first.instances
+    work = prompt_work.of(question, first.phase)
     station = Station(
         servers=np.array([float(first.instances)]),
         service_s=np.array([passes.stretch * busy / each]),
-        service_variation=question.lengths.variation,
+        service_variation=work.variation,
         arrival_variation=question.arrival_variation,
         routing=question.scenario.traffic.routing,
         gathers=float(options.gathers(first.phase, first.batch / first.layout.attention_dp)),
@@ -62,17 +63,19 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     prompts = _queue(question, station, min(load, queueing.FULLEST))
     interval = float(np.interp(mean / then.instances, batch, ttl_s))
     places = float(then.instances * then.batch)
-    full = min(mean / places, queueing.FULLEST)
-    slot = _slot(question, places, full, interval * steps)
-    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - passes.saved_s]))
-    kinds = float(fixed[0]) + float(own[0]) * question.lengths.prompt
-    ftl = _first_token(kinds, prompts, slot)
+    riding = None if split else np.array([float(first.chunk_tokens)])
+    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - passes.saved_s]), riding)
+    kinds = float(fixed[0]) + float(own[0]) * work.tail
+    worked_on = 0.0 if split else rate * float(own[0])  # prompts have a place, too
+    full = min((mean + worked_on) / places, queueing.FULLEST)
+    slot = _slot(question, places, full, interval * steps + worked_on / rate)
+    ftl = _first_token(kinds, work.weight, prompts, slot)
     held = np.minimum(erlang.poisson(_uniform(), mean), places) / then.instances
     tokens = np.interp(held, batch, ttl_s)
-    firsts = _quantiles(_uniform(GRID // 4), kinds, prompts, slot)
+    firsts = _quantiles(_uniform(GRID // 4), kinds, work.weight, prompts, slot)
     whole = _added(firsts, tokens, question.lengths)
     ttl = _of(tokens, float(np.mean(tokens)))
-    alone = float(np.mean(kinds))
+    alone = float(work.weight @ kinds)
     limit_at = question.scenario.limits.ftl_at
     binding = "p95" if limit_at == "auto" else limit_at
     return replace(
@@ -103,7 +106,8 @@ def _sure(question: Question, serving: Serving) -> bool:
     """Whether waits are as near a replay as docs/accuracy-waits.md asks: 10 % in the mean, 20 % at P99.
 
     They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
-    they share the GPUs, nor beyond its loads, nor for a load that changes over time.
+    they share the GPUs, nor beyond its loads, nor for a load that changes over time. In the cases of that page
+    all that this says to be near is.
     """
     few = serving.pools[0].instances <= FEW or len(serving.pools) == 1
     full = max(pool.utilisation for pool in serving.pools) > SUREST
@@ -265,13 +269,15 @@ def _slot(question: Question, places: float, full: float, stay_s: float) -> Dela
     return Delay(probability=np.atleast_1d(chance), mean_s=np.array([stay_s / (places * (1.0 - full))]))
 
 
-def _first_token(kinds: FloatArray, prompts: _Queue, slot: Delay) -> Percentiles:
-    """Percentiles of ``kind + wait for the pass + wait for a slot``."""
-    mean = float(np.mean(kinds) + prompts.wait_s + slot.wait_s[0])
-    return Percentiles(mean, *(float(v) for v in _quantiles(np.array(AT), kinds, prompts, slot)))
+def _first_token(kinds: FloatArray, weight: FloatArray, prompts: _Queue, slot: Delay) -> Percentiles:
+    """Percentiles of ``kind + wait for the pass + wait for a slot``, kinds being so many of the requests."""
+    mean = float(weight @ kinds + prompts.wait_s + slot.wait_s[0])
+    return Percentiles(mean, *(float(v) for v in _quantiles(np.array(AT), kinds, weight, prompts, slot)))
 
 
-def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Delay) -> FloatArray:
+def _quantiles(
+    shares: FloatArray, kinds: FloatArray, weight: FloatArray, prompts: _Queue, slot: Delay
+) -> FloatArray:
     """First tokens that these shares of the requests do not pass, by halving all their intervals at once."""
     p, h = prompts.beside.probability[:, None], np.maximum(prompts.beside.mean_s[:, None], 1e-9)
     q, k = float(slot.probability[0]), float(slot.mean_s[0])
@@ -284,7 +290,7 @@ def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Del
     begins = kinds[None, :] + prompts.backlog_s[:, None]
     waits = p[:, 0] > 0
     p, h, sure, queued = p[waits], h[waits], sure[waits], begins[waits]
-    straight = _Begun.of(begins[~waits], prompts.weight[~waits], q, k)
+    straight = _Begun.of(begins[~waits], prompts.weight[~waits, None] * weight, q, k)
 
     def later(seconds: FloatArray) -> FloatArray:
         left = seconds[:, None, None] - queued
@@ -292,7 +298,7 @@ def _quantiles(shares: FloatArray, kinds: FloatArray, prompts: _Queue, slot: Del
         one, other = np.exp(-behind / h), np.exp(-t / k)
         both = np.where(left < sure, 1.0, (h * one - k * np.exp(-behind / k)) / (h - k))
         beyond = p * ((1 - q) * one + q * both) + q * (1 - p) * other
-        found = np.where(left < 0, 1.0, beyond).mean(axis=2) @ prompts.weight[waits]
+        found = np.where(left < 0, 1.0, beyond) @ weight @ prompts.weight[waits]
         return np.asarray(found + straight.later(seconds))
 
     low = np.full(len(shares), float(kinds[0]))
@@ -321,8 +327,8 @@ class _Begun:
 
     @classmethod
     def of(cls, begins_s: FloatArray, share: FloatArray, probability: float, mean_s: float) -> _Begun:
-        """Of begins of shape (groups, kinds) and shares (groups,)."""
-        each = np.broadcast_to(share[:, None] / begins_s.shape[1], begins_s.shape).ravel()
+        """Of begins and shares of shape (groups, kinds)."""
+        each = share.ravel()
         order = np.argsort(begins_s.ravel(), kind="stable")
         begins, each = begins_s.ravel()[order], each[order]
         with np.errstate(divide="ignore"):

@@ -116,18 +116,24 @@ def decay_of(load: Real, arrival_variation: float) -> FloatArray:
 def delay(station: Station, load: FloatArray) -> Delay:
     """The wait of a request at a load below 1, of the station's shape."""
     found = _delay(station, decay_of(load, _gaps(station)))
-    more = together(station, station.gathers, found.probability)
+    more = together(station.gathers, load)
     return replace(found, mean_s=found.mean_s * more, sure_s=found.sure_s * more)
 
 
-def together(station: Station, gathers: Real, waiting: Real) -> FloatArray:
+def together(gathers: Real, load: Real) -> FloatArray:
     """How much longer waits are where a pass takes all that came during the last one, and all end with it.
 
-    ``1 + P / ((1 + P) (1 + s2))`` at a probability of waiting P: of one server with passes in proportion to
-    what they take the exact mean (Inoue, arXiv 1912.06322, without a fixed part), of several about it.
+    ``1 + rho / (1 + rho)``, of one server with passes in proportion to what they take the exact mean, of
+    several about it. Passes of length b that take what came during the one before have ``E[b^2] / E[b] =
+    S (1 + s2) / (1 - rho^2)`` where the first of a busy time takes one prompt; who comes during one waits
+    half of it and rho of it again, ``rho (1 / 2 + rho) E[b^2] / E[b]`` in the mean, over the
+    ``rho S (1 + s2) / (2 (1 - rho))`` of one after the other. For equal prompts it is Inoue's
+    (arXiv 1912.06322, without a fixed part).
+
+    >>> together(1.0, np.array([0.0, 0.5, 1.0])).round(2).tolist()
+    [1.0, 1.33, 1.5]
     """
-    waiting = np.asarray(waiting)
-    return np.asarray(1.0 + gathers * waiting / ((1.0 + waiting) * (1.0 + station.service_variation)))
+    return np.asarray(1.0 + gathers * np.asarray(load) / (1.0 + np.asarray(load)))
 
 
 def _gaps(station: Station) -> float:
@@ -206,7 +212,8 @@ def sustained(
         left = left.astype(np.float32)
     table = _table(station.routing, station.service_variation, station.arrival_variation)
     row = table.row(station.servers)
-    waves = _waves(windows, load_of(table.decay, _gaps(station)))
+    loads = load_of(table.decay, _gaps(station))
+    waves = _waves(windows, loads)
 
     def late(column: IntArray) -> FloatArray:
         """Share of late requests at a column's load."""
@@ -214,7 +221,7 @@ def sustained(
         for group in range(waves.weight.shape[1]):
             at = waves.column[column, group]
             chance = table.probability[row, at]
-            longer_s = station.service_s * together(station, station.gathers, chance)
+            longer_s = station.service_s * together(station.gathers, loads[at])
             waited = Delay(
                 probability=chance.astype(left.dtype)[:, None],
                 mean_s=(table.mean[row, at] * longer_s).astype(left.dtype)[:, None],
@@ -346,7 +353,7 @@ def sustained_mean(
         """Mean first token at a column's load."""
         at = waves.column[column]
         chance = table.probability[row[:, None], at]
-        longer = together(station, np.reshape(station.gathers, (-1, 1)), chance) * station.service_s[:, None]
+        longer = together(np.reshape(station.gathers, (-1, 1)), loads[at]) * station.service_s[:, None]
         queue_s = waves.backlog_s[column] + chance * table.mean[row[:, None], at] * longer
         return np.asarray(alone_s + (waves.weight[column] * queue_s).sum(axis=1))
 

@@ -15,6 +15,7 @@ COLUMNS = (("ftl", "mean"), ("ftl", "p95"), ("ftl", "p99"), ("ttl", "mean"), ("t
 def page(found: Sequence[Waits]) -> str:
     """The page as Markdown: the same for the same presets."""
     result = waits.summarise(found)
+    sure = [one for one in found if one.sure]
     head = [
         f"{latency.upper()} {figure if figure == 'mean' else figure.upper()}" for latency, figure in COLUMNS
     ]
@@ -29,29 +30,33 @@ def page(found: Sequence[Waits]) -> str:
         f"{waits.SPREAD:g}; traces: their lengths, prompts up to {waits.LONGEST:,} tokens.",
         "",
         "Asked of the first token up to the highest load here: within "
-        f"{waits.ASKED['mean']:.0%} in the mean and {waits.ASKED['p99']:.0%} at P99. Where it is not, a plan "
-        "has its own requests replayed (`ratematch plan --settle`, docs/replay.md).",
+        f"{waits.ASKED['mean']:.0%} in the mean and {waits.ASKED['p99']:.0%} at P99. Closed forms are "
+        f"in {sum(one.within for one in found)} of {len(found)} cases. A plan takes its waits from them in "
+        f"{len(sure)} of them, {sum(one.within for one in sure)} of which are as near; in all others it has "
+        "its own requests replayed (`ratematch plan --settle`, docs/replay.md).",
         "",
-        f"| way | lengths | as near as asked | {' | '.join(head)} |",
-        f"| --- | --- | ---: | {' | '.join('---:' for _ in head)} |",
+        f"| way | lengths | as near as asked | taken from closed forms | {' | '.join(head)} |",
+        f"| --- | --- | ---: | ---: | {' | '.join('---:' for _ in head)} |",
     ]
     for group in result["groups"]:
         cells = [_range(group[f"{latency}_{figure}"]) for latency, figure in COLUMNS]
         told = f"{group['within']} of {group['cases']}"
-        lines.append(f"| {named(group['way'])} | {group['lengths']} | {told} | {' | '.join(cells)} |")
+        kept = f"{told} | {group['sure']}"
+        lines.append(f"| {named(group['way'])} | {group['lengths']} | {kept} | {' | '.join(cells)} |")
     lines += [
         "",
         "The lowest, the median and the highest error over instances and loads.",
         "",
         "## Each case",
         "",
-        f"| way | lengths | instances | load | {' | '.join(head)} | |",
-        f"| --- | --- | ---: | ---: | {' | '.join('---:' for _ in head)} | --- |",
+        f"| way | lengths | instances | load | {' | '.join(head)} | | taken from |",
+        f"| --- | --- | ---: | ---: | {' | '.join('---:' for _ in head)} | --- | --- |",
     ]
     for one in found:
         cells = [_share(one.error(latency, figure)) for latency, figure in COLUMNS]
         row = [named(one.way), one.lengths, str(one.instances), f"{one.load:.0%}", *cells]
-        lines.append(f"| {' | '.join(row)} | {'' if one.within else 'farther'} |")
+        taken = "closed forms" if one.sure else "replay"
+        lines.append(f"| {' | '.join(row)} | {'' if one.within else 'farther'} | {taken} |")
     return "\n".join(lines) + "\n"
 
 
