@@ -44,11 +44,9 @@ in the same step, ``b / (spread S)`` of the b that have a place:
     wait    = d arrival (R - 1) / 2 + R W / 2 / waves + (1 - 1 / waves) max(queue, bunched b W / 2)
     bunched = prefill_priority clip((b / max(spread S, 1) - 1) / (b - 1), 0, 1)
 
-A bunch decodes whole, ``t(b)``, and each of it is stopped by the half of it that has its prompts later.
-
-with `arrival` the host's serial work per request of an instance beside it, and `queue` Pollaczek and
-Khinchine's for equal service times, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the
-loop itself settles at.
+A bunch decodes whole, ``t(b)``, and each of it is stopped by the half of it that has its prompts later. Here
+`arrival` is the host's serial work per request of an instance beside it, `queue` Pollaczek and Khinchine's for
+equal service times, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the loop itself settles at.
 
 Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per
 ``W + h``, and no more than `largest_batch` sequences of a rank decode at a time, so that
@@ -57,10 +55,9 @@ Little's law bounds what comes out, whatever the waits say: a rank of prefill se
 
 The second is what deployments measure whose batch limit is below their requests in flight.
 
-An open loop (`open_loop`) has requests come at a rate, whatever is in flight.
-
-A burst (`burst`) is a run of `N` requests per rank that all come at once: waves of as many as have places,
-then one with the rest, the prompts of a wave coming in a row behind those before it.
+An open loop (`open_loop`) has requests come at a rate, whatever is in flight. A burst (`burst`) is a run of
+`N` requests per rank that all come at once: waves of as many as have places, then one with the rest, the
+prompts of a wave coming in a row behind those before it.
 """
 
 from __future__ import annotations
@@ -289,12 +286,10 @@ class _Rank:
     def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
         """What `prompts` of this rank per step add to it."""
         server, one = self.server, self.prompt_s
-        own = prompts * server.chunks / server.stages
-        stops = _stops(own, self.together)
+        stops = _stops(prompts * server.chunks / server.stages, self.together)
         ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
         host = server.colocated * prompts * self.host_s
-        arrival_s = self.scheduler.arrival_s
-        least = server.colocated * prompts * arrival_s * server.decode_ranks - step_s
+        least = server.colocated * prompts * self.scheduler.arrival_s * server.decode_ranks - step_s
         return np.asarray(np.maximum(server.stages * (stops * one - ride) + host, least))
 
 
