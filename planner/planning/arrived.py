@@ -106,8 +106,8 @@ def _sure(question: Question, serving: Serving) -> bool:
     """Whether waits are as near a replay as docs/accuracy-waits.md asks: 10 % in the mean, 20 % at P99.
 
     They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
-    they share the GPUs, nor beyond its loads, nor for a load that changes over time. In the cases of that page
-    all that this says to be near is.
+    they share the GPUs, nor beyond its loads, nor for a load that changes over time. Of the cases of that
+    page all that this calls near are.
     """
     few = serving.pools[0].instances <= FEW or len(serving.pools) == 1
     full = max(pool.utilisation for pool in serving.pools) > SUREST

@@ -44,9 +44,9 @@ in the same step, ``b / (spread S)`` of the b that have a place:
     wait    = d arrival (R - 1) / 2 + R W / 2 / waves + (1 - 1 / waves) max(queue, bunched b W / 2)
     bunched = prefill_priority clip((b / max(spread S, 1) - 1) / (b - 1), 0, 1)
 
-A bunch decodes whole, ``t(b)``, and each of it is stopped by the half of it that has its prompts later. Here
-`arrival` is the host's serial work per request of an instance beside it, `queue` Pollaczek and Khinchine's for
-equal service times, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the loop itself settles at.
+A bunch decodes whole, ``t(b)``, and each of it is stopped by the half of it that has its prompts later.
+`arrival` is the host's serial work per request of an instance beside it, `queue` Pollaczek and Khinchine's
+for equal services, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the loop settles at.
 
 Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per
 ``W + h``, and no more than `largest_batch` sequences of a rank decode at a time, so that
