@@ -21,8 +21,7 @@ from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
-ALTERNATIVES = 32  # layouts of each kind that are kept beside the frontiers
-MAY_MEET = 4  # and of those that miss a limit by less than the error
+ALTERNATIVES, MAY_MEET = 32, 4  # layouts kept of each kind, of those that miss a limit by less than the error
 CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
 
 
@@ -58,10 +57,7 @@ _COLUMNS = tuple(f.name for f in fields(_Deployments) if f.name != "points")
 
 
 def candidates(question: Question, sweep: Sweep, decode: Options | None = None) -> Candidates:
-    """Drop what fails the FTL limit and what another point dominates in latency, size and rate.
-
-    `decode` are those of the decode points, where they are known.
-    """
+    """Drop what fails the FTL limit and what another dominates; `decode` is of its pool, if it is known."""
     limit = question.scenario.limits.ftl_s
     prefill = prompts(question, sweep, np.flatnonzero(sweep.split_ftl_s <= limit))
     if decode is None:
