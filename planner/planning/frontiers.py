@@ -151,8 +151,7 @@ def alternatives(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Fr
 def may_meet(question: Question, sweep: Sweep, kept: Candidates) -> tuple[Frontier, Frontier]:
     """As `alternatives`, of layouts that miss a limit at every batch, but by less than the error.
 
-    The low end of the error band, times the prediction, meets the limit: it may well be met. In a split
-    one pool does so; the other meets its limit, if any layout does.
+    The low end of the error band, times the prediction, meets the limit. In a split one pool does so.
     """
     limits, points = question.scenario.limits, sweep.colocated
     split = together = _empty()
