@@ -136,7 +136,10 @@ def plan(
         costs = _costs(question, pools, over, requests, settings)
         if replayed:
             tell(f"replay of windows, {'split' if way == 'disaggregated' else 'co-located'}")
-            told = settle.settled(question, scenario, pools, costs, requests, should_stop=should_stop)
+            events = settle.EVENTS * (settle.MORE if settings.settle == "on" else 1)
+            told = settle.settled(
+                question, scenario, pools, costs, requests, events=events, should_stop=should_stop
+            )
             if told is not None:
                 settled[way] = told
                 pools = replace(pools, need=np.maximum(pools.need, told.enough), predicted=told.least)

@@ -31,6 +31,7 @@ from planner.replay.over_time import windows as seen
 from planner.replay.run import run
 
 STEP = 0.08
+MORE = 8  # times those where it is asked for
 EVENTS = 450_000  # of the replays of one way of serving, after which no other is begun: seconds
 MOST = 20_000  # requests, beyond which closed forms have the last word unless it is asked for
 MOST_ON = 200_000
@@ -42,7 +43,7 @@ class Settled:
     """Instances of each kind alone that keep each window, shape ``(windows, kinds)``."""
 
     enough: IntArray  # those of closed forms, and more where the replay misses a limit
-    least: IntArray  # the fewest that the replay was seen to keep it with
+    least: IntArray  # the fewest that the replay was seen to keep it with; one more where it never was
     replays: int
     kept: float  # share of the windows that the last replay of `enough` kept
 
@@ -83,36 +84,40 @@ def settled(
 
     found = look(counts := closed.copy())
     spent, replays = found.events, 1
-    best, share = counts, float(found.kept.mean())
+    best, good = counts, found.kept
     broke = np.zeros(len(counts), dtype=np.int64)  # how often
     while not found.kept.all() and spent < FIRST * events:
         broke += ~found.kept
         counts = _more(counts, found, broke)
         found = look(counts)
         spent, replays = spent + found.events, replays + 1
-        if found.kept.mean() >= share:
-            best, share = counts, float(found.kept.mean())
-    least, good, pool, idle = best.copy(), found.kept, 0, 0
+        if found.kept.mean() >= good.mean():
+            best, good = counts, found.kept
+    least, turn, idle = best.copy(), 0, 0
     floor = np.zeros_like(least, dtype=bool)
-    while spent < events and idle < len(mains):
-        tried = least.copy()
-        less = good & (least[:, pool] > 1) & ~floor[:, pool]
+    every = np.arange(len(least)) % 2
+    while spent < events and idle < 2 * len(
+        mains
+    ):  # every other window, so that those between stay as they are
+        pool, part = turn % len(mains), turn // len(mains) % 2
+        less = good & (every == part) & (least[:, pool] > 1) & ~floor[:, pool]
+        turn, idle = turn + 1, idle + 1
         if not less.any():
-            idle, pool = idle + 1, (pool + 1) % len(mains)
             continue
+        tried = least.copy()
         tried[less, pool] -= 1
         found = look(tried)
         spent, replays, idle = spent + found.events, replays + 1, 0
         broken = ~found.kept & good
-        behind = broken | np.append(broken[1:], False)  # what a window leaves breaks the next
-        floor[:, pool] |= behind
-        least[:, pool] = np.where(behind, least[:, pool], tried[:, pool])
-        pool = (pool + 1) % len(mains)
+        back = less & (broken | np.append(broken[1:], False))  # what a window leaves breaks the next
+        floor[:, pool] |= back
+        least[:, pool] = np.where(back, least[:, pool], tried[:, pool])
+    least[~good] = best[~good] + 1  # more than were seen to miss the limits
     return Settled(
         enough=_of_kinds(pools, mains, closed, best),
         least=_of_kinds(pools, mains, closed, least),
         replays=replays,
-        kept=share,
+        kept=float(good.mean()),
     )
 
 

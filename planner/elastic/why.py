@@ -45,7 +45,7 @@ def sentences(found: OverTime) -> list[str]:
         *_ratio(found, best),
         *_foresight(found, best),
         *_known(found, best),
-        f"A second more of start time costs {best.bill.start_usd_per_s:.2g} USD over the horizon.",
+        *_starting(best),
     ]
 
 
@@ -139,6 +139,13 @@ def _foresight(found: OverTime, best: Outcome) -> list[str]:
         return [f"Foresight is worth no window: {near.name} keeps as many and costs {spent}."]
     said = "1 window: that one is missed by" if lost == 1 else f"{lost:,} windows: those are missed by"
     return [f"Foresight is worth {said} {near.name}, which costs {spent}."]
+
+
+def _starting(best: Outcome) -> list[str]:
+    """What a second of start time costs; nothing where nothing starts."""
+    if not best.bill.start_usd_per_s:
+        return []
+    return [f"A second more of start time costs {best.bill.start_usd_per_s:.2g} USD over the horizon."]
 
 
 def _known(found: OverTime, best: Outcome) -> list[str]:

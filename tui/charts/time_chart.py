@@ -64,7 +64,7 @@ def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) ->
         called = "co-located" if phase == "colocated" else phase
         said = count(round(of[cursor]), "GPU")
         if not at:
-            said += f"  {one.bill.usd:,.0f} USD  {one.bill.changes:,} changes"
+            said += f"  {three_digits(one.bill.usd)} USD  {count(one.bill.changes, 'change')}"
         rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
     missed = _most((~one.ok).astype(np.float64), each)
     if any(missed):

@@ -36,6 +36,8 @@ class TimeScreen(Screen[Scenario | None]):
         Binding("right,l", "move(1)", "right", show=False, id="time-right"),
         Binding("pageup", "move(-10)", "far left", show=False, id="time-far-left"),
         Binding("pagedown", "move(10)", "far right", show=False, id="time-far-right"),
+        Binding("up,k", "page(-1)", "up", show=False, id="time-up"),
+        Binding("down,j", "page(1)", "down", show=False, id="time-down"),
         Binding("enter", "take", "plan this window", show=False, id="time-take"),
         Binding("escape,q", "leave", "leave", id="time-leave"),
     ]
@@ -62,9 +64,7 @@ class TimeScreen(Screen[Scenario | None]):
         """Plan it off the screen's thread."""
         g = self.glyphs
         self._say("time-name", f"reading {self._trace}{g.ellipsis}", "$hue-muted")
-        keys = (
-            f"left right move {g.dot} {g.enter} plans the window {g.dot} esc leaves, and ends what is planned"
-        )
+        keys = f"left right move {g.dot} up down scroll {g.dot} {g.enter} plans the window {g.dot} esc leaves"
         self._say("time-keys", keys, "$hue-muted")
         self.run_worker(self._plan(), exclusive=True)
 
@@ -83,9 +83,8 @@ class TimeScreen(Screen[Scenario | None]):
 
         self._found, self._requests = found, requests
         windows = found.windows
-        name = (
-            f"{self._trace}: {len(requests):,} requests in {len(windows):,} windows of {windows.window_s:g} s"
-        )
+        cut = f"{len(windows):,} windows of {windows.window_s:g} s"
+        name = f"{Path(self._trace).name}: {len(requests):,} requests in {cut}"
         self._say("time-name", name, "bold")
         self._say("time-words", "\n".join(sentences(found)), "")
         self._draw()
@@ -111,7 +110,9 @@ class TimeScreen(Screen[Scenario | None]):
 
     def _progress(self, what: str) -> None:
         if not self._left:
-            self._say("time-name", f"planning {self._trace}: {what}{self.glyphs.ellipsis}", "$hue-muted")
+            self._say(
+                "time-name", f"planning {Path(self._trace).name}: {what}{self.glyphs.ellipsis}", "$hue-muted"
+            )
 
     def on_resize(self) -> None:
         """As wide as the screen."""
@@ -131,6 +132,10 @@ class TimeScreen(Screen[Scenario | None]):
         if self._found is not None:
             self.cursor = min(max(self.cursor + by, 0), len(self._found.windows) - 1)
             self._draw()
+
+    def action_page(self, by: int) -> None:
+        """To the policies below, where they do not fit."""
+        self.query_one("#time-all", VerticalScroll).scroll_relative(y=5 * by, animate=False)
 
     def action_take(self) -> None:
         """Give back the scenario of the window under the cursor: its rate and its mean lengths."""
