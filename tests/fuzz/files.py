@@ -137,7 +137,10 @@ def results(seed: int, count: int) -> Iterator[str]:
 
 def foreign(seed: int, count: int) -> Iterator[str]:
     """Failures of `count` results of benchmark tools, and of their names in a scenario's place."""
-    documents = (samples.VLLM, samples.SGLANG, samples.AIPERF, samples.GUIDELLM, [samples.INFERENCEX])
+    documents = (
+        *(samples.VLLM, samples.SGLANG, samples.AIPERF, samples.GUIDELLM, [samples.INFERENCEX]),
+        *(samples.TRTLLM_BENCH, samples.LLMPERF),
+    )
     said = [*("--system", "h100"), *("--layout", "TP1"), *("--model", "llama-3.1-8b"), *("--engine", "vllm")]
 
     def make(chance: random.Random, folder: Path) -> Sequence[str]:
