@@ -58,8 +58,8 @@ COUNTED = frozenset(
     helium hunyuan hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax internlm2 internlm3 iquestcoder
     jais2 jamba kolibri1 laguna lara_mini lfm2 lfm2_moe lfm3 llama4 longcat_flash mamba mamba2
     mellum mimo mimo_v2_flash minicpm minicpm3 minimax minimax_m1 minimax_text_01 ministral
-    mllama_text_model modernbert-decoder mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid olmoe
-    openai-gpt openelm opt pangu_pro_moe PanguProMoE persimmon phi phi3small phimoe qwen2_5_vl
+    mllama_text_model modernbert-decoder molmo mpt nanochat nemotron olmo olmo2 olmo3 olmo_hybrid
+    olmoe openai-gpt openelm opt pangu_pro_moe PanguProMoE persimmon phi phi3small phimoe qwen2_5_vl
     qwen2_5_vl_text qwen2_vl qwen2_vl_text qwen3_5 qwen3_5_moe qwen3_omni_moe_text qwen3_vl_moe_text
     qwen3_vl_text recurrent_gemma sarvam_mla sarvam_moe seed_oss smollm3 solar_open stablelm
     starcoder2 step3_text step3p5 step3p7 telechat vaultgemma xglm youtu
@@ -99,7 +99,9 @@ NOT_GATED = frozenset(
     gpt_neox_japanese jais2 mpt nemotron openai-gpt opt persimmon phi starcoder2 xglm
     """.split()  # noqa: SIM905
 )
-HALVED = frozenset({"qwen", "recurrent_gemma"})  # intermediate_size counts both projections of a gated unit
+HALVED = frozenset(
+    {"molmo", "qwen", "recurrent_gemma"}
+)  # intermediate_size counts both projections of a gated unit
 PAIRED = frozenset({"longcat_flash"})  # a layer is two: attention and a dense unit, twice, and experts once
 # attention with an output gate that a re-saved config does not mention
 GATED_ATTENTION = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"})

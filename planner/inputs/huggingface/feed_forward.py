@@ -171,6 +171,7 @@ def _routed(c: Config, layers: int) -> list[bool]:
     if c.kind in families.PAIRED:  # LongCat: the first of each pair has experts beside its dense unit
         return [i % 2 == 0 for i in range(layers)]
     kinds = c.series("mlp_layer_types", layers)
+    each = c.series("layers_num_experts", layers)  # Jamba, where its lists are saved
     listed = c.places("moe_layers") or c.places("moe_layers_enum")  # Llama 4, Step
     first = c.whole(*DENSE_FIRST, default=0)
     last = c.whole("moe_layer_end_index", default=layers) if c.has("moe_layer_end_index") else layers
@@ -184,6 +185,8 @@ def _routed(c: Config, layers: int) -> list[bool]:
     every = 1 if freq == [] or flags else c.whole("moe_layer_freq", "moe_layer_interval", default=1, low=1)
     if kinds is not None:
         return [str(kind) != "dense" for kind in kinds]
+    if each is not None:
+        return [number != 1 for number in each]
     if listed:
         return [i in listed for i in range(layers)]
     if flags is not None:

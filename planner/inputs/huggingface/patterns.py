@@ -116,7 +116,7 @@ def mixing(c: Config, layers: int) -> Sequence[Mixing]:
     found = list(_listed(c, layers) or _placed(c, layers) or _windowed(c, layers))
     # said again by a list, or of a kind of layer that there is none of
     c.get(*EVERY, *PLACES, *WINDOW, "use_sliding_window", "num_attention_heads", "num_key_value_heads")
-    c.get("attn_layer_offset", "conv_L_cache", "conv_bias")
+    c.get("attn_layer_period", "attn_layer_offset", "conv_L_cache", "conv_bias")
     for place in c.places("cross_attention_layers"):
         if 0 <= place < layers:
             found[int(place)] = "cross"
@@ -157,6 +157,8 @@ def _kind(c: Config, key: str, entry: object, entries: Sequence[Any]) -> Mixing:
     if len(text) == 1 and text in "LGSF":
         # L is local where G or F is global, and long where S is short
         return "sliding" if text == "S" or (text == "L" and "S" not in entries) else "full"
+    if key == "block_types" and text == "attention" and c.has("attention_window_size"):
+        return "sliding"  # RecurrentGemma: all its attention is local
     if text.lower() not in WORDS:
         c.miss(f"{key} {brief(text)}")
         return "sliding" if "sliding" in text.lower() else "full"

@@ -86,18 +86,18 @@ _NAMES = frozenset(
     attn_type auto_map aux_loss_alpha bad_words_ids base_seqlen begin_suppress_tokens bias
     cache_implementation capacity_factor chunk_size chunk_size_feed_forward class_num clip_qkv
     cross_attention_hidden_size dense_list dim_model_base diversity_penalty
-    do_layer_norm_before do_sample dropout dropout_rate dtype early_stopping enable_bias
-    enc_index encoder_no_repeat_ngram_size ep_size expert_selection_fn
+    do_layer_norm_before do_sample dropout dropout_rate dtype early_stopping embedding_size
+    enable_bias enc_index encoder_no_repeat_ngram_size ep_size expert_selection_fn
     exponential_decay_length_penalty finetuning_task floor_scale for_llm_compressor
     gegelu_limit gegelu_pad_to_256 group_norm_size id2label ignore_index
     indexer_rope_interleave init_device init_method init_std initial_context_length is_decoder
-    is_encoder_decoder label2id layer_norm_elementwise_affine learned_pos_emb length_penalty
-    lm_head_bias logit_scale logits_scaling logits_soft_cap mamba_chunk_size mamba_hidden_act
-    mamba_ssm_cache_dtype mamba_ssm_dtype max_attn_value max_length max_sequence_length
-    max_tokenizer_truncation max_window_layers min_length mlp_multipliers mlp_type moe_capacity
-    moe_gate moe_norm_min moe_renormalize moe_router_activation moe_router_activation_func
-    moe_router_dtype moe_shared_expert_overlap mtp_bos_token n_group no_bias
-    no_repeat_ngram_size no_rope_layer_interval no_rope_layers normalization_function
+    is_encoder_decoder label2id layer_norm_elementwise_affine layer_norm_type learned_pos_emb
+    length_penalty lm_head_bias logit_scale logits_scaling logits_soft_cap mamba_chunk_size
+    mamba_hidden_act mamba_ssm_cache_dtype mamba_ssm_dtype max_attn_value max_length
+    max_sequence_length max_tokenizer_truncation max_window_layers min_length mlp_multipliers
+    mlp_type moe_capacity moe_gate moe_norm_min moe_renormalize moe_router_activation
+    moe_router_activation_func moe_router_dtype moe_shared_expert_overlap mtp_bos_token n_group
+    no_bias no_repeat_ngram_size no_rope_layer_interval no_rope_layers normalization_function
     normalization_layer_name normalization_type num_expert_group num_experts_groups
     num_gqa_groups num_hash_layers num_logits_to_keep num_media_embeds num_return_sequences
     order_of_interleaved_layers org_vocab_size original_max_position_embeddings parallel_attn
@@ -111,8 +111,8 @@ _NAMES = frozenset(
     temperature tf_legacy_loss theta tie_encoder_decoder top_k top_p topk_group topk_method
     torchscript training_seqlen type_vocab_size typical_p use_bfloat16 use_bias
     use_bidirectional_attention use_cache use_conv_bias use_gemma_norm use_grouped_topk
-    use_mamba_kernels use_mixed_mlp_moe use_parallel_residual use_pos_enc use_qkv_bias
-    use_residual use_rms_norm use_routing_bias use_unified_vision_chunk
+    use_mamba_kernels use_mixed_mlp_moe use_parallel_residual use_pos_enc use_position_ids
+    use_qkv_bias use_residual use_rms_norm use_routing_bias use_unified_vision_chunk
     vocab_size_per_layer_input word_embed_proj_dim yarn_only_types zero_expert_type
     """.split()  # noqa: SIM905 (so many names read better as a paragraph)
 )
