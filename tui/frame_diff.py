@@ -16,7 +16,7 @@ from rich.cells import get_character_cell_size
 
 NOTHING = "\0"
 STANDS_OUT, FAINT = 0.25, 0.33  # of the way from black to white: a background, a text against its own
-SHORT = 3  # cells between two changed ones that are cheaper sent again than skipped
+SHORT = 4  # bytes of a move to the right; one by one cell takes a byte less
 VISIBLE = frozenset(["4", "7", "9", "21", "53"])  # attributes that can be seen on a blank: lines, reverse
 
 _TOKEN = re.compile(
@@ -152,7 +152,7 @@ class FrameDiff:
             if shown[at] != text[at] or (drawn[at] is not wanted[at] and drawn[at] != wanted[at]):
                 if start < 0:
                     start = at
-                elif at - last > SHORT + 1:
+                elif at > last + 1 and not _shorter(text[last + 1 : at]):
                     spans.append(Run(row, col + start, text[start : last + 1], look))
                     start = at
                 last = at
@@ -170,7 +170,7 @@ class FrameDiff:
         for span in spans:
             if span.text.isspace():
                 groups.setdefault(hosts.get(_blank(span.look), _blank(span.look)), []).append(span)
-        for look, group in groups.items():
+        for look, group in sorted(groups.items(), key=lambda item: _order(item[0])):
             if self._look != look:
                 out.append(_change(self._look, look))
                 self._look = look
@@ -189,7 +189,7 @@ class FrameDiff:
         if not 0 < col - start <= SHORT:
             return ""
         chars, looks = self._chars[row][start:col], self._looks[row][start:col]
-        if NOTHING in chars or looks != _wanted(chars, look):
+        if NOTHING in chars or not _shorter(chars) or looks != _wanted(chars, look):
             return ""
         self._at = (row, col)
         return chars
@@ -205,6 +205,11 @@ class FrameDiff:
                 move = min(move, steps, key=len)
         out.append(move)
         self._at = (row, col)
+
+
+def _shorter(text: str) -> bool:
+    """Whether cells between two changed ones are sent again in no more bytes than a move over them takes."""
+    return len(text.encode()) <= (SHORT if len(text) > 1 else SHORT - 1)
 
 
 def _steps(by: int, way: str) -> str:
@@ -229,6 +234,11 @@ def _wanted(text: str, look: Look) -> list[Look]:
     """The look of each character, as far as it can be seen; not to be changed."""
     blank = _blank(look)
     return [blank if char == " " else look for char in text]
+
+
+def _order(look: Look) -> tuple[list[str], str, str]:
+    """Looks that share much follow each other: what both have is not sent again."""
+    return sorted(look.attributes), look.back, look.front
 
 
 @lru_cache(maxsize=4096)

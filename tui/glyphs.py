@@ -52,6 +52,7 @@ class Glyphs:
     # bars: full cell, the part above the speed of light, then the eighths
     full: str
     shade: str
+    band: str
     eighths: str
     levels: str  # columns of a line of them, from the lowest
     # keys
@@ -107,6 +108,7 @@ UNICODE = Glyphs(
     down="↓",
     full="█",
     shade="░",
+    band="▒",
     eighths="▏▎▍▌▋▊▉",
     levels="▁▂▃▄▅▆▇█",
     left_right="←→",
@@ -151,6 +153,7 @@ ASCII = Glyphs(
     down="v",
     full="#",
     shade=".",
+    band=":",
     eighths="",
     levels="_.-=+*%#",
     left_right="</>",

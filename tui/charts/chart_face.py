@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import groupby
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
+from textual.color import Color
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.charts.chart_marks import Marks, lay
+from tui.charts.chart_marks import PATTERN, Marks, Ranges, lay, pattern
 from tui.charts.scene import AXES, TALL, USER, Y_TITLE, Axis, Curve, Scene, fitting, legend, readout
 from tui.glyphs import UNICODE, Glyphs
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tui.charts.plotting import Cell, Line, Picture
 
 At = tuple[int, int]  # a curve and a point of it
+TINT = 0.13  # how much of a curve's hue lies behind its range
 BORDER = 6  # of a border's cells are no text: corners, and a line and a blank on either side
 
 
@@ -52,6 +55,8 @@ class ChartFace(Widget):
         self._look: object = None
         self._strips: dict[int, Strip] = {}  # rows without the cursor
         self._marks: dict[int, Marks] = {}  # by row
+        self._ranges: Ranges = ()  # of 80 % of cases
+        self._tints: dict[int, str] = {}  # what lies behind a cell, by the ranges that it is in
         self._legend = ""
         self._base = RichStyle()  # of a cell without a colour of its own; as old as the strips
         self._waiting = "computing" + glyphs.ellipsis
@@ -190,11 +195,34 @@ class ChartFace(Widget):
             self._picture_key = key
             lines, cloud = self._lines(ttl_s)
             self._picture = plotting.draw(lines, cloud, limits, width, height, ascii=self.glyphs.ascii)
+        self._shade()
         self._marks = {}
         marks = lay(self._picture, self._scene, self.axis, self.glyphs, self._hue("cloud"))
+        if self._ranges and not self._tints:
+            marks |= pattern(self._picture, self._ranges, self._scene.curves, marks)
         for at, mark in marks.items():
             self._marks.setdefault(at[1], {})[at] = mark
         return self._picture
+
+    def _shade(self) -> None:
+        """Find the ranges of 80 % of cases, and the tints of their cells where there are colours."""
+        from tui.charts import bands
+
+        assert self._scene is not None and self._picture is not None
+        curves = self._scene.curves
+        self._ranges = bands.ranges(self._picture.geometry, curves) if self.axis is USER else ()
+        self._tints = {}
+        if self._ranges:
+            self._picture = bands.cleared(self._picture, self._ranges, self._hue("cloud"))
+        ground = self.background_colors[1]
+        if self.glyphs.ascii or os.environ.get("NO_COLOR") or ground.ansi is not None:
+            return
+        for bits in {bits for row in self._ranges for bits in row if bits}:
+            tint = ground
+            for number, curve in enumerate(curves):
+                if bits >> number & 1:
+                    tint = tint.blend(Color.parse(self._hue(curve.hue)), TINT)
+            self._tints[bits] = tint.hex
 
     def _lines(self, ttl_s: float | None) -> tuple[list[Line], list[Line]]:
         """The curves, and what is faint: other deployments, or off the own axis those that miss the TTL."""
@@ -218,15 +246,30 @@ class ChartFace(Widget):
 
     def _forget(self) -> None:
         self._picture, self._picture_key, self._marks = None, None, {}
+        self._ranges, self._tints = (), {}
 
     def _set_legend(self) -> None:
         text = ""
         if self._scene is not None:
             limit, _ = self._scene.limit(self.axis, self.glyphs)
             drawn = self._picture is not None and self._picture.geometry.column(limit) is not None
-            text = legend(self._scene, self.axis, drawn, self.glyphs, self._room, cloud=self._has_cloud())
+            text = legend(
+                self._scene,
+                self.axis,
+                drawn,
+                self.glyphs,
+                self._room,
+                cloud=self._has_cloud(),
+                band=self._band_sign(),
+            )
         if text != self._legend:  # what Textual gives back is spelled otherwise, and setting it repaints all
             self._legend = self.border_subtitle = text
+
+    def _band_sign(self) -> str:
+        """What shades the ranges of 80 % of cases; "" where none is."""
+        if not any(map(any, self._ranges)):
+            return ""
+        return self.glyphs.band if self._tints else PATTERN
 
     def _has_cloud(self) -> bool:
         """Whether faint dots are drawn."""
@@ -251,12 +294,12 @@ class ChartFace(Widget):
             return self._strip(y)
         cells, bold = self._cells(y)
         self._overlay_cursor(cells, bold, y)
-        return self._joined(cells, bold)
+        return self._joined(y, cells, bold)
 
     def _strip(self, y: int) -> Strip:
         """A row without the cursor, kept until the picture changes."""
         if y not in self._strips:
-            self._strips[y] = self._joined(*self._cells(y))
+            self._strips[y] = self._joined(y, *self._cells(y))
         return self._strips[y]
 
     def _cells(self, y: int) -> tuple[list[Cell], set[int]]:
@@ -270,10 +313,14 @@ class ChartFace(Widget):
                     bold.add(col)
         return cells, bold
 
-    def _joined(self, cells: list[Cell], bold: set[int]) -> Strip:
+    def _joined(self, y: int, cells: list[Cell], bold: set[int]) -> Strip:
         """Cells of one look as one segment."""
         base, axis = self._base, self._hue("axis")
-        looks = [(hue or axis, col in bold) for col, (_, hue) in enumerate(cells)]
+        tints = [self._tints.get(bits, "") for bits in self._ranges[y]] if self._tints else [""] * len(cells)
+        looks = [
+            (hue or axis, col in bold, tint)
+            for col, ((_, hue), tint) in enumerate(zip(cells, tints, strict=True))
+        ]
         chars = "".join(char for char, _ in cells)
         segments, start = [], 0
         for look, run in groupby(looks):
@@ -336,9 +383,9 @@ class ChartFace(Widget):
         width = self.size.width
         text = self._waiting if self._scene is None else "nothing to draw: no deployment fits"
         line = text.center(width)[:width] if y == self.size.height // 2 else " " * width
-        return Strip([Segment(line, _style(self._hue("muted"), False, self.rich_style))], width)
+        return Strip([Segment(line, _style(self._hue("muted"), False, "", self.rich_style))], width)
 
 
 @lru_cache(maxsize=256)
-def _style(hue: str, bold: bool, base: RichStyle) -> RichStyle:
-    return base + RichStyle(color=hue, bold=bold or None)
+def _style(hue: str, bold: bool, tint: str, base: RichStyle) -> RichStyle:
+    return base + RichStyle(color=hue, bold=bold or None, bgcolor=tint or None)

@@ -6,6 +6,7 @@ Pure functions from a scene to characters; the chart widget draws them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui.charts.scene import USER, Axis, Curve, Scene
@@ -14,9 +15,11 @@ from tui.glyphs import Glyphs
 if TYPE_CHECKING:
     from tui.charts.plotting import Picture
 
-NAMED_FROM = 12  # rows of a chart that has room for the names of layouts
+NAMED_FROM = 9  # rows of a chart that has room for the names of layouts
 NAMES_APART = 3  # rows between two names on a curve, at least
 SPACING = 4  # columns between the glyphs on a line, at least
+PATTERN, EVERY = ":", 4  # what shades a range without colours, in one of so many cells
+Ranges = tuple[tuple[int, ...], ...]  # of each row, each column: bit n is the range of curve n
 Marks = dict[tuple[int, int], tuple[str, str]]  # column and row to glyph and hue
 
 
@@ -94,3 +97,19 @@ def _names(picture: Picture, scene: Scene, taken: Marks, cloud_hue: str) -> Mark
                     last, row_before = name, at[1]
                     break
     return found
+
+
+def pattern(picture: Picture, shown: Ranges, curves: Sequence[Curve], taken: Marks) -> Marks:
+    """The ranges without colours: a dot pair in some of their cells that are free and beside free ones."""
+    marks: Marks = {}
+    for row, line in enumerate(shown):
+        for col, bits in enumerate(line):
+            if bits and (col + 2 * row) % EVERY == 0 and _lonely(picture, taken, row, col):
+                first = next(curve for n, curve in enumerate(curves) if bits >> n & 1)
+                marks[col, row] = (PATTERN, first.hue)
+    return marks
+
+
+def _lonely(picture: Picture, taken: Marks, row: int, col: int) -> bool:
+    near = range(max(col - 1, 0), min(col + 2, picture.geometry.width))
+    return all(picture.cells[row][at][0] == " " and (at, row) not in taken for at in near)

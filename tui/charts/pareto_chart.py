@@ -28,8 +28,9 @@ class ParetoChart(ChartFace, can_focus=True):
     Each point is a deployment: **right** is faster for each user (tokens/s/user, 1/TTL), **up** is
     more output tokens/s from each GPU in use, both pools counted. Every point meets the FTL limit; left of
     the dotted line the TTL limit is missed. The full diamond is the plan, the hollow one the other way of
-    serving, faint dots are other layouts, letters are pins (those for another model or traffic are faint,
-    and off the scale until `P`). `ctx:gen` is prefill GPUs over decode GPUs.
+    serving, letters are pins (those for another model or traffic are faint, and off the scale until `P`).
+    Around each curve the range is shaded that holds 4 of 5 measured cases (without colours a few `:` lie in
+    it); elsewhere faint dots stand for other layouts. `ctx:gen` is prefill GPUs over decode GPUs.
 
     `x` puts the first token, the cost or the GPUs along x: there, points that miss the TTL limit are
     faint. `L` switches between a log and a linear axis, `a` hides the faint points.

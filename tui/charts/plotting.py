@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     IntArray = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
 
 DECADES = 2.5  # of a log axis shown at most, down from the largest value
-STEADY = 0.05  # decades that the limits of a log axis are rounded to: about two columns
-CLOUD_SHARE = 0.04  # of the canvas's dots that the cloud may take
+STEADY = 0.1  # decades that the limits of a log axis are rounded to: about four columns
+BLOCK, PLAIN_BLOCK = (4, 3), (6, 4)  # columns and rows of which a dense cloud has one dot; in ASCII
+FEW = 0.3  # of so many cells to a block a cloud is a dot for each point
 Cell = tuple[str, str]  # a character and its colour, "" for the axis
 
 
@@ -253,7 +254,8 @@ def draw(
     layers, hues = [], [""]
     if cloud:
         x, y = (np.concatenate(parts) for parts in ([part.x for part in cloud], [part.y for part in cloud]))
-        layers.append(_layer(*binned(x, y, place), place, plain="."))
+        cols, rows = thinned(x, y, place)
+        layers.append(dots.Layer(cols=cols, rows=rows, plain="."))
         hues.append(cloud[0].hue)
     for part in lines:
         x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
@@ -316,23 +318,42 @@ def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[
     return at[order], height[order]
 
 
-def binned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[FloatArray, FloatArray]:
-    """One point per dot of the canvas, x as along the axis, and no more than a thin cloud of them.
+def thinned(x: FloatArray, y: FloatArray, place: Geometry) -> tuple[IntArray, IntArray]:
+    """Columns and rows of the dots of a thin cloud, x as along the axis.
 
-    A cloud that fills the plane shows nothing: of too many dots an even, always equal sample is kept.
+    A few points are a dot each. A cloud that fills the plane shows nothing, and an edit moves all of it: of
+    many points each block of cells that holds one has one dot, always the same, so that most of the cloud
+    stays and need not be sent again. A dot never lies above or to the right of all points of its block:
+    there may be none so good.
     """
     along = _scaled(x, place.log)
     with np.errstate(invalid="ignore"):
         inside = (along >= place.x0) & (along <= place.x1) & (y >= place.y0) & (y <= place.y1)
-    along, y = along[inside], y[inside]
-    wide, high = place.cols * place.dots_x, place.rows * place.dots_y
-    cols = dots.nearest(along, place.x0, place.x1, wide)
-    rows = dots.nearest(y, place.y0, place.y1, high)
-    places, first = np.unique(cols * high + rows, return_index=True)
-    most = int(CLOUD_SHARE * wide * high)
-    if len(places) > most:
-        first = first[np.sort(np.argsort(_scattered(places), kind="stable")[:most])]
-    return along[first], y[first]
+    cols = dots.nearest(along[inside], place.x0, place.x1, place.cols * place.dots_x)
+    rows = dots.nearest(y[inside], place.y0, place.y1, place.rows * place.dots_y)
+    wide, high = BLOCK if place.dots_x > 1 else PLAIN_BLOCK
+    across, up = -(-place.cols // wide), -(-place.rows // high)
+    held = np.zeros((across * wide, up * high), dtype=bool)
+    held[cols // place.dots_x, rows // place.dots_y] = True
+    if np.count_nonzero(held) <= FEW * across * up:
+        return cols, rows
+    blocks = held.reshape(across, wide, up, high).transpose(0, 2, 1, 3)
+    reached = blocks[:, :, ::-1, ::-1]
+    for axis in (2, 3):
+        reached = np.logical_or.accumulate(reached, axis=axis)
+    reached = reached[:, :, ::-1, ::-1]  # by a point at least as far right and as high
+    number = np.arange(across * up).reshape(across, up)
+    hashes = _scattered(number).astype(np.int64)
+    right, above = hashes % wide, hashes // wide % high
+    fits = np.take_along_axis(reached.reshape(across, up, -1), (right * high + above)[..., None], axis=2)[
+        ..., 0
+    ]
+    right, above = np.where(fits, right, 0), np.where(fits, above, 0)
+    at = np.nonzero(blocks.any(axis=(2, 3)))
+    dot = hashes[at] // (wide * high)
+    cols = (at[0] * wide + right[at]) * place.dots_x + dot % place.dots_x
+    rows = (at[1] * high + above[at]) * place.dots_y + dot // place.dots_x % place.dots_y
+    return cols, rows
 
 
 def _scattered(numbers: IntArray) -> IntArray:

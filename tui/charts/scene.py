@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Frontier, Plan, Serving
     from tui.state import Pin, View
 
+WAYS = ("disaggregated", "colocated")  # as plans call them
 SPLIT, COLOC = 0, 1  # the series of a plan's chart, in the order of its frontiers
 Y_TITLE = "tokens/s per GPU"
 TALL = 12  # rows of a chart from which the readout has a line more
@@ -68,6 +69,7 @@ class Curve:
     hue: str
     plain: str = "*"  # what its line is made of in ASCII
     places: tuple[Place, ...] = ()  # of each point, on a fleet of several systems: what runs where
+    band: tuple[float, float] | None = None  # factors on its throughput: the range of 80 % of cases
 
     def sign(self, index: int) -> tuple[str, str]:
         """Glyph and hue of a point: the curve's, or those of where it runs."""
@@ -119,7 +121,7 @@ class Scene:
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for scenes that look the same (both must be alive: arrays are told apart by identity)."""
-        curves = tuple((id(c.frontier), c.glyph, c.name) for c in self.curves)
+        curves = tuple((id(c.frontier), c.glyph, c.name, c.band) for c in self.curves)
         marks = tuple((id(m.serving), m.glyph, m.apart) for m in self.marks)
         return (curves, marks, self.scenario.limits, self.scenario.fleet.gpus, self.start, self.start_ttl_s)
 
@@ -159,8 +161,9 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
             hue=hue,
             plain=plain,
             places=tuple(places[systems] for systems in frontier.systems),
+            band=plan.bands[way].throughput if plan is not None and way in plan.bands else None,
         )
-        for (name, glyph, hue, plain), frontier in zip(looks, view.frontiers, strict=True)
+        for way, (name, glyph, hue, plain), frontier in zip(WAYS, looks, view.frontiers, strict=True)
     )
     chosen = plan.chosen if plan else None
     return Scene(
@@ -248,14 +251,25 @@ def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | No
     )
 
 
-def legend(scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, room: int, *, cloud: bool = False) -> str:
+def legend(
+    scene: Scene,
+    axis: Axis,
+    limit_drawn: bool,
+    g: Glyphs,
+    room: int,
+    *,
+    cloud: bool = False,
+    band: str = "",
+) -> str:
     """Every sign of the picture with its meaning, as markup: in full, in brief, or as many as fit.
 
-    A limit off the chart is told in words. `cloud`: whether other deployments are drawn as faint dots.
+    A limit off the chart is told in words. `cloud`: whether other deployments are drawn as faint dots,
+    `band`: what shades the ranges of 80 % of cases, if they are.
     """
-    full = _signs(scene, axis, limit_drawn, g, cloud=cloud)
-    if sum(len(f"{sign} {name}") + 2 for sign, name, _, _ in full) - 2 <= room:
-        return "  ".join(_marked(sign, name, hue) for sign, name, _, hue in full)
+    full = _signs(scene, axis, limit_drawn, g, cloud=cloud, band=band)
+    for gap in ("  ", " "):
+        if sum(len(f"{sign} {name}".strip()) + len(gap) for sign, name, _, _ in full) - len(gap) <= room:
+            return gap.join(_marked(sign, name, hue) for sign, name, _, hue in full)
     kept = list(full)
     while len(kept) > 1 and sum(len(f"{sign} {brief}".strip()) + 1 for sign, _, brief, _ in kept) - 1 > room:
         del kept[-2]  # the limit is told last, and where it is off the chart it is told nowhere else
@@ -267,7 +281,7 @@ def _marked(sign: str, name: str, hue: str) -> str:
 
 
 def _signs(
-    scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, *, cloud: bool
+    scene: Scene, axis: Axis, limit_drawn: bool, g: Glyphs, *, cloud: bool, band: str
 ) -> list[tuple[str, str, str, str]]:
     """Glyph, name, name in brief and hue of each sign."""
     short = {"co-located": "co-loc."}
@@ -286,6 +300,8 @@ def _signs(
         parts.append((" ".join(letters), "pinned", "pins", "cursor"))
     if cloud:
         parts.append((g.cloud, "other layouts", "rest", "cloud"))
+    if band:
+        parts.append((band, "4 of 5 cases", "4 of 5", "muted"))
     _, name = scene.limit(axis, g)
     if limit_drawn and axis.key == "gpus":
         parts.append(("", name, name, ""))

@@ -16,7 +16,14 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-KEPT = ("help", "quit", "swap-view", "export", "deploy")  # where space is short; the first stay longest
+KEPT = (
+    "help",
+    "quit",
+    "swap-view",
+    "fixes",
+    "export",
+    "deploy",
+)  # in this order where space is short
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,9 +64,9 @@ def test_ticks_stand_on_their_cells(width: int, height: int) -> None:
         assert line.lstrip().startswith(ticks.tick_label(tick) + "+"), line
 
 
-def test_cloud_points_lie_on_their_cells() -> None:
+def test_a_few_cloud_points_lie_on_their_cells() -> None:
     rng = np.random.default_rng(1)
-    x, y = 10 ** rng.uniform(1, 2.4, 300), rng.uniform(0, 2000, 300)
+    x, y = 10 ** rng.uniform(1, 2.4, 20), rng.uniform(0, 2000, 20)
     frontier = points([10, 300], [2500, 50], x, y)
     limits = axes([frontier], [], 50.0, 60, 20)
     assert limits is not None
@@ -86,13 +86,40 @@ def test_a_dense_cloud_is_thinned_evenly_and_always_alike() -> None:
     limits = axes([points([10, 300], [2500, 50])], [], 50.0, 60, 20)
     assert limits is not None
     place = plotting.geometry(limits, 60, 20)
-    kept_x, kept_y = plotting.binned(x, y, place)
-    dots = place.cols * place.rows * 8
-    assert 0.9 * plotting.CLOUD_SHARE < len(kept_x) / dots <= plotting.CLOUD_SHARE
-    again = plotting.binned(x, y, place)
+    kept_x, kept_y = plotting.thinned(x, y, place)
+    blocks = place.cols * place.rows / math.prod(plotting.BLOCK)
+    assert 0.7 < len(kept_x) / blocks < 0.9  # the points fill 80 % of the height
+    again = plotting.thinned(x, y, place)
     assert (again[0] == kept_x).all() and (again[1] == kept_y).all()
-    for half in (kept_x < 1.7, kept_y < 1000):
+    for half in (kept_x < place.cols, kept_y < 2 * place.rows):
         assert 0.35 < half.mean() < 0.65
+
+
+def test_a_dense_cloud_stays_where_an_edit_moves_it_a_little() -> None:
+    limits = axes([points([10, 300], [2500, 50])], [], 50.0, 90, 20)
+    assert limits is not None
+    place = plotting.geometry(limits, 90, 20)
+    rng = np.random.default_rng(2)
+    x, y = 10 ** rng.uniform(1, 2.3, 800), rng.uniform(100, 2000, 800)
+    one, other = (
+        set(zip(*(part.tolist() for part in plotting.thinned(x * by, y / by, place)), strict=True))
+        for by in (1.0, 1.05)
+    )
+    assert len(one & other) > 0.7 * len(one)
+
+
+def test_no_dot_of_a_dense_cloud_lies_where_no_point_is_as_good() -> None:
+    rng = np.random.default_rng(3)
+    x = 10 ** rng.uniform(1, 2.4, 2000)
+    y = rng.uniform(0, 1, 2000) * 20_000 / x  # all below a curve
+    limits = axes([points([10, 300], [2000, 60])], [], 50.0, 60, 20)
+    assert limits is not None
+    place = plotting.geometry(limits, 60, 20)
+    cells = [place.cell(a, b) for a, b in zip(x, y, strict=True)]
+    held = [cell for cell in cells if cell is not None]
+    for col, row in zip(*plotting.thinned(x, y, place), strict=True):
+        at = (place.left + col // 2, place.top + place.rows - 1 - row // 4)
+        assert any(c >= at[0] and r <= at[1] for c, r in held)
 
 
 def test_axes_take_in_a_near_limit_and_leave_a_far_one_out() -> None:
