@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
 
 ROUNDING = 1e-6  # relative: what a rate may lack of a demand by rounding
+TOLD_APART = 0.02  # of a ratio: where prediction and expectation differ by as much, a tie says both
 NO_PLAN = "No plan meets the limits"
 THRIFTY = ("watts", "tokens-per-watt")  # goals
 NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
@@ -40,6 +41,7 @@ class Verdict:
     requests_per_s: float | None  # that were asked for
     ttl_limit_s: float
     expected: Range | None  # tokens/s per GPU that hold in 80 % of cases; None where nothing was measured
+    expected_ratio: float  # `ratio` of what is expected of both; that of a tie decides
 
     @property
     def tie(self) -> bool:
@@ -56,8 +58,7 @@ class Verdict:
         elif self.found == "tie" and not self.split:
             way = "A tie, so keep prefill and decode together"
             if not self.tie:  # what the error leaves open is said once, with the difference
-                way = f"{way}: {self._yield}, {self._versus(name)}, which is within the error."
-                return f"{way}{self._promise}"
+                return f"{way}: {self._yield}, {self._left_open(name)}.{self._promise}"
         return f"{way}: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}.{self._promise}"
 
     @property
@@ -158,8 +159,21 @@ class Verdict:
             return f"the same as {name}"
         if self.ratio >= 2:
             return f"{three_digits(self.ratio)} times as much as {name}"
+        return f"{self._by(self.ratio)} than {name}"
+
+    def _left_open(self, name: str) -> str:
+        """What lies between the ways of a tie: as predicted, and as expected where that says otherwise."""
+        predicted = self._versus(name)
+        if not abs(self.expected_ratio - self.ratio) >= TOLD_APART:
+            return f"{predicted}, which is within the error"
+        expects = self._by(self.expected_ratio)
+        return f"{predicted} as predicted and {expects} as expected, which is within the error"
+
+    def _by(self, ratio: float) -> str:
+        if abs(ratio - 1) < ALIKE:
+            return "the same"
         less = "fewer" if self.goal == "fewest-gpus" else "less"
-        return f"{percent(abs(self.ratio - 1))} {'more' if self.ratio > 1 else less} than {name}"
+        return f"{percent(abs(ratio - 1))} {'more' if ratio > 1 else less}"
 
     def _sure(self, before: str, after: str = "") -> str:
         if self.sure is None:
@@ -173,8 +187,11 @@ def verdict(plan: Plan) -> Verdict | None:
     if plan.chosen is None or serving is None:
         return None
     _, other = ways(plan)
-    ratio = math.nan
+    ratio = expects = math.nan
     if other is not None:
+        expects = weigh.gain(scenario, serving, other)
+        if scenario.goal in ("fewest-gpus", "cost", *THRIFTY):  # the less the better
+            expects = 1 / expects if expects else math.nan
         if scenario.goal == "fewest-gpus":
             ratio = serving.gpus / other.gpus
         elif scenario.goal == "cost":
@@ -197,6 +214,7 @@ def verdict(plan: Plan) -> Verdict | None:
         requests_per_s=scenario.traffic.requests_per_s,
         ttl_limit_s=scenario.limits.ttl_s,
         expected=next((item.range for item in expected(plan, serving) if not item.in_seconds), None),
+        expected_ratio=expects,
     )
 
 

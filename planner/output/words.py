@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from planner.output import encoder_words
 from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.queue_words import queued_sentences
-from planner.output.spelling import count, instances, named
+from planner.output.spelling import count, instances, named, percent
 from planner.output.traffic_words import caches_note
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 ALIKE = 0.005  # ways that differ by less are the same, and a mix that brings less is not worth telling
 NO_EFFECT = 0.0005  # a gain below this shows as 0 %: the change has no effect
+SLOWER = 1.005  # of a pass in its format over one in bf16: then the plan says so
 EXPECTED = "What to expect in 4 of 5 cases"  # the heading of `expected`
 
 STEP_TEXT: Mapping[Step, str] = {  # what the nearest runs have other than a pool
@@ -294,7 +295,29 @@ def notes(plan: Plan) -> list[str]:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
     if shown is not None and shown.encoder is not None:
         found.append(encoder_words.NOTE)
+    found += _formats_notes(plan)
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
+
+
+def _formats_notes(plan: Plan) -> list[str]:
+    """Where a pool's formats cost more than they save: of each phase once."""
+    serving, formats = deployment(plan), plan.precision
+    if serving is None or formats is None:
+        return []
+    experts = formats.experts if formats.experts not in (None, formats.weights) else None
+    name = f"{formats.weights} with experts in {experts}" if experts else formats.weights
+    unpacked = (experts or formats.weights).endswith("_wo")
+    slower = {pool.phase: pool for pool in serving.pools if pool.over_bf16 > SLOWER}
+    return [
+        f"{name} makes a pass of {named(pool.phase).lower()} {percent(pool.over_bf16 - 1)} slower than bf16 "
+        f"at {pool.layout.label}: "
+        + (
+            "unpacking weights for bf16 products costs more than reading fewer bytes saves"
+            if unpacked
+            else "so few tokens save less than it costs to quantise them"
+        )
+        for pool in slower.values()
+    ]
 
 
 def _drafts_note(drafts: Drafts) -> str:

@@ -72,6 +72,7 @@ class PoolPlan:
     expert_slots: int = 0
     domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
+    over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
 
     @property
     def gpus(self) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from planner.planning.result import (
     SolverReport,
 )
 from planner.simulate import colocated, decode, encode, forward, kv_transfer, memory, prefill, space
+from planner.simulate.forward import BF16, Ledger
 from planner.simulate.operators.roofline import Cost
+from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
@@ -138,7 +140,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     question = pick.asked or question
     points, row, at_pool = pick.points, pick.row, question.pools[pick.points.phase]
     setup = at_pool.setup
-    lengths = question.lengths
+    lengths, prompt = question.lengths, question.prompt
     at, exchange, layout = _layout(pick)
     per_rank = float(points.batch[row]) / layout.attention_dp
     chunk = float(points.chunk_tokens[row])
@@ -146,7 +148,10 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
     mtp = 0 if points.phase == "prefill" else question.scenario.mtp
     if points.phase == "prefill":
         chunks = np.round(lengths.new / chunk)
-        ledger = prefill.mean_pass(setup, at, exchange, per_rank, chunks, question.prompt)
+
+        def a_pass(on: Setup) -> Ledger:
+            return prefill.mean_pass(on, at, exchange, per_rank, chunks, prompt)
+
         held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
         cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(lengths.isl))
         tokens = passing = per_rank * lengths.new / chunks
@@ -154,25 +159,28 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         batch = per_rank / layout.pp
         uneven = setup.machine.engine.sequence_imbalance
         full = batch + uneven * float(fullest(float(layout.attention_dp), batch))  # it sets the pace
-        if mode == "piggyback":
-            ledger = colocated.mixed_pass(
-                setup,
+
+        def a_pass(on: Setup) -> Ledger:
+            if mode != "piggyback":
+                return decode.step(on, at, exchange, full, isl=lengths.context_isl, osl=lengths.osl, mtp=mtp)
+            return colocated.mixed_pass(
+                on,
                 at,
                 exchange,
                 batch=full,
                 chunk=chunk,
-                prompt=question.prompt,
+                prompt=prompt,
                 context=decode.mean_context(lengths.context_isl, lengths.osl),
                 mtp=mtp,
             )
-        else:
-            ledger = decode.step(setup, at, exchange, full, isl=lengths.context_isl, osl=lengths.osl, mtp=mtp)
+
         whole = setup.machine.engine.whole_lengths
         mean = memory.decode_tokens(per_rank, lengths.context_isl, lengths.osl, whole=whole) / per_rank
         one = memory.kv_bytes(setup.model, setup.precision, at, mean) * memory.drafter(setup.model, mtp)
         cache = per_rank * one
         tokens = batch + chunk
         passing = batch * (1 + mtp) + chunk
+    ledger = a_pass(setup)
     live = float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0])
     weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
@@ -195,6 +203,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
         breakdown=_breakdown(ledger),
+        over_bf16=_over_bf16(setup, ledger, a_pass),
         system=at_pool.system.name,
         max_batch=math.ceil(per_rank),
         max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),
@@ -204,6 +213,16 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         domain_gpus=setup.machine.fabric.scale_up_gpus,
         evidence=evidence.of(question, points.phase, layout),
     )
+
+
+def _over_bf16(setup: Setup, ledger: Ledger, a_pass: Callable[[Setup], Ledger]) -> float:
+    """Time of a pass over that of the same pass with weights and activations in bf16."""
+    narrow = setup.precision
+    if narrow.gemm.name == narrow.moe.name == BF16.name:
+        return 1.0
+    wide = replace(setup, precision=replace(narrow, gemm=BF16, moe=BF16))
+    one, other = (float(np.ravel((part.layers() + part.head).seconds)[0]) for part in (ledger, a_pass(wide)))
+    return one / other
 
 
 def at_demand(question: Question, capacity_per_s: float) -> float:

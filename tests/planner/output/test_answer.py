@@ -11,7 +11,7 @@ from planner.inputs.traffic import Traffic
 from planner.output.limits import TIGHT, limits, pool_limit
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence, gain, verdict
-from planner.output.words import ALIKE, binding_pool, mix_offer
+from planner.output.words import ALIKE, binding_pool, mix_offer, notes
 from planner.planning.bands import Band
 from planner.planning.result import (
     Mix,
@@ -113,6 +113,37 @@ def test_a_tie_has_one_threshold_for_sentence_headline_and_mix(split_plan: Plan)
         offered = dataclasses.replace(split_plan, mix=Mix(serving=mixed, gain=share * ALIKE))
         assert (mix_offer(offered) is None) == (share < 1)
         assert ("Mixed layouts" in to_text(offered)) == (share > 1)
+
+
+def test_a_tie_says_what_is_predicted_and_what_is_expected(split_plan: Plan) -> None:
+    band = Band(rows=99, level="both", ftl=(0.7, 2.0), ttl=(0.9, 1.1), throughput=(0.5, 2.0))
+    known = dataclasses.replace(
+        split_plan, bands={"disaggregated": band, "colocated": band}, choice="colocated"
+    )
+    assert answer_sentence(known).startswith(
+        "A tie, so keep prefill and decode together: 57,600 output tokens/s on 64 GPUs (900 per GPU), "
+        "26 % less than a split, which is within the error."
+    )
+    split = known.disaggregated
+    assert split is not None
+    flattered = dataclasses.replace(split, expected_requests_per_s=0.75 * split.requests_per_s)
+    told = answer_sentence(dataclasses.replace(known, disaggregated=flattered))
+    assert "26 % less than a split as predicted and 1 % less as expected, which is within the error." in told
+
+
+def test_a_format_that_is_slower_than_bf16_is_noted_once(split_plan: Plan) -> None:
+    ours = split_plan.disaggregated
+    assert ours is not None
+    first = dataclasses.replace(ours.pools[0], over_bf16=1.04)
+    slow = dataclasses.replace(
+        split_plan, disaggregated=dataclasses.replace(ours, pools=(first, *ours.pools[1:]))
+    )
+    said = [note for note in notes(slow) if "bf16" in note]
+    assert said == [
+        "fp8 makes a pass of prefill 4 % slower than bf16 at TP8: so few tokens save less than it costs to "
+        "quantise them"
+    ]
+    assert not [note for note in notes(split_plan) if "bf16" in note]
 
 
 def test_a_pool_answers_for_the_latency_that_it_makes(split_plan: Plan) -> None:
