@@ -10,6 +10,7 @@ from functools import partial
 from planner.errors import unknown
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
+from planner.paper import over_time
 from planner.paper.claims import claim, gains, layouts, ratios
 from planner.paper.claims.claim import Check, Part, Verdict
 from planner.paper.figures import added, published
@@ -104,6 +105,9 @@ def _part(
     more = tuple(make(sweeps) for name, make in makers.items() if figure in (None, name))
     pays = where_it_pays(sweeps) if setting == SERVED and figure in (None, "systems", "models") else ()
     claims = {c.id: CHECKS[c.id](sweeps) for c in claim.load() if figure in (None, c.figure)}
+    if setting == SERVED:
+        beside = {number: tell for number, tell in over_time.FACTS.items() if number in claims}
+        claims |= {number: (*claims[number], tell(catalog)) for number, tell in beside.items()}
     return _Part(
         setting=setting,
         published=drawn,

@@ -113,6 +113,7 @@ PRESETS: Mapping[str, Mapping[str, Scenario]] = {
     "14": {"paper-fig14-medians": MEDIANS},
     "matching": {"paper-fig10-fixed-ratios": HEAVY},
     "budget": {"paper-fig10-fixed-ratios": HEAVY},
+    "over-time": {"paper-fig10-fixed-ratios": HEAVY},
     "systems": {"paper-fig11-domain-8": replace(HEAVY, system="b200")},
     "models": {f"paper-models-{model}": heavy(model) for model in OTHER_MODELS},
 }

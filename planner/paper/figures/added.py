@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from planner.inputs.scenario import Scenario
-from planner.paper import readings
+from planner.paper import over_time, readings
 from planner.paper.figures.drawing import RATIO, USER, Figure, Panel, Series
 from planner.paper.figures.panels import MATCHED, axis, frontiers, held, matched, traffic
 from planner.paper.scenarios import HEAVY, MODELS, OTHER_MODELS, PATTERNS, heavy
 from planner.paper.sweeps import Sweeps
 from planner.paper.where_it_pays import elsewhere
 
+HOUR = "hour of the day"
 HELD = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # ctx:gen ratios of the view on fixed matching
 
 
@@ -101,7 +102,42 @@ def _budget(sweeps: Sweeps) -> Figure:
     )
 
 
+def _over_time(sweeps: Sweeps) -> Figure:
+    """Figures 9 and 10 with a day in place of the latency target."""
+    days = over_time.days(sweeps.catalog)
+    drawn = days[over_time.DRAWN]
+    hours = drawn.gpu_hours
+    told = ", ".join(f"{name} {hours[name]:,.0f}" for name in hours)
+    return Figure(
+        id="over-time",
+        title="Over a day: DeepSeek-R1, long prompts in the morning, long answers at night",
+        notes=(
+            "A made-up day, not a measured one: each quarter of an hour, starts and drains in the bill, "
+            "rates as predicted.",
+            f"GPU hours at a TTL of {1e3 * drawn.ttl_s:.0f} ms: {told}.",
+        ),
+        panels=(
+            Panel(
+                title="The ratio that an elastic split takes",
+                x_label=HOUR,
+                y_label=RATIO,
+                y_log=True,
+                series=tuple(
+                    Series(name=f"TTL {1e3 * day.ttl_s:.0f} ms", x=day.hour, y=day.ratio) for day in days
+                ),
+            ),
+            Panel(
+                title=f"GPUs taken, TTL {1e3 * drawn.ttl_s:.0f} ms",
+                x_label=HOUR,
+                y_label="GPUs",
+                series=tuple(Series(name=name, x=drawn.hour, y=gpus) for name, gpus in drawn.gpus.items()),
+            ),
+        ),
+    )
+
+
 FIGURES: Mapping[str, Callable[[Sweeps], Figure]] = {
+    "over-time": _over_time,
     "matching": _held,
     "budget": _budget,
     "systems": _systems,
