@@ -166,11 +166,14 @@ def _times(setup: Setup, widths: Widths) -> tuple[np.ndarray, np.ndarray]:  # ty
     return seconds, np.concatenate([BATCHES.ravel(), PROMPTS.ravel() * ISL])
 
 
-def _slower(model: str) -> list[str]:
-    """Where a model in fp8 is slower than in bf16 by more than quantising costs, and no table says why."""
+def _slower(model: str) -> dict[str, float]:
+    """Where a model in fp8 is slower than in bf16 by more than quantising costs, and no table says why.
+
+    By what factor at most, over what is allowed.
+    """
     spec = CATALOG.model(model)
     narrow: WeightFormat = "fp8_block" if spec.checkpoint == "fp8_block" else "fp8"
-    found = []
+    found = {}
     for system, engine in itertools.product(CATALOG.names("system"), ENGINES):
         gpu = CATALOG.system(system).gpu
         if "fp8" not in gpu.peak_flops or CATALOG.system(system).kernels != system:
@@ -188,18 +191,19 @@ def _slower(model: str) -> list[str]:
             lookups = one.machine.kernels
             assert isinstance(lookups, Lookups)
             if np.any(taken > allowed) and not any(source.why for source in lookups.used()):
-                found.append(f"{system} {engine} {widths}: {np.round(taken / allowed, 2)}")
+                found[f"{system} {engine} {widths}"] = float(np.max(taken / allowed))
     return found
 
 
 @pytest.mark.parametrize("model", ["qwen3-235b-a22b", "llama-3.1-70b", "deepseek-r1"])
 def test_fp8_is_as_fast_as_bf16_or_a_table_says_why(model: str) -> None:
-    assert _slower(model) == []
+    assert _slower(model) == {}
 
 
-# fp8 prefill passes up to 13 % slower than allowed, on B200 with vLLM or SGLang (one on H20): a prompt or
+# fp8 prefill passes up to 32 % slower than allowed, on B200 with vLLM or SGLang (one on H20): a prompt or
 # four of models whose matrices at TP8 are so narrow that quantising is most of what fp8 saves. No table is
-# odd, so no plan says it.
+# odd: plans say it of such a pool, whose pass is timed in bf16 too (`over_bf16`).
+NARROW_FACTOR = 1.35
 NARROW = frozenset(
     {
         "deepseek-v4-flash",
@@ -224,7 +228,7 @@ NARROW = frozenset(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", CATALOG.names("model"))
-def test_fp8_is_as_fast_as_bf16_for_every_model(model: str, request: pytest.FixtureRequest) -> None:
-    if model in NARROW:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="narrow matrices at TP8"))
-    assert _slower(model) == []
+def test_fp8_is_as_fast_as_bf16_for_every_model(model: str) -> None:
+    found = _slower(model)
+    assert bool(found) == (model in NARROW)
+    assert max(found.values(), default=1.0) < NARROW_FACTOR, found
