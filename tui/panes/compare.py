@@ -134,6 +134,8 @@ def against(cell: Cell, base: Cell, g: Glyphs) -> tuple[str, str]:
     """A cell beside the baseline's: its text and the difference ("=", a percentage, or the unequal sign)."""
     if cell.text == base.text:
         return "", "="
+    if g.ellipsis in (cell.text, base.text):
+        return cell.text, ""  # not known yet
     if math.isfinite(cell.value) and math.isfinite(base.value) and base.value:
         change = 100 * (cell.value / base.value - 1)
         return cell.text, f"{change:+.0f}%" if abs(change) >= 0.95 else f"{change:+.1f}%"

@@ -30,6 +30,7 @@ class Asked:
 
     plan: Plan
     key: str = ""  # the input of a curve
+    pins: tuple[Scenario, ...] = ()
 
 
 class Studies:
@@ -62,8 +63,16 @@ class Studies:
             findings = self._curve(findings, plan, key)
         if any(pin.plan is None for pin in view.pins):
             waiting = tuple(pin for pin in view.pins if pin.plan is None)
-            self._start("pins", Asked(plan=plan), _pins(waiting))
+            self._pins(plan, waiting)
         return findings
+
+    def _pins(self, plan: Plan, waiting: Sequence[Pin]) -> None:
+        """Plan pins, unless that is under way for each of them."""
+        asked = self._asked.get("pins")
+        known = asked.pins if asked is not None and asked.plan is plan else ()
+        if not all(pin.scenario in known for pin in waiting):
+            self._asked["pins"] = Asked(plan=plan, pins=tuple(pin.scenario for pin in waiting))
+            self._solver.study("pins", _pins(waiting))
 
     def _tornado(self, findings: Findings, plan: Plan) -> Findings:
         from planner.planning import what_if

@@ -124,6 +124,8 @@ async def test_nothing_is_pinned_before_there_is_an_answer() -> None:
         (CompareCell("b200"), CompareCell("h200"), ("b200", "≠")),
         (CompareCell("5", 5.0), CompareCell("any"), ("5", "≠")),
         (CompareCell("5", 5.0), CompareCell("0", 0.0), ("5", "≠")),
+        (CompareCell("…"), CompareCell("5", 5.0), ("…", "")),
+        (CompareCell("5", 5.0), CompareCell("…"), ("5", "")),
     ],
 )
 def test_differences(cell: CompareCell, base: CompareCell, expected: tuple[str, str]) -> None:
@@ -146,6 +148,18 @@ async def test_a_adds_an_engine_in_the_place_of_the_forms(pages: Pages) -> None:
     (pin,) = pages.main.view.pins
     assert pin.scenario == dataclasses.replace(pages.scenario, engine="vllm")
     await fakes.until(pages.pilot, lambda: pages.main.view.pins[0].plan is not None)
+
+
+async def test_a_second_engine_is_planned_as_the_first_was(pages: Pages) -> None:
+    """It waited for ever where the pins of the same answer had been planned before."""
+    await pages.open("compare")
+    for at, engine in enumerate(("vllm", "sglang")):
+        await pages.pilot.press("a")
+        await fakes.until(pages.pilot, lambda: isinstance(pages.pilot.app.screen, ChooseScreen))
+        await pages.pilot.press(*engine, "enter")
+        await fakes.until(pages.pilot, lambda at=at: len(pages.main.view.pins) == at + 1)
+        await fakes.until(pages.pilot, lambda: all(pin.plan for pin in pages.main.view.pins))
+    assert [pin.scenario.engine for pin in pages.main.view.pins] == ["vllm", "sglang"]
 
 
 @pytest.mark.parametrize("tab", ["compare", "traffic"])
