@@ -262,13 +262,14 @@ def usable(
     """Of some co-located or prefill rows, those whose options are worth making; all where nothing queues.
 
     A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
-    kept of those with a first token within each of a few shares of the limit.
+    kept of those with a first token within each of a few shares of the limit, that of the longest prompt that
+    has to keep it being so many times as late.
     """
     kept = standing(question, points, rows)
     rows, first_token_s = rows[kept], first_token_s[kept]
     if not question.queues and question.encoder is None:
         return rows
-    limit = question.scenario.limits.ftl_s
+    limit = question.scenario.limits.ftl_s / _longest(question, points.phase)
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
     packed, best = given(question, points.phase) is None, []
     for share in EARLY:
@@ -279,6 +280,15 @@ def usable(
             rate = rate * expected.of(points, some)
         best.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
     return np.unique(np.concatenate(best))
+
+
+def _longest(question: Question, phase: Phase) -> float:
+    """What the longest prompt takes that may not be late, over the mean one; at least 1."""
+    share, kinds = question.late_share("ftl"), prompt_work.of(question, phase).kinds
+    if share is None:
+        return 1.0
+    late = int(len(kinds) * share * (1.0 - SLOT_SHARE) + 1e-9)
+    return max(float(kinds[len(kinds) - 1 - late]), 1.0)
 
 
 def gathers(phase: Phase, prompts: FloatArray | float) -> FloatArray:

@@ -21,6 +21,9 @@ from planner.simulate.space import Layouts
 from planner.words import Phase
 
 LONG = 4.0
+# Of the growth: as far as replays proved it (docs/accuracy-waits.md). A plan that asks its replay finds what
+# is too bold beyond that, not what is too shy.
+MOST = 0.15
 
 
 def of(question: Question, phase: Phase) -> Work:
@@ -28,15 +31,16 @@ def of(question: Question, phase: Phase) -> Work:
     lengths = question.lengths
     if phase != "prefill" or len(lengths.prompt) == 1:
         return lengths.work()
-    return lengths.work(
-        growth(question.pools["prefill"].setup, float(lengths.new), lengths.isl - lengths.new)
-    )
+    if question.scenario.traffic.reuse != "none":
+        return lengths.work()  # new tokens attend to what is cached far more than to each other
+    found = growth(question.pools["prefill"].setup, float(lengths.new), float(lengths.isl - lengths.new))
+    return lengths.work(min(found, MOST))
 
 
 def growth(setup: Setup, new: float, cached: float) -> float:
     """The part of a prompt's time that grows with the square of its length, over the rest, at a mean prompt.
 
-    ``t(L) / t(1) = L (1 + L g) / (1 + g)`` of prompts L times as long.
+    ``t(L) / t(1) = L (1 + L g) / (1 + g)`` of prompts L times as long, cached tokens and new ones.
     """
     one = np.ones((1, 1, 1), dtype=np.int64)
     at = Layouts(tp=one, pp=one, attention_dp=one, moe_tp=one, moe_ep=one)
