@@ -20,14 +20,14 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e8; --muted: #a8a8a8; --line: #3a3a3a;
   --paper: #151515; --bar: #5aa6e6; --mark: #1f2730; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.35rem; line-height: 1.35; margin: 0 0 .5rem; }
 h2 { font-size: 1.02rem; margin: 2rem 0 .5rem; padding-top: .5rem; border-top: 1px solid var(--line); }
 p, li { margin: .25rem 0; } ul { margin: 0; padding-left: 1.2rem; }
 .asked, footer { color: var(--muted); }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .9rem .15rem 0; text-align: left; white-space: nowrap; vertical-align: top; }
+th, td { padding: .15rem .8rem .15rem 0; text-align: left; white-space: nowrap; vertical-align: top; }
 td:last-child { white-space: normal; }
 th { color: var(--muted); font-weight: 600; border-bottom: 1px solid var(--line); }
 .r { text-align: right; }
