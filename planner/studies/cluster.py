@@ -28,6 +28,14 @@ LOOK_S = 0.2  # how often a waiting client looks whether to stop
 FIND_S = 15.0  # for a scheduler to answer
 COUNT_S = 3.0  # how often workers are counted
 LOST_S = 30.0  # without a worker or a scheduler, before giving up
+# Of local workers. They would look at their own stacks a hundred times a second, for a dashboard that is not
+# shown here, and give each array's memory back to the system, to ask for it again with the next one.
+SETTINGS = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.profile.interval": "10s",
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 128 << 20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
+}
 
 
 class Lost(Exception):
@@ -108,6 +116,7 @@ class Dask:
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "Port .* is already in use")  # by a study beside this one
             if self.scheduler is None:
+                stack.enter_context(importlib.import_module("dask.config").set(SETTINGS))
                 cluster = stack.enter_context(
                     distributed.LocalCluster(
                         n_workers=self.workers,

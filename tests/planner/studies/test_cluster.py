@@ -16,7 +16,7 @@ import pytest
 
 from planner import InputError, load
 from planner.studies import dataset, run
-from planner.studies.cluster import Dask, Lost
+from planner.studies.cluster import SETTINGS, Dask, Lost
 from planner.studies.run import Here
 from planner.studies.study import read
 
@@ -188,3 +188,14 @@ def test_a_scheduler_that_is_none_is_one_line(tmp_path: Path) -> None:
     pool = Dask(scheduler="nonsense")
     with pytest.raises(InputError, match="scheduler: 'nonsense'"):
         run.run(read(TEXT, CATALOG), TEXT, tmp_path, pool, CATALOG)
+
+
+def test_workers_keep_the_memory_of_their_arrays() -> None:
+    # under the names that distributed has: it would have each array's pages faulted in anew
+    config = pytest.importorskip("dask.config")
+    before = config.get("distributed.nanny.pre-spawn-environ")
+    with config.set(SETTINGS):
+        after = config.get("distributed.nanny.pre-spawn-environ")
+        assert set(before) <= set(after) == {*before, "MALLOC_MMAP_THRESHOLD_"}
+        assert after["MALLOC_TRIM_THRESHOLD_"] == 128 << 20
+        assert config.get("distributed.worker.profile")["enabled"] is False
