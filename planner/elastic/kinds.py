@@ -113,6 +113,21 @@ class Pools:
         """`need` with as many more of either main kind as its pools' errors ask for."""
         return self.balance(self.need)
 
+    @property
+    def settled(self) -> Pools:
+        """The same with rates taken as known, and `balanced` needs in their place."""
+        if len(self.phases) < 2 or self.errors.none:
+            return self
+        need, told = np.array(self.need), self.balanced
+        for phase in self.phases:
+            main = self.main(phase)
+            more = told[:, main] / np.maximum(self.need[:, main], 1)
+            for kind in np.flatnonzero(self.pool == self.pool[main]):
+                count = self.need[:, kind]
+                some = (count > 0) & (count < NEVER)
+                need[some, kind] = np.ceil(count[some] * more[some] - 1e-9)
+        return replace(self, need=need, errors=KNOWN)
+
     def balance(self, need: IntArray) -> IntArray:
         """Counts that are expected to serve what some needs serve, with the fewest GPUs, (windows, kinds).
 

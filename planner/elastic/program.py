@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 GAP = 0.0005  # at which the solver may stop
 SWAPS = 0.001  # of holding an instance for a window, so that none swaps for nothing
+JOINT = 100  # windows up to which the errors of both pools are weighed in the program itself
 PART, VIEW = 288, 48  # windows planned at a time, and those behind them in view
 
 
@@ -142,6 +143,8 @@ def solve(
     Raises `planner.simulate.points.Stopped` between programs when told to.
     """
     count = len(pools.need)
+    if count > JOINT:  # what errors ask for is settled window by window, with the fewest GPUs
+        pools = pools.settled
     part = _Part(pools=pools, costs=costs, before=None, fixed=fixed)
     if fixed or count <= PART + VIEW:
         x, bound = _milp(part, time_limit_s)

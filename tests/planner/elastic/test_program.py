@@ -143,6 +143,8 @@ def test_pools_that_may_be_off_have_what_they_are_expected_to_need() -> None:
         assert row @ of.gpus == min(np.array(c) @ of.gpus for c in counts)
     found = program.solve(of, costs(2, start_s=np.full(2, 60.0)))
     assert bill(of, found.schedule, costs(2)).missing.max() <= 1e-9
+    known = program.solve(of.settled, costs(2, start_s=np.full(2, 60.0)))  # as long horizons have it
+    assert bill(of, known.schedule, costs(2)).missing.max() <= 1e-9
     plain = pools([[10, 10], [10, 20]])
     assert found.schedule.instances.sum() > program.solve(plain, costs(2)).schedule.instances.sum()
 
