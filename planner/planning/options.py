@@ -235,13 +235,13 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
     """Which of some rows a plan may have by the places of their instances; all where the layout is given.
 
     None that a scale-up domain has the GPUs for but not the hosts (`planner.planning.survive.within_domain`);
-    where the loss of a host is to be survived, those alone that fill hosts.
+    where the loss of a host is to be survived, or hosts are to be filled, those alone that fill them.
     """
     system, given_layout = (
         question.pools[points.phase].system,
         question.scenario.deployment.layout(points.phase),
     )
-    whole = question.scenario.fleet.survive in ("node", "rack")
+    whole = question.whole_hosts or question.scenario.fleet.survive in ("node", "rack")
     wide = system.fabric.scale_up_gpus > failures.MOST_GPUS_PER_HOST
     if given_layout is not None or not (whole or wide):
         return np.ones(len(rows), dtype=bool)

@@ -11,7 +11,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import demand, frontiers, mixes, power, settle, solve, survive, weigh, within
+from planner.planning import demand, frontiers, housed, mixes, power, settle, solve, survive, weigh, within
 from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
@@ -108,6 +108,15 @@ def _plan(
     first = deadline.share(0.5) if scenario.mix and settled.alone else deadline
     other = None if alone is at else alone
     judgement = judge(at, catalog, first, alone=other)
+    if len(placed) == 1 and housed.asked(scenario):  # several were housed when they were weighed
+        hosts = housed.placements(at, judgement, catalog, first)
+        if hosts is not None:
+            at, alone = hosts.split, hosts.colocated
+            other = None if alone is at else alone
+            before = judgement.choice
+            judgement = judge(at, catalog, first, alone=other, offers=False)
+            offered = replace(judgement.choice, mix=hosts.mix, study=before.study)
+            judgement = replace(judgement, choice=offered)
     if ask is not None:
         judgement = proven(judgement, at, catalog, first, ask, alone=other)
     choice, found = judgement.choice, judgement.found

@@ -69,6 +69,7 @@ class Question:
     prompt_windows: Windows | None = None  # how the load of prompts changes; None: it does not
     decode_windows: Windows | None = None  # and that of output tokens
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
+    whole_hosts: bool = False  # layouts alone whose instances fill their hosts (`planner.planning.housed`)
     images: Images | None = None  # of the requests; None: they have none
     encoder: Encoder | None = None  # an instance of the pool that encodes them; None: they are in place
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,17 +22,20 @@ from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import pareto
-from planner.planning import frontiers, solve, thrift, weigh, why_not
+from planner.planning import frontiers, housed, solve, thrift, weigh, why_not
 from planner.planning.alone import Alone
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.in_time import tries
 from planner.planning.inventory import across, on_each
 from planner.planning.placed import Placed, apart, beside, place
-from planner.planning.resolve import encoded_apart
+from planner.planning.resolve import Question, encoded_apart
 from planner.planning.result import Count, EncodedAt, Frontier, Infeasible, Reason, Relaxation, Serving
 from planner.planning.sweep import Sweeps
 from planner.words import Stop, Way
+
+# a placement, and one way of serving on it: bare, and its counts
+_Counted: TypeAlias = "tuple[Placed, tuple[Serving, tuple[Count, ...]]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +110,16 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     """The best placements by the rates that their points have, and whether there is any."""
     splits: list[tuple[Placed, Serving]] = []
     others: list[tuple[Placed, Serving]] = []
-    weighed: list[tuple[Placed, solve.Weighed]] = []
+    weighed: tuple[list[_Counted], list[_Counted]] = ([], [])
     curves = thrift.Curves()
     for at in placed:
-        split, colocated = solve.weighed(at, deadline, curves)
-        splits += [] if split is None else [(at, split[0])]
-        others += [] if colocated is None else [(at, colocated[0])]
-        weighed.append((at, (split, colocated)))
+        for way, some in enumerate(_housed(at, solve.weighed(at, deadline, curves), deadline, curves)):
+            if some is not None:
+                (splits, others)[way].append((some[0], some[1][0]))
+                weighed[way].append(some)
     split_at, colocated_at = _best(splits) or placed[0], _best(others) or placed[0]
-    systems = dict.fromkeys(at.systems for at in placed if len(at.systems) == 1)
-    alone = [_alone([one for one in weighed if one[0].systems == each]) for each in systems]
+    systems = {at.systems: at.question for at in reversed(placed) if len(at.systems) == 1}
+    alone = [_alone(question, each, weighed) for each, question in reversed(systems.items())]
     found = Settled(
         split=split_at,
         colocated=colocated_at,
@@ -126,12 +129,31 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     return found, bool(splits or others)
 
 
-def _alone(some: Sequence[tuple[Placed, solve.Weighed]]) -> Alone:
+def _housed(
+    at: Placed, found: solve.Weighed, deadline: Deadline, curves: thrift.Curves
+) -> tuple[_Counted | None, _Counted | None]:
+    """Either way with the placement that it is of: of whole hosts where it lies on no more than there are."""
+    crowded = [way is not None and not housed.fits(at.question, *way) for way in found]
+    if not (housed.asked(at.question.scenario) and any(crowded)):
+        return tuple(None if way is None else (at, way) for way in found)  # type: ignore[return-value]
+    whole = housed.whole(at)
+    again = solve.weighed(whole, deadline, curves)
+    ways: list[_Counted | None] = []
+    for no_room, first, then in zip(crowded, found, again, strict=True):
+        if no_room and then is not None:
+            ways.append((whole, then))
+        else:
+            ways.append(None if first is None else (at, first))
+    return ways[0], ways[1]
+
+
+def _alone(
+    question: Question, systems: tuple[str, ...], weighed: tuple[list[_Counted], list[_Counted]]
+) -> Alone:
     """The best of one system, whose placements differ in where images are encoded at most."""
-    question = some[0][0].question
     ways: list[tuple[Serving, tuple[Count, ...]] | None] = []
-    for way in (0, 1):
-        mine = [(at, of) for at, found in some if (of := found[way]) is not None]
+    for some in weighed:
+        mine = [(at, of) for at, of in some if at.systems == systems]
         best = _best([(at, of[0]) for at, of in mine])
         ways.append(next((of for at, of in mine if at is best), None))
     servings = [None if way is None else way[0] for way in ways]
@@ -139,7 +161,7 @@ def _alone(some: Sequence[tuple[Placed, solve.Weighed]]) -> Alone:
     of = ways[0] if choice == "disaggregated" else ways[1]
     pools, serving = ((), None) if of is None else (of[1], of[0])
     return Alone(
-        system=some[0][0].systems[0],
+        system=systems[0],
         choice=choice,
         gpus=question.scenario.fleet.gpus,
         pools=pools,

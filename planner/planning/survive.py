@@ -24,7 +24,7 @@ from planner.inputs.system import System
 from planner.planning import places
 from planner.planning.places import Place, Size
 from planner.planning.resolve import Question
-from planner.planning.result import EncoderPlan, PoolPlan, Serving
+from planner.planning.result import Count, EncoderPlan, PoolPlan, Serving
 from planner.planning.survival import Survival
 from planner.simulate.space import Layouts
 from planner.words import Loss, Phase, Stage
@@ -111,7 +111,7 @@ def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:
     return fits
 
 
-def size_of(pool: PoolPlan) -> Size:
+def size_of(pool: Count | PoolPlan) -> Size:
     """What `places` needs of a pool."""
     layout = pool.layout
     stage = layout.tp * layout.attention_dp

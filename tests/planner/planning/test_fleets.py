@@ -14,7 +14,7 @@ from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import fleets
 from planner.output.data import to_dict
 from planner.output.words import notes
-from planner.planning import inventory, one_more, resolve, settle, solve, what_if
+from planner.planning import inventory, one_more, resolve, settle, solve, survive, what_if
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 
@@ -243,3 +243,15 @@ def test_a_cap_that_holds_nothing_back_says_so():
     assert kilowatt.gain == 0
     loose = replace(asked, fleet=Fleet(gpus=4, max_kw=1000.0))
     assert one_more.told(plan(loose, load()), lambda _: found).one_more == ()
+
+
+def test_pools_of_a_fleet_lie_on_the_hosts_that_there_are():
+    asked = replace(
+        BASE, model="minimax-m2.5", fleet=Fleet(systems="h200:16,h100:24"), limits=Limits(ftl_s=4.0)
+    )
+    found = plan(replace(asked, engine="sglang"), load())
+    for way in (found.disaggregated, found.colocated):
+        assert way is not None
+        nodes = survive.nodes_of(way)
+        for system, some in survive.placed(way, nodes).items():
+            assert max(h for one in some for h in one.hosts) < {"h200": 2, "h100": 3}[system]

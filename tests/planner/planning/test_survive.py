@@ -171,12 +171,19 @@ def test_a_plan_says_where_its_instances_do_not_tile_their_hosts():
     asked = Scenario(
         model="deepseek-r1", system="gb200", engine="trtllm", fleet=Fleet(gpus=72), traffic=traffic
     )
-    found = plan(asked, CATALOG)
+    found = plan(replace(asked, robust=False, slack=0.0), CATALOG)  # the study's match knows no hosts
     at = survive.nodes_of(found.chosen)
     used = {h for one in survive.placed(found.chosen, at)["gb200"] for h in one.hosts}
     (note,) = host_notes(found, found.chosen)
     assert len(used) > found.chosen.gpus / 4 and note in notes(found)
     assert f"take {len(used)} hosts, not {-(-found.chosen.gpus // 4)}" in note
     assert "72 GPUs are fewer hosts than that" in note
+    housed = plan(asked, CATALOG)
+    for way in (housed.disaggregated, housed.colocated):
+        nodes = survive.nodes_of(way)
+        hosts = {h for some in survive.placed(way, nodes).values() for one in some for h in one.hosts}
+        assert len(hosts) <= 18 and host_notes(housed, way) == []
+    assert housed.disaggregated.requests_per_s > 0.9 * found.disaggregated.requests_per_s
+    assert housed.study is not None and housed.mix is not None
     even = plan(replace(asked, model="llama-3.1-70b", system="h200", fleet=Fleet(gpus=8)), CATALOG)
     assert host_notes(even, even.chosen) == []
