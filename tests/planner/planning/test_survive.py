@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import Fleet, InputError, Limits, Scenario, Traffic, load, plan
@@ -106,7 +106,7 @@ SIZES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SIZES, min_size=1, max_size=3), st.sampled_from([(8, 1), (4, 18), (8, 2)]))
 def test_places_never_overlap_nor_cross_a_domain_that_holds_them(sizes, shape):
     host_gpus, domain_hosts = shape
@@ -122,7 +122,7 @@ def test_places_never_overlap_nor_cross_a_domain_that_holds_them(sizes, shape):
             assert len({host // domain_hosts for host in one.hosts}) == 1
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(SIZES, st.sampled_from([(8, 1, 4), (4, 18, 18), (8, 2, 2)]), st.sampled_from(["gpu", "node", "rack"]))
 def test_no_loss_takes_more_than_the_bound(size, shape, loss):
     at = Nodes(host_gpus=shape[0], domain_hosts=shape[1], rack_hosts=shape[2])

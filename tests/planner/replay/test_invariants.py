@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 
 from planner.inputs.requests import Requests
 from planner.replay.fleet import Fleet, Options
@@ -24,7 +24,6 @@ OFTEN = settings(
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),
-    suppress_health_check=[HealthCheck.too_slow],
 )
 SOME = settings(OFTEN, max_examples=max(REPLAYS // 2, 1))
 

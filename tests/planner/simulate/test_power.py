@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.inputs.catalog import load
@@ -31,7 +31,7 @@ def one(tp: int, dp: int = 1, pp: int = 1, ep: int = 1) -> space.Layouts:
     return space.Layouts(**{name: np.full((1, 1, 1), width) for name, width in widths.items()})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None)
 @given(SHARES, SHARES, SHARES, st.sampled_from(CATALOG.names("system")))
 def test_watts_lie_between_idle_and_the_limit_and_rise_with_use(busy, compute, less, system):
     gpu = CATALOG.system(system).gpu
