@@ -9,7 +9,7 @@ from planner.inputs import deployment_fields, failure_fields
 from planner.inputs.field import Field as Field
 from planner.inputs.fleet_fields import FLEET
 from planner.inputs.scenario import Deployment, Fleet, Limits, Scenario, Traffic
-from planner.inputs.traffic_fields import TRAFFIC
+from planner.inputs.traffic_fields import TRAFFIC, untraced
 
 _POWERS = tuple(2**i for i in range(4, 21))
 _HALF_POWERS = tuple(sorted({*_POWERS, *(3 * 2**i for i in range(4, 19))}))
@@ -72,6 +72,8 @@ FIELDS: tuple[Field, ...] = (
         integer=True,
         steps=_HALF_POWERS,
         aliases=("input",),
+        effective=untraced,
+        idle="beside a trace, which has its own lengths",
         help="Input sequence length: prompt tokens per request.",
     ),
     Field(
@@ -86,6 +88,8 @@ FIELDS: tuple[Field, ...] = (
         integer=True,
         steps=_HALF_POWERS,
         aliases=("output",),
+        effective=untraced,
+        idle="beside a trace, which has its own lengths",
         help="Output sequence length: tokens generated per request; the first one comes from prefill.",
     ),
     Field(

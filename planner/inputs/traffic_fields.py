@@ -17,6 +17,15 @@ def _traced(scenario: Scenario) -> bool:
     return scenario.traffic.trace is not None
 
 
+def untraced(scenario: Scenario) -> bool:
+    """Whether lengths are the scenario's own."""
+    return scenario.traffic.trace is None
+
+
+def _reused(scenario: Scenario) -> bool:
+    return _traced(scenario) and scenario.traffic.reuse != "none"
+
+
 def _bursty(scenario: Scenario) -> bool:
     return scenario.traffic.arriving == "bursty"
 
@@ -135,8 +144,8 @@ TRAFFIC: tuple[Field, ...] = (
         high=1e6,
         none="none",
         steps=(50.0, 100.0, 200.0, 400.0, 800.0, 1600.0),
-        effective=_traced,
-        idle="without a trace",
+        effective=_reused,
+        idle="without prefix reuse of a trace",
         help="Host memory per GPU, in GB, for what prefix caches have no room for; read with prefix reuse. "
         "What is found there comes back over the GPU's link.",
     ),
@@ -164,6 +173,8 @@ TRAFFIC: tuple[Field, ...] = (
         low=0,
         high=4,
         steps=_SPREADS,
+        effective=untraced,
+        idle="beside a trace, which has its own lengths",
         help="Standard deviation of the input lengths over their mean, lognormal. 0: all are alike; recorded "
         "traffic has 0.8 to 1.4.",
     ),
@@ -177,6 +188,8 @@ TRAFFIC: tuple[Field, ...] = (
         low=0,
         high=4,
         steps=_SPREADS,
+        effective=untraced,
+        idle="beside a trace, which has its own lengths",
         help="The same of the output lengths.",
     ),
     Field(

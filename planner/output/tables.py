@@ -30,7 +30,9 @@ def scenario_line(scenario: Scenario) -> str:
         ("rate", " ", " req/s"),
     ):
         field = BY_KEY[key]
-        if (value := field.get(scenario)) is not None and has_effect(field, scenario):
+        if (value := field.get(scenario)) is not None and (
+            key in ("isl", "osl") or has_effect(field, scenario)  # a plan's are those of its trace
+        ):
             if key == "images" and not value:
                 continue
             parts.append(f"{field.label}{sign}{field.format(value)}{unit}")

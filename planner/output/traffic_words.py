@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.inputs.fields import BY_KEY, idle_reason
 from planner.output.spelling import named, percent
 from planner.units import format_si
 
 if TYPE_CHECKING:
+    from planner.inputs.scenario import Scenario
     from planner.planning.result import Caches
     from planner.words import PrefixReuse
+
+
+SAID = ("reuse", "host-cache", "isl-spread", "osl-spread")  # what may be set where nothing reads it
+
+
+def idle_notes(scenario: Scenario) -> list[str]:
+    """What is set of the traffic, but has no effect beside the rest."""
+    return [
+        f"{field.label} {field.format(field.get(scenario))} has {reason}"
+        for field in (BY_KEY[key] for key in SAID)
+        if field.get(scenario) != field.get(type(scenario)()) and (reason := idle_reason(field, scenario))
+    ]
 
 
 def caches_note(caches: Caches, reuse: PrefixReuse) -> str:

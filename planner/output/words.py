@@ -15,7 +15,7 @@ from planner.output import encoder_words
 from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named, percent
-from planner.output.traffic_words import caches_note
+from planner.output.traffic_words import caches_note, idle_notes
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
 from planner.words import Level, Step
@@ -291,6 +291,8 @@ def notes(plan: Plan) -> list[str]:
     if plan.kernels_of not in ("", scenario.system):
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
     found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
+    found += [f"trace: {said}" for said in plan.mended]
+    found += idle_notes(scenario)
     if plan.caches is not None:
         found.append(caches_note(plan.caches, scenario.traffic.reuse))
     if shown is not None and shown.encoder is not None:

@@ -76,29 +76,29 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
     )
 
 
-def settled(make: Callable[[Held | None], Plan]) -> Plan:
-    """The plan that counts on what its own caches find.
+def settled(make: Callable[[Held | None], Plan]) -> tuple[Plan, Held | None]:
+    """The plan that counts on what its own caches find, and the caches that it was made with.
 
     `make` plans with what some caches find, first with caches without end. Fewer instances hold less, find
     less and are too few, so it need not converge: then it is the least plan that counts on no more than it
     finds, else the last.
     """
     held: Held | None = None
-    tried: list[Plan] = []
+    tried: list[tuple[Plan, Held | None]] = []
     for _ in range(ROUNDS):
         found = make(held)
         caches = found.caches
         if caches is None:
-            return found
-        tried.append(found)
+            return found, held
+        tried.append((found, held))
         if abs(caches.finds(found.scenario.traffic.reuse) - caches.counted) <= CLOSE:
-            return found
+            return found, held
         tokens = caches.tokens
         if len(tried) > 2:  # more found, fewer instances, less found: half of the way
             tokens = math.sqrt(max(tokens, 1.0) * max(held.tokens if held else 1.0, 1.0))
         held = replace(held_of(caches), tokens=tokens)
-    safe = [plan for plan in tried if plan.caches and _surplus(plan, plan.caches) >= -CLOSE]
-    return min(safe, key=lambda plan: plan.chosen.gpus if plan.chosen else 0) if safe else tried[-1]
+    safe = [made for made in tried if made[0].caches and _surplus(made[0], made[0].caches) >= -CLOSE]
+    return min(safe, key=lambda made: made[0].chosen.gpus if made[0].chosen else 0) if safe else tried[-1]
 
 
 def held_of(caches: Caches) -> Held:

@@ -151,28 +151,36 @@ def _file(name: str) -> tuple[int, int] | None:
     return at.st_mtime_ns, at.st_size
 
 
+def mended(scenario: Scenario) -> tuple[str, ...]:
+    """What was mended in its trace so that it can be used, as sentences. Raises InputError as `of`."""
+    name = scenario.traffic.trace
+    at = None if name is None else _file(name)
+    return () if name is None or at is None else _kept(name, *at)[1]
+
+
 def _read(name: str) -> Requests:
     # its formats and pyarrow, which a scenario without a trace does not need
     from planner.inputs import traces
 
     at = _file(name)
     return (
-        traces.read_requests(Path(name))[0] if at is None else _kept(name, *at)
+        traces.read_requests(Path(name))[0] if at is None else _kept(name, *at)[0]
     )  # the first says what is wrong
 
 
 @lru_cache(maxsize=KEPT)
-def _kept(name: str, changed_ns: int, size: int) -> Requests:
-    """A trace, as long as its file stays as it is."""
+def _kept(name: str, changed_ns: int, size: int) -> tuple[Requests, tuple[str, ...]]:
+    """A trace and what was mended in it, as long as its file stays as it is."""
     from planner.inputs import traces
 
-    return traces.read_requests(Path(name))[0]
+    requests, repairs = traces.read_requests(Path(name))
+    return requests, tuple(repairs.sentences())
 
 
 @lru_cache(maxsize=KEPT)
 def _kept_at(name: str, changed_ns: int, size: int, rate: float | None) -> Requests:
     """The same at a rate."""
-    return at_own_rate(_kept(name, changed_ns, size), rate)
+    return at_own_rate(_kept(name, changed_ns, size)[0], rate)
 
 
 @lru_cache(maxsize=KEPT * 4)

@@ -76,12 +76,12 @@ def plan(
     traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
     if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
         return make(None, ask)
-    from planner.planning.caches import held_of, settled
+    from planner.planning.caches import settled
 
-    found = settled(make)
+    found, held = settled(make)
     if ask is None or found.caches is None:
         return found
-    return make(held_of(found.caches), ask)
+    return make(held, ask)  # not with its own caches: they may find more, which fewer instances would not
 
 
 def _plan(
@@ -182,6 +182,7 @@ def _plan(
         may_meet=may_meet,
         within_measured=known,
         caches=_caches(question, chosen),
+        mended=demand.mended(scenario),
         survival=survived,
         resolved=_resolved(question),
         seen=question.seen,

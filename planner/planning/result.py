@@ -401,6 +401,7 @@ class Plan:
     may_meet: tuple[Frontier, Frontier] | None = None
     within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
     caches: Caches | None = None  # None where no trace says what prompts share
+    mended: tuple[str, ...] = ()  # in its trace so that it can be used, counted
     survival: Survival | None = None  # None where no loss is to be survived, or nothing meets the limits
     resolved: Resolved | None = None  # None in a plan that was put together by hand
     seen: Seen | None = None  # what is known of layouts, with which `evidence.judged` tells of any

@@ -87,8 +87,8 @@ def changes(scenario: Scenario, names: Mapping[str, Sequence[str]]) -> tuple[Cha
     for key in (*NUMERIC, *CAPS):
         field = fields.BY_KEY[key]
         value = field.get(scenario)
-        if not fields.has_effect(field, scenario) and key == "gpus":
-            continue  # a fleet has its own
+        if not fields.has_effect(field, scenario) and key in ("gpus", "isl", "osl"):
+            continue  # a fleet has its own, and so has a trace
         if key == "rate" and (scenario.goal == "throughput" or value is None):
             continue  # throughput does not ask for a rate
         if key == "price" and (scenario.goal != "cost" or not isinstance(value, float)):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.inputs import files
-from planner.inputs.fields import BY_KEY, FIELDS, lookup
+from planner.inputs.fields import BY_KEY, FIELDS, idle_reason, lookup
 from planner.inputs.scenario import Scenario
 from planner.output.command import command_line, spelled
 from tui.files import storage
@@ -203,3 +203,11 @@ def test_the_title_bar_never_cuts_the_state(width: int, name: str) -> None:
     line = bar.line(view, status(view, 0.0, UNICODE), width).plain
     assert len(line) <= width and "● up to date" in line and line.endswith(" ")
     assert width < 66 or "218k points" in line
+
+
+def test_the_title_names_a_trace_in_place_of_lengths_that_are_its_own() -> None:
+    traced = BY_KEY["trace"].set(Scenario(), "logs/monday.csv.gz")
+    view = dataclasses.replace(VIEW, scenario=traced)
+    line = TitleBar().line(view, status(view, 0.0, UNICODE), 140).plain
+    assert "monday.csv.gz" in line and "8k/1k" not in line and "logs" not in line
+    assert "which has its own lengths" in idle_reason(BY_KEY["isl"], traced)

@@ -76,7 +76,7 @@ def _parser() -> Parser:
         "BurstGPT (CSV), sessions of agents or rates of clients (CSV), or a table with the columns time_s,\n"
         "input_tokens, output_tokens and if known session and blocks (CSV or JSON lines); gzip of any; or\n"
         "the name of one that comes with ratematch: azure-conversations, azure-code,\n"
-        "mooncake-conversations. docs/traffic.md has the formats.",
+        "mooncake-conversations, coding-agents. docs/traffic.md has the formats.",
         "  ratematch trace azure-conversations\n"
         "  ratematch trace mooncake-conversations --instances 8 --json\n"
         "  ratematch trace day.csv.gz --from 8h --for 1h --rate 20 --out morning.csv",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
@@ -76,6 +78,8 @@ def _titles(view: View, dot: str) -> list[str]:
     s = view.scenario
     gpus = s.fleet.systems or f"{BY_KEY['gpus'].format(s.fleet.gpus)} {s.system}"
     lengths = f"{BY_KEY['isl'].format(s.traffic.isl)}/{BY_KEY['osl'].format(s.traffic.osl)}"
+    if s.traffic.trace is not None:  # lengths are its own
+        lengths = PurePath(s.traffic.trace).name
     short = dot.join((s.model, gpus, lengths))
     changed = " *" if view.scenario != view.base else ""
     named = f"{view.name}{changed}{dot}{short}" if view.name else short

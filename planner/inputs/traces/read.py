@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from planner.errors import InputError
 from planner.inputs import files
 from planner.inputs.requests import Requests
 from planner.inputs.traces import agents, azure, burstgpt, clients, mooncake, qwen, shipped, table
@@ -64,7 +65,7 @@ def read_requests(
     """
     source = Source(
         name=str(path),
-        data=files.read_bytes(shipped.find(path), MOST_BYTES, what="trace"),
+        data=files.read_bytes(shipped.found(path), MOST_BYTES, what="trace"),
         seed=seed,
         window=window,
         model=model,
@@ -76,6 +77,9 @@ def read_requests(
 def read_source(source: Source, *, most_tokens: int | None = None) -> tuple[Requests, Repairs]:
     """`read_requests`, of a text that is in memory."""
     found, columns = recognised(source)
+    if found is not clients and (source.model or source.lengths):
+        option, value = ("model", source.model) if source.model else ("lengths", "a file")
+        raise InputError(option, value, f"rates of clients; {source.name} is {found.NAME}, which has its own")
     requests, repairs = requests_of(found.read(source, columns), source, found.NAME, most_tokens)
     return (requests if found is clients else cut(requests, source.window)), repairs
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from planner.errors import InputError
 from planner.inputs.catalog import preset_folder
 
 SHIPPED: Mapping[str, str] = {
@@ -22,3 +23,11 @@ def find(path: Path) -> Path:
     if file is None or os.path.lexists(path):
         return path
     return preset_folder() / "traces" / file
+
+
+def found(path: Path) -> Path:
+    """`find`, of what is there. Raises InputError with the names of shipped traces where nothing is."""
+    at = find(path)
+    if at is path and path.name == str(path) and not os.path.lexists(path):
+        raise InputError("trace", str(path), f"a file that is there, or one of {', '.join(SHIPPED)}")
+    return at

@@ -37,9 +37,11 @@ def cut(requests: Requests, window: Window) -> Requests:
     inside = (requests.arrival_s >= window.from_s) & (requests.arrival_s < window.end_s)
     rows = np.flatnonzero(inside)
     if not len(rows):
-        wanted = f"{window.from_s:g} s to {window.end_s:g} s"
+        end = f"{window.end_s:g} s" if math.isfinite(window.end_s) else "its end"
         raise InputError(
-            "window", wanted, f"a part of the trace's {requests.seconds:,.0f} s with requests in it"
+            "window",
+            f"{window.from_s:g} s to {end}",
+            f"a part of the trace's {requests.seconds:,.0f} s with requests in it",
         )
     part = taken(requests, rows)
     return replace(part, arrival_s=part.arrival_s - window.from_s)

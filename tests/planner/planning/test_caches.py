@@ -13,8 +13,9 @@ from planner import Scenario, load, plan
 from planner.errors import InputError
 from planner.inputs.reuse import reuse
 from planner.inputs.scenario import Fleet, Limits, Traffic
-from planner.output import data, words
+from planner.output import data, traffic_words, words
 from planner.planning import caches, demand
+from planner.planning import plan as plan_module
 from planner.planning.demand import Held
 from planner.planning.result import Caches
 
@@ -120,14 +121,46 @@ def made(finds: dict[int, float]):
 
 def test_plans_settle_on_what_they_find() -> None:
     make, tried = made({1: 0.5, 5: 0.7, 3: 0.7})
-    assert caches.settled(make).chosen.gpus == 3 and tried == [1, 5, 3]
+    found, held = caches.settled(make)
+    assert found.chosen.gpus == 3 and tried == [1, 5, 3] and held.caches == 5
 
 
 def test_of_plans_that_go_round_it_is_the_one_that_finds_enough() -> None:
     make, tried = made({1: 0.5, 5: 0.7, 3: 0.5})
-    found = caches.settled(make)
+    found, held = caches.settled(make)
     assert found.chosen.gpus == 5 and len(tried) == caches.ROUNDS
     assert found.caches.prefix_aware >= found.caches.counted
+    tried.clear()
+    assert make(held).chosen.gpus == 5  # made with what it counts on, which is less than it finds
+
+
+def test_a_plan_that_is_replayed_counts_on_what_the_settled_one_did(monkeypatch) -> None:
+    counted: list[Held | None] = []
+    end = SimpleNamespace(caches=object())
+
+    def answer(scenario, catalog, held, start, stop, frontier, ask, sweeps):
+        counted.append(held)
+        return end
+
+    less = Held(caches=5, tokens=1.0)
+    monkeypatch.setattr(plan_module, "_plan", answer)
+    monkeypatch.setattr(caches, "settled", lambda make: (make(less), less))
+    asked = replace(SCENARIO, traffic=replace(SCENARIO.traffic, reuse="prefix-aware"))
+    assert plan_module.plan(asked, load(), ask=SimpleNamespace()) is end and counted == [less, less]
+
+
+def test_a_plan_says_what_was_mended_and_what_is_not_read(found, tmp_path) -> None:
+    assert any(note.startswith("trace: 2,000 requests spread evenly") for note in words.notes(found))
+    lost = replace(SCENARIO, traffic=Traffic(reuse="round-robin", host_gb=20.0, requests_per_s=1.0))
+    assert traffic_words.idle_notes(lost) == [
+        "prefix reuse round-robin has no effect without a trace",
+        "host cache 20 has no effect without prefix reuse of a trace",
+    ]
+    assert traffic_words.idle_notes(SCENARIO) == traffic_words.idle_notes(Scenario()) == []
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("time_s,input_tokens,output_tokens\n0,100,10\n1,-3,8\n2,200,20\n")
+    traffic = replace(SCENARIO.traffic, trace=str(damaged))
+    assert demand.mended(replace(SCENARIO, traffic=traffic)) == ("1 row with a length below 1 left out",)
 
 
 def test_host_memory_finds_what_a_cache_of_both_would_less_its_way() -> None:

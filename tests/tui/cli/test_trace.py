@@ -90,6 +90,9 @@ def test_repairs_are_said(capsys, tmp_path):
     "arguments",
     [
         ["no-such-file"],
+        ["azure-codes"],
+        ["azure-code", "--model", "x"],
+        ["azure-code", "--lengths", "pyproject.toml"],
         ["."],
         ["azure-code", "--from", "9h"],
         ["azure-code", "--from", "-5s"],
@@ -110,6 +113,14 @@ def test_repairs_are_said(capsys, tmp_path):
 def test_what_cannot_be_used_is_one_line(capsys, arguments):
     code, out, err = run(capsys, *arguments)
     assert code == 2 and out == "" and err.count("\n") == 1 and err.startswith("ratematch: ")
+
+
+def test_a_name_that_is_none_is_told_those_that_are(capsys):
+    assert (
+        "azure-conversations, azure-code, mooncake-conversations, coding-agents"
+        in run(capsys, "azure-cod")[2]
+    )
+    assert "36000 s to its end" in run(capsys, "azure-code", "--from", "10h")[2]
 
 
 def test_without_pyarrow_it_says_what_to_install(capsys, monkeypatch):

@@ -127,7 +127,7 @@ def test_whatever_goes_wrong_is_a_line(monkeypatch: Any) -> None:
     def fails(*_: object, **__: object) -> None:
         raise MemoryError
 
-    assert "cannot be read" in found("nowhere").error
+    assert "a file that is there" in found("nowhere").error
     monkeypatch.setattr("planner.inputs.traces.read_requests", fails)
     assert "too large" in found("azure-code").error
 
