@@ -6,6 +6,7 @@ from typing import Any
 
 import fakes
 import pytest
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from planner import Scenario, load, plan
@@ -50,6 +51,35 @@ async def test_a_replay_is_drawn_with_what_was_planned(found: Any, ascii: bool, 
         assert chart.isascii() or not ascii
         await pilot.press("escape")
         await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+
+
+async def test_all_of_it_is_reached_on_a_small_screen_and_it_starts_again(
+    found: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(module, "REQUESTS", 50)
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        screen = ReplayScreen(found, SCENARIO, glyphs=pilot.app.glyphs)
+        await pilot.app.push_screen(screen)
+        await fakes.until(pilot, lambda: screen.over)
+        whole = screen.query_one("#replay-all", VerticalScroll)
+        await fakes.until(pilot, lambda: whole.max_scroll_y > 0)
+        await pilot.press("end")
+        await fakes.until(pilot, lambda: whole.scroll_offset.y == whole.max_scroll_y)
+        await pilot.press("home", "down")
+        await fakes.until(pilot, lambda: whole.scroll_offset.y == 1)
+        assert "r starts again" in said(pilot, "keys")
+        first, begun = said(pilot, "chart"), []
+        monkeypatch.setattr(screen, "_begin", lambda: begun.append(screen.over))
+        await pilot.press("r")
+        assert begun == [False] and said(pilot, "words") == ""
+        await pilot.press("r")  # while it runs: nothing
+        assert len(begun) == 1
+        monkeypatch.undo()
+        monkeypatch.setattr(module, "REQUESTS", 50)
+        screen._begin()
+        await fakes.until(pilot, lambda: screen.over)
+        assert said(pilot, "chart") == first and "FTL (TTFT)" in said(pilot, "words")
 
 
 async def test_one_that_is_stopped_says_what_is_known_by_then(found: Any) -> None:

@@ -109,6 +109,9 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError("fail", args.fail, "a replay without --settle")
     if args.out and Path(args.out).suffix not in (".csv", ".parquet"):
         raise InputError("out", args.out, "a name that ends in .csv or .parquet")
+    for name, file in (("out", args.out), ("result", args.result and args.result[1])):
+        if file and args.trace and _same(file, args.trace):
+            raise InputError(name, file, "a file that is not the trace itself")
     if args.result:
         _tool(args.result[0])
     catalog = load()
@@ -189,6 +192,13 @@ def _replay(
             text += f"\nthe result as {args.result[0]} writes it in {args.result[1]}"
         say(ascii_only(text) if ascii_output(args.ascii) else text)
     return INTERRUPTED if found.stopped else DONE
+
+
+def _same(file: str, trace: str) -> bool:
+    try:
+        return Path(file).samefile(trace)
+    except (OSError, ValueError):  # one of them is not there
+        return False
 
 
 def _tool(name: str) -> Tool:

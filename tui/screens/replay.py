@@ -33,6 +33,11 @@ class ReplayScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "stop, or leave", id="replay-leave"),
+        Binding("r,R", "again", "start again", id="replay-again"),
+        *(
+            Binding(key, f"look('{key}')", show=False)
+            for key in ("up", "down", "pageup", "pagedown", "home", "end")
+        ),
     ]
 
     def __init__(self, plan: Plan, scenario: Scenario, *, glyphs: Glyphs = UNICODE) -> None:
@@ -53,8 +58,11 @@ class ReplayScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Replay it off the screen's thread."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._say("replay-name", f"preparing the requests{self.glyphs.ellipsis}", "$hue-muted")
-        self._say("replay-keys", "esc stops, and leaves when it has ended", "$hue-muted")
+        self._say("replay-keys", "esc stops", "$hue-muted")
         self.run_worker(self._replay(), exclusive=True)
 
     async def _replay(self) -> None:
@@ -67,6 +75,8 @@ class ReplayScreen(Screen[None]):
                 self._say("replay-words", text, "")
                 self._draw()
         self.over = True
+        if not self._gone:
+            self._say("replay-keys", "esc leaves, r starts again, arrows scroll", "$hue-muted")
 
     def _run(self) -> str:
         """All of it, or up to where it is stopped; what there is to say then. Raises InputError."""
@@ -152,6 +162,27 @@ class ReplayScreen(Screen[None]):
             return
         self._gone = self._stop = True
         self.dismiss(None)
+
+    def action_again(self) -> None:
+        """The same requests once more, after the end or a stop."""
+        if self.over:
+            self._stop = self.over = False
+            self._glance = None
+            self._say("replay-words", "", "")
+            self._begin()
+
+    def action_look(self, key: str) -> None:
+        """Scroll to what a small screen has no room for."""
+        whole = self.query_one("#replay-all", VerticalScroll)
+        moves = {
+            "up": whole.scroll_up,
+            "down": whole.scroll_down,
+            "pageup": whole.scroll_page_up,
+            "pagedown": whole.scroll_page_down,
+            "home": whole.scroll_home,
+            "end": whole.scroll_end,
+        }
+        moves[key](animate=False)
 
     def _say(self, id: str, text: str, style: str) -> None:
         self.query_one(f"#{id}", Static).update(Content.styled(self.glyphs.plain(text), style))

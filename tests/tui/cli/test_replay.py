@@ -115,6 +115,17 @@ def test_a_mistake_is_one_line(flags: list[str], expected: str, capsys: pytest.C
     assert out == "" and err.count("\n") == 1 and expected in err and "Traceback" not in err
 
 
+def test_rows_are_never_written_over_the_trace_they_are_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "mine.csv"
+    trace.write_text(text := "time_s,input_tokens,output_tokens\n0,100,10\n1,200,20\n")
+    for flags in (["--out", str(trace)], ["--result", "vllm", str(trace)]):
+        assert main([*SMALL, "--trace", str(trace), *flags]) == 2
+        assert "a file that is not the trace itself" in capsys.readouterr().err
+    assert trace.read_text() == text
+
+
 def test_a_plan_that_survives_a_node_holds_its_limits_when_one_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
