@@ -14,7 +14,7 @@ from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
 from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
-from planner.output.words import deployment, notes, usd_of_all_tokens
+from planner.output.words import deployment, notes, tokens_factors, usd_of_all_tokens
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ def _infeasible(scenario: Scenario, why: Infeasible) -> dict[str, Any]:
 
 def _split(plan: Plan, serving: Serving) -> dict[str, Any]:
     pools = {"prefill": _pool(serving.prefill), "decode": _pool(serving.decode)}
-    banded = _banded(serving, plan.bands.get("disaggregated"))
+    banded = _banded(plan.scenario, serving, plan.bands.get("disaggregated"))
     return {**pools, **_serving(plan.scenario, serving), **banded}
 
 
 def _colocated(plan: Plan, serving: Serving) -> dict[str, Any]:
     """One pool: its fields stand beside the totals, and once more under "pool"."""
     pool = _pool(serving.colocated)
-    banded = _banded(serving, plan.bands.get("colocated"))
+    banded = _banded(plan.scenario, serving, plan.bands.get("colocated"))
     return {**pool, **_serving(plan.scenario, serving), "pool": pool, **banded}
 
 
@@ -288,11 +288,11 @@ def _evidence(pool: PoolPlan) -> dict[str, Any]:
     }
 
 
-def _banded(serving: Serving, band: Band | None) -> dict[str, list[float]]:
+def _banded(scenario: Scenario, serving: Serving, band: Band | None) -> dict[str, list[float]]:
     """The ranges that hold 80 % of what was measured, beside the predictions; none without measurements."""
     if band is None:
         return {}
-    return {
+    return _drawn_band(scenario, serving, band) | {
         f"{key}_band": [getattr(serving, key) * factor for factor in factors]
         for key, factors in (
             ("ftl_s", band.ftl),
@@ -301,6 +301,14 @@ def _banded(serving: Serving, band: Band | None) -> dict[str, list[float]]:
             ("tokens_per_s_per_user", band.throughput),
         )
     }
+
+
+def _drawn_band(scenario: Scenario, serving: Serving, band: Band) -> dict[str, list[float]]:
+    power = serving.power
+    if power is None:
+        return {}
+    joules = power.joules_range(tokens_factors(scenario, serving, band))
+    return {"gpu_watts_band": list(power.watts_range), "joules_per_output_token_band": list(joules)}
 
 
 def _pool(pool: PoolPlan) -> dict[str, Any]:

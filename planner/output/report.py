@@ -153,7 +153,8 @@ def _pools(title: str, plan: Plan, serving: Serving) -> Section:
 
 def _expected(plan: Plan, serving: Serving) -> Section:
     """The error bands, whether the two ways differ by more, and what stands behind that."""
-    rows = [(item.name, item.text, item.range_text) for item in words.expected(plan, serving)]
+    items = [*words.expected(plan, serving), *words.expected_power(plan, serving)]
+    rows = [(item.name, item.text, item.range_text) for item in items]
     return Section(
         title=words.EXPECTED,
         sentences=expectation_sentences(plan, serving) if rows else (),

@@ -128,7 +128,8 @@ def _one_more(plan: Plan, width: int) -> list[str]:
 
 def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:
     """The error bands, whether the two ways differ by more, and what stands behind that."""
-    rows = [(item.name, item.text, item.range_text) for item in words.expected(plan, serving)]
+    items = [*words.expected(plan, serving), *words.expected_power(plan, serving)]
+    rows = [(item.name, item.text, item.range_text) for item in items]
     if not rows:
         return []
     said = expectation_sentences(plan, serving)

@@ -272,6 +272,7 @@ def expectation_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
         words.knee_sentence(serving),
         *robust_sentences(plan),
         words.band_source(plan),
+        words.power_source(plan, serving),
         words.within_measured_sentence(plan),
     )
     return tuple(filter(None, said))

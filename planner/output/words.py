@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from planner.output import encoder_words
 from planner.output.place_notes import border_notes, cache_notes, host_notes
@@ -23,6 +23,7 @@ from planner.words import Level, Step
 if TYPE_CHECKING:
     from planner.inputs.kernels import Provenance
     from planner.inputs.scenario import Scenario
+    from planner.planning.bands import Band
     from planner.planning.result import (
         Drafts,
         Mix,
@@ -71,9 +72,14 @@ class Expected:
 
     name: str  # "first token (FTL)"
     short: str  # "FTL"
-    value: float  # s, or tokens/s
+    value: float  # s, tokens/s, W or J
     range: Range
-    in_seconds: bool
+    unit: Literal["s", "W", ""] = ""
+
+    @property
+    def in_seconds(self) -> bool:
+        """Whether it is a duration."""
+        return self.unit == "s"
 
     @property
     def text(self) -> str:
@@ -92,7 +98,9 @@ class Expected:
         return self.range[0] <= self.value <= self.range[1]
 
     def _form(self, value: float) -> str:
-        return format_seconds(value) if self.in_seconds else three_digits(value)
+        if self.in_seconds:
+            return format_seconds(value)
+        return format_si(value, self.unit) if self.unit else three_digits(value)
 
 
 def expected(plan: Plan, serving: Serving) -> list[Expected]:
@@ -106,7 +114,7 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
             short=short,
             value=value,
             range=(value * factors[0], value * factors[1]),
-            in_seconds=short != "tok/s/GPU",
+            unit="" if short == "tok/s/GPU" else "s",
         )
         for name, short, value, factors in (
             ("first token (FTL)", "FTL", serving.ftl_s, band.ftl),
@@ -119,6 +127,33 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
             ),
         )
     ]
+
+
+def expected_power(plan: Plan, serving: Serving) -> list[Expected]:
+    """GPU power and joules per token with their ranges; [] where nothing was measured. Computes the watts."""
+    band, power = plan.bands.get(plan.choice), serving.power
+    if band is None or power is None:
+        return []
+    joules = power.joules_range(tokens_factors(plan.scenario, serving, band))
+    name = "J per output token"
+    return [
+        Expected(name="GPU power", short="GPU power", value=power.watts, range=power.watts_range, unit="W"),
+        Expected(name=name, short="J/token", value=power.joules_per_token, range=joules),
+    ]
+
+
+def tokens_factors(scenario: Scenario, serving: Serving, band: Band) -> Range:
+    """What of the predicted tokens/s holds 4 of 5 cases: all of them where a rate is asked for."""
+    if scenario.traffic.requests_per_s is not None:
+        return 1.0, 1.0
+    return serving.range or band.throughput
+
+
+def power_source(plan: Plan, serving: Serving) -> str:
+    """What stands behind the ranges of `expected_power`; "" where there are none."""
+    if serving.power is None or plan.choice not in plan.bands:
+        return ""
+    return "Watts: from published runs of H100 and B200, each GPU left out of the fit."
 
 
 def band_source(plan: Plan) -> str:

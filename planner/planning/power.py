@@ -57,6 +57,7 @@ def _encoding(question: Question, encoder: EncoderPlan) -> PoolPower:
         idle_watts=idle,
         watts=idle + min(encoder.utilisation, 1.0) * (busy - idle),
         busy_watts=busy,
+        limit_watts=gpu.watts,
     )
 
 
@@ -68,6 +69,7 @@ def _pool(question: Question, pool: PoolPlan) -> PoolPower:
         idle_watts=float(watts[0]),
         watts=float(np.interp(pool.utilisation, loads, watts)),
         busy_watts=float(watts[-1]),
+        limit_watts=question.pools[pool.phase].setup.machine.gpu.watts,
     )
 
 

@@ -255,6 +255,7 @@ def _power(question: Question, of: list[tuple[_Pools, int]], copies: int, rate: 
                 idle_watts=float(spending.spends[row, 0]) / gpus,
                 watts=float(spending.at(row, rate / copies)) / gpus,
                 busy_watts=float(spending.spends[row, -1]) / gpus,
+                limit_watts=question.pools[some.options.points.phase].setup.machine.gpu.watts,
             )
         )
     return Power(pools_of=lambda: tuple(pools), tokens_per_s=rate * tokens_per_request(question.lengths.osl))

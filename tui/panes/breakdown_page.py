@@ -217,14 +217,15 @@ def _cache(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]
 def _expected(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Content]:
     """How far measurements lie from such predictions."""
     from planner.output.verdict import advantage_sentence
-    from planner.output.words import EXPECTED, band_source, expected
+    from planner.output.words import EXPECTED, band_source, expected, expected_power, power_source
 
-    items = expected(plan, serving)
+    items = [*expected(plan, serving), *expected_power(plan, serving)]
     if not items:
         return []
     rows = [(item.short, g.plain(f"{item.text}, {item.range_text}")) for item in items]
     lines = [_heading(EXPECTED, "", width), *_facts(rows, width), *wrap(advantage_sentence(plan), width, "")]
-    return [*lines, *wrap(band_source(plan), width, "$hue-muted"), Content("")]
+    source = f"{band_source(plan)} {power_source(plan, serving)}"
+    return [*lines, *wrap(source, width, "$hue-muted"), Content("")]
 
 
 def _cost(serving: Serving, width: int) -> list[Content]:

@@ -229,7 +229,7 @@ def evidence_line(serving: Serving) -> str:
 
 def ranges(plan: Plan, serving: Serving, g: Glyphs) -> list[tuple[str, str]]:
     """What to expect in four of five cases, as phrases; none where nothing was measured."""
-    from planner.output.words import expected
+    from planner.output.words import expected, expected_power
 
     items = expected(plan, serving)
     found = [("", "in 4 of 5 cases")] if items else []
@@ -238,4 +238,7 @@ def ranges(plan: Plan, serving: Serving, g: Glyphs) -> list[tuple[str, str]]:
         text = f"{item.short} {low_high}" if item.in_seconds else f"{low_high} {item.short}"
         text = text if item.holds else f"{text} expected"
         found.append(("", g.plain(text)))
+    for item in expected_power(plan, serving)[:1]:
+        scale, unit = (1e3, "kW") if item.range[1] >= 1e3 else (1.0, "W")
+        found.append(("", g.plain(f"{span(*(end / scale for end in item.range))} {unit}")))
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.evidence.figures import percent
 from planner.evidence.page.tables import table
+from planner.planning.energy import RANGE
 
 COMMAND = "ratematch validate --power --write docs/power.md"
 HEAD = ("", "rows", "median", "mean", "bias", "left-out model", "left-out GPU")
@@ -43,6 +44,7 @@ def page(found: Mapping[str, Any]) -> str:
         "deployment "
         "is predicted at, as a plan would say it.",
         "",
+        *_band(found["band"]),
         "## By GPU",
         "",
         *_table(found["systems"]),
@@ -84,6 +86,18 @@ def page(found: Mapping[str, Any]) -> str:
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _band(band: Sequence[float] | None) -> list[str]:
+    if band is None:
+        return []
+    return [
+        f"Measured over predicted watts of serving runs are {band[0]:.2f} to {band[1]:.2f} in 4 of 5 cases, "
+        f"by constants fitted without their GPU. A plan's GPU power has {RANGE[0]:g} to {RANGE[1]:g}, at "
+        "most the boards' limit, beside what else is expected of it; its joules per token have that and the "
+        "range of its tokens/s (where a rate is asked for, the watts' alone).",
+        "",
+    ]
 
 
 def _table(groups: list[Mapping[str, Any]]) -> list[str]:

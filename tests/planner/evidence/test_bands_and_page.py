@@ -307,8 +307,6 @@ def test_a_tie_is_within_the_error_and_nothing_else_is() -> None:
 
 
 def test_a_range_that_luck_moves_off_the_prediction_says_so() -> None:
-    item = words.Expected(
-        name="tokens/s per GPU", short="tok/s/GPU", value=276.0, range=(131.0, 262.0), in_seconds=False
-    )
+    item = words.Expected(name="tokens/s per GPU", short="tok/s/GPU", value=276.0, range=(131.0, 262.0))
     assert item.range_text == "expected 131 to 262"
     assert dataclasses.replace(item, range=(131.0, 300.0)).range_text == "131 to 300"

@@ -11,6 +11,7 @@ from planner.errors import InputError
 from planner.evidence import power, shipped
 from planner.evidence.page.power import page
 from planner.inputs import catalog
+from planner.planning.energy import RANGE
 
 PAGE = Path(__file__).parents[3] / "docs" / "power.md"
 CATALOG = catalog.load()
@@ -56,6 +57,18 @@ def test_what_a_file_may_not_hold_is_named_with_its_line(tmp_path: Path) -> None
     kernels.write_text("system,engine,dtype,of_memory,of_peak,watts_per_gpu\nh200,vllm,bf16,2.0,0.1,300\n")
     with pytest.raises(InputError, match=r"line 2, of_memory.*2\.0.*0 to 1"):
         power.read(some(tmp_path, "mle-60"), kernels, CATALOG)
+
+
+def test_the_range_in_plans_is_that_of_the_page() -> None:
+    said = next(line for line in PAGE.read_text().splitlines() if line.startswith("Measured over predicted"))
+    low, high = (float(word) for word in said.split(" runs are ")[1].split(" in ")[0].split(" to "))
+    assert (low, high) == pytest.approx(RANGE, rel=0.05)
+
+
+def test_runs_of_one_gpu_give_no_range_and_no_sentence(tmp_path: Path) -> None:
+    found = power.report(power.read(some(tmp_path, "mle-60", "mle-61"), None, CATALOG))
+    assert found["band"] is None
+    assert "4 of 5" not in page(found)
 
 
 @pytest.mark.slow

@@ -11,7 +11,9 @@ from planner import Fleet, Scenario, Traffic, load, plan
 from planner.output.data import to_dict
 from planner.output.html import to_html
 from planner.output.tables import comparison_rows
+from planner.output.text import to_text
 from planner.planning import power, resolve, sweep
+from planner.planning.energy import RANGE
 from planner.simulate.points import Points
 
 CATALOG = load()
@@ -52,6 +54,33 @@ def test_a_report_has_the_watts_of_either_way_and_a_plan_computes_them_for_neith
         assert rows[name][0] != "-" and rows[name][1] != "-"
     to_html(found)
     assert len(computed) == 3  # each pool once
+
+
+def test_watts_and_joules_have_ranges_within_what_boards_draw(found):
+    for way, serving in (("disaggregated", found.disaggregated), ("colocated", found.colocated)):
+        drawn, told = serving.power, to_dict(found)[way]
+        low, high = told["gpu_watts_band"]
+        assert low == pytest.approx(RANGE[0] * drawn.watts)
+        assert high == pytest.approx(min(RANGE[1] * drawn.watts, serving.gpus * 700.0))
+        least, most = serving.range or found.bands[way].throughput
+        joules = told["joules_per_output_token_band"]
+        # as wide as either alone, and not as both at once
+        assert joules[1] / joules[0] > max(high / low, most / least)
+        assert joules[0] > low / drawn.watts / most * drawn.joules_per_token
+        assert joules[1] < high / drawn.watts / least * drawn.joules_per_token
+    assert drawn.joules_range() == pytest.approx((low / drawn.tokens_per_s, high / drawn.tokens_per_s))
+
+
+def test_joules_at_a_rate_have_the_range_of_the_watts_alone(found):
+    rate = 0.3 * found.chosen.requests_per_s
+    asked = plan(replace(SPLIT, traffic=Traffic(requests_per_s=rate, arrivals="steady")), CATALOG)
+    told = to_dict(asked)["colocated"]
+    tokens = asked.colocated.power.tokens_per_s
+    assert told["joules_per_output_token_band"] == pytest.approx(
+        [end / tokens for end in told["gpu_watts_band"]]
+    )
+    rows = to_text(asked)
+    assert "  GPU power " in rows.split("What to expect")[1]
 
 
 def test_watts_rise_with_the_load(found):
