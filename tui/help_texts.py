@@ -175,14 +175,14 @@ def page(text: str, pane: str) -> str:
     return "\n".join([inspect.cleandoc(text), "", "### The numbers", "", *numbers, ""])
 
 
-_FLAG = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
+_FLAG = re.compile(r"`[^`]*`|(?<![\w-])--([a-z][a-z-]*[a-z])")  # none within a command
 
 
 def in_rows(text: str) -> str:
     """A sentence of the planner's with the rows of the form in place of flags; commands stay as they are.
 
-    >>> in_rows("smallest fleet for --rate"), in_rows("unless --kv says one"), in_rows("(--lengths)")
-    ('smallest fleet for rate', 'unless kv cache says one', '(--lengths)')
+    >>> in_rows("smallest fleet for --rate"), in_rows("unless --kv says one"), in_rows("`trace F --rate 2`")
+    ('smallest fleet for rate', 'unless kv cache says one', '`trace F --rate 2`')
     """
     if "--" not in text:
         return text

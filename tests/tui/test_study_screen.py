@@ -99,6 +99,20 @@ async def test_a_click_moves_the_cursor_and_escape_leaves_all_as_it_was(folder: 
         assert pilot.app.main.history.present == before  # type: ignore[attr-defined]
 
 
+async def test_nothing_is_refused_before_anything_is_typed() -> None:
+    async with fakes.app().run_test(size=(100, 30)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("M")
+        await fakes.until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
+        assert _asked(pilot) == "the folder that `ratematch study` wrote"
+        await pilot.press("x")
+        await fakes.until(pilot, lambda: "is not accepted" in _asked(pilot))
+        await pilot.press("backspace")
+        await fakes.until(pilot, lambda: "is not accepted" not in _asked(pilot))
+        await pilot.press("enter")
+        await fakes.until(pilot, lambda: "is not accepted" in _asked(pilot))
+
+
 async def test_what_is_no_study_is_told_where_it_is_typed(tmp_path: Path) -> None:
     async with fakes.app().run_test(size=(100, 30)) as pilot:
         await fakes.settled(pilot)

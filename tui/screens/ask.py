@@ -33,7 +33,8 @@ class AskScreen(ModalScreen[Answer | None]):
     """Type, enter to take, escape to leave.
 
     `find` turns the text into the file it stands for, or raises InputError, which is shown. Whether one lies
-    there is looked up only where the file is to be written by this process (`on_disk`).
+    there is looked up only where the file is to be written by this process (`on_disk`). While nothing is
+    typed the word is `wanted`, what belongs there: an empty line is no mistake before it is taken.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave", id="ask-leave")]
@@ -45,13 +46,14 @@ class AskScreen(ModalScreen[Answer | None]):
         find: Callable[[str], Path],
         *,
         hint: str = "",
+        wanted: str = "",
         on_disk: bool = True,
         verb: str = "save",
         glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
-        self._title, self._text, self._hint = title, text, hint
+        self._title, self._text, self._hint, self._wanted = title, text, hint, wanted
         self._find, self._on_disk, self._verb = find, on_disk, verb
         self._confirmed: Path | None = None  # the file that the user has been told of
 
@@ -74,14 +76,21 @@ class AskScreen(ModalScreen[Answer | None]):
         line = self.query_one("#ask-line", Input)
         self.set_focus(line)
         line.select_all()
-        self._look()
+        self._tell(self._text)
 
     @on(Input.Changed)
     def changed(self, event: Input.Changed) -> None:
         """Another name: what was agreed to holds no more."""
         event.stop()
         self._confirmed = None
-        self._look()
+        self._tell(event.value)
+
+    def _tell(self, text: str) -> None:
+        """Say where the text leads; of no text, what belongs there."""
+        if text.strip():
+            self._look()
+        else:
+            self._say(self._wanted, "$hue-muted")
 
     def _look(self) -> Path | None:
         """Say where the text leads, or why nowhere."""

@@ -164,7 +164,13 @@ class FileActions(InOrder):
                 self.main.take(scenario, "")
 
         screen = AskScreen(
-            "Open a study's map", "", study.folder, on_disk=False, verb="open", glyphs=self.glyphs
+            "Open a study's map",
+            "",
+            study.folder,
+            wanted="the folder that `ratematch study` wrote",
+            on_disk=False,
+            verb="open",
+            glyphs=self.glyphs,
         )
         self.push_screen(screen, shown)
 

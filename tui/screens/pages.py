@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -193,25 +194,24 @@ class PagedScreen(Screen[None]):
         if message.generation != self.solver.generation:
             return
         if message.name == "pins":
-            plans = dict(message.found)
-            pins = (
-                Pin(letter=p.letter, scenario=p.scenario, plan=p.plan or plans.get(p.letter))
-                for p in self.view.pins
-            )
-            self.set_view(pins=tuple(pins))
-            self._drop_unplannable_pin(message)
+            self.studies.news(message, self.view.findings)
+            self._planned_pins(dict(message.found))
             return
         findings = self.studies.news(message, self.view.findings)
         if findings is not self.view.findings:
             self.set_view(findings=findings)
 
-    def _drop_unplannable_pin(self, message: StudyNews) -> None:
-        """Drop a restored pin that can no longer be planned, say why, and go on with the others."""
-        lost = next((pin for pin in self.view.pins if pin.plan is None), None)
-        if message.line and lost is not None:
-            self.notify(message.line, title=f"Pin {lost.letter} is dropped", severity="warning")
-            self.studies.forget()
-            self._drop(lost.letter)
+    def _planned_pins(self, found: Mapping[Scenario, Plan | str]) -> None:
+        """Take up plans of pins; drop what can no longer be planned, and say why."""
+        waiting = [pin for pin in self.view.pins if pin.plan is None and pin.scenario in found]
+        plans = {pin.letter: plan for pin in waiting if not isinstance(plan := found[pin.scenario], str)}
+        pins = (replace(pin, plan=plans.get(pin.letter, pin.plan)) for pin in self.view.pins)
+        self.set_view(pins=tuple(pins))
+        for pin in waiting:
+            line = found[pin.scenario]
+            if isinstance(line, str):
+                self.notify(line, title=f"Pin {pin.letter} is dropped", severity="warning")
+                self._drop(pin.letter)
 
     @on(CurveChart.Swapped)
     def curve_swapped(self, message: CurveChart.Swapped) -> None:

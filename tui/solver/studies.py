@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from planner.inputs.scenario import Scenario
 from planner.words import PresetKind
 from tui.solver.messages import StudyName, StudyNews
-from tui.solver.worker import Solver
+from tui.solver.worker import Solver, one_line
 from tui.state import Findings, Pin, View
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ class Studies:
         asked = self._asked.get(message.name)
         if asked is None:
             return findings
+        if message.name == "pins" and message.done:
+            del self._asked["pins"]  # one that comes back is planned again
+            return findings
         found = message.found
         whole = message.done and not message.line
         if message.name == "tornado":
@@ -165,8 +168,14 @@ def _miss(base: Plan) -> Callable[..., Iterator[Any]]:
 
 
 def _pins(pins: Sequence[Pin]) -> Callable[..., Iterator[Any]]:
-    def study(plan: Callable[[Scenario], Plan]) -> Iterator[Any]:
+    """Each pin's scenario with its plan, or with the line why there is none: letters can change hands."""
+
+    def study(plan: Callable[[Scenario], Plan]) -> Iterator[tuple[Scenario, Plan | str]]:
         for pin in pins:
-            yield pin.letter, plan(pin.scenario)
+            try:
+                outcome: Plan | str = plan(pin.scenario)
+            except Exception as error:  # of this pin: the others are planned all the same
+                outcome = one_line(error)
+            yield pin.scenario, outcome
 
     return study

@@ -45,7 +45,7 @@ def read(source: Source, columns: Mapping[str, str]) -> Raw:
     if not 1 <= expected <= MOST_REQUESTS:
         raise source.wrong(
             f"from 1 to {MOST_REQUESTS:,} requests at once: this part has about {expected:,.0f}; "
-            "say another (--from, --for)"
+            "`ratematch trace FILE --from TIME --for TIME --out PART` cuts another"
         )
     random = np.random.default_rng(source.seed)
     times = [
@@ -73,7 +73,10 @@ def _model(source: Source, models: list[str]) -> str:
             raise unknown("model", source.model, models)
         return source.model
     if len(models) != 1:
-        raise source.wrong(f"say which model (--model): {', '.join(models)[:200]}")
+        raise source.wrong(
+            "requests of one model: `ratematch trace FILE --model NAME --out PART` takes those of one of "
+            f"{', '.join(models)[:200]}"
+        )
     return models[0]
 
 
@@ -100,7 +103,10 @@ def _renewal(random: np.random.Generator, rate: float, cv: float, seconds: float
 def _grids(source: Source, model: str) -> dict[tuple[str, str], tuple[FloatArray, FloatArray]]:
     """Quantiles by window and field: probabilities and tokens."""
     if not source.lengths:
-        raise source.wrong("rates alone: say the file of their lengths too (--lengths)")
+        raise source.wrong(
+            "rates with their lengths: `ratematch trace FILE --lengths LENGTHS --out REQUESTS` draws requests "
+            "from both"
+        )
     grid = Source(name=f"lengths of {source.name}", data=source.lengths)
     names = _header(grid)
     quantiles = {name: float(name[1:]) / 100 for name in names if _is_quantile(name)}

@@ -162,6 +162,33 @@ async def test_a_second_engine_is_planned_as_the_first_was(pages: Pages) -> None
     assert [pin.scenario.engine for pin in pages.main.view.pins] == ["vllm", "sglang"]
 
 
+async def test_a_letter_that_changes_hands_meanwhile_has_its_own_plan() -> None:
+    """It took the plan of the pin that was dropped, which was under way."""
+    one, other = (BY_KEY["isl"].set(fakes.SCENARIO, tokens) for tokens in (4096, 2048))
+    gate = fakes.Gate()
+    app = fakes.app(plan_fn=gate, pins={"A": one}, baseline="A")
+    async with app.run_test(size=SIZE) as pilot:
+        gate.open()
+        await fakes.until(pilot, lambda: one in gate.asked)
+        app.main._drop("A")
+        app.main.pin(other)
+        gate.open()
+        await fakes.until(pilot, lambda: other in gate.asked)
+        assert [(pin.letter, pin.scenario, pin.plan) for pin in app.main.view.pins] == [("A", other, None)]
+        gate.open()
+        await fakes.until(pilot, lambda: app.main.view.pins[0].plan is not None)
+        assert app.main.view.pins[0].plan.scenario == other
+
+
+async def test_a_pin_that_comes_back_is_planned_again(pages: Pages) -> None:
+    """It waited for ever: its scenario was known to be asked for, and its plan was gone."""
+    main, other = pages.main, BY_KEY["isl"].set(pages.scenario, 4096)
+    for _ in range(2):
+        main.pin(other)
+        await fakes.until(pages.pilot, lambda: main.view.pins[0].plan is not None)
+        main._drop("A")
+
+
 @pytest.mark.parametrize("tab", ["compare", "traffic"])
 async def test_arrows_leave_the_keyboard_on_the_page(pages: Pages, tab: str) -> None:
     await pages.open(tab)

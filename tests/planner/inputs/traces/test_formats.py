@@ -149,12 +149,12 @@ def test_a_part_of_the_rates(tmp_path):
     ("how", "told"),
     [
         ({"model": "n"}, "known: m"),
-        ({"rates": RATES + "language,n,a,0,1,1,Gamma,1,1\n"}, "say which model"),
-        ({"lengths": ""}, "lengths too"),
+        ({"rates": RATES + "language,n,a,0,1,1,Gamma,1,1\n"}, "of one model: .* --model"),
+        ({"lengths": ""}, "`ratematch trace FILE --lengths LENGTHS"),
         ({"lengths": "isl,osl\n1,2\n"}, "quantiles"),
         ({"lengths": LENGTHS.replace("m,", "n,")}, "rows of m"),
-        ({"window": Window(from_s=1e6)}, "say another"),
-        ({"rates": RATES.replace("b,0,4,", "b,0,1e9,")}, "say another"),
+        ({"window": Window(from_s=1e6)}, "--from TIME --for TIME"),
+        ({"rates": RATES.replace("b,0,4,", "b,0,1e9,")}, "--from TIME --for TIME"),
     ],
 )
 def test_rates_that_do_not_say_enough_are_one_line(tmp_path, how, told):
