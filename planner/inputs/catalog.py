@@ -264,10 +264,7 @@ def load(user_dir: Path | str | None = None) -> Catalog:
         Folder with models/, systems/, engines/, scenarios/, kernels/ and accuracy.toml;
         `user_folder()` by default. It need not exist.
     """
-    try:
-        folders = (preset_folder(), user_folder() if user_dir is None else Path(user_dir))
-    except TypeError:
-        raise InputError("user_dir", type(user_dir).__name__, "a folder, as a Path or a text") from None
+    folders = _folders(user_dir)
     files: dict[PresetKind, dict[str, Path]] = {}
     for kind in KINDS:
         found = files.setdefault(kind, {})
@@ -275,6 +272,29 @@ def load(user_dir: Path | str | None = None) -> Catalog:
             found.update(_toml_files(folder / _folder_name(kind)))
     measured = (folder / ACCURACY_FILE for folder in reversed(folders))
     return Catalog(files=files, accuracy_file=next((path for path in measured if os.path.isfile(path)), None))  # noqa: PTH113
+
+
+def stamp() -> tuple[tuple[str, int], ...]:
+    """The files of `load()` and when each was changed, ns: what is the same has not changed meanwhile.
+
+    A quarter of the time that `load` takes with a look at each of its files.
+    """
+    folders = (folder / _folder_name(kind) for folder in _folders(None) for kind in KINDS)
+    return tuple((entry.path, _changed_ns(entry)) for folder in folders for entry in _entries(folder))
+
+
+def _changed_ns(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:  # reading it will say why
+        return -1
+
+
+def _folders(user_dir: Path | str | None) -> tuple[Path, Path]:
+    try:
+        return preset_folder(), user_folder() if user_dir is None else Path(user_dir)
+    except TypeError:
+        raise InputError("user_dir", type(user_dir).__name__, "a folder, as a Path or a text") from None
 
 
 def user_folder() -> Path:
@@ -301,15 +321,19 @@ def _folder_name(kind: PresetKind) -> str:
     return kind if kind.endswith("s") else f"{kind}s"
 
 
-def _toml_files(folder: Path) -> dict[str, Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The TOML files of a folder; none where there is no folder."""
     try:
-        entries = list(os.scandir(folder))
+        return [entry for entry in os.scandir(folder) if entry.name.endswith(".toml")]
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return []
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError("folder", str(folder), f"cannot be read: {reason}") from None
-    paths = (Path(entry.path) for entry in entries if entry.name.endswith(".toml"))
+
+
+def _toml_files(folder: Path) -> dict[str, Path]:
+    paths = (Path(entry.path) for entry in _entries(folder))
     # a name is shown wherever presets are: what a terminal would obey in it is spelled out
     return {_key(printable(path.stem)): path for path in paths if not path.name.startswith(".")}
 

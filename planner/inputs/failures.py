@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 from planner.inputs import catalog, toml_tables
 from planner.inputs.system import System
@@ -57,7 +60,7 @@ class Nodes:
 
 def read() -> Failures:
     """The rates that come with ratematch, or that a user has put in their place."""
-    table = toml_tables.read_toml(catalog.preset_folder() / "failures.toml")
+    table = _table(catalog.preset_folder() / "failures.toml")
     gpu, host = table["gpu"], table["host"]
     return Failures(
         gpu=Part(**gpu),
@@ -77,7 +80,7 @@ def nodes_of(system: str, domain_gpus: int) -> Nodes:
     """The same of a system by its name, with scale-up domains of so many GPUs."""
     host = _gpus_per_host(system, domain_gpus)
     domain = max(domain_gpus // host, 1)
-    table = toml_tables.read_toml(catalog.preset_folder() / "failures.toml")
+    table = _table(catalog.preset_folder() / "failures.toml")
     return Nodes(
         host_gpus=host, domain_hosts=domain, rack_hosts=domain if domain > 1 else int(table["rack"]["hosts"])
     )
@@ -89,7 +92,19 @@ def gpus_per_host(system: System) -> int:
 
 
 def _gpus_per_host(name: str, domain_gpus: int) -> int:
-    known: Mapping[str, int] = toml_tables.read_toml(catalog.preset_folder() / "deploy" / "hosts.toml")[
-        "gpus"
-    ]
+    known: Mapping[str, int] = _table(catalog.preset_folder() / "deploy" / "hosts.toml")["gpus"]
     return known.get(name, min(max(domain_gpus, 1), MOST_GPUS_PER_HOST))
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    """A file's table. Every plan asks, and reading takes as long as choosing: it is kept until changed."""
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except OSError:  # reading it will say why
+        changed_ns = -1
+    return _kept(path, changed_ns)
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, changed_ns: int) -> Mapping[str, Any]:
+    return toml_tables.read_toml(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -199,19 +200,26 @@ def layouts(
     holds one more, as with redundant experts). Attention DP needs experts to share: without
     them, data parallelism is simply more instances.
     """
+    at = _every(model, MAX_STAGES[phase], max_gpus, scale_up_gpus)
+    return at.take(np.flatnonzero(made(at, phase, model.experts, can, mtp)))
+
+
+@lru_cache(maxsize=32)
+def _every(model: ModelSpec, stages: int, max_gpus: int, scale_up_gpus: int) -> Layouts:
+    """Those of any engine, in pipelines of at most `stages`; kept, for every edit asks for the same."""
     usual = max_gpus if max_gpus > WIDE[-1] else min(max_gpus, max(scale_up_gpus, SMALL_DOMAIN_INSTANCE_GPUS))
     widths = _widths(usual, scale_up_gpus)
-    depths = [d for d in DEPTHS if d <= min(MAX_STAGES[phase], model.layers)]
-    stages = [
+    depths = [d for d in DEPTHS if d <= min(stages, model.layers)]
+    shapes = [
         (tp, dp)
         for tp in _attention_widths(model, widths, usual)
         for dp in (widths if model.is_moe else (1,))
         if tp * dp <= usual
     ]
-    splits = {size: _expert_splits(model, size) for size in {tp * dp for tp, dp in stages}}
+    splits = {size: _expert_splits(model, size) for size in {tp * dp for tp, dp in shapes}}
     rows = [
         (tp, pp, dp, moe_tp, ep)
-        for tp, dp in stages
+        for tp, dp in shapes
         for moe_tp, ep in splits[tp * dp]
         for pp in depths
         if tp * dp * pp <= usual
@@ -222,8 +230,7 @@ def layouts(
     ]
     rows += [row for row in wide if row not in known]
     table = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    at = Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
-    return at.take(np.flatnonzero(made(at, phase, model.experts, can, mtp)))
+    return Layouts(tp=table[0], pp=table[1], attention_dp=table[2], moe_tp=table[3], moe_ep=table[4])
 
 
 def only(widths: Widths) -> Layouts:

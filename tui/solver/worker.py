@@ -28,8 +28,6 @@ from tui.solver.messages import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from planner.inputs.catalog import Catalog
     from planner.planning.result import Frontier, Plan
     from planner.planning.sweep import Sweeps
@@ -58,8 +56,7 @@ class Presets:
         from planner.inputs import catalog
 
         with self._lock:
-            paths = (path for files in catalog.load().files.values() for path in files.values())
-            stamp = tuple((str(path), _changed_ns(path)) for path in paths)
+            stamp = catalog.stamp()
             if self._held is None or self._held[0] != stamp:
                 self._held = stamp, catalog.load()
             return self._held[1]
@@ -107,13 +104,6 @@ class Planner:
         from planner.replay.asked import asking
 
         return self(scenario, ask=asking(), **options)
-
-
-def _changed_ns(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:  # reading it will say why
-        return -1
 
 
 @functools.cache

@@ -104,8 +104,8 @@ def _grids(source: Source, model: str) -> dict[tuple[str, str], tuple[FloatArray
     """Quantiles by window and field: probabilities and tokens."""
     if not source.lengths:
         raise source.wrong(
-            "rates with their lengths: `ratematch trace FILE --lengths LENGTHS --out REQUESTS` draws requests "
-            "from both"
+            "rates with their lengths: `ratematch trace FILE --lengths LENGTHS --out REQUESTS` draws "
+            "requests from both"
         )
     grid = Source(name=f"lengths of {source.name}", data=source.lengths)
     names = _header(grid)
