@@ -62,8 +62,8 @@ TRAFFIC: tuple[Field, ...] = (
         kind="choice",
         group="Traffic",
         choices=("auto", "saturation", "goodput"),
-        help="What the frontier counts. saturation: all that its instances can do. goodput: what they do "
-        "within the limits where requests come at their own time. auto: as the plan's requests come.",
+        help="What the frontier counts. saturation: all that its instances can do. goodput: "
+        "requests/s that meet both limits where they come at their own time. auto: as the plan's come.",
     ),
     Field(
         key="burstiness",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.output import goodput
 from planner.output.spelling import named
 from planner.output.words import deployment
 from planner.units import format_seconds, three_digits
@@ -66,9 +67,9 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
     highest = [front.tokens_per_s_per_gpu * spread.get(way, (1.0, 1.0))[1] for way, front in curves]
     plans = marks(plan)
     x = np.concatenate([front.tokens_per_s_per_user for _, front in curves])
-    y = np.concatenate([*highest, [way.capacity_tokens_per_s_per_gpu for _, way in plans]])
+    y = np.concatenate([*highest, [height_of(plan, way) for _, way in plans]])
     scale = Scale(x, y, width, height)
-    parts = [*_axes(scale), *_limit(scale, plan.scenario.limits.ttl_s)]
+    parts = [*_axes(scale, y_title(plan)), *_limit(scale, plan.scenario.limits.ttl_s)]
     for way, front in curves:
         if way in spread:
             parts.append(_band(scale, front, spread[way], HUES[way]))
@@ -89,7 +90,7 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
         ]
         parts += _names(scale, front, HUES[way], taken, above=way == "disaggregated")
     for name, serving in plans:
-        parts += _mark(scale, serving, HUES[name], chosen=name == plan.choice)
+        parts += _mark(scale, serving, height_of(plan, serving), HUES[name], chosen=name == plan.choice)
     return _page([*parts, *_legend(plan, [way for way, _ in curves], bool(spread))], width, height)
 
 
@@ -99,7 +100,7 @@ def fronts(plan: Plan) -> list[tuple[Way, Frontier]]:
         ("disaggregated", plan.frontier_disaggregated),
         ("colocated", plan.frontier_colocated),
     )
-    return [(way, front) for way, front in both if len(front)]
+    return [(way, goodput.counted(plan, front)) for way, front in both if len(front)]
 
 
 def _places(curves: Sequence[tuple[Way, Frontier]]) -> dict[tuple[str, ...], str]:
@@ -119,6 +120,17 @@ def _placed(places: Mapping[tuple[str, ...], str]) -> Iterable[str]:
         x += 26 + 6 * len(name)
 
 
+def height_of(plan: Plan, serving: Serving) -> float:
+    """Where a plan lies in what its frontiers count."""
+    return serving.capacity_tokens_per_s_per_gpu / goodput.tokens_of_one(plan.scenario)
+
+
+def y_title(plan: Plan) -> str:
+    """`output tokens/s per GPU in use`, or requests/s."""
+    said = goodput.unit(plan.scenario)
+    return f"output {said} in use" if said == goodput.TOKENS else f"{said} in use within both limits"
+
+
 def _xy(front: Frontier) -> tuple[list[float], list[float]]:
     return front.tokens_per_s_per_user.tolist(), front.tokens_per_s_per_gpu.tolist()
 
@@ -135,7 +147,7 @@ def marks(plan: Plan) -> list[tuple[Way, Serving]]:
     return [(way, serving) for way, serving in found if serving is not None]
 
 
-def _axes(scale: Scale) -> Iterable[str]:
+def _axes(scale: Scale, title: str) -> Iterable[str]:
     bottom, right = scale.height - BOTTOM, scale.width - RIGHT
     for value in scale.y_ticks:
         y = scale.at(scale.low, value)[1]
@@ -147,7 +159,7 @@ def _axes(scale: Scale) -> Iterable[str]:
         yield _text(x, bottom + 17, three_digits(value), MUTED, anchor="middle")
     yield _line(LEFT, bottom, right, bottom, MUTED)
     yield _text((LEFT + right) / 2, scale.height - 8, "tokens/s per user (1/TTL)", INK, anchor="middle")
-    yield _text(8, 18, "output tokens/s per GPU in use", INK)
+    yield _text(8, 18, title, INK)
 
 
 def _limit(scale: Scale, ttl_s: float) -> Iterable[str]:
@@ -191,9 +203,9 @@ def _names(
         yield _text(left, height, name, hue, size=10)
 
 
-def _mark(scale: Scale, serving: Serving, hue: str, *, chosen: bool) -> Iterable[str]:
+def _mark(scale: Scale, serving: Serving, height: float, hue: str, *, chosen: bool) -> Iterable[str]:
     user = min(max(serving.tokens_per_s_per_user, scale.low), scale.high)
-    x, y = scale.at(user, serving.capacity_tokens_per_s_per_gpu)
+    x, y = scale.at(user, height)
     r = 7 if chosen else 5
     fill = hue if chosen else PAPER
     corners = _points([(x, y - r), (x + r, y), (x, y + r), (x - r, y)])

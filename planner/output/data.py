@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS
-from planner.output import encoder_words, fleets
+from planner.output import encoder_words, fleets, goodput
 from planner.output.as_json import clean, counts, dumps
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from planner.planning.bands import Band
     from planner.planning.result import Frontier, Infeasible, Plan, PoolPlan, Serving
 
+SERVED = "requests_per_s_per_gpu"  # of a frontier that is drawn as goodput
 CSV_COLUMNS = (
     "kind",
     "tokens_per_s_per_user",
@@ -54,9 +55,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "survival": survival_data(plan),
         "may_meet": [_may_meet(one) for one in may_meet(plan)],
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.scenario, plan.mix.serving, pools=True)},
+        **({"frontier_counts": goodput.REQUESTS} if plan.scenario.frontier == "goodput" else {}),
         "frontier": {
-            "disaggregated": _points(plan.frontier_disaggregated),
-            "colocated": _points(plan.frontier_colocated),
+            "disaggregated": _points(plan.frontier_disaggregated, plan.scenario),
+            "colocated": _points(plan.frontier_colocated, plan.scenario),
         },
         "design_points": dict(plan.design_points),
         "seconds": dict(plan.seconds),
@@ -110,12 +112,14 @@ def to_json(plan: Plan, *, indent: int | None = 2) -> str:
 def to_csv(plan: Plan) -> str:
     """Both frontiers, one row per point, with a header; six digits, empty where a column has no meaning."""
     out = io.StringIO()
-    columns = (*CSV_COLUMNS, "systems") if plan.alone else CSV_COLUMNS
+    more = ("systems",) if plan.alone else ()
+    served = (SERVED,) if plan.scenario.frontier == "goodput" else ()
+    columns = (*CSV_COLUMNS, *more, *served)
     writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     for kind in ("disaggregated", "colocated"):
         frontier = plan.frontier_disaggregated if kind == "disaggregated" else plan.frontier_colocated
-        for point in clean(_points(frontier)):
+        for point in clean(_points(frontier, plan.scenario)):
             shown = {
                 key: f"{value:.6g}" if isinstance(value, float) else value for key, value in point.items()
             }
@@ -370,7 +374,7 @@ def _layout(pool: PoolPlan) -> dict[str, Any]:
     }
 
 
-def _points(frontier: Frontier) -> list[dict[str, Any]]:
+def _points(frontier: Frontier, scenario: Scenario) -> list[dict[str, Any]]:
     columns = (
         frontier.tokens_per_s_per_user.tolist(),
         frontier.tokens_per_s_per_gpu.tolist(),
@@ -382,4 +386,7 @@ def _points(frontier: Frontier) -> list[dict[str, Any]]:
     rows = [dict(zip(CSV_COLUMNS[1:], row, strict=True)) for row in zip(*columns, strict=True)]
     for row, systems in zip(rows, frontier.systems, strict=False):  # of a fleet of several alone
         row["systems"] = " + ".join(systems)
+    if scenario.frontier == "goodput":
+        for row in rows:
+            row[SERVED] = row["tokens_per_s_per_gpu"] / goodput.tokens_of_one(scenario)
     return rows

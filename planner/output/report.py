@@ -23,7 +23,7 @@ CHART = "Frontier: the best throughput at each interactivity"  # the section tha
 COUNTED = {
     "auto": "",
     "saturation": ", at saturation",
-    "goodput": ", as goodput",
+    "goodput": ", as requests/s in limits",
 }
 TIMES = "Where the time goes"  # the section whose second column is a share that bars may show
 COMMAND = "The same again"  # the section whose sentences are commands

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from planner.inputs.fields import BY_KEY, has_effect
+from planner.output import goodput
 from planner.output.limits import SPENT, limits, may_meet, meets
 from planner.output.spelling import count, instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
@@ -160,9 +161,12 @@ def frontier_rows(plan: Plan, rows: int = 9) -> list[tuple[float, int | None, in
 def frontier_table(plan: Plan) -> list[tuple[str, ...]]:
     """A head, then one row per interactivity; a star marks the one that the TTL limit asks for. [] if none.
 
-    Tokens/s per user, tokens/s per GPU of either way, the split's gain, its ratio of pools and layouts.
+    Tokens/s per user, tokens/s (as goodput requests/s) per GPU of either way, the split's gain, its ratio of
+    pools and layouts.
     """
-    split, colocated = plan.frontier_disaggregated, plan.frontier_colocated
+    split, colocated = (
+        goodput.counted(plan, front) for front in (plan.frontier_disaggregated, plan.frontier_colocated)
+    )
     limit_s = plan.scenario.limits.ttl_s
     rows: list[tuple[str, ...]] = [("per user", "split", "co-located", "gain", "ctx:gen", "prefill + decode")]
     for ttl_s, a, b in frontier_rows(plan):

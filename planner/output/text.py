@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from planner.output import encoder_words, fleets, layout_words, words
+from planner.output import encoder_words, fleets, goodput, layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
@@ -162,7 +162,8 @@ def _frontier(plan: Plan) -> list[str]:
     rows = frontier_table(plan)
     if not rows:
         return []
-    units = ("tokens/s", "per GPU", "per GPU", "", "", "of the split")
+    each = "per GPU" if goodput.unit(plan.scenario) == goodput.TOKENS else "req/s/GPU"
+    units = ("tokens/s", each, each, "", "", "of the split")
     return [
         *aligned([rows[0], units, *rows[1:]], "rrrrrl"),
         f"* TTL {format_seconds(plan.scenario.limits.ttl_s)}",

@@ -33,7 +33,7 @@ def ranges(place: Geometry, curves: Sequence[Curve]) -> Ranges:
     for number, curve in enumerate(curves):
         if curve.band is None or len(curve.frontier) < 2:
             continue
-        x, y = curve.frontier.tokens_per_s_per_user, curve.frontier.tokens_per_s_per_gpu
+        x, y = curve.frontier.tokens_per_s_per_user, curve.frontier.tokens_per_s_per_gpu / curve.tokens
         x = np.log10(x) if place.log else x
         order = np.argsort(x, kind="stable")
         level = np.interp(along, x[order], y[order], left=np.nan, right=np.nan)

@@ -89,9 +89,9 @@ class ChartFace(Widget):
     def _set_title(self) -> None:
         zoom = f"  {self.glyphs.times}{self.zoom:.2g}" if self.zoom > 1 else ""
         x = f"{self.axis.title}{zoom}"
-        y = Y_TITLE
+        y = Y_TITLE if self._scene is None else self._scene.unit
         if self._scene is not None and (drawn := self._scene.scenario.frontier) != "auto":
-            y = f"{drawn}, {Y_TITLE}" if drawn == "goodput" else f"{Y_TITLE} at {drawn}"
+            y = f"{drawn}, {y}" if drawn == "goodput" else f"{y} at {drawn}"
         title = fitting([f"{y} in use over {x}", f"{y} over {x}", x], self._room)
         if title != self.border_title:
             self.border_title = title
@@ -234,7 +234,7 @@ class ChartFace(Widget):
         for curve, (x, y) in zip(self._scene.curves, self._data, strict=True):
             front = curve.frontier
             if ttl_s is None:
-                faint_x, faint_y = 1.0 / front.cloud_ttl_s, front.cloud_tokens_per_s_per_gpu
+                faint_x, faint_y = 1.0 / front.cloud_ttl_s, front.cloud_tokens_per_s_per_gpu / curve.tokens
             else:
                 good = meets(front.ttl_s, ttl_s)
                 faint_x, faint_y, x, y = x[~good], y[~good], x[good], y[good]

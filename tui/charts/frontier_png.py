@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from planner.output.chart_svg import HUES, INK, LIMIT, fronts, marks
+from planner.output.chart_svg import HUES, INK, LIMIT, fronts, height_of, marks, y_title
 from planner.output.spelling import named
 from planner.units import format_seconds
 from tui.charts.paper_figures import NoDrawing
@@ -36,7 +36,7 @@ def to_png(plan: Plan, width: int = 1520, height: int = 840) -> bytes:
         chosen = way == plan.choice
         axis.plot(
             [serving.tokens_per_s_per_user],
-            [serving.capacity_tokens_per_s_per_gpu],
+            [height_of(plan, serving)],
             "D",
             color=HUES[way] if chosen else "white",
             markeredgecolor=INK if chosen else HUES[way],
@@ -46,7 +46,7 @@ def to_png(plan: Plan, width: int = 1520, height: int = 840) -> bytes:
     axis.axvline(
         1 / limit_s, color=LIMIT, linestyle="--", linewidth=1, label=f"TTL ≤ {format_seconds(limit_s)}"
     )
-    axis.set(xscale="log", xlabel="tokens/s per user (1/TTL)", ylabel="output tokens/s per GPU in use")
+    axis.set(xscale="log", xlabel="tokens/s per user (1/TTL)", ylabel=y_title(plan))
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, fontsize=8)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from planner.output import goodput
 from planner.output.spelling import count
 from planner.units import format_seconds, three_digits
 from tui.glyphs import Glyphs
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 WAYS = ("disaggregated", "colocated")  # as plans call them
 SPLIT, COLOC = 0, 1  # the series of a plan's chart, in the order of its frontiers
-Y_TITLE = "tokens/s per GPU"
+Y_TITLE = goodput.TOKENS
 TALL = 12  # rows of a chart from which the readout has a line more
 
 
@@ -70,6 +71,7 @@ class Curve:
     plain: str = "*"  # what its line is made of in ASCII
     places: tuple[Place, ...] = ()  # of each point, on a fleet of several systems: what runs where
     band: tuple[float, float] | None = None  # factors on its throughput: the range of 80 % of cases
+    tokens: float = 1.0  # of one of what is counted: a request's, where it is goodput
 
     def sign(self, index: int) -> tuple[str, str]:
         """Glyph and hue of a point: the curve's, or those of where it runs."""
@@ -84,7 +86,7 @@ class Curve:
             "usd": f.usd_per_million_tokens,
             "gpus": f.gpus.astype(float),  # an axis like the others
         }[axis.key]
-        return x, f.tokens_per_s_per_gpu
+        return x, f.tokens_per_s_per_gpu / self.tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +97,7 @@ class Mark:
     glyph: str
     hue: str
     apart: bool = False  # of another question: faint, and the axes need not reach it
+    tokens: float = 1.0  # as its curve's
 
     def xy(self, axis: Axis) -> tuple[float, float]:
         """Its point on an axis."""
@@ -105,7 +108,7 @@ class Mark:
             "usd": s.usd_per_million_tokens,
             "gpus": float(s.gpus),
         }[axis.key]
-        return x, s.capacity_tokens_per_s_per_gpu
+        return x, s.capacity_tokens_per_s_per_gpu / self.tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,11 +120,12 @@ class Scene:
     scenario: Scenario  # whose limits are drawn
     start: int = 0  # the curve that the cursor starts on
     start_ttl_s: float = math.inf  # TTL it starts at
+    unit: str = Y_TITLE  # of what is counted
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for scenes that look the same (both must be alive: arrays are told apart by identity)."""
-        curves = tuple((id(c.frontier), c.glyph, c.name, c.band) for c in self.curves)
+        curves = tuple((id(c.frontier), c.glyph, c.name, c.band, c.tokens) for c in self.curves)
         marks = tuple((id(m.serving), m.glyph, m.apart) for m in self.marks)
         return (curves, marks, self.scenario.limits, self.scenario.fleet.gpus, self.start, self.start_ttl_s)
 
@@ -153,6 +157,10 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
     plan = view.plan
     looks = (("split", g.split, "split", "*"), ("co-located", g.colocated, "coloc", "o"))
     places = placed(view.frontiers)
+    # a trace's own lengths are known with its plan; then the picture counts requests, until then tokens
+    known = plan.scenario if plan is not None else view.scenario
+    counts = known.traffic.trace is None or plan is not None
+    tokens = goodput.tokens_of_one(replace(known, frontier=view.scenario.frontier)) if counts else 1.0
     curves = tuple(
         Curve(
             name=name,
@@ -162,13 +170,18 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
             plain=plain,
             places=tuple(places[systems] for systems in frontier.systems),
             band=plan.bands[way].throughput if plan is not None and way in plan.bands else None,
+            tokens=tokens,
         )
         for way, (name, glyph, hue, plain), frontier in zip(WAYS, looks, view.frontiers, strict=True)
     )
     chosen = plan.chosen if plan else None
     return Scene(
         curves=curves,
-        marks=(*pin_marks(view.pins, view.scenario), *plan_marks(plan, g)),
+        marks=tuple(
+            replace(mark, tokens=tokens)
+            for mark in (*pin_marks(view.pins, view.scenario), *plan_marks(plan, g))
+        ),
+        unit=goodput.unit(view.scenario) if counts else Y_TITLE,
         scenario=view.scenario,
         start=COLOC if plan is not None and plan.choice == "colocated" else SPLIT,
         start_ttl_s=chosen.ttl_s if chosen else view.scenario.limits.ttl_s,
@@ -318,9 +331,10 @@ def readout(curve: Curve, index: int, g: Glyphs, *, tall: bool = False) -> list[
     f = curve.frontier
     ttl_s, user = float(f.ttl_s[index]), float(f.tokens_per_s_per_user[index])
     y = float(curve.xy(USER)[1][index])
+    counted = "tok/s/GPU" if curve.tokens == 1.0 else "req/s/GPU"
     dot = f" {g.dot} "
     lines = [
-        f"{g.cursor} {three_digits(user)} tok/s/user{dot}{three_digits(y)} tok/s/GPU",
+        f"{g.cursor} {three_digits(user)} tok/s/user{dot}{three_digits(y)} {counted}",
         f"TTL {g.plain(format_seconds(ttl_s))}{dot}{count(int(f.gpus[index]), 'GPU')}",
     ]
     ratio = float(f.ctx_gen_ratio[index])

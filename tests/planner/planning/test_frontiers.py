@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from planner.inputs import catalog
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
+from planner.output import data, tables
+from planner.output.chart_svg import to_svg
+from planner.output.text import to_text
 from planner.planning import frontiers, sweep
 from planner.planning.plan import plan
 from planner.planning.resolve import Question, prepare
@@ -120,6 +123,31 @@ def test_alternatives_are_other_layouts_that_keep_the_limits_and_none_beats_the_
         total = rows.tokens_per_s_per_gpu * rows.gpus
         assert (np.diff(total) <= 0).all()
         assert total[0] == pytest.approx(serving.tokens_per_s_per_gpu * serving.gpus)
+
+
+def test_goodput_is_counted_in_requests_per_gpu() -> None:
+    found = plan(replace(SMALL, frontier="goodput"))
+    tokens = SMALL.traffic.osl - 1
+    document = data.to_dict(found)
+    assert document["frontier_counts"] == "requests/s per GPU"
+    points = document["frontier"]["disaggregated"] + document["frontier"]["colocated"]
+    assert points
+    for point in points:
+        assert point["requests_per_s_per_gpu"] == pytest.approx(point["tokens_per_s_per_gpu"] / tokens)
+    head, first = data.to_csv(found).splitlines()[:2]
+    assert head.endswith(",requests_per_s_per_gpu") and float(first.split(",")[-1]) > 0
+    table = tables.frontier_table(found)
+    plain = tables.frontier_table(replace(found, scenario=SMALL))
+    assert [float(row[2]) for row in table[1:] if row[2] != "-"] == pytest.approx(
+        [float(row[2].replace(",", "")) / tokens for row in plain[1:] if row[2] != "-"], rel=0.01
+    )
+    text = to_text(found)
+    assert "as requests/s in limits" in text and "req/s/GPU" in text
+    assert "requests/s per GPU in use within both limits" in to_svg(found)
+    assert "output tokens/s per GPU in use" in to_svg(replace(found, scenario=SMALL))
+    usual = data.to_dict(replace(found, scenario=SMALL))
+    assert "frontier_counts" not in usual
+    assert "requests_per_s_per_gpu" not in usual["frontier"]["colocated"][0]
 
 
 def test_a_frontier_is_drawn_as_goodput_or_at_saturation_whatever_the_plan_is_for() -> None:

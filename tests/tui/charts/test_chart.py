@@ -14,9 +14,9 @@ from drawn import BLUE, FREE, GREEN, NONE, SIZES, axes, draw, points, scene
 from planner.inputs.scenario import Fleet
 from tui.charts import plotting, ticks
 from tui.charts.chart_marks import lay
-from tui.charts.scene import SPLIT, USER, legend, pin_marks, readout
+from tui.charts.scene import SPLIT, USER, legend, pin_marks, plan_scene, readout
 from tui.glyphs import ASCII, UNICODE
-from tui.state import Pin
+from tui.state import Pin, View
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -34,6 +34,28 @@ def test_every_frontier_point_lies_on_its_predicted_cell(width: int, height: int
             if hue == BLUE and char != " "
         ]
         assert drawn == [picture.geometry.cell(x, y)], (x, y)
+
+
+def test_goodput_is_drawn_in_requests_a_plans_own() -> None:
+    asked = dataclasses.replace(fakes.SCENARIO, frontier="goodput")
+    found = dataclasses.replace(fakes.plan(fakes.SCENARIO), scenario=asked)
+    fronts = (found.frontier_disaggregated, found.frontier_colocated)
+    view = View(scenario=asked, base=asked, plan=found, frontiers=fronts)
+    drawn = plan_scene(view, UNICODE)
+    assert drawn is not None and drawn.unit == "requests/s per GPU"
+    tokens = asked.traffic.osl - 1
+    curve = drawn.curves[SPLIT]
+    assert curve.xy(USER)[1] == pytest.approx(fronts[0].tokens_per_s_per_gpu / tokens)
+    assert found.chosen is not None and any(
+        mark.xy(USER)[1] == pytest.approx(found.chosen.capacity_tokens_per_s_per_gpu / tokens)
+        for mark in drawn.marks
+    )
+    assert "req/s/GPU" in readout(curve, 0, UNICODE)[0]
+    # the lengths of a trace are known with its plan
+    traffic = dataclasses.replace(asked.traffic, trace="azure-code")
+    early = dataclasses.replace(view, scenario=dataclasses.replace(asked, traffic=traffic), plan=None)
+    alone = plan_scene(early, UNICODE)
+    assert alone is not None and alone.unit == "tokens/s per GPU" and alone.curves[SPLIT].tokens == 1.0
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
