@@ -133,7 +133,7 @@ class InputsPane(Container):
                     or field.key in COMMON
                     or knob.has_focus
                     or view.invalid == field.key
-                    or (bool(field.needs or field.effective) and not knob.idle)
+                    or (not knob.idle and bool(idle_reason(field, default)))
                     or value != field.get(default)
                     or value != field.get(view.base)
                 )
