@@ -49,7 +49,7 @@ def on_each(scenario: Scenario, catalog: Catalog, held: Held | None = None) -> t
     makers = {system.vendor: name for name, system in systems.items()}
     if len(makers) > 1:
         who = " and ".join(f"{name} ({VENDORS[vendor]})" for vendor, name in makers.items())
-        raise InputError("fleet", text, f"GPUs that can hand each other a cache: {who} cannot")
+        raise InputError("fleet", text, f"GPUs of one maker: {who} hand each other no cache")
     prices = [question.pools["decode"].usd_per_gpu_hour for question in found]
     if scenario.goal == "cost" and any(prices) and not all(prices):
         raise InputError("fleet", text, "with the goal cost, prices above 0 for all of it or for none")

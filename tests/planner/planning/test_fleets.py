@@ -148,7 +148,7 @@ def test_a_plan_says_which_systems_hand_no_cache_over():
         ("h100:0", "GPUs from 1 to 16,384, not 0"),
         ("h100:4,H100:8", "each system once: h100 stands there twice"),
         ("h100:4,h100-sxm:8", "each system once: two of these names are of one"),
-        ("h100:4,mi300x:8", "GPUs that can hand each other a cache: h100 (NVIDIA) and mi300x (AMD) cannot"),
+        ("h100:4,mi300x:8", "GPUs of one maker: h100 (NVIDIA) and mi300x (AMD) hand each other no cache"),
         ("h100:4,h200", "GPUs of each system or of none counted"),
         ("h100:4,,h200", "systems and their GPUs, such as h100:64"),
         ("h100:4@-1", "a price from 0 to 1000, not -1"),
