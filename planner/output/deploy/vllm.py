@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from planner.output.deploy import tables
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value, argv
 from planner.planning.result import LayoutChoice, PoolPlan
 from planner.words import Phase
@@ -74,6 +75,8 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
     tokens = pool.max_batched_tokens
     if pool.phase == "colocated" and not pool.chunk_tokens:  # whole prompts between decode steps
         tokens = max(tokens, PASS_TOKENS)
+    if backend := exchange(of, pool):
+        found[flag("exchange")] = backend
     found[flag("max_requests")] = pool.max_batch
     found[flag("max_tokens")] = max(tokens, pool.max_batch)
     if of.own_engine:
@@ -88,6 +91,26 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
     if pool.phase != "colocated":
         found[flag("transfer")] = {"kv_connector": connector(of), "kv_role": _ROLES[pool.phase]}
     return found
+
+
+def exchange(of: Subject, pool: PoolPlan) -> str:
+    """The all-to-all between whole experts under attention DP that was planned; "" for vLLM's default.
+
+    By default every rank gathers the tokens of all, which inside one host costs about the same; DeepEP needs
+    NVLink there.
+    """
+    layout = pool.layout
+    ranks = layout.tp * layout.attention_dp
+    whole = of.model.is_moe and layout.attention_dp > 1 and layout.ep == ranks
+    fabric = of.system.fabric
+    if not whole or of.vendor != "nvidia" or fabric.topology == "pcie":
+        return ""
+    per_host = of.options.gpus_per_host or tables.gpus_per_host(of.system)
+    if per_host < fabric.scale_up_gpus and ranks <= fabric.scale_up_gpus:
+        return "flashinfer_nvlink_one_sided"
+    if ranks <= per_host:
+        return ""
+    return "deepep_low_latency" if pool.phase == "decode" else "deepep_high_throughput"
 
 
 def connector(of: Subject) -> str:
