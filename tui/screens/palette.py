@@ -73,14 +73,15 @@ def fit(query: str, text: str) -> tuple[float, Sequence[int]]:
     take hours. Here each place of the first letter is gone on from with the next that come.
 
     >>> fit("plan", "view: plan"), fit("vp", "view: plan")[1], fit("x", "view: plan")
-    ((15.0, [6, 7, 8, 9]), [0, 6], (0.0, []))
+    ((inf, [6, 7, 8, 9]), [0, 6], (0.0, []))
     """
     query, text = query.lower(), text.lower()
     at = text.find(query)
-    if at >= 0 and text[:at].endswith(": ") and at + len(query) == len(text):
-        return math.inf, list(range(at, len(text)))  # the very name of a thing
     if not query or len(query) > len(text):
         return 0.0, []
+    end = at + len(query)
+    if at >= 0 and text[:at].endswith(": ") and (end == len(text) or text.startswith(" (", end)):
+        return math.inf, list(range(at, end))  # the very name of a thing, whatever others it has
     if at >= 0:
         whole = list(range(at, at + len(query)))
         return _SEARCH.score(text, whole) * (2.0 if text == query else 1.5), whole

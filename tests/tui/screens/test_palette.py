@@ -94,6 +94,9 @@ async def test_a_model_a_gpu_an_engine_and_a_row_are_found_by_their_names(pilot:
     for name, key in (("h200", "system"), ("vllm", "engine"), ("llama-3.1-8b", "model"), ("cost", "goal")):
         await choose(pilot, name)
         assert BY_KEY[key].get(pilot.app.scenario) == name
+    for name in ("ttl", "ftl"):  # rows with other names too, and words that are explained: the row is first
+        await choose(pilot, name)
+        assert pilot.app.main.focused.field.key == name
     await choose(pilot, "headroom")
     assert pilot.app.main.focused.field.key == "headroom" and pilot.app.main.focused.display
     assert pilot.app.chosen[0] == "field: headroom"
