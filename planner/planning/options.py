@@ -262,18 +262,21 @@ def usable(
     """Of some co-located or prefill rows, those whose options are worth making; all where nothing queues.
 
     A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
-    kept of those with a first token within each of a few shares of the limit, that of the longest prompt that
-    has to keep it being so many times as late.
+    kept of those whose first token, of the longest prompt that has to keep the limit, is within each of a few
+    shares of it.
     """
     kept = standing(question, points, rows)
     rows, first_token_s = rows[kept], first_token_s[kept]
     if not question.queues and question.encoder is None:
         return rows
-    limit = question.scenario.limits.ftl_s / _longest(question, points.phase)
+    limit = question.scenario.limits.ftl_s
+    riding = points.chunk_tokens[rows] if points.phase == "colocated" else None
+    fixed, own = own_s(question, points.phase, first_token_s, riding)
+    last_s = fixed + own * _longest(question, points.phase)
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
     packed, best = given(question, points.phase) is None, []
     for share in EARLY:
-        early = np.flatnonzero(first_token_s <= share * limit)
+        early = np.flatnonzero(last_s <= share * limit)
         some = rows[early]
         rate = points.requests_per_s[some]
         if expected is not None and expected.weighs:
