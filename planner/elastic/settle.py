@@ -95,10 +95,8 @@ def settled(
             best, good = counts, found.kept
     least, turn, idle = best.copy(), 0, 0
     floor = np.zeros_like(least, dtype=bool)
-    every = np.arange(len(least)) % 2
-    while spent < events and idle < 2 * len(
-        mains
-    ):  # every other window, so that those between stay as they are
+    every = np.arange(len(least)) % 2  # other window, so that those between stay as they are
+    while spent < events and idle < 2 * len(mains):
         pool, part = turn % len(mains), turn // len(mains) % 2
         less = good & (every == part) & (least[:, pool] > 1) & ~floor[:, pool]
         turn, idle = turn + 1, idle + 1

@@ -2,7 +2,8 @@
 
 Of a trace the stretch in which requests find most work before them: its own requests one after the other, as
 bursts and conversations are what a sample of them would lose. The share of late requests in a whole is at
-most that of its worst stretch, so that limits which hold there hold for the whole.
+most that of its worst stretch; which that is, is estimated from the work that each finds before it, so that
+a limit which just holds there may just be missed by the whole (docs/replay.md).
 
 Of a fleet a slice: so many instances of each pool and their share of the arrivals. Fewer instances share a
 queue, so waits are no shorter than those of all.
