@@ -18,11 +18,11 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.planning import places, survive
 from planner.planning.deadline import Deadline
-from planner.planning.judge import Judgement, judge
+from planner.planning.judge import Judgement, judge, weighed
 from planner.planning.placed import Placed
 from planner.planning.places import Size
 from planner.planning.resolve import Question
-from planner.planning.result import Count, Mix, PoolPlan, Serving
+from planner.planning.result import Count, PoolPlan, Serving
 
 
 def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]) -> bool:
@@ -63,17 +63,17 @@ def asked(scenario: Scenario) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Housed:
-    """Where either way is judged, and the mix that is offered beside them."""
+    """Where either way is judged, and what is found there."""
 
     split: Placed
     colocated: Placed
-    mix: Mix | None
+    judgement: Judgement
 
 
-def placements(placed: Placed, judged: Judgement, catalog: Catalog, deadline: Deadline) -> Housed | None:
-    """Where the ways are to be judged, each on whole hosts where it must be; None where they are already.
+def housed(placed: Placed, judged: Judgement, catalog: Catalog, deadline: Deadline) -> Housed | None:
+    """The judgement with each way on whole hosts where it must be; None where both are already.
 
-    The mix is that of the first judgement, or one of whole hosts where that has no room.
+    The mix that is offered is that of the first judgement, or one of whole hosts where that has no room.
 
     Raises Stopped when told to stop.
     """
@@ -81,13 +81,20 @@ def placements(placed: Placed, judged: Judgement, catalog: Catalog, deadline: De
     crowded = [way is not None and not fits(placed.question, way, way.pools) for way in ways]
     if not any(crowded):
         return None
+    mix = judged.choice.mix
+    no_room = mix is not None and not fits(placed.question, mix.serving, mix.serving.pools)
     on_whole = whole(placed)
-    again = judge(on_whole, catalog, deadline)
-    left, mix = (again.split, again.colocated), judged.choice.mix
-    split, colocated = (
-        on_whole if no_room and way is not None else placed
-        for no_room, way in zip(crowded, left, strict=True)
+    again = judge(on_whole, catalog, deadline, offers=no_room)
+    there = again.split, again.colocated
+    moved = [full and way is not None for full, way in zip(crowded, there, strict=True)]
+    split, colocated = (on_whole if one else placed for one in moved)
+    best = (new if one else old for one, new, old in zip(moved, there, ways, strict=True))
+    choice = replace(
+        judged.choice,
+        disaggregated=(again if moved[0] else judged).choice.disaggregated,
+        colocated=(again if moved[1] else judged).choice.colocated,
+        mix=again.choice.mix if no_room else mix,
     )
-    if mix is not None and not fits(placed.question, mix.serving, mix.serving.pools):
-        mix = again.choice.mix
-    return Housed(split=split, colocated=colocated, mix=mix)
+    alone = None if colocated is split else colocated
+    found = weighed(split, catalog, choice, *best, alone=alone)
+    return Housed(split=split, colocated=colocated, judgement=found)

@@ -109,14 +109,10 @@ def _plan(
     other = None if alone is at else alone
     judgement = judge(at, catalog, first, alone=other)
     if len(placed) == 1 and housed.asked(scenario):  # several were housed when they were weighed
-        hosts = housed.placements(at, judgement, catalog, first)
+        hosts = housed.housed(at, judgement, catalog, first)
         if hosts is not None:
-            at, alone = hosts.split, hosts.colocated
+            at, alone, judgement = hosts.split, hosts.colocated, hosts.judgement
             other = None if alone is at else alone
-            before = judgement.choice
-            judgement = judge(at, catalog, first, alone=other, offers=False)
-            offered = replace(judgement.choice, mix=hosts.mix, study=before.study)
-            judgement = replace(judgement, choice=offered)
     if ask is not None:
         judgement = proven(judgement, at, catalog, first, ask, alone=other)
     choice, found = judgement.choice, judgement.found
