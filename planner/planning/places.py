@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Place:
     gpus: tuple[tuple[int, ...], ...]  # on each of them
 
 
+@lru_cache(maxsize=4096)
 def per_host(size: Size, host_gpus: int) -> int:
     """GPUs of an instance on each of its hosts: on as few as divide it, no TP group or stage split unevenly.
 

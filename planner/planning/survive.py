@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -65,13 +65,7 @@ def lost_of_layouts(loss: Loss, layouts: Layouts, nodes: Nodes) -> IntArray:
     """`most_lost` of endless pools of each layout, shape (layouts,)."""
     if loss in ("none", "gpu", "instance"):
         return np.full(len(layouts), 0 if loss == "none" else 1, dtype=np.int64)
-    keys = np.stack((layouts.gpus, layouts.stage_gpus, layouts.tp), axis=1)
-    kinds, of_kind = np.unique(keys, axis=0, return_inverse=True)
-    found = [
-        most_lost(loss, Size(instances=1 << 40, gpus=int(g), stage=int(stage), tp=int(tp)), nodes)
-        for g, stage, tp in kinds
-    ]
-    return np.array(found, dtype=np.int64)[of_kind.ravel()]
+    return _of_each(layouts, 1 << 40, lambda size: most_lost(loss, size, nodes))
 
 
 def fills_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
@@ -79,13 +73,8 @@ def fills_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
 
     Others would leave GPUs idle on purpose, so that a host that is lost takes fewer of them.
     """
-    keys = np.stack((layouts.gpus, layouts.stage_gpus, layouts.tp), axis=1)
-    kinds, of_kind = np.unique(keys, axis=0, return_inverse=True)
-    here = [
-        places.per_host(Size(instances=1, gpus=int(g), stage=int(stage), tp=int(tp)), nodes.host_gpus)
-        for g, stage, tp in kinds
-    ]
-    return np.asarray(nodes.host_gpus % np.array(here, dtype=np.int64) == 0)[of_kind.ravel()]
+    here = _of_each(layouts, 1, lambda size: places.per_host(size, nodes.host_gpus))
+    return np.asarray(nodes.host_gpus % here == 0)
 
 
 def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:
@@ -96,19 +85,18 @@ def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:
     """
     gpus, fits = layouts.gpus, np.ones(len(layouts), dtype=bool)
     some = np.flatnonzero((gpus > nodes.domain_hosts) & (gpus <= nodes.domain_gpus))
-    known: dict[tuple[int, int, int], bool] = {}
-    for at, g, stage, tp in zip(
-        some.tolist(),
-        gpus[some].tolist(),
-        layouts.stage_gpus[some].tolist(),
-        layouts.tp[some].tolist(),
-        strict=True,
-    ):
-        if (kind := (g, stage, tp)) not in known:
-            here = places.per_host(Size(instances=1, gpus=g, stage=stage, tp=tp), nodes.host_gpus)
-            known[kind] = g // here <= nodes.domain_hosts
-        fits[at] = known[kind]
+    here = _of_each(layouts.take(some), 1, lambda size: places.per_host(size, nodes.host_gpus))
+    fits[some] = gpus[some] // here <= nodes.domain_hosts
     return fits
+
+
+def _of_each(layouts: Layouts, instances: int, told: Callable[[Size], int]) -> IntArray:
+    """What is told of so many instances of each layout, shape (layouts,); each size of them is asked once."""
+    keys = (layouts.gpus << 40) | (layouts.stage_gpus << 20) | layouts.tp
+    _, first, kind = np.unique(keys, return_index=True, return_inverse=True)
+    sizes = np.stack((layouts.gpus, layouts.stage_gpus, layouts.tp), axis=1)[first].tolist()
+    found = [told(Size(instances=instances, gpus=g, stage=stage, tp=tp)) for g, stage, tp in sizes]
+    return np.array(found, dtype=np.int64)[kind]
 
 
 def size_of(pool: Count | PoolPlan) -> Size:
