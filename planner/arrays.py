@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,3 +13,28 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 IndexArray: TypeAlias = npt.NDArray[np.intp]  # rows of another array
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 Real: TypeAlias = "float | npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]]"
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+
+def distinct(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """The different values, ascending: `np.unique` of numbers, which imports numpy's masked arrays first.
+
+    >>> distinct(np.array([3, 1, 3]))
+    array([1, 3])
+    """
+    found = np.sort(values, axis=None)
+    new = np.ones(len(found), dtype=np.bool_)
+    np.not_equal(found[1:], found[:-1], out=new[1:])
+    return np.asarray(found[new])
+
+
+def quantiles(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
+    """Between the two nearest in order, as `np.quantile`, which asks for distinct values on its way.
+
+    >>> quantiles(np.array([3.0, 1.0, 2.0]), (0.25, 1.0))
+    (1.5, 3.0)
+    """
+    order = np.sort(values, axis=None)
+    place = np.asarray(at, dtype=np.float64) * (len(order) - 1)
+    return tuple(float(one) for one in np.interp(place, np.arange(len(order)), order))

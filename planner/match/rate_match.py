@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray, Real
+from planner.arrays import FloatArray, IntArray, Real, distinct
 from planner.errors import InputError
 from planner.match.room import Room
 
@@ -380,7 +380,7 @@ def rate_steps(
     _check_budget(budget)
     prefill, _ = pool_table(prefill_gpus, prefill_rate, budget)
     decode, _ = pool_table(decode_gpus, decode_rate, budget)
-    rate = np.unique(np.concatenate((prefill, decode)))[1:]
+    rate = distinct(np.concatenate((prefill, decode)))[1:]
     rate = rate[rate <= min(prefill[-1], decode[-1])]
     enough = rate * (1 - TIE)
     gpus = np.searchsorted(prefill, enough) + np.searchsorted(decode, enough)

@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, distinct
 
 END_OF_80 = 1.2816  # of a standard normal: where the middle 80 % end
 SCENARIOS = 7
@@ -59,7 +59,7 @@ class Errors:
 
         Between two of them `expected` is linear, so whatever is best at a cost is best at one of them.
         """
-        return np.unique(self.prefill / self.decode)
+        return distinct(self.prefill / self.decode)
 
     @property
     def mixes(self) -> tuple[FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, distinct
 from planner.match import milp
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
@@ -31,7 +31,13 @@ class Choice:
     costs: float  # share of the best plan's value that is given up for the lower FTL
 
 
-def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArray, slack: float) -> Choice:
+def solve(
+    problem: Problem,
+    prefill_ftl_s: FloatArray,
+    colocated_ftl_s: FloatArray,
+    slack: float,
+    beaten_per_s: float = 0.0,
+) -> Choice:
     """The match of a problem's candidates within a slack of the best.
 
     Parameters
@@ -40,6 +46,8 @@ def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArr
         FTL of a request that is served there, seconds, of the problem's candidates.
     slack
         Share of the best plan's value that may be given up; 0 gives the best plan itself.
+    beaten_per_s
+        Expected requests/s that a plan of another problem serves: a best plan with no more is left as it is.
 
     Raises
     ------
@@ -67,7 +75,8 @@ def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArr
         )
 
     best = milp.solve(problem)
-    if best.status == "infeasible" or not slack:
+    beaten = best.expected_requests_per_s <= beaten_per_s
+    if best.status == "infeasible" or not slack or beaten:
         nothing = best.status == "infeasible"
         return Choice(
             solution=best,
@@ -81,9 +90,11 @@ def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArr
     if in_all and problem.requests_per_s is not None:  # a demand is met within the slack too
         least = min(max(least, problem.requests_per_s), most * (1 - TIE))
 
+    enumerated = in_all and not problem.mix  # whether one is worth enough shows before it is found
+
     def enough(some: Problem) -> Solution | None:
         """A solution without late candidates that is worth enough; None where none is."""
-        if in_all and not problem.mix and milp.most(some) < least:
+        if enumerated and milp.most(some) < least:
             return None
         if in_all:
             some = replace(some, goal="fewest-gpus", requests_per_s=least)
@@ -92,13 +103,14 @@ def solve(problem: Problem, prefill_ftl_s: FloatArray, colocated_ftl_s: FloatArr
             return None
         return found if in_all or _value(some, found) >= least else None
 
-    every = np.unique(np.concatenate((prefill_ftl_s, colocated_ftl_s)))
+    every = distinct(np.concatenate((prefill_ftl_s, colocated_ftl_s)))
     every = every[every <= ftl(best)]
     low, high, chosen = 0, len(every) - 1, None  # the last is enough: the best is one of them
     while low < high and time.perf_counter() - started < problem.time_limit_s:
         middle = (low + high) // 2
-        found = enough(within(float(every[middle])))
-        if found is not None:
+        some = within(float(every[middle]))
+        found = None if enumerated else enough(some)
+        if found is not None or (enumerated and milp.most(some) >= least):
             chosen, high = found, middle
         else:
             low = middle + 1

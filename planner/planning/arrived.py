@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray
+from planner.arrays import FloatArray, IndexArray, quantiles
 from planner.inputs.lengths import Lengths
 from planner.planning import options, prompt_work
 from planner.planning.resolve import Question
@@ -353,7 +353,7 @@ def _uniform(count: int = GRID) -> FloatArray:
 
 
 def _of(values: FloatArray, mean: float) -> Percentiles:
-    return Percentiles(mean, *(float(v) for v in np.quantile(values, AT)))
+    return Percentiles(mean, *quantiles(values, AT))
 
 
 def _added(first: FloatArray, tokens: FloatArray, lengths: Lengths) -> FloatArray:

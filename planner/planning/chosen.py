@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import FloatArray, quantiles
 from planner.planning.bands import Band
 from planner.planning.expected import DRAWS, draws
 from planner.planning.placed import Placed
@@ -51,7 +51,7 @@ def judged(placed: Placed, serving: Serving | None) -> Serving | None:
         np.tile(fast, DRAWS) * prefill_rate, steps.within(limits.ttl_s, slow).repeat(len(fast))
     )
     tail = (1.0 - 0.8) / 2
-    low, high = (float(value) for value in np.quantile(served / promised, [tail, 1.0 - tail]))
+    low, high = quantiles(served / promised, (tail, 1.0 - tail))
     return replace(serving, range=(low, high))
 
 

@@ -98,7 +98,8 @@ def expected(question: Question, sweep: Sweep) -> Expected | None:
         points.requests_per_s[rows],
         group,
         limits.ttl_s,
-        slower[np.repeat(level["colocated"], modes)],
+        slower,
+        np.repeat(level["colocated"], modes),
     )
     return Expected(
         prefill=np.minimum(prompts, 1.0)[level["prefill"]],
@@ -107,7 +108,8 @@ def expected(question: Question, sweep: Sweep) -> Expected | None:
             sweep.decode.requests_per_s,
             sweep.decode.layout,
             limits.ttl_s,
-            slow[level["decode"]],
+            slow,
+            level["decode"],
         ),
         colocated=copies.reshape(-1, modes),
         shifts=shifts,
@@ -120,6 +122,7 @@ def served(
     group: npt.NDArray[np.integer],
     limit_s: float,
     slow: FloatArray,
+    kind: IntArray,
 ) -> FloatArray:
     """The mean of what each group of points serves within a limit, over what it does as predicted.
 
@@ -130,17 +133,20 @@ def served(
     limit_s
         On the TTL, seconds.
     slow
-        What steps of each group take over what is predicted, equally likely, ascending: shape
-        ``(groups, draws)``.
+        What steps of each kind of group take over what is predicted, equally likely, ascending: shape
+        ``(kinds, draws)``.
+    kind
+        Of each group, shape (groups,).
 
     Returns
     -------
     Shape (groups,), at most 1; 1 for a group that serves nothing in time.
 
-    >>> served(np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([0, 0]), 2.0, np.array([[1.0, 1.25]]))
+    >>> times, rates, one = np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.zeros(2, dtype=np.int64)
+    >>> served(times, rates, one, 2.0, np.array([[1.0, 1.25]]), one[:1])
     array([0.6])
     """
-    groups, draws_ = slow.shape
+    groups, draws_ = len(kind), slow.shape[1]
     some = np.flatnonzero(ttl_s <= limit_s / slow.min(initial=np.inf))
     ttl, rate, group = ttl_s[some], requests_per_s[some], group[some]
     room = limit_s / ttl
@@ -148,10 +154,9 @@ def served(
     now = np.flatnonzero(room >= 1.0)
     np.maximum.at(told, group[now], rate[now])
     # in how many of its group's draws a point is in time: the first so many
-    kinds, of_kind = np.unique(slow, axis=0, return_inverse=True)
-    of_kind, number = of_kind.ravel()[group], np.empty(len(some), dtype=np.int64)
-    for kind, errors in enumerate(kinds):
-        mine = of_kind == kind
+    of_kind, number = kind[group], np.empty(len(some), dtype=np.int64)
+    for nth, errors in enumerate(slow):
+        mine = np.flatnonzero(of_kind == nth)
         number[mine] = np.searchsorted(errors, room[mine], side="right")
     best = np.zeros(groups * (draws_ + 1))
     np.maximum.at(best, group * (draws_ + 1) + number, rate)
@@ -162,7 +167,7 @@ def served(
     least = np.zeros(groups)
     first = np.flatnonzero(ttl == fastest[group])
     least[group[first]] = rate[first]
-    mean = (np.maximum(kept, least[:, None]) / slow).mean(axis=1)
+    mean = (np.maximum(kept, least[:, None]) / slow[kind]).mean(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(told > 0, np.minimum(mean / told, 1.0), 1.0)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, distinct
 from planner.inputs import failures
 from planner.inputs.lengths import Work
 from planner.match import fed, pareto
@@ -282,7 +282,7 @@ def usable(
         if expected is not None and expected.weighs:
             rate = rate * expected.of(points, some)
         best.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
-    return np.unique(np.concatenate(best))
+    return distinct(np.concatenate(best))
 
 
 def _longest(question: Question, phase: Phase) -> float:

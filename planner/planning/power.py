@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray
+from planner.arrays import FloatArray, IndexArray, distinct
 from planner.inputs.layout_label import Widths
 from planner.planning.energy import PoolPower, Power
 from planner.planning.resolve import Question
@@ -110,7 +110,7 @@ def curves(question: Question, points: Points, rows: IndexArray) -> tuple[FloatA
     kinds = layouts.exchange()
     steps_of = 1 if points.phase == "prefill" else BATCHES
     loads, watts = np.ones((len(rows), steps_of)), np.zeros((len(rows), steps_of))
-    for kind in np.unique(kinds):
+    for kind in distinct(kinds):
         mine = np.flatnonzero(kinds == kind)
         at, some = layouts.take(mine).spread(2), rows[mine]
         ranks = np.ravel(at.attention_dp).astype(float)

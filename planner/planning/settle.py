@@ -113,7 +113,8 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     weighed: tuple[list[_Counted], list[_Counted]] = ([], [])
     curves = thrift.Curves()
     for at in placed:
-        for way, some in enumerate(_housed(at, solve.weighed(at, deadline, curves), deadline, curves)):
+        found_here = solve.weighed(at, deadline, curves, beaten_per_s=_beaten_per_s(at, splits))
+        for way, some in enumerate(_housed(at, found_here, deadline, curves)):
             if some is not None:
                 (splits, others)[way].append((some[0], some[1][0]))
                 weighed[way].append(some)
@@ -127,6 +128,18 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
         encoded=_by_encoder(splits, others) if placed[0].question.images else (),
     )
     return found, bool(splits or others)
+
+
+def _beaten_per_s(at: Placed, splits: Sequence[tuple[Placed, Serving]]) -> float:
+    """Requests/s that a split on two systems has to pass; 0 where more than throughput decides.
+
+    What each system does alone is told, so that it is found whatever the others do.
+    """
+    scenario = at.question.scenario
+    fleet, rate = scenario.fleet, scenario.traffic.requests_per_s
+    if len(at.systems) == 1 or scenario.goal != "throughput" or fleet.gpus is None or rate is not None:
+        return 0.0
+    return max((serving.expected_requests_per_s for _, serving in splits), default=0.0)
 
 
 def _housed(

@@ -319,25 +319,35 @@ def _solve(placed: Placed, *, mix: bool, deadline: Deadline) -> Serving | None:
 
 
 def _matched(
-    question: Question, sweep: Sweep, kept: Candidates, *, mix: bool, deadline: Deadline
+    question: Question,
+    sweep: Sweep,
+    kept: Candidates,
+    *,
+    mix: bool,
+    deadline: Deadline,
+    beaten_per_s: float = 0.0,
 ) -> slack.Choice:
-    """The match of some candidates within the slack of the best."""
+    """The match of some candidates within the slack of the best, unless that is beaten."""
     prove, left_s, errors = not question.scenario.robust, deadline.left_s, question.errors
     return slack.solve(
         _problem(question, kept, mix=mix, errors=errors, time_limit_s=left_s, prove=prove),
         prefill_ftl_s=sweep.split_ftl_s[kept.prefill.row],
         colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
+        beaten_per_s=beaten_per_s,
     )
 
 
 Weighed: TypeAlias = tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]
 
 
-def weighed(placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None) -> Weighed:
+def weighed(
+    placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None, *, beaten_per_s: float = 0.0
+) -> Weighed:
     """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
 
-    None for a demand that is too much for what is expected (`planner.planning.in_time.tries`).
+    None for a demand that is too much for what is expected (`planner.planning.in_time.tries`). Of a split
+    that serves no more than `beaten_per_s`, the best without the slack: no earlier first token is looked for.
 
     Raises Stopped when told to stop.
     """
@@ -346,7 +356,9 @@ def weighed(placed: Placed, deadline: Deadline, curves: thrift.Curves | None = N
     if thrift.asked(placed.question.scenario):
         return thrift.bare(placed, None, curves)
     sweep, question, kept = placed.sweep, placed.question, candidates(placed, mix=False)
-    solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution
+    solution = _matched(
+        question, sweep, kept, mix=False, deadline=deadline, beaten_per_s=beaten_per_s
+    ).solution
     split = None
     if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
         split = _bare(question, sweep, kept, solution)

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IndexArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, distinct
 from planner.inputs.scenario import Scenario
 from planner.match import rate_match, spent
 from planner.match.rate_match import TIE, instances_for
@@ -277,7 +277,7 @@ def _best_rows(
     for share in EARLY if late_s is not None else EARLY[-1:]:
         early = usable if late_s is None else usable & (late_s <= share * limit)
         found.append(best_of_each(points, early))
-    rows = np.unique(np.concatenate(found))
+    rows = distinct(np.concatenate(found))
     return rows[options.standing(question, points, rows) & (points.requests_per_s[rows] > 0)]
 
 

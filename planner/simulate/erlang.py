@@ -7,14 +7,20 @@ scipy.special has them too, but takes a fifth of that second to import
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
 from planner.arrays import FloatArray, Real
 
-_AT, _WEIGHT = np.polynomial.legendre.leggauss(32)
 NOTHING = 28.0  # orders of e below its peak at which an integrand ends: 1e-12 of it
 FARTHEST = 9.0  # standard deviations of a Poisson law that are looked at
+
+
+@cache
+def _legendre() -> tuple[FloatArray, FloatArray]:
+    """Where to look and with which weights; numpy's polynomials are imported when something waits."""
+    return np.polynomial.legendre.leggauss(32)
 
 
 def erlang_b(servers: Real, offered: Real) -> FloatArray:
@@ -39,10 +45,11 @@ def erlang_b(servers: Real, offered: Real) -> FloatArray:
     )  # where it falls from 0
     end = np.where(peak < 0.0, np.minimum(end, beside), end)
     half = 0.5 * (end - begin)
-    v = (begin + half)[..., None] + half[..., None] * _AT
+    at, weight = _legendre()
+    v = (begin + half)[..., None] + half[..., None] * at
     height = c[..., None] * v - a[..., None] * np.expm1(v)
     highest = np.maximum(height.max(axis=-1), 0.0)
-    whole = np.exp(height - highest[..., None]) @ _WEIGHT
+    whole = np.exp(height - highest[..., None]) @ weight
     return np.asarray(np.exp(-highest) / (a * half * whole))
 
 

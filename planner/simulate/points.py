@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real, distinct
 from planner.simulate import forward
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
@@ -149,7 +149,7 @@ class Block:
 
 def widths(at: Layouts) -> IntArray:
     """The distinct attention TP widths, ascending, as ``(widths, 1, 1)``."""
-    return np.unique(at.tp).reshape(-1, 1, 1)
+    return distinct(at.tp).reshape(-1, 1, 1)
 
 
 def blocks(

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IntArray, distinct
 from planner.inputs.engine import Abilities
 from planner.inputs.layout_label import Widths, label
 from planner.inputs.model import ModelSpec
@@ -293,7 +293,7 @@ def batches(largest: int, dense: int = 16, ratio: float = BATCH_RATIO) -> FloatA
     while b < largest:
         b *= ratio
         grid.append(min(round(b), largest))
-    return np.unique(np.array(grid, dtype=float))
+    return distinct(np.array(grid, dtype=float))
 
 
 def chunk_counts(isl: int, smallest: int = 256) -> FloatArray:

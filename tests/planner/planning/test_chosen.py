@@ -52,7 +52,7 @@ def test_a_share_is_that_of_draws_one_by_one() -> None:
         group = np.sort(random.integers(0, 4, 40))
         ttl, rate = random.uniform(0.5, 5.0, 40), random.uniform(1.0, 9.0, 40)
         slow = np.exp(np.sort(random.normal(0.1, 0.3, (5, 6)), axis=1))
-        found = expected.served(ttl, rate, group, limit, slow)
+        found = expected.served(ttl, rate, group, limit, slow[::-1], np.arange(5)[::-1])
         for one in range(5):
             mine, in_reach = group == one, (group == one) & (ttl <= limit / slow.min())
             told = rate[mine & (ttl <= limit)].max(initial=0.0)
@@ -65,11 +65,11 @@ def test_a_share_is_that_of_draws_one_by_one() -> None:
 
 
 def test_what_keeps_its_limit_by_little_is_expected_to_serve_less() -> None:
-    slow = np.repeat([[0.9, 1.0, 1.2]], 2, axis=0)
+    slow, kind = np.array([[0.9, 1.0, 1.2]]), np.zeros(2, dtype=np.int64)
     ttl, rate = np.array([1.0, 1.0, 0.5]), np.array([8.0, 8.0, 1.0])
     near, far = (
-        expected.served(ttl, rate, np.array([0, 1, 0]), 1.0, slow),
-        expected.served(ttl, rate, np.array([0, 1, 0]), 2.0, slow),
+        expected.served(ttl, rate, np.array([0, 1, 0]), 1.0, slow, kind),
+        expected.served(ttl, rate, np.array([0, 1, 0]), 2.0, slow, kind),
     )
     assert near[0] < far[0] <= 1
 
