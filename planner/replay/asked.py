@@ -63,8 +63,6 @@ def _replayed(
     *,
     later_turns: Literal["prefill", "decode"] = "prefill",
 ) -> Answer | None:
-    if serving.encoder is not None and serving.encoder.instances:
-        return None  # a replay has no stage of encoders
     looked = _looked_at(question, serving, most)
     if looked is None:
         return None

@@ -15,8 +15,8 @@ from planner.planning import load
 from planner.planning.caches import HOST_LINK_BYTES_PER_S
 from planner.planning.resolve import Question
 from planner.planning.result import Serving
-from planner.replay.fleet import Fleet, HostMemory, HostTier, Kind, Link, Pool, Scheduling
-from planner.simulate import kv_transfer, times
+from planner.replay.fleet import Encoding, Fleet, HostMemory, HostTier, Kind, Link, Pool, Scheduling
+from planner.simulate import encode, kv_transfer, times
 from planner.simulate.operators.setup import Setup
 from planner.simulate.service import SCHEDULING, Deployment
 from planner.simulate.space import Layouts
@@ -38,18 +38,19 @@ def of_serving(
     serving: Serving,
     requests: Requests,
     host: HostMemory | None = None,
-    setups: Mapping[str, Setup] | None = None,
+    each: Mapping[str, Question] | None = None,
 ) -> Fleet:
     """The pools of a plan's serving, for requests of these lengths; `host` keeps what caches cannot.
 
-    `setups` are those of the systems of a fleet of several, by name; None: the question has what there is.
+    `each` are the questions on each system of a fleet of several, by its name; None: all are on `question`'s.
 
     Raises LookupError where a kernel that it needs was never measured.
     """
     pools = []
     decodes = [pool for pool in serving.pools if pool.phase != "prefill"]
     for pool in serving.pools:
-        setup = question.pools[pool.phase].setup if setups is None else setups[pool.system]
+        on = question if each is None else each[pool.system]
+        setup = on.pools[pool.phase].setup
         # times of a prefill pool know of the decode pool no more than that there is one
         first = pool if pool.phase != "decode" else serving.pools[0]
         of = load.deployment(question, first, pool if pool.phase != "prefill" else decodes[0])
@@ -59,11 +60,33 @@ def of_serving(
         link = pool.link_bytes_per_s
         kind = _kind(setup, of, pool.phase, pool.layout.label, slots, link, requests)
         if host is not None:
-            each = kind.room.bytes_per_token
-            tier = HostTier(tokens=host.bytes / each, token_s=each / host.bytes_per_s)
+            token_bytes = kind.room.bytes_per_token
+            tier = HostTier(tokens=host.bytes / token_bytes, token_s=token_bytes / host.bytes_per_s)
             kind = replace(kind, host=tier)
         pools.append(Pool(kind=kind, instances=pool.instances))
-    return Fleet(pools=tuple(pools))
+    encoders, encoding = serving.encoder, None
+    if encoders is not None and encoders.instances:
+        encoding = _encoding(question if each is None else each[encoders.system], encoders.instances)
+    return Fleet(pools=tuple(pools), encoding=encoding)
+
+
+def _encoding(question: Question, instances: int) -> Encoding:
+    """The encoders of a question whose images are encoded on GPUs of their own."""
+    one, seeing, setup = question.encoder, question.images, question.pools["prefill"].setup
+    assert one is not None and seeing is not None
+    engine, each = setup.machine.engine, max(seeing.each, 1.0)
+    passes = [
+        float(encode.forward_pass(setup.machine, seeing, setup.model.hidden, number * each).seconds)
+        for number in range(1, one.batch + 1)
+    ]
+    return Encoding(
+        instances=instances,
+        pass_s=tuple(seconds + engine.step_s for seconds in passes),
+        each_s=engine.arrival_s,
+        moved_s=one.latency_s - one.pass_s,
+        share=min(seeing.each, 1.0),
+        gpus=encode.GPUS,
+    )
 
 
 def of_deployment(

@@ -82,7 +82,9 @@ def sliced(serving: Serving, share: float) -> Slice | None:
 
     One pool of it may be fuller than that of the whole by `EVEN`, none is less full.
     """
-    pools = [pool.instances for pool in serving.pools]
+    pools, encoder = [pool.instances for pool in serving.pools], serving.encoder
+    if encoder is not None and encoder.instances:
+        pools.append(encoder.instances)
     best: tuple[float, tuple[int, ...]] | None = None
     for at, every in enumerate(pools):
         for some in range(int(every * share), 0, -1):
@@ -96,8 +98,12 @@ def sliced(serving: Serving, share: float) -> Slice | None:
     if best is None:
         return None
     taken_of, parts = best
-    pools_of = tuple(replace(pool, instances=n) for pool, n in zip(serving.pools, parts, strict=True))
+    pools_of = tuple(replace(pool, instances=n) for pool, n in zip(serving.pools, parts, strict=False))
+    if encoder is not None and encoder.instances:
+        encoder = replace(encoder, instances=parts[-1])
     return Slice(
-        serving=replace(serving, pools=pools_of, requests_per_s=serving.requests_per_s * taken_of),
+        serving=replace(
+            serving, pools=pools_of, encoder=encoder, requests_per_s=serving.requests_per_s * taken_of
+        ),
         share=taken_of,
     )

@@ -13,7 +13,7 @@ from planner.planning import survive
 from planner.planning.result import Serving
 from planner.replay.fleet import Change, Fleet
 from planner.replay.result import Result, spread
-from planner.words import At, Loss, Phase
+from planner.words import At, Loss, Stage
 
 AFTER = 1 / 3  # of the span of the arrivals, where not told
 
@@ -24,7 +24,7 @@ class Failure:
 
     loss: Loss
     at_s: float
-    lost: dict[Phase, int]  # instances
+    lost: dict[Stage, int]  # instances
 
 
 def failing(serving: Serving, fleet: Fleet, loss: Loss, at_s: float) -> tuple[Fleet, Failure]:
@@ -33,7 +33,7 @@ def failing(serving: Serving, fleet: Fleet, loss: Loss, at_s: float) -> tuple[Fl
     changes = tuple(
         Change(at_s=at_s, event="fail", pool=pool, instance=index) for pool, index in sorted(struck)
     )
-    lost = dict(Counter(serving.pools[pool].phase for pool, _ in struck))
+    lost = dict(Counter(survive.stage_of(serving, pool) for pool, _ in struck))
     return replace(fleet, changes=(*fleet.changes, *changes)), Failure(loss=loss, at_s=at_s, lost=lost)
 
 

@@ -89,6 +89,18 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """A pool of encoders of images, before what computes prompts."""
+
+    instances: int
+    pass_s: tuple[float, ...]  # over the images of 1, 2, ... requests; the last are the most of a pass
+    each_s: float = 0.0  # serial host work per request
+    moved_s: float = 0.0  # until a request's images are where its prompt is
+    share: float = 1.0  # of requests that have images
+    gpus: int = 1  # of each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One instance more or less.
 
@@ -101,7 +113,7 @@ class Change:
 
     at_s: float
     event: Event
-    pool: int  # index into `Fleet.pools`
+    pool: int  # index into `Fleet.pools`; behind the last of them, the encoders: those only fail
     instance: int = 0  # within the pool, in the order of start, or `LEAST`; unused by "start"
     warm_up_s: float = 0.0
     to: int = -1  # pool that a "swap" goes to
@@ -113,11 +125,13 @@ class Fleet:
 
     pools: tuple[Pool, ...]
     changes: tuple[Change, ...] = ()
+    encoding: Encoding | None = None  # None: no images, or they are encoded in place
 
     @property
     def gpus(self) -> int:
         """At the start."""
-        return sum(pool.instances * pool.kind.gpus for pool in self.pools)
+        before = self.encoding.instances * self.encoding.gpus if self.encoding else 0
+        return before + sum(pool.instances * pool.kind.gpus for pool in self.pools)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class Job:
         "context",
         "decode",
         "done",
+        "encoded",
         "end_step",
         "entry",
         "first_s",
@@ -34,6 +35,7 @@ class Job:
         "osl",
         "pins",
         "private",
+        "seen",
         "session",
         "skip",
         "target",
@@ -57,6 +59,7 @@ class Job:
         self.began_s = arrival_s  # first pass over its prompt
         self.first_s = math.nan
         self.late_s = 0.0  # its first token reaches the client so much later
+        self.seen = self.encoded = False  # it has images for encoders; they are where its prompt is
         self.skip = 0  # passes of its instance that it lets go by beside the one that runs
         self.loads = 0  # blocks that come from the host's memory
         self.pins = 0  # blocks that it uses where it is
@@ -73,4 +76,5 @@ class Job:
         self.target = self.isl + self.made
         self.done = self.pins = 0
         self.private = 0.0
+        self.encoded = False
         self.entry = self.decode = None

@@ -9,13 +9,14 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.output.spelling import count
+from planner.replay.encoders import Encoder, Encoders
 from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.instance import IDLE, Instance
 from planner.replay.job import Job
 from planner.replay.result import InstanceUse
 from planner.replay.router import Router
 
-COMES, WAKES, JOINS, CHANGES = range(4)  # events
+COMES, WAKES, JOINS, CHANGES, ENCODES = range(5)  # events
 
 
 class Members:
@@ -37,6 +38,7 @@ class Members:
         self.stranded: deque[Job] = deque()  # prefilled, and nothing to decode on
         self.restarts = 0
         self.evictions = 0
+        self.encoders: Encoders | None = None
 
     def _push(self, at_s: float, code: int, what: Any, job: Any = None, version: int = 0) -> None:
         raise NotImplementedError
@@ -87,6 +89,17 @@ class Members:
             if not instance.running:
                 self._unblock(instance, now)
 
+    # what encoders ask: `planner.replay.encoders.Owner`
+
+    def wakes(self, encoder: Encoder, at_s: float) -> None:
+        """Wake it then."""
+        self._push(at_s, ENCODES, encoder)
+
+    def encoded(self, job: Job, at_s: float) -> None:
+        """Its images are where prompts are worked on then."""
+        job.encoded = True
+        self._push(at_s, COMES, job)
+
     # the fleet
 
     def _start(self, pool: int, now: float, warm_up_s: float = 0.0) -> None:
@@ -131,6 +144,9 @@ class Members:
         if isinstance(what, Instance):
             if what.up and not what.draining:
                 self._opens(what, now)
+            return
+        if self.encoders is not None and what.pool == len(self.fleet.pools):
+            self.restarts += self.encoders.fail(what.instance, now)
             return
         if what.event == "start":
             self._start(what.pool, now, what.warm_up_s)
@@ -228,8 +244,12 @@ def check(fleet: Fleet) -> None:
             raise InputError("instances", pool.instances, "0 or more")
         if pool.kind.room.tokens <= 0:
             raise InputError("layout", pool.kind.label, "one whose weights leave room for a cache")
+    if fleet.encoding is not None and (fleet.encoding.instances < 1 or not fleet.encoding.pass_s):
+        raise InputError("encoder", fleet.encoding.instances, "1 encoder or more")
     for change in fleet.changes:
-        if not 0 <= change.pool < len(fleet.pools):
+        if fleet.encoding is not None and change.pool == len(fleet.pools) and change.event != "fail":
+            raise InputError("change", change.event, "fail: encoders neither start nor drain on the way")
+        if not 0 <= change.pool < len(fleet.pools) + (fleet.encoding is not None):
             raise InputError("change", change.pool, f"a pool from 0 to {len(fleet.pools) - 1}")
         if not (change.at_s >= 0 and math.isfinite(change.at_s) and change.warm_up_s >= 0):
             raise InputError("change", change.at_s, "a time of 0 s or later")

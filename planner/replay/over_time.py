@@ -50,6 +50,7 @@ def windows(result: Result, edges_s: FloatArray) -> Windows:
     end = np.where(np.isfinite(result.end_s), result.end_s, np.maximum(came, last))
     first = np.where(np.isfinite(result.first_s), result.first_s, end)
     taken = [(use.start_s, use.end_s if not use.alive else last, use.gpus) for use in result.instances]
+    taken += [(0.0, last if use.alive else use.up_s, use.gpus) for use in result.encoders]
     starts, ends, gpus = (np.array(column, dtype=float) for column in zip(*taken, strict=True))
     return Windows(
         edges_s=edges,

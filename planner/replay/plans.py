@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
@@ -16,6 +15,7 @@ from planner.planning.caches import held_of
 from planner.planning.demand import Held
 from planner.planning.inventory import on_each
 from planner.planning.plan import plan
+from planner.planning.resolve import Question, encoded_apart
 from planner.planning.result import Plan, Serving
 from planner.replay import build, failing
 from planner.replay.failing import Failure
@@ -119,24 +119,28 @@ def started(
     serving = deployment(found)
     if serving is None:
         return None
-    each = [one.remembering() for one in on_each(scenario, catalog, _held(found))]
-    setups = {one.pools["decode"].system.name: one.pools["decode"].setup for one in each}
+    each = [_encoding(one, serving).remembering() for one in on_each(scenario, catalog, _held(found))]
+    on = {one.pools["decode"].system.name: one for one in each}
     question = each[0]
-    if serving.encoder is not None and serving.encoder.instances:
-        raise InputError(
-            "encoder", scenario.traffic.encoder, "in-place here: a replay has no stage of encoders"
-        )
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
     elif serving.encoder is not None:
         requests = with_images(requests, serving.encoder.tokens)
     host = options.host or build.host_memory(scenario.traffic)
-    fleet, failure = build.of_serving(question, serving, requests, host, setups), None
+    fleet, failure = build.of_serving(question, serving, requests, host, on), None
     if fail != "none":
         at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
         fleet, failure = failing.failing(serving, fleet, fail, at_s)
     replay = Replay(fleet, requests, options)
     return Started(serving=serving, fleet=fleet, requests=requests, replay=replay, failure=failure)
+
+
+def _encoding(question: Question, serving: Serving) -> Question:
+    """The question with its images encoded where the serving does."""
+    if serving.encoder is None or not serving.encoder.instances:
+        return question
+    apart = encoded_apart(question)
+    return next(one for one in apart if one.encoder and one.encoder.batch == serving.encoder.batch)
 
 
 def prove(

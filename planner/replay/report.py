@@ -51,7 +51,8 @@ def to_dict(result: Result, fleet: Fleet) -> dict[str, Any]:
         "restarts": result.restarts,
         "utilisation": _by_phase(pools),
         "pools": pools,
-        "gpu_hours": sum(use.up_s * use.gpus for use in result.instances) / 3600.0,
+        "encoders": _encoders(result, fleet),
+        "gpu_hours": _gpu_seconds(result) / 3600.0,
         "routing": result.options.routing,
         "in_flight": result.options.in_flight,
         "seed": result.options.seed,
@@ -82,6 +83,30 @@ def _pool(result: Result, index: int, fleet: Fleet) -> dict[str, Any]:
         "batch": total("sequence_s") / decoding if decodes and decoding else None,
         "prompts": total("prompts"),
         "tokens": total("tokens"),
+    }
+
+
+def _gpu_seconds(result: Result) -> float:
+    of_instances = sum(use.up_s * use.gpus for use in result.instances)
+    return of_instances + sum(use.up_s * use.gpus for use in result.encoders)
+
+
+def _encoders(result: Result, fleet: Fleet) -> dict[str, Any] | None:
+    """What a pool of encoders did; None where there is none."""
+    if fleet.encoding is None:
+        return None
+    uses = result.encoders
+    up, passes, requests = (
+        sum(getattr(use, name) for use in uses) for name in ("up_s", "passes", "requests")
+    )
+    return {
+        "instances": fleet.encoding.instances,
+        "gpus_per_instance": fleet.encoding.gpus,
+        "busy_share": sum(use.busy_s for use in uses) / up if up else None,
+        "requests": requests,
+        "passes": passes,
+        "batch": requests / passes if passes else None,
+        "most_batch": len(fleet.encoding.pass_s),
     }
 
 
@@ -128,6 +153,8 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
             f"{format_si(found['tokens_per_s'], 'tok/s')}; within both limits "
             f"{percent(found['good_share'])}, {three_digits(found['goodput_requests_per_s'])} req/s"
         )
+    if found["encoders"]:
+        lines.append(_encoder_line(found["encoders"]))
     lines += [_pool_line(pool) for pool in found["pools"]]
     for number, what in (
         (result.refused, "longer than any instance has room for: refused"),
@@ -141,6 +168,15 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
         host = f", {percent(found['loaded_share'])} in the host's memory" if found["loaded_share"] else ""
         lines.append(f"{percent(found['cached_share'])} of all prompt tokens were found in a cache{host}")
     return "\n".join(lines)
+
+
+def _encoder_line(of: Mapping[str, Any]) -> str:
+    head = f"image encoder: {of['instances']} × {count(of['gpus_per_instance'], 'GPU')}"
+    busy = f"at work {percent(of['busy_share'] or 0.0)} of the time"
+    if not of["passes"]:
+        return f"{head}, {busy}"
+    most = count(of["most_batch"], "request")
+    return f"{head}, {busy}, images of {three_digits(of['batch'])} of {most} a pass"
 
 
 def _pool_line(pool: Mapping[str, Any]) -> str:

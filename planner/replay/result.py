@@ -41,6 +41,18 @@ class InstanceUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderUse:
+    """What an encoder of images did."""
+
+    gpus: int
+    busy_s: float
+    up_s: float
+    passes: int
+    requests: int  # whose images it encoded
+    alive: bool  # at the end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a replay is."""
 
@@ -72,6 +84,7 @@ class Result:
     seconds: float  # it took
     events: int
     options: Options
+    encoders: tuple[EncoderUse, ...] = ()
 
     def __len__(self) -> int:
         return len(self.arrival_s)

@@ -20,10 +20,11 @@ import numpy as np
 from planner.inputs.conversations import with_history
 from planner.inputs.requests import NO_SESSION, Requests
 from planner.replay.closed import at_once, in_step
+from planner.replay.encoders import Encoders
 from planner.replay.fleet import Fleet, Options
 from planner.replay.instance import IDLE, STEPS, Instance
 from planner.replay.job import NONE, Job
-from planner.replay.members import CHANGES, COMES, JOINS, WAKES, Members
+from planner.replay.members import CHANGES, COMES, ENCODES, JOINS, WAKES, Members
 from planner.replay.result import REFUSED, Progress, Result
 from planner.replay.router import Router
 from planner.simulate.points import Stopped
@@ -69,6 +70,7 @@ class Replay(Members):
         self.now = 0.0
         count = len(requests)
         self.sent = 0  # requests that have come
+        self.seen = 0  # of these, with images for encoders
         self.done = 0
         self.prompts_at_once = 1  # of a closed loop
         self.refused = 0
@@ -83,6 +85,8 @@ class Replay(Members):
         self.computed = np.zeros(count, dtype=np.int64)
         self.turns: dict[int, deque[Job]] = {}  # sessions with a turn at work, and the turns behind it
         self.homes: dict[int, Instance] = {}  # of sessions whose later turns go to where they decoded
+        if fleet.encoding is not None:
+            self.encoders = Encoders(self, fleet.encoding, options.routing, options.seed)
         self.log: list[tuple[int, float, float]] | None = None  # work of instances, where asked for
         self._window: list[tuple[float, int, int, int]] = []
         self._window_at = 0
@@ -150,6 +154,9 @@ class Replay(Members):
                             self._joins(what, job, now)
                     elif code == COMES:
                         self._route(what, now)
+                    elif code == ENCODES:
+                        assert self.encoders is not None
+                        self.encoders.wake(what, now)
                     else:
                         self._change(what, now)
                 elif coming < math.inf:
@@ -206,7 +213,11 @@ class Replay(Members):
         if self.block_tokens:
             start, stop = int(self.requests.block_start[index]), int(self.requests.block_start[index + 1])
             blocks = self.requests.blocks[start:stop].tolist()
-        return Job(index, isl, osl, session, blocks, arrival_s)
+        job = Job(index, isl, osl, session, blocks, arrival_s)
+        if self.encoders is not None:
+            job.seen = self.encoders.some()
+            self.seen += job.seen
+        return job
 
     # requests
 
@@ -264,6 +275,9 @@ class Replay(Members):
             self.refused += 1
             self._finish(job, now, math.nan)
             self.entry[job.id] = REFUSED
+            return
+        if job.seen and not job.encoded and self.encoders is not None:
+            self.encoders.offer(job, now)
             return
         entries = self.entries
         if not entries or self.options.routing == "central":
@@ -413,4 +427,5 @@ class Replay(Members):
             seconds=self.seconds,
             events=self.events,
             options=self.options,
+            encoders=() if self.encoders is None else self.encoders.uses(self.now),
         )

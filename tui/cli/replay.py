@@ -251,6 +251,8 @@ def _head(found: Proof) -> str:
     from planner.output.spelling import count, instances
 
     pools = " + ".join(instances(pool) for pool in found.serving.pools)
+    if (encoder := found.serving.encoder) is not None and encoder.instances:
+        pools = f"{count(encoder.instances, 'encoder')} + {pools}"
     return f"plan: {pools}, {count(found.serving.gpus, 'GPU')}; {found.requests_per_s:.3g} req/s came"
 
 

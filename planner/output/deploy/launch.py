@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ from planner.output.deploy.compose import compose
 from planner.output.deploy.parts import Export, Options, Placed, Process, Refused, Subject
 from planner.output.spelling import count, named
 from planner.planning.result import PoolPlan
+from planner.simulate import encode
 from planner.words import EngineFamily
 
 ENGINES: Mapping[EngineFamily, ModuleType] = {"vllm": vllm, "sglang": sglang, "trtllm": trtllm}
@@ -38,9 +40,18 @@ def export(of: Subject) -> Export | Refused:
     names = pool_names(of.serving.pools)
     processes: list[Process] = []
     files: dict[str, str] = {}
+    encoders = [one for one in places if one.pool == len(names)]
+    for one in encoders:
+        processes.append(engine.encoder(of, one, hosts, model))
+    urls = [f"http://{hosts[one.hosts[0]]}:{one.port}" for one in encoders]
     for one in places:
+        if one in encoders:
+            continue
         more = (trtllm.config_name(names[one.pool]),) if engine is trtllm else ()
-        processes += engine.processes(of, one, hosts, model, *more)
+        its = engine.processes(of, one, hosts, model, *more)
+        if urls and of.serving.pools[one.pool].phase != "decode":
+            its = [replace(process, argv=(*process.argv, *engine.fed(of, urls))) for process in its]
+        processes += its
         if engine is trtllm and len(set(one.gpus)) > 1:
             return Refused(reason=f"{one.name} has other GPUs on each host, which mpirun cannot be told")
     if engine is trtllm:
@@ -99,6 +110,11 @@ def placed(of: Subject) -> tuple[Placed, ...] | Refused:
         if not placement.per_host(size, host_gpus):
             return Refused(reason=too_wide(of, pool, size.unit, host_gpus))
         sizes.append(size)
+    if of.encoders is not None:  # behind the serving's pools, as `planner.planning.survive` has them
+        of_one = placement.Size(
+            name="encode", instances=of.encoders.instances, gpus=encode.GPUS, stage=1, tp=1, unit=1
+        )
+        sizes.append(of_one)
     return placement.placed(sizes, host_gpus, max(of.system.fabric.scale_up_gpus // host_gpus, 1))
 
 
@@ -207,6 +223,12 @@ def _notes(
         )
     if of.mtp and not of.model.mtp_layers:
         notes.append("the model has no prediction heads: add the draft model to the flags of speculation")
+    if of.encoders is not None:
+        notes.append("bench.sh sends text alone: requests with images are yours to send")
+        if of.table.engine == "vllm" and len(hosts) > 1:
+            notes.append(
+                f"images are handed over as files in {vllm.IMAGES}: a file system that all hosts share, there"
+            )
     if spanning:
         notes.append(
             f"compose.yaml leaves out {listed(list(spanning))}: instances across hosts are for start.sh"

@@ -13,7 +13,7 @@ from planner.inputs.scenario import Scenario
 from planner.inputs.system import System
 from planner.output.deploy.schedule import Schedule
 from planner.planning import demand
-from planner.planning.result import Plan, PoolPlan, Serving
+from planner.planning.result import EncoderPlan, Plan, PoolPlan, Serving
 from planner.simulate import space
 from planner.words import Benchmark, EngineFamily, Target, Vendor
 
@@ -84,6 +84,12 @@ class Subject:
         return any(pool.phase == "prefill" for pool in self.serving.pools)
 
     @property
+    def encoders(self) -> EncoderPlan | None:
+        """The pool that encodes images; None where there is none."""
+        of = self.serving.encoder
+        return of if of is not None and of.instances else None
+
+    @property
     def mtp(self) -> int:
         """Tokens drafted per step."""
         return self.scenario.mtp
@@ -101,14 +107,15 @@ class Subject:
         sides. Never beyond what the model was published for.
         """
         traffic = self.scenario.traffic
+        seen = self.serving.encoder.tokens if self.serving.encoder is not None else 0  # of images
         mean, longest = traffic.isl + traffic.osl, 0
         if (requests := demand.recorded(self.scenario)) is not None:
             longest = int((requests.isl + requests.osl).max())
         sigma = math.sqrt(math.log1p(max(traffic.isl_spread, traffic.osl_spread) ** 2))  # of the logarithm
         longest = max(longest, math.ceil(mean * math.exp(FARTHEST * sigma - sigma**2 / 2)))
-        room = -(-longest // 1024) * 1024 + 1024
+        room = -(-(longest + seen) // 1024) * 1024 + 1024
         most = self.model.max_context
-        return min(room, max(most, mean)) if most else room
+        return min(room, max(most, mean + seen)) if most else room
 
     def copies(self, pool: PoolPlan) -> int:
         """Redundant experts that fill the slots of this engine's EP ranks up evenly; 0 where none need be."""

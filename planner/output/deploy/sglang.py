@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value, argv
 from planner.planning.result import LayoutChoice, PoolPlan
 
+IMAGES_OVER = "zmq_to_scheduler"  # how what encoders make comes to a prompt: the default
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
 
 
@@ -122,13 +123,37 @@ def processes(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[st
     return found
 
 
+def encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
+    """A server that encodes images alone."""
+    flag, host = of.flag, one.hosts[0]
+    here: dict[str, Value] = {flag("encodes"): True, flag("images"): IMAGES_OVER}
+    here |= {flag("host"): "0.0.0.0", flag("port"): one.port}
+    return Process(
+        name=one.name,
+        host=host,
+        gpus=one.gpus[0],
+        argv=(*of.table.command, *model, *argv(here)),
+        health=f"{hosts[host]}:{one.port}",
+    )
+
+
+def fed(of: Subject, urls: Sequence[str]) -> tuple[str, ...]:
+    """What an instance that computes prompts is told of the servers that encode its images."""
+    flag = of.flag
+    return (flag("reads"), flag("encoders"), *urls, flag("images"), IMAGES_OVER)
+
+
 def router(of: Subject, places: Sequence[Placed], hosts: Sequence[str], port: int) -> tuple[str, ...]:
     """The command of its router."""
     words = ["python3", "-m", "sglang_router.launch_router"]
     if of.split:
         words.append("--pd-disaggregation")
-    alone = [one for one in places if of.serving.pools[one.pool].phase == "colocated"]
-    for one in places:
+    alone = [
+        one
+        for one in places
+        if one.pool < len(of.serving.pools) and of.serving.pools[one.pool].phase == "colocated"
+    ]
+    for one in (one for one in places if one.pool < len(of.serving.pools)):
         phase, url = of.serving.pools[one.pool].phase, f"http://{hosts[one.hosts[0]]}:{one.port}"
         if phase == "prefill":
             words += ["--prefill", url, str(one.side_port)]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog
 
 SCALED: tuple[Target, ...] = ("dynamo", "llm-d")
+ENCODES: tuple[Target, ...] = ("vllm", "sglang")
 LLM_D: tuple[EngineFamily, ...] = ("vllm", "sglang")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}\Z")
@@ -72,9 +73,10 @@ def subject(
         return Refused(reason="no plan meets the limits, so there is nothing to deploy")
     if resolved is None:
         return Refused(reason="the plan does not say what its names stood for")
-    if (seeing := serving.encoder) is not None and seeing.instances:
+    if (seeing := serving.encoder) is not None and seeing.instances and target not in ENCODES:
         return Refused(
-            reason=f"an encoder pool ({seeing.instances} here) is not written; --encoder in-place has none"
+            reason=f"an encoder pool ({seeing.instances} here) is written for {' and '.join(ENCODES)} alone; "
+            "--encoder in-place has none"
         )
     if options.schedule is not None and target not in SCALED:
         return Refused(reason=f"only {' and '.join(SCALED)} start and stop instances by a schedule")

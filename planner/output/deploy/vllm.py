@@ -6,6 +6,7 @@ Batch limits are of a rank of attention DP. Across hosts a DP group has `--data-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, 
 from planner.planning.result import LayoutChoice, PoolPlan
 from planner.words import Phase
 
+IMAGES = "/dev/shm/ratematch-images"  # where encoded images lie; containers have the host's
+ENCODER_MEMORY = 0.01  # share of a GPU for a cache that an encoder has no use for
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
 _ROLES: Mapping[Phase, str] = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
@@ -162,12 +165,54 @@ def processes(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[st
     return found
 
 
+def encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
+    """A server that encodes images alone, of which each is asked for by itself."""
+    flag, host, pool = of.flag, one.hosts[0], of.encoders
+    assert pool is not None
+    images = max(math.ceil(pool.batch * pool.images), 1)
+    here: dict[str, Value] = {
+        flag("encodes"): True,
+        flag("max_requests"): images,
+        flag("max_tokens"): max(images * pool.image_tokens, PASS_TOKENS),
+        flag("memory"): ENCODER_MEMORY,
+        flag("context"): of.context_tokens,
+        "--no-enable-prefix-caching": True,
+        **_images(of, "ec_producer"),
+        flag("host"): "0.0.0.0",
+        flag("port"): one.port,
+    }
+    return Process(
+        name=one.name,
+        host=host,
+        gpus=one.gpus[0],
+        argv=(*of.table.command, *model, *argv(here)),
+        health=f"{hosts[host]}:{one.port}",
+    )
+
+
+def fed(of: Subject, urls: Sequence[str]) -> tuple[str, ...]:
+    """What an instance that computes prompts is told of encoded images; the router asks for them."""
+    return argv(_images(of, "ec_consumer"))
+
+
+def _images(of: Subject, role: str) -> Settings:
+    found = {
+        "ec_connector": "ECExampleConnector",
+        "ec_role": role,
+        "ec_connector_extra_config": {"shared_storage_path": IMAGES},
+    }
+    return {of.flag("request_ids"): True, of.flag("images"): found}
+
+
 def router_config(of: Subject, places: Sequence[Placed], hosts: Sequence[str]) -> dict[str, Any]:
     """What the router has to know of every instance."""
 
     def entry(one: Placed) -> dict[str, Any]:
-        pool, host = of.serving.pools[one.pool], hosts[one.hosts[0]]
+        host = hosts[one.hosts[0]]
         found: dict[str, Any] = {"name": one.name, "url": f"http://{host}:{one.port}"}
+        if one.pool == len(of.serving.pools):
+            return found
+        pool = of.serving.pools[one.pool]
         if pool.phase == "prefill" and of.prefill_pipelines:
             found["push"] = {
                 "remote_engine_id": one.name,
@@ -181,7 +226,9 @@ def router_config(of: Subject, places: Sequence[Placed], hosts: Sequence[str]) -
     phases = {"prefill": "prefill", "decode": "decode", "colocated": "serve"}
     config: dict[str, Any] = {}
     for one in places:
-        config.setdefault(phases[of.serving.pools[one.pool].phase], []).append(entry(one))
+        encodes = one.pool == len(of.serving.pools)
+        does = "encode" if encodes else phases[of.serving.pools[one.pool].phase]
+        config.setdefault(does, []).append(entry(one))
     return config
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-import pytest
-
-from planner.errors import InputError
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import place_map
@@ -67,13 +64,14 @@ def test_a_plan_without_images_says_nothing_of_them() -> None:
     assert "encod" not in to_text(found) and "encoder" not in to_dict(found)
 
 
-def test_an_export_writes_no_encoder_pool_and_a_replay_has_no_stage_for_one() -> None:
+def test_a_plan_with_an_encoder_pool_is_replayed_and_exported() -> None:
     found = planned("pool")
-    made = export(found, "vllm", Options())
-    assert isinstance(made, Refused) and "encoder" in made.reason
-    assert not isinstance(export(planned("in-place"), "vllm", Options()), Refused)
-    with pytest.raises(InputError, match="in-place here"):
-        started(found, found.scenario, PRESETS, ReplayOptions(), count=10)
+    for of in (found, planned("in-place")):
+        assert not isinstance(export(of, "vllm", Options()), Refused)
+    refused = export(found, "dynamo", Options())
+    assert isinstance(refused, Refused) and "encoder" in refused.reason
+    begun = started(found, found.scenario, PRESETS, ReplayOptions(), count=10)
+    assert begun is not None and begun.fleet.encoding is not None
 
 
 def test_a_replay_in_place_sends_the_tokens_of_images() -> None:

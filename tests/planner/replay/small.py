@@ -9,7 +9,19 @@ import numpy as np
 from hypothesis import strategies as st
 
 from planner.inputs.requests import NO_SESSION, Requests, plain
-from planner.replay.fleet import LEAST, RULES, Change, Fleet, HostTier, Kind, Link, Options, Pool, Scheduling
+from planner.replay.fleet import (
+    LEAST,
+    RULES,
+    Change,
+    Encoding,
+    Fleet,
+    HostTier,
+    Kind,
+    Link,
+    Options,
+    Pool,
+    Scheduling,
+)
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 
 STEP_S, SEQUENCE_S, CONTEXT_S = 0.01, 0.001, 1e-8  # of a step, per sequence, per token in the caches
@@ -156,9 +168,23 @@ def fleets(draw: st.DrawFn, needs: float) -> Fleet:
                 to=draw(st.integers(0, len(pools) - 1)),
             )
         )
+    encoding = None
+    if draw(st.integers(0, 2)) == 0:
+        number = draw(st.integers(1, 3))
+        encoding = Encoding(
+            instances=number,
+            pass_s=draw(st.sampled_from([(0.05,), (0.02, 0.03), (0.1, 0.15, 0.2, 0.25)])),
+            each_s=draw(st.sampled_from([0.0, 0.002])),
+            moved_s=draw(st.sampled_from([0.0, 0.01])),
+            share=draw(st.sampled_from([1.0, 0.3])),
+        )
+        changes += [  # one is left
+            Change(at_s=draw(st.floats(0.0, 5.0)), event="fail", pool=len(pools), instance=one)
+            for one in range(draw(st.integers(0, number - 1)))
+        ]
     # whatever dies, one of each comes in the end
     changes += [Change(at_s=30.0, event="start", pool=index) for index in range(len(pools))]
-    return Fleet(pools=tuple(pools), changes=tuple(changes))
+    return Fleet(pools=tuple(pools), changes=tuple(changes), encoding=encoding)
 
 
 @st.composite

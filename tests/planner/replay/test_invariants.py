@@ -53,6 +53,12 @@ def test_every_request_ends_once_and_nothing_is_left(world: World) -> None:
         assert (result.computed + result.found == load.isl).all()
         made = sum(use.tokens for use in result.instances)
         assert made == result.osl.sum()
+    if replay.encoders is not None:
+        assert replay.encoders.empty
+        encoded, seen = sum(use.requests for use in result.encoders), replay.seen
+        assert seen <= encoded <= seen + result.restarts
+        up_s = sum(use.up_s for use in result.encoders)
+        assert sum(use.busy_s for use in result.encoders) <= up_s + 1e-6
     # nothing is left on any instance
     for one in replay.instances:
         assert one.empty and not one.cache.pinned and one.pending == one.unanswered == one.contexts == 0
@@ -136,6 +142,9 @@ def test_littles_law(world: World) -> None:
             ):
                 jobs |= set(place)
             jobs |= set(one.running)
+        for encoder in replay.encoders.each if replay.encoders else ():
+            jobs |= {*encoder.pending, *encoder.taken}
+        jobs |= set(replay.encoders.waiting if replay.encoders else ())
         jobs |= {what for at_s, _, code, what, job, _ in replay.heap if code == 0}
         seen.append(len(jobs))
     # the host has read a request of an open loop before the fleet sees it

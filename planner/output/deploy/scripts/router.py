@@ -5,7 +5,8 @@
 With prefill and decode instances each request goes to a prefill instance for its first token and then, with
 what that says of the cache, to a decode instance, whose answer is the client's. An instance that is next in
 turn gets the request. Where prefill instances push the cache ("push" in the file), decode is told where from
-and asked at the same time. With "serve" instances a request goes to one of them as it is.
+and asked at the same time. With "serve" instances a request goes to one of them as it is. With "encode"
+instances each image of a chat goes to one of them first, alone: who computes the prompt finds what it made.
 
 Needs aiohttp, which vLLM and TensorRT-LLM bring along.
 """
@@ -64,6 +65,13 @@ class Router:
         headers = {"X-Request-Id": request.headers.get("X-Request-Id") or str(uuid.uuid4())}
         if "Authorization" in request.headers:
             headers["Authorization"] = request.headers["Authorization"]
+        if "encode" in self.turns:
+            try:
+                await self.encoded(request.path, asked, headers)
+            except aiohttp.ClientResponseError as error:
+                return web.json_response({"error": f"encoder: {error.message}"}, status=error.status)
+            except aiohttp.ClientError as error:
+                return web.json_response({"error": f"encoder: {error}"}, status=502)
         if "serve" in self.turns:
             return await self.passed_on(request, next(self.turns["serve"])["url"], asked, headers)
         first, then = next(self.turns["prefill"]), next(self.turns["decode"])
@@ -88,8 +96,17 @@ class Router:
             return web.json_response({"error": f"{first['name']}: {error}"}, status=502)
         return await self.passed_on(request, then["url"], {**asked, "kv_transfer_params": moved}, headers)
 
+    async def encoded(self, path: str, asked: dict[str, Any], headers: dict[str, str]) -> None:
+        """Every image, each by an encoder of its own turn, all at a time."""
+        await asyncio.gather(
+            *(
+                self.prefilled(path, next(self.turns["encode"])["url"], alone(asked, image), headers)
+                for image in images(asked)
+            )
+        )
+
     async def prefilled(self, path: str, url: str, prompt: dict[str, Any], headers: dict[str, str]) -> Any:
-        """What a prefill instance says of the cache of a prompt."""
+        """What an instance says of the cache of a prompt; of an encoder nothing but that it is done."""
         assert self.session is not None
         async with self.session.post(f"{url}{path}", json=prompt, headers=headers) as answer:
             if answer.status >= 400:
@@ -114,6 +131,23 @@ class Router:
                 return sent
         except aiohttp.ClientConnectorError as error:
             return web.json_response({"error": str(error)}, status=502)
+
+
+def images(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The images of a chat, as its messages have them."""
+    contents = [
+        message.get("content") for message in asked.get("messages") or [] if isinstance(message, dict)
+    ]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    return [part for part in parts if isinstance(part, dict) and part.get("type") == "image_url"]
+
+
+def alone(asked: dict[str, Any], image: dict[str, Any]) -> dict[str, Any]:
+    """A request for one image, without a word of the text."""
+    kept = ("model", "mm_processor_kwargs")
+    found: dict[str, Any] = {key: asked[key] for key in kept if key in asked}
+    messages = [{"role": "user", "content": [image]}]
+    return {**found, "messages": messages, "max_tokens": 1, "temperature": 0.0, "stream": False}
 
 
 def application(instances: dict[str, list[dict[str, Any]]]) -> web.Application:

@@ -103,3 +103,39 @@ async def test_instances_take_turns_and_a_refusal_is_passed_on():
     assert told[0][0] == 502
     for server in (*servers, full):
         await server.close()
+
+
+async def test_images_go_to_encoders_alone_and_before_their_prompt():
+    seen = []
+    servers = [await instance(name, seen) for name in ("e", "f", "p", "d")]
+    encode = [at(server, name) for server, name in zip(servers[:2], "ef", strict=True)]
+    instances = {"encode": encode, "prefill": [at(servers[2], "p")], "decode": [at(servers[3], "d")]}
+    image = {"type": "image_url", "image_url": {"url": "data:,1"}}
+    other = {"type": "image_url", "image_url": {"url": "data:,2"}}
+    words = {"type": "text", "text": "what is this?"}
+    told = await ask(instances, model="m", messages=[{"role": "user", "content": [image, words, other]}])
+    assert told[0][0] == 200
+    assert {name for name, _, _ in seen[:2]} == {"e", "f"} and [name for name, _, _ in seen[2:]] == ["p", "d"]
+    for _, asked, _ in seen[:2]:
+        (message,) = asked["messages"]
+        assert len(message["content"]) == 1 and message["content"][0] in (image, other)
+        assert asked["max_tokens"] == 1 and asked["model"] == "m" and "prompt" not in asked
+    assert [message["content"][0] for _, asked, _ in seen[:2] for message in asked["messages"]] != [image] * 2
+    seen.clear()
+    await ask(instances, messages=[{"role": "user", "content": "text"}])
+    assert [name for name, _, _ in seen] == ["p", "d"]  # nothing to encode
+    for server in servers:
+        await server.close()
+
+
+async def test_what_an_encoder_refuses_is_passed_on():
+    seen = []
+    full, serve = await instance("e", seen, status=503), await instance("s", seen)
+    image = {"type": "image_url", "image_url": {"url": "data:,1"}}
+    told = await ask(
+        {"encode": [at(full, "e")], "serve": [at(serve, "s")]},
+        messages=[{"role": "user", "content": [image]}],
+    )
+    assert told[0][0] == 503 and "encoder" in told[0][1] and len(seen) == 1
+    await full.close()
+    await serve.close()
