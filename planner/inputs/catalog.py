@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -310,8 +311,9 @@ def user_folder() -> Path:
     return platformdirs.user_config_path("ratematch", appauthor=False)
 
 
+@cache
 def preset_folder() -> Path:
-    """Inside the package where it was installed from a wheel, beside it in a checkout."""
+    """Inside the package where it was installed from a wheel, beside it in a checkout; looked for once."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "presets"
     return inside if inside.is_dir() else package.parent / "presets"

@@ -10,19 +10,21 @@ it takes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeAlias, TypeVar
 
 from planner.inputs import failures
-from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
-from planner.planning import places, survive
+from planner.planning import frontiers, places, solve, survive
 from planner.planning.deadline import Deadline
-from planner.planning.judge import Judgement, judge, weighed
+from planner.planning.in_time import as_predicted
 from planner.planning.placed import Placed
 from planner.planning.places import Size
 from planner.planning.resolve import Question
 from planner.planning.result import Count, PoolPlan, Serving
+from planner.planning.solve import Choice
+from planner.words import Way
 
 
 def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]) -> bool:
@@ -52,8 +54,10 @@ def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]
 
 
 def whole(placed: Placed) -> Placed:
-    """The placement with layouts that fill their hosts alone."""
-    return Placed.of(replace(placed.question, whole_hosts=True), placed.sweep)
+    """The placement with layouts that fill their hosts alone; what is expected of a layout stays."""
+    question = replace(placed.question, whole_hosts=True)
+    known = frontiers.candidates(question, placed.sweep) if placed.expected is None else None
+    return replace(placed, question=question, known=known)
 
 
 def asked(scenario: Scenario) -> bool:
@@ -61,40 +65,52 @@ def asked(scenario: Scenario) -> bool:
     return scenario.robust and not scenario.mix
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Housed:
-    """Where either way is judged, and what is found there."""
-
-    split: Placed
-    colocated: Placed
-    judgement: Judgement
+Found = TypeVar("Found")
+On: TypeAlias = "tuple[Placed, Found | None]"  # a way of serving, and where it was found
 
 
-def housed(placed: Placed, judged: Judgement, catalog: Catalog, deadline: Deadline) -> Housed | None:
-    """The judgement with each way on whole hosts where it must be; None where both are already.
+def each(
+    placed: Placed,
+    found: tuple[Found | None, Found | None],
+    crowded: tuple[bool, bool],
+    again: Callable[[Placed, Way | None], tuple[Found | None, Found | None]],
+) -> tuple[On[Found], On[Found]]:
+    """Either way where it lies: on whole hosts where it takes more of them than there are, if it can.
 
-    The mix that is offered is that of the first judgement, or one of whole hosts where that has no room.
+    `again` looks for what is crowded on whole hosts, of both ways if it is told None.
+    """
+    if not any(crowded):
+        return (placed, found[0]), (placed, found[1])
+    on_whole = whole(placed)
+    there = again(on_whole, None if all(crowded) else "disaggregated" if crowded[0] else "colocated")
+    ways = zip(crowded, found, there, strict=True)
+    split, colocated = (
+        (on_whole, new) if full and new is not None else (placed, old) for full, old, new in ways
+    )
+    return split, colocated
+
+
+def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, Placed, Choice]:
+    """Where the split and where the co-located serving of a choice lie, and the choice there.
+
+    The mix that is offered is the one found first, or one of whole hosts where that has no room.
 
     Raises Stopped when told to stop.
     """
-    ways = judged.split, judged.colocated
+    ways = choice.disaggregated, choice.colocated
     crowded = [way is not None and not fits(placed.question, way, way.pools) for way in ways]
-    if not any(crowded):
-        return None
-    mix = judged.choice.mix
-    no_room = mix is not None and not fits(placed.question, mix.serving, mix.serving.pools)
-    on_whole = whole(placed)
-    again = judge(on_whole, catalog, deadline, offers=no_room)
-    there = again.split, again.colocated
-    moved = [full and way is not None for full, way in zip(crowded, there, strict=True)]
-    split, colocated = (on_whole if one else placed for one in moved)
-    best = (new if one else old for one, new, old in zip(moved, there, ways, strict=True))
-    choice = replace(
-        judged.choice,
-        disaggregated=(again if moved[0] else judged).choice.disaggregated,
-        colocated=(again if moved[1] else judged).choice.colocated,
-        mix=again.choice.mix if no_room else mix,
-    )
-    alone = None if colocated is split else colocated
-    found = weighed(split, catalog, choice, *best, alone=alone)
-    return Housed(split=split, colocated=colocated, judgement=found)
+    no_room = (mix := choice.mix) is not None and not fits(placed.question, mix.serving, mix.serving.pools)
+
+    def again(on_whole: Placed, only: Way | None) -> tuple[Serving | None, Serving | None]:
+        nonlocal mix
+        if only is not None:  # by what the way was found by
+            before = choice.disaggregated if only == "disaggregated" else choice.colocated
+            if before is not None and not solve.serves(on_whole.question, before.expected_requests_per_s):
+                on_whole = as_predicted(on_whole)
+        found = solve.choose(on_whole, deadline, offers=no_room, only=only)
+        mix = found.mix if no_room else mix
+        return found.disaggregated, found.colocated
+
+    split, colocated = each(placed, ways, (crowded[0], crowded[1]), again)
+    chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)
+    return split[0], colocated[0], chosen

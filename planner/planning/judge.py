@@ -42,7 +42,15 @@ def judge(
 
     Raises Stopped when the deadline's owner asks to stop.
     """
-    choice = solve.choose(placed, deadline, alone=alone, offers=offers)
+    return of_choice(
+        placed, catalog, solve.choose(placed, deadline, alone=alone, offers=offers), alone=alone
+    )
+
+
+def of_choice(
+    placed: Placed, catalog: Catalog, choice: solve.Choice, *, alone: Placed | None = None
+) -> Judgement:
+    """The best of either way as the programs found them, under their load, and which is better."""
     other = placed if alone is None else alone
     split, colocated = load.loaded(
         (

@@ -17,7 +17,8 @@ waits for a slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from planner.planning.servings import Pick
 from planner.simulate import encode, queueing
 from planner.simulate.points import MODES, Points
 from planner.simulate.queueing import Station
+from planner.simulate.space import Layouts
 from planner.simulate.waiting import single_s
 from planner.words import Phase
 
@@ -245,11 +247,24 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
     wide = system.fabric.scale_up_gpus > failures.MOST_GPUS_PER_HOST
     if given_layout is not None or not (whole or wide):
         return np.ones(len(rows), dtype=bool)
-    nodes = failures.nodes(system)
-    fits = survive.within_domain(points.layouts, nodes) if wide else np.ones(len(points.layouts), dtype=bool)
+    shapes = np.stack([getattr(points.layouts, name) for name in _SHAPE])
+    fits = _standing(shapes.tobytes(), failures.nodes(system), wide, whole)
+    return np.ones(len(rows), dtype=bool) if fits.all() else np.asarray(fits[points.layout[rows]])
+
+
+_SHAPE = tuple(f.name for f in fields(Layouts))
+
+
+@lru_cache(maxsize=64)
+def _standing(shapes: bytes, nodes: failures.Nodes, wide: bool, whole: bool) -> BoolArray:
+    """Which layouts a plan may have: asked a dozen times of those of one plan, which are told by value."""
+    rows = np.frombuffer(shapes, dtype=np.int64).reshape(len(_SHAPE), -1)
+    layouts = Layouts(**dict(zip(_SHAPE, rows, strict=True)))
+    fits = survive.within_domain(layouts, nodes) if wide else np.ones(len(layouts), dtype=bool)
     if whole:
-        fits = fits & survive.fills_hosts(points.layouts, nodes)
-    return np.asarray(fits[points.layout[rows]])
+        fits = fits & survive.fills_hosts(layouts, nodes)
+    fits.flags.writeable = False
+    return np.asarray(fits)
 
 
 def usable(

@@ -15,7 +15,7 @@ from planner.planning import demand, frontiers, housed, mixes, power, settle, so
 from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
-from planner.planning.judge import judge
+from planner.planning.judge import judge, of_choice
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
@@ -107,12 +107,11 @@ def _plan(
     at, alone = settled.split, settled.colocated
     first = deadline.share(0.5) if scenario.mix and settled.alone else deadline
     other = None if alone is at else alone
-    judgement = judge(at, catalog, first, alone=other)
+    choice = solve.choose(at, first, alone=other)
     if len(placed) == 1 and housed.asked(scenario):  # several were housed when they were weighed
-        hosts = housed.housed(at, judgement, catalog, first)
-        if hosts is not None:
-            at, alone, judgement = hosts.split, hosts.colocated, hosts.judgement
-            other = None if alone is at else alone
+        at, alone, choice = housed.housed(at, choice, first)
+        other = None if alone is at else alone
+    judgement = of_choice(at, catalog, choice, alone=other)
     if ask is not None:
         judgement = proven(judgement, at, catalog, first, ask, alone=other)
     choice, found = judgement.choice, judgement.found

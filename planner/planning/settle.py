@@ -146,18 +146,19 @@ def _housed(
     at: Placed, found: solve.Weighed, deadline: Deadline, curves: thrift.Curves
 ) -> tuple[_Counted | None, _Counted | None]:
     """Either way with the placement that it is of: of whole hosts where it lies on no more than there are."""
-    crowded = [way is not None and not housed.fits(at.question, *way) for way in found]
-    if not (housed.asked(at.question.scenario) and any(crowded)):
-        return tuple(None if way is None else (at, way) for way in found)  # type: ignore[return-value]
-    whole = housed.whole(at)
-    again = solve.weighed(whole, deadline, curves)
-    ways: list[_Counted | None] = []
-    for no_room, first, then in zip(crowded, found, again, strict=True):
-        if no_room and then is not None:
-            ways.append((whole, then))
-        else:
-            ways.append(None if first is None else (at, first))
-    return ways[0], ways[1]
+    if not housed.asked(at.question.scenario):
+        crowded = [False, False]
+    else:
+        crowded = [way is not None and not housed.fits(at.question, *way) for way in found]
+
+    def again(whole: Placed, only: Way | None) -> solve.Weighed:
+        return solve.weighed(whole, deadline, curves, only=only)
+
+    split, colocated = (
+        None if way is None else (on, way)
+        for on, way in housed.each(at, found, (crowded[0], crowded[1]), again)
+    )
+    return split, colocated
 
 
 def _alone(

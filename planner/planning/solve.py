@@ -32,7 +32,7 @@ from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
 from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
-from planner.words import Phase
+from planner.words import Phase, Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,14 @@ class Choice:
 OFFERED_GAP = 0.002  # of a mix that was not asked for: what brings less than twice as much is not offered
 
 
-def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, offers: bool = True) -> Choice:
+def choose(
+    placed: Placed,
+    deadline: Deadline,
+    *,
+    alone: Placed | None = None,
+    offers: bool = True,
+    only: Way | None = None,
+) -> Choice:
     """Solve split, co-located and mixed for the scenario's limits, budget and goal.
 
     Co-located serving runs where `alone` says, if not where the split does. All are chosen by what is
@@ -57,13 +64,13 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
 
     A mix that was not asked for is an offer: it and what it is held against take the rates as known and
     give nothing up for an earlier first token. None is offered where requests queue. Without `offers` neither
-    is looked for.
+    is looked for. `only` one way may be asked for, by the rates that the candidates have.
 
     All programs end at one deadline. Such a mix takes what the split leaves of the time, one that was asked
     for at least half of it. Raises Stopped when told to stop; asked between programs.
     """
-    found = _choose(placed, placed if alone is None else alone, deadline, offers)
-    if found.disaggregated or found.colocated or (placed.question.scenario.mix and found.mix):
+    found = _choose(placed, placed if alone is None else alone, deadline, offers, only)
+    if only or found.disaggregated or found.colocated or (placed.question.scenario.mix and found.mix):
         return found
     if not any(map(may_be_too_much, (placed, alone or placed))):
         return found
@@ -71,13 +78,16 @@ def choose(placed: Placed, deadline: Deadline, *, alone: Placed | None = None, o
     return _choose(known, known if alone is None else as_predicted(alone), deadline, offers)
 
 
-def _choose(placed: Placed, other: Placed, deadline: Deadline, offers: bool) -> Choice:
+def _choose(
+    placed: Placed, other: Placed, deadline: Deadline, offers: bool, only: Way | None = None
+) -> Choice:
     """`choose`, by the rates that the candidates have."""
     together = other is placed
     placed, other = _demanded(placed), _demanded(other)
     sweep, question = placed.sweep, placed.question
     if thrift.asked(question.scenario):
-        one, two = thrift.split(placed), thrift.colocated(other)
+        one = thrift.split(placed) if only != "colocated" else None
+        two = thrift.colocated(other) if only != "disaggregated" else None
         return Choice(
             disaggregated=None if one is None else one.whole(placed),
             colocated=None if two is None else two.whole(other),
@@ -86,11 +96,11 @@ def _choose(placed: Placed, other: Placed, deadline: Deadline, offers: bool) -> 
         )
     deadline.check()
     first = deadline.share(0.5) if question.scenario.mix else deadline
-    split = _solve(placed, mix=False, deadline=first)
+    split = _solve(placed, mix=False, deadline=first) if only != "colocated" else None
     nothing = Options.none(sweep.colocated)
     in_time = within_ttl(question, placed.kept) if offers else None
     study = _study(placed, replace(in_time, colocated=nothing), first) if in_time else None
-    colocated = _colocated(other)
+    colocated = _colocated(other) if only != "disaggregated" else None
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
@@ -342,12 +352,18 @@ Weighed: TypeAlias = tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Servi
 
 
 def weighed(
-    placed: Placed, deadline: Deadline, curves: thrift.Curves | None = None, *, beaten_per_s: float = 0.0
+    placed: Placed,
+    deadline: Deadline,
+    curves: thrift.Curves | None = None,
+    *,
+    beaten_per_s: float = 0.0,
+    only: Way | None = None,
 ) -> Weighed:
     """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
 
-    None for a demand that is too much for what is expected (`planner.planning.in_time.tries`). Of a split
-    that serves no more than `beaten_per_s`, the best without the slack: no earlier first token is looked for.
+    Both, if not `only` one is asked for. None for a demand that is too much for what is expected
+    (`planner.planning.in_time.tries`). Of a split that serves no more than `beaten_per_s`, the best without
+    the slack: no earlier first token is looked for.
 
     Raises Stopped when told to stop.
     """
@@ -355,14 +371,16 @@ def weighed(
     placed = _demanded(placed)
     if thrift.asked(placed.question.scenario):
         return thrift.bare(placed, None, curves)
-    sweep, question, kept = placed.sweep, placed.question, candidates(placed, mix=False)
-    solution = _matched(
-        question, sweep, kept, mix=False, deadline=deadline, beaten_per_s=beaten_per_s
-    ).solution
-    split = None
-    if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
-        split = _bare(question, sweep, kept, solution)
-    copied = copies.best(question, colocations(question, sweep, placed.expected))
+    sweep, question = placed.sweep, placed.question
+    split = copied = None
+    if only != "colocated":
+        kept = candidates(placed, mix=False)
+        matched = _matched(question, sweep, kept, mix=False, deadline=deadline, beaten_per_s=beaten_per_s)
+        solution = matched.solution
+        if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
+            split = _bare(question, sweep, kept, solution)
+    if only != "disaggregated":
+        copied = copies.best(question, colocations(question, sweep, placed.expected))
     return split, None if copied is None else copied.bare(question)
 
 
