@@ -53,10 +53,14 @@ def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]
     return True
 
 
-def whole(placed: Placed) -> Placed:
-    """The placement with layouts that fill their hosts alone; what is expected of a layout stays."""
+def whole(placed: Placed, *, drawn: bool = False) -> Placed:
+    """The placement with layouts that fill their hosts alone, as `Placed.of` makes it.
+
+    What is expected of a layout stays.
+    """
     question = replace(placed.question, whole_hosts=True)
-    known = frontiers.candidates(question, placed.sweep) if placed.expected is None else None
+    drawn = drawn or placed.expected is None
+    known = frontiers.candidates(question, placed.sweep) if drawn else None
     return replace(placed, question=question, known=known)
 
 
@@ -74,6 +78,8 @@ def each(
     found: tuple[Found | None, Found | None],
     crowded: tuple[bool, bool],
     again: Callable[[Placed, Way | None], tuple[Found | None, Found | None]],
+    *,
+    drawn: bool = False,
 ) -> tuple[On[Found], On[Found]]:
     """Either way where it lies: on whole hosts where it takes more of them than there are, if it can.
 
@@ -81,7 +87,7 @@ def each(
     """
     if not any(crowded):
         return (placed, found[0]), (placed, found[1])
-    on_whole = whole(placed)
+    on_whole = whole(placed, drawn=drawn)
     there = again(on_whole, None if all(crowded) else "disaggregated" if crowded[0] else "colocated")
     ways = zip(crowded, found, there, strict=True)
     split, colocated = (
@@ -111,6 +117,6 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         mix = found.mix if no_room else mix
         return found.disaggregated, found.colocated
 
-    split, colocated = each(placed, ways, (crowded[0], crowded[1]), again)
+    split, colocated = each(placed, ways, (crowded[0], crowded[1]), again, drawn=no_room)
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)
     return split[0], colocated[0], chosen

@@ -42,9 +42,7 @@ def judge(
 
     Raises Stopped when the deadline's owner asks to stop.
     """
-    return of_choice(
-        placed, catalog, solve.choose(placed, deadline, alone=alone, offers=offers), alone=alone
-    )
+    return of_choice(placed, catalog, solve.choose(placed, deadline, alone=alone, offers=offers), alone=alone)
 
 
 def of_choice(

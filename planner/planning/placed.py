@@ -43,6 +43,16 @@ class Placed:
         return frontiers.candidates(self.question, self.sweep) if self.known is None else self.known
 
     @property
+    def prefill_kept(self) -> Options:
+        """Of those, what prefills."""
+        return self.known.prefill if self.known else frontiers.prefill_candidates(self.question, self.sweep)
+
+    @property
+    def decode_kept(self) -> Options:
+        """Of those, what decodes."""
+        return self.known.decode if self.known else frontiers.decode_candidates(self.question, self.sweep)
+
+    @property
     def systems(self) -> tuple[str, ...]:
         """What its pools run on: one system, or that of prefill and that of decode."""
         pools = self.question.pools

@@ -11,7 +11,7 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import demand, frontiers, housed, mixes, power, settle, solve, survive, weigh, within
+from planner.planning import alternatives, demand, housed, mixes, power, settle, solve, survive, weigh, within
 from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
@@ -141,10 +141,7 @@ def _plan(
     end = time.perf_counter()
     # of placements that share their points each sweep once
     alone_swept = list({id(one.sweep.prefill): one.sweep for one in placed if len(one.systems) == 1}.values())
-    alternatives, may_meet = (
-        (ways(at.question, at.sweep, at.kept)[0], ways(alone.question, alone.sweep, alone.kept)[1])
-        for ways in (frontiers.alternatives, frontiers.may_meet)
-    )
+    listed, may_meet = alternatives.both(at, alone)
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
         choice=weigh.choice(found),
@@ -173,7 +170,7 @@ def _plan(
         max_context=question.pools["decode"].setup.model.max_context,
         not_read=question.pools["decode"].setup.model.not_read,
         kernels_of=question.pools["decode"].system.kernels,
-        alternatives=alternatives,
+        alternatives=listed,
         may_meet=may_meet,
         within_measured=known,
         caches=_caches(question, chosen),
