@@ -11,7 +11,19 @@ from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.match import milp
-from planner.planning import alternatives, demand, housed, mixes, power, settle, solve, survive, weigh, within
+from planner.planning import (
+    alternatives,
+    demand,
+    housed,
+    mixes,
+    power,
+    servings,
+    settle,
+    solve,
+    survive,
+    weigh,
+    within,
+)
 from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
@@ -126,12 +138,16 @@ def _plan(
     question, swept = here.question, here.sweep
     known = within.measured(here, chosen, deadline)
     split_way, colocated_way = (
-        way and (power.powered(on.question, way) if way.power is None else way)
+        way
+        and servings.timed(
+            power.powered(on.question, way) if way.power is None else way, chosen=way is chosen
+        )
         for on, way in ((at, split_way), (alone, colocated_way))
     )
     mix = choice.mix
     if mix is not None:
-        mix = replace(mix, serving=replace(mix.serving, power=mixes.power_of(mix.serving, placed)))
+        mixed = servings.timed(mix.serving, chosen=mix.serving is chosen)
+        mix = replace(mix, serving=replace(mixed, power=mixes.power_of(mixed, placed)))
     reasons = None
     if chosen is None:
         reasons = settle.infeasible(placed, deadline)

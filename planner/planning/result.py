@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,10 @@ class PoolPlan:
     domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
     over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
+    # makes the last two of a pool that is weighed (`planner.planning.servings.timed`); None once it has
+    timing: Callable[[bool], tuple[tuple[OperatorTime, ...], float]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def gpus(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -180,7 +181,6 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         cache = per_rank * one
         tokens = batch + chunk
         passing = batch * (1 + mtp) + chunk
-    ledger = a_pass(setup)
     live = float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0])
     weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
@@ -202,8 +202,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             pool_bytes=memory.room(setup.machine, setup.model).cache_bytes(weights, live),
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
-        breakdown=_breakdown(ledger),
-        over_bf16=_over_bf16(setup, ledger, a_pass),
+        breakdown=(),
+        timing=partial(_timing, setup, a_pass),
         system=at_pool.system.name,
         max_batch=math.ceil(per_rank),
         max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),
@@ -213,6 +213,28 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         domain_gpus=setup.machine.fabric.scale_up_gpus,
         evidence=evidence.of(question, points.phase, layout),
     )
+
+
+def timed(serving: Serving, *, chosen: bool) -> Serving:
+    """A serving with what is told of it but not weighed: where the time of its pools' passes goes.
+
+    Of the `chosen` one also what they take over the same passes in bf16.
+    """
+
+    def told(pool: PoolPlan) -> PoolPlan:
+        if pool.timing is None:
+            return pool
+        breakdown, over_bf16 = pool.timing(chosen)
+        return replace(pool, breakdown=breakdown, over_bf16=over_bf16, timing=None)
+
+    return replace(serving, pools=tuple(told(pool) for pool in serving.pools))
+
+
+def _timing(
+    setup: Setup, a_pass: Callable[[Setup], Ledger], chosen: bool
+) -> tuple[tuple[OperatorTime, ...], float]:
+    ledger = a_pass(setup)
+    return _breakdown(ledger), _over_bf16(setup, ledger, a_pass) if chosen else 1.0
 
 
 def _over_bf16(setup: Setup, ledger: Ledger, a_pass: Callable[[Setup], Ledger]) -> float:
