@@ -146,7 +146,7 @@ def _plan(
     )
     mix = choice.mix
     if mix is not None:
-        mixed = servings.timed(mix.serving, chosen=mix.serving is chosen)
+        mixed = servings.timed(mix.serving, chosen=scenario.mix)
         mix = replace(mix, serving=replace(mixed, power=mixes.power_of(mixed, placed)))
     reasons = None
     if chosen is None:
