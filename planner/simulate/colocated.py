@@ -89,12 +89,20 @@ def mixed_pass(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What a pass costs outside the experts: all layers, and the output head."""
+
+    layers: Cost
+    head: Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ride:
     """Chunks of prompts that ride along with decode steps; arrays (1, batches or 1, chunks)."""
 
     chunk: FloatArray  # tokens
     share: FloatArray  # of the passes that carry one
-    mixed: Ledger  # a pass with both, outside the experts
+    mixed: Side  # a pass with both
 
     @property
     def keeps_up(self) -> BoolArray:
@@ -143,22 +151,28 @@ def simulate(
     gained = decode.tokens_per_step(mtp, acceptance, decode.later_drafts(model))
     steps = (osl - 1) / gained  # of a request
     stretch = engine.prefill_stretch
-    prompts_side = prompt_side(setup, tp, PROMPTS_PER_PASS, prompt)
-    full_side = alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt)
-    decode_side = decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp)
+
+    def side(of: Ledger) -> Side:
+        return Side(layers=of.layers().lit(machine.light), head=of.head.lit(machine.light))
+
+    prompts_side = side(prompt_side(setup, tp, PROMPTS_PER_PASS, prompt))
+    full_side = side(alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt))
+    decode_side = side(decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp))
     rides = [
         Ride(
             chunk=chunk,
             share=every * new / (steps * chunk),
-            mixed=mixed_side(
-                setup,
-                tp,
-                batch=every,
-                chunk=chunk,
-                prompt=prompt,
-                context=context,
-                mtp=mtp,
-                stretch=stretch,
+            mixed=side(
+                mixed_side(
+                    setup,
+                    tp,
+                    batch=every,
+                    chunk=chunk,
+                    prompt=prompt,
+                    context=context,
+                    mtp=mtp,
+                    stretch=stretch,
+                )
             ),
         )
         for chunk in (every * (new / steps), *(() if balanced else (chunks,)))
@@ -171,14 +185,14 @@ def simulate(
         batch, spread = block.batch, block.at
 
         def pass_of(
-            side: Ledger,
+            side: Side,
             tokens: Real,
             sequences: Real,
             routed: Ledger,
             slower: float = 1.0,
             block: Block = block,
         ) -> Cost:
-            joint = block.join(setup, side.layers(), routed)
+            joint = block.join(setup, side.layers, routed)
             return forward.pace(setup, block.at, joint, block.spread(side.head), tokens, sequences, slower)
 
         stage, exchange = block.stage, block.exchange
@@ -206,7 +220,7 @@ def simulate(
             ttl = spread.pp * a_pass / gained
             companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
             admission = engine.admission_passes * a_pass
-            light_s = decode_only.light_s + waiting * prompts.light_s
+            light_s: Real = decode_only.light_s + waiting * prompts.light_s if machine.light else 0.0
             table.add(
                 Collected(
                     rows=block.rows,
@@ -217,7 +231,7 @@ def simulate(
                     ftl_s=spread.pp * prompts.seconds + admission + companions + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * light_s / gained,
+                    light_s=spread.pp * light_s / gained if machine.light else 0.0,
                     prompt_share=stopped / a_pass,
                 )
             )
@@ -238,13 +252,14 @@ def simulate(
             beside = engine.exposure * chunk * token_s * uneven
             ridden = step_s + beside - engine.overlap * np.minimum(step_s, beside)
             mixed_s = np.maximum(mixed.seconds, ridden)
-            # light knows no stretch: at most that of the tokens that there are
-            light_s = np.maximum(mixed.light_s / stretch, decode_only.light_s)
             carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
             a_pass = np.maximum(carrying * mixed_s + (1 - carrying) * step_s + host, least)
             ttl = spread.pp * a_pass / gained
             passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
-            light_s = share * light_s + (1 - share) * decode_only.light_s
+            light_s = 0.0
+            if machine.light:  # which knows no stretch: at most that of the tokens that there are
+                most = np.maximum(mixed.light_s / stretch, decode_only.light_s)
+                light_s = share * most + (1 - share) * decode_only.light_s
             table.add(
                 Collected(
                     rows=block.rows,
@@ -255,7 +270,7 @@ def simulate(
                     ftl_s=passes_to_first_token * mixed_s + once,
                     ttl_s=ttl,
                     requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * light_s / gained,
+                    light_s=spread.pp * light_s / gained if machine.light else 0.0,
                     prompt_share=share * mixed_s / a_pass,
                 )
             )

@@ -161,7 +161,7 @@ def simulate(
     grid = batches(int(largest.max(initial=1)))
     gained = tokens_per_step(mtp, acceptance, later_drafts(model))
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
-    mixing_layers, head = mixing.layers(), mixing.head
+    mixing_layers, head = mixing.layers().lit(machine.light), mixing.head.lit(machine.light)
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
     room = memory.room(machine, model)
     table = Table(at, len(grid))
@@ -188,7 +188,7 @@ def simulate(
                 ftl_s=np.nan,
                 ttl_s=ttl,
                 requests_per_s=in_flight / ttl / (osl - 1),
-                light_s=spread.pp * pace.light_s / gained,
+                light_s=spread.pp * pace.light_s / gained if machine.light else 0.0,
                 prompt_share=0.0,
             )
         )

@@ -264,7 +264,9 @@ def pace(
         taken = taken + _handing_on_s(setup, at, tokens)
     return Cost(
         taken + (engine.step_s + engine.request_s * sequences * at.pp),
-        np.maximum(layers.light_s * share, (layers.light_s + head.light_s) * even),
+        np.maximum(layers.light_s * share, (layers.light_s + head.light_s) * even)
+        if setup.machine.light
+        else 0.0,
     )
 
 

@@ -79,7 +79,8 @@ def simulate(
     mean, last = attention_side(setup, widths(at), grid.reshape(1, -1, 1), counts, prompt)
     engine = setup.machine.engine
     stretch, once = engine.prefill_stretch, single_s(engine.prefill_request_s)
-    mean_layers, last_layers, head = mean.layers(), last.layers(), mean.head
+    light = setup.machine.light
+    mean_layers, last_layers, head = (part.lit(light) for part in (mean.layers(), last.layers(), mean.head))
     model, precision = setup.model, setup.precision
     weights, live = memory.weight_bytes(model, precision, at), memory.token_bytes(model, at)
     cache = np.asarray(memory.kv_bytes(model, precision, at, float(isl)))
@@ -120,7 +121,7 @@ def simulate(
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + once,
                 ttl_s=np.nan,
                 requests_per_s=in_flight / np.maximum(busy * uneven + host, in_flight * engine.arrival_s),
-                light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s,
+                light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s if light else 0.0,
                 prompt_share=1.0,
             )
         )

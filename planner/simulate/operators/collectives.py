@@ -154,6 +154,8 @@ def all_reduce(machine: Machine, bytes_: Real, gpus: Real) -> Cost:
         # the custom kernels write into peers' memory; beyond the domain NCCL takes over
         far = gpus > fabric.scale_up_gpus
         seconds = np.maximum(seconds, far * nccl(machine, "nccl_all_reduce", bytes_, gpus).seconds)
+    if not machine.light:
+        return Cost(seconds, 0.0)
     light = (gpus > 1.0) if fabric.topology == "switch" else both_ways
     return Cost(
         seconds,
@@ -208,7 +210,7 @@ def nccl(machine: Machine, operator: str, bytes_: Real, gpus: Real) -> Cost:
     out = ways * outside
     light = np.maximum(moved / 2.0 if ways == 2.0 else moved, out / ways)
     seconds_ = bytes_ * (crowded / c.share + out / NIC_SHARE) + np.sqrt(bytes_ * (crowded * c.ramp_s)) + fixed
-    return Cost(seconds_, bytes_ * light)
+    return Cost(seconds_, bytes_ * light if machine.light else 0.0)
 
 
 def dispatch(machine: Machine, sent: Exchanged, gpus: Real, kernel: str = "") -> Cost:
@@ -270,7 +272,7 @@ def send(machine: Machine, bytes_: Real, across: npt.ArrayLike) -> Cost:
     floor_s = machine.kernels.constants("all_to_all", FORMAT, NcclConstants).floor_s
     return Cost(
         np.maximum(inside.seconds, far * (out * (1.0 / NIC_SHARE) + (floor_s + HOP_S))),
-        np.maximum(inside.light_s, far * out),
+        np.maximum(inside.light_s, far * out) if machine.light else 0.0,
     )
 
 
@@ -301,6 +303,8 @@ def _exchange(machine: Machine, operator: str, moved: Exchanged, gpus: Real, ker
         least = taken if least is None else np.minimum(least, taken)
     if least is None:
         least = all_to_all(machine, tokens * (token_bytes * gpus * hit), gpus).seconds
+    if not machine.light:
+        return Cost(least, 0.0)
     in_domain = np.minimum(gpus, domain)
     inside = (in_domain - 1.0) * hit * token_bytes / bandwidth
     return Cost(least, tokens * np.maximum(inside, domains * per_nic))

@@ -17,3 +17,4 @@ class Machine:
     fabric: Fabric
     kernels: ConstantsSource
     engine: EngineProfile
+    light: bool = True  # whether operators over many points say their speed of light too, or 0 for it

@@ -78,7 +78,9 @@ class Routing(NamedTuple):
     mean_experts: Real
 
 
-def route(experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None) -> Routing:
+def route(
+    experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None, mean: bool = True
+) -> Routing:
     """Loads of the ranks of an expert-parallel group.
 
     Parameters
@@ -93,6 +95,8 @@ def route(experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None)
         0: round robin; 1 and above: loads follow a truncated power law of that exponent; between:
         experts differ in proportion, and chance counts as the cube root, so that 0.3 is nearly
         independent choice among experts a third as uneven. None: what planning expects.
+    mean
+        Whether `mean_experts` is asked for; 0 where it is not.
 
     Returns
     -------
@@ -128,7 +132,7 @@ def route(experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None)
         pairs=pairs,
         experts=_touched(pairs, held, crowding, np.maximum(topk / ep, 1.0)),
         mean_pairs=mean_pairs,
-        mean_experts=_touched(mean_pairs, held, crowding, topk / ep),
+        mean_experts=_touched(mean_pairs, held, crowding, topk / ep) if mean else 0.0,
     )
 
 
@@ -203,7 +207,7 @@ def grouped_gemm(
     per_byte = 1.0 / bandwidth
     per_flop = 1.0 / peak_flops(machine, fmt.rate)
     hidden, matrices = experts.hidden, experts.matrices
-    load = route(experts, tokens, ep=ep, skew=skew)
+    load = route(experts, tokens, ep=ep, skew=skew, mean=machine.light)
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     column = matrices * hidden
     sliced = experts.width / tp
@@ -218,11 +222,14 @@ def grouped_gemm(
     else:
         around = tokens * (token_s + c.pair_s * experts.topk)
     first = tokens * c.first_s / (tokens + c.first_tokens)
+    seconds_ = load.experts * expert_s + load.pairs * pair_s + around + (first + c.floor_s)
+    if not machine.light:
+        return Cost(seconds_, 0.0)
     light_s = np.maximum(
         load.mean_pairs * (column * sliced * (2.0 * per_flop)),
         load.mean_experts * (column * sliced * (fmt.weight_bytes * per_byte)),
     )
-    return Cost(load.experts * expert_s + load.pairs * pair_s + around + (first + c.floor_s), light_s)
+    return Cost(seconds_, light_s)
 
 
 def _constants(machine: Machine, fmt: Format, kernel: str, dispatched: bool) -> MoeConstants:

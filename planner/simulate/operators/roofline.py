@@ -35,6 +35,10 @@ class Cost:
 
         return Cost(part(self.seconds), part(self.light_s))
 
+    def lit(self, light: bool) -> Cost:
+        """The same; without its light where that is not asked for, as every sum with it is then."""
+        return self if light else Cost(self.seconds, 0.0)
+
 
 NOTHING = Cost(0.0, 0.0)
 

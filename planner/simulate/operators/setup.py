@@ -25,3 +25,7 @@ class Setup:
     def on_kernels(self, kernels: ConstantsSource) -> Setup:
         """The same with its constants from elsewhere, as from a simulation's own lookups."""
         return replace(self, machine=replace(self.machine, kernels=kernels))
+
+    def in_the_dark(self) -> Setup:
+        """The same for sweeps that no one asks for the speed of light of their points."""
+        return replace(self, machine=replace(self.machine, light=False))

@@ -55,7 +55,7 @@ def ask(model: str, system: str, engine: str = "trtllm", isl: int = 4096, osl: i
 
 @lru_cache
 def swept(model: str, system: str, engine: str) -> sweep.Sweep:
-    return sweep.run(question(model, system, engine), 64)
+    return sweep.run(question(model, system, engine), 64, light=True)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
