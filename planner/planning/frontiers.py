@@ -20,7 +20,7 @@ from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
-CLOUD_MOST = 4096  # decode points matched for the cloud: a picture needs no more
+CLOUD_MOST = 4096  # points matched for the cloud: a picture needs no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,8 @@ def colocated(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
     deployments = copied(question, kept.colocated)
     front = drawn(sweep, deployments, _staircase(question, deployments))
     points = sweep.colocated
-    others = colocations(question, sweep, np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s))
+    rows = np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s)
+    others = colocations(question, sweep, rows[:: -(-len(rows) // CLOUD_MOST) or 1])
     return _cloud(question, points.ttl_s[others.row], *_copies(question, others), front)
 
 

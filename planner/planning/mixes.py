@@ -116,7 +116,7 @@ def _of(at: Placed, link: float, *, prefill: bool, decode: bool) -> _Candidates:
     own = at.question.pools["decode"]
     slower = min(link, own.system.fabric.scale_out_bytes_per_s)
     question = at.question.on(replace(own, link_bytes_per_s=slower))
-    sent = beside(question, at.sweep, at.sweep)
+    sent = beside(question, at.sweep, at.sweep).to_choose()
     if at.expected is not None and not at.expected.weighs:
         sent = in_time.as_predicted(sent)
     kept = in_time.candidates(sent, mix=True)

@@ -22,20 +22,29 @@ class Placed:
     question: Question
     sweep: Sweep
     known: Candidates | None = None  # what of its points is worth matching; None: found when it is needed
-    expected: Expected | None = None  # of what is predicted; None: the rates are taken as known
+    expected: Expected | None = None  # of what is predicted; None: not asked yet, or rates taken as known
 
     @classmethod
-    def of(
-        cls, question: Question, swept: Sweep, *, drawn: bool = True, decode: Options | None = None
-    ) -> Placed:
+    def of(cls, question: Question, swept: Sweep, *, drawn: bool = True) -> Placed:
         """With what is expected of its points, and where it is `drawn`, what of them is worth matching.
 
-        `decode` is that of those that decode, where it is known. Frontiers are drawn from it at every TTL; a
-        choice by what is expected does without.
+        Frontiers are drawn from that at every TTL; a choice by what is expected does without.
         """
         shares = expected(question, swept)
-        kept = frontiers.candidates(question, swept, decode) if drawn or shares is None else None
+        kept = frontiers.candidates(question, swept) if drawn or shares is None else None
         return cls(question=question, sweep=swept, known=kept, expected=shares)
+
+    @classmethod
+    def to_draw(cls, question: Question, swept: Sweep, decode: Options | None = None) -> Placed:
+        """With what of its points is worth matching, enough for its frontiers: before any is chosen.
+
+        `decode` is that of those that decode, where it is known.
+        """
+        return cls(question=question, sweep=swept, known=frontiers.candidates(question, swept, decode))
+
+    def to_choose(self) -> Placed:
+        """The same with what is expected of its points."""
+        return replace(self, expected=expected(self.question, self.sweep))
 
     @property
     def kept(self) -> Candidates:
@@ -69,8 +78,8 @@ def place(
     Raises Stopped when told to stop, InputError for a system without kernel constants that the model needs.
     """
     if swept is not None:
-        return Placed.of(question, swept(question))
-    return Placed.of(question, sweep.run(question, question.scenario.fleet.gpus, should_stop))
+        return Placed.to_draw(question, swept(question))
+    return Placed.to_draw(question, sweep.run(question, question.scenario.fleet.gpus, should_stop))
 
 
 def apart(
@@ -95,7 +104,7 @@ def apart(
                 split_ftl_s=before.sweep.split_ftl_s + later,
                 seconds=0.0,
             )
-        found.append(Placed.of(question, swept))
+        found.append(Placed.to_draw(question, swept))
     return found
 
 
@@ -114,4 +123,4 @@ def beside(question: Question, prefill: Sweep, decode: Sweep, kept: Options | No
         seconds=0.0,
     )
     # a pool that counts its instances may have another number of them beside one on another system
-    return Placed.of(question, swept, decode=None if question.counted_in("decode") else kept)
+    return Placed.to_draw(question, swept, None if question.counted_in("decode") else kept)

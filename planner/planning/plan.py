@@ -106,12 +106,13 @@ def _plan(
     ask: Ask | None,
     sweeps: Sweeps | None,
 ) -> Plan:
-    placed = settle.placements(scenario, catalog, held, should_stop, sweeps)
+    to_draw = settle.placements(scenario, catalog, held, should_stop, sweeps)
     matching = time.perf_counter()
-    pictured = settle.drawn(placed)
+    pictured = settle.drawn(to_draw)
     split, colocated = settle.split_frontier(pictured), settle.colocated_frontier(pictured)
     if on_frontier is not None:
         on_frontier(split, colocated)
+    placed = [one.to_choose() for one in to_draw]
     if scenario.mix or any(solve.takes_programs(one.question) for one in placed):
         milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)

@@ -55,7 +55,7 @@ def placements(
     should_stop: Callable[[], bool] | None = None,
     sweeps: Sweeps | None = None,
 ) -> tuple[Placed, ...]:
-    """Every placement on the fleet of a scenario: each system alone first, then each pair of two.
+    """Every placement on the fleet of a scenario, to be drawn: each system alone first, then pairs of two.
 
     Where requests have images each is there with the encoder in place, and with each way to run one apart.
     What `sweeps` knows is not swept again.
@@ -221,7 +221,9 @@ def drawn(placed: Sequence[Placed]) -> Sequence[Placed]:
         return placed
     traffic = replace(asked.traffic, arrivals="poisson" if queues else "steady")
     return [
-        Placed.of(replace(at.question, scenario=replace(at.question.scenario, traffic=traffic)), at.sweep)
+        Placed.to_draw(
+            replace(at.question, scenario=replace(at.question.scenario, traffic=traffic)), at.sweep
+        )
         for at in placed
     ]
 
