@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import FloatArray, IntArray, distinct
 
 ROUGH_FROM = 4096  # points; fewer are sorted as fast
 
@@ -73,17 +73,27 @@ def prune(
     rate = np.asarray(requests_per_s, dtype=np.float64)
     some = np.flatnonzero(np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0))
     if len(some) > ROUGH_FROM:
-        some = some[_unbeaten_roughly(latency_s[some], gpus[some], rate[some])]
-    some = some[np.argsort(gpus[some], kind="stable")]
-    sizes, counts = np.unique(gpus[some], return_counts=True)
-    ends = np.cumsum(counts)
-    kept = np.empty(0, dtype=np.int64)
-    for size, start, end in zip(sizes, ends - counts, ends, strict=True):
-        rivals = np.concatenate((kept, some[start:end]))  # smaller ones win ties
-        packed_rate = (size // gpus[rivals] if packed else 1) * rate[rivals]
-        front = rivals[pareto(-latency_s[rivals], packed_rate)]
-        kept = np.concatenate((kept, front[gpus[front] == size]))
-    return np.sort(kept)
+        rough = _best_of_sizes if np.ptp(latency_s[some]) == 0.0 else _unbeaten_roughly
+        some = some[rough(latency_s[some], gpus[some], rate[some])]
+    # the fastest first; of equal latency smaller ones win ties, then higher rates, then the first
+    some = some[np.lexsort((-rate[some], gpus[some], latency_s[some]))]
+    size, left = gpus[some], rate[some]
+    for one in distinct(size):
+        copies = one // size if packed else (size <= one).astype(np.int64)  # none of larger ones
+        served = copies * left
+        best = np.maximum.accumulate(served)
+        beaten = size == one
+        beaten[0] = False
+        beaten[1:] &= served[1:] <= best[:-1]
+        left[beaten] = 0.0  # no rival of larger ones either
+    return np.sort(some[left > 0])
+
+
+def _best_of_sizes(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:
+    """Indices of those with the highest rate of their size, where all have one latency."""
+    best = np.zeros(int(gpus.max()) + 1)
+    np.maximum.at(best, gpus, rate)
+    return np.flatnonzero(rate == best[gpus])
 
 
 def _unbeaten_roughly(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:

@@ -56,19 +56,19 @@ COLUMNS = tuple(f.name for f in fields(Deployments) if f.name != "points")
 
 def candidates(question: Question, sweep: Sweep, decode: Options | None = None) -> Candidates:
     """Drop what fails the FTL limit and what another dominates; `decode` is of its pool, if it is known."""
-    limit = question.scenario.limits.ftl_s
-    copies = colocations(question, sweep, np.flatnonzero(sweep.colocated.ftl_s <= limit))
     return Candidates(
         prefill=prefill_candidates(question, sweep),
         decode=decode_candidates(question, sweep) if decode is None else decode,
-        colocated=options.worth_matching(copies, sweep.colocated.ttl_s[copies.row]),
+        colocated=colocated_candidates(question, sweep),
     )
 
 
 def prefill_candidates(question: Question, sweep: Sweep) -> Options:
     """Those of `candidates` that prefill: with the FTL limit met only size and rate matter."""
-    in_time = np.flatnonzero(sweep.split_ftl_s <= question.scenario.limits.ftl_s)
-    prefill = prompts(question, sweep, in_time)
+    rows = np.flatnonzero(sweep.split_ftl_s <= question.scenario.limits.ftl_s)
+    if not question.counted_in("prefill"):  # else fewer of a row may be worth more
+        rows = worth_matching(sweep.prefill, rows, np.zeros(len(rows)), question)
+    prefill = prompts(question, sweep, rows)
     return options.worth_matching(prefill, np.zeros(len(prefill)))
 
 
@@ -77,6 +77,16 @@ def decode_candidates(question: Question, sweep: Sweep) -> Options:
     rows = worth_matching(sweep.decode, np.arange(len(sweep.decode)), sweep.decode.ttl_s, question)
     tokens = options.of(question, sweep.decode, rows)
     return options.worth_matching(tokens, sweep.decode.ttl_s[tokens.row])
+
+
+def colocated_candidates(question: Question, sweep: Sweep) -> Options:
+    """Those of `candidates` that do both."""
+    points = sweep.colocated
+    rows = np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s)
+    if not question.counted_in("colocated"):
+        rows = worth_matching(points, rows, points.ttl_s[rows], question)
+    copies = colocations(question, sweep, rows)
+    return options.worth_matching(copies, points.ttl_s[copies.row])
 
 
 def worth_matching(
