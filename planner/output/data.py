@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from planner.inputs.fields import FIELDS
 from planner.output import encoder_words, fleets, goodput
 from planner.output.as_json import clean, counts, dumps
+from planner.output.below import below_data
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
 from planner.output.reasons import change_text, reason_text
@@ -60,6 +61,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
             "disaggregated": _points(plan.frontier_disaggregated, plan.scenario),
             "colocated": _points(plan.frontier_colocated, plan.scenario),
         },
+        "below_frontier": below_data(plan),
         "design_points": dict(plan.design_points),
         "seconds": dict(plan.seconds),
         "infeasible": plan.infeasible and _infeasible(plan.scenario, plan.infeasible),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from planner.output import encoder_words
+from planner.output.below import below_note
 from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.queue_words import queued_sentences
 from planner.output.spelling import count, instances, named, percent
@@ -325,6 +326,8 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.kernels_of not in ("", scenario.system):
         found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
+    if said := below_note(plan):
+        found.append(said)
     found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
     found += [f"trace: {said}" for said in plan.mended]
     found += idle_notes(scenario)
