@@ -18,7 +18,10 @@ FIELDS: tuple[Field, ...] = (
         kind="choice",
         group="Fleet",
         choices=get_args(Loss),
-        spellings={"host": "node", "domain": "rack"},
+        spellings={
+            **{"host": "node", "domain": "rack", "1_host": "node", "1_domain": "rack"},
+            **{f"1_{loss}": loss for loss in get_args(Loss) if loss != "none"},
+        },
         help="Limits and demand hold with the worst loss of one gpu, instance, node or rack; without a rate, "
         "throughput counts after it.",
     ),

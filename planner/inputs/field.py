@@ -107,7 +107,7 @@ class Field:
             return text.lower()
         if self.kind == "choice":
             known = names or self.choices
-            plain = text.lower().replace("-", "_")
+            plain = text.lower().replace("-", "_").replace(" ", "_")
             if self.catalog and (found := naming.find(self.catalog, text, {name: name for name in known})):
                 return found
             if self.catalog and naming.is_file(self.catalog, text) and os.path.isfile(text):  # noqa: PTH113

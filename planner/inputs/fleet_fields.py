@@ -113,7 +113,7 @@ FLEET: tuple[Field, ...] = (
     Field(
         key="max-usd-per-hour",
         path="fleet.max_usd_per_hour",
-        label="at most",
+        label="max cost",
         unit="$/h",
         kind="usd",
         group="Fleet",
@@ -126,7 +126,7 @@ FLEET: tuple[Field, ...] = (
     Field(
         key="max-kw",
         path="fleet.max_kw",
-        label="at most",
+        label="max power",
         unit="kW",
         kind="count",
         group="Fleet",

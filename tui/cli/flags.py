@@ -46,6 +46,7 @@ _ENGINE_FLAGS = dict.fromkeys(  # how engines are told what a layout says
     ),
     _LAYOUT_FLAGS,
 )
+_ONE_ENGINE = ("--prefill-engine", "--decode-engine")
 _SWITCH = {"on": True, "off": False}
 
 
@@ -100,6 +101,10 @@ class Parser(argparse.ArgumentParser):
             return f"{name} belongs to a command: ratematch plan {name}"
         if known := [flag for flag in _ENGINE_FLAGS.get(name[2:], ()) if self.knows(flag)]:
             return f"unknown flag {name}; a layout is one value: {known[0]} TP8, or DEP16, CPP4xTP8"
+        if name in _ONE_ENGINE and self.knows("--engine"):
+            return (
+                f"unknown flag {name}; --engine is of both pools: no other one, or version, reads its cache"
+            )
         near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
         return f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 

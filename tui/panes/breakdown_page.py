@@ -125,8 +125,9 @@ def _encoder(plan: Plan, serving: Serving, width: int, g: Glyphs) -> list[Conten
     lines = [_heading("encoder", "", width), *wrap(said[0], width, "")]
     table = encoder_words.rows(plan)
     sizes = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
-    while sizes and sum(sizes) + 2 * (len(sizes) - 1) > width and len(sizes) > 3:
-        drop = 5 if len(sizes) > 6 else len(sizes) - 1  # per GPU first, then from the right
+    for drop in (5, 5, 3, 3):  # per GPU first, then FTL, the GPUs of encoders, tokens/s
+        if not sizes or sum(sizes) + 2 * (len(sizes) - 1) <= width:
+            break
         sizes.pop(drop)
         table = [row[:drop] + row[drop + 1 :] for row in table]
     for i, row in enumerate(table):

@@ -36,6 +36,7 @@ BAD = [
     (["plan", "--isl"], "argument --isl/--input: expected one argument; see `ratematch plan --help`"),
     (["plan", "--islx", "4"], "unknown flag --islx; did you mean --isl"),
     (["plan", "-x"], "unknown flag -x"),
+    (["plan", "--decode-engine", "vllm"], "--engine is of both pools"),
     (["plan", "a", "b"], "unexpected argument 'b'"),
     (["plan", "--json", "--csv"], "not allowed with argument"),
     (["plan", "nosuch"], "scenario: 'nosuch' is not accepted"),

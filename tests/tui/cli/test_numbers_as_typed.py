@@ -54,9 +54,12 @@ def test_a_speed_that_no_user_sees_is_refused(typed):
         ("weights", "w8a8", "int8"),
         ("kv", "fp8_e4m3", "fp8"),
         ("kv", "half", "bf16"),
+        ("survive", "1 node", "node"),
+        ("survive", "1-GPU", "gpu"),
+        ("survive", "host", "node"),
     ],
 )
-def test_formats_as_engines_call_them(key, typed, meant):
+def test_choices_by_their_other_names(key, typed, meant):
     assert BY_KEY[key].parse(typed) == meant
 
 
