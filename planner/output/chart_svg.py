@@ -69,15 +69,18 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
     x = np.concatenate([front.tokens_per_s_per_user for _, front in curves])
     y = np.concatenate([*highest, [height_of(plan, way) for _, way in plans]])
     scale = Scale(x, y, width, height)
-    parts = [*_axes(scale, y_title(plan)), *_limit(scale, plan.scenario.limits.ttl_s)]
+    drawn = {way: [scale.at(*at) for at in zip(*_xy(front), strict=True)] for way, front in curves}
+    room = Room(scale, drawn.values())
+    for _, serving in plans:
+        room.keep_off(*scale.at(serving.tokens_per_s_per_user, height_of(plan, serving)))
+    parts = [*_axes(scale, y_title(plan)), *_limit(scale, plan.scenario.limits.ttl_s, room)]
     for way, front in curves:
         if way in spread:
             parts.append(_band(scale, front, spread[way], HUES[way]))
-    taken: list[tuple[float, float, float]] = []
     places = _places(curves)
     parts += _placed(places)
     for way, front in curves:
-        points = [scale.at(*at) for at in zip(*_xy(front), strict=True)]
+        points = drawn[way]
         parts.append(
             f'<polyline points="{_points(points)}" fill="none" stroke="{HUES[way]}" stroke-width="2" '
             'stroke-linejoin="round"/>'
@@ -88,7 +91,7 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
             f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{large}" fill="{hue}"/>'
             for (a, b), hue in zip(points, dots, strict=True)
         ]
-        parts += _names(scale, front, HUES[way], taken, above=way == "disaggregated")
+        parts += _names(scale, front, HUES[way], room, above=way == "disaggregated")
     for name, serving in plans:
         parts += _mark(scale, serving, height_of(plan, serving), HUES[name], chosen=name == plan.choice)
     return _page([*parts, *_legend(plan, [way for way, _ in curves], bool(spread))], width, height)
@@ -162,16 +165,20 @@ def _axes(scale: Scale, title: str) -> Iterable[str]:
     yield _text(8, 18, title, INK)
 
 
-def _limit(scale: Scale, ttl_s: float) -> Iterable[str]:
+def _limit(scale: Scale, ttl_s: float, room: Room) -> Iterable[str]:
+    """The line, and its name beside it where no curve runs: at the foot, else at the head."""
     if not scale.low <= 1 / ttl_s <= scale.high:
         return
     x = scale.at(1 / ttl_s, 0.0)[0]
     near = x > scale.width * 0.75
+    room.keep_off(x)
     yield _line(x, TOP, x, scale.height - BOTTOM, LIMIT, dashed=True)
     text = f"TTL ≤ {format_seconds(ttl_s)}"
-    yield _text(
-        x + (-6 if near else 6), scale.height - BOTTOM - 6, text, LIMIT, anchor="end" if near else "start"
-    )
+    width = 7.0 * len(text)
+    left = x - 6 - width if near else x + 6
+    foot, head = scale.height - BOTTOM - 6, TOP + 12
+    base = foot if room.take(left, width, foot) or not room.take(left, width, head) else head
+    yield _text(x + (-6 if near else 6), base, text, LIMIT, anchor="end" if near else "start")
 
 
 def _band(scale: Scale, front: Frontier, factors: tuple[float, float], hue: str) -> str:
@@ -182,25 +189,66 @@ def _band(scale: Scale, front: Frontier, factors: tuple[float, float], hue: str)
     return f'<polygon points="{_points([*high, *low[::-1]])}" fill="{hue}" fill-opacity="0.1"/>'
 
 
-def _names(
-    scale: Scale, front: Frontier, hue: str, taken: list[tuple[float, float, float]], *, above: bool
-) -> Iterable[str]:
-    """The layouts along a curve, where they change and there is room: `taken` has what other names cover."""
+class Room:
+    """Where names may stand: not on each other, not on a curve, and within the axes. All in px."""
+
+    def __init__(self, scale: Scale, curves: Iterable[Sequence[tuple[float, float]]]) -> None:
+        self.scale = scale
+        self._taken: list[tuple[float, float, float]] = []  # left, right, baseline
+        self._curves = [np.array(sorted(points)).T for points in curves]
+        self._lines: list[float] = []
+
+    def keep_off(self, x: float, y: float | None = None) -> None:
+        """No name over the sign of a plan at a point, or over an upright line at `x`."""
+        if y is None:
+            self._lines.append(x)
+        else:
+            self._taken.append((x - 9.0, x + 9.0, y + 4.0))
+
+    def take(self, left: float, width: float, base: float, gap: float = 16.0) -> bool:
+        """Keep the place of a name, `gap` px from its neighbours; False where there is none."""
+        right = left + width
+        if left < LEFT or right > self.scale.width - RIGHT or base > self.scale.height - BOTTOM - 4:
+            return False
+        if any(
+            left < end + gap and start - gap < right and abs(base - at) < 14 for start, end, at in self._taken
+        ):
+            return False
+        if any(left < x < right for x in self._lines):
+            return False
+        if any(self._crosses(x, y, left, right, base) for x, y in self._curves):
+            return False
+        self._taken.append((left, right, base))
+        return True
+
+    @staticmethod
+    def _crosses(x: FloatArray, y: FloatArray, left: float, right: float, base: float) -> bool:
+        """Whether a curve runs through the letters, 10 px high."""
+        across = np.linspace(left, right, 32)
+        across = across[(across >= x[0]) & (across <= x[-1])]
+        at = np.interp(across, x, y)
+        return bool(((at > base - 12) & (at < base + 5)).any())
+
+
+def _names(scale: Scale, front: Frontier, hue: str, room: Room, *, above: bool) -> Iterable[str]:
+    """The layouts along a curve, where they change and there is room: right above it, or left below."""
     last = ""
     for i, (x, y) in enumerate(zip(*_xy(front), strict=True)):
         name = " + ".join(filter(None, (front.prefill[i], front.decode[i])))
-        left, height = scale.at(x, y)
-        size, height = 6.0 * len(name), height - 8 if above else height + 16
-        left = min(left, scale.width - RIGHT - size)
-        if name == last or height > scale.height - BOTTOM - 4:
+        if name == last:
             continue
-        if any(
-            left < end + 16 and start - 16 < left + size and abs(height - at) < 14 for start, end, at in taken
-        ):
-            continue
-        taken.append((left, left + size, height))
-        last = name
-        yield _text(left, height, name, hue, size=10)
+        at, height = scale.at(x, y)
+        width = 6.0 * len(name)
+        places = (
+            ((at, height - 8), (at + 6, height - 8))
+            if above
+            else ((at - width, height + 16), (at, height + 16))
+        )
+        for left, base in places:
+            if room.take(left, width, base):
+                last = name
+                yield _text(left, base, name, hue, size=10)
+                break
 
 
 def _mark(scale: Scale, serving: Serving, height: float, hue: str, *, chosen: bool) -> Iterable[str]:

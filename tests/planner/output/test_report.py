@@ -120,3 +120,39 @@ def test_frontiers_of_few_points_are_drawn(split_plan: Plan, points: int) -> Non
         frontier_colocated=first(split_plan.frontier_colocated),
     )
     assert ElementTree.fromstring(to_svg(few)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("at", ["slow", "middle", "fast"])
+def test_no_name_lies_on_another_on_a_curve_or_on_a_line(split_plan: Plan, at: str) -> None:
+    """Names of layouts ran through the curve that they name, and through the limit's."""
+    users = split_plan.frontier_disaggregated.tokens_per_s_per_user
+    user = {"slow": users.min(), "middle": np.median(users), "fast": users.max()}[at]
+    limits = dataclasses.replace(split_plan.scenario.limits, ttl_s=1 / float(user))
+    plan = dataclasses.replace(split_plan, scenario=dataclasses.replace(split_plan.scenario, limits=limits))
+    fronts = {
+        name: dataclasses.replace(front, decode=tuple(f"PP{i % 5 + 1}xTEP8" for i in range(len(front))))
+        for name in ("frontier_disaggregated", "frontier_colocated")
+        for front in (getattr(plan, name),)
+    }
+    drawn = list(ElementTree.fromstring(to_svg(dataclasses.replace(plan, **fronts))).iter())
+    curves = [
+        np.array(sorted(tuple(map(float, point.split(","))) for point in node.get("points", "").split())).T
+        for node in drawn
+        if node.tag.endswith("polyline")
+    ]
+    (limit,) = (float(node.get("x1", "nan")) for node in drawn if node.get("stroke-dasharray"))
+    boxes = []
+    for node in drawn:
+        if node.tag.endswith("text") and node.get("font-size") == "10":
+            left, base = float(node.get("x", "nan")), float(node.get("y", "nan"))
+            boxes.append((left, left + 6 * len(node.text or ""), base - 9, base + 2))
+    assert len(boxes) > 2
+    for i, (left, right, top, foot) in enumerate(boxes):
+        assert not left < limit < right
+        for other_left, other_right, other_top, other_foot in boxes[:i]:
+            beside = right <= other_left or other_right <= left
+            assert beside or foot <= other_top or other_foot <= top
+        for x, y in curves:
+            across = np.arange(max(left, x[0]), min(right, x[-1]), 1.0)
+            heights = np.interp(across, x, y)
+            assert not ((heights > top) & (heights < foot)).any()
