@@ -38,6 +38,7 @@ class Glyphs:
     cloud: str
     line: str
     pins: str  # the curves of pinned plans
+    now: str  # the curve beside theirs, of the plan that is not pinned
     # text
     dot: str
     times: str
@@ -96,6 +97,7 @@ UNICODE = Glyphs(
     cloud="·",
     line="braille",
     pins="●■▲◇",
+    now="○",
     dot="·",
     times="×",
     at_most="≤",
@@ -141,6 +143,7 @@ ASCII = Glyphs(
     cloud=".",
     line="",
     pins="*o+x",
+    now="-",
     dot="-",
     times="x",
     at_most="<=",

@@ -235,30 +235,43 @@ def _alike(one: Scenario, other: Scenario) -> bool:
 
 
 PIN_HUES = ("split", "coloc", "cursor", "limit")
+NOW_HUE = "muted"
 
 
-def pins_scene(pins: Sequence[Pin], scenario: Scenario, g: Glyphs) -> Scene | None:
-    """The better frontier of each pin, overlaid; None without pins."""
+def pins_scene(
+    pins: Sequence[Pin], scenario: Scenario, g: Glyphs, now: tuple[str, Plan] | None = None
+) -> Scene | None:
+    """The better frontier of each pin, overlaid, and that of a plan which is none of them, under its name.
+
+    None without pins.
+    """
     shown = [pin for pin in pins if pin.plan is not None]
     if not shown:
         return None
-    curves = []
-    for pin, glyph, hue in zip(shown, g.pins, PIN_HUES, strict=False):
-        assert pin.plan is not None
-        colocated = pin.plan.choice == "colocated"
-        frontier = pin.plan.frontier_colocated if colocated else pin.plan.frontier_disaggregated
-        curves.append(
+    drawn = [
+        (pin.letter, pin.plan, glyph, hue)
+        for pin, glyph, hue in zip(pins, g.pins, PIN_HUES, strict=False)  # its own, whoever has a plan by now
+        if pin.plan is not None
+    ]
+    marks = pin_marks(shown)
+    if now is not None:
+        drawn.append((*now, g.now, NOW_HUE))
+        if now[1].chosen is not None:
+            marks.append(Mark(serving=now[1].chosen, glyph=g.chosen, hue="chosen"))
+    return Scene(
+        curves=tuple(
             Curve(
-                name=pin.letter,
-                frontier=frontier,
+                name=name,
+                frontier=plan.frontier_colocated
+                if plan.choice == "colocated"
+                else plan.frontier_disaggregated,
                 glyph=glyph,
                 hue=hue,
                 plain=glyph,
             )
-        )
-    return Scene(
-        curves=tuple(curves),
-        marks=tuple(pin_marks(shown)),
+            for name, plan, glyph, hue in drawn
+        ),
+        marks=tuple(marks),
         scenario=scenario,
         start_ttl_s=scenario.limits.ttl_s,
     )

@@ -348,8 +348,10 @@ class ComparePage(Page):
     def show(self, view: View) -> None:
         """Draw pins and frontiers."""
         self.query_one(CompareTable).show(view)
+        last = columns(view)[-1:]
+        now = next(((pin.letter, pin.plan) for pin in last if pin.letter == NOW and pin.plan), None)
         self.query_one(ParetoChart).show(
-            pins_scene(view.pins, view.scenario, self.glyphs), "p pins the plan shown"
+            pins_scene(view.pins, view.scenario, self.glyphs, now), "p pins the plan shown"
         )
 
     def stops(self) -> list[Widget]:

@@ -262,27 +262,33 @@ class PagedScreen(Screen[None]):
     def add_pin(self, message: CompareTable.Add) -> None:
         """Compare with another engine, system or model, or with a scenario."""
         message.stop()
-        choices = {
-            f"{kind}: {name}": (kind, name)
-            for kind in ("engine", "system", "model", "scenario")
-            for name in self.names_of(kind)
-        }
+        kinds: tuple[PresetKind, ...] = ("engine", "system", "model", "scenario")
+        choices = {f"{kind}: {name}": (kind, name) for kind in kinds for name in self.names_of(kind)}
 
         def chosen(choice: str | None) -> None:
             if choice is not None:
                 kind, name = choices[choice]
-                self._pin_named(kind, name)
+                self.compare_with(kind, name)
 
         self.app.push_screen(ChooseScreen("Compare with", list(choices), ""), chosen)
 
-    def _pin_named(self, kind: str, name: str) -> None:
+    def compare_with(self, kind: PresetKind, name: str) -> None:
+        """Pin a scenario, or the form's with another engine, system or model.
+
+        Where nothing is pinned yet the form's own plan comes first, as the baseline: two are compared.
+        """
         try:
             if kind == "scenario":
-                self.pin(library.read(name))
+                other = library.read(name)
             else:
-                self.pin(fields.check(fields.BY_KEY[kind].set(self.history.present, name)))
+                other = fields.check(fields.BY_KEY[kind].set(self.history.present, name))
         except InputError as error:
             self.notify(str(error), severity="warning")
+            return
+        view = self.view
+        if not view.pins and view.plan is not None and view.current and view.plan.scenario != other:
+            self.pin(view.plan.scenario, view.plan)
+        self.pin(other)
 
     def pin(self, scenario: Scenario, plan: Plan | None = None) -> None:
         """Keep a scenario under the next free letter; its plan is computed if it is not known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,9 @@ from textual.fuzzy import FuzzySearch
 
 from planner.errors import InputError
 from planner.inputs.fields import BY_KEY, FIELDS, Field, has_effect
+from planner.inputs.traces import shipped
 from planner.output.layout_words import LEGEND
+from planner.words import PresetKind
 from tui import help_texts
 from tui.files import export, library, storage
 from tui.panes.plan_card import PlanCard
@@ -46,6 +49,8 @@ SKIPPED = ("export", "quit-always", "theme", "help-quit", "palette", "find")  # 
 CHOICES = ("goal", "weights", "kv")  # inputs whose values are worth a line each, beside those of the catalog
 _SEARCH = FuzzySearch()  # scores places; it keeps nothing of that
 LIMITS = ("ftl", "ttl", "gpus")
+BESIDE: tuple[PresetKind, ...] = ("engine", "system", "model")  # what a plan is compared with, by name
+FAINT = 1e-6  # the score of words that are in a meaning alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,9 @@ def fit(query: str, text: str) -> tuple[float, Sequence[int]]:
         return math.inf, list(range(at, end))  # the very name of a thing, whatever others it has
     if at >= 0:
         whole = list(range(at, at + len(query)))
-        return _SEARCH.score(text, whole) * (2.0 if text == query else 1.5), whole
+        # the beginning of a name before what stands in the middle of others
+        lift = 2.0 if text == query else 1.75 if text[:at].endswith(": ") else 1.5
+        return _SEARCH.score(text, whole) * lift, whole
     found = (_from(start, query, text) for start, letter in enumerate(text) if letter == query[0])
     scored = [(_SEARCH.score(text, places), places) for places in found if places]
     return max(scored, default=(0.0, []))
@@ -99,6 +106,27 @@ def _from(start: int, query: str, text: str) -> list[int]:
             return []
         places.append(at)
     return places
+
+
+def ranked(query: str, commands: Sequence[Command]) -> Iterator[tuple[Command, float, Sequence[int]]]:
+    """What has the words typed: in its name first, then in what is said of it.
+
+    Letters that are merely in the same order, far apart, count where no text has the words.
+    """
+    words = query.lower().split()
+    named = [c for c in commands if all(word in c.text.lower() for word in words)]
+    said = [c for c in commands if all(word in f"{c.text} {c.help}".lower() for word in words)]
+    for command in named or said or commands:
+        score, places = fit(query, command.text)
+        if score > 0:
+            yield command, score, places
+        elif words and command in said:
+            yield command, FAINT, []
+    if named:
+        texts = {command.text for command in named}
+        for command in said:
+            if command.text not in texts:
+                yield command, FAINT, []
 
 
 class Commands(Provider):
@@ -126,14 +154,16 @@ class Commands(Provider):
 
     async def search(self, query: str) -> Hits:
         """What fits the words typed."""
-        for command in self._commands():
-            score, places = fit(query, command.text)
-            if score > 0:
-                shown = Content(command.text)
-                for at in places:
-                    shown = shown.stylize(self.match_style or "bold", at, at + 1)
-                run = partial(self._run, command)
-                yield Hit(score, shown, run, text=command.text, help=_as_it_is(command.help))
+        commands = list(self._commands())
+        if isinstance(self.screen, MainScreen):
+            names = {command.text for command in commands}
+            commands += [typed for typed in self._typed(self.screen, query) if typed.text not in names]
+        for command, score, places in ranked(query, commands):
+            shown = Content(command.text)
+            for at in places:
+                shown = shown.stylize(self.match_style or "bold", at, at + 1)
+            run = partial(self._run, command)
+            yield Hit(score, shown, run, text=command.text, help=_as_it_is(command.help))
 
     def _commands(self) -> Iterator[Command]:
         if not isinstance(self.screen, MainScreen):
@@ -148,6 +178,7 @@ class Commands(Provider):
                 yield Command(f"export: {ending}, {holds}", partial(self._app.action_export, ending))
         yield from (key for key in keys if key.text.startswith("view:"))
         yield from self._values(self.screen)
+        yield from self._beside(self.screen)
         yield from self._rows(self.screen)
         yield from self._words()
         yield from self._themes()
@@ -195,10 +226,40 @@ class Commands(Provider):
             names = self._app.names(field.catalog) if field.catalog else ()
             if field.key in CHOICES:
                 names = field.choices
+            elif field.key == "trace":
+                names = tuple(shipped.SHIPPED)
             for name in names:
                 if name != field.get(screen.history.present):
                     run = partial(_set, screen, field, name)
-                    yield Command(f"{field.label}: {name}", run, first=False)
+                    yield Command(f"{field.label}: {name}", run, _meaning(field, name), first=False)
+
+    def _typed(self, screen: MainScreen, query: str) -> Iterator[Command]:
+        """A row and its value, as in `ttl 30ms`; of one that is not accepted, why."""
+        for field in FIELDS:
+            called = {field.key, field.label.lower(), *field.aliases}
+            name = next((name for name in called if query.lower().startswith(f"{name} ")), "")
+            text = query[len(name) :].strip(" :=")
+            if not name or not text or field.catalog or field.kind in ("file", "choice"):
+                continue
+            if not has_effect(field, screen.history.present):
+                continue
+            try:
+                value = field.parse(text)
+            except InputError as error:
+                if text[0].isdigit():
+                    go = partial(screen.go_to, field.key)
+                    yield Command(f"{field.label}: {text}", go, self._app.glyphs.plain(str(error)))
+            else:
+                yield Command(f"{field.label}: {text}", partial(_set, screen, field, value), field.help)
+
+    def _beside(self, screen: MainScreen) -> Iterator[Command]:
+        """Another engine, system or model beside the plan, on the page that compares."""
+        for kind in BESIDE:
+            now = BY_KEY[kind].get(screen.history.present)
+            for name in self._app.names(kind):
+                if name != now:
+                    run = partial(_beside, screen, kind, name)
+                    yield Command(f"compare: with {kind} {name}", run, first=False)
 
     def _rows(self, screen: MainScreen) -> Iterator[Command]:
         """Every row of the form, to go to."""
@@ -245,6 +306,17 @@ def _as_it_is(text: str) -> str | None:
 def _value(field: Field, value: Any) -> str:
     unit = f" {field.unit}" if field.unit and value is not None else ""
     return f"{field.format(value)}{unit}"
+
+
+def _meaning(field: Field, name: str) -> str:
+    """What a row's help says of one of its choices."""
+    said = re.search(rf"(?<![\w-]){re.escape(name)}: ([^.;]+)", field.help)
+    return help_texts.in_rows(said[1]) if said else ""
+
+
+async def _beside(screen: MainScreen, kind: PresetKind, name: str) -> None:
+    await screen.action_tab("compare")
+    screen.compare_with(kind, name)
 
 
 def _set(screen: MainScreen, field: Field, value: Any) -> None:

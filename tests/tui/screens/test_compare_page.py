@@ -11,8 +11,8 @@ from turning import SIZE, Pages, pin_two
 from planner.inputs.fields import BY_KEY, FIELDS
 from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
+from tui.panes.compare import NOW, CompareTable, against, columns, inputs, labels
 from tui.panes.compare import Cell as CompareCell
-from tui.panes.compare import CompareTable, against, columns, inputs, labels
 from tui.screens.choose import ChooseScreen
 from tui.state import Pin
 from tui.widgets.tab_bar import TabBar
@@ -139,15 +139,29 @@ def test_an_infeasible_pin_has_a_column() -> None:
     assert "infeasible" in text and text.isascii()
 
 
-async def test_a_adds_an_engine_in_the_place_of_the_forms(pages: Pages) -> None:
+async def test_a_adds_an_engine_beside_the_forms(pages: Pages) -> None:
+    """Both are compared: where nothing is pinned, the plan on the screen is pinned first, as the baseline."""
     await pages.open("compare")
     await pages.pilot.press("a")
     assert isinstance(pages.pilot.app.screen, ChooseScreen)
     await pages.pilot.press(*"vllm", "enter")
-    await fakes.until(pages.pilot, lambda: pages.main.view.pins)
-    (pin,) = pages.main.view.pins
-    assert pin.scenario == dataclasses.replace(pages.scenario, engine="vllm")
-    await fakes.until(pages.pilot, lambda: pages.main.view.pins[0].plan is not None)
+    await fakes.until(pages.pilot, lambda: len(pages.main.view.pins) == 2)
+    own, other = pages.main.view.pins
+    assert own.scenario == pages.scenario and own.plan is not None and pages.main.view.baseline == own.letter
+    assert other.scenario == dataclasses.replace(pages.scenario, engine="vllm")
+    await fakes.until(pages.pilot, lambda: pages.main.view.pins[1].plan is not None)
+
+
+async def test_the_plan_that_is_not_pinned_has_its_curve_beside_the_pins(pages: Pages) -> None:
+    await pages.open("compare")
+    await pages.pilot.press("p")
+    chart = pages.main.query_one("#overlay", ParetoChart)
+    assert [curve.name for curve in chart._scene.curves] == ["A"]
+    pages.main.take(BY_KEY["isl"].set(pages.scenario, 2048))
+    await fakes.settled(pages.pilot)
+    names = [curve.name for curve in chart._scene.curves]
+    assert names == ["A", NOW] and len({curve.glyph for curve in chart._scene.curves}) == 2
+    assert [mark.glyph for mark in chart._scene.marks] == ["A", UNICODE.chosen]
 
 
 async def test_a_second_engine_is_planned_as_the_first_was(pages: Pages) -> None:
@@ -157,9 +171,9 @@ async def test_a_second_engine_is_planned_as_the_first_was(pages: Pages) -> None
         await pages.pilot.press("a")
         await fakes.until(pages.pilot, lambda: isinstance(pages.pilot.app.screen, ChooseScreen))
         await pages.pilot.press(*engine, "enter")
-        await fakes.until(pages.pilot, lambda at=at: len(pages.main.view.pins) == at + 1)
+        await fakes.until(pages.pilot, lambda at=at: len(pages.main.view.pins) == at + 2)
         await fakes.until(pages.pilot, lambda: all(pin.plan for pin in pages.main.view.pins))
-    assert [pin.scenario.engine for pin in pages.main.view.pins] == ["vllm", "sglang"]
+    assert [pin.scenario.engine for pin in pages.main.view.pins[1:]] == ["vllm", "sglang"]
 
 
 async def test_a_letter_that_changes_hands_meanwhile_has_its_own_plan() -> None:

@@ -17,8 +17,8 @@ from tui.screens.export import ExportScreen
 from tui.screens.palette import Command, Commands
 from tui.widgets import themes
 
-AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field", "word")
-VALUES = ("model", "system", "engine", "goal", "weights", "kv cache")  # of these rows, each by its name
+AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field", "word", "compare")
+VALUES = ("model", "system", "engine", "goal", "weights", "kv cache", "trace")  # rows
 
 
 @pytest.fixture
@@ -170,3 +170,35 @@ async def test_words_and_names_of_layouts_are_found_and_explained(pilot: Any) ->
     await choose(pilot, "word: busy")
     (note,) = pilot.app._notifications
     assert note.title == "busy" and "capacity" in note.message
+
+
+async def test_a_name_goes_before_what_merely_has_it_and_far_letters_after_all(pilot: Any) -> None:
+    async def found(query: str) -> list[str]:
+        hits = [hit async for hit in Commands(pilot.app.main).search(query)]
+        return [hit.text for hit in sorted(hits, key=lambda hit: -hit.score)]
+
+    offered = await found("llama")
+    assert offered[0].startswith("model: llama")
+    named = ["llama" in text for text in offered]
+    assert named == sorted(named, reverse=True)  # what only speaks of it comes last
+    assert (await found("vw pln"))[0] == "view: Plan"  # letters in this order, where no text has the words
+    assert await found("cheapest") == ["goal: cost", "field: goal"]  # by what is said of it
+    assert "trace: azure-code" in await found("trace azure")
+    assert "compare: with engine vllm" in await found("compare vllm")
+
+
+async def test_a_row_and_its_value_in_one_line(pilot: Any) -> None:
+    rows = (("ttl 30ms", "ttl", 0.03), ("rate 200", "rate", 200.0), ("isl 16k", "isl", 16384))
+    for typed, key, value in rows:
+        await choose(pilot, typed)
+        await fakes.settled(pilot)
+        assert BY_KEY[key].get(pilot.app.scenario) == value
+    await choose(pilot, "ttl 17")  # what is meant?
+    assert pilot.app.main.focused.field.key == "ttl" and pilot.app.scenario.limits.ttl_s == 0.03
+
+
+async def test_another_engine_beside_the_plan_by_name(pilot: Any) -> None:
+    await choose(pilot, "compare: with engine vllm")
+    await fakes.until(pilot, lambda: len(pilot.app.main.view.pins) == 2)
+    assert pilot.app.main.tab == "compare"
+    assert [pin.scenario.engine for pin in pilot.app.main.view.pins] == [pilot.app.scenario.engine, "vllm"]
