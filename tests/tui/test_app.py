@@ -290,6 +290,17 @@ async def test_rows_and_panes(driver: Driver) -> None:
     assert driver.main.query_one(BreakdownPane).has_focus
 
 
+async def test_a_reason_that_is_cut_off_is_told_in_full_when_the_value_is_insisted_on(driver: Driver) -> None:
+    await driver.focus("isl")
+    await driver.enter("bad")
+    await driver.pilot.press("enter")
+    assert driver.main.view.problem and not driver.pilot.app._notifications  # it fits
+    await driver.pilot.resize_terminal(60, 18)
+    await driver.pilot.press("enter")
+    (note,) = driver.pilot.app._notifications
+    assert driver.main.view.problem in note.message and driver.knob("isl").line is not None
+
+
 async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Driver) -> None:
     bar = driver.main.query_one(KeyBar)
     line = fakes.text(bar)
@@ -301,7 +312,8 @@ async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Drive
     await driver.focus("isl")
     await driver.enter("4")
     assert "q quit" not in fakes.text(bar)  # it would be text
-    assert "esc take back" in fakes.text(bar) and "step" not in fakes.text(bar)
+    assert "⏎ take" in fakes.text(bar) and "esc take back" in fakes.text(bar)
+    assert not any(word in fakes.text(bar) for word in ("step", "edit", "u undo"))  # `u` would be text
     await driver.pilot.press("enter")
     assert next(key for key in bar.keys if key.id == "undo").live
     assert {key.id for key in bar.fitting(20)} == {"help", "quit"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan
 
 SCREEN = "screen.svg"
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}")  # of a file's name
 FORMATS = {  # ending to what it holds
     "html": "a report for a colleague, one file",
     "md": "the same for a document",
@@ -38,8 +40,8 @@ def default_name(plan: Plan, name: str = "") -> str:
 def target(text: str, ending: str, suggested: str) -> Path:
     """The file that was asked for: a folder gets the suggested name, a bare name the ending.
 
-    >>> target("out.txt", "csv", "plan"), target("plan", "csv", "x")
-    (PosixPath('out.txt'), PosixPath('plan.csv'))
+    >>> target("out.txt", "csv", "plan"), target("plan", "csv", "x"), target("v3.2", "csv", "x")
+    (PosixPath('out.txt'), PosixPath('plan.csv'), PosixPath('v3.2.csv'))
 
     Raises InputError where there can be no such file.
     """
@@ -52,7 +54,12 @@ def target(text: str, ending: str, suggested: str) -> Path:
             path = path / f"{suggested}.{ending}"
     except (OSError, RuntimeError) as error:  # no such user; a name too long to ask for
         raise InputError("file", text, f"a path that can be written ({error})") from None
-    return path if path.suffix else path.with_suffix(f".{ending}")
+    return _ended(path, ending)
+
+
+def _ended(path: Path, ending: str) -> Path:
+    """With an ending: what follows the last dot of "deepseek-v3.2" is none."""
+    return path if _ENDING.fullmatch(path.suffix) else path.with_name(f"{path.name}.{ending}")
 
 
 def folder(text: str) -> Path:
@@ -72,13 +79,12 @@ def folder(text: str) -> Path:
 def file_name(text: str, ending: str) -> Path:
     """The name of a download: nothing of this machine's folders is in it, and none is looked at.
 
-    >>> file_name("plan", "csv"), file_name("plan.txt", "csv")
-    (PosixPath('plan.csv'), PosixPath('plan.txt'))
+    >>> file_name("plan", "csv"), file_name("plan.txt", "csv"), file_name("v3.2", "csv")
+    (PosixPath('plan.csv'), PosixPath('plan.txt'), PosixPath('v3.2.csv'))
 
     Raises InputError for a path.
     """
     text = text.strip()
     if text.strip(".~") == "" or not text.isprintable() or any(char in text for char in "/\\:"):
         raise InputError("file", text, "a file's name, such as plan.json")
-    path = Path(text)
-    return path if path.suffix else Path(f"{text}.{ending}")
+    return _ended(Path(text), ending)

@@ -28,6 +28,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
 from tui.state import Pin, View
+from tui.widgets.knob import AT_MOST
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 PinAction: TypeAlias = Literal["open", "baseline", "drop"]  # what the user wants done with a pin
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
-LIMITS = ("ftl", "ttl", "gpus")
 NOTHING = "Nothing pinned yet: p pins the plan, a adds an engine, a system, a model or a scenario."
 LABEL = 12
 WIDEST = 24  # of a column
@@ -76,7 +76,7 @@ def labels(g: Glyphs) -> dict[str, str]:
     """What each field is called here, by its key: its label, or the key where two share one."""
     once = Counter(field.label for field in FIELDS)
     named = {field.key: field.label if once[field.label] == 1 else field.key for field in FIELDS}
-    return {key: f"{label} {g.at_most}" if key in LIMITS else label for key, label in named.items()}
+    return {key: f"{label} {g.at_most}" if key in AT_MOST else label for key, label in named.items()}
 
 
 def inputs(pin: Pin, g: Glyphs) -> dict[str, Cell]:

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from planner.errors import InputError, printable_lines
 from planner.words import Target
 from tui.glyphs import UNICODE, Glyphs
+from tui.help_texts import in_rows
 
 if TYPE_CHECKING:
     from planner.output.running import Pool
@@ -46,7 +47,7 @@ def deployed(plan: Plan, target: Target) -> Deployed:
             return Deployed(files={}, text=f"{found.reason}.{f' But {near}.' if near else ''}")
     except InputError as error:
         return Deployed(files={}, text=str(error))
-    notes = "".join(f"# {note}\n" for note in found.notes)
+    notes = "".join(f"# {in_rows(note)}\n" for note in found.notes)
     parts = (f"# ---- {name}\n{text}" for name, text in found.files.items() if name != "router.py")
     return Deployed(files=found.files, text=notes + "\n".join(parts))
 
@@ -67,7 +68,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         Binding("pageup", "scroll(-16)", "page", show=False, priority=True, id="deploy-page-up"),
         Binding("y", "copy", "copy", priority=True, id="deploy-copy"),
         Binding("enter,w", "save", "save", priority=True, id="deploy-save"),
-        Binding("r", "mark", "it runs", priority=True, id="deploy-mark"),
+        Binding("r", "mark", "mark as running", priority=True, id="deploy-mark"),
     ]
 
     def __init__(
@@ -92,7 +93,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         g = self.glyphs
         with Vertical(id="deploy") as box:
             box.border_title = "Deployment"
-            keys = (f"{g.left_right} target", "y copy", f"{g.enter} save", "r this runs", "esc leave")
+            keys = (f"{g.left_right} target", "y copy", f"{g.enter} save", "r mark as running", "esc leave")
             box.border_subtitle = f" {g.dot} ".join(keys)
             yield Static(id="deploy-targets")
             yield Static(id="deploy-running")

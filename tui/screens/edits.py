@@ -20,6 +20,7 @@ from tui.screens.choose import ChooseScreen
 from tui.screens.pages import PagedScreen
 from tui.solver.asker import Asker
 from tui.state import relaxed
+from tui.widgets.hint_line import HintLine
 from tui.widgets.knob import Knob
 
 
@@ -49,6 +50,14 @@ class EditingScreen(PagedScreen):
         message.stop()
         self._asker.hold()
         self.set_view(invalid=message.error.field, problem=str(message.error), solving=False, late=False)
+
+    @on(Knob.Insisted)
+    def knob_insisted(self, message: Knob.Insisted) -> None:
+        """Taken all the same: where the row under the form has no room for the reason, it is told in full."""
+        message.stop()
+        if self.query_one(HintLine).cut:
+            self.app.clear_notifications()  # said once, however often it is asked
+            self.notify(message.problem, title="Not accepted", severity="warning", timeout=15)
 
     @on(Knob.Cancelled)
     def knob_cancelled(self, message: Knob.Cancelled) -> None:

@@ -28,14 +28,20 @@ class ExportScreen(AskScreen):
     ]
 
     def __init__(
-        self, suggested: str, ending: str = "html", *, browser: bool = False, glyphs: Glyphs = UNICODE
+        self,
+        suggested: str,
+        ending: str = "html",
+        *,
+        folder: Path | None = None,
+        browser: bool = False,
+        glyphs: Glyphs = UNICODE,
     ) -> None:
         self.ending = ending
         self._suggested = suggested
         find, hint = (self._download, "a download: ") if browser else (self._target, "")
-        super().__init__(
-            "Export", f"{suggested}.{ending}", find, hint=hint, on_disk=not browser, glyphs=glyphs
-        )
+        name = f"{suggested}.{ending}"
+        text = str(folder / name) if folder is not None else name
+        super().__init__("Export", text, find, hint=hint, on_disk=not browser, glyphs=glyphs)
 
     def _download(self, text: str) -> Path:
         return export.file_name(text, self.ending)

@@ -42,6 +42,7 @@ class FileActions(InOrder):
     runs: tuple[Pool, ...] | None = None  # what the user marked as running
     chosen: tuple[str, ...] = ()  # lines of the palette, the last first
     _tmux_told = False
+    _folder: Path | None = None  # the user's choice for exports: the next is offered there
 
     # Scenarios
 
@@ -268,12 +269,14 @@ class FileActions(InOrder):
         if plan is None:
             return
         name = export.default_name(plan, self.main.view.name)
-        screen = ExportScreen(name, ending, browser=self.is_web, glyphs=self.glyphs)
+        screen = ExportScreen(name, ending, folder=self._folder, browser=self.is_web, glyphs=self.glyphs)
         self.push_screen(
             screen, lambda answer: self._export(plan, screen.ending, answer) if answer is not None else None
         )
 
     def _export(self, plan: Plan, ending: str, answer: Answer) -> None:
+        elsewhere = Path(answer.text.strip()).parent != Path() and not self.is_web
+        self._folder = answer.path.parent if elsewhere else None
         # after the dialog has gone, so that it is not in the picture
         self.call_after_refresh(self._write_export, plan, ending, answer.path, answer.replace)
 

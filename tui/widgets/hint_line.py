@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.content import Content
 from textual.reactive import reactive
@@ -24,6 +25,11 @@ class HintLine(Widget):
     def watch_problem(self, problem: str) -> None:
         """The whole text under the mouse."""
         self.tooltip = Content(in_rows(problem)) if problem else None  # a text would be taken for markup
+
+    @property
+    def cut(self) -> bool:
+        """Whether a problem is longer than the row."""
+        return cell_len(self.glyphs.plain(in_rows(self.problem))) + 3 > self.size.width
 
     def render(self) -> RenderResult:
         """The line."""

@@ -6,11 +6,12 @@ costs a layout and several kilobytes on the wire each time. This is one line of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from textual import events
 from textual.app import RenderResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -62,9 +63,16 @@ class KeyBar(Widget):
         for _, binding, enabled, _ in screen.active_bindings.values():
             if binding.show and binding.action not in seen:
                 seen.add(binding.action)
-                shown = self.app.get_key_display(binding)
+                shown = self._written(screen, binding)
                 keys.append(Key(binding.key, shown, binding.description, enabled, binding.id))
         self.keys = tuple(keys)
+
+    def _written(self, screen: Screen[object], binding: Binding) -> str:
+        """How a key is written: a letter that is text where the focus is gives way to the key that works."""
+        shown, focused = self.app.get_key_display(binding), screen.focused
+        if len(shown) == 1 and focused is not None and focused.check_consume_key(shown, shown):
+            return self.app.get_key_display(replace(binding, key_display=None))
+        return shown
 
     def fitting(self, width: int) -> list[Key]:
         """The keys that fit; those of `KEPT` before all others."""

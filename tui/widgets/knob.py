@@ -27,6 +27,8 @@ NARROW, LABEL_NARROW = 25, 9  # in rows less wide than this the value starts her
 PAUSE_S = 0.6  # typing that may be half a unit ("20", "20m") is judged after this long without a key
 BIG_STEP = 4  # steps of shift+arrow: the ladder has 6 or 7 to a decade
 
+AT_MOST = ("ftl", "ttl", "gpus")  # rows that are limits, and look so
+
 
 class Knob(Widget, can_focus=True):
     """A focusable row driven by a planner field.
@@ -41,6 +43,7 @@ class Knob(Widget, can_focus=True):
         Binding("shift+left", f"step(-{BIG_STEP})", "several steps down", show=False, id="knob-down-more"),
         Binding("shift+right", f"step({BIG_STEP})", "several steps up", show=False, id="knob-up-more"),
         Binding("enter", "edit", "edit", key_display="enter", id="knob-edit"),
+        Binding("enter", "take", "take", key_display="enter", id="knob-take"),
         Binding("escape", "cancel", "take back", key_display="esc", id="knob-cancel"),
         Binding("backspace", "reset", "reset to the scenario's value", show=False, id="knob-reset"),
     ]
@@ -71,6 +74,13 @@ class Knob(Widget, can_focus=True):
         def __init__(self, knob: Knob, error: InputError) -> None:
             super().__init__()
             self.knob, self.error = knob, error
+
+    class Insisted(Message):
+        """The user wants to take what cannot be used: the reason must be seen in full."""
+
+        def __init__(self, knob: Knob, problem: str) -> None:
+            super().__init__()
+            self.knob, self.problem = knob, problem
 
     class Cancelled(Message):
         """The user gave up typing; the value before `session` holds again."""
@@ -141,13 +151,18 @@ class Knob(Widget, can_focus=True):
             text = spelled(self.field, self.value) if named else ""  # letters are typed into it
             self._open(LineEdit(text, len(text), whole=True))
 
+    def action_take(self) -> None:
+        """Close the line with what was typed, if it can be used."""
+        self._commit()
+
     def action_cancel(self) -> None:
         """Give up typing."""
         self._cancel()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An arrow steps, and `esc` takes back, as the value is closed or open."""
-        return {"step": self.line is None, "cancel": self.line is not None}.get(action, True)
+        """A closed value is stepped and opened, an open one taken or given up."""
+        closed = self.line is None
+        return {"step": closed, "edit": closed, "take": not closed, "cancel": not closed}.get(action, True)
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While typing, printable keys are text."""
@@ -272,6 +287,8 @@ class Knob(Widget, can_focus=True):
             self._judge()
         if not self.problem:  # else it stays open, with the reason under the form
             self.discard()
+        elif self.has_focus:
+            self.post_message(self.Insisted(self, self.problem))
 
     def _cancel(self) -> None:
         typed = self._typed
@@ -347,7 +364,7 @@ class Knob(Widget, can_focus=True):
 
     def _label(self) -> str:
         text = self.field.label
-        if self.field.key in ("ftl", "ttl", "gpus"):
+        if self.field.key in AT_MOST:
             text = f"{text} {self.glyphs.at_most}"
         changed = self.value != self.base
         return f"{text}{self.glyphs.changed if changed else ' '}"

@@ -213,7 +213,7 @@ def _notes(
             f"{count(of.serving.gpus, 'GPU')} need: instances do not fill hosts evenly, some GPUs stay idle"
         )
     if len(hosts) > 1 and not of.options.hosts:
-        notes.append("hosts are called host-0 and so on: --hosts names yours")
+        notes.append("hosts are called host-0 and so on: `ratematch export --hosts` names yours")
     if not of.own_engine:
         engine = of.plan.engine.label if of.plan.engine else of.scenario.engine
         notes.append(f"the plan was made for {engine}: --engine {of.table.engine} predicts this one")

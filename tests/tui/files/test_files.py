@@ -336,6 +336,27 @@ async def test_the_first_key_replaces_the_name_that_is_offered(driver: Driver) -
     assert driver.app.screen.query_one(Input).value == "x"
 
 
+async def test_the_folder_of_the_last_export_is_offered_again(driver: Driver, tmp_path: Path) -> None:
+    def offered() -> str:
+        return str(driver.app.screen.query_one(Input).value)
+
+    await driver.press("e")
+    await driver.type(f"{tmp_path}/reports/first")
+    await driver.press("enter")
+    await driver.pilot.pause()
+    assert (tmp_path / "reports" / "first.html").exists()
+    await driver.press("e")
+    assert offered() == f"{tmp_path}/reports/ratematch-chat.html"
+    await driver.type(f"{tmp_path}/")  # a folder has the name that is offered
+    await driver.press("enter")
+    await driver.pilot.pause()
+    assert (tmp_path / "ratematch-chat.html").exists()
+    await driver.press("e", "x", "enter")  # a bare name: here
+    await driver.pilot.pause()
+    await driver.press("e")
+    assert Path("x.html").exists() and offered() == "ratematch-chat.html"
+
+
 async def test_export_takes_a_path_and_never_replaces_silently(driver: Driver, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
