@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
+from tui.files.screen_svg import portable  # noqa: E402
 from tui.files.storage import Session  # noqa: E402
 from tui.widgets import themes  # noqa: E402
 
@@ -63,7 +64,7 @@ async def shoot(folder: Path, name: str, size: tuple[int, int], theme: str, keys
                 await wait(app, pilot.pause)
         await pilot.pause()
         path = folder / f"{name}.svg"
-        path.write_text(app.export_screenshot(title="ratematch"), encoding="utf-8")
+        path.write_text(portable(app.export_screenshot(title="ratematch")), encoding="utf-8")
     return path
 
 

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from planner.inputs.catalog import load  # noqa: E402
 from tui.app import RatematchApp  # noqa: E402
+from tui.files.screen_svg import portable  # noqa: E402
 from tui.files.storage import Session  # noqa: E402
 from tui.screens.tour import SCENARIO, STEPS, Step, Tour  # noqa: E402
 
@@ -37,7 +38,7 @@ async def record() -> dict[str, str]:
 
     def look(step: Step) -> None:
         if step.name in SHOWN:
-            shots[step.name] = app.export_screenshot(title=step.name)
+            shots[step.name] = portable(app.export_screenshot(title=step.name))
 
     app.tour = Tour(app, pause_s=PAUSE_S, key_s=0.05, captions=False, look=look)
     async with app.run_test(size=SIZE) as pilot:

@@ -14,6 +14,7 @@ from planner.inputs import files
 from planner.output.command import command_line
 from tui.charts import plan_file
 from tui.files import export, library, running, storage
+from tui.files.screen_svg import portable
 from tui.help_texts import in_rows
 from tui.in_order import InOrder
 from tui.panes.table import PlanGrid
@@ -283,7 +284,7 @@ class FileActions(InOrder):
     def _write_export(self, plan: Plan, ending: str, path: Path, replace: bool) -> None:
         try:
             if ending == export.SCREEN:
-                text: str | bytes = self.export_screenshot(title="ratematch")
+                text: str | bytes = portable(self.export_screenshot(title="ratematch"))
             else:
                 text = plan_file.content(plan, ending)
             if self.is_web:
