@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 KEY_WORDS = {"←": "left", "→": "right", "↑": "up", "↓": "down", "⌫": "bksp", "⏎": "enter", "⇥": "tab"}
+KEEP_S = 1.0  # between looks whether the session of a page has changed
 HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
 
 
@@ -120,6 +121,7 @@ class RatematchApp(FileActions):
         self._damage = session.damage
         self.tour: Tour | None = None
         self.keeps = True  # the session, on the way out
+        self._kept: Session | None = None  # as it was written last
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.set_class(ascii, "-ascii")
@@ -161,8 +163,17 @@ class RatematchApp(FileActions):
         if self._damage:
             title = "The last session is damaged"
             self.notify(self._damage, title=title, severity="warning", timeout=15)
+        if self.keeps and self.is_web:  # a page goes without a word
+            self.set_interval(KEEP_S, self._keep_up)
         if self.tour is not None:
             self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
+
+    def _keep_up(self) -> None:
+        """Keep the session as it is, if it has changed."""
+        if (session := self.session) != self._kept:
+            self._kept = session
+            with contextlib.suppress(OSError):
+                storage.save(session)
 
     def hang_up(self, code: int) -> None:
         """The terminal is gone, or someone wants this to end: keep the session, then leave by all means.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,8 +76,11 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
 
     theme = themes.theme_name(args.theme) if args.theme is not None else ""
     # a browser's session is its own: it sees no pins of the terminal's, and leaves it none
-    session = _first_session(catalog) if web_driver() else _last_session(catalog)
-    if args.scenario:
+    keep = not web_driver() or bool(os.environ.get(storage.SESSION))
+    session = _last_session(catalog) if keep else _first_session(catalog)
+    if web_driver() and keep and not session.first:
+        pass  # the page was loaded again: it goes on where it was
+    elif args.scenario:
         base, name = named_scenario(args.scenario, catalog), printable(Path(args.scenario).stem)
         session = dataclasses.replace(session, scenario=scenario, base=base, name=name)
     elif args.demo and not spelled_out(args):
@@ -97,7 +101,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
             ascii=ascii_output(args.ascii) or draws_ascii(),
             mouse=not args.no_mouse,
             demo=args.demo,
-            keep=not web_driver(),
+            keep=keep,
         )
 
 

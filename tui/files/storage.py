@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Scenario
 
 SCHEMA = 1
+SESSION = "RATEMATCH_SESSION"  # names the file of one session, for an application behind a server
 LONGEST_TEXT = 4096  # characters of a name: it may be a path
 RECENT = 8  # scenarios remembered as opened or saved last
 
@@ -43,8 +45,9 @@ def state_folder() -> Path:
 
 
 def session_path() -> Path:
-    """Where the session lies."""
-    return state_folder() / "session.json"
+    """Where the session lies: in the state folder, unless a server keeps one for each browser."""
+    path = os.environ.get(SESSION)
+    return Path(path) if path else state_folder() / "session.json"
 
 
 def recently(name: str, recent: tuple[str, ...]) -> tuple[str, ...]:

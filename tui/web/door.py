@@ -53,6 +53,11 @@ class Door:
         return f"ratematch-{self.port}"
 
     @property
+    def browser(self) -> str:
+        """The cookie that tells one browser from another, so that a page loaded again finds its session."""
+        return f"{self.cookie}-browser"
+
+    @property
     def address(self) -> str:
         """What to open in a browser."""
         name = "localhost" if self.host in (*LOCAL, *ANYWHERE) else self.host

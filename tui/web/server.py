@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import logging
+import secrets
 import signal
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tui.web.door import HEADERS, TOKEN, Door
 from tui.web.sessions import COLUMNS, LEAVE_S, ROWS, Session, within
 
 MOST_SESSIONS = 8  # applications at once: each plans with all it gets of a core
+MOST_BROWSERS = 64  # whose sessions are kept
 LARGEST_MESSAGE = 1 << 18  # bytes of one message from a page: a paste of 250 kB
 BODY = {"width": "80", "height": "24"}  # of a page that does not say
 PAGES = Path(__file__).parent / "pages"
@@ -38,6 +41,9 @@ class Server:
         self._most = most_sessions
         self._downloads = DownloadManager()
         self._open: dict[web.WebSocketResponse, asyncio.Task[Any]] = {}  # and who attends to it
+        self._of: dict[web.WebSocketResponse, str] = {}  # whose browser each is
+        self._browsers: list[str] = []  # that came in by the door, the newest last
+        self._folder = tempfile.TemporaryDirectory(prefix="ratematch-")  # of this user alone
         logging.getLogger("textual-serve").disabled = True  # a page that leaves early is no news
 
     @property
@@ -101,7 +107,17 @@ class Server:
         """The token becomes a cookie and leaves the address."""
         response = web.Response(status=303, headers={**HEADERS, "Location": "/"})
         response.set_cookie(self._door.cookie, self._door.token, httponly=True, samesite="Strict", path="/")
+        if request.cookies.get(self._door.browser) not in self._browsers:
+            name = secrets.token_urlsafe(16)
+            self._browsers.append(name)
+            if len(self._browsers) > MOST_BROWSERS:
+                self._file_of(self._browsers.pop(0)).unlink(missing_ok=True)
+            response.set_cookie(self._door.browser, name, httponly=True, samesite="Strict", path="/")
         return response
+
+    def _file_of(self, browser: str) -> Path:
+        """Where the session of a browser is kept, for as long as this server runs."""
+        return Path(self._folder.name) / f"{browser}.json"
 
     def _refused(self, request: web.Request, reason: str) -> web.StreamResponse:
         response = aiohttp_jinja2.render_template("refused.html", request, {"reason": reason}, status=403)
@@ -125,17 +141,23 @@ class Server:
             await socket.prepare(request)
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=full)
             return socket
+        browser = request.cookies.get(self._door.browser, "")
+        browser = browser if browser in self._browsers else ""
+        leaving = [task for other, task in self._open.items() if other.closed and self._of[other] == browser]
         attending = asyncio.current_task()
         assert attending is not None
-        self._open[socket] = attending
+        self._open[socket], self._of[socket] = attending, browser
         try:
             await socket.prepare(request)
+            if leaving and browser:  # the page before this one: what it leaves is taken up
+                await asyncio.wait(leaving, timeout=LEAVE_S)
             session = Session(
                 self._command,
                 write_bytes=_quietly(socket.send_bytes),
                 write_str=_quietly(socket.send_str),
                 close=socket.close,
                 downloads=self._downloads,
+                kept=self._file_of(browser) if browser else None,
             )
             try:
                 await session.start(*(side for side in size if side is not None))
@@ -143,7 +165,7 @@ class Server:
             finally:
                 await asyncio.shield(session.stop())
         finally:
-            self._open.pop(socket)
+            del self._open[socket], self._of[socket]
         return socket
 
     async def _converse(self, socket: web.WebSocketResponse, session: Session) -> None:
@@ -182,6 +204,7 @@ class Server:
         await asyncio.gather(*(socket.close(code=WSCloseCode.GOING_AWAY) for socket in held))
         if held:
             await asyncio.wait(held.values(), timeout=2 * LEAVE_S)
+        self._folder.cleanup()
 
 
 _SIDES = (("width", COLUMNS), ("height", ROWS))

@@ -8,9 +8,12 @@ import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
+
+from tui.files import storage
 
 COLUMNS, ROWS = (20, 400), (6, 150)  # what a terminal may measure: 60,000 cells are drawn in time
 LEAVE_S = 3.0  # for an application to save its session and go
@@ -41,6 +44,7 @@ class Session(AppService):
         write_str: Callable[[str], Awaitable[None]],
         close: Callable[[], Awaitable[object]],
         downloads: DownloadManager,
+        kept: Path | None = None,
     ) -> None:
         super().__init__(
             "",
@@ -50,6 +54,7 @@ class Session(AppService):
             download_manager=downloads,
         )
         self._words = tuple(command)
+        self._kept = kept  # where the application keeps its session, for the browser's next page
 
     async def _open_app_process(self, width: int = 80, height: int = 24) -> Process:
         """Without a shell, so that the process is the application and not its parent."""
@@ -58,7 +63,10 @@ class Session(AppService):
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._build_environment(width=width, height=height),
+            env={
+                **self._build_environment(width=width, height=height),
+                storage.SESSION: str(self._kept or ""),
+            },
             start_new_session=True,
         )
         assert self._process.stdin is not None

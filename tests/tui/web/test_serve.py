@@ -254,3 +254,24 @@ async def test_what_is_exported_or_saved_goes_to_the_browser_and_to_no_folder_he
             await visitor.until(lambda: "Copied" in visitor.text)
             assert "Also in" not in visitor.text
             assert files_under(tmp_path) == before and not target.exists()
+
+
+async def test_a_page_loaded_again_goes_on_where_it_was_and_another_browser_begins_anew(served: Any) -> None:
+    _, process = served
+    address = printed(process)
+
+    async def shown(session: Any, keys: str, wanted: str) -> None:
+        own = f"http://localhost:{served[0]}"
+        async with session.get(address):
+            pass
+        async with session.ws_connect(f"{own}/ws?width=120&height=36", headers={"Origin": own}) as connected:
+            visitor = Visitor(connected)
+            await visitor.until(lambda: "up to date" in visitor.text)
+            await visitor.type(keys)
+            await visitor.until(lambda: wanted in visitor.text and "up to date" in visitor.text)
+
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        await shown(session, "j" * COMMON.index("gpus") + "\x1b[D", "4 h100")
+        await shown(session, "", "4 h100")
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        await shown(session, "", "8 h100")
