@@ -150,9 +150,7 @@ async def test_it_draws_in_a_browser_and_takes_keys(served: Any, page: Page, tmp
     where = await page.call("Runtime.evaluate", expression="location.href + document.title")
     assert where["result"]["value"] == f"http://localhost:{served[0]}/ratematch"  # the token has gone
     assert "llama-3.1-8b" in page.text and "tok/s/GPU" in page.text
-    await page.call("Input.dispatchMouseEvent", type="mousePressed", x=640, y=4, button="left", clickCount=1)
-    await page.call("Input.dispatchMouseEvent", type="mouseReleased", x=640, y=4, button="left", clickCount=1)
-    for _ in range(COMMON.index("gpus")):
+    for _ in range(COMMON.index("gpus")):  # without a click: keys go to the application from the start
         await page.press("j", 74)
     await page.press("ArrowLeft", 37)
     await page.until(lambda: "4 h100" in page.text and "up to date" in page.text)
