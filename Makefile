@@ -66,6 +66,7 @@ bench: $(RUNS)
 screenshots: $(STAMP)
 	$(BIN)/python screenshots/make.py
 	$(BIN)/python screenshots/record.py
+	$(BIN)/python screenshots/session.py
 	$(BIN)/python screenshots/readme.py
 
 # The newest versions that pyproject.toml allows, for every Python from 3.10 on, in one file.

@@ -60,7 +60,7 @@ class Tour:
     """Plays the steps in an application, then leaves.
 
     `look` is called at the end of each step, when its effect is on the screen: a recording takes its
-    picture there, and wants no `captions` over it.
+    picture there, and after each key (`pressed`), and wants no `captions` over it.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class Tour:
         key_s: float = KEY_S,
         captions: bool = True,
         look: Callable[[Step], object] | None = None,
+        pressed: Callable[[Step], object] | None = None,
     ) -> None:
         self._app = app
         self._pause_s, self._key_s = pause_s, key_s
-        self._look = look
+        self._look, self._pressed = look, pressed
         self._captions = captions
         self._sent: list[events.Key] = []
 
@@ -92,6 +93,8 @@ class Tour:
                 self._app.main.query_one(f"#knob-{step.row}").focus()
             for key in step.keys:
                 await self._press(key)
+                if self._pressed is not None:
+                    self._pressed(step)
             await self._answered()
             if step.page == "what-if":
                 await self._until(self._studied)
