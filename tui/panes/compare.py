@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from planner.inputs.fields import FIELDS
+from planner.inputs.fields import BY_KEY, FIELDS
 from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, three_digits
 from planner.words import Phase
@@ -98,8 +98,17 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
 
     serving = deployment(pin.plan)
     if serving is None:
-        return {"answer": Cell("infeasible"), **{name: Cell("-") for name in RESULTS[1:]}}
+        return {"answer": Cell(_why_not(pin.plan, g)), **{name: Cell("-") for name in RESULTS[1:]}}
     return dict(zip(RESULTS, _results(pin.plan, serving, g), strict=True))
+
+
+def _why_not(plan: Plan, g: Glyphs) -> str:
+    """That there is no plan, and the change that would do alone."""
+    relax = plan.infeasible.relax if plan.infeasible is not None else ()
+    if not relax:
+        return "infeasible"
+    field = BY_KEY[relax[0].field]
+    return g.plain(f"no: takes {field.label} {field.format(relax[0].value)}")
 
 
 def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:

@@ -183,6 +183,7 @@ async def test_a_name_goes_before_what_merely_has_it_and_far_letters_after_all(p
     assert named == sorted(named, reverse=True)  # what only speaks of it comes last
     assert (await found("vw pln"))[0] == "view: Plan"  # letters in this order, where no text has the words
     assert await found("cheapest") == ["goal: cost", "field: goal"]  # by what is said of it
+    assert (await found("ftl 5"))[0] == "limit: FTL 5 s"  # not 50 ms
     assert "trace: azure-code" in await found("trace azure")
     assert "compare: with engine vllm" in await found("compare vllm")
 
