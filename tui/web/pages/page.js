@@ -2,7 +2,7 @@ window.addEventListener("DOMContentLoaded", () => {
   const again = document.getElementById("again");
   again.addEventListener("click", () => window.location.reload());
 
-  // keys go to the application from the start, without a click into it
+  /* keys go to the application from the start, without a click into it */
   const terminal = document.getElementById("terminal");
   const focus = () => {
     const keys = terminal.querySelector(".xterm-helper-textarea");
