@@ -137,6 +137,7 @@ def _plan(
         chosen = weigh.better(at.question.scenario, best, choice.mix.serving)
     here = alone if chosen is colocated_way else at
     question, swept = here.question, here.sweep
+    deadline.check()
     known = within.measured(here, chosen, deadline)
     split_way, colocated_way = (
         way
@@ -156,6 +157,7 @@ def _plan(
     if chosen is not None and scenario.fleet.survive != "none":
         survived = survive.survival(question, chosen, _without_loss(here, catalog, deadline))
     end = time.perf_counter()
+    deadline.check()
     # of placements that share their points each sweep once
     alone_swept = list({id(one.sweep.prefill): one.sweep for one in placed if len(one.systems) == 1}.values())
     listed, may_meet = alternatives.both(at, alone)

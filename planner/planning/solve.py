@@ -324,6 +324,7 @@ def _solve(placed: Placed, *, mix: bool, deadline: Deadline) -> Serving | None:
     """The deployment within the slack of the best; None where none meets the question."""
     question, sweep, kept = placed.question, placed.sweep, candidates(placed, mix=mix)
     found = _matched(question, sweep, kept, mix=mix, deadline=deadline)
+    deadline.check()
     knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
     return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
 
