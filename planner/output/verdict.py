@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6  # relative: what a rate may lack of a demand by rounding
 TOLD_APART = 0.02  # of a ratio: where prediction and expectation differ by as much, a tie says both
+IDLE = 0.5  # of a capacity: where less is asked for, fewer GPUs would do
 NO_PLAN = "No plan meets the limits"
 THRIFTY = ("watts", "tokens-per-watt")  # goals
 NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
@@ -130,6 +131,9 @@ class Verdict:
             if self.requests_per_s is not None:
                 load = f" for {three_digits(self.requests_per_s)} requests/s"
             return f"{drawn}{load}, {gpus}"
+        if self.requests_per_s is not None:
+            most, asked = (three_digits(v) for v in (serving.capacity_requests_per_s, self.requests_per_s))
+            return f"a capacity of {most} requests/s on {gpus} for the {asked} asked for"
         return (
             f"{three_digits(serving.tokens_per_s_per_gpu * serving.gpus)} output tokens/s on {gpus} "
             f"({three_digits(serving.tokens_per_s_per_gpu)} per GPU)"
@@ -146,7 +150,12 @@ class Verdict:
     @property
     def _promise(self) -> str:
         """What to count on, where throughput is the answer: the best of many predictions is too good."""
-        if self.expected is None or self.goal != "throughput" or self.requests_per_s is not None:
+        if self.goal != "throughput":
+            return ""
+        if self.requests_per_s is not None:
+            idle = self.requests_per_s < IDLE * self.serving.capacity_requests_per_s
+            return " The goal fewest-gpus says how few would do." if idle else ""
+        if self.expected is None:
             return ""
         low, high = (three_digits(value) for value in self.expected)
         expects = three_digits(self.serving.expected_tokens_per_s_per_gpu)

@@ -131,7 +131,8 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
     loop = f", {options.in_flight:,} in flight" if options.in_flight else ""
     lines = [
         f"{count(found['finished'], 'request')} of {found['requests']:,} ended in "
-        f"{_long(result.simulated_s)} of service, replayed in {format_seconds(max(result.seconds, 1e-6))}"
+        f"{_long(result.simulated_s)} of service,",
+        f"replayed in {format_seconds(max(result.seconds, 1e-6))}"
         f" ({options.routing} routing{loop}, seed {options.seed})",
         "",
         f"{'':12}" + "".join(f"{name:>10}" for name in ("mean", "P50", "P90", "P95", "P99", "limit")),
