@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray
+from planner.arrays import BoolArray
 from planner.match import milp, packed, slack
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
-from planner.match.robust import KNOWN, Errors
-from planner.planning import copies, frontiers, servings, thrift, weigh
+from planner.match.robust import KNOWN
+from planner.planning import copies, frontiers, servings, thrift
 from planner.planning.deadline import Deadline
-from planner.planning.frontiers import Candidates, counts_of
+from planner.planning.frontiers import Candidates
 from planner.planning.in_time import (
     as_predicted,
     candidates,
@@ -28,9 +28,9 @@ from planner.planning.in_time import (
 from planner.planning.in_time import colocated as colocations
 from planner.planning.options import Options, worth_matching
 from planner.planning.placed import Placed
+from planner.planning.program import picks_of, problem_of
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
-from planner.planning.servings import Pick
 from planner.planning.sweep import Sweep
 from planner.words import Phase, Way
 
@@ -110,7 +110,7 @@ def _choose(
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
         left_s = deadline.left_s
-        whole = _problem(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
+        whole = problem_of(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
         solution = milp.solve(whole)
         mixed = _serving(question, sweep, in_time, solution, None)
         known = copies.best(
@@ -159,7 +159,7 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
 
     def problem(*, mix: bool) -> Problem:
         errors, left_s = question.errors, deadline.left_s
-        return _problem(question, in_time, mix=mix, errors=errors, time_limit_s=left_s)
+        return problem_of(question, in_time, mix=mix, errors=errors, time_limit_s=left_s)
 
     if milp.exists(problem(mix=False)):
         return True
@@ -172,9 +172,9 @@ def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
     left_s = deadline.left_s
     if scenario.deployment.counted:
-        split = milp.most(_problem(other, in_time, mix=False, errors=question.errors, time_limit_s=left_s))
+        split = milp.most(problem_of(other, in_time, mix=False, errors=question.errors, time_limit_s=left_s))
         return max(split, _most_copies(other, sweep))
-    whole = _problem(other, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
+    whole = problem_of(other, in_time, mix=True, errors=question.errors, time_limit_s=left_s)
     if scenario.mix and not deadline.over:
         return milp.solve(whole).expected_requests_per_s
     return milp.most(whole)
@@ -232,7 +232,7 @@ def _split_of(
     if not len(kept.prefill) or not len(kept.decode):
         return None
     first_token_s, errors = steps[np.searchsorted(prefill, kept.prefill.row)], question.errors
-    problem = _problem(question, kept, mix=False, errors=errors, time_limit_s=deadline.left_s, prove=False)
+    problem = problem_of(question, kept, mix=False, errors=errors, time_limit_s=deadline.left_s, prove=False)
     found = slack.solve(
         problem, prefill_ftl_s=first_token_s, colocated_ftl_s=np.empty(0), slack=scenario.slack
     )
@@ -273,53 +273,6 @@ def _gain(mixed_per_s: float, *others: float) -> float:
     return mixed_per_s / best - 1.0 if best else float("inf")
 
 
-def _problem(
-    question: Question,
-    kept: Candidates,
-    *,
-    mix: bool,
-    errors: Errors,
-    time_limit_s: float,
-    prove: bool = True,
-    gap: float = 0.0,
-) -> Problem:
-    """What the integer program is asked of some candidates."""
-    scenario = question.scenario
-    pools = _pools(kept)
-    gpus = [pool.gpus for pool in pools]
-    rates = [pool.weighed_per_s for pool in pools]
-    usd = [question.pools[pool.points.phase].usd_per_gpu_hour for pool in pools]
-    prices: list[FloatArray | None] = [None] * len(pools)
-    if weigh.by_price(scenario.goal, usd):
-        prices = [np.full(len(pool), price) for pool, price in zip(pools, usd, strict=True)]
-    return Problem(
-        prefill_gpus=gpus[0],
-        prefill_rate=rates[0],
-        decode_gpus=gpus[1],
-        decode_rate=rates[1],
-        colocated_gpus=gpus[2],
-        colocated_rate=rates[2],
-        prefill_usd_per_gpu_hour=prices[0],
-        decode_usd_per_gpu_hour=prices[1],
-        colocated_usd_per_gpu_hour=prices[2],
-        budget=question.most_gpus,
-        room=question.room,
-        goal=scenario.goal,
-        requests_per_s=scenario.traffic.requests_per_s,
-        headroom=scenario.headroom,
-        counts=counts_of(question),
-        mix=mix,
-        time_limit_s=time_limit_s,
-        errors=errors,
-        prove=prove,
-        gap=gap,
-    )
-
-
-def _pools(kept: Candidates) -> Sequence[Options]:
-    return (kept.prefill, kept.decode, kept.colocated)
-
-
 def _solve(placed: Placed, *, mix: bool, deadline: Deadline) -> Serving | None:
     """The deployment within the slack of the best; None where none meets the question."""
     question, sweep, kept = placed.question, placed.sweep, candidates(placed, mix=mix)
@@ -341,7 +294,7 @@ def _matched(
     """The match of some candidates within the slack of the best, unless that is beaten."""
     prove, left_s, errors = not question.scenario.robust, deadline.left_s, question.errors
     return slack.solve(
-        _problem(question, kept, mix=mix, errors=errors, time_limit_s=left_s, prove=prove),
+        problem_of(question, kept, mix=mix, errors=errors, time_limit_s=left_s, prove=prove),
         prefill_ftl_s=sweep.split_ftl_s[kept.prefill.row],
         colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
@@ -388,7 +341,7 @@ def weighed(
 def _bare(
     question: Question, sweep: Sweep, kept: Candidates, solution: Solution
 ) -> tuple[Serving, tuple[Count, ...]]:
-    picks = _picks(kept, solution)
+    picks = picks_of(kept, solution)
     rates = servings.rates(question, picks)
     both = picks[0] + picks[1]
     latest_s = max(float(sweep.split_ftl_s[pick.row]) for pick in picks[0])
@@ -398,11 +351,11 @@ def _bare(
 def _study(placed: Placed, kept: Candidates, deadline: Deadline) -> StudyMatch | None:
     """The match of the study: rates as known, no slack."""
     question, sweep = placed.question, placed.sweep
-    known = _problem(question, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False)
+    known = problem_of(question, kept, mix=False, errors=KNOWN, time_limit_s=deadline.left_s, prove=False)
     solution = milp.answer(known)
     if solution.status == "infeasible" or not serves(question, solution.requests_per_s):
         return None
-    picks = _picks(kept, solution)
+    picks = picks_of(kept, solution)
     if (expected := placed.expected) is not None:
         picks = [
             [replace(p, share=float(expected.of(p.points, np.array([p.row]))[0])) for p in pool]
@@ -418,22 +371,13 @@ def _study(placed: Placed, kept: Candidates, deadline: Deadline) -> StudyMatch |
     )
 
 
-def _picks(kept: Candidates, solution: Solution) -> list[list[Pick]]:
-    """The instances of a solution: prefill, decode, co-located."""
-    counts = (solution.prefill, solution.decode, solution.colocated)
-    return [
-        [pool.pick(int(i), int(count[i])) for i in np.flatnonzero(count)]
-        for pool, count in zip(_pools(kept), counts, strict=True)
-    ]
-
-
 def _serving(
     question: Question, sweep: Sweep, kept: Candidates, solution: Solution, knee: Knee | None
 ) -> Serving | None:
     """A solution as pools with all that a plan says of them; None where there is none that serves."""
     if solution.status == "infeasible" or not serves(question, solution.expected_requests_per_s):
         return None
-    picks = _picks(kept, solution)
+    picks = picks_of(kept, solution)
     rates = servings.rates(question, picks)
     solver = SolverReport(status=solution.status, gap=solution.gap, seconds=solution.seconds)
     if not picks[0] and not picks[1]:

@@ -76,9 +76,7 @@ class Replay(Members):
         self.refused = 0
         self.seconds = 0.0  # of this machine
         self.random = random.Random(options.seed)
-        self.first_s = np.full(count, np.nan)
-        self.end_s = np.full(count, np.nan)
-        self.arrival_s = np.full(count, np.nan)
+        self.first_s, self.end_s, self.arrival_s = (np.full(count, np.nan) for _ in range(3))
         self.entry = np.full(count, -1, dtype=np.int32)
         self.decode = np.full(count, -1, dtype=np.int32)
         self.found = np.zeros(count, dtype=np.int64)
