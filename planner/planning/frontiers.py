@@ -54,10 +54,12 @@ class Deployments:
 COLUMNS = tuple(f.name for f in fields(Deployments) if f.name != "points")
 
 
-def candidates(question: Question, sweep: Sweep, decode: Options | None = None) -> Candidates:
-    """Drop what fails the FTL limit and what another dominates; `decode` is of its pool, if it is known."""
+def candidates(
+    question: Question, sweep: Sweep, prefill: Options | None = None, decode: Options | None = None
+) -> Candidates:
+    """Drop what fails the FTL limit and what another dominates; of a pool that is known, nothing more."""
     return Candidates(
-        prefill=prefill_candidates(question, sweep),
+        prefill=prefill_candidates(question, sweep) if prefill is None else prefill,
         decode=decode_candidates(question, sweep) if decode is None else decode,
         colocated=colocated_candidates(question, sweep),
     )

@@ -35,12 +35,15 @@ class Placed:
         return cls(question=question, sweep=swept, known=kept, expected=shares)
 
     @classmethod
-    def to_draw(cls, question: Question, swept: Sweep, decode: Options | None = None) -> Placed:
+    def to_draw(
+        cls, question: Question, swept: Sweep, prefill: Options | None = None, decode: Options | None = None
+    ) -> Placed:
         """With what of its points is worth matching, enough for its frontiers: before any is chosen.
 
-        `decode` is that of those that decode, where it is known.
+        `prefill` and `decode` are that of either pool, where it is known.
         """
-        return cls(question=question, sweep=swept, known=frontiers.candidates(question, swept, decode))
+        known = frontiers.candidates(question, swept, prefill, decode)
+        return cls(question=question, sweep=swept, known=known)
 
     def to_choose(self) -> Placed:
         """The same with what is expected of its points."""
@@ -108,10 +111,28 @@ def apart(
     return found
 
 
-def beside(question: Question, prefill: Sweep, decode: Sweep, kept: Options | None = None) -> Placed:
+def across(question: Question, first: Placed, then: Placed) -> Placed:
+    """A question with prefill on the system of one placement and decode on that of another: a split alone.
+
+    What is worth matching on their own systems is so here, but for pools that count their instances: those
+    may have another number here.
+    """
+    prefill = None if question.counted_in("prefill") else first.kept.prefill
+    decode = None if question.counted_in("decode") else then.kept.decode
+    return beside(question, first.sweep, then.sweep, prefill, decode)
+
+
+def beside(
+    question: Question,
+    prefill: Sweep,
+    decode: Sweep,
+    prompts: Options | None = None,
+    tokens: Options | None = None,
+) -> Placed:
     """A question with prefill and decode on two systems, from the points of either; it is a split alone.
 
-    `kept` is what of those that decode is worth matching on their own system, where that is known.
+    `prompts` and `tokens` are what of either is worth matching on its own system, where that is known. Those
+    of prompts are looked for again where other ones are in time over this link.
     """
     points = decode.colocated
     swept = replace(
@@ -122,5 +143,7 @@ def beside(question: Question, prefill: Sweep, decode: Sweep, kept: Options | No
         kernels=tuple(dict.fromkeys((*prefill.kernels, *decode.kernels))),
         seconds=0.0,
     )
-    # a pool that counts its instances may have another number of them beside one on another system
-    return Placed.to_draw(question, swept, None if question.counted_in("decode") else kept)
+    limit_s = question.scenario.limits.ftl_s
+    if ((prefill.split_ftl_s <= limit_s) != (swept.split_ftl_s <= limit_s)).any():
+        prompts = None
+    return Placed.to_draw(question, swept, prompts, tokens)

@@ -28,7 +28,8 @@ from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.in_time import tries
 from planner.planning.inventory import across, on_each
-from planner.planning.placed import Placed, apart, beside, place
+from planner.planning.placed import Placed, apart, place
+from planner.planning.placed import across as placed_across
 from planner.planning.resolve import Question, encoded_apart
 from planner.planning.result import Count, EncodedAt, Frontier, Infeasible, Reason, Relaxation, Serving
 from planner.planning.sweep import Sweeps
@@ -72,8 +73,9 @@ def placements(
     for some, one in zip(variants, each, strict=True):
         for first in some:
             for then in each:
-                if one is not then and (both := across(first.question, then.question, catalog)) is not None:
-                    pairs.append(beside(both, first.sweep, then.sweep, then.kept.decode))
+                both = None if one is then else across(first.question, then.question, catalog)
+                if both is not None:
+                    pairs.append(placed_across(both, first, then))
     return (*(at for some in variants for at in some), *pairs)
 
 
