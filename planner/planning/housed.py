@@ -10,7 +10,7 @@ it takes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
@@ -33,19 +33,33 @@ def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]
     Always where any number of GPUs may be used. Sizes that are powers of two need no try.
     """
     sizes: dict[str, list[Size]] = defaultdict(list)
-    most: dict[str, int | None] = {}
     for pool in pools:
-        system = question.pools[pool.phase].system
-        sizes[system.name].append(survive.size_of(pool))
-        most[system.name] = question.gpus_of(pool.phase)
+        sizes[question.pools[pool.phase].system.name].append(survive.size_of(pool))
+    return _lie(sizes, serving, [question])
+
+
+def mix_fits(questions: Sequence[Question], serving: Serving) -> bool:
+    """As `fits`, of a serving whose pools each say their system: those of some questions, one on each."""
+    sizes: dict[str, list[Size]] = defaultdict(list)
+    for pool in serving.pools:
+        sizes[pool.system].append(survive.size_of(pool))
+    return _lie(sizes, serving, questions)
+
+
+def _lie(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Question]) -> bool:
+    """Whether instances of these sizes on each system, and the encoders, lie on the hosts that there are."""
     if (encoders := serving.encoder) is not None and encoders.instances:
         sizes[encoders.system].append(survive.encoder_size(encoders))
-    on = {pool.system.name: pool.system for pool in question.pools.values()}
+    on = {
+        pool.system.name: (pool.system, question.gpus_of(phase))
+        for question in questions
+        for phase, pool in question.pools.items()
+    }
     for name, some in sizes.items():
-        budget = most[name]
+        system, budget = on[name]
         if budget is None or all(not size.gpus & (size.gpus - 1) for size in some):
             continue
-        nodes = failures.nodes(on[name])
+        nodes = failures.nodes(system)
         placed = places.placed(some, nodes.host_gpus, nodes.domain_hosts)
         last = max((host for one in placed for host in one.hosts), default=-1)
         if last + 1 > -(-budget // nodes.host_gpus):
@@ -65,8 +79,8 @@ def whole(placed: Placed, *, drawn: bool = False) -> Placed:
 
 
 def asked(scenario: Scenario) -> bool:
-    """Whether plans are to lie on their hosts: but for mixes and the study's match, which knows none."""
-    return scenario.robust and not scenario.mix
+    """Whether plans are to lie on their hosts: but for the study's match, which knows none."""
+    return scenario.robust
 
 
 Found = TypeVar("Found")
@@ -99,13 +113,15 @@ def each(
 def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, Placed, Choice]:
     """Where the split and where the co-located serving of a choice lie, and the choice there.
 
-    The mix that is offered is the one found first, or one of whole hosts where that has no room.
+    The mix, asked for or offered, is the one found first, or one of whole hosts where that has no room; one
+    that is only offered stays unless a way of serving has no room either.
 
     Raises Stopped when told to stop.
     """
     ways = choice.disaggregated, choice.colocated
     crowded = [way is not None and not fits(placed.question, way, way.pools) for way in ways]
     no_room = (mix := choice.mix) is not None and not fits(placed.question, mix.serving, mix.serving.pools)
+    asked_for = placed.question.scenario.mix
 
     def again(on_whole: Placed, only: Way | None) -> tuple[Serving | None, Serving | None]:
         nonlocal mix
@@ -113,10 +129,23 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
             before = choice.disaggregated if only == "disaggregated" else choice.colocated
             if before is not None and not solve.serves(on_whole.question, before.expected_requests_per_s):
                 on_whole = as_predicted(on_whole)
+        if asked_for and not no_room:
+            on_whole = _unmixed(on_whole)
         found = solve.choose(on_whole, deadline, offers=no_room, only=only)
-        mix = found.mix if no_room else mix
+        if no_room:
+            mix = found.mix or (mix if asked_for else None)
         return found.disaggregated, found.colocated
 
     split, colocated = each(placed, ways, (crowded[0], crowded[1]), again, drawn=no_room)
+    if asked_for and no_room and not any(crowded):
+        again(whole(placed, drawn=True), None)
+    if asked_for and mix is not None:
+        mix = replace(mix, gain=solve.gain_of(mix.serving, split[1], colocated[1]))
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)
     return split[0], colocated[0], chosen
+
+
+def _unmixed(placed: Placed) -> Placed:
+    """The same without a mix: its program is not asked again."""
+    question = placed.question
+    return replace(placed, question=replace(question, scenario=replace(question.scenario, mix=False)))

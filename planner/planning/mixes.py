@@ -7,7 +7,6 @@ the slowest link among those of decode: one program for each speed of link, with
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,7 @@ from planner.inputs.fleet import MOST_GPUS, Fleet
 from planner.match import milp
 from planner.match.milp import Problem, Solution
 from planner.match.room import Limit
-from planner.planning import in_time, power, servings, solve, weigh
+from planner.planning import housed, in_time, power, servings, solve, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.energy import Power
 from planner.planning.options import Options
@@ -87,8 +86,11 @@ def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Dea
     serving = best(placed, fleet, deadline)
     if serving is None:
         return choice
-    others = [solve.most_of(way) for way in (choice.disaggregated, choice.colocated)]
-    gain = solve.most_of(serving) / max(others) - 1.0 if max(others) else math.inf
+    alone = [at for at in placed if len(at.systems) == 1]
+    on_hosts = housed.asked(alone[0].question.scenario)
+    if on_hosts and not deadline.over and not housed.mix_fits([at.question for at in alone], serving):
+        serving = best([housed.whole(at) for at in alone], fleet, deadline) or serving
+    gain = solve.gain_of(serving, choice.disaggregated, choice.colocated)
     return replace(choice, mix=Mix(serving=serving, gain=gain))
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -243,26 +244,31 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
         question.pools[points.phase].system,
         question.scenario.deployment.layout(points.phase),
     )
-    whole = question.whole_hosts or question.scenario.fleet.survive in ("node", "rack")
+    whole: Whole = "packs" if question.whole_hosts else "no"
+    if whole == "no" and question.scenario.fleet.survive in ("node", "rack"):
+        whole = "fills"
     wide = system.fabric.scale_up_gpus > failures.MOST_GPUS_PER_HOST
-    if given_layout is not None or not (whole or wide):
+    if given_layout is not None or not (whole != "no" or wide):
         return np.ones(len(rows), dtype=bool)
     shapes = np.stack([getattr(points.layouts, name) for name in _SHAPE])
     fits = _standing(shapes.tobytes(), failures.nodes(system), wide, whole)
     return np.ones(len(rows), dtype=bool) if fits.all() else np.asarray(fits[points.layout[rows]])
 
 
+Whole: TypeAlias = Literal["no", "fills", "packs"]  # what instances do with their hosts (`survive`)
+
 _SHAPE = tuple(f.name for f in fields(Layouts))
 
 
 @lru_cache(maxsize=64)
-def _standing(shapes: bytes, nodes: failures.Nodes, wide: bool, whole: bool) -> BoolArray:
+def _standing(shapes: bytes, nodes: failures.Nodes, wide: bool, whole: Whole) -> BoolArray:
     """Which layouts a plan may have: asked a dozen times of those of one plan, which are told by value."""
     rows = np.frombuffer(shapes, dtype=np.int64).reshape(len(_SHAPE), -1)
     layouts = Layouts(**dict(zip(_SHAPE, rows, strict=True)))
     fits = survive.within_domain(layouts, nodes) if wide else np.ones(len(layouts), dtype=bool)
-    if whole:
-        fits = fits & survive.fills_hosts(layouts, nodes)
+    if whole != "no":
+        whole_hosts = survive.packs_hosts if whole == "packs" else survive.fills_hosts
+        fits = fits & whole_hosts(layouts, nodes)
     fits.flags.writeable = False
     return np.asarray(fits)
 

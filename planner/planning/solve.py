@@ -105,7 +105,7 @@ def _choose(
     mixed, gain = None, 0.0
     if question.scenario.mix:
         mixed = _solve(placed, mix=True, deadline=deadline)
-        gain = _gain(most_of(mixed), most_of(split), most_of(colocated))
+        gain = gain_of(mixed, split, colocated)
     elif in_time is None or question.counted or not together:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
@@ -265,6 +265,11 @@ def most_of(of: Serving | None) -> float:
     if of is None:
         return 0.0
     return of.knee.best_requests_per_s if of.knee else of.expected_requests_per_s
+
+
+def gain_of(mixed: Serving | None, *ways: Serving | None) -> float:
+    """What a mix is expected to serve over the best way without it, minus one."""
+    return _gain(most_of(mixed), *map(most_of, ways))
 
 
 def _gain(mixed_per_s: float, *others: float) -> float:

@@ -77,6 +77,16 @@ def fills_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
     return np.asarray(nodes.host_gpus % here == 0)
 
 
+def packs_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
+    """Layouts whose instances pack without a rest whatever is beside them, shape (layouts,).
+
+    Several fill one host, or one fills several. Five of 4 GPUs on 5 hosts fill those too, but only if 5 at
+    a time are left.
+    """
+    here = _of_each(layouts, 1, lambda size: places.per_host(size, nodes.host_gpus))
+    return np.asarray((here == nodes.host_gpus) | ((here == layouts.gpus) & (nodes.host_gpus % here == 0)))
+
+
 def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:
     """Layouts whose instances lie in one scale-up domain where it has the GPUs, shape (layouts,).
 
