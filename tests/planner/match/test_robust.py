@@ -74,7 +74,10 @@ def check(p: Problem, s: Any) -> None:
         assert max(np.count_nonzero(s.prefill), np.count_nonzero(s.decode)) <= 1
 
 
-@pytest.mark.parametrize(("mix", "cases"), [(False, 100), (True, 50)])  # thousands more in `make fuzz`
+MORE = [pytest.param(*each, marks=pytest.mark.slow) for each in ((False, 350), (True, 150))]
+
+
+@pytest.mark.parametrize(("mix", "cases"), [(False, 100), (True, 50), *MORE])  # thousands more in `make fuzz`
 def test_robust_counts_are_those_of_exhaustive_search(mix: bool, cases: int) -> None:
     """Random cases: the most in the budget and on the fewest GPUs, or a demand on the fewest."""
     rng = np.random.default_rng([21, mix])
