@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import dropwhile
+from typing import TYPE_CHECKING, TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
+from textual.widget import Widget
 from textual.widgets import Static
 
 from planner.inputs.fields import FIELDS, Field, idle_reason
@@ -45,28 +46,40 @@ class InputsPane(Container):
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
-        self._fields = tuple(fields)
+        self._groups: dict[str, list[Field]] = {}
+        for field in fields:
+            self._groups.setdefault(field.group, []).append(field)
         self._names = names
         self.glyphs = glyphs
-        self._groups: list[tuple[Vertical, list[Knob]]] = []  # the tree is slow to ask
+        self._boxes: dict[str, Vertical] = {}  # of the groups that have a row; the tree is slow to ask
+        self._rows: dict[str, Knob] = {}  # by field: those that were ever shown, for each takes long to make
+        self._view: View | None = None
+        self._used: Mapping[str, tuple[float, LimitState]] = {}
         self._folded: object = None  # what the rows were last folded for
         self.border_title = "Inputs"
 
     def compose(self) -> ComposeResult:
-        """A heading (shown where there is room) and the rows of each group."""
-        self._groups.clear()
-        for i, (group, fields) in enumerate(groupby(self._fields, key=lambda field: field.group)):
-            rows: list[Knob] = []
-            with Vertical(classes="group -band" if i % 2 else "group") as box:
-                self._groups.append((box, rows))
-                yield Static(group, classes="heading")
-                for field in fields:
-                    knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
-                    # the help panel reads it from the instance
-                    knob.HELP = help_texts.field(field)  # type: ignore[misc]
-                    knob.display = field.key in COMMON
-                    rows.append(knob)
-                    yield knob
+        """A heading (shown where there is room) and the rows of each group; others come when shown."""
+        for group, fields in self._groups.items():
+            rows = [self._row(field) for field in fields if field.key in COMMON]
+            if rows:
+                yield self._box(group, self._heading(group), *rows)
+
+    def _box(self, group: str, *children: Widget) -> Vertical:
+        band = list(self._groups).index(group) % 2
+        self._boxes[group] = Vertical(*children, classes="group -band" if band else "group")
+        return self._boxes[group]
+
+    def _heading(self, group: str) -> Static:
+        return Static(group, classes="heading")
+
+    def _row(self, field: Field) -> Knob:
+        knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
+        knob.HELP = help_texts.field(field)  # type: ignore[misc]  # the help panel reads it from the instance
+        self._rows[field.key] = knob
+        if self._view is not None:
+            self._tell(knob, self._view)
+        return knob
 
     def _lookup(self, field: Field) -> Callable[[], Sequence[str]]:
         kind = field.catalog
@@ -74,12 +87,26 @@ class InputsPane(Container):
 
     @property
     def knobs(self) -> list[Knob]:
-        """The rows, from the top."""
-        return [knob for _, rows in self._groups for knob in rows]
+        """The rows that there are, from the top: all that is shown, and what was."""
+        fields = (field for fields in self._groups.values() for field in fields)
+        return [self._rows[field.key] for field in fields if field.key in self._rows]
 
     def knob(self, key: str) -> Knob:
-        """The row of a field."""
-        return next(knob for knob in self.knobs if knob.field.key == key)
+        """The row of a field; one that was never shown is put into its place, still folded away."""
+        known = self._rows.get(key)
+        if known is not None:
+            return known
+        group, field = next((g, f) for g, fields in self._groups.items() for f in fields if f.key == key)
+        knob = self._row(field)
+        knob.display = False
+        if group not in self._boxes:
+            before = _next(group, self._groups, self._boxes)
+            self.mount(self._box(group), before=before)
+            self._boxes[group].mount(self._heading(group))
+            self._boxes[group].display = False
+        following = _next(key, (f.key for f in self._groups[group]), self._rows)
+        self._boxes[group].mount(knob, before=following)
+        return knob
 
     def reveal(self, key: str) -> Knob:
         """The row of a field, unfolded if it was not: it can take the focus, and stays while it has it."""
@@ -87,26 +114,19 @@ class InputsPane(Container):
         if not knob.display:
             knob.display = True
             self._folded = None
-            group = knob.parent
-            assert isinstance(group, Vertical)
-            group.display = True
+            self._boxes[knob.field.group].display = True
         return knob
 
     def show(self, view: View) -> None:
         """Draw the scenario, what differs from the base, and how much of each limit is used."""
-        used = limit_use(view.plan)
-        stale = view.late or bool(view.invalid or view.error)
+        self._view = view
+        self._used = limit_use(view.plan)
         knobs = self.knobs
         for knob in knobs:
-            knob.value = knob.field.get(view.scenario)
-            knob.base = knob.field.get(view.base)
-            knob.used = used.get(knob.field.key)
-            knob.stale = stale and knob.used is not None
-            if knob.line is None:
-                knob.problem = view.problem if view.invalid == knob.field.key else ""
+            self._tell(knob, view)
         self._fold(view)
         edited = view.scenario != view.base
-        folded = sum(not knob.display for knob in knobs)
+        folded = sum(map(len, self._groups.values())) - sum(knob.display for knob in self._rows.values())
         said = f"{self.glyphs.changed} edited" if edited else ""
         if INPUTS in view.unfolded:
             said = f"m fewer {self.glyphs.dot} {said}" if said else "m fewer"
@@ -116,6 +136,15 @@ class InputsPane(Container):
             self.border_subtitle = said
         self.set_class(edited, "-edited")
 
+    def _tell(self, knob: Knob, view: View) -> None:
+        field = knob.field
+        knob.value = field.get(view.scenario)
+        knob.base = field.get(view.base)
+        knob.used = self._used.get(field.key)
+        knob.stale = knob.used is not None and (view.late or bool(view.invalid or view.error))
+        if knob.line is None:
+            knob.problem = view.problem if view.invalid == field.key else ""
+
     def _fold(self, view: View) -> None:
         """Show the rows that are asked for most, those that are set or go with one, and all when unfolded."""
         whole = INPUTS in view.unfolded
@@ -123,21 +152,34 @@ class InputsPane(Container):
         if asked == self._folded:
             return
         self._folded, default = asked, Scenario()
-        for group, rows in self._groups:
-            for knob in rows:
-                field = knob.field
-                value = field.get(view.scenario)
-                knob.idle = idle_reason(field, view.scenario)
-                knob.display = (
+        for group, fields in self._groups.items():
+            for field in fields:
+                known = self._rows.get(field.key)
+                value, idle = field.get(view.scenario), idle_reason(field, view.scenario)
+                shown = (
                     whole
                     or field.key in COMMON
-                    or knob.has_focus
+                    or (known is not None and known.has_focus)
                     or view.invalid == field.key
-                    or (not knob.idle and bool(idle_reason(field, default)))
+                    or (not idle and bool(idle_reason(field, default)))
                     or value != field.get(default)
                     or value != field.get(view.base)
                 )
-            group.display = any(knob.display for knob in rows)
+                if shown or known is not None:
+                    knob = self.knob(field.key)
+                    knob.idle, knob.display = idle, shown
+            if group in self._boxes:
+                rows = (self._rows.get(field.key) for field in fields)
+                self._boxes[group].display = any(knob is not None and knob.display for knob in rows)
+
+
+T = TypeVar("T")
+
+
+def _next(key: str, order: Iterable[str], there: Mapping[str, T]) -> T | None:
+    """What comes after a key in an order, of what is there."""
+    after = dropwhile(lambda other: other != key, order)
+    return next((there[other] for other in after if other != key and other in there), None)
 
 
 def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:
