@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -79,6 +78,8 @@ def _repr(value: object) -> str:
 
 def unknown(field: str, value: str, known: Iterable[str]) -> InputError:
     """An unknown name, with the nearest known ones."""
+    import difflib
+
     names = sorted(known)
     near = difflib.get_close_matches(value[:LONGEST_LINE].lower(), names, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {listed(names)}"

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from planner.errors import InputError, listed, printable, unknown
-from planner.inputs import checks, naming, own, toml_tables
-from planner.inputs.engine import EngineProfile
-from planner.inputs.kernels import MeasuredKernels
-from planner.inputs.model import ModelSpec
+from planner.inputs import naming, own, toml_tables
 from planner.inputs.scenario import Scenario
-from planner.inputs.system import System
 from planner.inputs.toml_tables import ALIASES
 from planner.words import PresetKind
+
+if TYPE_CHECKING:
+    from planner.inputs.engine import EngineProfile
+    from planner.inputs.kernels import MeasuredKernels
+    from planner.inputs.model import ModelSpec
+    from planner.inputs.system import System
 
 KINDS: tuple[PresetKind, ...] = get_args(PresetKind)
 FILE_KINDS: tuple[PresetKind, ...] = ("model", "system", "engine")  # that a file of one's own may stand for
@@ -76,18 +78,30 @@ class Catalog:
 
     def model(self, name: str) -> ModelSpec:
         """A model's architecture."""
+        from planner.inputs import checks
+        from planner.inputs.model import ModelSpec
+
         return self._build("model", name, ModelSpec, checks.model)
 
     def system(self, name: str) -> System:
         """A GPU and the fabric around it."""
+        from planner.inputs import checks
+        from planner.inputs.system import System
+
         return self._build("system", name, System, checks.system)
 
     def engine(self, name: str) -> EngineProfile:
         """A serving engine."""
+        from planner.inputs import checks
+        from planner.inputs.engine import EngineProfile
+
         return self._build("engine", name, EngineProfile, checks.engine)
 
     def kernels(self, system: System, engine: str) -> MeasuredKernels:
         """Kernel constants of a system under an engine: its file, then its relatives' in turn."""
+        from planner.inputs import checks
+        from planner.inputs.kernels import MeasuredKernels
+
         found: list[tuple[str, Mapping[str, Any]]] = []
         name: str | None = system.kernels
         while name is not None and name not in (seen for seen, _ in found):
@@ -109,6 +123,8 @@ class Catalog:
 
     def accuracy(self) -> Mapping[str, Any]:
         """How far predictions are off, as `ratematch calibrate --bands` wrote it; {} without a file."""
+        from planner.inputs import checks
+
         return {} if self.accuracy_file is None else self._checked(self.accuracy_file, checks.accuracy)
 
     def recipes(self) -> Sequence[Mapping[str, Any]]:

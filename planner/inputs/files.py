@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gzip
 import os
-import secrets
 import stat
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 MOST_BYTES = 8 << 20  # of a preset, a scenario, a config, a session: the largest known config has 0.1 MiB
 COMPRESSED = ".gz"
@@ -68,12 +69,14 @@ def _read(path: Path, most_bytes: int, packed: bool | None) -> bytes | None:
         if packed is None:
             packed = file.peek(2)[:2] == GZIP_MAGIC
         if packed:
+            import gzip
+
             with gzip.open(file) as unpacked:
                 return _bounded(unpacked, most_bytes)
         return _bounded(file, most_bytes)
 
 
-def _bounded(file: IO[bytes] | gzip.GzipFile, most_bytes: int) -> bytes | None:
+def _bounded(file: IO[bytes] | GzipFile, most_bytes: int) -> bytes | None:
     """All of a file, piece by piece: a read of so many bytes at once would ask for their memory first."""
     pieces, left = [], most_bytes + 1
     while left > 0 and (piece := file.read(min(left, PIECE_BYTES))):
@@ -104,7 +107,7 @@ def write_atomically(path: Path, text: str | bytes) -> None:
     if not path.name:  # the root, or where we are
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name[:32]}.{secrets.token_hex(8)}")
+    beside = path.with_name(f".{path.name[:32]}.{os.urandom(8).hex()}")
     try:
         with beside.open("xb") as file:
             file.write(text if isinstance(text, bytes) else text.encode(errors="backslashreplace"))

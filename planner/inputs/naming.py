@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,28 +43,25 @@ _COUNT = (
     re.compile(r"^(\S.*?)\s*[x×*]\s*(\d{1,5})$", re.I),
 )
 # machine types of AWS, Google Cloud and Azure: GPUs in one, or the group that says it, and the system
-_MACHINE_TYPES: tuple[tuple[re.Pattern[str], int | str, str], ...] = tuple(
-    (re.compile(rf"^{pattern}$", re.I), gpus, system)
-    for pattern, gpus, system in (
-        (r"p4de\.24xlarge", 8, "a100"),
-        (r"p5\.48xlarge", 8, "h100"),
-        (r"p5\.4xlarge", 1, "h100"),
-        (r"p5en?\.48xlarge", 8, "h200"),
-        (r"p6-(?P<system>b[23]00)\.48xlarge", 8, ""),
-        (r"p6e-(?P<system>gb[23]00)\.36xlarge", 4, ""),
-        (r"g6e\.48xlarge", 8, "l40s"),
-        (r"g6e\.(12|24)xlarge", 4, "l40s"),
-        (r"g6e\.(1|2|4|8|16)?xlarge", 1, "l40s"),
-        (r"g7e\.48xlarge", 8, "rtx-pro-6000"),
-        (r"a2-ultragpu-(?P<gpus>[1248])g", "gpus", "a100"),
-        (r"a3-(high|mega|edge)gpu-(?P<gpus>[1248])g", "gpus", "h100"),
-        (r"a3-ultragpu-(?P<gpus>[1248])g", "gpus", "h200"),
-        (r"a4-highgpu-(?P<gpus>[1248])g", "gpus", "b200"),
-        (r"a4x-highgpu-(?P<gpus>[1248])g", "gpus", "gb200"),
-        (r"(standard_)?nd96amsr_a100_v4", 8, "a100"),
-        (r"(standard_)?nd96is_?r_(?P<system>h[12]00|mi300x)_v5", 8, ""),
-        (r"(standard_)?nd128isr_(ndr_)?(?P<system>gb[23]00)_v6", 4, ""),
-    )
+_MACHINE_TYPES: tuple[tuple[str, int | str, str], ...] = (
+    (r"p4de\.24xlarge", 8, "a100"),
+    (r"p5\.48xlarge", 8, "h100"),
+    (r"p5\.4xlarge", 1, "h100"),
+    (r"p5en?\.48xlarge", 8, "h200"),
+    (r"p6-(?P<system>b[23]00)\.48xlarge", 8, ""),
+    (r"p6e-(?P<system>gb[23]00)\.36xlarge", 4, ""),
+    (r"g6e\.48xlarge", 8, "l40s"),
+    (r"g6e\.(12|24)xlarge", 4, "l40s"),
+    (r"g6e\.(1|2|4|8|16)?xlarge", 1, "l40s"),
+    (r"g7e\.48xlarge", 8, "rtx-pro-6000"),
+    (r"a2-ultragpu-(?P<gpus>[1248])g", "gpus", "a100"),
+    (r"a3-(high|mega|edge)gpu-(?P<gpus>[1248])g", "gpus", "h100"),
+    (r"a3-ultragpu-(?P<gpus>[1248])g", "gpus", "h200"),
+    (r"a4-highgpu-(?P<gpus>[1248])g", "gpus", "b200"),
+    (r"a4x-highgpu-(?P<gpus>[1248])g", "gpus", "gb200"),
+    (r"(standard_)?nd96amsr_a100_v4", 8, "a100"),
+    (r"(standard_)?nd96is_?r_(?P<system>h[12]00|mi300x)_v5", 8, ""),
+    (r"(standard_)?nd128isr_(ndr_)?(?P<system>gb[23]00)_v6", 4, ""),
 )
 NEAR = 0.6  # of a name that is offered for one that is not known
 
@@ -123,7 +119,7 @@ def _so_many(number: int, name: str) -> tuple[int, str]:
 def _host(name: str) -> tuple[int | None, str]:
     """GPUs in a machine type of a cloud, and their system; None where it is not one."""
     for pattern, gpus, system in _MACHINE_TYPES:
-        if found := pattern.match(name):
+        if found := re.fullmatch(pattern, name, re.I):
             number = int(found[gpus]) if isinstance(gpus, str) else gpus
             return number, system or found["system"].lower()
     return None, name
@@ -201,6 +197,8 @@ def find(kind: PresetKind, name: str, known: Mapping[str, str], fits: Fits | Non
 
 def near(name: str, known: Iterable[str]) -> list[str]:
     """Known names that look like one that is not: those of its family first, the nearest of them."""
+    import difflib
+
     typed = loose(name)[:LONGEST_LINE]
     filed = {loose(other): other for other in known}
     family = re.split(r"[-\d]", typed)[0]

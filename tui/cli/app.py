@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,7 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
         return report(solve(scenario, catalog), "text", True)
     odd_size()
     slow_line()
+    gc.disable()  # what is made until the first paint stays: to walk it again and again takes long
     from tui import app
     from tui.widgets import themes
 

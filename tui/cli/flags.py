@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 from collections.abc import Collection, Sequence
@@ -105,6 +104,8 @@ class Parser(argparse.ArgumentParser):
             return (
                 f"unknown flag {name}; --engine is of both pools: no other one, or version, reads its cache"
             )
+        import difflib
+
         near = difflib.get_close_matches(name[:LONGEST_FLAG], self._option_string_actions, n=2)
         return f"unknown flag {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
@@ -209,6 +210,8 @@ def named_scenario(name: str | None, catalog: Catalog, commands: Collection[str]
     try:
         return catalog.scenario(name)
     except InputError:
+        import difflib
+
         from tui.cli.other_files import instead
 
         if other := instead(name):

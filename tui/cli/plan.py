@@ -153,9 +153,13 @@ def solve(scenario: Scenario, catalog: Catalog, how: Settling = "auto") -> Plan:
 
 def report(plan: Plan, form: str, ascii: bool) -> int:
     """Print a plan as text, json, csv, markdown or html; the exit code says whether there is one."""
-    from planner.output.formats import WRITERS
-    from planner.output.text import to_text
+    if form == "text":
+        from planner.output.text import to_text
 
-    text = to_text(plan, ascii=ascii_output(ascii)) if form == "text" else WRITERS[form](plan)
+        text = to_text(plan, ascii=ascii_output(ascii))
+    else:
+        from planner.output.formats import WRITERS
+
+        text = WRITERS[form](plan)
     say(text)
     return DONE if plan.chosen is not None else NO_PLAN

@@ -13,6 +13,11 @@ class Page(Container):
 
     composed = False  # whether its parts are there to be shown something
 
+    @property
+    def curve_key(self) -> str:
+        """The input that a curve on it runs over; "" where there is none."""
+        return ""
+
     def on_mount(self) -> None:
         """Its parts are there."""
         self.composed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -15,13 +15,14 @@ from planner.inputs.scenario import Scenario
 from tui.charts.pareto_chart import ParetoChart
 from tui.panes.inputs import InputsPane
 from tui.panes.plan_card import PlanCard
-from tui.panes.table import TablePage
-from tui.screens.choose import ChooseScreen
 from tui.screens.pages import PagedScreen
 from tui.solver.asker import Asker
 from tui.state import relaxed
 from tui.widgets.hint_line import HintLine
 from tui.widgets.knob import Knob
+
+if TYPE_CHECKING:
+    from tui.panes.table import TablePage
 
 
 class EditingScreen(PagedScreen):
@@ -69,6 +70,8 @@ class EditingScreen(PagedScreen):
     @on(Knob.Choose)
     def knob_choose(self, message: Knob.Choose) -> None:
         """Open the list of names."""
+        from tui.screens.choose import ChooseScreen
+
         message.stop()
         knob = message.knob
 
@@ -93,8 +96,7 @@ class EditingScreen(PagedScreen):
         self._edited(at_once=True)
         self.set_focus(self.query_one(InputsPane).reveal(field.key))
 
-    @on(TablePage.Adopted)
-    def adopt(self, message: TablePage.Adopted) -> None:
+    def on_table_page_adopted(self, message: TablePage.Adopted) -> None:
         """Fix the layouts of a row of the table; where it misses the TTL limit, its TTL becomes the limit."""
         try:
             scenario = message.candidate.of(self.history.present)
@@ -149,8 +151,8 @@ class EditingScreen(PagedScreen):
 
     def _ask(self, *, at_once: bool = True, fresh: bool = False, **values: Any) -> None:
         self.studies.forget()
+        self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)  # planned while this is drawn
         self.set_view(solving=True, error="", **values)
-        self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)
 
     def _late(self) -> None:
         if self.view.solving:

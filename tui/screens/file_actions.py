@@ -17,16 +17,13 @@ from tui.files import export, library, running, storage
 from tui.files.screen_svg import portable
 from tui.help_texts import in_rows
 from tui.in_order import InOrder
-from tui.panes.table import PlanGrid
-from tui.screens.ask import Answer, AskScreen
-from tui.screens.choose import ChooseScreen
-from tui.screens.export import ExportScreen
 
 if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.output.running import Pool
     from planner.planning.result import Plan
     from tui.glyphs import Glyphs
+    from tui.screens.ask import Answer
     from tui.screens.main import MainScreen
     from tui.solver.backend import NamesFn
 
@@ -49,6 +46,8 @@ class FileActions(InOrder):
 
     def action_open_scenario(self) -> None:
         """Choose one of the scenarios: recent, the user's own, presets."""
+        from tui.screens.choose import ChooseScreen
+
         try:
             entries = library.entries(self.recent)
         except InputError as error:
@@ -70,6 +69,8 @@ class FileActions(InOrder):
 
     def action_save_scenario(self) -> None:
         """Save the form as a scenario of the user's own."""
+        from tui.screens.ask import AskScreen
+
         view = self.main.view
         if view.invalid:
             self.show_error("Not saved", view.problem)
@@ -134,6 +135,7 @@ class FileActions(InOrder):
 
     def _ask_trace(self, title: str, then: Callable[[str], None]) -> None:
         from planner.inputs.traces import shipped
+        from tui.screens.ask import AskScreen
 
         def find(text: str) -> Path:
             path = shipped.find(Path(text.strip()))
@@ -152,6 +154,8 @@ class FileActions(InOrder):
 
     def action_open_study(self) -> None:
         """Open the map of a study, and a scenario from it."""
+        from tui.screens.ask import AskScreen
+
         if self.is_web:  # whoever sits before the browser has no business in the folders of this machine
             self.notify("Studies lie in folders of the machine that made them.", severity="warning")
             return
@@ -243,6 +247,8 @@ class FileActions(InOrder):
         self._copy(text, f"deployment-{target}.txt", f"The deployment by {target}, {_age(self.main)}")
 
     def _ask_folder(self, plan: Plan, target: str, texts: Mapping[str, str]) -> None:
+        from tui.screens.ask import AskScreen
+
         name = f"{export.default_name(plan, self.main.view.name)}-{target}"
         if self.is_web:  # one download: who sits before the browser has no folder here
             whole = "\n".join(f"# ---- {file}\n{text}" for file, text in texts.items())
@@ -266,6 +272,8 @@ class FileActions(InOrder):
 
     def action_export(self, ending: str = "html") -> None:
         """Write the plan or the screen to a file."""
+        from tui.screens.export import ExportScreen
+
         plan = self._plan()
         if plan is None:
             return
@@ -300,6 +308,9 @@ class FileActions(InOrder):
 
     def action_export_table(self) -> None:
         """Write the table as it is shown: its rows and columns, as CSV."""
+        from tui.panes.table import PlanGrid
+        from tui.screens.ask import AskScreen
+
         plan, grid = self._plan(), self.main.query_one(PlanGrid)
         if plan is None or not grid.rows:
             return

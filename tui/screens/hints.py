@@ -7,30 +7,25 @@ from typing import ClassVar
 from textual.scrollbar import ScrollBarRender
 from textual.widget import Widget
 
-from tui.charts.curve_chart import CurveChart
-from tui.charts.pareto_chart import ParetoChart
-from tui.panes.breakdown import BreakdownPane, DetailsPane
-from tui.panes.breakdown_page import Scrolled
-from tui.panes.compare import CompareTable
-from tui.panes.plan_card import PlanCard
-from tui.panes.table import PlanGrid
-from tui.panes.traffic_page import TraceText
-from tui.panes.what_if import Tornado
-from tui.panes.why_not import FixList
-
-HINTS: dict[type[Widget], str] = {
-    ParetoChart: "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
-    FixList: "Each line alone is enough; its letter, enter or a click applies it.",
-    PlanCard: "What to deploy, and what it gives; m shows the numbers behind, ? explains each.",
-    BreakdownPane: "Where a pass of the pool at its limit spends its time; ? explains the bars.",
-    DetailsPane: "What fills the memory, and what the plan takes for granted.",
-    PlanGrid: "Every deployment along both frontiers; s sorts, / finds, enter adopts the row's layouts.",
-    CompareTable: "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
-    Tornado: "What each change alone would bring; enter makes it, u takes it back.",
-    CurveChart: "The answer over one input: x takes another, enter sets the value under the cursor.",
-    TraceText: "What a trace of requests holds; enter opens another, ? explains the numbers.",
-    Scrolled: "All reasons behind the plan; ? explains the numbers.",
+HINTS: dict[str, str] = {  # by class: those of pages are not there before one is opened
+    "ParetoChart": "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
+    "FixList": "Each line alone is enough; its letter, enter or a click applies it.",
+    "PlanCard": "What to deploy, and what it gives; m shows the numbers behind, ? explains each.",
+    "BreakdownPane": "Where a pass of the pool at its limit spends its time; ? explains the bars.",
+    "DetailsPane": "What fills the memory, and what the plan takes for granted.",
+    "PlanGrid": "Every deployment along both frontiers; s sorts, / finds, enter adopts the row's layouts.",
+    "CompareTable": "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
+    "Tornado": "What each change alone would bring; enter makes it, u takes it back.",
+    "CurveChart": "The answer over one input: x takes another, enter sets the value under the cursor.",
+    "TraceText": "What a trace of requests holds; enter opens another, ? explains the numbers.",
+    "Scrolled": "All reasons behind the plan; ? explains the numbers.",
 }
+
+
+def hint(widget: Widget) -> str:
+    """What is said of a part; "" where nothing is."""
+    return next((HINTS[kind.__name__] for kind in type(widget).__mro__ if kind.__name__ in HINTS), "")
+
 
 # to whoever opens it for the first time, until the first row is left
 GREETING = "Arrows turn a row, enter types, tab goes on, ? explains, ctrl+p finds anything."

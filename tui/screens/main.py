@@ -6,6 +6,7 @@ arrive here as messages, become a new `View`, and the panes are shown that.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +31,7 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
-from tui.screens.hints import GREETING, HINTS, PlainScrollBar
+from tui.screens.hints import GREETING, PlainScrollBar, hint
 from tui.solver.asker import Asker
 from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
@@ -132,6 +133,8 @@ class MainScreen(EditingScreen):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        gc.freeze()
+        gc.enable()  # off since the start of the command
         self.solver.start()
         self._edited(at_once=True)
 
@@ -382,16 +385,15 @@ class MainScreen(EditingScreen):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say what the focused part means."""
         widget = event.widget
-        hint = ""
         if isinstance(widget, Knob):
             self._last_knob = widget
             idle = f"{widget.idle}. " if widget.idle else ""
-            hint = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
+            said = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
         else:
-            hint = next((text for kind, text in HINTS.items() if isinstance(widget, kind)), "")
+            said = hint(widget)
         if self._greets and (widget is not self.query_one(InputsPane).knobs[0] or self.history.can_undo):
             self._greets = False
-        self.query_one(HintLine).hint = GREETING if self._greets else hint
+        self.query_one(HintLine).hint = GREETING if self._greets else said
 
 
 def _on_screen(widget: Widget) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,17 +16,9 @@ from planner.errors import InputError
 from planner.inputs import fields
 from planner.inputs.scenario import Scenario
 from planner.words import PresetKind
-from tui.charts.curve_chart import CurveChart
 from tui.charts.pareto_chart import ParetoChart
 from tui.files import library
 from tui.glyphs import Glyphs
-from tui.panes.breakdown_page import BreakdownPage
-from tui.panes.compare import ComparePage, CompareTable
-from tui.panes.page import Page
-from tui.panes.table import PlanGrid, TablePage
-from tui.panes.traffic_page import TrafficPage
-from tui.panes.what_if import Tornado, WhatIfPage
-from tui.screens.choose import ChooseScreen
 from tui.solver.messages import StudyNews
 from tui.solver.studies import Studies
 from tui.solver.worker import Solver
@@ -35,13 +28,20 @@ from tui.widgets.tab_bar import TABS, TabBar, TabId
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan
+    from tui.charts.curve_chart import CurveChart
+    from tui.panes.compare import CompareTable
+    from tui.panes.page import Page
+    from tui.panes.table import PlanGrid
+    from tui.panes.what_if import Tornado
 
-PAGES: dict[TabId, Callable[..., Page]] = {
-    "table": TablePage,
-    "compare": ComparePage,
-    "what-if": WhatIfPage,
-    "breakdown": BreakdownPage,
-    "traffic": TrafficPage,
+# modules of `tui.panes` and the pages in them: imported when they are opened, and so what they post is
+# heard by handlers that go by its name
+PAGES: dict[TabId, tuple[str, str]] = {
+    "table": ("table", "TablePage"),
+    "compare": ("compare", "ComparePage"),
+    "what-if": ("what_if", "WhatIfPage"),
+    "breakdown": ("breakdown_page", "BreakdownPage"),
+    "traffic": ("traffic_page", "TrafficPage"),
 }
 
 
@@ -124,7 +124,9 @@ class PagedScreen(Screen[None]):
         self.query_one(TabBar).active = tab
         if tab in PAGES and self._made(tab) is None:
             # news of the solver come in meanwhile, and the user may open another page
-            self.pages[tab] = page = PAGES[tab](glyphs=self.glyphs, id=f"page-{tab}")
+            module, name = PAGES[tab]
+            kind: Callable[..., Page] = getattr(importlib.import_module(f"tui.panes.{module}"), name)
+            self.pages[tab] = page = kind(glyphs=self.glyphs, id=f"page-{tab}")
             await self.query_one("#work").mount(page)
         self.query_one("#answer").display = self.tab == "plan"
         for page in self.pages.values():
@@ -161,9 +163,9 @@ class PagedScreen(Screen[None]):
         """Draw the open page, and ask for what it needs."""
         self.query_one(TabBar).pins = len(self.view.pins)
         page = self.page
-        if isinstance(page, TrafficPage):
+        if self.tab == "traffic" and page is not None:
             self._read_own(self.view.scenario.traffic.trace)
-        key = page.curve_key if isinstance(page, WhatIfPage) else ""
+        key = page.curve_key if page is not None else ""
         findings = self.studies.want(self.view, self.tab, key)
         if findings is not self.view.findings:
             self.set_view(findings=findings)  # comes back here, with nothing new to find
@@ -183,6 +185,8 @@ class PagedScreen(Screen[None]):
             if all(node.display for node in chart.ancestors_with_self if isinstance(node, Widget)):
                 getattr(chart, f"action_{name}")()
         if name == "swap_axis" and self.tab == "what-if":
+            from tui.charts.curve_chart import CurveChart
+
             self.query_one(CurveChart).action_swap()
 
     # Findings
@@ -213,20 +217,17 @@ class PagedScreen(Screen[None]):
                 self.notify(line, title=f"Pin {pin.letter} is dropped", severity="warning")
                 self._drop(pin.letter)
 
-    @on(CurveChart.Swapped)
-    def curve_swapped(self, message: CurveChart.Swapped) -> None:
+    def on_curve_chart_swapped(self, message: CurveChart.Swapped) -> None:
         """Another input: ask for its curve."""
         message.stop()
         self.show_page()
 
-    @on(Tornado.Take)
-    def take_change(self, message: Tornado.Take) -> None:
+    def on_tornado_take(self, message: Tornado.Take) -> None:
         """Make a change of the what-if."""
         message.stop()
         self._change(message.effect.change.field, message.effect.change.value)
 
-    @on(CurveChart.Chosen)
-    def take_value(self, message: CurveChart.Chosen) -> None:
+    def on_curve_chart_chosen(self, message: CurveChart.Chosen) -> None:
         """Set the value under the curve's cursor."""
         message.stop()
         field = fields.BY_KEY[message.field]
@@ -249,8 +250,7 @@ class PagedScreen(Screen[None]):
             return
         self.pin(view.plan.scenario, view.plan)
 
-    @on(PlanGrid.Pinned)
-    def pin_row(self, message: PlanGrid.Pinned) -> None:
+    def on_plan_grid_pinned(self, message: PlanGrid.Pinned) -> None:
         """Keep a row of the table: the scenario with its layouts."""
         message.stop()
         try:
@@ -258,10 +258,11 @@ class PagedScreen(Screen[None]):
         except InputError as error:
             self.notify(str(error), severity="warning")
 
-    @on(CompareTable.Add)
-    def add_pin(self, message: CompareTable.Add) -> None:
+    def on_compare_table_add(self, message: CompareTable.Add) -> None:
         """Compare with another engine, system or model, or with a scenario."""
         message.stop()
+        from tui.screens.choose import ChooseScreen
+
         kinds: tuple[PresetKind, ...] = ("engine", "system", "model", "scenario")
         choices = {f"{kind}: {name}": (kind, name) for kind in kinds for name in self.names_of(kind)}
 
@@ -314,8 +315,7 @@ class PagedScreen(Screen[None]):
         first = pins[0].letter if pins else ""
         self.set_view(pins=pins, baseline=first if view.baseline == letter else view.baseline)
 
-    @on(CompareTable.Wanted)
-    async def pin_wanted(self, message: CompareTable.Wanted) -> None:
+    async def on_compare_table_wanted(self, message: CompareTable.Wanted) -> None:
         """Open a pin, compare with it, or drop it."""
         message.stop()
         view = self.view
