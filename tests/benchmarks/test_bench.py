@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.cli import bench_screen, main
+from tui.cli import bench_edits, bench_screen, main
 
 SPEED = ("key_to_echo", "key_to_frontier", "typed_to_frontier")
 
@@ -42,3 +42,12 @@ def test_bench_times_keys_frontiers_and_the_first_paint(
 def test_starts_are_timed_in_processes_of_their_own() -> None:
     (seconds,) = bench_screen.first_paints_s(1)
     assert 0 < seconds < bench_screen.PATIENCE_S
+
+
+@pytest.mark.slow
+def test_many_edits_are_counted_in_a_process_of_their_own() -> None:
+    """What it says is of that process; that memory does not grow without bound is what it is run for."""
+    result = bench_edits.run(2)
+    assert result["edits"] == 2 and result["idle_cpu_percent"] >= 0
+    assert result["memory_mb_last"] is None or result["memory_mb_last"] >= result["memory_mb_first"] > 0
+    assert "after 2 edits" in bench_edits.to_text(result) or result["memory_mb_last"] is None

@@ -157,7 +157,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
             await asyncio.sleep(0.02)
         await asyncio.sleep(PAUSE_S)
 
-    app.driver_class = _timed(frames)
+    app.driver_class = timed(frames)
     running = asyncio.create_task(app.run_async(size=SIZE, mouse=False))
     try:
         await settled()
@@ -173,7 +173,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
         for i in range(runs):
             before, already = isl(), new_question(i)
             start = time.perf_counter()
-            _press(app, "right" if i % 4 < 2 else "left")
+            press(app, "right" if i % 4 < 2 else "left")
             echo.append(await frames.until(partial(_differs, isl, before)) - start)
             step.append((start if picture() else await frames.until(picture)) - start)
             await settled()
@@ -183,7 +183,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
             await asyncio.sleep(PAUSE_S)
             for i in range(-(-runs // 4)):
                 already = new_question(at * runs + i)
-                _press(app, "right" if i % 4 < 2 else "left")
+                press(app, "right" if i % 4 < 2 else "left")
                 await frames.until(picture)
                 await settled()
                 sent.append(float(frames.sent_bytes - already))
@@ -191,15 +191,15 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
         await asyncio.sleep(PAUSE_S)
         for i in range(runs):
             keys = str(8100 + i)
-            _press(app, "enter")
+            press(app, "enter")
             for key in keys[:-1]:
-                _press(app, key)
+                press(app, key)
                 await asyncio.sleep(TYPED_APART_S)
             start = time.perf_counter()
-            _press(app, keys[-1])
+            press(app, keys[-1])
             typed.append(await frames.until(partial(_shown, isl, int(keys), picture)) - start)
             await settled()
-            _press(app, "enter")
+            press(app, "enter")
             await asyncio.sleep(PAUSE_S)
     finally:
         app.exit()
@@ -207,7 +207,7 @@ async def _keys(runs: int) -> tuple[list[float], list[float], list[float], list[
     return echo, step, typed, sent
 
 
-def _timed(frames: Frames) -> type[Driver]:
+def timed(frames: Frames) -> type[Driver]:
     """A terminal that shows nothing and tells of every frame."""
     from textual.drivers.headless_driver import HeadlessDriver
 
@@ -228,7 +228,7 @@ def _timed(frames: Frames) -> type[Driver]:
     return Timed
 
 
-def _press(app: Any, key: str) -> None:
+def press(app: Any, key: str) -> None:
     from textual import events
 
     app.post_message(events.Key(key, key if len(key) == 1 else None))
