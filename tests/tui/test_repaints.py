@@ -89,3 +89,21 @@ async def test_a_grid_sets_its_subtitle_only_when_it_reads_otherwise() -> None:
         grid.refresh = lambda *regions, **how: refreshed.append(regions) or grid
         grid._show_count()
         assert not refreshed
+
+
+async def test_the_first_frame_has_the_layout_of_its_size() -> None:
+    """Headings of a tall form and bars beside the card, not a narrow screen that is arranged anew."""
+    app = fakes.app(plan_fn=Steps())
+    layouts: list[tuple[bool, bool]] = []
+    main = app.main
+    display = app._display
+
+    def shown(screen, renderable) -> None:
+        if renderable is not None and main.is_mounted and main.query(".heading"):
+            layouts.append((main.query(".heading").first().display, main.query_one("#breakdown").display))
+        display(screen, renderable)
+
+    app._display = shown
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.painted(pilot)
+    assert layouts and layouts[0] == (True, True)

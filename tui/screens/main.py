@@ -111,6 +111,7 @@ class MainScreen(EditingScreen):
 
     def compose(self) -> ComposeResult:
         """Title, the panes, the hint, the keys."""
+        self._fit()
         g = self.glyphs
         yield TitleBar(glyphs=g, id="title")
         yield TabBar(glyphs=g, id="tabs")
@@ -124,6 +125,13 @@ class MainScreen(EditingScreen):
                     yield DetailsPane(glyphs=g, id="details")
         yield HintLine(glyphs=g, id="hint")
         yield KeyBar(id="keys")
+
+    def _fit(self) -> None:
+        """The layout of the size from the first frame on: Textual sees to it only when that is drawn."""
+        width, height = self.app.size
+        for size, steps in ((width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS)):
+            self.add_class(next(name for least, name in reversed(steps) if size >= least))
+        self.set_class(height >= BARS_FROM, "-bars")  # a screen has but one vertical breakpoint
 
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
@@ -140,7 +148,7 @@ class MainScreen(EditingScreen):
 
     def on_resize(self) -> None:
         """Another size may mean another layout: its keys, and the focused row still in sight."""
-        self.set_class(self.size.height >= BARS_FROM, "-bars")  # a screen has but one vertical breakpoint
+        self.set_class(self.size.height >= BARS_FROM, "-bars")
         self.call_after_refresh(self._resized)
 
     def _resized(self) -> None:
