@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from planner.output.as_json import dumps
 from planner.units import three_digits
 
 SIZE = (120, 36)
@@ -57,7 +58,7 @@ def to_text(result: dict[str, Any]) -> str:
 def child(edits: int) -> None:
     """The process: one line of JSON on stdout."""
     found = asyncio.run(_edit(edits))
-    print(json.dumps(found), file=sys.__stdout__)
+    print(dumps(found, indent=None), file=sys.__stdout__)
 
 
 async def _edit(edits: int) -> dict[str, Any]:
