@@ -13,7 +13,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.elastic.kinds import Pools
 from planner.elastic.windows import Windows
-from planner.planning import options, prompt_work
+from planner.planning import first_token, options, prompt_work
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 from planner.simulate import queueing
@@ -55,10 +55,9 @@ def first_tokens(
     prefill = kind.phase == "prefill"
     row = np.array([kind.row])
     own = float((sweep.split_ftl_s if prefill else kind.points.ftl_s)[kind.row])
-    own -= 0.0 if prefill else float(options.sooner_s(question, kind.points, row)[0])
+    own -= 0.0 if prefill else float(first_token.sooner_s(question, kind.points, row)[0])
     ranks = kind.points.layouts.attention_dp[kind.points.layout[row]]
-    riding = None if prefill else kind.points.chunk_tokens[row]
-    fixed, grows = options.own_s(question, kind.phase, np.array([own]), riding)
+    fixed, grows = first_token.own_of(question, kind.points, row, np.array([own]))
     work = prompt_work.of(question, kind.phase)
     alone = float(fixed[0]) + float(grows[0]) * work.kinds
     servers = np.maximum(ready[:, pools.pool == 0].sum(axis=1), 1).astype(np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, IndexArray, quantiles
 from planner.inputs.lengths import Lengths
-from planner.planning import options, prompt_work
+from planner.planning import first_token, options, prompt_work
 from planner.planning.resolve import Question
 from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
 from planner.planning.sweep import Sweep
@@ -63,8 +63,8 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     prompts = _queue(question, station, min(load, queueing.FULLEST))
     interval = float(np.interp(mean / then.instances, batch, ttl_s))
     places = float(then.instances * then.batch)
-    riding = None if split else np.array([float(first.chunk_tokens)])
-    fixed, own = options.own_s(question, first.phase, np.array([serving.ftl_s - passes.saved_s]), riding)
+    alone_s, chunk = np.array([serving.ftl_s - passes.saved_s]), np.array([float(first.chunk_tokens)])
+    fixed, own = first_token.own_s(question, first.phase, alone_s, chunk, first.layout.pp)
     kinds = float(fixed[0]) + float(own[0]) * work.tail
     worked_on = 0.0 if split else rate * float(own[0])  # prompts have a place, too
     full = min((mean + worked_on) / places, queueing.FULLEST)
@@ -170,10 +170,13 @@ def _mixed(question: Question, points: Points, pool: PoolPlan, sequences: float)
     """
     chunk = np.maximum(points.chunk_tokens, 1.0) / max(pool.chunk_tokens, 1)
     rows = _up_to_its_batch(points, pool, points.ftl_s, np.abs(np.log(chunk)))
-    early_s = points.ftl_s[rows] - options.sooner_s(question, points, rows)
+    early_s = points.ftl_s[rows] - first_token.sooner_s(question, points, rows)
     first_s = float(np.interp(sequences, points.batch[rows], early_s))
-    least = float(options.own_s(question, "colocated", np.zeros(1) + np.inf)[0][0])
-    stretch = max(first_s - least, 0.0) / max(float(early_s[-1]) - least, 1e-12)
+    riding, chunks, mixed_s = first_token.chunked(question, points, rows)
+    work_s = np.where(
+        riding, chunks * mixed_s, np.maximum(early_s - first_token.once_s(question, "colocated"), 0.0)
+    )
+    stretch = float(np.interp(sequences, points.batch[rows], work_s)) / max(float(work_s[-1]), 1e-12)
     return _Passes(saved_s=max(pool.ftl_s - first_s, 0.0), stretch=min(stretch, 1.0))
 
 

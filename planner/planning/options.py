@@ -27,20 +27,17 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, distinct
 from planner.inputs import failures
 from planner.inputs.lengths import Work
 from planner.match import fed, pareto
-from planner.planning import prompt_work, survive
+from planner.planning import first_token, prompt_work, survive
 from planner.planning.expected import Expected
 from planner.planning.resolve import Question
 from planner.planning.servings import Pick
 from planner.simulate import encode, queueing
-from planner.simulate.points import MODES, Points
+from planner.simulate.points import Points
 from planner.simulate.queueing import Station
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import single_s
 from planner.words import Phase
 
 SLOT_SHARE = 0.2
-PASSING = 0.5  # of the pass that runs when a request comes, on average left of it
-ROUNDING = 0.5  # of the last chunk of a prompt, on average empty where prompts vary
 MEAN_SLOT_SHARE = 0.01  # of all requests, where a limit binds the mean
 DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of the other
 STANDING_BY = 64  # every number to this one where some are for a loss: one too many is what they cost
@@ -139,7 +136,7 @@ def of(
     """
     first_token_s = points.ftl_s[rows] if first_token_s is None else first_token_s
     if question.queues and points.phase == "colocated":
-        first_token_s = first_token_s - sooner_s(question, points, rows)
+        first_token_s = first_token_s - first_token.sooner_s(question, points, rows)
     rate, packed = points.requests_per_s[rows], given(question, points.phase) is None
     one = Options.of_rows(points, rows, expected, packed=packed)
     if not question.counted_in(points.phase):
@@ -156,7 +153,7 @@ def of(
     if question.queues and points.phase != "prefill":
         load = slots(question, left * points.batch[row])
     if question.queues and points.phase == "colocated":
-        load = load / (1.0 + in_work(question, each, first_token_s[at]) / points.batch[row])
+        load = load / (1.0 + first_token.in_work(question, each, first_token_s[at]) / points.batch[row])
     if question.queues and points.phase != "decode":
         work = prompt_work.of(question, points.phase)
         busy, ranks = points.prompt_share[row], points.layouts.attention_dp[points.layout[row]]
@@ -169,8 +166,7 @@ def of(
                 routing=question.scenario.traffic.routing,
                 gathers=gathers(points.phase, points.batch[row] / ranks),
             )
-            riding = points.chunk_tokens[row] if points.phase == "colocated" else None
-            fixed, own = own_s(question, points.phase, first_token_s[at], riding)
+            fixed, own = first_token.own_of(question, points, row, first_token_s[at])
             most = _in_time(question, station, fixed, own, work)
             load = np.minimum(load, most / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
@@ -291,8 +287,7 @@ def usable(
     if not question.queues and question.encoder is None:
         return rows
     limit = question.scenario.limits.ftl_s
-    riding = points.chunk_tokens[rows] if points.phase == "colocated" else None
-    fixed, own = own_s(question, points.phase, first_token_s, riding)
+    fixed, own = first_token.own_of(question, points, rows, first_token_s)
     last_s = fixed + own * _longest(question, points.phase)
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
     packed, best = given(question, points.phase) is None, []
@@ -328,52 +323,6 @@ def slots(question: Question, batch: FloatArray) -> FloatArray:
     share = question.late_share("ftl")
     few = MEAN_SLOT_SHARE if share is None else SLOT_SHARE * share
     return queueing.filled(batch, few, question.decode_windows)
-
-
-def in_work(question: Question, requests_per_s: FloatArray, first_token_s: FloatArray) -> FloatArray:
-    """Prompts that are worked on at a time on a co-located instance: each has one of its places, too."""
-    once = float(single_s(question.pools["colocated"].setup.machine.engine.prefill_request_s))
-    return np.asarray(requests_per_s * np.maximum(first_token_s - once, 0.0))
-
-
-def sooner_s(question: Question, points: Points, rows: IndexArray) -> FloatArray:
-    """How much earlier the first token of a co-located row is where requests come at any time.
-
-    In a steady queue each comes right behind one that ended, and lets the engine's `admission_passes` go by;
-    who comes at any time waits for the rest of the pass that runs, half of one. Prompts of many lengths leave
-    half of their last chunk empty in the mean, whatever the mean prompt does.
-    """
-    engine = question.pools["colocated"].setup.machine.engine
-    stages = points.layouts.pp[points.layout[rows]]
-    ftl_s = points.ftl_s[rows] - float(single_s(engine.prefill_request_s))
-    chunks = question.lengths.new / np.maximum(points.chunk_tokens[rows], 1.0)
-    passes = np.ceil(chunks)
-    riding = points.mode[rows] == MODES.index("piggyback")
-    mixed_s = ftl_s / (passes + engine.admission_passes + stages - 1.0)
-    pass_s = np.where(riding, mixed_s, np.minimum(points.ttl_s[rows] / stages, ftl_s))
-    rounded = 0.0 if len(question.lengths.prompt) == 1 else np.where(riding, passes - chunks - ROUNDING, 0.0)
-    return np.asarray((engine.admission_passes - PASSING + rounded) * pass_s)
-
-
-def own_s(
-    question: Question,
-    phase: Phase,
-    first_token_s: FloatArray,
-    chunk_tokens: FloatArray | None = None,
-) -> tuple[FloatArray, FloatArray]:
-    """What of a first token every request takes, and what grows with the length of its prompt.
-
-    Where chunks ride along the rest of the pass that runs is no part of what grows, nor is the part of the
-    last chunk that stays empty.
-    """
-    engine = question.pools[phase].setup.machine.engine
-    once = float(single_s(engine.prefill_request_s)) + (engine.handover_s if phase == "prefill" else 0.0)
-    fixed = np.minimum(first_token_s, once)
-    if chunk_tokens is not None and len(question.lengths.prompt) > 1:
-        chunks = question.lengths.new / np.maximum(chunk_tokens, 1.0)
-        beside = np.where(chunks > 1.0, (PASSING + ROUNDING) / (chunks + PASSING + ROUNDING), 0.0)
-        fixed = fixed + beside * (first_token_s - fixed)
-    return fixed, first_token_s - fixed
 
 
 def _in_time(

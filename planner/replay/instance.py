@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from planner.replay.fleet import Kind
 from planner.replay.holding import Holding, Host
 from planner.replay.lookup import steps_until, taken_s
+from planner.replay.pass_times import Pipeline, pass_s
 
 if TYPE_CHECKING:
     from planner.replay.job import Job
@@ -56,7 +57,7 @@ class Instance(Holding):
         self.owed = 0.0  # passes over prompts alone, where some go first
         self.steps_in_pass = 0  # that those which decode make in each
         self.full = False  # no prompt could join the pass
-        self.lag_s = 0.0  # first tokens of the pass behind its end
+        self.pipeline = Pipeline()
         # what it did
         self.busy_s = 0.0
         self.step_s = 0.0  # the latest step or pass
@@ -245,7 +246,7 @@ class Instance(Holding):
         most = kind.pass_tokens * (int(passes.stages) if self.running else 1)
         left = most * kind.ranks
         chosen: list[tuple[Job, int]] = []
-        tokens, longest, behind, attention = 0, 0, 0, 0.0
+        tokens, longest, behind, attention, pieces = 0, 0, 0, 0.0, 0.0
         loads_s, load_most, load_s = 0.0, 0.0, kind.host.token_s * self.cache.block_tokens
         place = 0
         partial, waiting = self.partial, self.waiting
@@ -289,19 +290,19 @@ class Instance(Holding):
             attention += passes.attention_s(take, done)
             if take > longest:
                 longest, behind = take, done
+            cached = (job.pins + job.loads) * self.cache.block_tokens
+            pieces += take / max(min(job.target - cached, kind.pass_tokens), 1)
             chosen.append((job, take))
         if not chosen:
             return False
         self.chosen, self.full = chosen, left <= 0 or place >= at_once
         count, rules, batch = len(chosen), kind.scheduling, len(self.running)
         self.steps_in_pass = 1 if beside else 0
-        taken, alone = self._pass_s(count, tokens, attention, longest, behind, 0)
-        if batch:
-            self.lag_s = max(passes.stages * alone - taken, 0.0)
-        else:
-            self.lag_s = (passes.stages - 1.0) * alone
-            if not self.colocated:  # the host's work for a request holds up its pass
-                taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
+        step_s = self._beside_s(0)
+        taken, alone = pass_s(kind, passes, count, pieces, tokens, attention, longest, behind, step_s)
+
+        if not batch and not self.colocated:  # the host's work for a request holds up its pass
+            taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
         taken += max(loads_s / kind.ranks, load_most)
         planned, last = 1, taken
         if count == 1 and longest == most and not loads_s:  # chunks of one long prompt that follow each other
@@ -311,45 +312,28 @@ class Instance(Holding):
             if planned > 1:
                 behind += (planned - 1) * longest
                 attention = passes.attention_s(longest, behind)
-                last, _ = self._pass_s(1, tokens, attention, longest, behind, planned - 1)
+                step_s = self._beside_s(planned - 1)
+                last, alone = pass_s(kind, passes, 1, pieces, tokens, attention, longest, behind, step_s)
             planned = max(planned, 1)
+        self.pipeline.fill(kind, passes, tokens, attention, alone, last if batch else None)
         self._sleep(now, PASS, planned, taken, last)
         return True
 
-    def _pass_s(
-        self, count: int, tokens: int, attention: float, longest: int, behind: int, steps: int
-    ) -> tuple[float, float]:
-        """Time that a pass takes the instance, and that it would take alone, `steps` steps from now."""
-        kind, passes = self.kind, self.passes
-        ranks, rules = kind.ranks, kind.scheduling
-        if count == 1:
-            alone = passes.alone_s(longest, behind)
-        elif ranks == 1:
-            alone = passes.rest_s(tokens) + attention
-        else:
-            uneven = rules.prompt_imbalance * math.sqrt(2.0 * math.log(ranks) * ranks / count)
-            share = (1.0 + uneven) / ranks
-            fullest = passes.rest_s(tokens * share) + attention * share
-            alone = max(fullest, passes.alone_s(longest, behind))
+    def _beside_s(self, steps: int) -> float | None:
+        """The decode step of a pass so many steps from now; None if nothing decodes."""
         batch = len(self.running)
-        if not batch:
-            return alone, alone
+        if not (batch and self.steps_in_pass):
+            return 0.0 if batch else None
         assert self.steps is not None
-        step = 0.0
-        if self.steps_in_pass:
-            step = self.steps.seconds(batch, self.contexts / batch + steps)
-        chunks = max(count, tokens / kind.pass_tokens)  # of a pass each
-        one = rules.exposure * (passes.token_s * tokens + attention) / chunks
-        per_rank = chunks / (ranks * passes.stages)
-        stops = max(per_rank, min(per_rank * ranks**rules.lockstep, 1.0))
-        rides = rules.overlap * min(stops, 1.0) * min(step / passes.stages, one)
-        return step + passes.stages * (stops * one - rides), alone
+        return self.steps.seconds(batch, self.contexts / batch + steps)
 
     def _end_pass(self, now: float) -> None:
         times, chosen = self.planned, self.chosen
         self.chosen = []
         if self.steps_in_pass:
             self._advance(times, now)
+        if self.passes.stages > 1.0:
+            self.pipeline.leave(now)
         still: list[Job] = []
         for job, take in chosen:
             job.done += take * times
@@ -369,10 +353,10 @@ class Instance(Holding):
         if not self.decodes:
             self.leaving[job] = (job.private, job.pins)
             job.private, job.pins = 0.0, 0
-            self.host.prefilled(self, job, now + self.lag_s)
-        elif self.lag_s > 0.0:
+            self.host.prefilled(self, job, now + self.pipeline.lag_s)
+        elif self.pipeline.lag_s > 0.0:
             self.coming[job] = None
-            self.host.later(self, job, now + self.lag_s)  # the instance itself goes on
+            self.host.later(self, job, now + self.pipeline.lag_s)  # the instance itself goes on
         else:
             job.made += 1
             if math.isnan(job.first_s):

@@ -10,7 +10,7 @@ import pytest
 from planner import load
 from planner.inputs.lengths import of_requests, of_traffic
 from planner.inputs.scenario import Limits, Scenario, Traffic
-from planner.planning import options, prompt_work
+from planner.planning import first_token, options, prompt_work
 from planner.planning.resolve import prepare
 from planner.simulate import times
 from planner.simulate.space import Layouts
@@ -35,7 +35,22 @@ def test_the_time_of_a_prompt_grows_as_that_of_a_pass_over_it() -> None:
     longer = np.array([1.0, 2.0, 4.0])
     assert alone / alone[0] == pytest.approx(longer * (1.0 + growth * longer) / (1.0 + growth), rel=0.08)
     assert prompt_work.of(question, "prefill").variation > 1.3
-    assert prompt_work.of(question, "colocated").variation == 1.0
+    # of a pass of chunks the decode step beside them stays as it is
+    beside = prompt_work.growth(setup, 4000.0, 0.0, steps=399.0)
+    assert 0.0 < beside < growth
+    whole, riding = (prompt_work.of(question, phase).variation for phase in ("prefill", "colocated"))
+    assert 1.0 < riding < whole
+
+
+def test_a_long_prompt_fills_a_pipeline_no_longer_than_a_short_one() -> None:
+    question = prepare(SCENARIO, load())
+    first_s, chunk = np.array([2.0]), np.array([500.0])
+    once = first_token.once_s(question, "prefill")
+    fixed, own = first_token.own_s(question, "prefill", first_s, chunk, 8.0)
+    assert fixed[0] == pytest.approx(once + 7.0 / 15.0 * (2.0 - once))  # 8 chunks, then 7 more stages
+    assert fixed + own == pytest.approx(first_s)
+    alone, _ = first_token.own_s(question, "prefill", first_s, chunk, 1.0)
+    assert alone[0] == pytest.approx(once)
 
 
 def test_work_keeps_its_mean_and_its_longest_are_told_apart() -> None:

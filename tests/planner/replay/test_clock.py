@@ -240,3 +240,31 @@ def test_prompts_go_where_they_are_done_soonest() -> None:
     result = run(Fleet(pools=pools), steady(200, 0.02, osl=2))
     few, many = ((result.entry == number).sum() for number in (0, 1))
     assert many > 2 * few > 0
+
+
+def test_a_longer_prompt_is_never_earlier_out_of_a_pipeline() -> None:
+    """A short last chunk leaves every stage behind the long one before it."""
+    lengths = np.arange(500, 4600, 250)
+    stages = {"passes": passes(4.0), "pass_tokens": 1000}
+    for fleet in (split(**stages), colocated(**stages, steps=steps(4.0))):
+        first_s = [run(fleet, steady(1, 1.0, isl=int(isl), osl=2)).ftl_s[0] for isl in lengths]
+        assert (np.diff(first_s) > 0).all()
+    # three full chunks and one of ten tokens: a flow shop whose last job is short
+    chunk_s = [PASS_S + 1000 * TOKEN_S + PAST_S * 1000 * (1000 * k + 500) for k in range(3)]
+    last_s = PASS_S + 10 * TOKEN_S + PAST_S * 10 * 3005
+    found = run(split(**stages), steady(1, 1.0, isl=3010, osl=1)).ftl_s[0]
+    assert found == pytest.approx(sum(chunk_s) + 3 * chunk_s[-1] + last_s, rel=2e-3)
+
+
+def test_a_pass_with_parts_of_two_prompts_takes_as_long_as_one_with_as_much_of_one() -> None:
+    """Beside decode steps: three passes of 100 tokens, of one prompt or of two."""
+    rules = Scheduling(overlap=0.5)
+    fleet = colocated(pass_tokens=100, scheduling=rules)
+    last_s = []
+    for prompts in ([300], [150, 150]):
+        load = plain(
+            np.array([0.0, *(1.0 for _ in prompts)]), np.array([10, *prompts]), np.full(len(prompts) + 1, 400)
+        )
+        last_s.append(float(run(fleet, load).first_s.max()))
+    less_attended = PAST_S * 150 * 150  # the second prompt's tokens do not attend to the first's
+    assert last_s[1] == pytest.approx(last_s[0] - less_attended, rel=1e-5)
