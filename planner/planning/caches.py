@@ -80,21 +80,28 @@ def settled(make: Callable[[Held | None], Plan]) -> tuple[Plan, Held | None]:
     """The plan that counts on what its own caches find, and the caches that it was made with.
 
     `make` plans with what some caches find, first with caches without end. Fewer instances hold less, find
-    less and are too few, so it need not converge: then it is the least plan that counts on no more than it
+    less and are too few, so it goes half of the way where what the last plan finds does not lie between what
+    others found and missed. It need not converge: then it is the least plan that counts on no more than it
     finds, else the last.
     """
     held: Held | None = None
     tried: list[tuple[Plan, Held | None]] = []
+    kept, missed = 0.0, 1.0  # the most that a plan counted on and found, the least that one did not find
     for _ in range(ROUNDS):
         found = make(held)
         caches = found.caches
         if caches is None:
             return found, held
         tried.append((found, held))
-        if abs(caches.finds(found.scenario.traffic.reuse) - caches.counted) <= CLOSE:
+        surplus, finds = _surplus(found, caches), caches.finds(found.scenario.traffic.reuse)
+        if abs(surplus) <= CLOSE:
             return found, held
+        if surplus > 0.0:
+            kept = max(kept, caches.counted)
+        else:
+            missed = min(missed, caches.counted)
         tokens = caches.tokens
-        if len(tried) > 2:  # more found, fewer instances, less found: half of the way
+        if len(tried) > 2 and not kept < finds < missed:  # they chase each other: half of the way
             tokens = math.sqrt(max(tokens, 1.0) * max(held.tokens if held else 1.0, 1.0))
         held = replace(held_of(caches), tokens=tokens)
     safe = [made for made in tried if made[0].caches and _surplus(made[0], made[0].caches) >= -CLOSE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,3 +187,34 @@ def test_a_plan_counts_on_the_memory_of_its_hosts() -> None:
     assert found is not None and with_host.chosen is not None
     assert found.host_tokens > found.tokens and 0.0 < found.loading < 0.2
     assert found.prefix_aware <= found.most and "in its hosts" in words.notes(with_host)[-1]
+
+
+def test_a_share_found_between_those_kept_and_missed_is_counted_on() -> None:
+    """Few small instances find little, many find much, and one larger finds what it counts on: as found."""
+    finds = {1: 0.91, 2: 0.82, 6: 0.92}  # instances: what their caches find
+    tokens = {1: 3e6, 2: 1e6, 6: 1e6}  # of each; with fewer they find no more than two
+    asked = []
+
+    def make(held: Held | None) -> Any:
+        counted = 0.94 if held is None else 0.82
+        if held is not None and held.tokens >= tokens[held.caches]:
+            counted = finds[held.caches]
+        asked.append(counted)
+        instances = 2 if counted > 0.93 else 1 if counted > 0.9 else 6
+        found = SimpleNamespace(
+            instances=instances,
+            tokens=tokens[instances],
+            host_tokens=0.0,
+            loading=0.0,
+            counted=counted,
+            finds=lambda _: finds[instances],
+        )
+        traffic = SimpleNamespace(reuse="prefix-aware")
+        return SimpleNamespace(
+            caches=found, chosen=SimpleNamespace(gpus=instances), scenario=SimpleNamespace(traffic=traffic)
+        )
+
+    plan, held = caches.settled(make)
+    assert asked == [0.94, 0.82, 0.92, 0.91]
+    assert plan.caches is not None and plan.caches.instances == 1
+    assert held is not None and held.tokens == 3e6  # as they are, not half of the way
