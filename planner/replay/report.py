@@ -29,6 +29,7 @@ def to_dict(result: Result, fleet: Fleet) -> dict[str, Any]:
     span = result.span_s
     finished = result.finished
     good = result.good
+    came = result.arrival_s <= result.simulated_s  # of a replay that was stopped, the rest has not come yet
     prompts = int(result.isl[finished].sum())
     pools = [_pool(result, index, fleet) for index in range(len(fleet.pools))]
     document = {
@@ -41,7 +42,7 @@ def to_dict(result: Result, fleet: Fleet) -> dict[str, Any]:
         "ftl_s": spread(result.ftl_s),
         "ttl_s": spread(result.ttl_s),
         "e2e_s": spread(result.e2e_s),
-        "good_share": float(good.mean()) if len(result) else None,
+        "good_share": float(good[came].mean()) if came.any() else None,
         "goodput_requests_per_s": float(good.sum()) / span if span else None,
         "requests_per_s": float(finished.sum()) / span if span else None,
         "tokens_per_s": float(result.osl[finished].sum()) / span if span else None,

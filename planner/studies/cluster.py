@@ -8,10 +8,13 @@ import logging
 import math
 import pickle
 import queue
+import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from planner import __version__
@@ -117,8 +120,8 @@ class Dask:
             warnings.filterwarnings("ignore", "Port .* is already in use")  # by a study beside this one
             if self.scheduler is None:
                 stack.enter_context(importlib.import_module("dask.config").set(SETTINGS))
-                cluster = stack.enter_context(
-                    distributed.LocalCluster(
+                with _deaf():
+                    cluster = distributed.LocalCluster(
                         n_workers=self.workers,
                         threads_per_worker=1,
                         processes=True,
@@ -127,7 +130,7 @@ class Dask:
                         silence_logs=logging.CRITICAL,
                         security=_security(distributed),
                     )
-                )
+                stack.enter_context(cluster)
                 client = stack.enter_context(distributed.Client(cluster))
             else:
                 try:
@@ -141,6 +144,22 @@ class Dask:
                 except TimeoutError:
                     raise InputError("scheduler", self.scheduler, "a scheduler with a worker") from None
             yield client
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """What starts meanwhile never hears ctrl+c, which a terminal sends to all its processes: it is ours to
+    end them, and each would print where it was. We hear it afterwards. Not on Windows, which has no masks.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # else its start, meanwhile, would take the mask off
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _hush() -> None:

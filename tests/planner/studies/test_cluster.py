@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -119,7 +120,8 @@ def _command(study: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     code = "import sys; from planner.studies import run; from tui.cli.main import main; "
     code += "run.PART_S = 0.0; sys.exit(main())"
     words = [sys.executable, "-c", code, "study", str(study), "--out", str(out), *more]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(words, **pipes, start_new_session=True)  # ctrl+c of a test is not its own
 
 
 def _workers(client: subprocess.Popen[bytes]) -> list[Any]:
@@ -167,6 +169,26 @@ def test_killed_workers_and_a_killed_client_lose_nothing(tmp_path: Path, whole: 
     later = [part for part in dataset.parts(out) if part not in before]
     repeated = known & {n for part in later for n in dataset._read(part, ["scenario"])[0].to_pylist()}
     assert not repeated and _rows(out) == whole
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no groups of processes that a terminal interrupts")
+@pytest.mark.parametrize("stored", [False, True])
+def test_ctrl_c_in_a_terminal_prints_no_workers_whereabouts(tmp_path: Path, stored: bool) -> None:
+    """It goes to all processes of the group, while workers start as well as while they work."""
+    file, out = tmp_path / "asked.toml", tmp_path / "out"
+    file.write_text(TEXT)
+    client = _command(file, out, "--workers", "2")
+
+    def began() -> bool:
+        return bool(dataset.parts(out) if stored else _workers(client)) or client.poll() is not None
+
+    _wait(began, "worker or part")
+    with suppress(ProcessLookupError):
+        os.killpg(client.pid, signal.SIGINT)
+    _, told = client.communicate(timeout=120)
+    assert client.returncode in (0, 130), told
+    assert b"Traceback" not in told and b"KeyboardInterrupt" not in told, told
 
 
 @pytest.mark.slow
