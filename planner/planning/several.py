@@ -16,10 +16,10 @@ from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import sweep, weigh, why_not, within
+from planner.planning import housed, solve, sweep, weigh, why_not, within
 from planner.planning.bands import Band, Range
 from planner.planning.deadline import Deadline
-from planner.planning.judge import judge
+from planner.planning.judge import of_choice
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Reason, Serving, WithinMeasured
@@ -120,7 +120,12 @@ def _answer(
     scenario = question.scenario
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
     placed = Placed.of(question, swept, drawn=False)
-    judged = judge(placed, catalog, deadline, offers=False)
+    choice = solve.choose(placed, deadline, offers=False)
+    at = alone = placed
+    if housed.asked(scenario):
+        at, alone, choice = housed.housed(placed, choice, deadline)
+    judged = of_choice(at, catalog, choice, alone=None if alone is at else alone)
+    placed = at if judged.found == "split" else alone
     split, colocated, bands = judged.split, judged.colocated, judged.bands
     best = split if judged.found == "split" else colocated if judged.found else None
     gain, spread = math.nan, None
