@@ -300,7 +300,6 @@ class Instance(Holding):
         self.steps_in_pass = 1 if beside else 0
         step_s = self._beside_s(0)
         taken, alone = pass_s(kind, passes, count, pieces, tokens, attention, longest, behind, step_s)
-
         if not batch and not self.colocated:  # the host's work for a request holds up its pass
             taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
         taken += max(loads_s / kind.ranks, load_most)

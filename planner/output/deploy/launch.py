@@ -12,7 +12,7 @@ from planner.errors import InputError, listed
 from planner.output.as_json import dumps
 from planner.output.deploy import bench, documents, placement, record, sglang, shell, tables, trtllm, vllm
 from planner.output.deploy.compose import compose
-from planner.output.deploy.parts import Export, Options, Placed, Process, Refused, Subject
+from planner.output.deploy.parts import Export, Options, Placed, Process, Refused, Settings, Subject, argv
 from planner.output.spelling import count, named
 from planner.planning.result import PoolPlan
 from planner.simulate import encode
@@ -38,15 +38,11 @@ def export(of: Subject) -> Export | Refused:
     repository, quantization = checkpoint(of)
     model = model_words(of, repository, quantization)
     names = pool_names(of.serving.pools)
-    processes: list[Process] = []
     files: dict[str, str] = {}
     encoders = [one for one in places if one.pool == len(names)]
-    for one in encoders:
-        processes.append(engine.encoder(of, one, hosts, model))
+    processes = [_encoder(of, one, hosts, model) for one in encoders]
     urls = [f"http://{hosts[one.hosts[0]]}:{one.port}" for one in encoders]
-    for one in places:
-        if one in encoders:
-            continue
+    for one in (one for one in places if one.pool < len(names)):
         more = (trtllm.config_name(names[one.pool]),) if engine is trtllm else ()
         its = engine.processes(of, one, hosts, model, *more)
         if urls and of.serving.pools[one.pool].phase != "decode":
@@ -88,6 +84,19 @@ def export(of: Subject) -> Export | Refused:
     files[record.FILE] = record.record(of)
     notes = _notes(of, places, hosts, quantization, [p.name for p in processes if p.spans])
     return Export(target=of.target, files=files, notes=tuple(notes))
+
+
+def _encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
+    """A server that encodes images alone, on the first GPU of its place."""
+    flag, host = of.flag, one.hosts[0]
+    here: Settings = {**ENGINES[of.table.engine].encoder(of), flag("host"): "0.0.0.0", flag("port"): one.port}
+    return Process(
+        name=one.name,
+        host=host,
+        gpus=one.gpus[0],
+        argv=(*of.table.command, *model, *argv(here)),
+        health=f"{hosts[host]}:{one.port}",
+    )
 
 
 def placed(of: Subject) -> tuple[Placed, ...] | Refused:

@@ -123,18 +123,9 @@ def processes(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[st
     return found
 
 
-def encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
-    """A server that encodes images alone."""
-    flag, host = of.flag, one.hosts[0]
-    here: dict[str, Value] = {flag("encodes"): True, flag("images"): IMAGES_OVER}
-    here |= {flag("host"): "0.0.0.0", flag("port"): one.port}
-    return Process(
-        name=one.name,
-        host=host,
-        gpus=one.gpus[0],
-        argv=(*of.table.command, *model, *argv(here)),
-        health=f"{hosts[host]}:{one.port}",
-    )
+def encoder(of: Subject) -> Settings:
+    """The flags of a server that encodes images alone."""
+    return {of.flag("encodes"): True, of.flag("images"): IMAGES_OVER}
 
 
 def fed(of: Subject, urls: Sequence[str]) -> tuple[str, ...]:

@@ -165,12 +165,12 @@ def processes(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[st
     return found
 
 
-def encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
-    """A server that encodes images alone, of which each is asked for by itself."""
-    flag, host, pool = of.flag, one.hosts[0], of.encoders
+def encoder(of: Subject) -> Settings:
+    """The flags of a server that encodes images alone, of which each is asked for by itself."""
+    flag, pool = of.flag, of.encoders
     assert pool is not None
     images = max(math.ceil(pool.batch * pool.images), 1)
-    here: dict[str, Value] = {
+    return {
         flag("encodes"): True,
         flag("max_requests"): images,
         flag("max_tokens"): max(images * pool.image_tokens, PASS_TOKENS),
@@ -178,16 +178,7 @@ def encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]
         flag("context"): of.context_tokens,
         "--no-enable-prefix-caching": True,
         **_images(of, "ec_producer"),
-        flag("host"): "0.0.0.0",
-        flag("port"): one.port,
     }
-    return Process(
-        name=one.name,
-        host=host,
-        gpus=one.gpus[0],
-        argv=(*of.table.command, *model, *argv(here)),
-        health=f"{hosts[host]}:{one.port}",
-    )
 
 
 def fed(of: Subject, urls: Sequence[str]) -> tuple[str, ...]:
