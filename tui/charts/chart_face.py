@@ -194,7 +194,8 @@ class ChartFace(Widget):
         if self._picture is None or key != self._picture_key:
             self._picture_key = key
             lines, cloud = self._lines(ttl_s)
-            self._picture = plotting.draw(lines, cloud, limits, width, height, ascii=self.glyphs.ascii)
+            plain = self.glyphs.ascii
+            self._picture = plotting.draw(lines, cloud, limits, width, height, ascii=plain, strokes=plain)
         self._shade()
         self._marks = {}
         marks = lay(self._picture, self._scene, self.axis, self.glyphs, self._hue("cloud"))

@@ -27,8 +27,7 @@ def lay(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -
     """All that lies on the picture whatever the cursor does; later marks cover earlier ones."""
     marks = _limit(picture, scene, axis, g, cloud_hue)
     for curve in reversed(scene.curves):
-        if not g.ascii or curve.places:  # in ASCII the line itself is made of the series' glyphs
-            marks.update(_along(picture, curve, axis))
+        marks.update(_along(picture, curve, axis))
     if axis is USER and picture.geometry.rows >= NAMED_FROM:
         marks |= _names(picture, scene, marks, cloud_hue)
     for mark in scene.marks:

@@ -1,4 +1,4 @@
-"""Points and lines as characters: braille dots, or one character to a cell.
+"""Points and lines as characters: braille dots, one character to a cell, or strokes of ASCII.
 
 plotext can do this too, one dot after the other in Python; here a whole frontier or cloud is placed at
 once with numpy, on the same dots, and plotext is handed finished rows of text.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BRAILLE = 0x2800  # the empty pattern; its low eight bits are its dots
 BITS = np.array([[0x40, 0x80], [0x04, 0x20], [0x02, 0x10], [0x01, 0x08]])  # by row from below, and column
 BLANK = ord(" ")
+LEVELS = "_-'"  # a stroke at the foot, in the middle and at the top of a cell
+STEEP = "\\/"  # one that goes through more than one of these: falling, rising
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +31,7 @@ class Layer:
     cols: IntArray
     rows: IntArray
     plain: str = "*"  # its character in ASCII
+    line: bool = False  # the dots are those of a line, in its order
 
 
 def nearest(values: FloatArray, low: float, high: float, dots: int) -> IntArray:
@@ -59,13 +62,22 @@ def joined(cols: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     return np.append(along.astype(np.int64), cols[-1]), np.append(above.astype(np.int64), rows[-1])
 
 
-def paint(layers: Sequence[Layer], cols: int, rows: int, *, ascii: bool) -> tuple[list[str], IntArray]:
+def cell(ascii: bool, strokes: bool) -> tuple[int, int]:
+    """Dots of a cell, across and up."""
+    return (2, 4) if not ascii else (1, len(LEVELS)) if strokes else (1, 1)
+
+
+def paint(
+    layers: Sequence[Layer], cols: int, rows: int, *, ascii: bool, strokes: bool = False
+) -> tuple[list[str], IntArray]:
     """Layers on `cols` x `rows` cells, later ones over earlier ones; dots outside are left out.
+
+    `strokes`: lines are made of `_-'\\/` in ASCII, for a reader who finds the curves' own signs along them.
 
     Returns the rows of text from the top, and an array (rows, cols) with the number of the layer that
     each cell shows, -1 for none. A cell shows one layer only.
     """
-    dots_x, dots_y = (1, 1) if ascii else (2, 4)
+    dots_x, dots_y = cell(ascii, strokes)
     codes = np.full((rows, cols), BLANK, dtype=np.uint32)
     owner = np.full((rows, cols), -1)
     for number, layer in enumerate(layers):
@@ -73,8 +85,10 @@ def paint(layers: Sequence[Layer], cols: int, rows: int, *, ascii: bool) -> tupl
         inside &= (layer.rows >= 0) & (layer.rows < rows * dots_y)
         x, y = layer.cols[inside], layer.rows[inside]
         at = (rows - 1 - y // dots_y, x // dots_x)
-        pattern = np.zeros((rows, cols), dtype=np.uint32)
-        if ascii:
+        pattern: IntArray = np.zeros((rows, cols), dtype=np.uint32)
+        if ascii and strokes and layer.line:
+            pattern = _strokes(pattern, at, y % dots_y, _rising(layer)[inside])
+        elif ascii:
             pattern[at] = ord(layer.plain)
         else:
             np.bitwise_or.at(pattern, at, BITS[y % 4, x % 2].astype(np.uint32))
@@ -82,3 +96,26 @@ def paint(layers: Sequence[Layer], cols: int, rows: int, *, ascii: bool) -> tupl
         codes[mine] = pattern[mine] + (0 if ascii else BRAILLE)
         owner[mine] = number
     return [str(row) for row in codes.view(f"U{cols}")[:, 0]], owner
+
+
+def _rising(layer: Layer) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Of each dot of a line whether the line rises there, read from left to right."""
+    up = np.diff(layer.rows, append=layer.rows[-1:])
+    return (up < 0) if len(layer.cols) and layer.cols[-1] < layer.cols[0] else (up > 0)
+
+
+def _strokes(
+    pattern: IntArray,
+    at: tuple[IntArray, IntArray],
+    levels: IntArray,
+    rising: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+) -> IntArray:
+    """The character of each cell that a line goes through; 0 elsewhere."""
+    up = np.zeros_like(pattern)
+    np.bitwise_or.at(pattern, at, (1 << levels).astype(np.uint32))
+    np.maximum.at(up, at, rising.astype(np.uint32))
+    chars = np.array([[ord(char)] * (1 << len(LEVELS)) for char in STEEP], dtype=np.uint32)
+    chars[:, 0] = 0
+    for level, char in enumerate(LEVELS):
+        chars[:, 1 << level] = ord(char)
+    return chars[up, pattern]

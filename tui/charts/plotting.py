@@ -212,12 +212,15 @@ def label_size(axes: Axes) -> int:
     return max(len(tick_label(t)) for t in axes.yticks)
 
 
-def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False, labels: int = 0) -> Geometry:
+def geometry(
+    axes: Axes, width: int, height: int, *, ascii: bool = False, strokes: bool = False, labels: int = 0
+) -> Geometry:
     """Where plotext will draw: y labels and the axis line on the left, the axis line and labels below.
 
-    `labels`: columns for the y labels, where the longest needs fewer.
+    `labels`: columns for the y labels, where the longest needs fewer. `strokes`: as for `draw`.
     """
     left = max(labels, label_size(axes)) + 1
+    dots_x, dots_y = dots.cell(ascii, strokes)
     return Geometry(
         width=width,
         height=height,
@@ -229,8 +232,8 @@ def geometry(axes: Axes, width: int, height: int, *, ascii: bool = False, labels
         x1=axes.x1,
         y0=0.0,
         y1=axes.y1,
-        dots_x=1 if ascii else 2,
-        dots_y=1 if ascii else 4,
+        dots_x=dots_x,
+        dots_y=dots_y,
         log=axes.log,
     )
 
@@ -243,14 +246,16 @@ def draw(
     height: int,
     *,
     ascii: bool = False,
+    strokes: bool = False,
     labels: int = 0,
 ) -> Picture:
     """Lines, later ones over earlier ones, and under them clouds of points, as cells.
 
     Lines are braille dots in the colour of their series, or one character each in ASCII: rows of text that
-    `tui.charts.dots` makes of the points. plotext draws axes, ticks and labels around them.
+    `tui.charts.dots` makes of the points. plotext draws axes, ticks and labels around them. `strokes`: ASCII
+    lines are thin, for a caller that lays each curve's own sign along it.
     """
-    place = geometry(axes, width, height, ascii=ascii, labels=labels)
+    place = geometry(axes, width, height, ascii=ascii, strokes=strokes, labels=labels)
     layers, hues = [], [""]
     if cloud:
         x, y = (np.concatenate(parts) for parts in ([part.x for part in cloud], [part.y for part in cloud]))
@@ -261,7 +266,7 @@ def draw(
         x, y = _within(_scaled(part.x, axes.log), part.y, axes, joined=part.joined)
         layers.append(_layer(x, y, place, plain=part.plain, joined=part.joined))
         hues.append(part.hue)
-    texts, owner = dots.paint(layers, place.cols, place.rows, ascii=ascii)
+    texts, owner = dots.paint(layers, place.cols, place.rows, ascii=ascii, strokes=strokes)
     frame = _frame(axes, place)
     if ascii:
         frame = frame.translate(_PLAIN)
@@ -301,7 +306,7 @@ def _layer(x: FloatArray, y: FloatArray, place: Geometry, *, plain: str, joined:
     rows = dots.nearest(y, place.y0, place.y1, place.rows * place.dots_y)
     if joined and len(cols) > 1:
         cols, rows = dots.joined(cols, rows)
-    return dots.Layer(cols=cols, rows=rows, plain=plain)
+    return dots.Layer(cols=cols, rows=rows, plain=plain, line=joined and len(cols) > 1)
 
 
 def _within(x: FloatArray, y: FloatArray, axes: Axes, *, joined: bool) -> tuple[FloatArray, FloatArray]:

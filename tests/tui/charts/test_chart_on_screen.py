@@ -10,6 +10,8 @@ import pytest
 from drawn import FREE, NONE, points, scene
 from textual.app import App, ComposeResult
 
+from tui.charts import dots
+from tui.charts.chart_marks import SPACING
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import AXES, COLOC, SPLIT, USER
 from tui.glyphs import ASCII, UNICODE
@@ -295,3 +297,25 @@ async def test_layouts_are_named_along_the_frontier_where_there_is_room_and_cove
         small.fill()
         await pilot.pause()
         assert not any(name in small.chart.render_line(y).text for y in range(9) for name in names)
+
+
+@pytest.mark.parametrize("size", [(52, 9), (72, 18)], ids=str)
+async def test_in_ascii_lines_are_thin_and_signs_stand_apart_on_them(size: tuple[int, int]) -> None:
+    """Lines made of the curves' own signs were a wall in which neither curve could be followed."""
+    app = ChartApp(ASCII)
+    async with app.run_test(size=size) as pilot:
+        app.fill()
+        await pilot.pause()
+        picture = app.chart.picture()
+        assert picture is not None
+        place = picture.geometry
+        rows = [app.chart.render_line(y).text for y in range(place.top, place.top + place.rows)]
+        for curve, sign in zip(app.chart._scene.curves, (ASCII.split, ASCII.colocated), strict=True):
+            signs = sum(row[place.left :].count(sign) for row in rows)
+            assert 3 <= signs <= place.cols / SPACING
+            x = curve.frontier.tokens_per_s_per_user
+            first, last = place.column(float(x[0])), place.column(float(x[-1]))
+            assert first is not None and last is not None
+            marks = {*dots.LEVELS, *dots.STEEP, ASCII.split, ASCII.colocated, ASCII.chosen, ASCII.other}
+            for col in range(first, last):  # the line is whole
+                assert any(row[col] in marks for row in rows), col

@@ -62,6 +62,21 @@ def test_later_layers_take_whole_cells_and_dots_outside_are_left_out() -> None:
     assert texts == ["\u2801 \u2840"] and owner.tolist() == [[1, -1, 0]]
 
 
+def strokes(cols: list[int], rows: list[int]) -> list[str]:
+    """A line through some dots, on two rows of cells with three levels each."""
+    along, up = dots.joined(np.array(cols), np.array(rows))
+    layer = dots.Layer(cols=along, rows=up, line=True)
+    return dots.paint([layer], max(cols) + 1, 2, ascii=True, strokes=True)[0]
+
+
+def test_strokes_say_how_high_in_its_cell_a_line_runs_and_how_it_leans() -> None:
+    assert strokes([0, 3], [5, 2]) == ["'-_ ", "   '"]
+    assert strokes([0, 3], [0, 3]) == ["   _", "_-' "]
+    assert strokes([0, 1, 3], [5, 0, 0]) == ["\\   ", "\\___"]
+    assert strokes([0, 1, 3], [0, 5, 5]) == ["/'''", "/   "]
+    assert strokes([3, 1, 0], [5, 5, 0]) == strokes([0, 1, 3], [0, 5, 5])  # whichever end it begins at
+
+
 def test_a_picture_without_points_still_has_its_axes() -> None:
     axes = plotting.Axes(x0=0.0, x1=2.0, y1=10.0, xticks=(10.0,), yticks=(0.0, 5.0), log=True)
     picture = plotting.draw([], [], axes, 30, 8)
