@@ -278,7 +278,7 @@ def expectation_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
     """Whether the two ways differ by more than the error, what the plan gave up for it, and its sources."""
     said = (
         advantage_sentence(plan),
-        words.knee_sentence(serving),
+        *words.knee_sentences(plan, serving)[:1],
         *robust_sentences(plan),
         words.band_source(plan),
         words.power_source(plan, serving),

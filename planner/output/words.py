@@ -287,14 +287,23 @@ def usd_of_all_tokens(scenario: Scenario, serving: Serving) -> float:
     return serving.usd_per_million_tokens * output / (scenario.traffic.isl + seen + output)
 
 
-def knee_sentence(serving: Serving) -> str:
-    """What the earlier first token costs: `FTL 1.0 s instead of 9.7 s costs 0.9 %.`; "" where it is none."""
+def knee_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
+    """What is given up for an earlier first token, in full and in brief; () where it is no earlier."""
     knee = serving.knee
     if knee is None or serving.ftl_s >= knee.best_ftl_s * (1 - ALIKE):
-        return ""
+        return ()
     sooner, later = format_seconds(serving.ftl_s), format_seconds(knee.best_ftl_s)
-    cost = f"costs {100 * knee.costs:.1f} %" if knee.costs >= NO_EFFECT else "costs nothing"
-    return f"FTL {sooner} instead of {later} {cost}."
+    if knee.costs < NO_EFFECT:
+        return (
+            f"The first token comes after {sooner}, not {later}, at no cost (slack).",
+            f"FTL {sooner}, not {later}, at no cost (slack)",
+        )
+    share = f"{100 * knee.costs:.1f} %"
+    counted = "the throughput" if plan.scenario.goal == "throughput" else "what the goal counts"
+    return (
+        f"{share} of {counted} is given up for a first token after {sooner}, not {later} (slack).",
+        f"{share} given up for FTL {sooner}, not {later} (slack)",
+    )
 
 
 def inherited(plan: Plan, kernel: Provenance) -> bool:

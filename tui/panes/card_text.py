@@ -70,13 +70,15 @@ def _extras(
     if spread := ranges(plan, serving, g):
         blocks.append(flow(spread, width, g))
     if other is not None:
-        blocks.append(way_lines(plan, other, width, g))
+        mark = Content.styled(f"{g.other} ", "$hue-muted")  # as its row above has it
+        blocks.append([mark + line for line in way_lines(plan, other, width - len(mark), g)])
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
-        blocks.append([Content.assemble(("mixed  ", "$hue-muted"), f"{pools} ({100 * mix.gain:+.1f} %)")])
-    if said := words.knee_sentence(serving):
-        blocks.append(wrap(g.plain(said), width, "$hue-muted"))
+        blocks.append(wrap(f"mixed {pools} ({100 * mix.gain:+.1f} %)", width, ""))
+    if said := [g.plain(text) for text in words.knee_sentences(plan, serving)]:
+        text = next((text for text in said if len(text) <= width), said[-1])
+        blocks.append(wrap(text, width, "$hue-muted"))
     return blocks
 
 
@@ -143,7 +145,10 @@ def two_ways(
     if not any(row["evidence"] for row in rows):
         columns.remove("evidence")
     sizes = {key: max(cell_len(row[key]) for row in (head, *rows, foot)) for key in columns}
-    for key in ("user", "gpus", "evidence", "usd", "rate"):
+    # where they take unlike numbers of GPUs, tokens/s per GPU do not say which makes more
+    unlike = len({way.gpus for way in shown}) > 1
+    spared = ("user", "evidence", "usd", "gpus") if unlike else ("user", "gpus", "evidence", "usd")
+    for key in (*spared, "rate"):
         if key in columns and sum(sizes[c] + 1 for c in columns) - 1 > width:
             columns.remove(key)
     spare = width - (sum(sizes[c] + 1 for c in columns) - 1)

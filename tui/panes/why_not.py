@@ -90,8 +90,8 @@ def closest_miss(plan: Plan | None, miss: Miss | None, width: int, g: Glyphs) ->
     near = miss.plan.chosen if miss is not None else None
     if plan is None or plan.infeasible is None or near is None:
         return []
-    head = Content.assemble(("Closest miss: ", "bold"), " + ".join(layouts(near, g)))
-    lines = [Content(""), head.truncate(width, ellipsis=not g.ascii), *limit_lines(plan, near, width, g)]
+    head = wrap(f"Closest miss: {' + '.join(layouts(near, g))}", width, "bold")
+    lines = [Content(""), *head, *limit_lines(plan, near, width, g)]
     from planner.output.limits import meets
 
     wanted = plan.scenario.traffic.requests_per_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,14 @@ if TYPE_CHECKING:
     from planner.planning.result import Serving
 
 
+_UNIT = re.compile(r"(\d) ((?:[nµum]?s|[kMGT]i?B|[kM]?W|J|%|GPUs?|tokens?)\b|%)")
+
+
 def wrap(text: str, width: int, style: str) -> list[Content]:
-    """Words over as many lines as they need."""
+    """Words over as many lines as they need; a number stays with its unit."""
     lines, line = [], ""
-    for word in text.split():
+    for joined in _UNIT.sub("\\1\N{NO-BREAK SPACE}\\2", " ".join(text.split())).split(" "):
+        word = joined.replace("\N{NO-BREAK SPACE}", " ")
         if line and len(line) + 1 + len(word) > width:
             lines.append(line)
             line = word

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import fakes
 
+from planner.inputs.scenario import Limits
 from planner.output.verdict import answer_sentence, verdict
 from planner.output.words import ALIKE
+from planner.planning.near_miss import Miss
 from planner.planning.result import Knee, Load, Mix, Percentiles, Plan, Queued
+from planner.units import format_seconds
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.card_text import card, headline
 from tui.panes.plan_card import found
+from tui.panes.why_not import closest_miss
+from tui.panes.words import wrap
 
 
 def mixed(gain: float, *, asked: bool) -> Plan:
@@ -32,6 +38,21 @@ def test_a_mix_is_shown_as_the_plan_where_it_was_asked_for() -> None:
     rows = [line.split()[0] for line in shown(asked).splitlines()]
     assert rows.count("prefill") == 2 and "mixed" not in rows
     assert "(+7.4 %)" in shown(offered)
+
+
+def test_long_mixes_are_whole() -> None:
+    """`mixed ...` was cut off where its layouts did not fit in a row, and so was the closest miss."""
+    plan = mixed(0.074, asked=False)
+    assert plan.mix is not None
+    many = dataclasses.replace(plan.mix.serving, pools=plan.mix.serving.pools * 3)
+    told = shown(dataclasses.replace(plan, mix=dataclasses.replace(plan.mix, serving=many)), 51)
+    assert all(len(line) <= 51 for line in told.splitlines())
+    pools = " + ".join(f"{pool.instances}×{pool.layout.label}" for pool in many.pools)
+    assert f"mixed {pools} (+7.4 %)" in " ".join(told.splitlines())
+    nothing = fakes.plan(dataclasses.replace(fakes.SCENARIO, limits=Limits(ftl_s=2.0, ttl_s=0.002)))
+    near = Miss(plan=dataclasses.replace(plan, choice="disaggregated", disaggregated=many), relax=())
+    lines = [line.plain for line in closest_miss(nothing, near, 51, UNICODE)]
+    assert f"Closest miss: {pools}" in " ".join(lines) and all(len(line) <= 51 for line in lines)
 
 
 def test_a_mix_that_brings_next_to_nothing_is_not_offered() -> None:
@@ -118,7 +139,41 @@ def test_what_the_first_token_costs_is_said_where_there_is_room() -> None:
     assert plan.disaggregated is not None
     knee = Knee(best_ftl_s=10 * plan.disaggregated.ftl_s, best_requests_per_s=9.0, costs=0.019)
     told = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, knee=knee))
-    assert "costs 1.9 %." in shown(told, 90) and "costs" not in shown(told, 90, room=8)
+    later = format_seconds(knee.best_ftl_s)
+    assert "1.9 % of the throughput is given up for a first token after 1.24 s" in shown(told, 90)
+    assert f"1.9 % given up for FTL 1.24 s, not {later} (slack)" in shown(told, 51).splitlines()
+    assert "given up" not in shown(told, 90, room=8)
+    free = dataclasses.replace(plan.disaggregated, knee=dataclasses.replace(knee, costs=0.0))
+    assert f"not {later}, at no cost" in shown(dataclasses.replace(plan, disaggregated=free), 90)
+
+
+def test_where_the_ways_take_unlike_numbers_of_gpus_these_are_told() -> None:
+    """402 tokens/s per GPU against 435 was a split that makes 1.39 times as much: it had more GPUs."""
+    plan = fakes.plan(fakes.SCENARIO)
+    fewer = dataclasses.replace(plan.colocated, gpus=32)
+    for of, told in ((plan, False), (dataclasses.replace(plan, colocated=fewer), True)):
+        lines = shown(of, 51).splitlines()
+        head = next(line for line in lines if "tok/s/GPU" in line)
+        assert ("GPUs" in head) is told and all(len(line) <= 51 for line in lines)
+    assert "32" in next(line for line in lines if "co-loc." in line)
+
+
+def test_the_other_ways_pools_are_marked_as_its_row_is() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    for g in (UNICODE, ASCII):
+        lines = [line.plain for line in card(plan, 90, g, room=40)]
+        pool = next(line for line in lines if "TP16" in line)
+        assert pool.startswith(f"{g.other} co-located")
+        assert all(len(line) <= 90 for line in lines)
+        assert not any(line.startswith(g.other) and "prefill" in line for line in lines)
+
+
+def test_a_number_stays_with_its_unit() -> None:
+    said = "932 fit but miss FTL 10 s (best 90.9 ms) in 140 GiB per GPU"
+    for width in range(12, 60):
+        told = [line.plain for line in wrap(said, width, "")]
+        assert " ".join(told) == said
+        assert not any(re.match(r"(s|ms\)|GiB)\b", line) for line in told), told
 
 
 def test_a_tie_is_called_one_at_any_width() -> None:
