@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import fakes
 import pytest
 from textual.widgets import HelpPanel, Markdown
@@ -142,3 +144,17 @@ async def test_space_pages_the_help_on_the_table_and_pins_nothing() -> None:
         await fakes.until(pilot, lambda: pilot.app.main.query("#widget-help"))
         await pilot.press("space")
         assert not pilot.app.main.view.pins
+
+
+async def test_the_keys_below_the_help_are_the_applications_own() -> None:
+    """Below the words stood what every widget of Textual has: Scroll Up, Scroll Home, Page Down."""
+    async with fakes.app().run_test(size=(120, 60)) as pilot:
+        await fakes.settled(pilot)
+        for page, own in (("2", "sort"), ("3", "baseline"), ("5", "scroll")):
+            await pilot.press(page, "question_mark")
+            await fakes.until(pilot, lambda: pilot.app.main.query("#bindings"))
+            keys = pilot.app.main.query_one("#bindings")
+            await fakes.until(pilot, lambda keys=keys, own=own: own in fakes.text(keys))
+            assert not re.search(r"Scroll|Page (Up|Down)|Copy selected", fakes.text(keys)), page
+            await pilot.press("escape")
+            await fakes.until(pilot, lambda: not pilot.app.main.query("#bindings"))
