@@ -46,8 +46,10 @@ COLUMNS = (
     Column(title="ctx:gen", need=1),
     Column(title="req/s", need=4, down=True),
     Column(title="evidence", right=False, need=5),
+    Column(title="system", right=False, need=7),  # of a fleet of several: where the row runs
 )
 TITLE = "Candidate plans"
+NO_PLAN_ROWS = "no deployment meets the limits"
 KINDS: Mapping[Way, str] = {"disaggregated": "split", "colocated": "co-loc."}
 
 
@@ -62,7 +64,8 @@ class PlanGrid(Grid):
     limits. The tick meets the TTL
     limit, the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
     pools; **ctx:gen** is prefill GPUs over decode GPUs; layouts come with their number of instances;
-    **evidence** is that of the less known pool. Rows that would read alike are one.
+    **evidence** is that of the less known pool; on a fleet of several systems **system** is where the row
+    runs, `h200>h100` that of prefill and that of decode. Rows that would read alike are one.
 
     `space` pins a row for page 3, `x` exports what is shown. `s` and a letter sorts (again: the other
     way), `/` filters, `c` and a letter hides or shows a column, `enter` adopts the row's layouts: the plan
@@ -73,7 +76,9 @@ class PlanGrid(Grid):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pin_row", "pin row", tooltip="Keep the row's plan for page 3", id="table-pin"),
-        Binding("x", "app.export_table", "export", tooltip="Write what is shown as CSV", id="table-export"),
+        Binding(
+            "x", "app.export_table", "export rows", tooltip="Write what is shown as CSV", id="table-export"
+        ),
     ]
 
     class Pinned(Message):
@@ -142,7 +147,7 @@ class TablePage(Page):
         if self._key is not None and _same(key, self._key):
             return
         self._key = key
-        none = "no deployment fits" if view.frontiers else f"computing{self.glyphs.ellipsis}"
+        none = NO_PLAN_ROWS if view.frontiers else f"computing{self.glyphs.ellipsis}"
         self.query_one(Grid).fill(plan_rows(view, self.glyphs), none)
 
     def stops(self) -> list[Widget]:
@@ -177,7 +182,7 @@ def plan_rows(view: View, g: Glyphs) -> list[Row]:
     first: list[tuple[Way, Frontier]] = []
     mine = None
     if plan is not None and plan.chosen is not None and view.frontiers[0] is plan.frontier_disaggregated:
-        mine = _of_plan(plan.chosen)
+        mine = _of_plan(plan.chosen, fleet=bool(plan.alone))
         if plan.choice and mine is not None:
             first.append((plan.choice, mine))
     for way, source in [*first, *_sources(view)]:
@@ -197,11 +202,20 @@ def _sources(view: View) -> list[tuple[Way, Frontier]]:
     found = list(zip(KINDS, view.frontiers, strict=True))
     plan = view.plan
     if plan is not None and plan.alternatives and view.frontiers[0] is plan.frontier_disaggregated:
-        found += zip(KINDS, plan.alternatives, strict=True)
+        ways = (plan.disaggregated, plan.colocated)
+        for kind, more, way in zip(KINDS, plan.alternatives, ways, strict=True):
+            if plan.alone and way is not None:  # they are of the systems that the way itself is on
+                more = replace(more, systems=(_systems(way),) * len(more))
+            found.append((kind, more))
     return found
 
 
-def _of_plan(serving: Serving) -> Frontier | None:
+def _systems(serving: Serving) -> tuple[str, ...]:
+    """What a serving runs on, prefill first."""
+    return tuple(dict.fromkeys(pool.system for pool in serving.pools))
+
+
+def _of_plan(serving: Serving, *, fleet: bool) -> Frontier | None:
     """The plan as a point of its own: what it counts on need not lie on the frontier. None for a mix."""
     import numpy as np
 
@@ -219,12 +233,18 @@ def _of_plan(serving: Serving) -> Frontier | None:
         decode=(labels.get("decode") or labels["colocated"],),
         ftl_s=np.array([serving.ftl_s]),
         usd_per_million_tokens=np.array([serving.usd_per_million_tokens]),
+        systems=(_systems(serving),) if fleet else (),
     )
 
 
 def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, chosen: bool) -> Row:
     counts = instances(f, at)
-    kind = evidence_kind(view.plan, f.prefill[at], f.decode[at])
+    systems = f.systems[at] if f.systems else ()
+    chosen_on = _systems(view.plan.chosen) if view.plan is not None and view.plan.chosen is not None else ()
+    # what the fit has seen is known of the plan's own systems
+    known = view.plan if not systems or systems == chosen_on else None
+    kind = evidence_kind(known, f.prefill[at], f.decode[at])
+    place = ">".join(systems)
     rate = float(f.tokens_per_s_per_gpu[at] * f.gpus[at]) / max(view.scenario.traffic.osl - 1, 1)
     ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
     values = (
@@ -240,6 +260,7 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, 
         ratio,
         rate,
         kind,
+        place,
     )
     cells = (
         KINDS[way],
@@ -254,6 +275,7 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, 
         three_digits(ratio) if math.isfinite(ratio) else "-",
         three_digits(rate),
         kind,
+        place,
     )
     mark, hue = (g.chosen, "chosen") if chosen else (g.ok, "good") if meets else (g.cloud, "cloud")
     deployment = (

@@ -162,8 +162,12 @@ class Grid(ScrollView, can_focus=True):
             self.border_subtitle = text.replace("[", "\\[")
 
     def shown(self, width: int) -> list[int]:
-        """The columns that fit, in order."""
-        kept = [i for i in range(len(self.columns)) if i not in self.hidden]
+        """The columns that have something to show and fit, in order."""
+        kept = [
+            i
+            for i in range(len(self.columns))
+            if i not in self.hidden and (not self._all or any(row.cells[i] for row in self._all))
+        ]
         while len(kept) > 1 and 2 + sum(self._sizes[i] + GAP for i in kept) - GAP > width:
             kept.remove(min(kept, key=lambda i: (self.columns[i].need, -i)))
         return kept

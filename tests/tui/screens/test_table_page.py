@@ -13,10 +13,11 @@ import pytest
 from textual import events
 from turning import Pages
 
+from planner.planning.alone import Alone
 from planner.planning.evidence import CLASSES, Seen
 from tui.glyphs import UNICODE
 from tui.panes.plan_card import PlanCard
-from tui.panes.table import PlanGrid, evidence_kind, instances, plan_rows
+from tui.panes.table import COLUMNS, PlanGrid, evidence_kind, instances, plan_rows
 from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
 
@@ -54,6 +55,11 @@ async def test_a_row_that_misses_the_limit_brings_its_own(pages: Pages) -> None:
     await pages.settled()
     assert not row.item.meets and 1 <= pages.scenario.limits.ttl_s / row.item.ttl_s < 1.001
     assert pages.scenario.deployment == row.item.deployment
+
+
+PLACE, EVIDENCE = (
+    next(i for i, column in enumerate(COLUMNS) if column.title == title) for title in ("system", "evidence")
+)
 
 
 def view_of(plan: Any) -> View:
@@ -244,3 +250,45 @@ def test_what_a_row_rests_on_is_that_of_its_less_known_pool() -> None:
     assert evidence_kind(plan, "TP8", "DEP16") == "extrapolated"
     assert evidence_kind(plan, "", "DEP16") == "measured"
     assert evidence_kind(None, "", "DEP16") == ""
+
+
+def test_rows_of_a_fleet_say_which_systems_they_run_on() -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    split, coloc = plan.frontier_disaggregated, plan.frontier_colocated
+    where = [("h100", "gb200") if at < 20 else ("gb200",) for at in range(len(split))]
+    prefill, decode = plan.disaggregated.pools
+    on = (dataclasses.replace(prefill, system="h100"), decode)
+    fleet = dataclasses.replace(
+        plan,
+        disaggregated=dataclasses.replace(plan.disaggregated, pools=on),
+        frontier_disaggregated=dataclasses.replace(split, systems=tuple(where)),
+        frontier_colocated=dataclasses.replace(coloc, systems=(("gb200",),) * len(coloc)),
+        alternatives=(dataclasses.replace(split), dataclasses.replace(coloc)),
+        alone=(Alone(system="gb200", choice=""), Alone(system="h100", choice="")),
+    )
+    rows = plan_rows(view_of(fleet), UNICODE)
+    names = [row.cells[PLACE] for row in rows]
+    assert names[0] == "h100>gb200" and rows[0].mark == UNICODE.chosen
+    assert set(names) == {"h100>gb200", "gb200"}
+    assert PLACE in grid_of(rows).shown(78)
+    assert PLACE not in grid_of(plan_rows(view_of(plan), UNICODE)).shown(200)
+
+
+def test_what_a_row_rests_on_is_told_of_the_plans_own_systems_alone() -> None:
+    """What the fit has seen is known of the systems that the plan is on."""
+    plan = fakes.plan(fakes.SCENARIO)
+    seen = Seen(nearest={phase: {} for phase in ("prefill", "decode", "colocated")}, level="both", moe=True)
+    split = dataclasses.replace(
+        plan.frontier_disaggregated,
+        systems=tuple(("gb200",) if at % 2 else ("h100",) for at in range(len(plan.frontier_disaggregated))),
+    )
+    fleet = dataclasses.replace(plan, seen=seen, frontier_disaggregated=split, alone=())
+    for row in plan_rows(view_of(fleet), UNICODE):
+        if row.cells[PLACE]:
+            assert bool(row.cells[EVIDENCE]) is (row.cells[PLACE] == "gb200")
+
+
+def grid_of(rows: list[Row]) -> Grid:
+    grid = Grid(COLUMNS)
+    grid.fill(rows)
+    return grid
