@@ -61,7 +61,7 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
     """Both frontiers, the plan and the limit, throughput over the GPUs in use; the ranges of 80 % shaded."""
     curves = fronts(plan)
     if not curves:
-        words = _text(width / 2, height / 2, "no deployment fits", MUTED, anchor="middle")
+        words = _text(width / 2, height / 2, "no deployment meets the limits", MUTED, anchor="middle")
         return _page([words], width, height)
     spread = {way: plan.bands[way].throughput for way, _ in curves if way in plan.bands}
     highest = [front.tokens_per_s_per_gpu * spread.get(way, (1.0, 1.0))[1] for way, front in curves]

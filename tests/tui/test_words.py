@@ -15,8 +15,10 @@ from textual.widgets._tooltip import Tooltip
 from planner.inputs.fields import BY_KEY, FIELDS
 from tui import help_texts
 from tui.glyphs import UNICODE
+from tui.help_texts import in_rows
 from tui.panes.breakdown import memory_lines
 from tui.panes.inputs import InputsPane
+from tui.screens.hints import HINTS
 from tui.widgets.hint_line import HintLine
 
 EVIL = "x\x1b]52;c;ZXZpbA==\x07\x9b2J\u202e[bold red]y[/]"  # the clipboard, the screen, directions, markup
@@ -145,3 +147,24 @@ def test_memory_is_told_in_gib_against_what_a_gpu_has() -> None:
     assert "GiB" in told and not re.search(r"\bGB\b", told)
     used, capacity = map(float, re.search(r"([0-9.]+) of ([0-9.]+) GiB", told).groups())
     assert used <= capacity
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+async def test_a_hint_that_is_too_long_ends_with_a_whole_word(ascii: bool) -> None:
+    async with fakes.app(ascii=ascii).run_test(size=(80, 24)) as pilot:
+        main = pilot.app.main
+        line = main.query_one(HintLine)
+        long = 0
+        for field in FIELDS:
+            hint = main.glyphs.plain(f"{field.label}: {in_rows(field.help)}")
+            line.hint = hint
+            await fakes.painted(pilot)
+            said = fakes.text(line).strip()
+            if said != hint:
+                long += 1
+                cut = said.removesuffix(main.glyphs.ellipsis)
+                assert cut != said and len(cut) > 40, said
+                assert hint.startswith(cut) and hint[len(cut)] in ".;:, ", said
+        assert long > 5  # or this would show nothing
+        for hint in HINTS.values():
+            assert len(hint) < 80, hint

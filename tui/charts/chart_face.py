@@ -382,7 +382,7 @@ class ChartFace(Widget):
 
     def _message_line(self, y: int) -> Strip:
         width = self.size.width
-        text = self._waiting if self._scene is None else "nothing to draw: no deployment fits"
+        text = self._waiting if self._scene is None else "nothing to draw: no deployment meets the limits"
         line = text.center(width)[:width] if y == self.size.height // 2 else " " * width
         return Strip([Segment(line, _style(self._hue("muted"), False, "", self.rich_style))], width)
 

@@ -335,7 +335,7 @@ def _signs(
         limit = f"{name.split()[0]} limit"
         parts.append((g.limit, limit, name.split()[0], "limit"))
     elif name:
-        parts.append(("", f"{name} is off the chart", f"{name} off the chart", ""))
+        parts.append((g.limit, f"{name} is off the chart", f"{name} off chart", "limit"))
     return parts
 
 

@@ -8,15 +8,15 @@ from textual.scrollbar import ScrollBarRender
 from textual.widget import Widget
 
 HINTS: dict[str, str] = {  # by class: those of pages are not there before one is opened
-    "ParetoChart": "Each point is a deployment that meets the FTL limit; enter takes its TTL as the limit.",
+    "ParetoChart": "Each point meets the FTL limit; enter takes its TTL as the limit.",
     "FixList": "Each line alone is enough; its letter, enter or a click applies it.",
     "PlanCard": "What to deploy, and what it gives; m shows the numbers behind, ? explains each.",
     "BreakdownPane": "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     "DetailsPane": "What fills the memory, and what the plan takes for granted.",
-    "PlanGrid": "Every deployment along both frontiers; s sorts, / finds, enter adopts the row's layouts.",
+    "PlanGrid": "All deployments: s sorts, / finds, space pins, enter takes the row's layouts.",
     "CompareTable": "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
     "Tornado": "What each change alone would bring; enter makes it, u takes it back.",
-    "CurveChart": "The answer over one input: x takes another, enter sets the value under the cursor.",
+    "CurveChart": "The answer over one input: x takes another, enter sets the cursor's value.",
     "TraceText": "What a trace of requests holds; enter opens another, ? explains the numbers.",
     "Scrolled": "All reasons behind the plan; ? explains the numbers.",
 }

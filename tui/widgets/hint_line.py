@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len
 from textual.app import RenderResult
 from textual.content import Content
@@ -10,6 +12,21 @@ from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import in_rows
+
+_CLAUSE, _WORD = re.compile(r"(?=[.;:,] | \()"), re.compile("(?= )")  # where a text can end
+LEAST = 0.6  # of the row is used, at least
+
+
+def _fitting(text: str, room: int, g: Glyphs) -> str:
+    """A text that is too long ends with one of its clauses, where most of it is said by then, or a word."""
+    if cell_len(text) <= room:
+        return text
+    most = room - len(g.ellipsis)
+    for ends in (_CLAUSE, _WORD):
+        found = [at.start() for at in ends.finditer(text) if room * LEAST <= at.start() <= most]
+        if found:
+            return f"{text[: found[-1]]}{g.ellipsis}"
+    return text
 
 
 class HintLine(Widget):
@@ -38,5 +55,5 @@ class HintLine(Widget):
             mark = (f" {self.glyphs.bad} ", "bold $hue-bad")
             line = Content.assemble(mark, (text, "$hue-bad"))
         else:
-            line = Content.styled(f" {text}", "$hue-muted")
+            line = Content.styled(f" {_fitting(text, self.size.width - 1, self.glyphs)}", "$hue-muted")
         return line.truncate(self.size.width, ellipsis=not self.glyphs.ascii)

@@ -174,7 +174,7 @@ async def test_new_data_keeps_the_cursor_near_its_place_and_no_data_is_said() ->
         assert fakes.text(app.chart).isascii()
         app.chart.show(scene((NONE, NONE), None, fakes.SCENARIO, ASCII))
         await pilot.pause()
-        assert "no deployment fits" in fakes.text(app.chart)
+        assert "no deployment meets the limits" in fakes.text(app.chart)
         await pilot.press("right", "down", "enter")
         assert app.chosen == []
 
