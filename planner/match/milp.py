@@ -44,13 +44,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
 
-from planner.arrays import FloatArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.errors import InputError
 from planner.match import counted, mixed, packed
 from planner.match.counted import ANY_COUNTS, Counts
@@ -256,6 +256,28 @@ def most(problem: Problem) -> float:
         found = counted.best(_buildable(problem), problem.counts, "throughput", None, problem.budget)
         return found.rate if found else 0.0
     return _buildable(problem).most_in(problem.budget)
+
+
+def most_among(problem: Problem) -> Callable[[BoolArray], float]:
+    """`most` of those prefill candidates that a mask keeps, for one mask after another; without a mix.
+
+    >>> ints, floats = np.array([4, 4]), np.array([2.0, 3.0])
+    >>> asked = dict(prefill_gpus=ints, prefill_rate=floats, decode_gpus=ints, decode_rate=floats,
+    ...              colocated_gpus=ints[:0], colocated_rate=floats[:0], goal="throughput", budget=8)
+    >>> found = most_among(Problem(**asked))
+    >>> found(np.array([True, False])), found(np.array([True, True]))
+    (2.0, 3.0)
+    """
+    _check(problem)
+    budget, buildable = problem.budget, _buildable(problem)
+    assert budget is not None and not problem.mix
+
+    def found(prefill: BoolArray) -> float:
+        if problem.counts.given:
+            return most(replace(problem, prefill_rate=np.where(prefill, problem.prefill_rate, 0.0)))
+        return buildable.most_in(budget, prefill)
+
+    return found
 
 
 def _buildable(problem: Problem) -> Buildable:

@@ -107,7 +107,8 @@ def _unbeaten_roughly(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -
     step >>= 44
     step -= step.min()
     steps = int(step.max()) + 2
-    present = np.bincount(gpus) > 0
+    present = np.zeros(int(gpus.max()) + 1, dtype=np.bool_)
+    present[gpus] = True
     cell = ((np.cumsum(present) - 1) * steps)[gpus]
     cell += step
     best = np.zeros(int(present.sum()) * steps)

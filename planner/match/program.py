@@ -73,6 +73,7 @@ class Buildable:
         self.ideal_worth, self.balance = self._ideal(self.cost)  # per unit of cost; decode over prefill rate
         # whether the search over one layout per pool is all that there is, exact and enough
         self.searched = room is not None or (not mix and self.one_price and not prove)
+        self._tables: dict[tuple[int, int], FloatArray] = {}  # by pool and GPUs
 
     def _ideal(self, size: Sequence[IntArray] | Sequence[FloatArray]) -> tuple[float, float]:
         best = [float(np.max(r / s, initial=0.0)) for s, r in zip(size, self.rate, strict=True)]
@@ -119,33 +120,45 @@ class Buildable:
     def first_in(self, budget: int, *, per_size: bool) -> Deployment | None:
         """Most requests/s (or per GPU, in a room per cost) in a budget: one layout per pool or co-located."""
         rate, size = self._steps(budget, per_size=per_size)
-        copies, _ = pool_table(*self._of(COLOCATED), budget)
-        rate = np.concatenate((rate, copies))
+        rate = np.concatenate((rate, self._table(COLOCATED, budget)))
         size = np.concatenate((size, np.arange(budget + 1, dtype=np.float64)))
         if not rate.any():
             return None
         worth = rate / np.maximum(size, 1) if per_size else rate
         return self.first_for(float(rate[np.argmax(worth)]) * (1 - TIE), budget)
 
-    def most_in(self, budget: int) -> float:
-        """Most requests/s in a budget, of one layout per pool or one co-located layout."""
-        rate, _ = self._steps(budget, per_size=False)
-        copies, _ = pool_table(*self._of(COLOCATED), budget)
-        return float(max(rate.max(initial=0.0), copies[-1]))
+    def most_in(self, budget: int, among: BoolArray | None = None) -> float:
+        """Most requests/s in a budget, of one layout per pool or one co-located layout.
 
-    def _steps(self, budget: int, *, per_size: bool) -> tuple[FloatArray, FloatArray]:
+        `among` is a mask over the prefill candidates, of which no others are built then.
+        """
+        rate, _ = self._steps(budget, per_size=False, among=among)
+        return float(max(rate.max(initial=0.0), self._table(COLOCATED, budget)[-1]))
+
+    def _table(self, pool: int, most: int) -> FloatArray:
+        """`pool_table` of a pool, found once: that of decode serves one choice of prefill after another."""
+        if (pool, most) not in self._tables:
+            self._tables[pool, most] = pool_table(*self._of(pool), most)[0]
+        return self._tables[pool, most]
+
+    def _steps(
+        self, budget: int, *, per_size: bool, among: BoolArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Expected rates that one layout per pool can serve in a budget, the best among them, and sizes.
 
         A size is the GPUs; in a room, where those of either pool have a price, the cost.
         """
+        gpus, rates = self._of(PREFILL)
+        if among is not None:
+            gpus, rates = gpus[among], rates[among]
         if self.errors.none and self.room is None:
-            rate, gpus = rate_steps(*self._of(PREFILL), *self._of(DECODE), budget=budget)
-            return rate, gpus.astype(np.float64)
+            rate, sizes = rate_steps(gpus, rates, *self._of(DECODE), budget=budget)
+            return rate, sizes.astype(np.float64)
         room = Room.shared(budget) if self.room is None else self.room
-        prefill, decode = (
-            pool_table(*self._of(pool), most)[0]
-            for pool, most in ((PREFILL, room.prefill), (DECODE, room.decode))
+        prefill = (
+            self._table(PREFILL, room.prefill) if among is None else pool_table(gpus, rates, room.prefill)[0]
         )
+        decode = self._table(DECODE, room.decode)
         if not per_size:
             rate = self.errors.expected(prefill, decode[room.decode_beside])
             return rate, np.full(len(rate), float(budget))

@@ -36,7 +36,6 @@ def solve(
     prefill_ftl_s: FloatArray,
     colocated_ftl_s: FloatArray,
     slack: float,
-    beaten_per_s: float = 0.0,
 ) -> Choice:
     """The match of a problem's candidates within a slack of the best.
 
@@ -46,8 +45,6 @@ def solve(
         FTL of a request that is served there, seconds, of the problem's candidates.
     slack
         Share of the best plan's value that may be given up; 0 gives the best plan itself.
-    beaten_per_s
-        Expected requests/s that a plan of another problem serves: a best plan with no more is left as it is.
 
     Raises
     ------
@@ -75,8 +72,7 @@ def solve(
         )
 
     best = milp.solve(problem)
-    beaten = best.expected_requests_per_s <= beaten_per_s
-    if best.status == "infeasible" or not slack or beaten:
+    if best.status == "infeasible" or not slack:
         nothing = best.status == "infeasible"
         return Choice(
             solution=best,
@@ -90,12 +86,11 @@ def solve(
     if in_all and problem.requests_per_s is not None:  # a demand is met within the slack too
         least = min(max(least, problem.requests_per_s), most * (1 - TIE))
 
-    enumerated = in_all and not problem.mix  # whether one is worth enough shows before it is found
+    # whether one is worth enough shows before it is found
+    most_among = milp.most_among(problem) if in_all and not problem.mix else None
 
     def enough(some: Problem) -> Solution | None:
         """A solution without late candidates that is worth enough; None where none is."""
-        if enumerated and milp.most(some) < least:
-            return None
         if in_all:
             some = replace(some, goal="fewest-gpus", requests_per_s=least)
         found = milp.answer(some)
@@ -108,14 +103,17 @@ def solve(
     low, high, chosen = 0, len(every) - 1, None  # the last is enough: the best is one of them
     while low < high and time.perf_counter() - started < problem.time_limit_s:
         middle = (low + high) // 2
-        some = within(float(every[middle]))
-        found = None if enumerated else enough(some)
-        if found is not None or (enumerated and milp.most(some) >= least):
+        ftl_s = float(every[middle])
+        found = None if most_among else enough(within(ftl_s))
+        if found is not None or (most_among and most_among(prefill_ftl_s <= ftl_s) >= least):
             chosen, high = found, middle
         else:
             low = middle + 1
-    narrow = within(float(every[high]))
-    chosen = chosen or enough(narrow) or best
+    ftl_s = float(every[high])
+    narrow = within(ftl_s)
+    if chosen is None and (most_among is None or most_among(prefill_ftl_s <= ftl_s) >= least):
+        chosen = enough(narrow)
+    chosen = chosen or best
     value = chosen.expected_requests_per_s if in_all else _value(narrow, chosen)
     return Choice(
         solution=replace(

@@ -36,6 +36,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -72,48 +73,73 @@ class Expected:
         return np.asarray((self.prefill if points.phase == "prefill" else self.decode)[layout])
 
 
-def expected(question: Question, sweep: Sweep) -> Expected | None:
-    """The shares of a question's layouts; None where rates are taken as known or nothing was measured."""
+def expected(
+    question: Question, sweep: Sweep, known: Mapping[Phase, Expected] = MappingProxyType({})
+) -> Expected | None:
+    """The shares of a question's layouts; None where rates are taken as known or nothing was measured.
+
+    Those of a phase may be `known`, from a question whose pool of it is the same.
+    """
     if not question.scenario.robust or not question.levels or not question.alike:
         return None
-    limits, points = question.scenario.limits, sweep.colocated
-    split, together = question.levels["disaggregated"], question.levels["colocated"]
-    level = {p.phase: _levels(question, p) for p in (sweep.prefill, sweep.decode, points)}
-    early, soon = sweep.split_ftl_s <= limits.ftl_s, points.ftl_s <= limits.ftl_s
-    in_time = sweep.decode.ttl_s <= limits.ttl_s
-    shifts: dict[Phase, dict[Level, float]] = {
-        "prefill": _lucks(question, "disaggregated", sweep.prefill, early, level["prefill"]),
-        "decode": _lucks(question, "disaggregated", sweep.decode, in_time, level["decode"]),
-        "colocated": _lucks(
-            question, "colocated", points, soon & (points.ttl_s <= limits.ttl_s), level["colocated"]
-        ),
-    }
-    prompts = np.array([draws(split[n].prefill, -shifts["prefill"][n]).mean() for n in LEVELS])
-    slow = np.array([draws(split[n].ttl, shifts["decode"][n]) for n in LEVELS])
-    slower = np.array([draws(together[n].ttl, shifts["colocated"][n]) for n in LEVELS])
-    modes = len(MODES)
-    group = points.layout[rows := np.flatnonzero(soon)] * modes + points.mode[rows]
-    copies = served(
+    prefill, first = _of(known, "prefill") or _prompts(question, sweep)
+    decode, then = _of(known, "decode") or _steps(question, sweep)
+    colocated, both = _copies(question, sweep)
+    return Expected(
+        prefill=prefill,
+        decode=decode,
+        colocated=colocated,
+        shifts={"prefill": first, "decode": then, "colocated": both},
+    )
+
+
+def _of(known: Mapping[Phase, Expected], phase: Phase) -> tuple[FloatArray, Mapping[Level, float]] | None:
+    if (one := known.get(phase)) is None:
+        return None
+    return one.prefill if phase == "prefill" else one.decode, one.shifts[phase]
+
+
+def _prompts(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level, float]]:
+    """Shares of prefill layouts, and their luck."""
+    level = _levels(question, sweep.prefill)
+    early = sweep.split_ftl_s <= question.scenario.limits.ftl_s
+    shifts = _lucks(question, "disaggregated", sweep.prefill, early, level)
+    split = question.levels["disaggregated"]
+    shares = np.array([draws(split[n].prefill, -shifts[n]).mean() for n in LEVELS])
+    return np.minimum(shares, 1.0)[level], shifts
+
+
+def _steps(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level, float]]:
+    """Shares of decode layouts, and their luck."""
+    points, limit = sweep.decode, question.scenario.limits.ttl_s
+    level = _levels(question, points)
+    shifts = _lucks(question, "disaggregated", points, points.ttl_s <= limit, level)
+    split = question.levels["disaggregated"]
+    slow = np.array([draws(split[n].ttl, shifts[n]) for n in LEVELS])
+    return served(points.ttl_s, points.requests_per_s, points.layout, limit, slow, level), shifts
+
+
+def _copies(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level, float]]:
+    """Shares of co-located layouts, shape (layouts, modes), and their luck."""
+    points, limits, modes = sweep.colocated, question.scenario.limits, len(MODES)
+    level = _levels(question, points)
+    if not len(points):  # of a split alone
+        return np.ones((len(level), modes)), dict.fromkeys(LEVELS, 0.0)
+    soon = points.ftl_s <= limits.ftl_s
+    shifts = _lucks(question, "colocated", points, soon & (points.ttl_s <= limits.ttl_s), level)
+    together = question.levels["colocated"]
+    slow = np.array([draws(together[n].ttl, shifts[n]) for n in LEVELS])
+    # what is late however fast its steps turn out serves nothing
+    rows = np.flatnonzero(soon & (points.ttl_s <= limits.ttl_s / slow.min()))
+    shares = served(
         points.ttl_s[rows],
         points.requests_per_s[rows],
-        group,
+        points.layout[rows] * modes + points.mode[rows],
         limits.ttl_s,
-        slower,
-        np.repeat(level["colocated"], modes),
+        slow,
+        np.repeat(level, modes),
     )
-    return Expected(
-        prefill=np.minimum(prompts, 1.0)[level["prefill"]],
-        decode=served(
-            sweep.decode.ttl_s,
-            sweep.decode.requests_per_s,
-            sweep.decode.layout,
-            limits.ttl_s,
-            slow,
-            level["decode"],
-        ),
-        colocated=copies.reshape(-1, modes),
-        shifts=shifts,
-    )
+    return shares.reshape(-1, modes), shifts
 
 
 def served(
@@ -154,10 +180,13 @@ def served(
     now = np.flatnonzero(room >= 1.0)
     np.maximum.at(told, group[now], rate[now])
     # in how many of its group's draws a point is in time: the first so many
-    of_kind, number = kind[group], np.empty(len(some), dtype=np.int64)
+    of_kind, number = kind[group], np.empty(len(some), dtype=np.int8)
     for nth, errors in enumerate(slow):
         mine = np.flatnonzero(of_kind == nth)
-        number[mine] = np.searchsorted(errors, room[mine], side="right")
+        here, below = room[mine], np.zeros(len(mine), dtype=np.int8)
+        for error in errors:  # few: faster than to search among them for each point
+            below += (here >= error).view(np.int8)
+        number[mine] = below
     best = np.zeros(groups * (draws_ + 1))
     np.maximum.at(best, group * (draws_ + 1) + number, rate)
     kept = np.maximum.accumulate(best.reshape(groups, -1)[:, ::-1], axis=1)[:, -2::-1]

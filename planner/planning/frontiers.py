@@ -97,7 +97,8 @@ def worth_matching(
     """Of some rows, those that matching under some limit on their latency and some budget could take."""
     if question is not None:
         kept = options.standing(question, points, rows)
-        rows, latency_s = rows[kept], latency_s[kept]
+        if not kept.all():
+            rows, latency_s = rows[kept], latency_s[kept]
     packed = question is None or options.given(question, points.phase) is None
     return rows[pareto.prune(latency_s, points.gpus[rows], points.requests_per_s[rows], packed=packed)]
 
@@ -118,13 +119,16 @@ def colocations(
     return options.of(question, points, rows, expected=expected)
 
 
-def split(question: Question, sweep: Sweep, kept: Candidates) -> Frontier:
-    """The split's frontier: under a budget exactly, without one at the ideal ratio."""
+def split(question: Question, sweep: Sweep, kept: Candidates, pictures: int = 1) -> Frontier:
+    """The split's frontier: under a budget exactly, without one at the ideal ratio.
+
+    `pictures` share one cloud of points.
+    """
     if not len(kept.prefill) or not len(kept.decode):
         return empty()
     deployments = splits(question, sweep, kept.prefill, kept.decode)
     front = drawn(sweep, deployments, _staircase(question, deployments))
-    most = CLOUD_MOST // options.DENSE if question.counted else CLOUD_MOST
+    most = -(-CLOUD_MOST // (options.DENSE if question.counted else 1) // pictures)
     some = np.arange(0, len(sweep.decode), -(-len(sweep.decode) // most))
     others = splits(question, sweep, kept.prefill, options.of(question, sweep.decode, some))
     return _cloud(question, others.ttl_s, others.gpus, others.tokens_per_s_per_gpu, front)

@@ -6,7 +6,7 @@ each decode layout is enough; of prompts and co-located points those with an ear
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
+from planner.words import Phase
 
 
 def tries(placed: Placed) -> Iterator[Placed]:
@@ -50,27 +51,67 @@ def within_ttl(question: Question, kept: Candidates) -> Candidates:
     return Candidates(prefill=kept.prefill, decode=fast(kept.decode), colocated=fast(kept.colocated))
 
 
-def candidates(placed: Placed, *, mix: bool) -> Candidates:
+class Pools:
+    """What pools may be built of, each found once: placements of a fleet share their points."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._known: dict[tuple[int, ...], tuple[tuple[object, ...], Options]] = {}
+
+    def of(self, placed: Placed, phase: Phase, find: Callable[[Placed], Options]) -> Options:
+        """What `find` finds of a phase, unless it did for a pool of the same points.
+
+        Pools that count their instances may have other numbers of them: each is found anew.
+        """
+        question, sweep, expected = placed.question, placed.sweep, placed.expected
+        if expected is None or question.counted_in(phase):
+            return find(placed)
+        key: tuple[object, ...] = (sweep.decode, expected.decode)
+        if phase == "prefill":
+            key = sweep.prefill, sweep.split_ftl_s, expected.prefill
+        key = *key, expected.weighs, question.whole_hosts
+        at = tuple(map(id, key))
+        if at not in self._known:
+            self._known[at] = key, find(placed)  # what is told by its identity is kept with it
+        return self._known[at][1]
+
+
+def candidates(placed: Placed, *, mix: bool, pools: Pools | None = None) -> Candidates:
     """What a split (or a mix) may be built of; within a slack also what has an earlier first token."""
     question, sweep, expected = placed.question, placed.sweep, placed.expected
     scenario, points = question.scenario, sweep.colocated
     if expected is None and not scenario.slack:
         kept = within_ttl(question, placed.kept)
         return kept if mix else replace(kept, colocated=Options.none(points))
-    rows = np.flatnonzero(sweep.split_ftl_s <= scenario.limits.ftl_s)
-    prompts = frontiers.prompts(question, sweep, rows, expected)
-    if expected is None:
+    pools = pools or Pools()
+    both = colocated(question, sweep, expected) if mix else Options.none(points)
+    return Candidates(
+        prefill=pools.of(placed, "prefill", _prefill),
+        decode=pools.of(placed, "decode", _decode),
+        colocated=worth_matching(both, _sooner(question) * points.ftl_s[both.row]),
+    )
+
+
+def _sooner(question: Question) -> float:
+    """What a first token's time counts: within no slack any that meets the limit is as good."""
+    return 1.0 if question.scenario.slack else 0.0
+
+
+def _prefill(placed: Placed) -> Options:
+    question, sweep = placed.question, placed.sweep
+    rows = np.flatnonzero(sweep.split_ftl_s <= question.scenario.limits.ftl_s)
+    prompts = frontiers.prompts(question, sweep, rows, placed.expected)
+    return worth_matching(prompts, _sooner(question) * sweep.split_ftl_s[prompts.row])
+
+
+def _decode(placed: Placed) -> Options:
+    question, points = placed.question, placed.sweep.decode
+    if placed.expected is None:
         tokens = within_ttl(question, placed.kept).decode
     else:
-        in_time = frontiers.best_of_each(sweep.decode, sweep.decode.ttl_s <= scenario.limits.ttl_s)
-        tokens = decoding(question, sweep, in_time, expected)
-    both = colocated(question, sweep, expected) if mix else Options.none(points)
-    sooner = 1.0 if scenario.slack else 0.0  # else any first token within the limit is as good
-    return Candidates(
-        prefill=worth_matching(prompts, sooner * sweep.split_ftl_s[prompts.row]),
-        decode=worth_matching(tokens, np.zeros(len(tokens))),
-        colocated=worth_matching(both, sooner * points.ftl_s[both.row]),
-    )
+        rows = frontiers.best_of_each(points, points.ttl_s <= question.scenario.limits.ttl_s)
+        tokens = decoding(question, placed.sweep, rows, placed.expected)
+    return worth_matching(tokens, np.zeros(len(tokens)))
 
 
 def decoding(question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None) -> Options:

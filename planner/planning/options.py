@@ -283,7 +283,8 @@ def usable(
     shares of it.
     """
     kept = standing(question, points, rows)
-    rows, first_token_s = rows[kept], first_token_s[kept]
+    if not kept.all():
+        rows, first_token_s = rows[kept], first_token_s[kept]
     if not question.queues and question.encoder is None:
         return rows
     limit = question.scenario.limits.ftl_s

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from planner.planning.frontiers import Candidates
 from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
+from planner.words import Phase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,9 @@ class Placed:
         known = frontiers.candidates(question, swept, prefill, decode)
         return cls(question=question, sweep=swept, known=known)
 
-    def to_choose(self) -> Placed:
-        """The same with what is expected of its points."""
-        return replace(self, expected=expected(self.question, self.sweep))
+    def to_choose(self, known: Mapping[Phase, Expected] = MappingProxyType({})) -> Placed:
+        """The same with what is expected of its points, where that of a pool is not `known`."""
+        return replace(self, expected=expected(self.question, self.sweep, known))
 
     @property
     def kept(self) -> Candidates:
@@ -69,6 +71,32 @@ class Placed:
         """What its pools run on: one system, or that of prefill and that of decode."""
         pools = self.question.pools
         return tuple(dict.fromkeys(pools[phase].system.name for phase in ("prefill", "decode")))
+
+
+def to_choose(placed: Sequence[Placed]) -> list[Placed]:
+    """Placements with what is expected of their points; pools that several share are looked at once."""
+    found: list[Placed] = []
+    for at in placed:
+        known: dict[Phase, Expected] = {}
+        for phase in ("prefill", "decode"):
+            like = next((one for one in found if one.expected and _alike(one, at, phase)), None)
+            if like is not None and like.expected is not None:
+                known[phase] = like.expected
+        found.append(at.to_choose(known))
+    return found
+
+
+def _alike(one: Placed, other: Placed, phase: Phase) -> bool:
+    """Whether the pools of a phase of two placements have the same points, and as much is known of either."""
+    a, b = one.question, other.question
+    points = one.sweep.decode is other.sweep.decode
+    if phase == "prefill":
+        points = one.sweep.prefill is other.sweep.prefill and one.sweep.split_ftl_s is other.sweep.split_ftl_s
+    if not points or (a.levels, a.bands, a.alike) != (b.levels, b.bands, b.alike):
+        return False
+    if a.seen is None or b.seen is None:
+        return a.seen is b.seen
+    return a.seen.level == b.seen.level and a.seen.nearest[phase] == b.seen.nearest[phase]
 
 
 def place(
@@ -111,15 +139,16 @@ def apart(
     return found
 
 
-def across(question: Question, first: Placed, then: Placed) -> Placed:
+def across(question: Question, first: Placed, then: Placed, like: Placed | None = None) -> Placed:
     """A question with prefill on the system of one placement and decode on that of another: a split alone.
 
     What is worth matching on their own systems is so here, but for pools that count their instances: those
-    may have another number here.
+    may have another number here. `like` has its prefill there too, and as fast a link: its first tokens.
     """
-    prefill = None if question.counted_in("prefill") else first.kept.prefill
+    prefill = None if question.counted_in("prefill") else (like or first).kept.prefill
     decode = None if question.counted_in("decode") else then.kept.decode
-    return beside(question, first.sweep, then.sweep, prefill, decode)
+    sent = first.sweep if like is None else replace(first.sweep, split_ftl_s=like.sweep.split_ftl_s)
+    return beside(question, sent, then.sweep, prefill, decode, moved=like is not None)
 
 
 def beside(
@@ -128,22 +157,26 @@ def beside(
     decode: Sweep,
     prompts: Options | None = None,
     tokens: Options | None = None,
+    *,
+    moved: bool = False,
 ) -> Placed:
     """A question with prefill and decode on two systems, from the points of either; it is a split alone.
 
     `prompts` and `tokens` are what of either is worth matching on its own system, where that is known. Those
-    of prompts are looked for again where other ones are in time over this link.
+    of prompts are looked for again where other ones are in time over this link; `moved` says that the first
+    tokens of `prefill` are those over it.
     """
     points = decode.colocated
+    first_s = prefill.split_ftl_s if moved else sweep.split_ftl_s(question, prefill.prefill)
     swept = replace(
         decode,
         prefill=prefill.prefill,
         colocated=replace(points.take(np.empty(0, dtype=np.intp)), out_of_memory=0),
-        split_ftl_s=sweep.split_ftl_s(question, prefill.prefill),
+        split_ftl_s=first_s,
         kernels=tuple(dict.fromkeys((*prefill.kernels, *decode.kernels))),
         seconds=0.0,
     )
     limit_s = question.scenario.limits.ftl_s
-    if ((prefill.split_ftl_s <= limit_s) != (swept.split_ftl_s <= limit_s)).any():
+    if not moved and ((prefill.split_ftl_s <= limit_s) != (first_s <= limit_s)).any():
         prompts = None
     return Placed.to_draw(question, swept, prompts, tokens)

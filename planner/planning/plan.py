@@ -28,7 +28,7 @@ from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge, of_choice
-from planner.planning.placed import Placed
+from planner.planning.placed import Placed, to_choose
 from planner.planning.resolve import Question
 from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
 from planner.planning.sweep import Sweeps
@@ -112,7 +112,7 @@ def _plan(
     split, colocated = settle.split_frontier(pictured), settle.colocated_frontier(pictured)
     if on_frontier is not None:
         on_frontier(split, colocated)
-    placed = [one.to_choose() for one in to_draw]
+    placed = to_choose(to_draw)
     if scenario.mix or any(solve.takes_programs(one.question) for one in placed):
         milp.load()
     deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)

@@ -11,6 +11,7 @@ the best of them is never worse than the best on any one system.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import pareto
-from planner.planning import frontiers, housed, solve, thrift, weigh, why_not
+from planner.planning import frontiers, housed, solve, weigh, why_not
 from planner.planning.alone import Alone
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
@@ -72,10 +73,13 @@ def placements(
     pairs: list[Placed] = []
     for some, one in zip(variants, each, strict=True):
         for first in some:
+            over: dict[float, Placed] = {}  # by the pace of the link
             for then in each:
                 both = None if one is then else across(first.question, then.question, catalog)
                 if both is not None:
-                    pairs.append(placed_across(both, first, then))
+                    link = both.link_bytes_per_s
+                    pairs.append(placed_across(both, first, then, over.get(link)))
+                    over.setdefault(link, pairs[-1])
     return (*(at for some in variants for at in some), *pairs)
 
 
@@ -113,10 +117,8 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     splits: list[tuple[Placed, Serving]] = []
     others: list[tuple[Placed, Serving]] = []
     weighed: tuple[list[_Counted], list[_Counted]] = ([], [])
-    curves = thrift.Curves()
-    for at in placed:
-        found_here = solve.weighed(at, deadline, curves, beaten_per_s=_beaten_per_s(at, splits))
-        for way, some in enumerate(_housed(at, found_here, deadline, curves)):
+    for ways in _weighed(placed, deadline):
+        for way, some in enumerate(ways):
             if some is not None:
                 (splits, others)[way].append((some[0], some[1][0]))
                 weighed[way].append(some)
@@ -132,20 +134,37 @@ def _settled(placed: Sequence[Placed], deadline: Deadline) -> tuple[Settled, boo
     return found, bool(splits or others)
 
 
-def _beaten_per_s(at: Placed, splits: Sequence[tuple[Placed, Serving]]) -> float:
-    """Requests/s that a split on two systems has to pass; 0 where more than throughput decides.
+def _weighed(placed: Sequence[Placed], deadline: Deadline) -> list[tuple[_Counted | None, _Counted | None]]:
+    """Either way of every placement, in order; (None, None) where it cannot be the best.
 
-    What each system does alone is told, so that it is found whatever the others do.
+    What each system does alone is told. Of placements on two, those that may serve most come first, and one
+    that serves less than another did, with nothing given up for an earlier first token, is left out.
     """
-    scenario = at.question.scenario
-    fleet, rate = scenario.fleet, scenario.traffic.requests_per_s
-    if len(at.systems) == 1 or scenario.goal != "throughput" or fleet.gpus is None or rate is not None:
-        return 0.0
-    return max((serving.expected_requests_per_s for _, serving in splits), default=0.0)
+    shared, most = solve.Shared(), dict.fromkeys(range(len(placed)), math.inf)
+    for i, at in enumerate(placed):
+        if len(at.systems) > 1 and _most_wins(at.question):
+            most[i] = solve.most_split(at, deadline, shared)
+    found: dict[int, tuple[_Counted | None, _Counted | None]] = {}
+    best: dict[bool, float] = {}  # expected requests/s so far, by whether images are encoded apart
+    for i in sorted(most, key=lambda i: -most[i]):
+        at, apart = placed[i], placed[i].question.encoder is not None
+        if most[i] < best.get(apart, 0.0) * (1 - weigh.SAME):
+            continue
+        found[i] = _housed(at, solve.weighed(at, deadline, shared), deadline, shared)
+        if (split := found[i][0]) is not None:
+            best[apart] = max(best.get(apart, 0.0), split[1][0].expected_requests_per_s)
+    return [found.get(i, (None, None)) for i in range(len(placed))]
+
+
+def _most_wins(question: Question) -> bool:
+    """Whether the placement that serves most is the best."""
+    scenario = question.scenario
+    endless = scenario.fleet.gpus is None or scenario.traffic.requests_per_s is not None
+    return scenario.goal == "throughput" and not endless
 
 
 def _housed(
-    at: Placed, found: solve.Weighed, deadline: Deadline, curves: thrift.Curves
+    at: Placed, found: solve.Weighed, deadline: Deadline, shared: solve.Shared
 ) -> tuple[_Counted | None, _Counted | None]:
     """Either way with the placement that it is of: of whole hosts where it lies on no more than there are."""
     if not housed.asked(at.question.scenario):
@@ -154,7 +173,7 @@ def _housed(
         crowded = [way is not None and not housed.fits(at.question, *way) for way in found]
 
     def again(whole: Placed, only: Way | None) -> solve.Weighed:
-        return solve.weighed(whole, deadline, curves, only=only)
+        return solve.weighed(whole, deadline, shared, only=only)
 
     split, colocated = (
         None if way is None else (on, way)
@@ -232,7 +251,8 @@ def drawn(placed: Sequence[Placed]) -> Sequence[Placed]:
 
 def split_frontier(placed: Sequence[Placed]) -> Frontier:
     """The best split at each TTL, wherever its pools run."""
-    return _merged(placed, [frontiers.split(at.question, at.sweep, at.kept) for at in placed])
+    fronts = [frontiers.split(at.question, at.sweep, at.kept, len(placed)) for at in placed]
+    return _merged(placed, fronts)
 
 
 def colocated_frontier(placed: Sequence[Placed]) -> Frontier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from planner.planning import copies, frontiers, servings, thrift
 from planner.planning.deadline import Deadline
 from planner.planning.frontiers import Candidates
 from planner.planning.in_time import (
+    Pools,
     as_predicted,
     candidates,
     decoding,
@@ -294,17 +295,30 @@ def _matched(
     *,
     mix: bool,
     deadline: Deadline,
-    beaten_per_s: float = 0.0,
 ) -> slack.Choice:
-    """The match of some candidates within the slack of the best, unless that is beaten."""
+    """The match of some candidates within the slack of the best."""
     prove, left_s, errors = not question.scenario.robust, deadline.left_s, question.errors
     return slack.solve(
         problem_of(question, kept, mix=mix, errors=errors, time_limit_s=left_s, prove=prove),
         prefill_ftl_s=sweep.split_ftl_s[kept.prefill.row],
         colocated_ftl_s=sweep.colocated.ftl_s[kept.colocated.row],
         slack=question.scenario.slack,
-        beaten_per_s=beaten_per_s,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the placements of one plan share, each found once."""
+
+    curves: thrift.Curves = field(default_factory=thrift.Curves)
+    pools: Pools = field(default_factory=Pools)
+
+
+def most_split(placed: Placed, deadline: Deadline, shared: Shared) -> float:
+    """The most expected requests/s of a placement's split in its budget: no slack leaves it more."""
+    question, errors = placed.question, placed.question.errors
+    kept = candidates(placed, mix=False, pools=shared.pools)
+    return milp.most(problem_of(question, kept, mix=False, errors=errors, time_limit_s=deadline.left_s))
 
 
 Weighed: TypeAlias = tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Serving, tuple[Count, ...]] | None]
@@ -313,29 +327,26 @@ Weighed: TypeAlias = tuple[tuple[Serving, tuple[Count, ...]] | None, tuple[Servi
 def weighed(
     placed: Placed,
     deadline: Deadline,
-    curves: thrift.Curves | None = None,
+    shared: Shared | None = None,
     *,
-    beaten_per_s: float = 0.0,
     only: Way | None = None,
 ) -> Weighed:
     """The split and the co-located serving that `choose` finds, bare, and their counts: enough to weigh them.
 
     Both, if not `only` one is asked for. None for a demand that is too much for what is expected
-    (`planner.planning.in_time.tries`). Of a split that serves no more than `beaten_per_s`, the best without
-    the slack: no earlier first token is looked for.
+    (`planner.planning.in_time.tries`). What other placements found is taken from what they have `shared`.
 
     Raises Stopped when told to stop.
     """
     deadline.check()
-    placed = _demanded(placed)
+    placed, shared = _demanded(placed), shared or Shared()
     if thrift.asked(placed.question.scenario):
-        return thrift.bare(placed, None, curves)
+        return thrift.bare(placed, None, shared.curves)
     sweep, question = placed.sweep, placed.question
     split = copied = None
     if only != "colocated":
-        kept = candidates(placed, mix=False)
-        matched = _matched(question, sweep, kept, mix=False, deadline=deadline, beaten_per_s=beaten_per_s)
-        solution = matched.solution
+        kept = candidates(placed, mix=False, pools=shared.pools)
+        solution = _matched(question, sweep, kept, mix=False, deadline=deadline).solution
         if solution.status != "infeasible" and serves(question, solution.expected_requests_per_s):
             split = _bare(question, sweep, kept, solution)
     if only != "disaggregated":

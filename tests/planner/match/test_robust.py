@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.match.milp import Problem, solve
+from planner.match.milp import Problem, most_among, solve
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors, errors, spread
+from planner.match.room import Cap, Room
 
 SAME = 1e-7  # what "optimal" promises
 
@@ -188,3 +189,33 @@ def test_the_spread_of_a_band() -> None:
 def test_one_scenario_of_each_pool_is_enough_for_an_error_in_common() -> None:
     both = Errors(prefill=np.array([0.8, 1.2]), decode=np.array([0.8, 1.2]))
     assert both.expected(2.0, 3.0) == pytest.approx(2.0)
+
+
+def test_the_most_of_some_prefill_candidates_is_that_of_a_problem_without_the_others():
+    rng = np.random.default_rng(17)
+    for nth in range(60):
+        p = some_problem(rng, mix=False)
+        if nth % 3 == 0:
+            p = dataclasses.replace(p, errors=KNOWN)
+        if nth % 2:
+            p = dataclasses.replace(p, room=Room.of(9, 7, [Cap(prefill=2.0, decode=1.0, most=20.0)]))
+        among = most_among(p)
+        for _ in range(4):
+            kept = rng.random(len(p.prefill_gpus)) < 0.6
+            without = dataclasses.replace(p, prefill_rate=np.where(kept, p.prefill_rate, 0.0))
+            assert among(kept) == pytest.approx(best(without), rel=1e-9)
+
+
+def best(p: Problem) -> float:
+    """Most expected requests/s of one layout per pool, by every number of GPUs of either."""
+    assert p.budget is not None
+    room = Room.shared(p.budget) if p.room is None else p.room
+    keep = 1 - p.headroom
+    prefill = pools(p.prefill_gpus, keep * p.prefill_rate, room.prefill, any_layouts=False)
+    decode = pools(p.decode_gpus, keep * p.decode_rate, room.decode, any_layouts=False)
+    beside = enumerate(room.decode_beside)
+    return max(
+        float(np.mean(np.minimum(prefill[x] * p.errors.prefill, decode[y] * p.errors.decode)))
+        for x, most in beside
+        for y in range(most + 1)
+    )

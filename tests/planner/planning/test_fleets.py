@@ -15,6 +15,8 @@ from planner.output import fleets
 from planner.output.data import to_dict
 from planner.output.words import notes
 from planner.planning import inventory, one_more, resolve, settle, solve, survive, what_if
+from planner.planning.deadline import Deadline
+from planner.planning.placed import to_choose
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 
@@ -69,6 +71,27 @@ def test_a_fleet_in_a_budget_takes_no_solver_whose_import_costs_half_of_its_time
     assert len(placed) == 4 and not any(solve.takes_programs(at.question) for at in placed)
     costs = settle.placements(replace(BASE, goal="cost"), load())
     assert any(solve.takes_programs(at.question) for at in costs)
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.1])
+def test_what_placements_share_and_leave_out_changes_no_answer(slack):
+    asked = replace(BASE, slack=slack, fleet=Fleet(systems="h100:6,h200:4,b200:2,h20:8"))
+    placed = settle.placements(asked, load())
+    assert len(placed) == 16
+    together, apart = to_choose(placed), [at.to_choose() for at in placed]
+    for one, other in zip(together, apart, strict=True):
+        assert one.expected is not None and other.expected is not None
+        for pool in ("prefill", "decode", "colocated"):
+            assert (getattr(one.expected, pool) == getattr(other.expected, pool)).all()
+        assert one.expected.shifts == other.expected.shifts
+    deadline = Deadline.after(60.0)
+    found = settle.settle(together, deadline)
+    splits = [solve.weighed(at, deadline)[0] for at in apart]
+    most = [0.0 if split is None else split[0].expected_requests_per_s for split in splits]
+    assert max(most) > 0 and found.split is together[most.index(max(most))]
+    shared = solve.Shared()
+    again = [solve.weighed(at, deadline, shared)[0] for at in together]
+    assert [split and split[1] for split in again] == [split and split[1] for split in splits]
 
 
 def test_pools_on_two_systems_keep_to_their_gpus_and_hand_over_at_the_slower_links_pace():
