@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
-import sys
 import typing
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -13,11 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+import tomli
+
 from planner.errors import InputError, printable_lines, unknown
 from planner.inputs import files
-
-# the standard library reads TOML from 3.11 on; before, the package that became it
-tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 T = TypeVar("T")
 
@@ -37,7 +34,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     Control characters are refused: texts are printed, and a terminal would obey them.
     """
     try:
-        table: dict[str, Any] = tomllib.loads(text)
+        table: dict[str, Any] = tomli.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for an integer of 5,000 digits
         found = "tables nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None

@@ -274,7 +274,7 @@ sys.exit(main.main(['plan']))
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, tui.cli.main; tui.cli.main.main(['--help']);"
-        "heavy = {'numpy', 'scipy', 'textual', 'rich', 'plotext', 'tomllib'} & set(sys.modules);"
+        "heavy = {'numpy', 'scipy', 'textual', 'rich', 'plotext', 'tomli'} & set(sys.modules);"
         "sys.exit(' '.join(heavy) or 0)"
     )
     done = subprocess.run(
