@@ -88,7 +88,9 @@ def sentences(at: Widths, *, is_moe: bool = True) -> list[str]:
         if at.attention_dp > 1:
             whole = at.moe_tp == 1
             exchange = (
-                "travel to their experts and back (all-to-all)" if whole else "are gathered and summed up"
+                "travel to their experts and back (all-to-all), or are gathered where that is faster"
+                if whole
+                else "are gathered and summed up"
             )
         lines.append(f"Tokens {exchange}.")
     return lines

@@ -114,7 +114,7 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     """Where the split and where the co-located serving of a choice lie, and the choice there.
 
     The mix, asked for or offered, is the one found first, or one of whole hosts where that has no room; one
-    that is only offered stays unless a way of serving has no room either.
+    that is only offered goes where none has.
 
     Raises Stopped when told to stop.
     """
@@ -137,8 +137,11 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         return found.disaggregated, found.colocated
 
     split, colocated = each(placed, ways, (crowded[0], crowded[1]), again, drawn=no_room)
-    if asked_for and no_room and not any(crowded):
+    if no_room and not any(crowded):
         again(whole(placed, drawn=True), None)
+        if mix is not None and choice.mix is not None:  # over the ways that stay
+            kept = mix.serving.requests_per_s / choice.mix.serving.requests_per_s
+            mix = replace(mix, gain=(1.0 + choice.mix.gain) * kept - 1.0)
     if asked_for and mix is not None:
         mix = replace(mix, gain=solve.gain_of(mix.serving, split[1], colocated[1]))
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)

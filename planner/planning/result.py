@@ -32,6 +32,7 @@ from planner.words import (
     Batching,
     CacheFormat,
     Choice,
+    Exchange,
     Phase,
     PrefixReuse,
     Status,
@@ -73,8 +74,10 @@ class PoolPlan:
     domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
     over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
-    # makes the last two of a pool that is weighed (`planner.planning.servings.timed`); None once it has
-    timing: Callable[[bool], tuple[tuple[OperatorTime, ...], float]] | None = field(
+    exchange: Exchange = "replicated"  # how tokens reach their experts in such a pass
+    # makes the last two, and the breakdown, of a pool that is weighed (`planner.planning.servings.timed`);
+    # None once it has
+    timing: Callable[[bool], tuple[tuple[OperatorTime, ...], float, Exchange]] | None = field(
         default=None, repr=False, compare=False
     )
 

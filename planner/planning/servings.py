@@ -203,7 +203,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
         breakdown=(),
-        timing=partial(_timing, setup, a_pass),
+        timing=partial(_timing, setup, a_pass, partial(forward.taken, setup, at, exchange, passing)),
         system=at_pool.system.name,
         max_batch=math.ceil(per_rank),
         max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),
@@ -216,7 +216,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
 
 
 def timed(serving: Serving, *, chosen: bool) -> Serving:
-    """A serving with what is told of it but not weighed: where the time of its pools' passes goes.
+    """A serving with what is told of it but not weighed: where the time of its pools' passes goes, how
+    tokens reach their experts in them.
 
     Of the `chosen` one also what they take over the same passes in bf16.
     """
@@ -224,17 +225,17 @@ def timed(serving: Serving, *, chosen: bool) -> Serving:
     def told(pool: PoolPlan) -> PoolPlan:
         if pool.timing is None:
             return pool
-        breakdown, over_bf16 = pool.timing(chosen)
-        return replace(pool, breakdown=breakdown, over_bf16=over_bf16, timing=None)
+        breakdown, over_bf16, exchange = pool.timing(chosen)
+        return replace(pool, breakdown=breakdown, over_bf16=over_bf16, exchange=exchange, timing=None)
 
     return replace(serving, pools=tuple(told(pool) for pool in serving.pools))
 
 
 def _timing(
-    setup: Setup, a_pass: Callable[[Setup], Ledger], chosen: bool
-) -> tuple[tuple[OperatorTime, ...], float]:
+    setup: Setup, a_pass: Callable[[Setup], Ledger], exchange: Callable[[], Exchange], chosen: bool
+) -> tuple[tuple[OperatorTime, ...], float, Exchange]:
     ledger = a_pass(setup)
-    return _breakdown(ledger), _over_bf16(setup, ledger, a_pass) if chosen else 1.0
+    return _breakdown(ledger), _over_bf16(setup, ledger, a_pass) if chosen else 1.0, exchange()
 
 
 def _over_bf16(setup: Setup, ledger: Ledger, a_pass: Callable[[Setup], Ledger]) -> float:

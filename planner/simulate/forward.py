@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, Real
+from planner.inputs.model import Ffn
 from planner.inputs.precision import BF16_BYTES, FORMATS, Format
 from planner.simulate import encode, linears
 from planner.simulate.memory import stage_share
@@ -125,6 +126,11 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
 def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> Ledger:
     """Routed experts of all layers and the traffic to them; nothing for a dense model.
 
+    Whole experts on ranks with attention DP get their tokens as is faster: by an all-to-all, or gathered, of
+    which a rank then picks its own. Engines have both (vLLM's `--all2all-backend`, SGLang's
+    `--moe-a2a-backend`, TensorRT-LLM chooses by itself). Batches that run in halves keep the all-to-all, as
+    engines run them.
+
     Parameters
     ----------
     stage
@@ -134,42 +140,77 @@ def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> L
     tokens
         Tokens in the pass per attention rank.
     """
-    model, machine, fmt = setup.model, setup.machine, setup.precision.moe
     ledger = Ledger({})
-    for f in model.ffn:
+    for f in setup.model.ffn:
         if f.kind != "moe":
             continue
-        width = f.latent or model.hidden
-        group = tokens * stage.attention_dp
-        routed = moe.grouped_gemm(
-            machine,
-            fmt,
-            moe.Experts(hidden=width, width=f.width, matrices=f.matrices, topk=f.topk, count=f.experts),
-            group,
-            tp=stage.moe_tp,
-            ep=stage.moe_ep,
-            skew=setup.skew,
-            dispatched=exchange == "all-to-all",
-        )
+        routed, moved = _exchanged(setup, f, stage, exchange, tokens)
+        if exchange == "all-to-all":
+            picked, gathered = _exchanged(setup, f, stage, "gathered", tokens)
+            faster = _gathered(setup, stage, (routed, moved), (picked, gathered))
+            routed, moved = _either(faster, picked, routed), _either(faster, gathered, moved)
         ledger.add("experts", routed, f.layers)
-        if exchange == "replicated":
-            moved = collectives.all_reduce(machine, BF16_BYTES * width * tokens, stage.tp)
-        elif exchange == "all-to-all":
-            # the ranks of an attention TP group hold the same tokens: each sends its share
-            sent = tokens / stage.tp
-            gpus = stage.stage_gpus
-            there, back = (
-                collectives.Exchanged(tokens=sent, hidden=width, topk=f.topk, bytes_per_element=size)
-                for size in (fmt.activation_bytes, BF16_BYTES)
-            )
-            moved = collectives.dispatch(machine, there, gpus) + collectives.combine(machine, back, gpus)
-            moved = moved + collectives.all_gather(machine, BF16_BYTES * width * tokens, stage.tp)
-        else:
-            gathered = fmt.activation_bytes * width * group
-            moved = collectives.all_gather(machine, gathered, stage.stage_gpus)
-            moved = moved + collectives.reduce_scatter(machine, BF16_BYTES * width * group, stage.stage_gpus)
         ledger.add(EXCHANGE, moved, f.layers)
     return ledger
+
+
+def taken(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> Exchange:
+    """How a pass of one layout takes tokens to their experts; arguments as of `experts`."""
+    for f in setup.model.ffn:
+        if f.kind == "moe" and exchange == "all-to-all":
+            either = (_exchanged(setup, f, stage, way, tokens) for way in (exchange, "gathered"))
+            if np.all(_gathered(setup, stage, *either)):
+                return "gathered"
+    return exchange
+
+
+def _gathered(
+    setup: Setup, stage: Layouts, sent: tuple[Cost, Cost], gathered: tuple[Cost, Cost]
+) -> BoolArray:
+    """Where gathering is faster than the all-to-all, (experts, traffic) each; batches in halves keep that."""
+    faster = sum(cost.seconds for cost in gathered) < sum(cost.seconds for cost in sent)
+    return np.asarray(faster & ~in_halves(setup, stage, "all-to-all"))
+
+
+def _either(first: BoolArray, one: Cost, other: Cost) -> Cost:
+    """The cost `one` where `first`, else the `other`."""
+    return Cost(
+        np.where(first, one.seconds, other.seconds),
+        np.where(first, one.light_s, other.light_s),
+    )
+
+
+def _exchanged(setup: Setup, f: Ffn, stage: Layouts, exchange: Exchange, tokens: Real) -> tuple[Cost, Cost]:
+    """One layer's routed experts, and the traffic to them by one kind of exchange."""
+    machine, fmt = setup.machine, setup.precision.moe
+    width = f.latent or setup.model.hidden
+    group = tokens * stage.attention_dp
+    routed = moe.grouped_gemm(
+        machine,
+        fmt,
+        moe.Experts(hidden=width, width=f.width, matrices=f.matrices, topk=f.topk, count=f.experts),
+        group,
+        tp=stage.moe_tp,
+        ep=stage.moe_ep,
+        skew=setup.skew,
+        evened=exchange != "replicated",
+        dispatched=exchange == "all-to-all",
+    )
+    if exchange == "replicated":
+        return routed, collectives.all_reduce(machine, BF16_BYTES * width * tokens, stage.tp)
+    if exchange == "all-to-all":
+        # the ranks of an attention TP group hold the same tokens: each sends its share
+        sent = tokens / stage.tp
+        gpus = stage.stage_gpus
+        there, back = (
+            collectives.Exchanged(tokens=sent, hidden=width, topk=f.topk, bytes_per_element=size)
+            for size in (fmt.activation_bytes, BF16_BYTES)
+        )
+        moved = collectives.dispatch(machine, there, gpus) + collectives.combine(machine, back, gpus)
+        return routed, moved + collectives.all_gather(machine, BF16_BYTES * width * tokens, stage.tp)
+    gathered = fmt.activation_bytes * width * group
+    moved = collectives.all_gather(machine, gathered, stage.stage_gpus)
+    return routed, moved + collectives.reduce_scatter(machine, BF16_BYTES * width * group, stage.stage_gpus)
 
 
 def in_halves(setup: Setup, at: Layouts, exchange: Exchange) -> BoolArray:

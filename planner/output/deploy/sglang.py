@@ -63,7 +63,7 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
         found[flag("dp_head")] = True
         if dp == layout.tp * dp:
             found[flag("dense_tp")] = 1
-    if moe and dp > 1 and layout.ep == layout.tp * dp and of.vendor == "nvidia":
+    if pool.exchange == "all-to-all" and of.vendor == "nvidia":
         found[flag("exchange")] = "deepep"
         if pool.phase != "colocated":
             found[flag("exchange_mode")] = "low_latency" if pool.phase == "decode" else "normal"

@@ -99,14 +99,13 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
 def exchange(of: Subject, pool: PoolPlan) -> str:
     """The all-to-all between whole experts under attention DP that was planned; "" for vLLM's default.
 
-    By default every rank gathers the tokens of all, which inside one host costs about the same; DeepEP needs
-    NVLink there.
+    By default every rank gathers the tokens of all, which is planned where it is faster, and inside one host
+    costs about the same; DeepEP needs NVLink there.
     """
     layout = pool.layout
     ranks = layout.tp * layout.attention_dp
-    whole = of.model.is_moe and layout.attention_dp > 1 and layout.ep == ranks
     fabric = of.system.fabric
-    if not whole or of.vendor != "nvidia" or fabric.topology == "pcie":
+    if pool.exchange != "all-to-all" or of.vendor != "nvidia" or fabric.topology == "pcie":
         return ""
     per_host = of.options.gpus_per_host or tables.gpus_per_host(of.system)
     if per_host < fabric.scale_up_gpus and ranks <= fabric.scale_up_gpus:

@@ -16,16 +16,19 @@ from planner.simulate.operators.roofline import Cost
 
 OPERATOR = "moe"
 
-# How unevenly tokens choose experts when nothing else is known. On this scale 0 is round robin, 0.3
+# How unevenly tokens choose experts when nothing else is known. On the scale of `skew` 0 is round robin, 0.3
 # nearly independent uniform choice, 1 a power law of exponent 1. Two things follow from it, and they are
 # set apart, because engines even out one of them alone:
-# - How many experts a batch touches, and so how many must be read. Measured decode times of ten models
-#   are met best at 1: tokens share experts more often than independent choice would have it.
-# - How much more than the mean the busiest rank has. With routing of exponents 1.01 and 1.2 the measured
-#   kernels on the busiest of 32 ranks take 2 to 4 times as long as balanced ones, but in production
-#   redundant experts and their placement (EPLB) even the ranks out: the same decode times ask for 0.4.
-PLANNING_SKEW = 1.0
-PLANNING_BALANCE = 0.4
+# - How many experts a batch touches, and so how many must be read. If the popularity of experts is gamma
+#   distributed with variance 2 over its mean squared (chi-squared, one degree of freedom), decode times of
+#   models left out of the fit are met best: tokens share experts far more often than independent choice
+#   would have it. Variance 1 is the formula of skew 1.
+# - How much more than the mean the busiest rank has. Nothing evens out the ranks beside attention TP. With
+#   attention DP, which wide expert parallelism goes with, redundant experts and their placement do (EPLB;
+#   TensorRT-LLM's needs attention DP): those times ask for 0.4, as do published rates of wide deployments
+#   (tests/planner/simulate/test_known_deployments.py).
+PLANNING_BALANCE = 1.0
+EVENED_BALANCE = 0.4
 
 # The load of the busiest rank, fitted to simulated routing in two steps.
 # 1. Let experts' loads follow a truncated power law of exponent a >= 1. Their variance over their mean
@@ -79,7 +82,13 @@ class Routing(NamedTuple):
 
 
 def route(
-    experts: Experts, tokens: Real, *, ep: Real, skew: Real | None = None, mean: bool = True
+    experts: Experts,
+    tokens: Real,
+    *,
+    ep: Real,
+    skew: Real | None = None,
+    evened: bool = False,
+    mean: bool = True,
 ) -> Routing:
     """Loads of the ranks of an expert-parallel group.
 
@@ -95,6 +104,8 @@ def route(
         0: round robin; 1 and above: loads follow a truncated power law of that exponent; between:
         experts differ in proportion, and chance counts as the cube root, so that 0.3 is nearly
         independent choice among experts a third as uneven. None: what planning expects.
+    evened
+        Redundant experts and their placement even out the ranks; of planning alone.
     mean
         Whether `mean_experts` is asked for; 0 where it is not.
 
@@ -111,7 +122,7 @@ def route(
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     topk, count = experts.topk, experts.count
     held = np.maximum(count / ep, 1.0)
-    touch, balance = (PLANNING_SKEW, PLANNING_BALANCE) if skew is None else (skew, skew)
+    balance = skew if skew is not None else EVENED_BALANCE if evened else PLANNING_BALANCE
     uneven = np.minimum(balance, 1.0)
     ranks = np.log(ep) * (1.0 - 1.0 / ep)
     crowd = np.cbrt(uneven)
@@ -122,7 +133,7 @@ def route(
     settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
     if np.any(steeper):
         settled = settled * (settled * steeper + 1.0)
-    crowding = np.cbrt(np.minimum(touch, 1.0))
+    crowding = None if skew is None else crowd
     variance = mean_pairs * settled * spread + chance  # v times mean_pairs
     excess = np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL
     # one token sends a rank at most as many pairs as the rank has experts
@@ -136,13 +147,20 @@ def route(
     )
 
 
-def _touched(pairs: Real, held: Real, crowd: Real, first: Real) -> Real:
+def _touched(pairs: Real, held: Real, crowd: Real | None, first: Real) -> Real:
     """Distinct experts among `held` that `pairs` reach, `first` being those of one token.
+
+    Without `crowd`, as planning expects: those of the first token, and of the others all whose popularity,
+    gamma distributed with variance 2, was enough for one of the pairs beyond,
+    ``first + (held - first) (1 - (1 + 2 (pairs - first) / held)^(-1/2))``. Else
 
     ``min(held, pairs / (1 + crowd (pairs - first) / held))`` with crowd the cube root of the skew: the
     lesser of the two at 0, round robin; ``pairs held / (pairs + held - first)`` at 1, a power law; and
     at 0.3 within 6 % of ``held (1 - (1 - 1/held)^pairs)``, independent uniform choice.
     """
+    if crowd is None:
+        missed = 1.0 / np.sqrt((pairs - first) * (2.0 / held) + 1.0)
+        return held - missed * (held - first)
     crowd = crowd / held
     return np.minimum(pairs / (pairs * crowd + (1.0 - crowd * first)), held)
 
@@ -156,6 +174,7 @@ def grouped_gemm(
     tp: Real,
     ep: Real,
     skew: Real | None = None,
+    evened: bool = False,
     dispatched: bool = False,
     kernel: str = "",
 ) -> Cost:
@@ -177,7 +196,7 @@ def grouped_gemm(
         Tokens of the whole expert-parallel group.
     tp, ep
         Ranks that slice each expert; groups that share the experts out.
-    skew
+    skew, evened
         See `route`.
     dispatched
         An all-to-all brings a rank only its own tokens. Otherwise it holds those of the whole
@@ -207,7 +226,7 @@ def grouped_gemm(
     per_byte = 1.0 / bandwidth
     per_flop = 1.0 / peak_flops(machine, fmt.rate)
     hidden, matrices = experts.hidden, experts.matrices
-    load = route(experts, tokens, ep=ep, skew=skew, mean=machine.light)
+    load = route(experts, tokens, ep=ep, skew=skew, evened=evened, mean=machine.light)
     # scalars and layout-shaped factors first: one pass over the points costs more than all of them
     column = matrices * hidden
     sliced = experts.width / tp

@@ -291,10 +291,11 @@ def test_within_the_slack_the_first_token_comes_earlier_in_both_ways(scenario: S
         best, chosen = getattr(exact, way), getattr(near, way)
         assert best is not None and chosen is not None and chosen.knee is not None and best.knee is None
         assert chosen.ftl_s <= best.ftl_s
-        assert chosen.knee.best_ftl_s == pytest.approx(best.ftl_s)
-        kept = chosen.expected_requests_per_s / best.expected_requests_per_s
+        kept = chosen.expected_requests_per_s / chosen.knee.best_requests_per_s
         assert 1 - scenario.slack - 1e-6 <= kept <= 1 + 1e-9
         assert chosen.knee.costs == pytest.approx(1 - kept, abs=1e-9)
+        # the slack is counted from the best by GPUs alone, which hosts may not hold
+        assert 1 - 1e-9 <= chosen.knee.best_requests_per_s / best.expected_requests_per_s < 1.02
         assert chosen.solver.status == "optimal"
 
 

@@ -16,7 +16,7 @@ from planner.simulate.operators.constants import bounds
 from planner.simulate.operators.example import h200
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.moe import (
-    PLANNING_BALANCE,
+    EVENED_BALANCE,
     Experts,
     MoeConstants,
     grouped_gemm,
@@ -71,7 +71,7 @@ SHAPES = st.tuples(
     st.sampled_from([1, 2, 8, 32]),
     st.sampled_from([1, 2, 8, 32, 72, 256]),
 )
-SKEWS = st.sampled_from([0.0, 0.1, PLANNING_BALANCE, 1.0, 1.01, 1.2])
+SKEWS = st.sampled_from([None, 0.0, 0.1, EVENED_BALANCE, 1.0, 1.01, 1.2])
 
 
 @functools.cache
@@ -228,9 +228,29 @@ def test_loads_stay_within_what_exists(shape, skew):
     assert imbalance(tokens, topk, experts, ep, skew) <= max(ep, 1) * (1 + 1e-12)
 
 
+def test_planning_touches_what_gamma_distributed_popularity_would():
+    """Variance 2 over the mean squared, tokens choosing distinct experts in proportion to it."""
+    rng = np.random.default_rng(11)
+    for tokens, topk, experts in ((1, 8, 256), (8, 8, 256), (64, 8, 256), (512, 8, 256), (32, 4, 128)):
+        found = []
+        for _ in range(40):
+            popular = np.log(rng.gamma(0.5, size=experts))
+            chosen = np.argsort(popular + rng.gumbel(size=(tokens, experts)), axis=1)[:, -topk:]
+            found.append(len(np.unique(chosen)))
+        assert distinct_experts(tokens, experts, topk) == pytest.approx(np.mean(found), rel=0.1)
+
+
+def test_redundant_experts_even_out_the_ranks():
+    chosen = Experts(hidden=1, width=1, matrices=3, topk=8, count=256)
+    plain, evened = (route(chosen, 1024, ep=32, evened=each) for each in (False, True))
+    assert evened.mean_pairs == plain.mean_pairs and evened.mean_experts == plain.mean_experts
+    assert plain.mean_pairs < evened.pairs < plain.pairs
+    assert evened.experts < plain.experts
+
+
 def test_imbalance_grows_with_skew_and_ranks():
     assert imbalance(8192, 8, 256, 1) == 1.0
-    by_skew = [float(imbalance(8192, 8, 256, 32, s)) for s in (0.0, PLANNING_BALANCE, 1.0, 1.2)]
+    by_skew = [float(imbalance(8192, 8, 256, 32, s)) for s in (0.0, EVENED_BALANCE, 1.0, 1.2)]
     by_ranks = imbalance(8192, 8, 256, np.array([1.0, 8.0, 32.0, 64.0]), 1.01)
     assert by_skew == sorted(by_skew) and by_skew[0] == 1.0 and by_skew[-1] > 3.0
     assert np.all(np.diff(by_ranks) > 0)

@@ -54,7 +54,7 @@ def test_what_cannot_be_is_one_line(tmp_path, capsys):
 
 
 def test_a_refusal_says_what_can_be_instead(capsys):
-    ask = ["--model", "qwen3.5-397b-a17b", "--system", "h200", "--gpus", "64"]
+    ask = ["--model", "qwen3.5-397b-a17b", "--system", "h200", "--gpus", "64", "--isl", "16k"]
     assert main(["export", "vllm", *ask]) == 3
     line = capsys.readouterr().err
     assert "push connector" in line and "it can say" in line and line.count("\n") == 1

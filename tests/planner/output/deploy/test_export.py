@@ -387,8 +387,9 @@ def test_vllm_is_asked_for_the_all_to_all_that_was_planned_beyond_a_host():
 
 
 def test_a_refusal_names_the_best_layouts_that_the_target_can_say():
-    plan = planned("hybrid-h200", "vllm")
-    assert isinstance(exported("hybrid-h200", "vllm"), Refused)
+    asked_for = replace(SCENARIOS["hybrid-h200"], engine="vllm", traffic=Traffic(isl=16384, osl=1024))
+    plan = planner.plan(asked_for, CATALOG)
+    assert isinstance(write.export(plan, "vllm", Options(), CATALOG), Refused)
     assert re.match(
         r"it can say \S+( \+ \S+)?: [\d,]+ output", write.nearest(plan, "vllm", Options(), CATALOG)
     )
