@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
@@ -13,6 +13,7 @@ from planner.errors import InputError, listed, printable, unknown
 from planner.inputs import naming, own, toml_tables
 from planner.inputs.scenario import Scenario
 from planner.inputs.toml_tables import ALIASES
+from planner.values import dataclass
 from planner.words import PresetKind
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.inputs.layout_label import Widths, parse
+from planner.values import dataclass
 from planner.words import Phase, Way
 
 

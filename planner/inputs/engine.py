@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from planner.values import dataclass
 from planner.words import MemoryRule, Phase, UnevenExperts, Vendor, WeightFormat
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from planner.inputs import catalog, toml_tables
 from planner.inputs.system import System
+from planner.values import dataclass
 
 MOST_GPUS_PER_HOST = 8  # of a host that hosts.toml does not name
 

@@ -6,13 +6,13 @@ import dataclasses
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from planner import units
 from planner.errors import InputError, unknown
 from planner.inputs import fleet, layout_label, naming
 from planner.inputs.scenario import Scenario
+from planner.values import dataclass
 from planner.words import FieldKind, PresetKind
 
 LONGEST_PATH = 4096

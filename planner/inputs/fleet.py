@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
 from planner.errors import InputError
 from planner.inputs import naming
+from planner.values import dataclass
 from planner.words import Loss, Tariff
 
 MOST_SYSTEMS = 8

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs.lengths import Lengths
 from planner.inputs.model import ModelSpec, Vision
 from planner.inputs.traffic import Traffic
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

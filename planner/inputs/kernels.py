@@ -19,11 +19,12 @@ Operators take their constants from a `ConstantsSource`: the measured ones of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from planner.errors import InputError, unknown
 from planner.inputs.engine import EngineProfile
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -8,13 +8,13 @@ at equally likely requests.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from planner.arrays import FloatArray
 from planner.inputs.traffic import Traffic
+from planner.values import dataclass
 
 SHARES = 40  # equally likely kinds of requests that stand for a distribution
 FINE = 400  # of which a moment beyond the second is taken, and the longest

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from planner.values import dataclass
 from planner.words import AttentionKind, BesideFormat, FfnKind, WeightFormat
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from planner.errors import InputError
 from planner.inputs.model import ModelSpec
 from planner.inputs.system import Gpu
+from planner.values import dataclass
 from planner.words import Cache, CacheFormat, Vendor, WeightFormat, Weights
 
 BF16_BYTES = 2.0

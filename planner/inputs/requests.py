@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
+from planner.values import dataclass
 
 NO_SESSION = -1
 # Above this variance over mean of the counts in a minute, waits follow from the load of each window and not

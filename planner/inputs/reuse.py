@@ -8,13 +8,12 @@ used since it was (Mattson et al., IBM Systems Journal 9, 1970): one pass answer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IntArray
 from planner.inputs.conversations import with_history
 from planner.inputs.requests import Requests
+from planner.values import dataclass
 from planner.words import PrefixRouting
 
 NEVER = np.iinfo(np.int64).max  # a block that no cache can hold yet

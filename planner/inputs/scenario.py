@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.inputs.deployment import Deployment as Deployment
 from planner.inputs.fleet import Fleet as Fleet
 from planner.inputs.traffic import Traffic as Traffic
+from planner.values import dataclass
 from planner.words import At, Cache, Drawn, Goal, Weights
 
 

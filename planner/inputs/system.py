@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from planner.values import dataclass
 from planner.words import Topology, Vendor
 
 

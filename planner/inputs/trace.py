@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from planner.arrays import FloatArray
 from planner.inputs.lengths import live_context
+from planner.values import dataclass
 
 CONVERSATIONS = "traces/azure-conversations-2023.csv"  # an hour of production, in the folder of presets
 # Logarithms of its lengths: interquartile spread of inputs, standard deviation of outputs

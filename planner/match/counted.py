@@ -12,8 +12,6 @@ the budget holds and that the given one can use:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +19,7 @@ from planner.arrays import IntArray
 from planner.match.pareto import prune
 from planner.match.program import DECODE, MOST_COUNTS, PREFILL, Buildable, Deployment, Pools
 from planner.match.rate_match import TIE, Match, instances_for, most_per_size, pool_table
+from planner.values import dataclass
 from planner.words import Goal
 
 MOST_PAIRS = 2**20  # weighed at once

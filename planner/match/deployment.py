@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from planner.arrays import FloatArray, IntArray
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -45,7 +45,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -58,6 +58,7 @@ from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deploym
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
 from planner.match.robust import KNOWN, Errors
 from planner.match.room import Limit, Room
+from planner.values import dataclass
 from planner.words import Goal, Status
 
 GOALS = get_args(Goal)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from planner.match.rate_match import TIE, instances_for, pool_table, rate_steps
 from planner.match.robust import Errors
 from planner.match.room import Limit, Room, keeps, kinds
 from planner.match.solver_output import c_stdout_muted
+from planner.values import dataclass
 
 PREFILL, DECODE, COLOCATED = 0, 1, 2  # the pools, in the order of all lists here
 # HiGHS accepts rows violated by 1e-6 and stops at an absolute gap of 1e-6. Rates are scaled so that

@@ -8,14 +8,13 @@ output tokens over the GPUs of both pools.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from planner.arrays import FloatArray, IntArray, Real, distinct
 from planner.errors import InputError
 from planner.match.room import Room
+from planner.values import dataclass
 
 TIE = 1e-9  # rates this close (relative) are equal: what rounding error can make of one number
 TOLERANCE = 0.03  # mismatch of the two pools that algorithm 2 accepts for a smaller deployment

@@ -17,12 +17,12 @@ Stochastic Programming", 1997): linear in the instances, with one variable for e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from planner.arrays import FloatArray, distinct
+from planner.values import dataclass
 
 END_OF_80 = 1.2816  # of a standard normal: where the middle 80 % end
 SCENARIOS = 7

@@ -11,11 +11,11 @@ All of it is one falling staircase: the most decode GPUs beside x of prefill.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IntArray
+from planner.values import dataclass
 
 ROUNDING = 1e-9  # by which a cap may be passed: whole GPUs that just reach it
 

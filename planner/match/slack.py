@@ -9,7 +9,7 @@ candidates are never worth less), then the fewest GPUs with it. Each step is exa
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from planner.arrays import FloatArray, distinct
 from planner.match import milp
 from planner.match.milp import Problem, Solution
 from planner.match.rate_match import TIE
+from planner.values import dataclass
 
 _LEAST_S = 1e-3  # of time for a solve: a limit has to be above 0
 

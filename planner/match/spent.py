@@ -13,13 +13,13 @@ spent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
 from planner.match.rate_match import TIE
 from planner.match.robust import Errors
+from planner.values import dataclass
 
 Fits = Callable[[IntArray, int], BoolArray]  # whether so many prefill GPUs have room beside so many of decode
 

@@ -7,13 +7,13 @@ predicted at less than the frontier at its limit: never more, and never without 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from planner.output.spelling import percent
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from planner.planning.result import Frontier, Plan, Serving

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from planner.output.verdict import answer_sentence, found_of
 from planner.output.words import NO_EFFECT, deployment
 from planner.planning.what_if import NOTHING_MEETS, yardstick
 from planner.units import three_digits
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan

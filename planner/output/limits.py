@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from planner.output.spelling import named, usd_per_hour
 from planner.planning.bands import Range
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 from planner.words import LimitState, Way
 
 if TYPE_CHECKING:

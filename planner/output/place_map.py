@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.failures import Nodes
 from planner.output.spelling import count, instances, named
 from planner.planning import survive
 from planner.planning.places import Place
+from planner.values import dataclass
 from planner.words import Phase
 
 if TYPE_CHECKING:

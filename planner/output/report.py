@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from planner.output import encoder_words, fleets, words
@@ -15,6 +14,7 @@ from planner.output.spelling import instances, named, percent
 from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, may_meet_rows
 from planner.output.verdict import expectation_sentences, ways
 from planner.units import format_seconds, format_tokens, three_digits
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving

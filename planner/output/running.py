@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from planner.inputs.toml_tables import parse_toml
 from planner.output.deploy.record import FILE
 from planner.output.spelling import count, named
 from planner.planning.result import Serving
+from planner.values import dataclass
 from planner.words import Phase
 
 ACCEPTED = f"a plan (ratematch plan --json), {FILE} of an export, or the folder of one"

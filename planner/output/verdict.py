@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from planner.output import words
@@ -14,6 +13,7 @@ from planner.planning import weigh
 from planner.planning.bands import Range
 from planner.planning.weigh import finding, gain_range
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 from planner.words import Finding, Goal
 
 if TYPE_CHECKING:

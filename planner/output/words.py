@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from planner.output import encoder_words
@@ -19,6 +18,7 @@ from planner.output.spelling import count, instances, named, percent
 from planner.output.traffic_words import caches_note, idle_notes
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
+from planner.values import dataclass
 from planner.words import Level, Step
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.planning.result import Count, Serving
+from planner.values import dataclass
 from planner.words import CacheFormat, Choice
 
 

@@ -8,7 +8,7 @@ evenly to the instances, and the token interval is that of the batch they make.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from planner.planning.sweep import Sweep
 from planner.simulate import erlang, queueing
 from planner.simulate.points import Points
 from planner.simulate.queueing import Delay, Station
+from planner.values import dataclass
 
 AT = (0.5, 0.9, 0.95, 0.99)
 STEPS = 60  # halvings that find a percentile

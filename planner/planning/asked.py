@@ -13,7 +13,7 @@ while it is worse as closed forms have it; where the answer makes it the better 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +26,7 @@ from planner.planning.judge import Judgement, judge, unsure, weighed
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import LaterTurns, Percentiles, Plan, Replayed, Serving
+from planner.values import dataclass
 from planner.words import Finding, Way
 
 STEP, MOST = 0.05, 0.9  # headroom

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from planner.match.robust import END_OF_80, KNOWN, Errors, errors, spread
+from planner.values import dataclass
 from planner.words import Level, Way
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ pool's layout asks for), moved by its luck (`planner.planning.expected`):
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from planner.planning.expected import DRAWS, draws
 from planner.planning.placed import Placed
 from planner.planning.result import PoolPlan, Serving
 from planner.simulate.points import Points
+from planner.values import dataclass
 from planner.words import Way
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.match.rate_match import TIE
@@ -12,6 +10,7 @@ from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Serving
 from planner.planning.servings import Pick, Rates
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from planner.simulate.points import Stopped
+from planner.values import dataclass
 
 LEAST_S = 1e-3  # what a program is given when time is over: enough to check its first plan
 

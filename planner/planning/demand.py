@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from planner.inputs.requests import NO_SESSION, Requests
 from planner.inputs.reuse import Reuse, reuse
 from planner.inputs.scenario import Scenario
 from planner.simulate.backlog import Windows, windows_of
+from planner.values import dataclass
 from planner.words import PrefixRouting
 
 DECODE_WINDOW_S = 60.0  # shortest window in which the load of decode counts as steady: requests stay as long

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from planner.planning.bands import Range
+from planner.values import dataclass
 from planner.words import Stage
 
 # measured over predicted watts in 4 of 5 serving runs, by constants fitted without their GPU (docs/power.md)

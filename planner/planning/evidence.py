@@ -15,7 +15,6 @@ A co-located run tells of prefill and of decode, so it counts for pools of eithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -25,6 +24,7 @@ from planner.inputs.precision import Precision
 from planner.planning import bands
 from planner.planning.bands import LEVELS, Band
 from planner.simulate.space import LayoutChoice, Layouts
+from planner.values import dataclass
 from planner.words import EvidenceKind, Level, Phase, Step, Way
 
 if TYPE_CHECKING:

@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 from types import MappingProxyType
 
@@ -48,6 +47,7 @@ from planner.planning.bands import LEVELS, Range
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
 from planner.simulate.points import MODES, Points
+from planner.values import dataclass
 from planner.words import Level, Phase, Way
 
 DRAWS = 15  # equally likely errors of a pool
@@ -69,7 +69,7 @@ class Expected:
         """The share of each of some rows of points."""
         layout = points.layout[rows]
         if points.phase == "colocated":
-            return np.asarray(self.colocated[layout, points.mode[rows]])
+            return np.asarray(self.colocated.ravel()[layout * len(MODES) + points.mode[rows]])
         return np.asarray((self.prefill if points.phase == "prefill" else self.decode)[layout])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from planner.planning.result import Frontier
 from planner.planning.servings import SECONDS_PER_HOUR, tokens_per_request
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
+from planner.values import dataclass
 
 CLOUD_COLUMNS, CLOUD_ROWS = 200, 100  # cells that the drawn cloud of points is thinned to
 CLOUD_MOST = 4096  # points matched for the cloud: a picture needs no more

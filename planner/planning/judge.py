@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from planner.inputs.catalog import Catalog
 from planner.planning import evidence, load, power, solve, thrift, weigh
@@ -13,6 +12,7 @@ from planner.planning.chosen import judged
 from planner.planning.deadline import Deadline
 from planner.planning.placed import Placed
 from planner.planning.result import Serving
+from planner.values import dataclass
 from planner.words import Finding, Way
 
 

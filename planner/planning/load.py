@@ -7,7 +7,7 @@ asked as a measured run would be: requests in flight, in a closed loop of consta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.service import Deployment, Service
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import Client
+from planner.values import dataclass
 
 TRIED = 96  # numbers of requests in flight that are tried
 BUSY = 0.9  # of its capacity at which a serving without a rate of its own is asked: queues have no end at 1

@@ -8,7 +8,7 @@ the slowest link among those of decode: one program for each speed of link, with
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from planner.planning.placed import Placed, beside
 from planner.planning.result import Mix, Serving, SolverReport
 from planner.planning.servings import Pick
 from planner.planning.solve import Choice
+from planner.values import dataclass
 from planner.words import Goal
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -13,6 +12,7 @@ from planner.inputs import catalog, fields
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan, Relaxation
 from planner.planning.what_if import PlanFn
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs import fields
 from planner.planning import what_if
 from planner.planning.result import Plan
 from planner.planning.what_if import PlanFn
+from planner.values import dataclass
 
 RISES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # units: kW, $ per hour
 WORTH = 0.0005  # share of the yardstick: less is nothing

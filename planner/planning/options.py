@@ -17,7 +17,7 @@ waits for a slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -35,6 +35,7 @@ from planner.simulate import encode, queueing
 from planner.simulate.points import Points
 from planner.simulate.queueing import Station
 from planner.simulate.space import Layouts
+from planner.values import dataclass
 from planner.words import Phase
 
 SLOT_SHARE = 0.2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +14,7 @@ from planner.planning.frontiers import Candidates
 from planner.planning.options import Options
 from planner.planning.resolve import Question
 from planner.planning.sweep import Sweep
+from planner.values import dataclass
 from planner.words import Phase
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ from planner.planning.under_load import Queued as Queued
 from planner.planning.under_load import Replayed as Replayed
 from planner.simulate import encode
 from planner.simulate.space import LayoutChoice as LayoutChoice
+from planner.values import dataclass
 from planner.words import (
     Batching,
     CacheFormat,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -30,6 +30,7 @@ from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
+from planner.values import dataclass
 from planner.words import Exchange, Phase
 
 SECONDS_PER_HOUR = 3600.0

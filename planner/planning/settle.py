@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -34,6 +34,7 @@ from planner.planning.placed import across as placed_across
 from planner.planning.resolve import Question, encoded_apart
 from planner.planning.result import Count, EncodedAt, Frontier, Infeasible, Reason, Relaxation, Serving
 from planner.planning.sweep import Sweeps
+from planner.values import dataclass
 from planner.words import Stop, Way
 
 # a placement, and one way of serving on it: bare, and its counts

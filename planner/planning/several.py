@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs.catalog import Catalog
@@ -24,6 +24,7 @@ from planner.planning.placed import Placed
 from planner.planning.resolve import Question, prepare
 from planner.planning.result import Reason, Serving, WithinMeasured
 from planner.planning.sweep import Sweep, shared_sweep
+from planner.values import dataclass
 from planner.words import Finding
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -36,6 +36,7 @@ from planner.planning.result import Count, Knee, Serving, SolverReport
 from planner.planning.servings import Pick, Rates, tokens_per_request
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
+from planner.values import dataclass
 from planner.words import Goal, Phase
 
 GOALS: tuple[Goal, ...] = ("watts", "tokens-per-watt")

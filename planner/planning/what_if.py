@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs import fields, fleet
@@ -19,6 +19,7 @@ from planner.planning.yardstick import Yardstick as Yardstick
 from planner.planning.yardstick import in_all as in_all
 from planner.planning.yardstick import per_gpu as per_gpu
 from planner.planning.yardstick import yardstick as yardstick
+from planner.values import dataclass
 from planner.words import Choice
 
 PlanFn = Callable[[Scenario], Plan]

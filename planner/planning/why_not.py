@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from planner.planning.result import Infeasible, Reason, Relaxation
 from planner.planning.sweep import Sweep, run
 from planner.simulate import space
 from planner.simulate.points import Points
+from planner.values import dataclass
 from planner.words import Weights
 
 MOST_SWEEPS = 3  # to find how many GPUs it takes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from planner.arrays import FloatArray, IntArray
 from planner.inputs.requests import BURSTS, NO_SESSION, Requests
 from planner.inputs.reuse import Reuse, reuse
 from planner.inputs.traces import window
+from planner.values import dataclass
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 COUNTED_S = (1.0, 10.0, 60.0, 600.0)  # windows in which requests are counted

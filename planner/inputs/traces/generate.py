@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.inputs.requests import NO_SESSION, Requests
+from planner.values import dataclass
 
 MOST_REQUESTS = 20_000_000
 BLOCK_TOKENS = 64  # of the prefixes drawn here

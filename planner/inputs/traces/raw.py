@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.inputs.traces.window import WHOLE, Window
+from planner.values import dataclass
 
 
 def _no_numbers() -> IntArray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+
+from planner.values import dataclass
 
 LONG_PROMPT = 100.0  # times the median: kept, but said, as one can bend every mean
 

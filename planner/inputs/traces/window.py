@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.inputs.requests import NO_SESSION, Requests
+from planner.values import dataclass
 
 TRIES, CLOSE = 60, 1e-3  # to reach a rate, and how near is there
 

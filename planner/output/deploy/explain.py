@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from planner.inputs.layout_label import Widths
@@ -11,6 +10,7 @@ from planner.output.deploy import tables
 from planner.output.deploy.can import cannot, choice
 from planner.output.deploy.launch import ENGINES
 from planner.output.deploy.parts import Value, argv
+from planner.values import dataclass
 from planner.words import EngineFamily, Phase
 
 if TYPE_CHECKING:

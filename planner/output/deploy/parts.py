@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from planner.inputs.engine import Abilities
@@ -15,6 +15,7 @@ from planner.output.deploy.schedule import Schedule
 from planner.planning import demand
 from planner.planning.result import EncoderPlan, Plan, PoolPlan, Serving
 from planner.simulate import space
+from planner.values import dataclass
 from planner.words import Benchmark, EngineFamily, Target, Vendor
 
 FARTHEST = 3.09  # standard deviations of a normal distribution that 999 of 1,000 lie below

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.output.deploy.parts import Placed
 from planner.planning import places
 from planner.planning.places import per_host as per_host
+from planner.values import dataclass
 
 # first port of each use, and how far apart two on one host lie
 ROUTER_PORT = 8000

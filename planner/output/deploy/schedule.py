@@ -6,7 +6,6 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +16,7 @@ from planner.errors import InputError
 from planner.inputs import files, layout_label
 from planner.inputs.deployment import Deployment
 from planner.output.deploy import documents, keda
+from planner.values import dataclass
 from planner.words import Phase
 
 FILE = "autoscale.yaml"
