@@ -137,11 +137,15 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         return found.disaggregated, found.colocated
 
     split, colocated = each(placed, ways, (crowded[0], crowded[1]), again, drawn=no_room)
-    if no_room and not any(crowded):
-        again(whole(placed, drawn=True), None)
-        if mix is not None and choice.mix is not None:  # over the ways that stay
-            kept = mix.serving.requests_per_s / choice.mix.serving.requests_per_s
-            mix = replace(mix, gain=(1.0 + choice.mix.gain) * kept - 1.0)
+    if mix is not None and no_room and not any(crowded):
+        on_whole = whole(placed, drawn=True)
+        if asked_for:
+            again(on_whole, None)
+        elif (serving := solve.offered(on_whole, deadline)) is None:
+            mix = None
+        else:  # over the ways that stay
+            kept = serving.requests_per_s / mix.serving.requests_per_s
+            mix = replace(mix, serving=serving, gain=(1.0 + mix.gain) * kept - 1.0)
     if asked_for and mix is not None:
         mix = replace(mix, gain=solve.gain_of(mix.serving, split[1], colocated[1]))
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)

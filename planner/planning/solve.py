@@ -111,15 +111,12 @@ def _choose(
     elif in_time is None or question.counted or not together:  # not worth every number of instances
         return Choice(disaggregated=split, colocated=colocated, mix=None, study=study)
     elif not question.scenario.deployment.counted:
-        left_s = deadline.left_s
-        whole = problem_of(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
-        solution = milp.solve(whole)
-        mixed = _serving(question, sweep, in_time, solution, None)
+        mixed = _offered(placed, in_time, deadline)
         known = copies.best(
             replace(question, scenario=replace(question.scenario, slack=0.0)), in_time.colocated
         )
         gain = _gain(
-            solution.requests_per_s,
+            mixed.requests_per_s if mixed else 0.0,
             study.requests_per_s if study else 0.0,
             known.requests_per_s if known else 0.0,
         )
@@ -129,6 +126,18 @@ def _choose(
         mix=None if mixed is None else Mix(serving=mixed, gain=gain),
         study=study,
     )
+
+
+def offered(placed: Placed, deadline: Deadline) -> Serving | None:
+    """The mix that `choose` offers of a placement."""
+    placed = _demanded(placed)
+    return _offered(placed, within_ttl(placed.question, placed.kept), deadline)
+
+
+def _offered(placed: Placed, in_time: Candidates, deadline: Deadline) -> Serving | None:
+    question, left_s = placed.question, deadline.left_s
+    whole = problem_of(question, in_time, mix=True, errors=KNOWN, time_limit_s=left_s, gap=OFFERED_GAP)
+    return _serving(question, placed.sweep, in_time, milp.solve(whole), None)
 
 
 def takes_programs(question: Question) -> bool:
