@@ -166,6 +166,8 @@ class ChartFace(Widget):
         theme = self.app.theme
         if self._checked and self._look == (width, height, theme):
             return self._picture
+        if self._checked:  # not told of the size: what came while another page hid it was drawn in no room
+            self.call_later(self._set_legend)
         self._checked, self._look = True, (width, height, theme)
         self._strips.clear()
         self._base = self.rich_style
@@ -251,6 +253,8 @@ class ChartFace(Widget):
 
     def _set_legend(self) -> None:
         text = ""
+        if not self.size:
+            return
         if self._scene is not None:
             limit, _ = self._scene.limit(self.axis, self.glyphs)
             drawn = self._picture is not None and self._picture.geometry.column(limit) is not None

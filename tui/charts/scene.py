@@ -234,6 +234,7 @@ def _alike(one: Scenario, other: Scenario) -> bool:
     return (one.model, one.traffic) == (other.model, other.traffic)
 
 
+PINS = "pins"  # in a legend
 PIN_HUES = ("split", "coloc", "cursor", "limit")
 NOW_HUE = "muted"
 
@@ -298,7 +299,8 @@ def legend(
             return gap.join(_marked(sign, name, hue) for sign, name, _, hue in full)
     kept = list(full)
     while len(kept) > 1 and sum(len(f"{sign} {brief}".strip()) + 1 for sign, _, brief, _ in kept) - 1 > room:
-        del kept[-2]  # the limit is told last, and where it is off the chart it is told nowhere else
+        pins = next((at for at, part in enumerate(kept) if part[2] == PINS), len(kept) - 2)
+        del kept[pins]  # letters are known to who has set them; a limit off the chart is told here alone
     return " ".join(_marked(sign, brief, hue) for sign, _, brief, hue in kept)
 
 
@@ -323,7 +325,7 @@ def _signs(
         parts.append((g.other, "other way", "other", other.hue))
     letters = [mark.glyph for mark in scene.marks if mark.glyph.isalpha() and mark.glyph.isupper()]
     if letters and not any(curve.name in letters for curve in scene.curves):
-        parts.append((" ".join(letters), "pinned", "pins", "cursor"))
+        parts.append((" ".join(letters), "pinned", PINS, "cursor"))
     if cloud:
         parts.append((g.cloud, "other layouts", "rest", "cloud"))
     if band:

@@ -14,7 +14,7 @@ HINTS: dict[str, str] = {  # by class: those of pages are not there before one i
     "BreakdownPane": "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     "DetailsPane": "What fills the memory, and what the plan takes for granted.",
     "PlanGrid": "All deployments: s sorts, / finds, space pins, enter takes the row's layouts.",
-    "CompareTable": "Pins against the baseline: b baseline, d drop, D differences only, enter opens.",
+    "CompareTable": "p pins the plan, a adds one; b baseline, d drop, D differences, enter opens.",
     "Tornado": "What each change alone would bring; enter makes it, u takes it back.",
     "CurveChart": "The answer over one input: x takes another, enter sets the cursor's value.",
     "TraceText": "What a trace of requests holds; enter opens another, ? explains the numbers.",

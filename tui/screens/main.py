@@ -136,6 +136,7 @@ class MainScreen(EditingScreen):
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
+        self.watch_sizes()
         self._show()
         self.set_focus(self.query_one(InputsPane).knobs[0])
         self.call_after_refresh(self._begin)

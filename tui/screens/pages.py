@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -79,6 +80,7 @@ class PagedScreen(Screen[None]):
     tab: TabId = "plan"
     pages: dict[TabId, Page]  # those that were opened
     _own_trace: str | None = None  # of the scenario, as page 6 knows it
+    _sizes: dict[Widget, Size]  # at the last layout
 
     # What the main screen brings
 
@@ -103,6 +105,23 @@ class PagedScreen(Screen[None]):
         raise NotImplementedError
 
     # Pages
+
+    def watch_sizes(self) -> None:
+        """Be told of each layout."""
+        self._sizes = {}
+        self.screen_layout_refresh_signal.subscribe(self, self._tell_sizes)
+
+    def _tell_sizes(self, _: Screen[Any]) -> None:
+        """Tell a pane that is shown again its size.
+
+        Textual tells those that its last layout had not. Whatever asks for the place of a widget between
+        a change of pages and their layout makes that of the new page the last one.
+        """
+        for holder in (self.query_one("#answer"), *self.pages.values()):
+            for pane in holder.walk_children(Widget):
+                before, self._sizes[pane] = self._sizes.get(pane), pane.size
+                if pane.size and before is not None and not before:
+                    pane.post_message(events.Resize(pane.size, pane.virtual_size))
 
     @property
     def page(self) -> Page | None:

@@ -319,3 +319,18 @@ async def test_in_ascii_lines_are_thin_and_signs_stand_apart_on_them(size: tuple
             marks = {*dots.LEVELS, *dots.STEEP, ASCII.split, ASCII.colocated, ASCII.chosen, ASCII.other}
             for col in range(first, last):  # the line is whole
                 assert any(row[col] in marks for row in rows), col
+
+
+async def test_what_came_while_a_page_hid_the_chart_is_in_its_legend() -> None:
+    """A pin set on another page was drawn in no room: the legend said that the limit is off the chart."""
+    async with fakes.app().run_test(size=(160, 45)) as pilot:
+        await fakes.settled(pilot)
+        chart = pilot.app.main.query_one("#chart", ParetoChart)
+        before = str(chart.border_subtitle)
+        await pilot.press("3", "p")
+        await fakes.until(pilot, lambda: pilot.app.main.view.pins and not chart.size)
+        await pilot.press("1")
+        await fakes.painted(pilot)
+        after = str(chart.border_subtitle)
+        assert "off" not in after and UNICODE.band in after
+        assert set(before.split()) <= set(after.split())

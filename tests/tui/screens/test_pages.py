@@ -14,6 +14,7 @@ from turning import Pages, pin_two
 from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Limits, Scenario
 from planner.planning.result import Relaxation
+from planner.units import format_seconds
 from tui.app import RatematchApp
 from tui.charts.pareto_chart import ParetoChart
 from tui.panes.page import Page
@@ -21,6 +22,7 @@ from tui.panes.plan_card import PlanCard
 from tui.screens.main import MainScreen
 from tui.widgets.grid import Grid
 from tui.widgets.hint_line import HintLine
+from tui.widgets.knob import Knob
 from tui.widgets.tab_bar import TABS, TabBar
 
 # Which page is open
@@ -285,3 +287,45 @@ async def test_told_to_go_while_it_is_made_it_goes(
     made = fakes.app()
     await made.run_async(headless=True)
     assert made._exception is None and made.return_code == 0
+
+
+@pytest.mark.parametrize("tab", [tab for tab in TABS if tab.id != "plan"], ids=lambda tab: tab.id)
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)], ids=str)
+async def test_after_an_edit_on_another_page_the_plan_page_is_that_of_the_edit(size, tab) -> None:
+    """Its panes had no size meanwhile and were not always told of it again: an old answer stood there."""
+    edited = BY_KEY["ttl"].set(fakes.SCENARIO, 0.03)
+
+    def answer(app: RatematchApp) -> list[str]:  # without the form, which marks what is edited
+        return [line.split("││", 1)[-1] for line in fakes.screen_text(app).splitlines()[2:-3]]
+
+    async with fakes.app(edited).run_test(size=size) as pilot:
+        await fakes.settled(pilot)
+        await fakes.painted(pilot)
+        wanted = answer(pilot.app)
+    async with fakes.app().run_test(size=size) as pilot:
+        await fakes.settled(pilot)
+        main = pilot.app.main
+        await pilot.press(tab.key)
+        await fakes.until(pilot, lambda: main.page is not None)
+        main.post_message(Knob.Changed(main.query_one("#knob-ttl", Knob), 0.03))
+        await fakes.until(pilot, lambda: main.view.scenario == edited and main.view.current)
+        await pilot.press("1")
+        await fakes.until(pilot, lambda: answer(pilot.app) == wanted)
+
+
+async def test_what_was_out_of_sight_in_a_small_terminal_is_that_of_the_edit() -> None:
+    async with fakes.app().run_test(size=(64, 20)) as pilot:
+        await fakes.settled(pilot)
+        main = pilot.app.main
+        first = next(name for name in ("#card", "#chart") if main.query_one(name).size)
+        for _ in range(2):
+            await pilot.press("v")
+            await fakes.painted(pilot)
+            main.query_one("#knob-ttl", Knob).focus()
+            await pilot.press("right")
+            await fakes.settled(pilot)
+        limit = format_seconds(main.view.scenario.limits.ttl_s)
+        await fakes.until(pilot, lambda: main.query_one(first).size)
+        if first == "#chart":
+            await pilot.press("v")
+        await fakes.until(pilot, lambda: f"≤ {limit}" in fakes.screen_text(pilot.app))
