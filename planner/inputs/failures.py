@@ -57,6 +57,20 @@ class Nodes:
         """GPUs of a scale-up domain of whole hosts."""
         return self.host_gpus * self.domain_hosts
 
+    @property
+    def rack_gpus(self) -> int:
+        """GPUs of a rack."""
+        return self.host_gpus * self.rack_hosts
+
+    def racks(self, gpus: int) -> int:
+        """Racks that so many GPUs fill, the last of them in part.
+
+        >>> nodes = Nodes(host_gpus=8, domain_hosts=1, rack_hosts=4)
+        >>> nodes.racks(0), nodes.racks(32), nodes.racks(33)
+        (0, 1, 2)
+        """
+        return -(-gpus // self.rack_gpus)
+
 
 def read() -> Failures:
     """The rates that come with ratematch, or that a user has put in their place."""
@@ -73,17 +87,17 @@ def read() -> Failures:
 
 def nodes(system: System) -> Nodes:
     """Hosts, domains and racks of a system: a rack is a domain of several hosts, or some hosts."""
-    return nodes_of(system.name, system.fabric.scale_up_gpus)
+    return nodes_of(system.name, system.fabric.scale_up_gpus, system.rack_gpus)
 
 
-def nodes_of(system: str, domain_gpus: int) -> Nodes:
-    """The same of a system by its name, with scale-up domains of so many GPUs."""
+def nodes_of(system: str, domain_gpus: int, rack_gpus: int = 0) -> Nodes:
+    """The same of a system by its name, with scale-up domains and racks (0: not told) of so many GPUs."""
     host = _gpus_per_host(system, domain_gpus)
-    domain = max(domain_gpus // host, 1)
-    table = _table(catalog.preset_folder() / "failures.toml")
-    return Nodes(
-        host_gpus=host, domain_hosts=domain, rack_hosts=domain if domain > 1 else int(table["rack"]["hosts"])
-    )
+    rack = domain = max(domain_gpus // host, 1)
+    if domain == 1:
+        table = _table(catalog.preset_folder() / "failures.toml")
+        rack = max(rack_gpus // host, 1) if rack_gpus else int(table["rack"]["hosts"])
+    return Nodes(host_gpus=host, domain_hosts=domain, rack_hosts=rack)
 
 
 def gpus_per_host(system: System) -> int:

@@ -15,7 +15,7 @@ MOST_SYSTEMS = 8
 LONGEST = 2048  # characters of a fleet as typed
 MOST_GPUS = 16384  # of one system
 ACCEPTED = "systems and their GPUs, such as h100:64,h200:32@2.5 (any number: h100; $ per GPU-hour after @)"
-_TABLE_KEYS = ("gpus", "price", "domain", "network")
+_TABLE_KEYS = ("gpus", "price", "domain", "network", "rack")
 _ENTRY = re.compile(r"(?P<system>[^:@+]+)(:(?P<gpus>[^:@+]+))?(@(?P<price>[^:@+]+))?(?P<more>(\+[^+]+)*)")
 
 
@@ -28,6 +28,7 @@ class Stock:
     usd_per_gpu_hour: float | Tariff | None = None  # None: as the fleet's
     domain_gpus: int | None = None  # of a scale-up domain; None: as the preset has it
     network_bytes_per_s: float | None = None  # of one GPU beyond its domain; None: as the preset has it
+    rack_gpus: int | None = None  # of a rack; None: as the preset has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Fleet:
     systems: str | None = None  # as `stocks` reads them; None: the scenario's one system
     max_usd_per_hour: float | None = None  # that all pools may cost together
     max_kw: float | None = None  # that they may draw
+    max_racks: int | None = None  # that they may fill, each with GPUs of one system
 
     def __post_init__(self) -> None:
         if not self.systems or not isinstance(self.systems, str):
@@ -61,7 +63,7 @@ class Fleet:
     @property
     def capped(self) -> bool:
         """Whether what all pools may spend is limited."""
-        return self.max_usd_per_hour is not None or self.max_kw is not None
+        return any(most is not None for most in (self.max_usd_per_hour, self.max_kw, self.max_racks))
 
     @property
     def stocks(self) -> tuple[Stock, ...]:
@@ -77,8 +79,8 @@ def parse(text: str) -> tuple[Stock, ...]:
 
     >>> [stock.gpus for stock in parse("h100:64, 8xH200, b200")]
     [64, 8, None]
-    >>> parse("h100:64@2.5+domain=4")[0].domain_gpus
-    4
+    >>> parse("h100:64@2.5+domain=4")[0].domain_gpus, parse("h100+rack=16")[0].rack_gpus
+    (4, 16)
     """
     if len(text) > LONGEST:
         raise InputError("fleet", text, ACCEPTED)
@@ -127,7 +129,8 @@ def _written(stock: Stock) -> str:
     text += "" if price is None else f"@{price if isinstance(price, str) else f'{price:.12g}'}"
     text += "" if stock.domain_gpus is None else f"+domain={stock.domain_gpus}"
     network = stock.network_bytes_per_s
-    return text + ("" if network is None else f"+network={network:.12g}".replace("e+", "e"))
+    text += "" if network is None else f"+network={network:.12g}".replace("e+", "e")
+    return text + ("" if stock.rack_gpus is None else f"+rack={stock.rack_gpus}")
 
 
 def _stock(entry: str, text: str) -> Stock:
@@ -143,7 +146,8 @@ def _stock(entry: str, text: str) -> Stock:
     for each in filter(None, found["more"].split("+")):
         key, sign, value = each.partition("=")
         if key.strip() not in _TABLE_KEYS[2:] or not sign:
-            raise InputError("fleet", text, f"after a + domain=GPUS or network=BYTES_PER_S, not {each}")
+            accepted = "domain=GPUS, network=BYTES_PER_S or rack=GPUS"
+            raise InputError("fleet", text, f"after a + {accepted}, not {each}")
         more[key.strip()] = value.strip()
     return Stock(
         system=found["system"].strip(),
@@ -153,6 +157,7 @@ def _stock(entry: str, text: str) -> Stock:
         network_bytes_per_s=_number(more["network"], text, "network", 1e6, 1e13)
         if "network" in more
         else None,
+        rack_gpus=_whole(more["rack"], text, "rack", 1024) if "rack" in more else None,
     )
 
 

@@ -136,4 +136,19 @@ FLEET: tuple[Field, ...] = (
         steps=(10.0, 20.0, 30.0, 40.0, 50.0, 75.0, 100.0, 120.0, 150.0, 200.0, 500.0, 1000.0),
         help="What all GPUs in use may draw together, kW, with their share of hosts, network and cooling.",
     ),
+    Field(
+        key="max-racks",
+        path="fleet.max_racks",
+        label="max racks",
+        unit="",
+        kind="count",
+        group="Fleet",
+        low=1,
+        high=16384,
+        integer=True,
+        none="any",
+        steps=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64),
+        help="Racks that all GPUs in use may fill, each with GPUs of one system: a scale-up domain of "
+        "several hosts, else 4 hosts. +rack=GPUS in a fleet says how many a rack of yours has.",
+    ),
 )

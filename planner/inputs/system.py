@@ -53,3 +53,5 @@ class System:
     sources: Mapping[str, str]
     vendor: Vendor = "nvidia"
     rental_usd_per_gpu_hour: float = 0.0  # what a GPU is rented for, beside the price above; 0: not known
+    # GPUs of a rack where a scale-up domain is one host; 0: as many hosts as presets/failures.toml says
+    rack_gpus: int = 0

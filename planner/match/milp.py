@@ -57,7 +57,7 @@ from planner.match.counted import ANY_COUNTS, Counts
 from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment, Program
 from planner.match.rate_match import TIE, TOLERANCE, match_unbounded, most_per_size
 from planner.match.robust import KNOWN, Errors
-from planner.match.room import Limit, Room
+from planner.match.room import Filled, Limit, Room
 from planner.values import dataclass
 from planner.words import Goal, Status
 
@@ -94,6 +94,7 @@ class Problem:
     gap: float = 0.0  # to the bound at which the solver may stop; above 0 it breaks no ties either
     room: Room | None = None  # of pools on systems of their own; then `budget` is all of it, and no `mix`
     limits: Sequence[Limit] = ()  # of a `mix` on several systems
+    racks: Filled | None = None  # that it may fill
     counts: Counts = ANY_COUNTS  # instances that are given; then without `mix`, and a program is not needed
     prove: bool = True  # the solver proves the exact search's answer as well, where that is the answer
 
@@ -305,6 +306,7 @@ def _buildable(problem: Problem) -> Buildable:
         gap=problem.gap,
         room=problem.room,
         limits=problem.limits,
+        racks=problem.racks,
     )
 
 

@@ -1,8 +1,9 @@
 """The best mix of instances on several systems, each with GPUs of its own: the program with its limits.
 
-As `planner.match.milp` has it, with a row for each limit, of GPUs of one system, dollars or kilowatts:
+As `planner.match.milp` has it, with a row for each limit, of GPUs of one system, dollars or kilowatts, and
+whole racks z_j of each system, of r_j GPUs each:
 
-    sum n_i g_i w_i <= most
+    sum n_i g_i w_i <= most        sum over system j of n_i g_i <= r_j z_j        sum z_j <= racks
 
 Nothing is known before the solver starts, since no single layout needs to be on one system.
 """
@@ -44,6 +45,8 @@ def best(
     program = Program(buildable, budget, top, deadline)
     answer = program.minimise(-program.total)
     plan = answer.plan
+    if plan is not None and not plan.rate:  # no room for an instance of each pool
+        return None, np.nan, answer.proven
     if plan is None or goal == "throughput":
         if plan is not None and not program.late:
             enough = plan.rate * (1 - TIE) / program.unit

@@ -1,9 +1,9 @@
 """The integer program itself: what can be built, the model of it, one function for each constraint.
 
 Columns of the model, all at least 0: n_i instances of each candidate (prefill, then decode, then
-co-located), without `mix` a binary y_i for each of them, and r_s, the rate of the split in each scenario
-of errors (one, where rates count as known). Rates are in units of `Program.unit`. Every constraint is a
-few rows of ``coefficients @ x >= low``.
+co-located), without `mix` a binary y_i for each of them, with racks z_j of each system, and r_s, the rate of
+the split in each scenario of errors (one, where rates count as known). Rates are in units of
+`Program.unit`. Every constraint is a few rows of ``coefficients @ x >= low``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from planner.match.deployment import Pools as Pools
 from planner.match.pareto import prune
 from planner.match.rate_match import TIE, instances_for, pool_table, rate_steps
 from planner.match.robust import Errors
-from planner.match.room import Limit, Room, keeps, kinds
+from planner.match.room import Filled, Limit, Room, keeps, kinds
 from planner.match.solver_output import c_stdout_muted
 from planner.values import dataclass
 
@@ -52,12 +52,14 @@ class Buildable:
         gap: float = 0.0,
         room: Room | None = None,
         limits: Sequence[Limit] = (),
+        racks: Filled | None = None,
     ) -> None:
         """`rate` is less headroom already; `price` is that of one GPU of each candidate.
 
         With a `room`, which takes the budget's place, the GPUs of a pool are of one price.
         """
-        self.mix, self.errors, self.gap, self.room, self.limits = mix, errors, gap, room, limits
+        self.mix, self.errors, self.gap, self.room = mix, errors, gap, room
+        self.limits, self.racks = limits, racks  # of a mix alone
         limit = np.inf if budget is None else budget
         mosts: list[float] = [limit] * 3 if room is None else [room.prefill, room.decode, 0]
         cheapest = min((float(p.min()) for p in price if len(p)), default=1.0)
@@ -323,7 +325,8 @@ class Program:
         self.gpus = self._kept(buildable.gpus)
         self.rate = self._kept(rates) / self.unit
         self.scenarios = len(errors.prefill)
-        self.columns = len(self.gpus) * (1 if buildable.mix else 2) + self.scenarios
+        racks = 0 if buildable.racks is None else len(buildable.racks.gpus)
+        self.columns = len(self.gpus) * (1 if buildable.mix else 2) + racks + self.scenarios
         self.size = self.row(self.gpus)  # GPUs in use
         self.cost = self.row(self._kept(buildable.cost))
         # expected rate, in units: the mean of the split's over the scenarios
@@ -362,6 +365,9 @@ class Program:
         upper = self.row(self.most, split=SCALE * self.beyond * self._widest)
         constraints = [served_by(self, PREFILL), served_by(self, DECODE), within_budget(self)]
         constraints += [within_limit(self, limit) for limit in self.buildable.limits]
+        if (racks := self.buildable.racks) is not None:
+            upper[len(self.gpus) : -self.scenarios] = racks.most
+            constraints += [in_racks(self, racks)]
         constraints += [(row[None], np.array([low])) for row, low in at_least]
         if not self.buildable.mix:
             upper[len(self.gpus) : -self.scenarios] = 1
@@ -391,7 +397,8 @@ class Program:
             counts[p][kept] = n[self.pool == p]
         plan = self.buildable.plan(counts)
         single = self.buildable.mix or all(np.count_nonzero(c) <= 1 for c in counts)
-        fits = plan.gpus <= self.budget and keeps(counts, self.buildable.gpus, self.buildable.limits)
+        limits, racks = self.buildable.limits, self.buildable.racks
+        fits = plan.gpus <= self.budget and keeps(counts, self.buildable.gpus, limits, racks)
         return plan if single and fits and np.all(n >= 0) else None
 
 
@@ -420,6 +427,18 @@ def within_limit(program: Program, limit: Limit) -> Rows:
     """``sum n_i g_i w_i <= most``: what all GPUs take of something, each w_i."""
     taken = program.gpus * program._kept(limit.each) / limit.most
     return -program.row(taken)[None], np.array([-1.0])
+
+
+def in_racks(program: Program, racks: Filled) -> Rows:
+    """``sum_j n_i g_i / r_j <= z_j`` of the GPUs of each system j, and ``sum z_j <= racks``: whole ones."""
+    n, systems = len(program.gpus), len(racks.gpus)
+    rows = np.zeros((systems + 1, program.columns))
+    on = program._kept(racks.system)
+    of_each = np.arange(systems)[:, None] == on
+    rows[:systems, :n] = -np.where(of_each, program.gpus / racks.gpus[:, None], 0.0)
+    rows[:systems, n : n + systems] = np.eye(systems)
+    rows[systems, n : n + systems] = -1.0
+    return rows, np.append(np.zeros(systems), -float(racks.most))
 
 
 def one_layout(program: Program, pool: int) -> Rows:

@@ -1,9 +1,10 @@
 """Room for the pools of a split: how many GPUs of one they may have beside how many of the other.
 
 On one system all GPUs are one budget. Where the pools are on two, each has its own, and what both spend, in
-dollars or in kilowatts, is shared:
+dollars or in kilowatts, is shared, and so are the racks that each fills with its own GPUs:
 
     x <= prefill       y <= decode       p_x x + p_y y <= most, of each cap
+    ceil(x / r_x) + ceil(y / r_y) <= racks
 
 All of it is one falling staircase: the most decode GPUs beside x of prefill.
 """
@@ -29,6 +30,31 @@ class Cap:
     most: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Racks:
+    """Racks that both pools may fill together, none of them with GPUs of both."""
+
+    prefill: int  # GPUs of a rack
+    decode: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Filled:
+    """Racks that all instances may fill together, none of them with GPUs of two systems."""
+
+    system: Sequence[IntArray]  # of each candidate: prefill, decode, co-located, arrays (n,), from 0
+    gpus: IntArray  # of a rack of each system, shape (systems,)
+    most: int
+
+    def by(self, counts: Sequence[IntArray], gpus: Sequence[IntArray]) -> int:
+        """Racks that so many instances of GPUs each fill."""
+        used = np.zeros(len(self.gpus), dtype=np.int64)
+        for n, size, on in zip(counts, gpus, self.system, strict=True):
+            np.add.at(used, on, n * size)
+        return int(np.sum(-(-used // self.gpus)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Limit:
     """What all instances may take of something together: GPUs of one system, dollars, kilowatts."""
@@ -44,11 +70,13 @@ class Room:
     decode_beside: IntArray
 
     @classmethod
-    def of(cls, prefill: int, decode: int, caps: Sequence[Cap] = ()) -> Room:
-        """Room for so many GPUs of either pool under some caps.
+    def of(cls, prefill: int, decode: int, caps: Sequence[Cap] = (), racks: Racks | None = None) -> Room:
+        """Room for so many GPUs of either pool under some caps, and in some racks.
 
         >>> Room.of(3, 8, [Cap(prefill=2.0, decode=1.0, most=6.0)]).decode_beside.tolist()
         [6, 4, 2, 0]
+        >>> Room.of(3, 8, racks=Racks(prefill=2, decode=4, most=2)).decode_beside.tolist()
+        [8, 4, 4, 0]
         """
         x = np.arange(prefill + 1)
         most = np.full(prefill + 1, float(decode))
@@ -56,6 +84,9 @@ class Room:
             left = cap.most * (1 + ROUNDING) - cap.prefill * x
             free = np.where(left >= 0, float(decode), -1.0)
             most = np.minimum(most, np.floor(left / cap.decode) if cap.decode > 0 else free)
+        if racks is not None:
+            unfilled = racks.most - -(-x // racks.prefill)
+            most = np.where(unfilled >= 0, np.minimum(most, unfilled * racks.decode), -1.0)
         return cls(decode_beside=most[most >= 0].astype(np.int64))
 
     @classmethod
@@ -118,8 +149,15 @@ def kinds(price: Sequence[FloatArray], limits: Sequence[Limit]) -> Sequence[Floa
     return [np.asarray(part, dtype=np.float64) for part in np.split(np.ravel(which), ends[:-1])]
 
 
-def keeps(counts: Sequence[IntArray], gpus: Sequence[IntArray], limits: Sequence[Limit]) -> bool:
-    """Whether so many instances of GPUs each keep every limit."""
+def keeps(
+    counts: Sequence[IntArray],
+    gpus: Sequence[IntArray],
+    limits: Sequence[Limit],
+    racks: Filled | None = None,
+) -> bool:
+    """Whether so many instances of GPUs each keep every limit, and have racks."""
+    if racks is not None and racks.by(counts, gpus) > racks.most:
+        return False
     for limit in limits:
         taken = [float(n @ (size * each)) for n, size, each in zip(counts, gpus, limit.each, strict=True)]
         if sum(taken) > limit.most * (1 + ROUNDING):

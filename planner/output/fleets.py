@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from planner.output.as_json import counts
 from planner.output.spelling import money, named, usd_per_hour
 from planner.output.words import deployment
+from planner.planning.survive import racks
 from planner.planning.what_if import yardstick
 from planner.units import format_seconds, three_digits
 
@@ -99,10 +100,12 @@ def together_sentence(plan: Plan) -> str:
 
 
 def one_more_sentences(plan: Plan) -> list[str]:
-    """What more of each cap buys: `One more kW buys 2.1 % (34,100 tok/s).`"""
+    """What more of each cap buys: `One more rack buys 2.1 % (34,100 tok/s).`"""
     unit, told = yardstick(plan.scenario).unit, []
     for one in plan.one_more:
-        what = "kW" if one.field == "max-kw" else "$ per hour"
+        what = named(one.field)
+        if one.rise == 1:
+            what = what.removesuffix("s")
         if not one.gain:
             told.append(f"{three_digits(one.rise)} more {what} would buy nothing.")
             continue
@@ -139,6 +142,7 @@ def as_data(plan: Plan) -> dict[str, Any] | None:
         ],
         "usd_per_hour": usd_per_hour(best) if best else None,
         "kw": best.watts / 1e3 if best else None,
+        "racks": racks(best) if best else None,
         "alone": [_alone(one) for one in plan.alone],
     }
 

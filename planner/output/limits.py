@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from planner.output.spelling import named, usd_per_hour
 from planner.planning.bands import Range
+from planner.planning.survive import racks
 from planner.units import format_seconds, three_digits
 from planner.values import dataclass
 from planner.words import LimitState, Way
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving
 
 TIGHT = 0.9  # a limit used to this share is tight: predictions err by more than what is left
-SPENT = ("max-usd-per-hour", "max-kw")  # limits of what all GPUs together take
+SPENT = ("max-usd-per-hour", "max-kw", "max-racks")  # limits of what all GPUs together take
+WHOLE = ("gpus", "max-racks")  # limits that count
 ROUNDING = 1e-6  # the hair of a share by which two values that should be one may differ
 WAYS: tuple[Way, ...] = ("disaggregated", "colocated")
 MAY_MEET = "May meet the limits: misses one by less than its error"  # the heading of `may_meet`
@@ -69,7 +71,7 @@ class LimitUse:
     @property
     def text(self) -> str:
         """`18 ms of 20 ms`."""
-        if self.key == "gpus":
+        if self.key in WHOLE:
             return f"{self.value:,.0f} of {self.limit:,.0f}"
         if self.key in SPENT:
             return f"{three_digits(self.value)} of {three_digits(self.limit)}"
@@ -89,6 +91,7 @@ def limits(plan: Plan, serving: Serving) -> list[LimitUse]:
             plan, "max-usd-per-hour", usd_per_hour(serving), plan.scenario.fleet.max_usd_per_hour or math.inf
         ),
         _use(plan, "max-kw", serving.watts / 1e3, plan.scenario.fleet.max_kw or math.inf),
+        _use(plan, "max-racks", float(racks(serving)), float(plan.scenario.fleet.max_racks or math.inf)),
     ]
     return [use for use in uses if math.isfinite(use.value) and math.isfinite(use.limit)]
 

@@ -19,6 +19,7 @@ _NAMES = {
     "gpus": "GPUs",
     "max-usd-per-hour": "$ per hour",
     "max-kw": "kW",
+    "max-racks": "racks",
 }
 
 

@@ -48,6 +48,7 @@ def scenario_line(scenario: Scenario) -> str:
         "price",
         "max-usd-per-hour",
         "max-kw",
+        "max-racks",
         "goal",
         "headroom",
         "robust",
@@ -60,7 +61,7 @@ def scenario_line(scenario: Scenario) -> str:
     ):
         field = BY_KEY[key]
         if (value := field.get(scenario)) != field.get(default):
-            unit = f" {field.unit}" if key in SPENT else ""
+            unit = f" {field.unit}" if key in SPENT and field.unit else ""
             parts.append(f"{field.label} {field.format(value)}{unit}")
     return ", ".join(parts)
 

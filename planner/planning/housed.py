@@ -47,7 +47,10 @@ def mix_fits(questions: Sequence[Question], serving: Serving) -> bool:
 
 
 def _lie(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Question]) -> bool:
-    """Whether instances of these sizes on each system, and the encoders, lie on the hosts that there are."""
+    """Whether instances of these sizes on each system, and the encoders, lie on the hosts that there are.
+
+    And all of them in the racks that they may fill.
+    """
     if (encoders := serving.encoder) is not None and encoders.instances:
         sizes[encoders.system].append(survive.encoder_size(encoders))
     on = {
@@ -55,16 +58,18 @@ def _lie(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Que
         for question in questions
         for phase, pool in question.pools.items()
     }
+    racks, most = 0, questions[0].scenario.fleet.max_racks
     for name, some in sizes.items():
         system, budget = on[name]
-        if budget is None or all(not size.gpus & (size.gpus - 1) for size in some):
-            continue
         nodes = failures.nodes(system)
-        placed = places.placed(some, nodes.host_gpus, nodes.domain_hosts)
-        last = max((host for one in placed for host in one.hosts), default=-1)
-        if last + 1 > -(-budget // nodes.host_gpus):
-            return False
-    return True
+        hosts = -(-sum(size.instances * size.gpus for size in some) // nodes.host_gpus)
+        if budget is not None and any(size.gpus & (size.gpus - 1) for size in some):
+            placed = places.placed(some, nodes.host_gpus, nodes.domain_hosts)
+            hosts = max((host for one in placed for host in one.hosts), default=-1) + 1
+            if hosts > -(-budget // nodes.host_gpus):
+                return False
+        racks += -(-hosts // nodes.rack_hosts)
+    return most is None or racks <= most
 
 
 def whole(placed: Placed, *, drawn: bool = False) -> Placed:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from planner.errors import InputError
-from planner.inputs import fields
+from planner.inputs import failures, fields
 from planner.inputs.catalog import Catalog
 from planner.inputs.fleet import MOST_GPUS
 from planner.inputs.scenario import Scenario
-from planner.match.room import Cap, Room
+from planner.match.room import Cap, Racks, Room
 from planner.planning import demand
 from planner.planning.demand import Held
 from planner.planning.resolve import VENDORS, NothingAllowed, Question, known, on_system, prepare
@@ -79,7 +79,11 @@ def across(prefill: Question, decode: Question, catalog: Catalog) -> Question | 
     room = None
     if counts != (None, None):
         most = [MOST_GPUS if count is None else count for count in counts]
-        room = Room.of(most[0], most[1], caps)
+        racks = None
+        if fleet.max_racks is not None:
+            of = [failures.nodes(pool.system).rack_gpus for pool in (first, then)]
+            racks = Racks(prefill=of[0], decode=of[1], most=fleet.max_racks)
+        room = Room.of(most[0], most[1], caps, racks)
     gpus = None if room is None or None in counts else room.gpus
     apart = [
         replace(pool, link_bytes_per_s=pool.system.fabric.scale_out_bytes_per_s) for pool in (first, then)

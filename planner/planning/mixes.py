@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.inputs import failures
 from planner.inputs.fleet import MOST_GPUS, Fleet
 from planner.match import milp
 from planner.match.milp import Problem, Solution
-from planner.match.room import Limit
+from planner.match.room import Filled, Limit
 from planner.planning import housed, in_time, power, servings, solve, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.energy import Power
@@ -153,6 +154,13 @@ def _problem(some: Sequence[_Candidates], fleet: Fleet, goal: Goal, deadline: De
         limits.append(Limit(each=each([p.usd_per_gpu_hour for p in pools]), most=fleet.max_usd_per_hour))
     if fleet.max_kw is not None:
         limits.append(Limit(each=each([p.watts_per_gpu / 1e3 for p in pools]), most=fleet.max_kw))
+    racks = None
+    if fleet.max_racks is not None:
+        racks = Filled(
+            system=[np.repeat(np.arange(len(some)), [len(one[pool]) for one in some]) for pool in range(3)],
+            gpus=np.array([failures.nodes(pool.system).rack_gpus for pool in pools]),
+            most=fleet.max_racks,
+        )
     question = some[0].at.question
     usd = [pool.usd_per_gpu_hour for pool in pools]
     prices = each(usd) if weigh.by_price(goal, usd) else [None, None, None]
@@ -169,6 +177,7 @@ def _problem(some: Sequence[_Candidates], fleet: Fleet, goal: Goal, deadline: De
         goal=goal,
         budget=sum(int(limit.most) for limit in limits[: len(some)]),
         limits=tuple(limits),
+        racks=racks,
         requests_per_s=question.scenario.traffic.requests_per_s,
         headroom=question.scenario.headroom,
         mix=True,

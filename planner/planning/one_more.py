@@ -1,4 +1,4 @@
-"""What one more kilowatt, or one more dollar per hour, buys where the GPUs in use are capped: by planning it.
+"""What one more kilowatt, dollar per hour or rack buys where the GPUs in use are capped: by planning it.
 
 A plan moves in steps, of GPUs and of whole instances, so that a cap may have to rise by several units before
 anything is bought: the rise is doubled until something is, and what it buys stands beside the rise.
@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from planner.errors import InputError
 from planner.inputs import fields
-from planner.planning import what_if
+from planner.planning import survive, what_if
 from planner.planning.result import Plan
 from planner.planning.what_if import PlanFn
 from planner.values import dataclass
 
-RISES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # units: kW, $ per hour
+RISES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # units: kW, $ per hour, racks
 WORTH = 0.0005  # share of the yardstick: less is nothing
 
 
@@ -26,7 +26,7 @@ class OneMore:
     """What a higher cap buys."""
 
     field: str  # the cap: key of planner.inputs.fields
-    rise: float  # by which it had to go up, kW or $ per hour; all that was tried where nothing came
+    rise: float  # by which it had to go up, kW, $ per hour or racks; all that was tried where nothing came
     gain: float  # share by which the yardstick of the goal gets better; 0 where nothing is bought
     value: float  # of the yardstick there
 
@@ -55,7 +55,7 @@ def _found(plan: Plan, ask: PlanFn) -> Iterator[OneMore]:
             if rise > max(cap, 1.0):
                 break
             try:
-                other = ask(field.set(scenario, cap + rise))
+                other = ask(field.set(scenario, field.check(cap + rise)))
             except InputError:  # beyond what a cap may be
                 break
             gain, value = measure.gain(other, plan), measure.of(other)
@@ -69,6 +69,8 @@ def _near(plan: Plan, key: str, cap: float) -> bool:
     """Whether a cap may bind: at least half of it is spent."""
     best = plan.chosen
     assert best is not None
+    if key == "max-racks":
+        return survive.racks(best) >= 0.5 * cap
     tokens_per_s = best.tokens_per_s_per_gpu * best.gpus
     per_hour = best.usd_per_million_tokens * 1e-6 * tokens_per_s * 3600.0
     spent = best.watts / 1e3 if key == "max-kw" else per_hour

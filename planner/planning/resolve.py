@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from typing import Literal, get_args
 
 from planner.errors import InputError
-from planner.inputs import fields, images, precision
+from planner.inputs import failures, fields, images, precision
 from planner.inputs.catalog import Catalog
 from planner.inputs.engine import EngineProfile
 from planner.inputs.fleet import MOST_GPUS, Stock
@@ -286,7 +286,22 @@ def _stocked(stock: Stock, catalog: Catalog) -> System:
             scale_up_gpus=stock.domain_gpus or fabric.scale_up_gpus,
             scale_out_bytes_per_s=stock.network_bytes_per_s or fabric.scale_out_bytes_per_s,
         ),
+        rack_gpus=_rack(stock, system),
     )
+
+
+def _rack(stock: Stock, system: System) -> int:
+    """GPUs of a rack as a fleet's entry says them. Raises InputError where a rack has other ones."""
+    if stock.rack_gpus is None:
+        return system.rack_gpus
+    domain = stock.domain_gpus or system.fabric.scale_up_gpus
+    nodes = failures.nodes_of(system.name, domain, stock.rack_gpus)
+    if nodes.rack_gpus != stock.rack_gpus:
+        accepted = f"whole hosts of {nodes.host_gpus} GPUs"
+        if nodes.domain_hosts > 1:
+            accepted = f"{nodes.rack_gpus}, the GPUs of a scale-up domain of {system.label}, as its rack"
+        raise InputError("fleet: rack", stock.rack_gpus, accepted)
+    return stock.rack_gpus
 
 
 def _allowed(scenario: Scenario, system: System, usd_per_gpu_hour: float) -> int | None:
@@ -303,6 +318,8 @@ def _allowed(scenario: Scenario, system: System, usd_per_gpu_hour: float) -> int
                 key, most, f"at least {each:.3g} {unit}: one GPU of {system.label} takes that"
             )
         allowed = min(allowed, within)
+    if fleet.max_racks is not None:
+        allowed = min(allowed, fleet.max_racks * failures.nodes(system).rack_gpus)
     return None if allowed == math.inf else min(int(allowed), MOST_GPUS)
 
 

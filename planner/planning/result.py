@@ -73,6 +73,7 @@ class PoolPlan:
     # them up evenly (redundant experts); 0 in a dense model
     expert_slots: int = 0
     domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
+    rack_gpus: int = 0  # of a rack, where its system says them
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
     over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
     exchange: Exchange = "replicated"  # how tokens reach their experts in such a pass

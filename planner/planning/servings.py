@@ -212,6 +212,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         link_bytes_per_s=at_pool.link_bytes_per_s,
         expert_slots=space.expert_slots(setup.model, layout.ep, setup.machine.engine.can),
         domain_gpus=setup.machine.fabric.scale_up_gpus,
+        rack_gpus=at_pool.system.rack_gpus,
         evidence=evidence.of(question, points.phase, layout),
     )
 

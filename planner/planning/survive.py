@@ -126,7 +126,21 @@ NodesOf: TypeAlias = Mapping[str, Nodes]  # by the name of a system
 
 def nodes_of(serving: Serving) -> dict[str, Nodes]:
     """How the GPUs of each system of a serving are grouped."""
-    return {pool.system: failures.nodes_of(pool.system, pool.domain_gpus) for pool in serving.pools}
+    return {
+        pool.system: failures.nodes_of(pool.system, pool.domain_gpus, pool.rack_gpus)
+        for pool in serving.pools
+    }
+
+
+def racks(serving: Serving) -> int:
+    """Racks that the GPUs of a serving fill, each with those of one system."""
+    gpus = dict.fromkeys((pool.system for pool in serving.pools), 0)
+    for pool in serving.pools:
+        gpus[pool.system] += pool.gpus
+    if serving.encoder is not None and serving.encoder.gpus:
+        gpus[serving.encoder.system] += serving.encoder.gpus
+    nodes = nodes_of(serving)
+    return sum(nodes[system].racks(number) for system, number in gpus.items())
 
 
 def placed(serving: Serving, nodes: NodesOf) -> dict[str, tuple[Place, ...]]:

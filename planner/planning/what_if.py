@@ -26,8 +26,12 @@ PlanFn = Callable[[Scenario], Plan]
 
 SHARE = 0.2  # a numeric input goes this much down and up
 NUMERIC = ("ttl", "ftl", "isl", "osl", "gpus", "instance-gpus", "headroom", "mtp", "rate", "price")
-CAPS: Mapping[str, str] = {"max-usd-per-hour": "$ per hour at most", "max-kw": "kW at most"}
-MORE = {"max-usd-per-hour": "one more $ per hour", "max-kw": "one more kW"}
+CAPS: Mapping[str, str] = {
+    "max-usd-per-hour": "$ per hour at most",
+    "max-kw": "kW at most",
+    "max-racks": "racks at most",
+}
+MORE = {"max-usd-per-hour": "one more $ per hour", "max-kw": "one more kW", "max-racks": "one more rack"}
 TEN = 10  # GPUs more of a system: a change that is bought
 CHOICES = ("weights", "kv", "engine", "system", "mix", "mla-cache")
 CURVES = ("ttl", "isl", "gpus", "osl", "ftl")  # inputs that a curve can be drawn over
@@ -148,7 +152,7 @@ def _risen(scenario: Scenario) -> Iterator[Change]:
         field = fields.BY_KEY[key]
         cap = field.get(scenario)
         if cap is not None and cap + 1 <= field.high:
-            change = _change(field, scenario, float(cap + 1))
+            change = _change(field, scenario, field.check(cap + 1))
             yield replace(change, name=name, bought=True)
 
 

@@ -63,7 +63,11 @@ def scenario(seed: list[int]) -> Scenario:
             requests_per_s=rate,
         ),
         limits=Limits(ftl_s=10.0, ttl_s=float(chance.choice([0.02, 0.05, 0.1]))),
-        fleet=Fleet(systems=stocks, max_kw=float(chance.uniform(30, 90)) if capped else None),
+        fleet=Fleet(
+            systems=stocks,
+            max_kw=float(chance.uniform(30, 90)) if capped else None,
+            max_racks=int(chance.integers(1, 4)) if chance.random() < 0.3 else None,
+        ),
     )
 
 

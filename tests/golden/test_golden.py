@@ -27,7 +27,7 @@ VERDICTS = HERE / "verdicts.json"
 DIGITS = 9
 TIMINGS = ("seconds",)
 # what a plan draws, survives and picks from: tests/planner/planning/test_power.py and its siblings
-BESIDE = ("power", "survival", "survive", "fleet", "max-usd-per-hour", "max-kw")
+BESIDE = ("power", "survival", "survive", "fleet", "max-usd-per-hour", "max-kw", "max-racks")
 SOLVER = "1.17."  # the scipy whose HiGHS found the mixes that are kept; constraints.txt has it on Python 3.11
 
 # model, system and engine that fit together, then what differs from the defaults: one plan a line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import ceil
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from planner.match import milp
 from planner.match.milp import Problem
 from planner.match.rate_match import match_budget
 from planner.match.robust import KNOWN, errors
-from planner.match.room import Cap, Limit, Room
+from planner.match.room import Cap, Filled, Limit, Racks, Room
 
 NONE = np.empty(0, dtype=np.int64)
 
 
 def inventory(seed):
-    """A few layouts of either pool, GPUs and prices of two systems, and caps that may bind."""
+    """A few layouts of either pool, GPUs and prices of two systems, and what caps and racks leave."""
     chance = np.random.default_rng(seed)
     sizes = [chance.choice([1, 2, 3, 4, 8], size=chance.integers(1, 4)) for _ in range(2)]
     rates = [size * chance.uniform(0.5, 2.0, len(size)) for size in sizes]
@@ -33,21 +34,27 @@ def inventory(seed):
         if chance.random() < 0.6
     ]
     off = errors(0.2, 0.1) if chance.random() < 0.5 else KNOWN
-    return sizes, rates, have, prices, caps, off
+    racks = None
+    if chance.random() < 0.5:
+        of = [int(n) for n in chance.integers(1, 9, 2)]
+        racks = Racks(prefill=of[0], decode=of[1], most=int(chance.integers(1, 6)))
+    return sizes, rates, have, prices, (caps, racks), off
 
 
-def every(sizes, rates, have, caps):
+def every(sizes, rates, have, limits):
     """GPUs and rates of all pairs of pools within the room."""
+    caps, racks = limits
     for i, j in product(range(len(sizes[0])), range(len(sizes[1]))):
         for n, m in product(range(1, have[0] // sizes[0][i] + 1), range(1, have[1] // sizes[1][j] + 1)):
             x, y = n * sizes[0][i], m * sizes[1][j]
-            if all(cap.prefill * x + cap.decode * y <= cap.most * (1 + 1e-9) for cap in caps):
+            within = all(cap.prefill * x + cap.decode * y <= cap.most * (1 + 1e-9) for cap in caps)
+            if within and (racks is None or ceil(x / racks.prefill) + ceil(y / racks.decode) <= racks.most):
                 yield int(x), int(y), float(n * rates[0][i]), float(m * rates[1][j])
 
 
 def found(seed, **asked):
-    sizes, rates, have, prices, caps, off = inventory(seed)
-    room = Room.of(*have, caps)
+    sizes, rates, have, prices, limits, off = inventory(seed)
+    room = Room.of(*have, *limits)
     each = [np.full(len(size), price) for size, price in zip(sizes, prices, strict=True)]
     solution = milp.solve(
         Problem(
@@ -71,17 +78,17 @@ def found(seed, **asked):
 
 def agrees(seed):
     """Each goal of one inventory: what is found is in the room, and nothing in it is better."""
-    sizes, rates, have, prices, caps, off = inventory(seed)
+    sizes, rates, have, prices, limits, off = inventory(seed)
     all_of_them = [
         (x, y, float(off.expected(p, d)), x * prices[0] + y * prices[1])
-        for x, y, p, d in every(sizes, rates, have, caps)
+        for x, y, p, d in every(sizes, rates, have, limits)
     ]
     solution, pools, usd = found(seed)
     if not all_of_them:
         assert solution.status == "infeasible"
         return
     assert solution.status == "optimal"
-    room = Room.of(*have, caps)
+    room = Room.of(*have, *limits)
     assert room.fits(*map(np.asarray, pools))
     most = max(rate for _, _, rate, _ in all_of_them)
     assert solution.expected_requests_per_s == pytest.approx(most)
@@ -104,13 +111,13 @@ def test_no_deployment_of_two_systems_beats_the_match(seed):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_best_of_every_decode_candidate_is_that_of_all_pairs(seed):
-    sizes, rates, have, _, caps, _ = inventory(seed)
+    sizes, rates, have, _, limits, _ = inventory(seed)
     matched = match_budget(
-        sizes[0], rates[0], sizes[1], rates[1], budget=sum(have), room=Room.of(*have, caps)
+        sizes[0], rates[0], sizes[1], rates[1], budget=sum(have), room=Room.of(*have, *limits)
     )
     for j in range(len(sizes[1])):
         one = sizes[1][[j]], rates[1][[j]]
-        rated = [min(p, d) for _, _, p, d in every([sizes[0], one[0]], [rates[0], one[1]], have, caps)]
+        rated = [min(p, d) for _, _, p, d in every([sizes[0], one[0]], [rates[0], one[1]], have, limits)]
         assert matched.requests_per_s[j] == pytest.approx(max(rated, default=0.0))
 
 
@@ -137,6 +144,10 @@ def mixed(seed):
     limits = [Limit(each=[(of == s).astype(float) for of in system], most=float(have[s])) for s in (0, 1)]
     limits.append(Limit(each=[prices[of] for of in system], most=most))
     off = errors(0.2, 0.1) if chance.random() < 0.5 else KNOWN
+    racks = None
+    if chance.random() < 0.5:
+        of_a_rack, many = chance.integers(1, 4, 2), int(chance.integers(1, 5))
+        racks = Filled(system=system, gpus=of_a_rack, most=many)
 
     def solved(**asked):
         names = ("prefill", "decode", "colocated")
@@ -147,6 +158,7 @@ def mixed(seed):
                 **{f"{name}_usd_per_gpu_hour": prices[of] for name, of in zip(names, system, strict=True)},
                 budget=int(have.sum()),
                 limits=limits,
+                racks=racks,
                 mix=True,
                 errors=off,
                 **asked,
@@ -158,10 +170,15 @@ def mixed(seed):
     of = np.concatenate(system)
     usd = gpus @ prices[of]
     fits = (usd <= most * (1 + 1e-9)) & np.all([gpus @ (of == s) <= have[s] for s in (0, 1)], axis=0)
+    if racks is not None:
+        fits &= sum(np.ceil(gpus @ (of == s) / racks.gpus[s]) for s in (0, 1)) <= racks.most
     every, gpus, usd = every[fits], gpus[fits].sum(1), usd[fits]
     served = [every[:, 2 * pool : 2 * pool + 2] @ rates[pool] for pool in range(3)]
     rate = off.expected(served[0], served[1]) + served[2]
     top = solved()
+    if not rate.any():
+        assert top.status == "infeasible"
+        return
     assert top.expected_requests_per_s == pytest.approx(rate.max(), rel=1e-6)
     assert top.gpus == gpus[rate >= rate.max() * (1 - 1e-9)].min()
     enough = rate >= 0.6 * rate.max() * (1 - 1e-9)

@@ -8,11 +8,13 @@ from functools import cache
 import pytest
 
 from planner.errors import InputError
+from planner.inputs import failures
 from planner.inputs.catalog import load
 from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import fleets
 from planner.output.data import to_dict
+from planner.output.limits import limits
 from planner.output.words import notes
 from planner.planning import inventory, one_more, resolve, settle, solve, survive, what_if
 from planner.planning.deadline import Deadline
@@ -175,7 +177,7 @@ def test_a_plan_says_which_systems_hand_no_cache_over():
         ("h100:4,h200", "GPUs of each system or of none counted"),
         ("h100:4,,h200", "systems and their GPUs, such as h100:64"),
         ("h100:4@-1", "a price from 0 to 1000, not -1"),
-        ("h100:4+nodes=2", "after a + domain=GPUS or network=BYTES_PER_S, not nodes=2"),
+        ("h100:4+nodes=2", "after a + domain=GPUS, network=BYTES_PER_S or rack=GPUS, not nodes=2"),
     ],
 )
 def test_what_is_no_fleet_is_told_in_one_line(systems, line):
@@ -278,3 +280,67 @@ def test_pools_of_a_fleet_lie_on_the_hosts_that_there_are():
         nodes = survive.nodes_of(way)
         for system, some in survive.placed(way, nodes).items():
             assert max(h for one in some for h in one.hosts) < {"h200": 2, "h100": 3}[system]
+
+
+@pytest.mark.parametrize("mix", [False, True])
+def test_racks_are_shared_out_as_well_as_by_every_way_to_share_them_out(mix):
+    """Racks of one host: as many of either system as three racks hold, against each of those fleets."""
+    asked = replace(BASE, slack=0.0, mix=mix, limits=Limits(ftl_s=2.0, ttl_s=0.01))
+
+    def most(systems: str, max_racks: int | None = None) -> float:
+        found = plan(replace(asked, fleet=Fleet(systems=systems, max_racks=max_racks)), load())
+        ways = found.disaggregated, found.colocated, found.mix and found.mix.serving
+        if max_racks is not None:
+            assert all(survive.racks(way) <= max_racks for way in ways if way)
+            assert found.chosen is not None
+            (told,) = [use for use in limits(found, found.chosen) if use.key == "max-racks"]
+            assert told.text == f"{survive.racks(found.chosen)} of {max_racks}"
+        return max(way.expected_requests_per_s for way in ways if way)
+
+    each = [most(f"h100:{8 * n},h200:{8 * (3 - n)}") for n in (1, 2)]
+    each += [most("h100:16"), most("h200:24")]
+    assert most("h100:16+rack=8,h200:24+rack=8", max_racks=3) == pytest.approx(max(each), rel=1e-6)
+
+
+def test_racks_on_one_system_are_the_gpus_of_so_many():
+    asked = replace(BASE, engine="trtllm", system="gb200")
+    gpus, racks = (
+        plan(replace(asked, fleet=fleet), load()) for fleet in (Fleet(gpus=72), Fleet(gpus=None, max_racks=1))
+    )
+    assert gpus.chosen is not None and racks.chosen is not None
+    assert racks.chosen.gpus == gpus.chosen.gpus and survive.racks(racks.chosen) == 1
+    assert racks.chosen.expected_requests_per_s == gpus.chosen.expected_requests_per_s
+
+
+def test_a_rack_is_a_domain_of_several_hosts_else_some_hosts_else_what_a_fleet_says():
+    catalog = load()
+    assert failures.nodes(catalog.system("gb200")).rack_gpus == 72
+    assert failures.nodes(catalog.system("h100")).rack_gpus == 32
+    (question, _) = inventory.on_each(
+        replace(BASE, fleet=Fleet(systems="h100:64+rack=16,h200:32", max_racks=3)), catalog
+    )
+    assert failures.nodes(question.pools["decode"].system).rack_gpus == 16
+    assert question.scenario.fleet.gpus == 48
+    found = planned("h100:64+rack=16,h200:32", max_racks=3).disaggregated
+    assert found is not None
+    nodes = survive.nodes_of(found)  # what a rack that is lost takes, too
+    assert all(nodes[pool.system].rack_gpus == {"h100": 16, "h200": 32}[pool.system] for pool in found.pools)
+    for systems, line in (
+        ("h100:8+rack=12,h200:8", "fleet: rack: 12 is not accepted; whole hosts of 8 GPUs"),
+        ("gb200:72+rack=36,b200:8", "fleet: rack: 36 is not accepted; 72, the GPUs of a scale-up domain"),
+        ("h100:8+shelf=2", "network=BYTES_PER_S or rack=GPUS, not shelf=2"),
+    ):
+        with pytest.raises(InputError) as error:
+            planned(systems)
+        assert line in str(error.value)
+
+
+def test_one_more_rack_is_told_by_planning_it():
+    asked = replace(BASE, system="h200", slack=0.0, fleet=Fleet(gpus=None, max_racks=1))
+    found = plan(asked, load())
+    told = one_more.told(found, lambda scenario: plan(scenario, load()))
+    (rack,) = told.one_more
+    assert (rack.field, rack.rise) == ("max-racks", 1.0) and rack.gain == pytest.approx(1.0, abs=0.1)
+    assert fleets.one_more_sentences(told)[0].startswith("One more rack buys ")
+    changes = {one.name: one.value for one in what_if.changes(asked, {})}
+    assert changes["one more rack"] == 2 and changes["racks at most"] == 2
