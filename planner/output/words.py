@@ -55,8 +55,8 @@ LEVEL_TEXT: Mapping[Level, str] = {  # what the runs behind the ranges have of t
 
 
 def deployment(plan: Plan) -> Serving | None:
-    """What to deploy: the mix where several layouts per pool were asked for, else the chosen way."""
-    return plan.mix.serving if plan.scenario.mix and plan.mix is not None else plan.chosen
+    """What to deploy: `Plan.deployed`."""
+    return plan.deployed
 
 
 def binding_pool(serving: Serving) -> PoolPlan:

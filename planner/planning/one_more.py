@@ -38,7 +38,7 @@ class OneMore:
 
 def told(plan: Plan, ask: PlanFn) -> Plan:
     """The plan with what more of each of its caps buys; as it is where it has none, or nothing fits."""
-    if not plan.scenario.fleet.capped or plan.chosen is None:
+    if not plan.scenario.fleet.capped or plan.deployed is None:
         return plan
     return replace(plan, one_more=tuple(_found(plan, ask)))
 
@@ -67,7 +67,7 @@ def _found(plan: Plan, ask: PlanFn) -> Iterator[OneMore]:
 
 def _near(plan: Plan, key: str, cap: float) -> bool:
     """Whether a cap may bind: at least half of it is spent."""
-    best = plan.chosen
+    best = plan.deployed
     assert best is not None
     if key == "max-racks":
         return survive.racks(best) >= 0.5 * cap

@@ -427,3 +427,8 @@ class Plan:
         if self.choice == "disaggregated":
             return self.disaggregated
         return self.colocated if self.choice == "colocated" else None
+
+    @property
+    def deployed(self) -> Serving | None:
+        """What to deploy: the mix where several layouts per pool were asked for, else the chosen way."""
+        return self.mix.serving if self.scenario.mix and self.mix is not None else self.chosen

@@ -202,12 +202,12 @@ def effect(base: Plan, change: Change, plan: PlanFn, measure: Yardstick) -> Effe
     except InputError as error:
         problem = str(error)
     else:
-        if found.chosen is not None:
+        if found.deployed is not None:
             return Effect(
                 change=change,
                 gain=measure.gain(found, base),
                 value=measure.of(found),
-                ctx_gen_ratio=found.chosen.ctx_gen_ratio,
+                ctx_gen_ratio=found.deployed.ctx_gen_ratio,
                 choice=found.choice,
             )
         problem = NOTHING_MEETS
@@ -247,10 +247,10 @@ def curve(scenario: Scenario, key: str, plan: PlanFn) -> Iterator[CurvePoint]:
             found = plan(field.set(scenario, value))
         except InputError:
             continue
-        chosen = found.chosen
+        deployed = found.deployed
         yield CurvePoint(
             at=at,
             value=measure.of(found),
-            ctx_gen_ratio=chosen.ctx_gen_ratio if chosen else math.nan,
+            ctx_gen_ratio=deployed.ctx_gen_ratio if deployed else math.nan,
             choice=found.choice,
         )

@@ -32,7 +32,7 @@ def per_gpu(plan: Plan) -> float:
 
     The measure of a fleet that is paid for whether it works or not.
     """
-    serving = plan.chosen
+    serving = plan.deployed
     if serving is None:
         return math.nan
     budget = plan.scenario.fleet.gpus
@@ -42,17 +42,17 @@ def per_gpu(plan: Plan) -> float:
 
 def in_all(plan: Plan) -> float:
     """Output tokens/s of all GPUs in use; nan without a plan. The measure of a fleet of unlike GPUs."""
-    serving = plan.chosen
+    serving = plan.deployed
     return math.nan if serving is None else serving.capacity_tokens_per_s_per_gpu * serving.gpus
 
 
 def _kw(plan: Plan) -> float:
-    best = plan.chosen
+    best = plan.deployed
     return math.nan if best is None or best.power is None else best.power.watts / 1e3
 
 
 def _per_joule(plan: Plan) -> float:
-    best = plan.chosen
+    best = plan.deployed
     return math.nan if best is None or best.power is None else 1.0 / best.power.joules_per_token
 
 
@@ -63,14 +63,14 @@ def yardstick(scenario: Scenario) -> Yardstick:
             name="GPUs",
             unit="GPUs",
             higher=False,
-            of=lambda plan: float(plan.chosen.gpus) if plan.chosen else math.nan,
+            of=lambda plan: float(plan.deployed.gpus) if plan.deployed else math.nan,
         )
     if scenario.goal == "cost":
         return Yardstick(
             name="cost",
             unit="$/Mtok",
             higher=False,
-            of=lambda plan: plan.chosen.usd_per_million_tokens if plan.chosen else math.nan,
+            of=lambda plan: plan.deployed.usd_per_million_tokens if plan.deployed else math.nan,
         )
     if scenario.goal == "watts":
         return Yardstick(name="GPU power", unit="kW", higher=False, of=_kw)

@@ -344,3 +344,20 @@ def test_one_more_rack_is_told_by_planning_it():
     assert fleets.one_more_sentences(told)[0].startswith("One more rack buys ")
     changes = {one.name: one.value for one in what_if.changes(asked, {})}
     assert changes["one more rack"] == 2 and changes["racks at most"] == 2
+
+
+def test_what_more_brings_to_a_mix_is_held_against_the_mix():
+    asked = replace(BASE, slack=0.0, mix=True, fleet=Fleet(systems="h100:16+rack=8,h200:8", max_racks=2))
+
+    def ask(scenario: Scenario) -> Plan:
+        return plan(scenario, load())
+
+    before = ask(asked)
+    (rack,) = one_more.told(before, ask).one_more
+    more = ask(replace(asked, fleet=replace(asked.fleet, max_racks=3)))
+    assert before.mix is not None and more.mix is not None
+    assert rack.value == pytest.approx(
+        more.mix.serving.capacity_tokens_per_s_per_gpu * more.mix.serving.gpus, rel=1e-6
+    )
+    mixes = [of.mix.serving.capacity_requests_per_s for of in (before, more)]
+    assert 1 + rack.gain == pytest.approx(mixes[1] / mixes[0], rel=1e-6)
