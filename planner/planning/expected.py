@@ -40,7 +40,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, most_of_each
 from planner.match.robust import END_OF_80, spread
 from planner.planning import evidence
 from planner.planning.bands import LEVELS, Range
@@ -176,9 +176,8 @@ def served(
     some = np.flatnonzero(ttl_s <= limit_s / slow.min(initial=np.inf))
     ttl, rate, group = ttl_s[some], requests_per_s[some], group[some]
     room = limit_s / ttl
-    told = np.zeros(groups)
     now = np.flatnonzero(room >= 1.0)
-    np.maximum.at(told, group[now], rate[now])
+    told = most_of_each(rate[now], group[now], groups)
     # in how many of its group's draws a point is in time: the first so many
     of_kind, number = kind[group], np.empty(len(some), dtype=np.int8)
     for nth, errors in enumerate(slow):
@@ -187,12 +186,10 @@ def served(
         for error in errors:  # few: faster than to search among them for each point
             below += (here >= error).view(np.int8)
         number[mine] = below
-    best = np.zeros(groups * (draws_ + 1))
-    np.maximum.at(best, group * (draws_ + 1) + number, rate)
+    best = most_of_each(rate, group * (draws_ + 1) + number, groups * (draws_ + 1))
     kept = np.maximum.accumulate(best.reshape(groups, -1)[:, ::-1], axis=1)[:, -2::-1]
     # with one sequence per rank, whatever the limit
-    fastest = np.full(groups, np.inf)
-    np.minimum.at(fastest, group, ttl)
+    fastest = -most_of_each(-ttl, group, groups, -np.inf)
     least = np.zeros(groups)
     first = np.flatnonzero(ttl == fastest[group])
     least[group[first]] = rate[first]
@@ -258,7 +255,6 @@ def _lucks(
 
 def _worth(points: Points, usable: BoolArray) -> FloatArray:
     """The best requests/s per GPU of each layout, shape ``(layouts,)``; 0 where none of it is usable."""
-    best = np.zeros(len(points.layouts))
     rows = np.flatnonzero(usable)
-    np.maximum.at(best, points.layout[rows], points.requests_per_s[rows])
+    best = most_of_each(points.requests_per_s[rows], points.layout[rows], len(points.layouts))
     return best / points.layouts.gpus

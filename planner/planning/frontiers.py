@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, most_of_each
 from planner.match import counted, pareto, rate_match
 from planner.match.counted import Counts
 from planner.planning import options
@@ -151,8 +151,7 @@ def best_of_each(points: Points, usable: BoolArray) -> IndexArray:
     """Of the usable rows, that with the highest rate in each layout."""
     rows = np.flatnonzero(usable)
     layout, rate = points.layout[rows], points.requests_per_s[rows]
-    best = np.zeros(int(points.layout.max(initial=0)) + 1)
-    np.maximum.at(best, layout, rate)
+    best = most_of_each(rate, layout, len(points.layouts))
     rows = rows[rate == best[layout]]
     return np.asarray(rows[np.unique(points.layout[rows], return_index=True)[1]])
 
