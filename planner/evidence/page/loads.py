@@ -43,7 +43,8 @@ def page(found: Judged) -> str:
         "",
         "Written by `ratematch validate --loads --write docs/accuracy-load.md`; not edited by hand. Each "
         "load of `presets/measured/loads.csv` is predicted in closed form and replayed request by request; "
-        "no constant was fitted to any of them. A deployment is saturated from the first rate on at which "
+        "no constant was fitted to any of them, but how evenly few experts are used was chosen with those of "
+        "Mixtral in view. A deployment is saturated from the first rate on at which "
         "P90 is five times that of its lowest.",
     ]
     for side, title in SIDES.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,13 +23,19 @@ OPERATOR = "moe"
 # - How many experts a batch touches, and so how many must be read. If the popularity of experts is gamma
 #   distributed with variance 2 over its mean squared (chi-squared, one degree of freedom), decode times of
 #   models left out of the fit are met best: tokens share experts far more often than independent choice
-#   would have it. Variance 1 is the formula of skew 1.
+#   would have it. Variance 1 is the formula of skew 1. Those models have 128 to 512 experts; the few of
+#   coarse ones are chosen more evenly (Mixtral: Jiang et al. 2024, section 5), and the variance falls from
+#   `FINE` experts to them. Eight loads of Mixtral (presets/measured/loads.csv) meet powers of 0.3 to 1.5
+#   with TPOT 8 to 11 % off in the median.
 # - How much more than the mean the busiest rank has. Nothing evens out the ranks beside attention TP. With
 #   attention DP, which wide expert parallelism goes with, redundant experts and their placement do (EPLB;
 #   TensorRT-LLM's needs attention DP): those times ask for 0.4, as do published rates of wide deployments
 #   (tests/planner/simulate/test_known_deployments.py).
 PLANNING_BALANCE = 1.0
 EVENED_BALANCE = 0.4
+UNEVEN = 2.0  # variance of the popularity of fine experts over its mean squared
+FINE = 64  # experts
+FINER = 0.5  # power of the number of experts below
 
 # The load of the busiest rank, fitted to simulated routing in two steps.
 # 1. Let experts' loads follow a truncated power law of exponent a >= 1. Their variance over their mean
@@ -133,7 +140,7 @@ def route(
     settled = np.log(tokens * (1.0 / SETTLED) + 1.0)
     if np.any(steeper):
         settled = settled * (settled * steeper + 1.0)
-    crowding = None if skew is None else crowd
+    touched = partial(_touched, variance=_variance(count)) if skew is None else partial(_skewed, crowd=crowd)
     variance = mean_pairs * settled * spread + chance  # v times mean_pairs
     excess = np.sqrt(variance * mean_pairs) * NORMAL + variance * TAIL
     # one token sends a rank at most as many pairs as the rank has experts
@@ -141,26 +148,40 @@ def route(
     pairs = np.maximum(np.minimum(mean_pairs + excess, most), 1.0)
     return Routing(
         pairs=pairs,
-        experts=_touched(pairs, held, crowding, np.maximum(topk / ep, 1.0)),
+        experts=touched(pairs, held, np.maximum(topk / ep, 1.0)),
         mean_pairs=mean_pairs,
-        mean_experts=_touched(mean_pairs, held, crowding, topk / ep) if mean else 0.0,
+        mean_experts=touched(mean_pairs, held, topk / ep) if mean else 0.0,
     )
 
 
-def _touched(pairs: Real, held: Real, crowd: Real | None, first: Real) -> Real:
-    """Distinct experts among `held` that `pairs` reach, `first` being those of one token.
+def _variance(count: Real) -> Real:
+    """Variance of the popularity of `count` experts over its mean squared.
 
-    Without `crowd`, as planning expects: those of the first token, and of the others all whose popularity,
-    gamma distributed with variance 2, was enough for one of the pairs beyond,
-    ``first + (held - first) (1 - (1 + 2 (pairs - first) / held)^(-1/2))``. Else
-
-    ``min(held, pairs / (1 + crowd (pairs - first) / held))`` with crowd the cube root of the skew: the
-    lesser of the two at 0, round robin; ``pairs held / (pairs + held - first)`` at 1, a power law; and
-    at 0.3 within 6 % of ``held (1 - (1 - 1/held)^pairs)``, independent uniform choice.
+    >>> float(_variance(256)), round(float(_variance(8)), 2)
+    (2.0, 0.71)
     """
-    if crowd is None:
-        missed = 1.0 / np.sqrt((pairs - first) * (2.0 / held) + 1.0)
-        return held - missed * (held - first)
+    return UNEVEN * np.minimum((count / FINE) ** FINER, 1.0)
+
+
+def _touched(pairs: Real, held: Real, first: Real, *, variance: Real) -> Real:
+    """Distinct experts of `held` that `pairs` reach, `first` being those of one token, as planning expects.
+
+    Those of the first token, and of the others all whose popularity, gamma distributed (`variance` v), was
+    enough for one of the pairs beyond,
+    ``first + (held - first) (1 - (1 + v (pairs - first) / held)^(-1/v))``.
+    """
+    beyond = (pairs - first) * (variance / held) + 1.0
+    missed = 1.0 / np.sqrt(beyond) if np.all(variance == UNEVEN) else beyond ** (-1.0 / variance)
+    return held - missed * (held - first)
+
+
+def _skewed(pairs: Real, held: Real, first: Real, *, crowd: Real) -> Real:
+    """The same where the skew is stated; `crowd` is its cube root.
+
+    ``min(held, pairs / (1 + crowd (pairs - first) / held))``: the lesser of the two at 0, round robin;
+    ``pairs held / (pairs + held - first)`` at 1, a power law; and at 0.3 within 6 % of
+    ``held (1 - (1 - 1/held)^pairs)``, independent uniform choice.
+    """
     crowd = crowd / held
     return np.minimum(pairs / (pairs * crowd + (1.0 - crowd * first)), held)
 

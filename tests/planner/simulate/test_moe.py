@@ -228,16 +228,29 @@ def test_loads_stay_within_what_exists(shape, skew):
     assert imbalance(tokens, topk, experts, ep, skew) <= max(ep, 1) * (1 + 1e-12)
 
 
-def test_planning_touches_what_gamma_distributed_popularity_would():
-    """Variance 2 over the mean squared, tokens choosing distinct experts in proportion to it."""
+@pytest.mark.parametrize(
+    ("tokens", "topk", "experts", "variance"),
+    [(1, 8, 256, 2), (8, 8, 256, 2), (64, 8, 256, 2), (512, 8, 256, 2), (32, 4, 128, 2), (8, 2, 8, 0.707)],
+)
+def test_planning_touches_what_gamma_distributed_popularity_would(
+    tokens: int, topk: int, experts: int, variance: float
+) -> None:
+    """Tokens choosing distinct experts in proportion to it."""
     rng = np.random.default_rng(11)
-    for tokens, topk, experts in ((1, 8, 256), (8, 8, 256), (64, 8, 256), (512, 8, 256), (32, 4, 128)):
-        found = []
-        for _ in range(40):
-            popular = np.log(rng.gamma(0.5, size=experts))
-            chosen = np.argsort(popular + rng.gumbel(size=(tokens, experts)), axis=1)[:, -topk:]
-            found.append(len(np.unique(chosen)))
-        assert distinct_experts(tokens, experts, topk) == pytest.approx(np.mean(found), rel=0.1)
+    found = []
+    for _ in range(40):
+        popular = np.log(rng.gamma(1 / variance, size=experts))
+        chosen = np.argsort(popular + rng.gumbel(size=(tokens, experts)), axis=1)[:, -topk:]
+        found.append(len(np.unique(chosen)))
+    assert distinct_experts(tokens, experts, topk) == pytest.approx(np.mean(found), rel=0.1)
+
+
+def test_coarse_experts_are_used_nearly_evenly_and_fine_ones_not():
+    """Of as many pairs for each expert the same share is touched, more of it the fewer they are."""
+    counts = (8, 16, 32, 64, 128, 256)
+    shares = [distinct_experts(count, count, 2) / count for count in counts]
+    assert shares[:4] == sorted(shares[:4], reverse=True) and shares[0] > shares[3] + 0.1
+    assert shares[3:] == pytest.approx([shares[3]] * 3, rel=0.02)
 
 
 def test_redundant_experts_even_out_the_ranks():
