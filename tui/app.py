@@ -279,7 +279,7 @@ class RatematchApp(FileActions):
     def action_command_palette(self) -> None:
         """Everything that can be done now, in the screen's alphabet."""
         if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
-            words = f"Search for commands{self.glyphs.ellipsis}"
+            words = f"A model, a GPU, an engine, a field, a page, a word{self.glyphs.ellipsis}"
             from tui.screens.palette import Palette
 
             self.push_screen(Palette(id="--command-palette", placeholder=words))

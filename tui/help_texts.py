@@ -158,7 +158,7 @@ PANES = {  # which numbers a pane shows
     "details": ("memory", "watts", "joules", "kv-time", "points"),
     "breakdown": ("time", "light", "memory", "kv", "watts", "joules"),
     "table": ("gpu", "user", "ftl", "ttl", "gpus", "ratio", "usd"),
-    "compare": ("gpu", "user", "ftl", "ttl", "gpus", "usd", "swing"),
+    "compare": ("gpu", "band", "user", "ftl", "ttl", "gpus", "usd", "swing"),
     "what-if": ("swing", "gpu", "usd"),
     "curve": ("gpu", "usd", "ratio"),
     "traffic": ("cv", "counts", "found"),

@@ -75,7 +75,7 @@ def _extras(
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
-        blocks.append(wrap(f"mixed {pools} ({100 * mix.gain:+.1f} %)", width, ""))
+        blocks.append(wrap(f"mix on: {pools} ({100 * mix.gain:+.1f} %)", width, ""))
     if said := [g.plain(text) for text in words.knee_sentences(plan, serving)]:
         text = next((text for text in said if len(text) <= width), said[-1])
         blocks.append(wrap(text, width, "$hue-muted"))

@@ -27,6 +27,7 @@ from tui.charts.scene import pins_scene
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
+from tui.panes.words import span
 from tui.state import Pin, View
 from tui.widgets.knob import AT_MOST
 
@@ -46,6 +47,7 @@ RESULTS = (
     "decode",
     "GPUs used",
     "tok/s/GPU",
+    "in 4 of 5",  # cases: what tokens/s per GPU to expect
     "tok/s/user",
     "req/s",
     "FTL",
@@ -122,6 +124,9 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
     def seconds(value: float) -> Cell:
         return Cell(g.plain(format_seconds(value)), value)
 
+    from planner.output.words import expected
+
+    rates = next((span(*item.range) for item in expected(plan, serving) if not item.in_seconds), "")
     used = max((pool.memory.used_share for pool in serving.pools), default=math.nan)
     return [
         Cell(named(plan.choice)),
@@ -129,6 +134,7 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
         pools("decode", "colocated"),
         number(float(serving.gpus), f"{serving.gpus:,}"),
         number(serving.tokens_per_s_per_gpu),
+        Cell(g.plain(rates) if rates else "-"),
         number(serving.tokens_per_s_per_user),
         number(serving.requests_per_s),
         seconds(serving.ftl_s),
@@ -159,7 +165,8 @@ class CompareTable(VerticalScroll, can_focus=True):
     ## Compare
 
     `p` pins the plan (four at most). The first column is the baseline, the others show what differs
-    from it: `=` is the same, a percentage is the change of a number. `b` makes the column under the
+    from it: `=` is the same, a percentage is the change of a number; **in 4 of 5** cases
+    tok/s/GPU is in that range. `b` makes the column under the
     cursor the baseline, `d` drops it, `D` hides what is the same, `enter` opens its scenario. `a` adds
     another engine, system or model in the place of the form's, or a scenario; `space` on page 2 a row.
     """,

@@ -55,11 +55,17 @@ class TabBar(Widget):
         self.glyphs = glyphs
 
     def _parts(self) -> list[tuple[Tab, str, str]]:
-        """Each page with the texts of its key and its name."""
+        """Each page with the texts of its key and its name; in a narrow place a blank between two."""
+        parts = self._spaced("  ")
+        if sum(cell_len(key) + cell_len(name) for _, key, name in parts) > self.size.width:
+            return self._spaced(" ")
+        return parts
+
+    def _spaced(self, blanks: str) -> list[tuple[Tab, str, str]]:
         parts = []
         for tab in TABS:
             count = f" {self.glyphs.tight}{self.pins}" if tab.id == "compare" and self.pins else ""
-            parts.append((tab, f" {tab.key}", f" {tab.title}{count} "))
+            parts.append((tab, f" {tab.key}", f" {tab.title}{count}{blanks[1:]}"))
         return parts
 
     def render(self) -> RenderResult:

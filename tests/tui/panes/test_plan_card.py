@@ -36,7 +36,7 @@ def shown(plan: Plan, width: int = 100, **options: Any) -> str:
 def test_a_mix_is_shown_as_the_plan_where_it_was_asked_for() -> None:
     asked, offered = mixed(0.074, asked=True), mixed(0.074, asked=False)
     rows = [line.split()[0] for line in shown(asked).splitlines()]
-    assert rows.count("prefill") == 2 and "mixed" not in rows
+    assert rows.count("prefill") == 2 and "mix" not in rows
     assert "(+7.4 %)" in shown(offered)
 
 
@@ -48,7 +48,7 @@ def test_long_mixes_are_whole() -> None:
     told = shown(dataclasses.replace(plan, mix=dataclasses.replace(plan.mix, serving=many)), 51)
     assert all(len(line) <= 51 for line in told.splitlines())
     pools = " + ".join(f"{pool.instances}×{pool.layout.label}" for pool in many.pools)
-    assert f"mixed {pools} (+7.4 %)" in " ".join(told.splitlines())
+    assert f"mix on: {pools} (+7.4 %)" in " ".join(told.splitlines())
     nothing = fakes.plan(dataclasses.replace(fakes.SCENARIO, limits=Limits(ftl_s=2.0, ttl_s=0.002)))
     near = Miss(plan=dataclasses.replace(plan, choice="disaggregated", disaggregated=many), relax=())
     lines = [line.plain for line in closest_miss(nothing, near, 51, UNICODE)]
@@ -56,7 +56,7 @@ def test_long_mixes_are_whole() -> None:
 
 
 def test_a_mix_that_brings_next_to_nothing_is_not_offered() -> None:
-    assert "mixed" not in shown(mixed(0.9 * ALIKE, asked=False))
+    assert "mix on" not in shown(mixed(0.9 * ALIKE, asked=False))
 
 
 def test_what_is_tight_in_its_row_binds_in_the_title() -> None:

@@ -9,13 +9,15 @@ import pytest
 from turning import SIZE, Pages, pin_two
 
 from planner.inputs.fields import BY_KEY, FIELDS
+from planner.output.words import expected
 from tui.charts.pareto_chart import ParetoChart
 from tui.glyphs import ASCII, UNICODE
 from tui.panes.compare import NOW, CompareTable, against, columns, inputs, labels
 from tui.panes.compare import Cell as CompareCell
+from tui.panes.words import span
 from tui.screens.choose import ChooseScreen
 from tui.state import Pin
-from tui.widgets.tab_bar import TabBar
+from tui.widgets.tab_bar import TABS, TabBar
 
 
 async def test_pins_are_counted_marked_on_the_chart_and_not_made_twice(pages: Pages) -> None:
@@ -215,3 +217,27 @@ def test_every_field_is_compared_under_a_name_of_its_own() -> None:
     names = list(labels(UNICODE).values())
     assert len(set(names)) == len(names) == len(FIELDS)
     assert set(inputs(Pin(letter="A", scenario=fakes.SCENARIO), UNICODE)) == set(names)
+
+
+async def test_what_a_pin_is_expected_to_bring_stands_below_what_is_predicted(pages: Pages) -> None:
+    await pin_two(pages)
+    await pages.open("compare")
+    text = pages.shown("#page-compare")
+    told = next(line for line in text.splitlines() if "in 4 of 5" in line)
+    for pin in pages.main.view.pins:
+        (rates,) = (item.range for item in expected(pin.plan, pin.plan.chosen) if not item.in_seconds)
+        assert span(*rates) in told
+
+
+async def test_all_pages_are_named_in_the_smallest_terminal() -> None:
+    async with fakes.app().run_test(size=(60, 18)) as pilot:
+        bar = pilot.app.main.query_one(TabBar)
+        for pins in (0, 4):
+            bar.pins = pins
+            await fakes.painted(pilot)
+            text = fakes.text(bar)
+            assert all(tab.title in text for tab in TABS) and (str(pins) in text.split("Compare")[1][:3]) is (
+                pins > 0
+            )
+        await pilot.click(bar, offset=(text.index("Traffic") + 2, 0))
+        await fakes.until(pilot, lambda: pilot.app.main.tab == "traffic")
