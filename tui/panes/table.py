@@ -65,7 +65,8 @@ class PlanGrid(Grid):
     limit, the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
     pools; **ctx:gen** is prefill GPUs over decode GPUs; layouts come with their number of instances;
     **evidence** is that of the less known pool; on a fleet of several systems **system** is where the row
-    runs, `h200>h100` that of prefill and that of decode. Rows that would read alike are one.
+    runs, `h200>h100` that of prefill and that of decode, and **evidence** is known of the plan's systems.
+    Rows that would read alike are one.
 
     `space` pins a row for page 3, `x` exports what is shown. `s` and a letter sorts (again: the other
     way), `/` filters, `c` and a letter hides or shows a column, `enter` adopts the row's layouts: the plan
@@ -111,6 +112,9 @@ class Candidate:
 
         Raises InputError where that cannot be asked.
         """
+        if scenario.fleet.systems is not None:
+            one = "none where a row is taken or pinned: its layouts are fixed on one system"
+            raise InputError("fleet", scenario.fleet.systems, one)
         field = BY_KEY["ttl"]
         adopted = replace(scenario, deployment=self.deployment)
         if not self.meets:

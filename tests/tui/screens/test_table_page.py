@@ -13,6 +13,8 @@ import pytest
 from textual import events
 from turning import Pages
 
+from planner.errors import InputError
+from planner.inputs.scenario import Fleet
 from planner.planning.alone import Alone
 from planner.planning.evidence import CLASSES, Seen
 from tui.glyphs import UNICODE
@@ -292,3 +294,11 @@ def grid_of(rows: list[Row]) -> Grid:
     grid = Grid(COLUMNS)
     grid.fill(rows)
     return grid
+
+
+async def test_a_row_of_a_fleet_is_refused_with_a_word_of_what_can_be_done(pages: Pages) -> None:
+    await pages.open("table")
+    row = pages.one(PlanGrid).rows[3]
+    fleet = dataclasses.replace(fakes.SCENARIO, fleet=Fleet(systems="h100:64,h200:32"))
+    with pytest.raises(InputError, match=r"fleet: .*none where a row is taken.*one system$"):
+        row.item.of(fleet)
