@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.arrays import IntArray
+from planner.match.buildable import DECODE, MOST_COUNTS, PREFILL, Buildable
+from planner.match.deployment import Deployment, Pools
 from planner.match.pareto import prune
-from planner.match.program import DECODE, MOST_COUNTS, PREFILL, Buildable, Deployment, Pools
 from planner.match.rate_match import TIE, Match, instances_for, most_per_size, pool_table
 from planner.values import dataclass
 from planner.words import Goal

@@ -13,7 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from planner.match import room
-from planner.match.program import Buildable, Deployment, Program
+from planner.match.buildable import Buildable
+from planner.match.deployment import Deployment
+from planner.match.program import Program
 from planner.match.rate_match import TIE
 from planner.words import Goal
 

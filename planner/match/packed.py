@@ -17,8 +17,9 @@ from __future__ import annotations
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
+from planner.match.buildable import COLOCATED, DECODE, PREFILL, Buildable
+from planner.match.deployment import Deployment
 from planner.match.pareto import prune
-from planner.match.program import COLOCATED, DECODE, PREFILL, Buildable, Deployment
 from planner.match.rate_match import TIE
 
 MOST_CELLS = 2**22  # of pairs of pool sizes, times scenarios of errors

@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.arrays import FloatArray, distinct
 from planner.match import milp
-from planner.match.milp import Problem, Solution
+from planner.match.problem import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.values import dataclass
 

@@ -16,7 +16,7 @@ from planner.arrays import FloatArray
 from planner.inputs import failures
 from planner.inputs.fleet import MOST_GPUS, Fleet
 from planner.match import milp
-from planner.match.milp import Problem, Solution
+from planner.match.problem import Problem, Solution
 from planner.match.room import Filled, Limit
 from planner.planning import housed, in_time, power, servings, solve, weigh
 from planner.planning.deadline import Deadline

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from planner.arrays import FloatArray
-from planner.match.milp import Problem, Solution
+from planner.match.problem import Problem, Solution
 from planner.match.robust import Errors
 from planner.planning import weigh
 from planner.planning.frontiers import Candidates, counts_of

@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.arrays import BoolArray
 from planner.match import milp, packed, slack
-from planner.match.milp import Problem, Solution
+from planner.match.problem import Problem, Solution
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN
 from planner.planning import copies, frontiers, servings, thrift

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.match.milp import Problem, Solution, exists, most, solve
+from planner.match.milp import exists, most, solve
+from planner.match.problem import Problem, Solution
 from planner.match.rate_match import TIE, TOLERANCE
 from planner.match.robust import KNOWN, errors
 

@@ -12,7 +12,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from planner.match.milp import Solution, solve
+from planner.match.milp import solve
+from planner.match.problem import Solution
 from tests.fuzz import programs
 
 

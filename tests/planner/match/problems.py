@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.match.milp import Problem, Solution
+from planner.match.problem import Problem, Solution
 
 SAME = 1e-7  # what "optimal" promises
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.match.milp import FREE_GPUS, Problem, Solution, solve
+from planner.match.milp import solve
+from planner.match.problem import FREE_GPUS, Problem, Solution
 from planner.match.rate_match import TIE, match_budget, match_unbounded
 from tests.planner.match.problems import SAME, best_by_size, check_counts, problem, some_problem
 

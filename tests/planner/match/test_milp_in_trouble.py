@@ -14,7 +14,8 @@ import pytest
 import scipy.optimize
 
 from planner.match import milp, packed, program, solver_output
-from planner.match.milp import Problem, solve
+from planner.match.milp import solve
+from planner.match.problem import Problem
 from planner.match.rate_match import TIE, TOLERANCE, match_budget
 from planner.match.solver_output import c_stdout_muted
 from tests.planner.match.problems import check_counts, problem, some_problem

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from planner.match import milp, packed
-from planner.match.milp import Problem
+from planner.match.problem import Problem
 from planner.match.robust import KNOWN, errors
 
 

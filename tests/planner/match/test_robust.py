@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from planner.match.milp import Problem, most_among, solve
+from planner.match.milp import most_among, solve
+from planner.match.problem import Problem
 from planner.match.rate_match import TIE
 from planner.match.robust import KNOWN, Errors, errors, spread
 from planner.match.room import Cap, Room

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planner.match import milp
-from planner.match.milp import Problem
+from planner.match.problem import Problem
 from planner.match.rate_match import match_budget
 from planner.match.robust import KNOWN, errors
 from planner.match.room import Cap, Filled, Limit, Racks, Room

@@ -10,6 +10,7 @@ import pytest
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.match import milp
+from planner.match.problem import Problem
 from planner.planning import resolve, solve, sweep, why_not
 from planner.planning.deadline import LEAST_S, Deadline
 from planner.planning.placed import Placed
@@ -40,7 +41,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, scenario: Scenario, each_takes_s: 
     clock, given = Clock(), []
     real = milp.solve
 
-    def slow(problem: milp.Problem) -> Any:
+    def slow(problem: Problem) -> Any:
         given.append(problem.time_limit_s)
         clock.now += each_takes_s
         return real(dataclasses.replace(problem, time_limit_s=10.0))

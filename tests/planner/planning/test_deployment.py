@@ -13,7 +13,7 @@ from planner.inputs import scenario_file
 from planner.inputs.deployment_fields import fitted
 from planner.match import counted, milp, rate_match
 from planner.match.counted import Counts
-from planner.match.milp import Problem
+from planner.match.problem import Problem
 from planner.match.robust import errors
 from planner.output import text
 from planner.output.data import to_json
