@@ -61,6 +61,7 @@ class Command:
     run: Callable[[], Any]
     help: str = ""
     first: bool = True  # offered before anything is typed
+    set: bool = False  # it is so already: found by its name alone
 
 
 class Palette(CommandPalette):
@@ -141,7 +142,9 @@ class Commands(Provider):
     async def discover(self) -> Hits:
         """Before a word is typed: what was chosen last, then what is near."""
         commands, chosen = list(self._commands()), self._app.chosen
-        again = [command for text in chosen for command in commands if command.text == text]
+        again = [
+            command for text in chosen for command in commands if command.text == text and not command.set
+        ]
         for command in (*again, *(c for c in commands if c.first and c.text not in chosen)):
             yield DiscoveryHit(
                 Content(command.text),
@@ -231,9 +234,12 @@ class Commands(Provider):
             elif field.key == "trace":
                 names = tuple(shipped.SHIPPED)
             for name in names:
-                if name != field.get(screen.history.present):
-                    run = partial(_set, screen, field, name)
-                    yield Command(f"{field.label}: {name}", run, _meaning(field, name), first=False)
+                text, told = f"{field.label}: {name}", _meaning(field, name)
+                if name == field.get(screen.history.present):  # its row is shown
+                    told = f"set already{f'. {told}' if told else ''}"
+                    yield Command(text, partial(screen.go_to, field.key), told, first=False, set=True)
+                else:
+                    yield Command(text, partial(_set, screen, field, name), told, first=False)
 
     def _typed(self, screen: MainScreen, query: str) -> Iterator[Command]:
         """A row and its value, as in `ttl 30ms`; of one that is not accepted, why."""

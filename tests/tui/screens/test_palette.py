@@ -203,3 +203,13 @@ async def test_another_engine_beside_the_plan_by_name(pilot: Any) -> None:
     await fakes.until(pilot, lambda: len(pilot.app.main.view.pins) == 2)
     assert pilot.app.main.tab == "compare"
     assert [pin.scenario.engine for pin in pilot.app.main.view.pins] == [pilot.app.scenario.engine, "vllm"]
+
+
+async def test_what_is_set_already_is_found_by_its_name_and_leads_to_its_row(pilot: Any) -> None:
+    """`gb200` found a field and a word, and not the system that the plan is on."""
+    main = pilot.app.main
+    before = main.view.scenario
+    await pilot.press("2")
+    await choose(pilot, "system: gb200")
+    await fakes.until(pilot, lambda: main.tab == "plan" and main.focused is main.query_one("#knob-system"))
+    assert main.view.scenario == before
