@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import tomli
 
-from planner.errors import InputError, printable_lines, unknown
+from planner.errors import InputError, unknown
 from planner.inputs import files
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # ValueError also for an integer of 5,000 digits
         found = "tables nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(where, _shorten(text), f"not valid TOML: {found}") from None
-    if "\\" in text or printable_lines(text) != text:
+    if "\\" in text or not text.replace("\n", "").isprintable():
         for found in _texts(table):
             if any(map(_controls, found)):
                 raise InputError(where, _shorten(found), "texts without control characters")

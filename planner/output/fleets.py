@@ -8,7 +8,7 @@ from planner.output.as_json import counts
 from planner.output.spelling import money, named, usd_per_hour
 from planner.output.words import deployment
 from planner.planning.survive import racks
-from planner.planning.what_if import yardstick
+from planner.planning.yardstick import yardstick
 from planner.units import format_seconds, three_digits
 
 if TYPE_CHECKING:

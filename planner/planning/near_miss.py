@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.inputs import catalog, fields
 from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan, Relaxation
-from planner.planning.what_if import PlanFn
 from planner.values import dataclass
+
+if TYPE_CHECKING:
+    from planner.planning.what_if import PlanFn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

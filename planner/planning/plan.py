@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.inputs import catalog as presets
@@ -24,7 +25,6 @@ from planner.planning import (
     weigh,
     within,
 )
-from planner.planning.asked import Ask, proven
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import judge, of_choice
@@ -34,6 +34,9 @@ from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Fronti
 from planner.planning.sweep import Sweeps
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
+
+if TYPE_CHECKING:
+    from planner.planning.asked import Ask
 
 __all__ = ["Stopped", "plan"]
 
@@ -126,6 +129,8 @@ def _plan(
         other = None if alone is at else alone
     judgement = of_choice(at, catalog, choice, alone=other)
     if ask is not None:
+        from planner.planning.asked import proven  # needed where there is a replay alone
+
         judgement = proven(judgement, at, catalog, first, ask, alone=other)
     choice, found = judgement.choice, judgement.found
     split_way, colocated_way = judgement.split, judgement.colocated
