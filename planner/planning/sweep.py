@@ -13,6 +13,7 @@ from planner.errors import InputError
 from planner.inputs.catalog import Catalog
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
+from planner.inputs.system import System
 from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.operators.setup import Setup
@@ -93,11 +94,12 @@ def run(
     )
 
 
-def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
+def shared_sweep(scenario: Scenario, catalog: Catalog, system: System | None = None) -> Scenario:
     """What a scenario's sweep depends on, as a scenario: equal ones have the same sweep.
 
     Fields that come after a sweep are the defaults. A budget is cut to the largest instance that is tried;
-    it stays what it is where the system or the model is not known, which no plan will be.
+    it stays what it is where the system or the model is not known, which no plan will be. `system` is that
+    of the scenario where a fleet has another domain than its preset.
 
     >>> from planner.inputs.catalog import load
     >>> from planner.inputs.scenario import Fleet, Limits
@@ -108,7 +110,7 @@ def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
     """
     fleet = replace(scenario.fleet, usd_per_gpu_hour=None)
     try:
-        domain = catalog.system(scenario.system).fabric.scale_up_gpus
+        domain = (system or catalog.system(scenario.system)).fabric.scale_up_gpus
         moe = catalog.model(scenario.model).is_moe
         largest = space.instance_limit(domain, fleet.instance_gpus, fleet.gpus, moe=moe)
         fleet = replace(fleet, gpus=largest)
@@ -136,14 +138,14 @@ def shared_sweep(scenario: Scenario, catalog: Catalog) -> Scenario:
 
 
 class Sweeps:
-    """The last sweep, for scenarios that share it: an edit of a limit or a rate waits for none.
+    """The last sweep of each system: an edit of a limit, a rate or a cap waits for none.
 
-    For one thread. A trace, images, or a fleet of several systems are swept each time.
+    For one thread. A trace or images are swept each time.
     """
 
     def __init__(self) -> None:
         self.learns = True  # whether a new sweep takes the place of the last
-        self._last: tuple[Catalog, Scenario, float, Sweep] | None = None
+        self._last: dict[str, tuple[Catalog, Scenario, System, float, Sweep]] = {}  # the latest at the end
 
     def run(
         self,
@@ -152,23 +154,30 @@ class Sweeps:
         catalog: Catalog,
         should_stop: Callable[[], bool] | None = None,
     ) -> Sweep:
-        """As `run` of this module for a scenario's question; what is known takes no seconds."""
-        budget, link = question.scenario.fleet.gpus, question.link_bytes_per_s
-        traffic = scenario.traffic
-        if traffic.trace is not None or traffic.images or scenario.fleet.systems is not None:
+        """As `run` of this module for a scenario's question on one system; what is known takes no seconds."""
+        asked, system = question.scenario, question.pools["decode"].system
+        budget, link = asked.fleet.gpus, question.link_bytes_per_s
+        if scenario.traffic.trace is not None or scenario.traffic.images:
             return run(question, budget, should_stop)
-        shared = shared_sweep(scenario, catalog)
-        if self._last is not None:
-            presets, of, moved_over, swept = self._last
-            if presets is catalog and of == shared:
-                if link != moved_over:
-                    swept = replace(swept, split_ftl_s=split_ftl_s(question, swept.prefill))
-                return replace(swept, seconds=0.0)
-        if not self.learns:
+        # what the caps allow is in the budget
+        fleet = replace(asked.fleet, max_usd_per_hour=None, max_kw=None, max_racks=None)
+        shared = shared_sweep(replace(asked, fleet=fleet), catalog, system)
+        known = self._last.get(system.name)
+        if known is not None and known[0] is catalog and known[1:3] == (shared, system):
+            *_, moved_over, swept = known
+            if link != moved_over:
+                swept = replace(swept, split_ftl_s=split_ftl_s(question, swept.prefill))
+            swept = replace(swept, seconds=0.0)
+        elif not self.learns:
             return run(question, budget, should_stop)
-        self._last = None  # an old one need not stay while the new one is made
-        swept = run(question, budget, should_stop)
-        self._last = catalog, shared, link, swept
+        else:
+            self._last.pop(system.name, None)  # an old one need not stay while the new one is made
+            swept = run(question, budget, should_stop)
+            known = catalog, shared, system, link, swept
+        self._last.pop(system.name, None)
+        self._last[system.name] = known
+        while self.learns and len(self._last) > max(len(scenario.fleet.stocks), 1):
+            self._last.pop(next(iter(self._last)))
         return swept
 
 

@@ -90,3 +90,33 @@ def test_what_does_not_learn_leaves_the_last_sweep_in_place(swept: list[object])
     sweeps.learns = True
     plan(EDITS[0], catalog, sweeps=sweeps)
     assert len(swept) == 2
+    fleet = replace(SMALL, fleet=Fleet(systems="h100:16,h200:8"))
+    plan(fleet, catalog, sweeps=sweeps)
+    sweeps.learns = False
+    plan(replace(SMALL, system="h200", fleet=Fleet(gpus=8)), catalog, sweeps=sweeps)  # as the fleet has it
+    sweeps.learns = True
+    plan(fleet, catalog, sweeps=sweeps)
+    assert len(swept) == 4
+
+
+def test_a_fleet_is_swept_once_for_each_of_its_systems(swept: list[object]) -> None:
+    catalog, sweeps = load(), Sweeps()
+    asked = replace(SMALL, fleet=Fleet(systems="h100:16,h200:8"))
+    edits = (
+        replace(asked, limits=Limits(ttl_s=0.012)),
+        replace(asked, goal="cost"),
+        replace(asked, fleet=Fleet(systems="h100:16@9,h200:8")),
+        replace(asked, fleet=Fleet(systems="h200:8,h100:16", max_kw=1e3, max_racks=9)),
+        replace(asked, mix=True),
+    )
+    plan(asked, catalog, sweeps=sweeps)
+    first = [plan(edit, catalog, sweeps=sweeps) for edit in edits]
+    assert len(swept) == 2
+    assert [told(one) for one in first] == [told(plan(edit, catalog)) for edit in edits]
+    del swept[:]
+    domain = replace(asked, fleet=Fleet(systems="h100:16+domain=4,h200:8"))
+    assert told(plan(domain, catalog, sweeps=sweeps)) == told(plan(domain, catalog))
+    assert len(swept) == 1 + 2  # H100 alone, then both without what is known
+    plan(replace(SMALL, system="h200", fleet=Fleet(gpus=8)), catalog, sweeps=sweeps)
+    plan(domain, catalog, sweeps=sweeps)
+    assert len(swept) == 1 + 2 + 1  # H200 alone is what the fleet has of it; it left H100's no room
