@@ -48,6 +48,12 @@ NUMBERS = {
         "output tokens over the GPUs in use, of all pools",
         "requests/s * (OSL - 1) / GPUs",
     ),
+    "held": Number(
+        "tok/s/GPU held",
+        "tokens/s",
+        "output tokens over all GPUs of the budget, used or not: they are paid for either way",
+        "requests/s * (OSL - 1) / GPUs of the budget",
+    ),
     "rate": Number(
         "req/s",
         "requests/s",
@@ -159,8 +165,8 @@ PANES = {  # which numbers a pane shows
     "breakdown": ("time", "light", "memory", "kv", "watts", "joules"),
     "table": ("gpu", "user", "ftl", "ttl", "gpus", "ratio", "usd"),
     "compare": ("gpu", "band", "user", "ftl", "ttl", "gpus", "usd", "swing"),
-    "what-if": ("swing", "gpu", "usd"),
-    "curve": ("gpu", "usd", "ratio"),
+    "what-if": ("swing", "held", "usd"),
+    "curve": ("held", "usd", "ratio"),
     "traffic": ("cv", "counts", "found"),
 }
 

@@ -9,6 +9,8 @@ from planner.inputs.scenario import Scenario
 from planner.planning.result import Plan
 from planner.values import dataclass
 
+HELD = "tok/s/GPU held"  # of all GPUs of a budget, used or not
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Yardstick:
@@ -78,4 +80,5 @@ def yardstick(scenario: Scenario) -> Yardstick:
         return Yardstick(name="tokens per joule", unit="tok/J", higher=True, of=_per_joule)
     if scenario.fleet.systems is not None or scenario.fleet.capped:
         return Yardstick(name="throughput", unit="tok/s", higher=True, of=in_all)
-    return Yardstick(name="throughput", unit="tok/s/GPU", higher=True, of=per_gpu)
+    unit = "tok/s/GPU" if scenario.fleet.gpus is None else HELD  # not to be taken for that of the plan
+    return Yardstick(name="throughput", unit=unit, higher=True, of=per_gpu)

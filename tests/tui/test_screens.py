@@ -185,14 +185,15 @@ async def test_compare_in_ascii() -> None:
 async def test_what_if_says_what_each_change_brings(size: tuple[int, int]) -> None:
     text = await screen(size, "4", until=studied)
     holds(text, "20 % down ░ up █", "TTL 20 ms → 24 ms: +16 %", "-21 %  +16 %", "No effect: FTL, OSL")
-    holds(text, "tok/s/GPU and ctx:gen over TTL, ms", "● split  ○ co-located", "◆", "⏎ make it so")
+    both = " and ctx:gen" if size[0] >= 160 else ""
+    holds(text, f"tok/s/GPU held{both} over TTL, ms", "● split  ○ co-located", "◆", "⏎ make it so")
 
 
 async def test_what_if_under_the_cursor_on_a_light_screen() -> None:
     colours: list[set[str]] = []
     options = {"theme": themes.LIGHT.name, "look": lambda app: colours.append(fakes.colours(app))}
     text = await screen((120, 36), "4", "down", until=studied, **options)
-    holds(text, "GPUs 72 → 87: -17 %", "1,100 tok/s/GPU", "● split  ○ co-located")
+    holds(text, "GPUs 72 → 87: -17 %", "1,100 tok/s/GPU held", "● split  ○ co-located")
     assert themes.LIGHT.background.lower() in colours[0]
 
 

@@ -16,6 +16,8 @@ from textual.widget import Widget
 
 from planner.inputs import fields
 from planner.units import three_digits
+from tui.charts.chart_face import BORDER
+from tui.charts.scene import fitting
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.state import View
@@ -141,7 +143,8 @@ class CurveChart(Widget, can_focus=True):
 
         measure = yardstick(self._view.scenario)
         unit = SCALE.get(self.key, (1.0, fields.BY_KEY[self.key].label))[1]
-        self.border_title = f"{measure.unit} and ctx:gen over {unit}"
+        titles = [f"{measure.unit} and ctx:gen over {unit}", f"{measure.unit} over {unit}"]
+        self.border_title = fitting(titles, self.outer_size.width - BORDER)
         self._rows, self._columns = [], {}
         width, height = self.size
         upper = height - max(height * 2 // 5, 5)

@@ -28,7 +28,8 @@ class ParetoChart(ChartFace, can_focus=True):
     Each point is a deployment: **right** is faster for each user (tokens/s/user, 1/TTL), **up** is
     more output tokens/s from each GPU in use, both pools counted. Every point meets the FTL limit; left of
     the dotted line the TTL limit is missed. The full diamond is the plan, the hollow one the other way of
-    serving, letters are pins (those for another model or traffic are faint, and off the scale until `P`).
+    serving, letters are pins (those for another model or traffic are faint, and off the scale until `P`);
+    on a fleet small letters name the systems that a point runs on, prefill's before decode's.
     Around each curve the range is shaded that holds 4 of 5 measured cases (without colours a few `:` lie in
     it); elsewhere faint dots stand for other layouts. `ctx:gen` is prefill GPUs over decode GPUs.
 
