@@ -185,7 +185,7 @@ async def test_compare_in_ascii() -> None:
 async def test_what_if_says_what_each_change_brings(size: tuple[int, int]) -> None:
     text = await screen(size, "4", until=studied)
     holds(text, "20 % down ░ up █", "TTL 20 ms → 24 ms: +16 %", "-21 %  +16 %", "No effect: FTL, OSL")
-    both = " and ctx:gen" if size[0] >= 160 else ""
+    both = " and ctx:gen" if size[0] >= 120 else ""
     holds(text, f"tok/s/GPU held{both} over TTL, ms", "● split  ○ co-located", "◆", "⏎ make it so")
 
 
