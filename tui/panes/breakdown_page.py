@@ -276,16 +276,17 @@ def _kernels(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     for kernel in plan.kernels:
         of_this_system = not inherited(plan, kernel)
         mark, hue = (g.ok, "$hue-good") if of_this_system else (g.arrow[-1:], "$hue-tight")
-        line = Content.assemble(
-            (f"{mark} ", hue),
-            f"{kernel.operator} {kernel.dtype}".ljust(size),
-            (_source(kernel, of_this_system), "$hue-muted"),
-        )
-        lines.append(line.truncate(width, ellipsis=not g.ascii))
+        name, source = f"{kernel.operator} {kernel.dtype}", _source(kernel, of_this_system)
+        if len(mark) + 1 + size + len(source) <= width:
+            told = Content.styled(source, "$hue-muted")
+            lines.append(Content.assemble((f"{mark} ", hue), name.ljust(size), told))
+        else:  # below its operator
+            lines.append(Content.assemble((f"{mark} ", hue), name))
+            lines += [Content.assemble("    ", part) for part in wrap(source, width - 4, "$hue-muted")]
     return lines
 
 
 def _source(kernel: Provenance, of_this_system: bool) -> str:
     error = f", error {100 * kernel.mape:.0f} %" if math.isfinite(kernel.mape) else ""
-    where = "measured" if of_this_system else f"inherited from {kernel.system}"
-    return f"{where} ({kernel.engine}), {kernel.measurements:,} points{error}"
+    where = "" if of_this_system else f"inherited from {kernel.system}: "
+    return f"{where}{kernel.engine}, {kernel.measurements:,} points{error}"

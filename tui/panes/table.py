@@ -46,7 +46,7 @@ COLUMNS = (
     Column(title="ctx:gen", need=1),
     Column(title="req/s", need=4, down=True),
     Column(title="evidence", right=False, need=5),
-    Column(title="system", right=False, need=7),  # of a fleet of several: where the row runs
+    Column(title="system", right=False, need=7, rare=True),  # of a fleet of several: where the row runs
 )
 TITLE = "Candidate plans"
 NO_PLAN_ROWS = "no deployment meets the limits"

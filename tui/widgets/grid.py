@@ -35,6 +35,7 @@ class Column:
     right: bool = True
     need: int = 1
     down: bool = False  # whether the first sort puts the largest on top
+    rare: bool = False  # not a column of every table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,13 +162,13 @@ class Grid(ScrollView, can_focus=True):
             self._count = text
             self.border_subtitle = text.replace("[", "\\[")
 
+    def _told(self, at: int) -> bool:
+        """Whether a row has something in a column; without rows, whether one of them is to be expected."""
+        return any(row.cells[at] for row in self._all) or not (self._all or self.columns[at].rare)
+
     def shown(self, width: int) -> list[int]:
         """The columns that have something to show and fit, in order."""
-        kept = [
-            i
-            for i in range(len(self.columns))
-            if i not in self.hidden and (not self._all or any(row.cells[i] for row in self._all))
-        ]
+        kept = [i for i in range(len(self.columns)) if i not in self.hidden and self._told(i)]
         while len(kept) > 1 and 2 + sum(self._sizes[i] + GAP for i in kept) - GAP > width:
             kept.remove(min(kept, key=lambda i: (self.columns[i].need, -i)))
         return kept

@@ -17,6 +17,7 @@ from planner.planning.result import Relaxation
 from planner.units import format_seconds
 from tui.app import RatematchApp
 from tui.charts.pareto_chart import ParetoChart
+from tui.glyphs import UNICODE
 from tui.panes.page import Page
 from tui.panes.plan_card import PlanCard
 from tui.screens.main import MainScreen
@@ -329,3 +330,16 @@ async def test_what_was_out_of_sight_in_a_small_terminal_is_that_of_the_edit() -
         if first == "#chart":
             await pilot.press("v")
         await fakes.until(pilot, lambda: f"≤ {limit}" in fakes.screen_text(pilot.app))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)], ids=str)
+async def test_where_kernels_were_measured_is_told_in_full(size: tuple[int, int]) -> None:
+    """`measured (trtllm),...` was all of it at 80 columns, twice for two kernels alike."""
+    async with fakes.app().run_test(size=size) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("5")
+        await fakes.until(pilot, lambda: pilot.app.main.query("#reasons-text"))
+        text = " ".join(fakes.text(pilot.app.main.query_one("#reasons-text")).split())
+        for kernel in fakes.KERNELS:
+            assert f"trtllm, {kernel.measurements} points, error 7 %" in text
+        assert "inherited from b200: trtllm" in text and UNICODE.ellipsis not in text
