@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import Static
 
-from planner.output.spelling import named
+from planner.output.spelling import count, named
 from planner.units import format_memory, format_seconds, format_si, gib, three_digits
 from planner.words import Phase
 from tui.glyphs import UNICODE, Glyphs
@@ -161,11 +162,21 @@ class DetailsPane(PlanPane):
             Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
             for name, value in facts
         ]
-        if told := notes(plan):
-            lines.append(Content(""))
-            for note in told:
-                lines += wrap(g.plain(in_rows(note)), width, "$hue-muted")
-        return lines
+        told = [wrap(g.plain(in_rows(note)), width, "$hue-muted") for note in notes(plan)]
+        return lines + _fitting(told, height - len(lines))
+
+
+def _fitting(notes: Sequence[list[Content]], room: int) -> list[Content]:
+    """Whole notes below a blank line, and how many more page 5 has where not all fit."""
+    if 1 + sum(map(len, notes)) <= room:
+        return [Content(""), *(line for note in notes for line in note)] if notes else []
+    shown: list[Content] = [Content("")]
+    for at, note in enumerate(notes):
+        if len(shown) + len(note) + 1 > room:
+            more = Content.styled(f"{count(len(notes) - at, 'more note')} on page 5", "$hue-muted")
+            return [*shown, more] if len(shown) < room else []
+        shown += note
+    return shown
 
 
 def power_rows(serving: Serving) -> list[tuple[str, str]]:

@@ -1,0 +1,32 @@
+"""The panes beside the plan, in the room that they have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import fakes
+
+from planner.output.words import notes
+from tui.glyphs import UNICODE
+from tui.panes.breakdown import DetailsPane
+
+
+def test_notes_are_whole_and_those_without_room_are_counted() -> None:
+    """The last of them ended within a sentence at the foot of the pane."""
+    plan = dataclasses.replace(fakes.plan(fakes.SCENARIO), not_read=("rope_scaling", "some_other_key_of_it"))
+    pane = DetailsPane(glyphs=UNICODE)
+    pane._plan = plan
+    told = notes(plan)
+    assert len(told) > 1
+    for height in range(12, 60):
+        lines = [line.plain for line in pane.lines(44, height)]
+        text = " ".join(lines)
+        whole = sum(note in text for note in told)
+        facts = next(at for at, line in enumerate(lines) if line.startswith("co-located points"))
+        if len(lines) <= facts + 1:
+            continue  # no room for any
+        assert len(lines) <= height
+        left = len(told) - whole
+        assert (f"{left} more note" in text) is (left > 0)
+        assert all(note in text for note in told[:whole])
+    assert left == 0  # in the highest
