@@ -49,6 +49,13 @@ class PlanPane(Static, can_focus=True):
             lines = self.lines(width, height)
             self.update(Content("\n").join(lines), layout=len(lines) != self._count)
             self._count = len(lines)
+            if self.styles.height is not None and self.styles.height.is_auto and self._count != height:
+                # Textual drops what is asked of a layout while another is to come
+                self.call_after_refresh(self._lay_out)
+
+    def _lay_out(self) -> None:
+        if self.content_size.height != self._count:
+            self.refresh(layout=True)
 
     def lines(self, width: int, height: int) -> list[Content]:
         """What to draw in this much room."""

@@ -343,3 +343,23 @@ async def test_where_kernels_were_measured_is_told_in_full(size: tuple[int, int]
         for kernel in fakes.KERNELS:
             assert f"trtllm, {kernel.measurements} points, error 7 %" in text
         assert "inherited from b200: trtllm" in text and UNICODE.ellipsis not in text
+
+
+@pytest.mark.parametrize("tab", [TABS[0], TABS[2]], ids=lambda tab: tab.id)
+@pytest.mark.parametrize(
+    ("before", "after"), [((100, 30), (160, 45)), ((80, 24), (160, 45)), ((160, 45), (80, 24))], ids=str
+)
+async def test_a_terminal_that_has_changed_shows_what_one_of_its_size_shows(before, after, tab) -> None:
+    """From 100x30 to 160x45 the bars had a row for six operators."""
+    async with fakes.app().run_test(size=after) as pilot:
+        await fakes.settled(pilot)
+        await fakes.painted(pilot)
+        wanted = fakes.screen_text(pilot.app)
+    async with fakes.app().run_test(size=before) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press(tab.key)
+        await fakes.painted(pilot)
+        await pilot.resize_terminal(*after)
+        await fakes.painted(pilot)
+        await pilot.press("1")
+        await fakes.until(pilot, lambda: fakes.screen_text(pilot.app) == wanted)
