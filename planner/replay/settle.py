@@ -3,7 +3,8 @@
 Closed forms of waiting are sure of many instances and constant lengths, less so of one or two, of lengths
 that vary and of co-located token intervals. So the replay has the last word: its plan is made with the least
 headroom, of a grid in steps of `STEP`, at which every limit holds for the requests themselves. More headroom
-is less load on each instance, so the grid is searched by halves.
+is less load on each instance, but may choose other layouts or the other way of serving, which can be the worse:
+the grid is gone through from below.
 """
 
 from __future__ import annotations
@@ -74,11 +75,8 @@ def settle(
     grid = [h for h in np.arange(0.0, MOST + STEP / 2, STEP).round(2).tolist() if h > scenario.headroom]
     grid.insert(0, scenario.headroom)
     rounds: list[Round] = []
-    best: tuple[Proof, float] | None = None
     last: tuple[Proof, float] | None = None
-    low, high, at = -1, len(grid), 0  # low does not hold, high does or has no plan
-    while high - low > 1:
-        headroom = grid[at]
+    for headroom in grid:
         proof = prove(
             replace(scenario, headroom=headroom),
             catalog,
@@ -89,26 +87,18 @@ def settle(
             progress=progress,
         )
         if isinstance(proof, Plan):
-            if at == 0:
+            if last is None:
                 return proof
-            high = at
-        else:
-            one = _round(scenario, headroom, proof)
-            rounds.append(one)
-            last = (proof, headroom)
-            if proof.stopped:
-                break
-            if one.meets:
-                high, best = at, last
-            else:
-                low = at
-        at = (low + high) // 2
-    found = best or last
-    assert found is not None
+            break  # more headroom asks for more than there is
+        rounds.append(_round(scenario, headroom, proof))
+        last = proof, headroom
+        if proof.stopped or rounds[-1].meets:
+            break
+    assert last is not None
     return Settled(
-        proof=found[0],
-        headroom=found[1],
-        meets=best is not None and found is best,
+        proof=last[0],
+        headroom=last[1],
+        meets=rounds[-1].meets and not last[0].stopped,
         rounds=tuple(rounds),
         static_gpus=static_gpus(scenario, catalog),
     )

@@ -62,10 +62,23 @@ def test_one_that_does_not_gets_the_least_headroom_at_which_it_does(
     found = settled(replace(SCENARIO, limits=Limits(ftl_s=limit_s, ttl_s=0.02)))
     assert found.meets and 1.0 - found.headroom <= limit_s < 1.0 - found.headroom + module.STEP
     assert found.proof.serving.gpus == round(10 / (1.0 - found.headroom))
-    assert len(replays) <= 6
+    assert replays == sorted(replays)
     said = json.loads(json.dumps(to_dict(found)))
     assert said["static_gpus"] == {"steady": 3, "poisson": None}
     assert "hold in the replay" in to_lines(found)[0] and "poisson none" in to_lines(found)[1]
+
+
+def test_more_headroom_that_plans_worse_is_not_taken_for_the_least(
+    replays: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it takes the other way of serving, whose replay does not hold."""
+    prove = module.prove
+    worse = replace(SCENARIO, headroom=0.0)
+    monkeypatch.setattr(
+        module, "prove", lambda s, *a, **k: prove(worse if 0.15 < s.headroom < 0.5 else s, *a, **k)
+    )
+    found = settled(replace(SCENARIO, limits=Limits(ftl_s=0.86, ttl_s=0.02)))
+    assert found.meets and found.headroom == 0.15
 
 
 def test_what_no_headroom_helps_is_said(replays: list[float]) -> None:
