@@ -3,8 +3,8 @@
 Closed forms of waiting are sure of many instances and constant lengths, less so of one or two, of lengths
 that vary and of co-located token intervals. So the replay has the last word: its plan is made with the least
 headroom, of a grid in steps of `STEP`, at which every limit holds for the requests themselves. More headroom
-is less load on each instance, but may choose other layouts or the other way of serving, which can be the worse:
-the grid is gone through from below.
+is less load on each instance, but may choose other layouts or the other way of serving, which can be the
+worse: the grid is gone through from below.
 """
 
 from __future__ import annotations
