@@ -33,7 +33,7 @@ from planner.simulate.operators.sources import ScaledKernels
 from planner.simulate.space import Layouts
 
 IDLE = 0.165  # weights resident, nothing to do: an H200 at 115 of 700 W
-BUSY, COMPUTE = 0.71, 0.87
+BUSY, COMPUTE = 0.72, 0.92
 ENDLESS = 1e30  # of a part of the GPU that is to cost no time
 
 
