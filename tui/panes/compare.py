@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -318,26 +319,44 @@ class CompareTable(VerticalScroll, can_focus=True):
         known = {label: key for key, label in labels(g).items()}
         alike = [label for label in fields[0] if label not in differ and known[label] in ALWAYS]
         rule = Content.styled(g.rule * min(LABEL + room * len(shown), width), "$hue-cloud")
-        lines += [self._row(label, [row[label] for row in fields], room) for label in differ]
-        lines += [rule, *(self._row(label, [row[label] for row in yields], room) for label in gives)]
-        if not self.differences:
-            lines += [rule, *(self._row(label, [row[label] for row in fields], room) for label in alike)]
+        parts: list[tuple[Sequence[str], Sequence[dict[str, Cell]]]] = [(differ, fields), (gives, yields)]
+        parts += [] if self.differences else [(alike, fields)]
+        for at, (names, rows) in enumerate(parts):
+            lines += [rule] if at else []
+            for label in names:
+                lines += self._row(label, [row[label] for row in rows], room)
         return lines
 
-    def _row(self, label: str, cells: Sequence[Cell], room: int) -> Content:
+    def _row(self, label: str, cells: Sequence[Cell], room: int) -> list[Content]:
+        """A row, of as many lines as its longest text takes."""
         g = self.glyphs
-        parts: list[tuple[str, str]] = [(_fit(label, LABEL, g), "$hue-muted")]
+        columns = [(_split(label, LABEL), "", LABEL, "$hue-muted")]
         for i, cell in enumerate(cells):
-            if i == 0:
-                parts.append((_fit(f" {cell.text}", room, g), ""))
-                continue
-            text, sign = against(cell, cells[0], g)
+            text, sign = (cell.text, "") if i == 0 else against(cell, cells[0], g)
             if sign == "=":
-                parts.append((_fit(" =", room, g), "$hue-muted"))
-                continue
-            left = _fit(f" {text}", room - cell_len(sign) - 1, g)
-            parts += [(left, "bold"), (f" {sign}", "$hue-tight")]
-        return Content.assemble(*parts)
+                columns.append((["="], "", room, "$hue-muted"))
+            else:
+                size = room - 1 - (cell_len(sign) + 1 if sign else 0)
+                columns.append((_split(text, size), sign, room, "" if i == 0 else "bold"))
+        lines = []
+        for at in range(max(len(texts) for texts, _, _, _ in columns)):
+            parts: list[tuple[str, str]] = []
+            for i, (texts, sign, size, style) in enumerate(columns):
+                text = texts[at] if at < len(texts) else ""
+                shown = f" {sign}" if sign and at == 0 else ""
+                parts.append((_fit(f"{' ' if i else ''}{text}", size - cell_len(shown), g), style))
+                parts.append((shown, "$hue-tight"))
+            lines.append(Content.assemble(*parts))
+        return lines
+
+
+def _split(text: str, width: int) -> list[str]:
+    """A text in pieces that fit: between words, else behind a hyphen.
+
+    >>> _split("12\N{MULTIPLICATION SIGN}TP32-EP2TP16", 12), _split("TP8", 12)
+    (['12\N{MULTIPLICATION SIGN}TP32-', 'EP2TP16'], ['TP8'])
+    """
+    return textwrap.wrap(text, max(width, 1)) or [""]
 
 
 def _fit(text: str, width: int, g: Glyphs) -> str:

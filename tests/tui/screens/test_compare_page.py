@@ -6,8 +6,10 @@ import dataclasses
 
 import fakes
 import pytest
+from rich.cells import cell_len
 from turning import SIZE, Pages, pin_two
 
+from planner.inputs.deployment import Deployment
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.output.words import expected
 from tui.charts.pareto_chart import ParetoChart
@@ -241,3 +243,29 @@ async def test_all_pages_are_named_in_the_smallest_terminal() -> None:
             )
         await pilot.click(bar, offset=(text.index("Traffic") + 2, 0))
         await fakes.until(pilot, lambda: pilot.app.main.tab == "traffic")
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("width", [78, 94])
+def test_long_names_of_layouts_and_rows_are_whole_beside_four_pins(width: int, glyphs) -> None:
+    plan = fakes.plan(fakes.SCENARIO)
+    long = dataclasses.replace(plan.disaggregated.prefill.layout, label="PP2xDP32-EP2TP16")
+    prefill = dataclasses.replace(plan.disaggregated.prefill, layout=long, instances=12)
+    pools = (prefill, plan.disaggregated.decode)
+    odd = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, pools=pools))
+    given = Deployment(colocated_layout="PP2xDP32-EP2TP16", colocated_instances=3)
+    pins = [Pin(letter="A", scenario=fakes.SCENARIO, plan=plan)]
+    pins += [
+        Pin(letter=at, scenario=dataclasses.replace(fakes.SCENARIO, deployment=given), plan=odd)
+        for at in "BCD"
+    ]
+    lines = [line.plain for line in CompareTable(glyphs=glyphs).lines(pins, width)]
+    assert all(cell_len(line) <= width for line in lines)
+    assert not any(glyphs.ellipsis in line or "~" in line for line in lines)
+    room = (width - 12) // 4
+    at = next(at for at, line in enumerate(lines) if line.startswith("prefill"))
+    for column in (1, 2, 3):
+        parts = [line[12 + column * room :][:room].split(glyphs.unequal)[0] for line in lines[at : at + 3]]
+        found = "".join(part.strip() for part in parts)
+        assert found.startswith(f"12{glyphs.times}PP2xDP32-EP2TP16")
+    assert any(line.startswith("co-located ") for line in lines)
