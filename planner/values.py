@@ -34,8 +34,9 @@ else:
                 of.__hash__ = own.get("__hash__") or _hash
             done = dataclasses.dataclass(eq=eq and not compared, repr=False, **options)(of)
             if compared:
-                names = [one.name for one in dataclasses.fields(done) if one.compare]
-                done._compared = staticmethod(_getter(names))
+                named = [one for one in dataclasses.fields(done) if one.compare]
+                done._compared = staticmethod(_getter([one.name for one in named]))
+                done._hashed = staticmethod(_getter([one.name for one in named if one.hash is not False]))
             return done
 
         return made
@@ -50,7 +51,7 @@ else:
         return self._compared(self) == self._compared(other)
 
     def _hash(self):
-        return hash(self._compared(self))
+        return hash(self._hashed(self))
 
     def _getter(names):
         """What gets the values of some attributes, as a tuple."""

@@ -93,3 +93,13 @@ def test_they_are_frozen_slotted_and_keyword_only_and_copied_as_plain_ones():
     assert dataclasses.replace(value, size=3) == Value(name="a", size=3, hidden=(1, 2))
     assert dataclasses.asdict(value) == dataclasses.asdict(Plain(name="a", hidden=(1, 2)))
     assert pickle.loads(pickle.dumps(value)) == copy.deepcopy(value) == value
+
+
+def test_a_field_without_a_part_in_the_hash_is_compared_all_the_same() -> None:
+    @dataclass(frozen=True)
+    class Named:
+        name: str
+        notes: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
+
+    one, other = Named("a", {"x": "1"}), Named("a", {"x": "2"})
+    assert hash(one) == hash(other) and one != other
