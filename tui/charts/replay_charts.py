@@ -56,7 +56,8 @@ def _panel(
         series.append(
             plotting.Line(x=at[known], y=line[known], hue=hue(name), plain=PLAIN[place], joined=True)
         )
-    picture = plotting.draw(series, [], axes, wide, high, ascii=ascii)
+    # a line alone needs no sign of its own
+    picture = plotting.draw(series, [], axes, wide, high, ascii=ascii, strokes=len(series) == 1)
     return [head, *(list(row) for row in picture.cells)]
 
 
