@@ -284,6 +284,10 @@ class RatematchApp(FileActions):
 
             self.push_screen(Palette(id="--command-palette", placeholder=words))
 
+    def action_help_quit(self) -> None:
+        """ctrl+c copies where something is typed, and ends nothing: say what does."""
+        self.notify("q quits; ctrl+q too, while something is typed.")
+
     def action_toggle_theme(self) -> None:
         """Dark to light and back."""
         self.theme = themes.LIGHT.name if self.current_theme.dark else themes.DARK.name
