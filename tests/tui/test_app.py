@@ -309,6 +309,8 @@ async def test_a_reason_that_is_cut_off_is_told_in_full_when_the_value_is_insist
     await driver.pilot.press("enter")
     (note,) = driver.pilot.app._notifications
     assert driver.main.view.problem in note.message and driver.knob("isl").line is not None
+    await driver.pilot.press("escape")  # the word on it goes with it
+    await fakes.until(driver.pilot, lambda: not driver.pilot.app._notifications)
 
 
 async def test_the_bottom_row_holds_the_live_keys_and_takes_clicks(driver: Driver) -> None:

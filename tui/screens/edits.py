@@ -35,11 +35,13 @@ class EditingScreen(PagedScreen):
     ]
 
     _asker: Asker
+    _insisted = False  # whether the reason against a value covers a part of the screen
 
     @on(Knob.Changed)
     def knob_changed(self, message: Knob.Changed) -> None:
         """A row wants a value."""
         message.stop()
+        self._unsay()
         field = message.knob.field
         scenario = field.set(self.history.present, message.value)
         self.history.edit(scenario, message.session)
@@ -58,14 +60,22 @@ class EditingScreen(PagedScreen):
         message.stop()
         if self.query_one(HintLine).cut:
             self.app.clear_notifications()  # said once, however often it is asked
+            self._insisted = True
             self.notify(message.problem, title="Not accepted", severity="warning", timeout=15)
 
     @on(Knob.Cancelled)
     def knob_cancelled(self, message: Knob.Cancelled) -> None:
         """Typing was given up."""
         message.stop()
+        self._unsay()
         self.history.cancel(message.session)
         self._edited(at_once=True)
+
+    def _unsay(self) -> None:
+        """What was not accepted has gone, and so does the word on it."""
+        if self._insisted:
+            self._insisted = False
+            self.app.clear_notifications()
 
     @on(Knob.Choose)
     def knob_choose(self, message: Knob.Choose) -> None:
