@@ -75,7 +75,8 @@ def _extras(
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
-        blocks.append(wrap(f"mix on: {pools} ({100 * mix.gain:+.1f} %)", width, ""))
+        than = "" if serving is plan.disaggregated else " over one layout a pool"  # not over this plan
+        blocks.append(wrap(f"mix on: {pools} ({100 * mix.gain:+.1f} %{than})", width, ""))
     if said := [g.plain(text) for text in words.knee_sentences(plan, serving)]:
         text = next((text for text in said if len(text) <= width), said[-1])
         blocks.append(wrap(text, width, "$hue-muted"))

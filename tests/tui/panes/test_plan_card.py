@@ -59,6 +59,12 @@ def test_a_mix_that_brings_next_to_nothing_is_not_offered() -> None:
     assert "mix on" not in shown(mixed(0.9 * ALIKE, asked=False))
 
 
+def test_what_a_mix_is_better_than_is_said_where_that_is_not_the_plan() -> None:
+    plan = mixed(0.074, asked=False)
+    assert "(+7.4 %)" in shown(plan)
+    assert "(+7.4 % over one layout a pool)" in shown(dataclasses.replace(plan, choice="colocated"))
+
+
 def test_what_is_tight_in_its_row_binds_in_the_title() -> None:
     plan = fakes.plan(fakes.SCENARIO)
     assert UNICODE.tight in shown(plan) and found(plan, UNICODE).endswith("binding: TTL")
