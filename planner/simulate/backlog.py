@@ -18,12 +18,12 @@ at its mean serve it. tests/planner/simulate/test_backlog.py holds both against 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from planner.arrays import FloatArray, IntArray
 from planner.inputs.requests import BURSTS
+from planner.values import dataclass
 
 WINDOWS_S = (5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0)
 LEAST_WINDOWS = 10

@@ -7,7 +7,6 @@ Piggybacking: each pass carries the decode tokens and a chunk of some prompt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches
 from planner.simulate.waiting import fullest, held_s, single_s, stopping
+from planner.values import dataclass
 from planner.words import Exchange
 
 PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait

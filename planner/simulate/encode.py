@@ -12,8 +12,6 @@ By the kernels that prefill is priced by: none of an encoder was measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import Real
@@ -25,6 +23,7 @@ from planner.simulate.operators.attention.gqa import PREFILL
 from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import NOTHING, Cost
+from planner.values import dataclass
 
 ENCODER = "image encoder"  # the part of a pass that it is booked under
 # Activations that small kernels read and write per patch and layer, in units of the hidden width: two

@@ -9,7 +9,6 @@ and chunk on their own axes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import NOTHING, Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
+from planner.values import dataclass
 from planner.words import Exchange
 
 BF16 = FORMATS["bf16"]

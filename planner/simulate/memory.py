@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from planner.simulate.operators.attention import kinds
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.machine import Machine
 from planner.simulate.space import Layouts
+from planner.values import dataclass
 
 LOGIT_BYTES = 2.0 + 4.0 + 4.0 + 4.0 + 8.0  # of a word of the vocabulary: see `reserve_bytes`
 LARGE_GPU_BYTES = 70 * 2.0**30  # smaller GPUs start with a quarter of the sequences (vLLM: 1024, then 256)

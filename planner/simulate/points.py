@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.space import EXCHANGES, LayoutChoice, Layouts
+from planner.values import dataclass
 from planner.words import Batching, Exchange, Phase
 
 # Arrays of 256 KiB. With 2 MiB of second-level cache: 3.0 M points/s, 2.1 M at a quarter, 2.9 M at twice.
@@ -117,6 +118,7 @@ class Block:
     of_tp: IndexArray  # of each stage, into `widths(at)`
     exchange: Exchange
     batch: FloatArray  # (1, batches, 1)
+    second: list[Cost] = field(default_factory=list)  # reading of all weights, once a pass has asked for it
 
     def join(self, setup: Setup, mixing: Cost, routed: Ledger) -> Cost:
         """All layers of the block's passes, shape (layouts, batches, inner).
@@ -132,8 +134,9 @@ class Block:
         work = mixing.take(self.of_tp, self.batch.size) + work
         split = forward.in_halves(setup, self.stage, self.exchange)
         if split.any():
-            second = forward.second_reading(setup, self.stage, self.exchange)
-            whole = forward.overlapped(work, moved, second, split)
+            if not self.second:
+                self.second.append(forward.second_reading(setup, self.stage, self.exchange))
+            whole = forward.overlapped(work, moved, self.second[0], split)
         else:
             whole = work + moved
         return whole.take(self.of_stage)

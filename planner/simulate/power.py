@@ -17,7 +17,7 @@ The two constants are fitted jointly, for all GPUs and formats, to published mea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from planner.simulate.operators.roofline import NOTHING, Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import ScaledKernels
 from planner.simulate.space import Layouts
+from planner.values import dataclass
 
 IDLE = 0.165  # weights resident, nothing to do: an H200 at 115 of 700 W
 BUSY, COMPUTE = 0.72, 0.92

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -41,6 +41,7 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray, Real
 from planner.simulate.backlog import Windows
 from planner.simulate.erlang import erlang_c
+from planner.values import dataclass
 from planner.words import Routing
 
 JSQ, SPREAD, EVEN = 0.38, 0.14, 0.12

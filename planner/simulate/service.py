@@ -8,7 +8,7 @@ pair of lengths. Plans, measured runs and calibration ask here; what requests wa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import Scheduler, Server, fullest
+from planner.values import dataclass
 
 GRID = 24  # batches at which a decode step is evaluated; between them it is interpolated
 

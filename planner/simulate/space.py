@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from planner.inputs.engine import Abilities
 from planner.inputs.layout_label import Widths, label
 from planner.inputs.model import ModelSpec
 from planner.simulate.operators.attention import kinds
+from planner.values import dataclass
 from planner.words import Exchange, Phase
 
 SMALL_DOMAIN_INSTANCE_GPUS = 64  # on smaller domains too: the study behind this reaches TP 64

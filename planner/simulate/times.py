@@ -8,7 +8,6 @@ vary from request to request. Between the points of a table it is interpolated.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from planner.simulate.operators.setup import Setup
 from planner.simulate.service import GRID, Deployment
 from planner.simulate.space import Layouts
 from planner.simulate.waiting import fullest
+from planner.values import dataclass
 
 CONTEXTS = 20  # contexts at which a step is evaluated
 SHORTEST = 16.0  # tokens: the first of them

@@ -62,11 +62,10 @@ prompts of a wave coming in a row behind those before it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import FloatArray, Real
+from planner.values import dataclass
 
 ITERATIONS = 24  # the fixed point contracts by about half each time: to 1e-6
 MOST_BUSY = 0.999  # of an open loop: beyond this there is no steady state

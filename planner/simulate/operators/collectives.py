@@ -6,8 +6,6 @@ collective is hierarchical: what it takes inside, and then each GPU's share thro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +14,7 @@ from planner.inputs.system import Fabric
 from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.values import dataclass
 
 # Collectives move bytes whatever the format of the model: their constants stand under this one.
 FORMAT = "bf16"

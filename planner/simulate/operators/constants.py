@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

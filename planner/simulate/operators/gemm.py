@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from planner.inputs.precision import BF16_BYTES, Format
 from planner.simulate.operators.constants import bounded, seconds, serial, share
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
+from planner.values import dataclass
 
 OPERATOR = "gemm"
 

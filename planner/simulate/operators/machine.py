@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.inputs.engine import EngineProfile
 from planner.inputs.kernels import ConstantsSource
 from planner.inputs.system import Fabric, Gpu
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.gemm import peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.values import dataclass
 
 OPERATOR = "moe"
 

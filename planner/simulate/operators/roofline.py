@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import IndexArray, Real
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.inputs.images import Images
 from planner.inputs.kernels import ConstantsSource
 from planner.inputs.model import ModelSpec
 from planner.inputs.precision import Precision
 from planner.simulate.operators.machine import Machine
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

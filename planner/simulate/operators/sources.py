@@ -5,11 +5,12 @@ Each is a `planner.inputs.kernels.ConstantsSource`, so that it takes the place o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from planner.inputs.kernels import ConstantsSource, Provenance
 from planner.simulate.operators.constants import bounds
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

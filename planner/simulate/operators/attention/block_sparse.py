@@ -9,7 +9,6 @@ engines' readers of it.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from planner.simulate.operators.attention.gqa import GroupedQuery
 from planner.simulate.operators.attention.layer import ATTENTION, Heads, Parts
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 from planner.words import CacheFormat
 
 INDEX_CACHE: CacheFormat = "bf16"  # of the index keys, whatever the cache's format

@@ -7,8 +7,6 @@ fitted to H100 and H200, which differ in HBM alone, they agree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import Real
@@ -18,6 +16,7 @@ from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.gemm import peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
+from planner.values import dataclass
 from planner.words import CacheFormat
 
 # Reading a long cached prefix during prefill: what decode kernels reach (0.83 to 0.89 of bandwidth).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.arrays import Real
 from planner.inputs.model import Attention
 from planner.inputs.precision import BF16_BYTES, Precision
@@ -12,6 +10,7 @@ from planner.simulate.operators.attention.layer import ATTENTION, Layer, Parts
 from planner.simulate.operators.attention.linear import StateHeads
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,12 @@ that keep such a layer in their graph run it; no cache grows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from planner.arrays import Real
 from planner.inputs.precision import Precision
 from planner.simulate.operators.attention.gqa import GroupedQuery
 from planner.simulate.operators.attention.layer import Parts
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from planner.simulate.operators.gemm import Linear, elementwise, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 from planner.words import CacheFormat
 
 if TYPE_CHECKING:

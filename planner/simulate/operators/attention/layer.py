@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from planner.arrays import Real
@@ -11,6 +10,7 @@ from planner.inputs.precision import Precision
 from planner.simulate.operators.gemm import Linear
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 
 Parts: TypeAlias = dict[str, Cost]  # cost by part of the breakdown
 ATTENTION = "attention"  # the part that the kernels of token mixing are booked under

@@ -6,8 +6,6 @@ same at any length. Projections and gates are GEMMs of the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import Real
@@ -19,6 +17,7 @@ from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 
 CONV, SCAN = "linear_conv", "linear_scan"
 CONV_STEP, STEP = "linear_conv_step", "linear_step"

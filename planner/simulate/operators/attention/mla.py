@@ -6,8 +6,6 @@ outputs and attends the latents themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import Real
@@ -20,6 +18,7 @@ from planner.simulate.operators.gemm import Linear, gemm, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost, soft_max
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 from planner.words import CacheFormat
 
 PREFILL, DECODE = "mla_prefill", "mla_decode"

@@ -11,7 +11,7 @@ tokens that share one sequence's cache, tells how often it must be read at least
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from planner.simulate.operators.gemm import Linear, peak_flops
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
+from planner.values import dataclass
 from planner.words import CacheFormat, Pass
 
 OPERATORS: dict[Pass, str] = {"prefill": "dsa_prefill", "decode": "dsa_decode"}
