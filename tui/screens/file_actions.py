@@ -152,8 +152,8 @@ class FileActions(InOrder):
 
     # Studies
 
-    def action_open_study(self) -> None:
-        """Open the map of a study, and a scenario from it."""
+    def action_open_study(self, name: str = "") -> None:
+        """Open the map of a study, and a scenario from it; `name` is what the question begins with."""
         from tui.screens.ask import AskScreen
 
         if self.is_web:  # whoever sits before the browser has no business in the folders of this machine
@@ -171,7 +171,7 @@ class FileActions(InOrder):
 
         screen = AskScreen(
             "Open a study's map",
-            "",
+            name,
             study.folder,
             wanted="the folder that `ratematch study` wrote",
             on_disk=False,

@@ -18,6 +18,7 @@ from planner.errors import InputError
 from planner.inputs.fields import BY_KEY, FIELDS, Field, has_effect
 from planner.inputs.traces import shipped
 from planner.output.layout_words import LEGEND
+from planner.studies import presets as studies
 from planner.words import PresetKind
 from tui import help_texts
 from tui.files import export, library, storage
@@ -178,6 +179,7 @@ class Commands(Provider):
         yield from self._limits(self.screen)
         yield from (key for key in keys if key.text.startswith("scenario:"))
         yield from self._scenarios()
+        yield from self._studies()
         if self.screen.view.plan is not None:
             for ending, holds in export.FORMATS.items():
                 yield Command(f"export: {ending}, {holds}", partial(self._app.action_export, ending))
@@ -297,6 +299,13 @@ class Commands(Provider):
             open_it = partial(self._app.open_scenario, entry.name)
             help = "damaged" if entry.problem else entry.note
             yield Command(f"scenario: {entry.name}", open_it, help, first=entry.recent or entry.own)
+
+    def _studies(self) -> Iterator[Command]:
+        """Those that `ratematch study` knows, whose answer the folder of their name has."""
+        if not self._app.is_web:
+            for name in studies.known():
+                show = partial(self._app.action_open_study, name)
+                yield Command(f"study: {name}", show, "its map, and a scenario from it", first=False)
 
     def _themes(self) -> Iterator[Command]:
         for name in sorted(self.app.available_themes, key=lambda name: (name not in themes.OURS, name)):

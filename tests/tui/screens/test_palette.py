@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import fakes
 import pytest
 from textual import events
 from textual.command import CommandPalette
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from planner.inputs.fields import BY_KEY
 from tui.screens import palette
+from tui.screens.ask import AskScreen
 from tui.screens.export import ExportScreen
 from tui.screens.palette import Command, Commands
 from tui.widgets import themes
 
-AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field", "word", "compare")
+AREAS = ("plan", "limit", "view", "scenario", "theme", "export", "field", "word", "compare", "study")
 VALUES = ("model", "system", "engine", "goal", "weights", "kv cache", "trace")  # rows
 
 
@@ -196,6 +198,23 @@ async def test_a_row_and_its_value_in_one_line(pilot: Any) -> None:
         assert BY_KEY[key].get(pilot.app.scenario) == value
     await choose(pilot, "ttl 17")  # what is meant?
     assert pilot.app.main.focused.field.key == "ttl" and pilot.app.scenario.limits.ttl_s == 0.03
+
+
+async def test_a_study_by_name_asks_for_its_folder_and_says_what_makes_it(
+    pilot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await choose(pilot, "when-it-pays")
+    await fakes.until(pilot, lambda: isinstance(pilot.app.screen, AskScreen))
+    assert pilot.app.screen.query_one("#ask-line", Input).value == "when-it-pays"
+    await pilot.press("enter")
+    await fakes.until(
+        pilot,
+        lambda: (
+            "`ratematch study when-it-pays` makes it"
+            in str(pilot.app.screen.query_one("#ask-word", Static).content)
+        ),
+    )
 
 
 async def test_another_engine_beside_the_plan_by_name(pilot: Any) -> None:
