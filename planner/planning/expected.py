@@ -129,8 +129,8 @@ def _copies(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level
     shifts = _lucks(question, "colocated", points, soon & (points.ttl_s <= limits.ttl_s), level)
     together = question.levels["colocated"]
     slow = np.array([draws(together[n].ttl, shifts[n]) for n in LEVELS])
-    # what is late however fast its steps turn out serves nothing
-    rows = np.flatnonzero(soon & (points.ttl_s <= limits.ttl_s / slow.min()))
+    # what is late as predicted, and however fast its steps turn out, serves nothing
+    rows = np.flatnonzero(soon & (points.ttl_s <= limits.ttl_s / min(slow.min(), 1.0)))
     shares = served(
         points.ttl_s[rows],
         points.requests_per_s[rows],
@@ -171,9 +171,14 @@ def served(
     >>> times, rates, one = np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.zeros(2, dtype=np.int64)
     >>> served(times, rates, one, 2.0, np.array([[1.0, 1.25]]), one[:1])
     array([0.6])
+
+    What is in time as predicted counts as promised where every draw is slower, too.
+
+    >>> served(times, rates, one, 2.0, np.array([[1.25, 1.25]]), one[:1])
+    array([0.2])
     """
     groups, draws_ = len(kind), slow.shape[1]
-    some = np.flatnonzero(ttl_s <= limit_s / slow.min(initial=np.inf))
+    some = np.flatnonzero(ttl_s <= limit_s / slow.min(initial=1.0))
     ttl, rate, group = ttl_s[some], requests_per_s[some], group[some]
     room = limit_s / ttl
     now = np.flatnonzero(room >= 1.0)
