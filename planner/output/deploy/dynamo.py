@@ -56,6 +56,8 @@ def export(of: Subject) -> Export | Refused:
             "image": image,
             "resources": pods.limits(of.vendor, gpus),
         }
+        if told := launch.environment(of, pool):
+            container["env"] = [{"name": key, "value": value} for key, value in told.items()]
         mounts = [{"name": "config", "mountPath": CONFIG_FOLDER}] if engine == "trtllm" else []
         component: dict[str, Any] = {
             "name": label,

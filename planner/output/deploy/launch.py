@@ -86,6 +86,11 @@ def export(of: Subject) -> Export | Refused:
     return Export(target=of.target, files=files, notes=tuple(notes))
 
 
+def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
+    """What instances of a pool are told beside their flags, wherever they lie."""
+    return sglang.environment(of, pool) if of.table.engine == "sglang" else {}
+
+
 def _encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:
     """A server that encodes images alone, on the first GPU of its place."""
     flag, host = of.flag, one.hosts[0]

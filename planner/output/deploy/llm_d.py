@@ -133,6 +133,7 @@ def _template(
         address_of = {"fieldRef": {"fieldPath": "status.podIP"}}
         env.append({"name": "VLLM_NIXL_SIDE_CHANNEL_HOST", "valueFrom": address_of})
         env.append({"name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": str(table["side_port"])})
+    env += [{"name": key, "value": value} for key, value in launch.environment(of, pool).items()]
     container: dict[str, Any] = {
         "name": "modelserver",
         "image": of.options.image or of.table.images[of.vendor],

@@ -39,6 +39,7 @@ class EngineTable:
     online: Mapping[str, str]  # formats that a BF16 checkpoint is quantised to as it is loaded
     old_flags: Mapping[str, str] = field(default_factory=dict)  # of older builds that are still launched
     page_tokens: int = 1  # that chunks are whole numbers of
+    environment: Mapping[str, str] = field(default_factory=dict)  # what has no flag, to its variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

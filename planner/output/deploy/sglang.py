@@ -6,13 +6,15 @@ whole instance; chunks are whole pages of the cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value, argv
 from planner.planning.result import LayoutChoice, PoolPlan
 
 IMAGES_OVER = "zmq_to_scheduler"  # how what encoders make comes to a prompt: the default
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
+DISPATCHED = 128  # tokens of a rank that DeepEP's low-latency kernels take unless SGLang is told
+MOST_DISPATCHED = 1024  # and that it can be told
 
 
 def refusal(of: Subject) -> str:
@@ -63,7 +65,7 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
         found[flag("dp_head")] = True
         if dp == layout.tp * dp:
             found[flag("dense_tp")] = 1
-    if pool.exchange == "all-to-all" and of.vendor == "nvidia":
+    if exchanges(of, pool):
         found[flag("exchange")] = "deepep"
         if pool.phase != "colocated":
             found[flag("exchange_mode")] = "low_latency" if pool.phase == "decode" else "normal"
@@ -93,6 +95,28 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
     return found
 
 
+def exchanges(of: Subject, pool: PoolPlan) -> bool:
+    """Whether SGLang is asked for the all-to-all that was planned: it gathers otherwise.
+
+    DeepEP needs NVLink, and its low-latency kernels take no more than so many tokens of a decode step.
+    """
+    reached = of.vendor == "nvidia" and of.system.fabric.topology != "pcie"
+    return pool.exchange == "all-to-all" and reached and dispatched(of, pool) <= MOST_DISPATCHED
+
+
+def dispatched(of: Subject, pool: PoolPlan) -> int:
+    """Tokens of a rank that low-latency kernels take to their experts in a step; 0 in prefill."""
+    return 0 if pool.phase == "prefill" else pool.max_batch * (of.mtp + 1)
+
+
+def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
+    """What every instance of a pool is told beside its flags."""
+    tokens = dispatched(of, pool)
+    if not exchanges(of, pool) or tokens <= DISPATCHED:
+        return {}
+    return {of.table.environment["dispatched"]: str(tokens)}
+
+
 def chunk(of: Subject, tokens: int) -> int:
     """A chunk of at least so many tokens in whole pages."""
     page = of.table.page_tokens
@@ -117,6 +141,7 @@ def processes(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[st
                 host=host,
                 gpus=gpus,
                 argv=(*of.table.command, *model, *argv({**settings(of, pool), **here})),
+                env=environment(of, pool),
                 health="" if rank else f"{head}:{one.port}",
             )
         )

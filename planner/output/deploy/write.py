@@ -79,6 +79,7 @@ def flags(plan: Plan) -> dict[str, Any] | None:
                 "layout": pool.layout.label,
                 "instances": pool.instances,
                 "flags": ENGINES[engine].settings(found, pool),
+                **({"environment": dict(told)} if (told := launch.environment(found, pool)) else {}),
             }
             for pool in pools
         ],

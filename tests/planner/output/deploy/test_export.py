@@ -386,6 +386,38 @@ def test_vllm_is_asked_for_the_all_to_all_that_was_planned_beyond_a_host():
     assert backends("gb200", 96, "decode") == "deepep_low_latency"
 
 
+@pytest.mark.parametrize(
+    "system, batch, mtp, backend, told",
+    [
+        ("gb200", 128, 0, "deepep", None),  # what its buffers hold anyhow
+        ("gb200", 300, 0, "deepep", "300"),
+        ("gb200", 300, 1, "deepep", "600"),  # drafts are dispatched beside the tokens that they follow
+        ("gb200", 1024, 0, "deepep", "1024"),
+        ("gb200", 1025, 0, None, None),  # more than the kernels take
+        ("rtx-pro-6000", 300, 0, None, None),  # no NVLink
+    ],
+)
+def test_sglang_is_told_how_many_tokens_low_latency_kernels_take(system, batch, mtp, backend, told):
+    """A decode batch above what its DeepEP buffers are sized for stops the server."""
+    plan, variable = planned("mla-gb200", "sglang"), "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
+    first, then = plan.chosen.pools
+    assert then.exchange == "all-to-all" and then.layout.attention_dp > 1
+    serving = replace(plan.chosen, pools=(first, replace(then, max_batch=batch)))
+    scenario = replace(plan.scenario, mtp=mtp)
+    resolved = replace(plan.resolved, system=CATALOG.system(system))
+    here = replace(plan, scenario=scenario, disaggregated=serving, resolved=resolved)
+    prefill, decode = write.flags(here)["pools"]
+    assert decode["flags"].get("--moe-a2a-backend") == backend
+    assert decode.get("environment", {}).get(variable) == told
+    assert "environment" not in prefill
+    for target in ("sglang", "dynamo", "llm-d"):
+        found = write.export(here, target, Options(), CATALOG)
+        if isinstance(found, Export):
+            texts = "".join(found.files.values())
+            assert (variable in texts) == (told is not None), target
+            assert told is None or re.search(rf"{variable}\W+(value: )?\W?{told}\b", texts), target
+
+
 def test_a_refusal_names_the_best_layouts_that_the_target_can_say():
     asked_for = replace(SCENARIOS["hybrid-h200"], engine="vllm", traffic=Traffic(isl=16384, osl=1024))
     plan = planner.plan(asked_for, CATALOG)
