@@ -15,7 +15,14 @@ from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
 from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
-from planner.output.words import deployment, notes, tokens_factors, usd_of_all_tokens
+from planner.output.words import (
+    capacity_range,
+    deployment,
+    notes,
+    served_range,
+    tokens_factors,
+    usd_of_all_tokens,
+)
 from planner.planning.bands import SHARE
 
 if TYPE_CHECKING:
@@ -298,14 +305,19 @@ def _banded(scenario: Scenario, serving: Serving, band: Band | None) -> dict[str
     """The ranges that hold 80 % of what was measured, beside the predictions; none without measurements."""
     if band is None:
         return {}
-    return _drawn_band(scenario, serving, band) | {
+    latencies = {
         f"{key}_band": [getattr(serving, key) * factor for factor in factors]
         for key, factors in (
             ("ftl_s", band.ftl),
             ("ttl_s", band.ttl),
-            ("tokens_per_s_per_gpu", serving.range or band.throughput),
             ("tokens_per_s_per_user", band.throughput),
         )
+    }
+    return {
+        **_drawn_band(scenario, serving, band),
+        **latencies,
+        "tokens_per_s_per_gpu_band": list(served_range(scenario, serving, band)),
+        "capacity_tokens_per_s_per_gpu_band": list(capacity_range(serving, band)),
     }
 
 

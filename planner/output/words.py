@@ -115,17 +115,18 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
             short=short,
             value=value,
             range=(value * factors[0], value * factors[1]),
-            unit="" if short == "tok/s/GPU" else "s",
+            unit="s",
         )
         for name, short, value, factors in (
             ("first token (FTL)", "FTL", serving.ftl_s, band.ftl),
             ("token to token (TTL)", "TTL", serving.ttl_s, band.ttl),
-            (
-                "tokens/s per GPU",
-                "tok/s/GPU",
-                serving.capacity_tokens_per_s_per_gpu,
-                serving.range or band.throughput,
-            ),
+        )
+    ] + [
+        Expected(
+            name="tokens/s per GPU",
+            short="tok/s/GPU",
+            value=serving.capacity_tokens_per_s_per_gpu,
+            range=capacity_range(serving, band),
         )
     ]
 
@@ -148,6 +149,21 @@ def tokens_factors(scenario: Scenario, serving: Serving, band: Band) -> Range:
     if scenario.traffic.requests_per_s is not None:
         return 1.0, 1.0
     return serving.range or band.throughput
+
+
+def capacity_range(serving: Serving, band: Band) -> Range:
+    """Output tokens/s per GPU that its capacity holds in 4 of 5 cases."""
+    low, high = serving.range or band.throughput
+    most = serving.capacity_tokens_per_s_per_gpu
+    return most * low, most * high
+
+
+def served_range(scenario: Scenario, serving: Serving, band: Band) -> Range:
+    """The same of what is served: no more than comes, where a rate is asked for."""
+    low, high = capacity_range(serving, band)
+    if scenario.traffic.requests_per_s is None:
+        return low, high
+    return min(low, serving.tokens_per_s_per_gpu), min(high, serving.tokens_per_s_per_gpu)
 
 
 def power_source(plan: Plan, serving: Serving) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from planner.inputs.fields import FIELDS
 from planner.inputs.scenario import Scenario
 from planner.output.reasons import reason_text
+from planner.output.words import served_range
 from planner.planning.bands import Band
 from planner.planning.result import PoolPlan, Serving
 from planner.planning.several import Answer, Refused
@@ -149,7 +150,7 @@ def _bands(
             serving, known = get(answer), band(answer)
             if serving is None or known is None:
                 return None
-            return serving.tokens_per_s_per_gpu * (serving.range or known.throughput)[at]
+            return served_range(answer.scenario, serving, known)[at]
 
         return read
 

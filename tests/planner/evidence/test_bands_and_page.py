@@ -167,6 +167,23 @@ def test_a_plan_carries_its_bands_everywhere(planned: Plan) -> None:
     assert [item.short for item in words.expected(planned, planned.chosen)] == ["FTL", "TTL", "tok/s/GPU"]
 
 
+def test_ranges_are_of_the_capacity_and_end_at_the_rate_that_is_asked_for(planned: Plan) -> None:
+    """A tenth of the capacity is served whatever the error; a range of a share of it would deny that."""
+    assert planned.chosen is not None
+    free = json.loads(data.to_json(planned))[planned.choice]
+    assert free["tokens_per_s_per_gpu_band"] == free["capacity_tokens_per_s_per_gpu_band"]
+    for share, surely in ((0.1, True), (0.95, False)):
+        rate = share * planned.chosen.capacity_requests_per_s
+        traffic = dataclasses.replace(SCENARIO.traffic, requests_per_s=rate, arrivals="steady")
+        found = plan(dataclasses.replace(SCENARIO, traffic=traffic), PRESETS)
+        told = json.loads(data.to_json(found))[found.choice]
+        served, most = told["tokens_per_s_per_gpu_band"], told["capacity_tokens_per_s_per_gpu_band"]
+        assert served == [min(end, told["tokens_per_s_per_gpu"]) for end in most]
+        assert (served[0] == told["tokens_per_s_per_gpu"]) == surely and most[0] < most[1]
+        assert found.chosen is not None
+        assert words.expected(found, found.chosen)[-1].range == pytest.approx(tuple(most))
+
+
 def test_the_answer_says_whether_the_advantage_exceeds_the_error(planned: Plan) -> None:
     found = verdict.advantage(planned)
     assert found is not None and found[0] < found[1]
