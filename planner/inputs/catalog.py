@@ -113,7 +113,20 @@ class Catalog:
             found.append((name, table))
             name = relative
         rest = tuple(item for item in found if item[0] not in self.unmeasured)
-        return MeasuredKernels(engine=engine, tables=rest or tuple(found), family=system.family)
+        measured_on = {name: self._family_of(name) for name, _ in found}
+        return MeasuredKernels(
+            engine=engine,
+            tables=rest or tuple(found),
+            family=system.family,
+            families={name: family for name, family in measured_on.items() if family},
+        )
+
+    def _family_of(self, system: str) -> str:
+        """The family of GPUs of a system; "" where no system is called so, or it cannot be read."""
+        try:
+            return self.system(system).family if system in self._of("system") else ""
+        except InputError:  # of a file that nothing was asked about
+            return ""
 
     def without_kernels(self, system: str) -> Catalog:
         """The catalog of someone who never measured a system's kernels: those of a relative stand in.

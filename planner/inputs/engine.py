@@ -52,8 +52,8 @@ class EngineProfile:
     # kernels as deployed, against kernels as measured alone
     floor_share: float = 1.0  # of a kernel's fixed latency that shows when kernels follow each other
     fused_formats: tuple[str, ...] = ()  # activations quantised inside the kernel before, at no cost
-    # operator, with ":use", ".format" and "@family" of the GPU where only those, to the engine whose kernel
-    # it runs; and why, for plans to say
+    # operator, with ":use", ".format" and "@family" of the GPU that was measured where only those, to the
+    # engine whose kernel it runs; and why, for plans to say
     borrows: Mapping[str, str] = field(default_factory=dict)
     borrows_because: Mapping[str, str] = field(default_factory=dict)
     # GPUs over which its own all-reduce runs where a domain spans hosts, NCCL beyond; 0: over all of them

@@ -92,6 +92,9 @@ class MeasuredKernels:
     engine: str
     tables: tuple[tuple[str, Mapping[str, Any]], ...]  # (system, parsed file): own first, then relatives
     family: str = ""  # of the system: `System.family`
+    families: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # of the GPUs of the tables, by system
 
     def find(self, operator: str, dtype: str) -> tuple[Mapping[str, float], Provenance]:
         """Constants of `operator` in `dtype` and where they were measured.
@@ -130,6 +133,14 @@ class MeasuredKernels:
     def provenance(self, operator: str, dtype: str) -> Provenance:
         """Where they were measured."""
         return self.find(operator, dtype)[1]
+
+    def measured_on(self, operator: str, dtype: str) -> str:
+        """The family of the GPU that they were measured on."""
+        try:
+            system = self.provenance(operator, dtype).system
+        except LookupError:
+            return self.family
+        return self.families.get(system, self.family)
 
 
 def _misnamed(values: Mapping[str, float], source: Provenance, kind: type[DataclassInstance]) -> InputError:
@@ -179,8 +190,10 @@ class DeployedKernels:
 
     def _borrowed(self, operator: str, dtype: str) -> str:
         """The key of `borrows` that tells most of these kernels; "" where they are its own."""
+        if not self.borrows:
+            return ""
         names = dict.fromkeys((operator, operator.partition(":")[0]))
-        family = f"@{self.measured.family}"
+        family = f"@{self.measured.measured_on(operator, dtype)}"
         ends = (f".{dtype}{family}", f".{dtype}", family, "")
         return next((name + end for name in names for end in ends if name + end in self.borrows), "")
 
