@@ -45,7 +45,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         blocks += _why_not(plan, width)
     else:
         blocks += [
-            _section("Deploy", _deploy(plan, deployed)),
+            _section("Deploy", _deploy(plan, deployed, width)),
             _section(encoder_words.TITLE, _encoding(plan)),
             _section(fleets.USED, _fleet(plan, deployed, width)),
             _section("Limits", [*aligned(limit_rows(plan, deployed), "lrrl"), *_one_more(plan, width)]),
@@ -70,7 +70,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
 # The blocks of the text report, in the order of the page.
 
 
-def _pool_lines(plan: Plan, pool: PoolPlan) -> list[str]:
+def _pool_lines(plan: Plan, pool: PoolPlan, width: int) -> list[str]:
     memory, layout = pool.memory, pool.layout
     parts = {
         "weights": memory.weights_bytes,
@@ -91,14 +91,14 @@ def _pool_lines(plan: Plan, pool: PoolPlan) -> list[str]:
         f"  latency   {latencies(pool)}",
         f"  capacity  {three_digits(pool.requests_per_s)} requests/s, {percent(pool.utilisation)} used",
         f"  memory    {used} of {held} per GPU, {percent(memory.used_share)} ({what})",
-        *([f"  evidence  {rests}"] if rests else []),
+        *_hanging("  evidence  ", rests, width),
     ]
 
 
-def _deploy(plan: Plan, serving: Serving) -> list[str]:
+def _deploy(plan: Plan, serving: Serving, width: int) -> list[str]:
     of = serving.encoder
     on = f" on {of.system}" if of is not None and plan.alone else ""
-    pools = [line for pool in serving.pools for line in _pool_lines(plan, pool)]
+    pools = [line for pool in serving.pools for line in _pool_lines(plan, pool, width)]
     return [*encoder_words.lines(serving, on=on), *pools]
 
 
@@ -210,6 +210,12 @@ def _wrap(text: str, width: int) -> str:
     glued = re.sub(" (?=%)|(?<=[≤×]) | (?=[≤×])", "\N{NO-BREAK SPACE}", text)
     filled = textwrap.fill(glued, width, break_long_words=False, break_on_hyphens=False)
     return filled.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _hanging(name: str, text: str, width: int) -> list[str]:
+    """A named text on as many lines as it takes, the rest below its start; none without a text."""
+    lines = _wrapped([text], width - len(name)) if text else []
+    return [f"{' ' * len(name) if i else name}{line}" for i, line in enumerate(lines)]
 
 
 def _wrapped(texts: Iterable[str], width: int) -> list[str]:

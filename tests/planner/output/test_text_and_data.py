@@ -17,14 +17,18 @@ from planner.output.markdown import to_markdown
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence
-from planner.output.words import deployment, notes
+from planner.output.words import STEP_TEXT, deployment, notes
+from planner.planning.evidence import Evidence
 from planner.planning.result import (
     Formats,
     Mix,
     Plan,
     SolverReport,
 )
+from planner.words import Step
 from tests.planner.output.plans import layout, pool, serving
+
+STEPS: tuple[Step, ...] = tuple(STEP_TEXT)
 
 
 def test_json_has_the_keys_of_the_contract(split_plan: Plan) -> None:
@@ -151,6 +155,17 @@ def test_text_starts_with_the_answer_and_fits_80_columns(split_plan: Plan) -> No
         "1,000 prefill",
     ):
         assert phrase in text
+
+
+def test_what_a_pool_rests_on_fits_80_columns_however_much_differs(split_plan: Plan) -> None:
+    assert split_plan.disaggregated is not None
+    for differs, told in ((STEPS, f"{STEP_TEXT[STEPS[-1]]} only"), ((), "with this engine")):
+        known = Evidence(kind="extrapolated", differs=differs, level="neither")
+        pools = tuple(dataclasses.replace(one, evidence=known) for one in split_plan.disaggregated.pools)
+        serving = dataclasses.replace(split_plan.disaggregated, pools=pools)
+        text = to_text(dataclasses.replace(split_plan, disaggregated=serving))
+        assert max(map(len, text.splitlines())) <= 80
+        assert " ".join(text.split()).count(told) == len(pools)
 
 
 def test_text_can_be_plain_ascii(split_plan: Plan) -> None:
