@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.inputs.fields import Field
+from planner.inputs.fields import FIELDS, Field
 from planner.inputs.scenario import Scenario
 from planner.units import format_seconds
 from tui.files.storage import Session
@@ -96,6 +96,15 @@ class View:
         return self.plan is not None and self.plan.chosen is None
 
 
+def of_group(group: str) -> str:
+    """The name under which one group of the form is unfolded.
+
+    >>> of_group("Limits")
+    'inputs:Limits'
+    """
+    return f"{INPUTS}:{group}"
+
+
 def opened(session: Session) -> View:
     """What the screen knows when it opens; the plans of the pins are computed when nothing else is."""
     kept = tuple(Pin(letter=at, scenario=session.pins[at]) for at in LETTERS if at in session.pins)
@@ -106,7 +115,7 @@ def opened(session: Session) -> View:
         name=session.name,
         pins=kept,
         baseline=session.baseline if session.baseline in letters else next(iter(letters), ""),
-        unfolded=frozenset(session.unfolded) & {INPUTS, CARD},
+        unfolded=frozenset(session.unfolded) & {INPUTS, CARD, *map(of_group, {f.group for f in FIELDS})},
     )
 
 

@@ -16,7 +16,7 @@ from planner.inputs.scenario import Scenario
 from planner.output.command import command_line
 from tui.charts.pareto_chart import ParetoChart
 from tui.panes.breakdown import BreakdownPane
-from tui.panes.inputs import COMMON, InputsPane
+from tui.panes.inputs import COMMON, Heading, InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.panes.table import PlanGrid
 from tui.screens.choose import ChooseScreen
@@ -63,6 +63,29 @@ async def test_m_unfolds_the_form_and_says_of_each_row_why_it_has_no_effect(driv
     assert driver.pilot.app.session.unfolded == ("inputs",)
     await driver.pilot.press("m")
     assert not driver.knob("slack").display and driver.main.focused is not None
+
+
+async def test_a_group_unfolds_alone_by_key_and_by_its_heading(driver: Driver) -> None:
+    def shown(group: str) -> bool:
+        return all(driver.knob(f.key).display for f in FIELDS if f.group == group)
+
+    group = driver.knob("gpus").field.group
+    await driver.focus("gpus")
+    await driver.pilot.press("z")
+    assert shown(group) and driver.knob("gpus").has_focus
+    other = driver.knob("model").field.group
+    assert not shown(other)
+    assert driver.pilot.app.session.unfolded == (f"inputs:{group}",)
+    heading = next(h for h in driver.main.query(Heading) if h._group == other)
+    await heading.on_click()
+    assert shown(other) and shown(group)
+    await driver.focus("gpus")
+    await driver.pilot.press("z")
+    assert not shown(group) and shown(other) and driver.main.focused is not None
+    await driver.pilot.press("m", "z")  # of all, without this group
+    assert not shown(group) and shown(other)
+    await driver.pilot.press("m", "m")
+    assert not shown(group) and not shown(other)
 
 
 async def test_a_row_that_is_set_stays_in_sight_and_goes_when_it_is_taken_back(driver: Driver) -> None:

@@ -16,7 +16,7 @@ from planner.inputs.scenario import Scenario
 from planner.words import LimitState, PresetKind
 from tui import help_texts
 from tui.glyphs import UNICODE, Glyphs
-from tui.state import INPUTS, View
+from tui.state import INPUTS, View, of_group
 from tui.widgets.knob import Knob
 
 if TYPE_CHECKING:
@@ -27,6 +27,24 @@ LIMITS = ("ftl", "ttl", "gpus")  # the fields that are limits
 COMMON = ("model", "isl", "osl", "rate", "ftl", "ttl", "gpus", "system", "engine", "goal")
 
 
+class Heading(Static):
+    """The name of a group, and how many of its rows are folded away; a click shows or folds them."""
+
+    def __init__(self, group: str) -> None:
+        super().__init__(group, classes="heading")
+        self._group, self._hidden = group, 0
+
+    def tell(self, hidden: int) -> None:
+        """How many rows are folded away."""
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self.update(f"{self._group} +{hidden}" if hidden else self._group)
+
+    async def on_click(self) -> None:
+        """Show or fold the group."""
+        await self.run_action(f"screen.unfold_group({self._group!r})")
+
+
 class InputsPane(Container):
     """Rows driven by `planner.inputs.fields.FIELDS`; it shows a `View` and keeps nothing of its own."""
 
@@ -34,7 +52,8 @@ class InputsPane(Container):
     ## The inputs
 
     What is served, what it must hold, and what it may run on. Values take units: `16k`, `20ms`,
-    `1.5s`, `10%`. Every change is planned at once; `u` takes it back.
+    `1.5s`, `10%`. Every change is planned at once; `u` takes it back. `m` shows all rows, `z` those of
+    the group with the cursor, or folds them away again.
     """
 
     def __init__(
@@ -51,6 +70,7 @@ class InputsPane(Container):
             self._groups.setdefault(field.group, []).append(field)
         self._names = names
         self.glyphs = glyphs
+        self._headings: dict[str, Heading] = {}
         self._boxes: dict[str, Vertical] = {}  # of the groups that have a row; the tree is slow to ask
         self._rows: dict[str, Knob] = {}  # by field: those that were ever shown, for each takes long to make
         self._view: View | None = None
@@ -70,8 +90,9 @@ class InputsPane(Container):
         self._boxes[group] = Vertical(*children, classes="group -band" if band else "group")
         return self._boxes[group]
 
-    def _heading(self, group: str) -> Static:
-        return Static(group, classes="heading")
+    def _heading(self, group: str) -> Heading:
+        self._headings[group] = Heading(group)
+        return self._headings[group]
 
     def _row(self, field: Field) -> Knob:
         knob = Knob(field, self._lookup(field), glyphs=self.glyphs)
@@ -147,12 +168,12 @@ class InputsPane(Container):
 
     def _fold(self, view: View) -> None:
         """Show the rows that are asked for most, those that are set or go with one, and all when unfolded."""
-        whole = INPUTS in view.unfolded
-        asked = (view.scenario, view.base, whole, view.invalid, self.screen.focused)
+        asked = (view.scenario, view.base, view.unfolded, view.invalid, self.screen.focused)
         if asked == self._folded:
             return
         self._folded, default = asked, Scenario()
         for group, fields in self._groups.items():
+            whole = not view.unfolded.isdisjoint((INPUTS, of_group(group)))
             for field in fields:
                 known = self._rows.get(field.key)
                 value, idle = field.get(view.scenario), idle_reason(field, view.scenario)
@@ -169,8 +190,9 @@ class InputsPane(Container):
                     knob = self.knob(field.key)
                     knob.idle, knob.display = idle, shown
             if group in self._boxes:
-                rows = (self._rows.get(field.key) for field in fields)
-                self._boxes[group].display = any(knob is not None and knob.display for knob in rows)
+                shown_rows = sum(f.key in self._rows and self._rows[f.key].display for f in fields)
+                self._boxes[group].display = shown_rows > 0
+                self._headings[group].tell(len(fields) - shown_rows)
 
 
 T = TypeVar("T")

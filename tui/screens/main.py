@@ -20,6 +20,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.inputs import fields
+from planner.inputs.fields import FIELDS
 from planner.words import PresetKind
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import plan_scene
@@ -38,7 +39,7 @@ from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMes
 from tui.solver.reader import TraceNews, read_trace
 from tui.solver.studies import Studies
 from tui.solver.worker import LEAVE_S, Solver
-from tui.state import CARD, INPUTS, History, Trace, changed, opened
+from tui.state import CARD, INPUTS, History, Trace, changed, of_group, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -72,6 +73,7 @@ class MainScreen(EditingScreen):
         Binding(
             "m", "unfold", "more", tooltip="Show what is rarely needed too, or fold it away", id="unfold"
         ),
+        Binding("z", "unfold_group", "more of this group", show=False, id="unfold-group"),
     ]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-narrow"),
@@ -343,10 +345,25 @@ class MainScreen(EditingScreen):
         await self.action_tab("plan")
         self.set_focus(self.query_one(InputsPane).reveal(key))
 
+    def action_unfold_group(self, group: str = "") -> None:
+        """Show all rows of a group of the form, that with the cursor if not told, or fold them away."""
+        group = group or (self.focused.field.group if isinstance(self.focused, Knob) else "")
+        unfolded = self.view.unfolded
+        if INPUTS in unfolded:  # all but this one
+            unfolded = unfolded - {INPUTS} | {of_group(field.group) for field in FIELDS}
+        if group:
+            self.set_view(unfolded=unfolded ^ {of_group(group)})
+            if self.focused is not None and not _on_screen(self.focused):
+                self.focus_form()
+
     def action_unfold(self) -> None:
         """Show all of the pane that has the focus, or less of it: the form, unless it is the plan's."""
-        pane = CARD if isinstance(self.focused, PlanCard) else INPUTS
-        self.set_view(unfolded=self.view.unfolded ^ {pane})
+        unfolded = self.view.unfolded
+        if isinstance(self.focused, PlanCard):
+            self.set_view(unfolded=unfolded ^ {CARD})
+        else:
+            beside = unfolded & {CARD}
+            self.set_view(unfolded=beside if INPUTS in unfolded else beside | {INPUTS})
         if self.focused is not None and not _on_screen(self.focused):
             self.focus_form()
 
