@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from planner.errors import listed
 from planner.output import encoder_words
 from planner.output.below import below_note
 from planner.output.place_notes import border_notes, cache_notes, host_notes
@@ -349,8 +350,8 @@ def notes(plan: Plan) -> list[str]:
             f"{length:,} tokens of input and output exceed the {plan.max_context:,} "
             f"that {scenario.model} was published for"
         )
-    if plan.kernels_of not in ("", scenario.system):
-        found.append(f"kernel constants of {scenario.system} are those measured on {plan.kernels_of}")
+    if said := _kernels_note(plan):
+        found.append(said)
     if said := below_note(plan):
         found.append(said)
     found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
@@ -362,6 +363,17 @@ def notes(plan: Plan) -> list[str]:
         found.append(encoder_words.NOTE)
     found += _formats_notes(plan)
     return [*found, *dict.fromkeys(kernel.why for kernel in plan.kernels if kernel.why)]
+
+
+def _kernels_note(plan: Plan) -> str:
+    """Whose kernels a plan rests on, where they are not its own system's; "" where they are."""
+    system, of = plan.scenario.system, plan.kernels_of
+    measured = {kernel.system for kernel in plan.kernels if kernel.measurements}
+    if measured and of and of not in measured:
+        known = "it" if of == system else of
+        whose = f"those of {listed(sorted(measured))}, with what is published of {known}"
+        return f"no kernel was measured on {system}: constants are {whose}"
+    return f"kernel constants of {system} are those measured on {of}" if of not in ("", system) else ""
 
 
 def _formats_notes(plan: Plan) -> list[str]:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from planner.inputs.fields import FIELDS
+from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.output.data import to_csv, to_dict, to_json
 from planner.output.markdown import to_markdown
@@ -236,6 +237,15 @@ def test_notes_tell_formats_long_contexts_and_borrowed_kernels(split_plan: Plan)
         "18,432 tokens of input and output exceed the 16,384 that mixtral was published for",
         "kernel constants of b200 are those measured on h200",
     ]
+    kernel = Provenance(
+        operator="gemm", engine="sglang", dtype="bf16", system="h200", measurements=9, mape=0.1
+    )
+    own = dataclasses.replace(kernel, system="mi300x", measurements=0)  # from what is published
+    for system, known in (("mi300x", "it"), ("mi325x", "mi300x")):
+        here = dataclasses.replace(told, kernels=(kernel, own), kernels_of="mi300x")
+        here = dataclasses.replace(here, scenario=dataclasses.replace(told.scenario, system=system))
+        constants = f"constants are those of h200, with what is published of {known}"
+        assert notes(here)[-1] == f"no kernel was measured on {system}: {constants}"
     same = dataclasses.replace(told, max_context=18432, kernels_of="b200")
     assert len(notes(same)) == 1
     assert (
