@@ -13,12 +13,12 @@ from planner.output.as_json import clean, counts, dumps
 from planner.output.below import below_data
 from planner.output.limits import MayMeet, may_meet
 from planner.output.loss_words import survival_data
+from planner.output.notes import notes
 from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
 from planner.output.words import (
     capacity_range,
     deployment,
-    notes,
     served_range,
     tokens_factors,
     usd_of_all_tokens,

@@ -9,6 +9,7 @@ from planner.output.command import command_line
 from planner.output.layout_words import legend, pool_phrases
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
+from planner.output.notes import notes
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.spelling import instances, named, percent
 from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, may_meet_rows
@@ -49,7 +50,7 @@ def sections(plan: Plan) -> list[Section]:
     serving = words.deployment(plan)
     found = _of_plan(plan, serving) if serving is not None else _of_none(plan)
     found += [
-        Section(title="Notes", sentences=tuple(words.notes(plan))),
+        Section(title="Notes", sentences=tuple(notes(plan))),
         Section(title=COMMAND, sentences=(command_line(plan.scenario),)),
     ]
     return [section for section in found if section.sentences or len(section.rows) > 1]

@@ -11,6 +11,7 @@ from planner.output import encoder_words, fleets, goodput, layout_words, words
 from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
+from planner.output.notes import notes
 from planner.output.reasons import WAYS_OUT, change_text, reason_text
 from planner.output.report import chart_title
 from planner.output.spelling import ascii_only, count, instances, named, percent
@@ -62,7 +63,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
     if deployed is not None:
         blocks.append(_section("Names of layouts", _wrapped(_legend(deployed), width)))
-    blocks.append(_section("Notes", _wrapped(words.notes(plan), width)))
+    blocks.append(_section("Notes", _wrapped(notes(plan), width)))
     text = "\n\n".join(block for block in blocks if block) + "\n"
     return ascii_only(text) if ascii else text
 

@@ -144,7 +144,8 @@ class DetailsPane(PlanPane):
     def lines(self, width: int, height: int) -> list[Content]:
         """Sections, each with a heading."""
         self.border_title = "Memory and assumptions"
-        from planner.output.words import deployment, notes
+        from planner.output.notes import notes
+        from planner.output.words import deployment
 
         plan, g = self._plan, self.glyphs
         serving = deployment(plan) if plan is not None else None

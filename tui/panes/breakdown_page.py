@@ -171,7 +171,8 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     """The cache's way, limits, cost, search, notes and kernels."""
     if plan is None:
         return []
-    from planner.output.words import deployment, notes
+    from planner.output.notes import notes
+    from planner.output.words import deployment
 
     lines: list[Content] = []
     serving = deployment(plan)
@@ -268,7 +269,7 @@ def _kernels(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     """Where each operator's constants come from: measured on this system, or inherited."""
     if not plan.kernels:
         return []
-    from planner.output.words import inherited
+    from planner.output.notes import inherited
 
     measured = sum(not inherited(plan, kernel) for kernel in plan.kernels)
     lines = [_heading("Kernels", f"{measured} of {len(plan.kernels)} measured here", width)]

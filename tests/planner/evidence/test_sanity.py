@@ -26,7 +26,7 @@ from planner.inputs import catalog
 from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.inputs.toml_tables import read_toml
-from planner.output.words import notes
+from planner.output.notes import notes
 from planner.simulate import colocated, decode, forward
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup

@@ -247,7 +247,7 @@ def test_a_broken_file_is_told_where_it_might_have_been_meant(tmp_path):
 
 def test_what_an_import_could_not_read_is_said_by_every_plan(tmp_path):
     from planner.output.data import to_dict
-    from planner.output.words import notes
+    from planner.output.notes import notes
 
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**LLAMA, "novel_config": {"slots": 3}}))

@@ -9,9 +9,10 @@ import pytest
 from planner.inputs.scenario import Fleet, Scenario
 from planner.inputs.traffic import Traffic
 from planner.output.limits import TIGHT, limits, pool_limit
+from planner.output.notes import notes
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence, gain, verdict
-from planner.output.words import ALIKE, binding_pool, mix_offer, notes
+from planner.output.words import ALIKE, binding_pool, mix_offer
 from planner.planning.bands import Band
 from planner.planning.result import (
     Mix,

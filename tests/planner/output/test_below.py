@@ -10,7 +10,7 @@ import pytest
 from planner import Fleet, Limits, Plan, Scenario, Traffic, plan
 from planner.output.below import TOLD, below, below_note
 from planner.output.data import to_dict
-from planner.output.words import notes
+from planner.output.notes import notes
 
 ASKED = Scenario(
     model="llama-3.1-70b",

@@ -15,10 +15,11 @@ from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.output.data import to_csv, to_dict, to_json
 from planner.output.markdown import to_markdown
+from planner.output.notes import notes
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence
-from planner.output.words import STEP_TEXT, deployment, notes
+from planner.output.words import STEP_TEXT, deployment
 from planner.planning.evidence import Evidence
 from planner.planning.result import (
     Formats,

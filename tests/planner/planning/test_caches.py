@@ -14,7 +14,8 @@ from planner import Scenario, load, plan
 from planner.errors import InputError
 from planner.inputs.reuse import reuse
 from planner.inputs.scenario import Fleet, Limits, Traffic
-from planner.output import data, traffic_words, words
+from planner.output import data, traffic_words
+from planner.output.notes import notes
 from planner.planning import caches, demand
 from planner.planning import plan as plan_module
 from planner.planning.demand import Held
@@ -59,14 +60,14 @@ def test_caches_fit_beside_weights_and_work(found) -> None:
 
 
 def test_text_and_json_have_it(found) -> None:
-    note = next(note for note in words.notes(found) if "share prefixes" in note)
+    note = next(note for note in notes(found) if "share prefixes" in note)
     assert "this plan counts on 0 % (cached)" in note and "% with prefix-aware" in note
     assert json.loads(data.to_json(found))["caches"]["tokens"] == pytest.approx(found.caches.tokens)
 
 
 def test_without_shared_prefixes_nothing_is_said(found, monkeypatch) -> None:
     azure = plan(replace(SCENARIO, traffic=Traffic(trace="azure-code")), load())
-    assert azure.caches is None and not any("share prefixes" in note for note in words.notes(azure))
+    assert azure.caches is None and not any("share prefixes" in note for note in notes(azure))
     monkeypatch.setattr(demand, "MOST_BLOCKS", 10)  # a trace that takes longer than a plan
     assert plan(SCENARIO, load()).caches is None
 
@@ -77,7 +78,7 @@ def test_a_plan_may_count_on_what_its_own_caches_find(found) -> None:
     said = counting.caches
     assert 0.0 < said.counted <= said.prefix_aware + caches.CLOSE  # it need not settle on just that
     assert counting.chosen.gpus <= found.chosen.gpus
-    assert any("counts on" in note and "(reuse prefix-aware)" in note for note in words.notes(counting))
+    assert any("counts on" in note and "(reuse prefix-aware)" in note for note in notes(counting))
 
 
 def test_what_is_found_of_each_prompt_is_not_computed() -> None:
@@ -151,7 +152,7 @@ def test_a_plan_that_is_replayed_counts_on_what_the_settled_one_did(monkeypatch)
 
 
 def test_a_plan_says_what_was_mended_and_what_is_not_read(found, tmp_path) -> None:
-    assert any(note.startswith("trace: 2,000 requests spread evenly") for note in words.notes(found))
+    assert any(note.startswith("trace: 2,000 requests spread evenly") for note in notes(found))
     lost = replace(SCENARIO, traffic=Traffic(reuse="round-robin", host_gb=20.0, requests_per_s=1.0))
     assert traffic_words.idle_notes(lost) == [
         "prefix reuse round-robin has no effect without a trace",
@@ -186,7 +187,7 @@ def test_a_plan_counts_on_the_memory_of_its_hosts() -> None:
     found = with_host.caches
     assert found is not None and with_host.chosen is not None
     assert found.host_tokens > found.tokens and 0.0 < found.loading < 0.2
-    assert found.prefix_aware <= found.most and "in its hosts" in words.notes(with_host)[-1]
+    assert found.prefix_aware <= found.most and "in its hosts" in notes(with_host)[-1]
 
 
 def test_a_share_found_between_those_kept_and_missed_is_counted_on() -> None:

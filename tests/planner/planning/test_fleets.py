@@ -15,7 +15,7 @@ from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output import fleets
 from planner.output.data import to_dict
 from planner.output.limits import limits
-from planner.output.words import notes
+from planner.output.notes import notes
 from planner.planning import inventory, one_more, resolve, settle, solve, survive, what_if
 from planner.planning.deadline import Deadline
 from planner.planning.placed import to_choose

@@ -14,8 +14,8 @@ from planner import Fleet, InputError, Limits, Scenario, Traffic, load, plan
 from planner.inputs.failures import Nodes, nodes
 from planner.output.data import to_dict
 from planner.output.loss_words import survival_sentences
+from planner.output.notes import notes
 from planner.output.place_notes import host_notes
-from planner.output.words import notes
 from planner.planning import options, places, resolve, survive, sweep
 from planner.planning.places import Size
 

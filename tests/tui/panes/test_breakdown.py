@@ -6,7 +6,7 @@ import dataclasses
 
 import fakes
 
-from planner.output.words import notes
+from planner.output.notes import notes
 from tui.glyphs import UNICODE
 from tui.panes.breakdown import DetailsPane
 
