@@ -18,6 +18,7 @@ from typing import Any
 from planner.errors import InputError
 from planner.inputs import files
 from planner.output.as_json import dumps
+from planner.studies import presets
 from planner.studies.columns import NUMBER, SCHEMA, Column, kept
 
 ABOUT, ASKED, LOCK = "_study.json", "_study.toml", "_lock"
@@ -66,7 +67,8 @@ def begin(folder: Path, about: About, text: str) -> None:
 def about(folder: Path, field: str = "study") -> About:
     """What the dataset in a folder answers. Raises InputError where there is none."""
     if not os.path.lexists(folder):  # which never raises, whatever the name
-        raise InputError(field, str(folder), "a folder that `ratematch study` wrote; there is none")
+        made = f"; `ratematch study {folder}` makes it" if str(folder) in presets.known() else ""
+        raise InputError(field, str(folder), f"a folder that `ratematch study` wrote; there is none{made}")
     if not os.path.lexists(folder / ABOUT):
         raise InputError(field, str(folder), f"a folder that `ratematch study` wrote; it has no {ABOUT}")
     try:

@@ -20,7 +20,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from planner.inputs import fields
-from planner.inputs.fields import FIELDS
 from planner.words import PresetKind
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import plan_scene
@@ -350,7 +349,7 @@ class MainScreen(EditingScreen):
         group = group or (self.focused.field.group if isinstance(self.focused, Knob) else "")
         unfolded = self.view.unfolded
         if INPUTS in unfolded:  # all but this one
-            unfolded = unfolded - {INPUTS} | {of_group(field.group) for field in FIELDS}
+            unfolded = unfolded - {INPUTS} | {of_group(field.group) for field in fields.FIELDS}
         if group:
             self.set_view(unfolded=unfolded ^ {of_group(group)})
             if self.focused is not None and not _on_screen(self.focused):

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from planner.errors import InputError
 from planner.inputs.scenario import Scenario
-from planner.studies import dataset, decides, finding, maps, presets, table
+from planner.studies import dataset, decides, finding, maps, table
 from tui.charts.study_map import StudyMap
 from tui.glyphs import UNICODE, Glyphs
 
@@ -31,8 +31,6 @@ def folder(text: str) -> Path:
         raise InputError("study", text, "the folder of a study")
     try:
         path = Path(text.strip()).expanduser()
-        if (name := text.strip()) in presets.known() and not path.exists():
-            raise InputError("study", name, f"a folder that is here: `ratematch study {name}` makes it")
         dataset.about(path)
     except (RuntimeError, OSError, ValueError) as error:
         if isinstance(error, InputError):
