@@ -12,7 +12,6 @@ import numpy as np
 
 from planner.output import goodput
 from planner.output.spelling import named
-from planner.output.words import deployment
 from planner.units import format_seconds, three_digits
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _xy(front: Frontier) -> tuple[list[float], list[float]]:
 
 def marks(plan: Plan) -> list[tuple[Way, Serving]]:
     """The way that was not chosen, then what to deploy; [] where nothing meets the limits."""
-    chosen = deployment(plan)
+    chosen = plan.deployed
     if chosen is None:
         return []
     if plan.choice == "disaggregated":

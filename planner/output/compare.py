@@ -16,7 +16,7 @@ from planner.output.queue_words import changes_sentence, unsure_sentence
 from planner.output.spelling import instances
 from planner.output.tables import facts
 from planner.output.verdict import answer_sentence, found_of
-from planner.output.words import NO_EFFECT, deployment
+from planner.output.words import NO_EFFECT
 from planner.planning.what_if import NOTHING_MEETS, yardstick
 from planner.units import three_digits
 from planner.values import dataclass
@@ -47,7 +47,7 @@ def rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
         values = [None if plan is None else field.format(field.get(plan.scenario)) for plan in plans]
         if len({value for value in values if value is not None}) > 1:
             found.append((field.label, *(value or "-" for value in values)))
-    servings = [None if plan is None else deployment(plan) for plan in plans]
+    servings = [None if plan is None else plan.deployed for plan in plans]
     found.append(("better", *("-" if plan is None else FOUND[found_of(plan)] for plan in plans)))
     pools = [[instances(pool) for pool in serving.pools] if serving else [] for serving in servings]
     for i, line in enumerate(zip_longest(*pools, fillvalue="")):

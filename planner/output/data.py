@@ -18,7 +18,6 @@ from planner.output.reasons import change_text, reason_text
 from planner.output.verdict import found_of
 from planner.output.words import (
     capacity_range,
-    deployment,
     served_range,
     tokens_factors,
     usd_of_all_tokens,
@@ -50,7 +49,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     """
     from planner.output.deploy.write import flags
 
-    serving = deployment(plan)
+    serving = plan.deployed
     document = {
         "status": plan.status,
         "choice": plan.choice or None,

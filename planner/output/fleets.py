@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from planner.output.as_json import counts
 from planner.output.spelling import money, named, usd_per_hour
-from planner.output.words import deployment
 from planner.planning.survive import racks
 from planner.planning.yardstick import yardstick
 from planner.units import format_seconds, three_digits
@@ -57,7 +56,7 @@ def used_rows(plan: Plan, serving: Serving) -> list[tuple[str, str, str]]:
 def alone_rows(plan: Plan) -> list[tuple[str, ...]]:
     """The plan, and the best one on each system alone."""
     rows: list[tuple[str, ...]] = [("", "", "GPUs", "tokens/s", "per GPU", "$/h", "$/Mtok", "FTL", "TTL")]
-    best = deployment(plan)
+    best = plan.deployed
     if best is not None:
         pools = " + ".join(f"{named(pool.phase)} on {pool.system}" for pool in best.pools)
         rows.append(("the plan", pools, *_numbers(best)))
@@ -84,7 +83,7 @@ def _numbers(serving: Serving) -> tuple[str, ...]:
 
 def together_sentence(plan: Plan) -> str:
     """What all systems would serve side by side, each on a plan of its own, where that is more; else ""."""
-    best = deployment(plan)
+    best = plan.deployed
     if best is None or plan.scenario.goal != "throughput" or plan.scenario.traffic.requests_per_s is not None:
         return ""
     if plan.scenario.fleet.capped or plan.scenario.fleet.gpus is None or plan.scenario.mix:
@@ -126,7 +125,7 @@ def _share(gain: float) -> str:
 
 def as_data(plan: Plan) -> dict[str, Any] | None:
     """The fleet as JSON has it; None without one."""
-    best = deployment(plan)
+    best = plan.deployed
     if not plan.alone:
         return None
     stocks, uses = have(plan), used(plan, best) if best else {}

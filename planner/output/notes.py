@@ -10,7 +10,6 @@ from planner.output.below import below_note
 from planner.output.place_notes import border_notes, cache_notes, host_notes
 from planner.output.spelling import named, percent
 from planner.output.traffic_words import caches_note, idle_notes
-from planner.output.words import deployment
 from planner.units import three_digits
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.drafts is not None:
         found.append(_drafts_note(plan.drafts))
-    shown = deployment(plan)
+    shown = plan.deployed
     seen = shown.encoder.tokens if shown is not None and shown.encoder is not None else 0
     length = scenario.traffic.isl + seen + scenario.traffic.osl
     if plan.max_context and length > plan.max_context:
@@ -51,7 +50,7 @@ def notes(plan: Plan) -> list[str]:
         found.append(said)
     if said := below_note(plan):
         found.append(said)
-    found += [*border_notes(deployment(plan)), *host_notes(plan, deployment(plan)), *cache_notes(plan)]
+    found += [*border_notes(plan.deployed), *host_notes(plan, plan.deployed), *cache_notes(plan)]
     found += [f"trace: {said}" for said in plan.mended]
     found += idle_notes(scenario)
     if plan.caches is not None:
@@ -75,7 +74,7 @@ def _kernels_note(plan: Plan) -> str:
 
 def _formats_notes(plan: Plan) -> list[str]:
     """Where a pool's formats cost more than they save: of each phase once."""
-    serving, formats = deployment(plan), plan.precision
+    serving, formats = plan.deployed, plan.precision
     if serving is None or formats is None:
         return []
     experts = formats.experts if formats.experts not in (None, formats.weights) else None

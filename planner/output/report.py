@@ -47,7 +47,7 @@ class Section:
 
 def sections(plan: Plan) -> list[Section]:
     """The report below its answer, in the order of the page; what has nothing to say is left out."""
-    serving = words.deployment(plan)
+    serving = plan.deployed
     found = _of_plan(plan, serving) if serving is not None else _of_none(plan)
     found += [
         Section(title="Notes", sentences=tuple(notes(plan))),

@@ -41,7 +41,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         Only ASCII characters, for terminals and files that take no others.
     """
     blocks = [_wrap(answer_sentence(plan), width), _wrap(scenario_line(plan.scenario), width)]
-    deployed = words.deployment(plan)
+    deployed = plan.deployed
     if deployed is None:
         blocks += _why_not(plan, width)
     else:
@@ -195,7 +195,7 @@ def _found(plan: Plan) -> list[str]:
     points = ", ".join(f"{number:,} {named(phase)}" for phase, number in plan.design_points.items())
     times = ", ".join(f"{name} {format_seconds(seconds)}" for name, seconds in plan.seconds.items())
     lines = [f"Design points: {points}.", f"Time: {times}.", *filter(None, [words.engine_sentence(plan)])]
-    deployed = words.deployment(plan)
+    deployed = plan.deployed
     return lines if deployed is None else [*lines, words.optimality_sentence(deployed)]
 
 

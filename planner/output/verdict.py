@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from planner.output import words
 from planner.output.reasons import change_text
 from planner.output.spelling import count, money, percent
-from planner.output.words import ALIKE, deployment, expected
+from planner.output.words import ALIKE, expected
 from planner.planning import weigh
 from planner.planning.bands import Range
 from planner.planning.weigh import finding, gain_range
@@ -192,7 +192,7 @@ class Verdict:
 
 def verdict(plan: Plan) -> Verdict | None:
     """The answer in words; None where no plan meets the limits."""
-    serving, scenario = deployment(plan), plan.scenario
+    serving, scenario = plan.deployed, plan.scenario
     if plan.chosen is None or serving is None:
         return None
     _, other = ways(plan)

@@ -47,11 +47,6 @@ LEVEL_TEXT: Mapping[Level, str] = {  # what the runs behind the ranges have of t
 }
 
 
-def deployment(plan: Plan) -> Serving | None:
-    """What to deploy: `Plan.deployed`."""
-    return plan.deployed
-
-
 def binding_pool(serving: Serving) -> PoolPlan:
     """The pool that holds the others back: the one whose capacity is used most (decode on a tie)."""
     return max(reversed(serving.pools), key=lambda pool: round(pool.utilisation, 6))
@@ -194,7 +189,7 @@ def evidence_text(pool: PoolPlan) -> str:
 
 def within_measured_sentence(plan: Plan) -> str:
     """The best plan of layouts that were measured; "" where the plan is one or nothing is known."""
-    best, serving = plan.within_measured, deployment(plan)
+    best, serving = plan.within_measured, plan.deployed
     if best is None or best.is_best or serving is None:
         return ""
     if not best.choice:

@@ -10,7 +10,6 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
 from planner.inputs.traces.generate import Lengths, Sharing, bursty
-from planner.output.words import deployment
 from planner.planning.caches import held_of
 from planner.planning.demand import Held
 from planner.planning.inventory import on_each
@@ -116,7 +115,7 @@ def started(
 
     `fail` and when it strikes as of `prove`. Raises InputError.
     """
-    serving = deployment(found)
+    serving = found.deployed
     if serving is None:
         return None
     each = [_encoding(one, serving).remembering() for one in on_each(scenario, catalog, _held(found))]

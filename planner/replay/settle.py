@@ -20,7 +20,6 @@ from planner.inputs.catalog import Catalog
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario, Traffic
 from planner.output import spelling
-from planner.output.words import deployment
 from planner.planning import demand
 from planner.planning.plan import plan
 from planner.planning.result import Plan
@@ -118,7 +117,7 @@ def static_gpus(scenario: Scenario, catalog: Catalog) -> dict[str, int | None]:
             arrivals=way,
             routing=asked.routing,
         )
-        serving = deployment(plan(replace(scenario, traffic=mean), catalog))
+        serving = plan(replace(scenario, traffic=mean), catalog).deployed
         found[way] = None if serving is None else serving.gpus
     return found
 

@@ -36,9 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     catalog = planner.load()
     found = solve(read_scenario(args, catalog), catalog)
     from planner.output import place_map
-    from planner.output.words import deployment
 
-    serving = deployment(found)
+    serving = found.deployed
     if serving is None:
         return report(found, "json" if args.json else "text", args.ascii) or NO_PLAN
     if args.json:

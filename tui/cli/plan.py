@@ -99,7 +99,7 @@ def _priced(plan: Plan, scenario: Scenario, catalog: Catalog, how: Settling) -> 
 def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog, how: Settling) -> int:
     """The plan, and what changes against what runs."""
     from planner.inputs.deployment import Deployment
-    from planner.output import running, words
+    from planner.output import running
     from planner.output.columns import aligned
 
     if args.format not in (None, "text", "json"):
@@ -110,7 +110,7 @@ def _against(args: argparse.Namespace, scenario: Scenario, catalog: Catalog, how
         before = running.of_deployment(scenario.deployment)
         scenario = replace(scenario, deployment=Deployment())
     plan = solve(scenario, catalog, how)
-    serving = words.deployment(plan)
+    serving = plan.deployed
     if serving is None:
         return report(plan, args.format or "text", args.ascii)
     found = running.changes(before, running.of_serving(serving, plan.scenario))

@@ -79,9 +79,9 @@ class BreakdownPane(PlanPane):
     def lines(self, width: int, height: int) -> list[Content]:
         """A bar for each operator, the longest first."""
         self.border_title, self.border_subtitle = "Where the time goes", ""
-        from planner.output.words import binding_pool, deployment
+        from planner.output.words import binding_pool
 
-        serving = deployment(self._plan) if self._plan is not None else None
+        serving = self._plan.deployed if self._plan is not None else None
         if serving is None:
             return [Content()]
         pool = binding_pool(serving)
@@ -145,10 +145,9 @@ class DetailsPane(PlanPane):
         """Sections, each with a heading."""
         self.border_title = "Memory and assumptions"
         from planner.output.notes import notes
-        from planner.output.words import deployment
 
         plan, g = self._plan, self.glyphs
-        serving = deployment(plan) if plan is not None else None
+        serving = plan.deployed if plan is not None else None
         if plan is None or serving is None:
             return []
         lines: list[Content] = []

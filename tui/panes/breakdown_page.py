@@ -104,9 +104,8 @@ def pool_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     if plan is None:
         return [Content.styled(f"computing{g.ellipsis}", "$hue-muted")]
     from planner.output.verdict import NO_PLAN
-    from planner.output.words import deployment
 
-    serving = deployment(plan)
+    serving = plan.deployed
     if serving is None:
         return wrap(f"{NO_PLAN}: page 1 says why, and what would.", width, "$hue-bad")
     lines = _encoder(plan, serving, width, g)
@@ -172,10 +171,9 @@ def reason_lines(plan: Plan | None, width: int, g: Glyphs) -> list[Content]:
     if plan is None:
         return []
     from planner.output.notes import notes
-    from planner.output.words import deployment
 
     lines: list[Content] = []
-    serving = deployment(plan)
+    serving = plan.deployed
     if serving is not None:
         bars = limit_lines(plan, serving, width, g)
         lines += [_heading("Limits", "used", width), *bars, Content("")]
@@ -254,10 +252,9 @@ def _survival(plan: Plan, width: int, g: Glyphs) -> list[Content]:
 
 
 def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:
-    from planner.output.words import deployment
 
     rows = [(f"{named(phase)} points", f"{number:,}") for phase, number in plan.design_points.items()]
-    serving = deployment(plan)
+    serving = plan.deployed
     if serving is not None:
         solver = serving.solver
         rows.append(("optimiser", f"{solver.status}, {g.plain(format_seconds(solver.seconds))}"))

@@ -35,10 +35,9 @@ def headline(plan: Plan, width: int, g: Glyphs) -> str:
 
 def card(plan: Plan, width: int, g: Glyphs, *, room: int | None = None, more: bool = False) -> list[Content]:
     """The lines of the card: as many as `room` has; all of them, and the numbers behind, with `more`."""
-    from planner.output import words
     from planner.output.verdict import ways
 
-    serving = words.deployment(plan)
+    serving = plan.deployed
     assert serving is not None
     _, other = ways(plan)
     lines = wrap(headline(plan, width, g), width, "bold $foreground")

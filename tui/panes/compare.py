@@ -97,9 +97,8 @@ def results(pin: Pin, g: Glyphs) -> dict[str, Cell]:
     """What a pin's plan gives, by name."""
     if pin.plan is None:
         return {name: Cell(g.ellipsis) for name in RESULTS}
-    from planner.output.words import deployment
 
-    serving = deployment(pin.plan)
+    serving = pin.plan.deployed
     if serving is None:
         return {"answer": Cell(_why_not(pin.plan, g)), **{name: Cell("-") for name in RESULTS[1:]}}
     return dict(zip(RESULTS, _results(pin.plan, serving, g), strict=True))

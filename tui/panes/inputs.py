@@ -212,6 +212,5 @@ def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:
         relax = plan.infeasible.relax if plan.infeasible else ()
         return {r.field: (float("nan"), "missed") for r in relax if r.field in LIMITS}
     from planner.output.limits import limits
-    from planner.output.words import deployment
 
-    return {use.key: (use.share, use.state) for use in limits(plan, deployment(plan) or plan.chosen)}
+    return {use.key: (use.share, use.state) for use in limits(plan, plan.deployed or plan.chosen)}

@@ -183,9 +183,9 @@ class PlanCard(Vertical, can_focus=True):
 def found(plan: Plan, g: Glyphs) -> str:
     """What the optimiser says of its answer, and what holds the plan back."""
     from planner.output.limits import limits
-    from planner.output.words import deployment, optimality
+    from planner.output.words import optimality
 
-    serving = deployment(plan)
+    serving = plan.deployed
     if serving is None:
         return ""
     binding = ", ".join(use.name for use in limits(plan, serving) if use.binds)

@@ -137,9 +137,9 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
 
     def _compare(self) -> None:
         """What the plan changes against what runs; nothing where nothing was marked."""
-        from planner.output import running, words
+        from planner.output import running
 
-        serving = words.deployment(self._plan)
+        serving = self._plan.deployed
         line = self.query_one("#deploy-running", Static)
         line.display = self._runs is not None and serving is not None
         if self._runs is not None and serving is not None:
@@ -148,9 +148,9 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
 
     def action_mark(self) -> None:
         """This plan runs from now on."""
-        from planner.output import running, words
+        from planner.output import running
 
-        serving = words.deployment(self._plan)
+        serving = self._plan.deployed
         if serving is not None and self._mark(pools := running.of_serving(serving, self._plan.scenario)):
             self._runs = pools
             self._compare()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, get_args
 from planner.errors import InputError, printable
 from planner.inputs import precision
 from planner.inputs.engine import EngineProfile
-from planner.output import words
 from planner.output.deploy import tables
 from planner.output.deploy.can import cannot
 from planner.output.deploy.parts import Options, Refused, Subject
@@ -68,7 +67,7 @@ def subject(
     Raises InputError for options that cannot be used.
     """
     checked(options)
-    serving, resolved = words.deployment(plan), plan.resolved
+    serving, resolved = plan.deployed, plan.resolved
     if serving is None:
         return Refused(reason="no plan meets the limits, so there is nothing to deploy")
     if resolved is None:

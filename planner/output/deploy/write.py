@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs import layout_label
-from planner.output import words
 from planner.output.deploy import dynamo, launch, llm_d
 from planner.output.deploy.can import choice
 from planner.output.deploy.launch import ENGINES
@@ -62,7 +61,7 @@ def flags(plan: Plan) -> dict[str, Any] | None:
     `refused` says why where the engine has no flags for the plan.
     """
     engine = family(plan.resolved.engine) if plan.resolved else None
-    if engine is None or words.deployment(plan) is None:
+    if engine is None or plan.deployed is None:
         return None
     found = subject(plan, engine, Options())
     reason = found.reason if isinstance(found, Refused) else ENGINES[engine].refusal(found)
@@ -99,7 +98,7 @@ def nearest(plan: Plan, target: Target, options: Options, catalog: Catalog) -> s
             if rate > most and _can_say(plan, first, then, target, options, catalog):
                 best, most = f"{first} + {then}" if first else then, rate
                 break
-    here = words.deployment(plan)
+    here = plan.deployed
     if not best or here is None:
         return ""
     return f"it can say {best}: {most:,.0f} output tokens/s per GPU, {here.tokens_per_s_per_gpu:,.0f} here"
@@ -107,7 +106,7 @@ def nearest(plan: Plan, target: Target, options: Options, catalog: Catalog) -> s
 
 def _can_say(plan: Plan, first: str, then: str, target: Target, options: Options, catalog: Catalog) -> bool:
     """Whether a target can say the plan with other layouts, counts and limits as they are."""
-    here = words.deployment(plan)
+    here = plan.deployed
     if here is None:
         return False
     named: dict[Phase, str] = {"prefill": first, "decode": then} if first else {"colocated": then}

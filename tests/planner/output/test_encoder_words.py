@@ -14,7 +14,6 @@ from planner.output.deploy.parts import Options, Refused
 from planner.output.deploy.write import export
 from planner.output.markdown import to_markdown
 from planner.output.text import to_text
-from planner.output.words import deployment
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 from planner.replay.fleet import Options as ReplayOptions
@@ -38,7 +37,7 @@ def planned(where: str) -> Plan:
 
 def test_a_pool_of_encoders_is_told_with_its_gpus_in_every_form() -> None:
     found = planned("pool")
-    serving = deployment(found)
+    serving = found.deployed
     assert serving is not None and serving.encoder is not None
     text, data = to_text(found), to_dict(found)
     assert f"image encoder: {serving.encoder.instances} × 1 GPU" in text
@@ -76,6 +75,6 @@ def test_a_plan_with_an_encoder_pool_is_replayed_and_exported() -> None:
 
 def test_a_replay_in_place_sends_the_tokens_of_images() -> None:
     found = planned("in-place")
-    serving = deployment(found)
+    serving = found.deployed
     assert serving is not None
     assert set(drawn(found.scenario, serving, 20, seed=1).isl.tolist()) == {512 + 3 * 1024}

@@ -10,7 +10,6 @@ import pytest
 
 from planner import Fleet, Scenario, load, plan
 from planner.output import place_map
-from planner.output.words import deployment
 from tui.cli.main import main
 
 CATALOG = load()
@@ -59,14 +58,10 @@ def test_the_command_draws_lists_and_refuses(capsys):
     assert "h100: 1 host of 8 GPUs" in out and out.isascii() and not err
     assert main(["place", *SMALL, "--gpus", "8", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    serving = deployment(
-        plan(
-            Scenario(
-                model="llama-3.1-8b", system="h100", engine="vllm", fleet=Fleet(gpus=8, instance_gpus=2)
-            ),
-            CATALOG,
-        )
-    )
+    serving = plan(
+        Scenario(model="llama-3.1-8b", system="h100", engine="vllm", fleet=Fleet(gpus=8, instance_gpus=2)),
+        CATALOG,
+    ).deployed
     assert len(told["instances"]) == sum(pool.instances for pool in serving.pools)
     assert main(["place", *SMALL, "--ttl", "1us"]) == 2
     assert main(["place", *SMALL, "--ttl", "110us"]) == 3

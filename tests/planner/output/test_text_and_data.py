@@ -19,7 +19,7 @@ from planner.output.notes import notes
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
 from planner.output.text import to_text
 from planner.output.verdict import answer_sentence
-from planner.output.words import STEP_TEXT, deployment
+from planner.output.words import STEP_TEXT
 from planner.planning.evidence import Evidence
 from planner.planning.result import (
     Formats,
@@ -216,9 +216,9 @@ def test_a_mix_is_deployed_only_where_it_was_asked_for(split_plan: Plan) -> None
     mixed = serving(pool("prefill"), pool("prefill", layout=layout("TP4", 4)), pool("decode"), per_gpu=1300.0)
     offered = dataclasses.replace(split_plan, mix=Mix(serving=mixed, gain=0.074))
     asked = dataclasses.replace(offered, scenario=dataclasses.replace(split_plan.scenario, mix=True))
-    assert deployment(offered) is split_plan.disaggregated
+    assert offered.deployed is split_plan.disaggregated
     assert "7.4 % more requests/s than one layout per pool" in to_text(offered)
-    assert deployment(asked) is mixed
+    assert asked.deployed is mixed
     assert "prefill: 3 × TP4" in to_text(asked)
     assert "1,300 per GPU" in answer_sentence(asked)
 

@@ -12,7 +12,6 @@ import pytest
 
 import planner
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.output import words
 from planner.output.deploy import write
 from planner.output.deploy.parts import Export, Options, Refused
 from planner.output.deploy.vllm import IMAGES
@@ -47,7 +46,7 @@ def test_each_encoder_is_a_server_on_a_gpu_of_its_own(engine):
     plan = planned(engine)
     found = write.export(plan, engine, Options(name="seeing"), CATALOG)
     assert isinstance(found, Export)
-    serving = words.deployment(plan)
+    serving = plan.deployed
     run = dict(commands(found))
     encoders = [name for name in run if name.startswith("encode-")]
     assert len(encoders) == serving.encoder.instances >= 1
@@ -85,7 +84,7 @@ def test_vllm_finds_images_where_encoders_leave_them_and_its_router_asks_for_the
         assert told["ec_role"] == ("ec_producer" if name.startswith("encode-") else "ec_consumer")
         assert told["ec_connector_extra_config"] == {"shared_storage_path": IMAGES}
     router = json.loads(found.files["router.json"])
-    assert len(router["encode"]) == words.deployment(planned("vllm")).encoder.instances
+    assert len(router["encode"]) == planned("vllm").deployed.encoder.instances
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])

@@ -18,7 +18,6 @@ from planner.errors import InputError
 from planner.inputs.fleet import Fleet
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.traffic import Traffic
-from planner.output import words
 from planner.output.deploy import launch, placement, write
 from planner.output.deploy.parts import Export, Options, Placed, Refused
 from planner.output.deploy.placement import Size
@@ -105,7 +104,7 @@ def test_the_scenarios_have_both_ways_and_most_are_written():
 
 def test_counts_gpus_and_ports_add_up():
     for name, engine, found in written():
-        serving = words.deployment(planned(name, engine))
+        serving = planned(name, engine).deployed
         places = launch.placed(_subject(name, engine))
         assert Counter(one.pool for one in places) == {
             i: pool.instances for i, pool in enumerate(serving.pools)
@@ -268,7 +267,7 @@ def test_limits_of_a_pool_reach_its_flags_in_the_units_of_the_engine():
                 continue
             plan = planned(name, engine)
             deploy = write.flags(plan)
-            for pool, told in zip(words.deployment(plan).pools, deploy["pools"], strict=True):
+            for pool, told in zip(plan.deployed.pools, deploy["pools"], strict=True):
                 flags, layout = told["flags"], pool.layout
                 if engine == "vllm":
                     dp = flags.get("--data-parallel-size", 1)

@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from planner.errors import InputError
-from planner.output import words
 from planner.output.deploy import write
 from planner.output.deploy.parts import Export, Options
 from tests.planner.output.deploy import checked
@@ -44,7 +43,7 @@ def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
             continue
         written += 1
         *maps, graph = checked.read_yamls(found.files["dynamo.yaml"])
-        serving, parts = words.deployment(plan), graph["spec"]["components"]
+        serving, parts = plan.deployed, graph["spec"]["components"]
         assert graph["apiVersion"] == "nvidia.com/v1beta1" and graph["kind"] == "DynamoGraphDeployment"
         assert len({part["name"] for part in parts}) == len(parts) == len(serving.pools) + 1
         total = 0
@@ -74,7 +73,7 @@ def test_llm_d_has_a_role_for_each_pool_and_all_gpus():
         written += 1
         document = checked.read_yaml(found.files["modelserver.yaml"])
         assert checked.read_yaml(found.files["kustomization.yaml"])["resources"] == ["modelserver.yaml"]
-        serving = words.deployment(plan)
+        serving = plan.deployed
         roles = document["spec"].get("roles") or [{"name": "serve", "spec": document["spec"]}]
         assert len(roles) == len(serving.pools) and engine != "trtllm"
         total = 0
