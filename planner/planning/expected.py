@@ -20,14 +20,17 @@ Of N candidates of like worth, whose predictions err independently by s, the bes
 expected to be s E[max of N standard normals] too good. What errors of one model, GPU and engine share (their
 correlation rho) favours none of the candidates, so ``s = spread sqrt(1 - rho)``, and wider by as much as the
 band of the layout's level is. Layouts stand for candidates (batches of one err alike), each counted by how
-near it comes to the best:
+near it comes to the best within a limit on TTL (prefill: on FTL):
 
-    N    = sum over layouts of exp(-(ln(best / worth) / s)^2 / 2)
-    luck = s E[max of N],       E[max of N] = quantile of a standard normal at (N - 0.375) / (N + 0.25)
+    N(limit) = sum over layouts of exp(-(ln(best / worth) / s)^2 / 2)
+    luck     = s mean of E[max of N(limit)]
+    E[max of N] = quantile of a standard normal at (N - 0.375) / (N + 0.25)
 
-(Blom, "Statistical Estimates and Transformed Beta-Variables", 1958.) Either pool of a split has its own, both
-with the errors of the split's steps. The errors above are moved by it: steps are that much slower, prompts
-that much later than predicted.
+(Blom, "Statistical Estimates and Transformed Beta-Variables", 1958.) The mean is over limits from the
+shortest time of any point to the longest, by equal factors: counted within the limits that are asked for, an
+easier one would bring candidates, and the same plan would be expected to serve less. Either pool of a split
+has its own, both with the errors of the split's steps. The errors above are moved by it: steps are that much
+slower, prompts that much later than predicted.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, most_of_each
+from planner.arrays import FloatArray, IndexArray, IntArray, most_of_each
 from planner.match.robust import END_OF_80, spread
 from planner.planning import evidence
 from planner.planning.bands import LEVELS, Range
@@ -51,6 +54,7 @@ from planner.values import dataclass
 from planner.words import Level, Phase, Way
 
 DRAWS = 15  # equally likely errors of a pool
+LIMITS = 12  # on a time, of which luck is the mean
 _NORMAL = NormalDist()
 _Z = np.array([_NORMAL.inv_cdf((i + 0.5) / DRAWS) for i in range(DRAWS)])
 
@@ -102,8 +106,7 @@ def _of(known: Mapping[Phase, Expected], phase: Phase) -> tuple[FloatArray, Mapp
 def _prompts(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level, float]]:
     """Shares of prefill layouts, and their luck."""
     level = _levels(question, sweep.prefill)
-    early = sweep.split_ftl_s <= question.scenario.limits.ftl_s
-    shifts = _lucks(question, "disaggregated", sweep.prefill, early, level)
+    shifts = _lucks(question, "disaggregated", sweep.prefill, sweep.split_ftl_s, level)
     split = question.levels["disaggregated"]
     shares = np.array([draws(split[n].prefill, -shifts[n]).mean() for n in LEVELS])
     return np.minimum(shares, 1.0)[level], shifts
@@ -113,7 +116,7 @@ def _steps(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level,
     """Shares of decode layouts, and their luck."""
     points, limit = sweep.decode, question.scenario.limits.ttl_s
     level = _levels(question, points)
-    shifts = _lucks(question, "disaggregated", points, points.ttl_s <= limit, level)
+    shifts = _lucks(question, "disaggregated", points, points.ttl_s, level)
     split = question.levels["disaggregated"]
     slow = np.array([draws(split[n].ttl, shifts[n]) for n in LEVELS])
     return served(points.ttl_s, points.requests_per_s, points.layout, limit, slow, level), shifts
@@ -126,7 +129,7 @@ def _copies(question: Question, sweep: Sweep) -> tuple[FloatArray, Mapping[Level
     if not len(points):  # of a split alone
         return np.ones((len(level), modes)), dict.fromkeys(LEVELS, 0.0)
     soon = points.ftl_s <= limits.ftl_s
-    shifts = _lucks(question, "colocated", points, soon & (points.ttl_s <= limits.ttl_s), level)
+    shifts = _lucks(question, "colocated", points, points.ttl_s, level)
     together = question.levels["colocated"]
     slow = np.array([draws(together[n].ttl, shifts[n]) for n in LEVELS])
     # what is late as predicted, and however fast its steps turn out, serves nothing
@@ -215,7 +218,7 @@ def draws(factors: Range, shift: float) -> FloatArray:
     return np.asarray(np.exp(middle + shift + wide * _Z))
 
 
-def luck(own: FloatArray | float, worth: FloatArray) -> float:
+def luck(own: FloatArray | float, worth: FloatArray) -> FloatArray:
     """Expected error, in standard deviations, of the best of candidates.
 
     Parameters
@@ -223,18 +226,24 @@ def luck(own: FloatArray | float, worth: FloatArray) -> float:
     own
         Standard deviation of the errors that they do not share, logarithms; of each, or of all.
     worth
-        What each candidate is predicted to be worth, shape ``(candidates,)``.
+        What each candidate is predicted to be worth, shape ``(candidates, ...)``.
 
-    >>> round(luck(0.1, np.array([5.0])), 4), round(luck(0.1, np.full(10, 5.0)), 3)
+    Returns
+    -------
+    Shape ``(...,)``: of each column; 0 where none is worth anything.
+
+    >>> round(float(luck(0.1, np.array([5.0]))), 4), round(float(luck(0.1, np.full(10, 5.0))), 3)
     (0.0, 1.547)
     """
-    some = worth > 0
-    if not np.all(own) or not some.any():
-        return 0.0
-    own = np.broadcast_to(own, worth.shape)[some]
-    behind = np.log(worth.max() / worth[some]) / own
-    number = max(float(np.exp(-0.5 * behind**2).sum()), 1.0)
-    return _NORMAL.inv_cdf((number - 0.375) / (number + 0.25))
+    if not np.all(own) or not len(worth):
+        return np.zeros(worth.shape[1:])
+    each = np.reshape(own, (-1,) + (1,) * (worth.ndim - 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        behind = np.log(worth.max(axis=0) / worth) / each
+    number = np.exp(-0.5 * np.where(worth > 0, behind, np.inf) ** 2).sum(axis=0)
+    number = np.maximum(number, 1.0)
+    at = (number - 0.375) / (number + 0.25)
+    return np.reshape([_NORMAL.inv_cdf(float(one)) for one in at.flat], at.shape)
 
 
 def _levels(question: Question, points: Points) -> IntArray:
@@ -246,20 +255,23 @@ def _levels(question: Question, points: Points) -> IntArray:
 
 
 def _lucks(
-    question: Question, way: Way, points: Points, usable: BoolArray, level: IntArray
+    question: Question, way: Way, points: Points, time_s: FloatArray, level: IntArray
 ) -> dict[Level, float]:
-    """How much too good the best of the usable points is expected to be, by what is known of its layout."""
+    """How much too good the best of the points is expected to be, by what is known of its layout."""
     bands, alike = question.levels[way], question.alike.get(way)
-    if alike is None:
+    if alike is None or not len(points):
         return dict.fromkeys(LEVELS, 0.0)
     widths = np.array([spread(*bands[name].ttl) for name in LEVELS])
     own = alike.own * widths / widths[0]
-    found = luck(own[level], _worth(points, usable))
+    found = float(luck(own[level], _worth(points, time_s)).mean())
     return {name: float(own[i]) * found for i, name in enumerate(LEVELS)}
 
 
-def _worth(points: Points, usable: BoolArray) -> FloatArray:
-    """The best requests/s per GPU of each layout, shape ``(layouts,)``; 0 where none of it is usable."""
-    rows = np.flatnonzero(usable)
-    best = most_of_each(points.requests_per_s[rows], points.layout[rows], len(points.layouts))
-    return best / points.layouts.gpus
+def _worth(points: Points, time_s: FloatArray) -> FloatArray:
+    """The best requests/s per GPU of each layout within limits on a time: shape ``(layouts, LIMITS)``."""
+    layouts, logs = len(points.layouts), np.log(time_s)
+    shortest, longest = float(logs.min()), float(logs.max())
+    per_limit = max(longest - shortest, 1e-9) / LIMITS
+    nth = np.minimum(((logs - shortest) / per_limit).astype(np.int64), LIMITS - 1)
+    best = most_of_each(points.requests_per_s, points.layout * LIMITS + nth, layouts * LIMITS)
+    return np.maximum.accumulate(best.reshape(layouts, LIMITS), axis=1) / points.layouts.gpus[:, None]

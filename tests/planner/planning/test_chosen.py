@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,6 +44,9 @@ def test_luck_grows_with_near_candidates_alone() -> None:
     assert expected.luck(0.1, far) == pytest.approx(0.0, abs=1e-6)
     assert expected.luck(0.0, near) == expected.luck(0.1, np.zeros(2)) == 0.0
     assert expected.luck(np.array([0.1, 0.9, 0.9]), far) > expected.luck(0.1, far)  # less is known of them
+
+    each = np.column_stack([near, near[::-1], [1.0, 0.0, 0.0]])  # of each limit
+    assert expected.luck(0.1, each) == pytest.approx([expected.luck(0.1, one) for one in each.T])
 
 
 @pytest.mark.parametrize("moved", [0.1, 1.2])  # by so much luck that every draw is slower than predicted
@@ -111,6 +115,39 @@ def test_both_ways_are_expected_to_serve_less_than_predicted_and_have_a_range(pl
         low, high = serving.range
         assert 0 < low < serving.expected_requests_per_s / serving.capacity_requests_per_s < high
         assert serving.expected_tokens_per_s_per_gpu < serving.tokens_per_s_per_gpu
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits"),
+    [
+        (
+            Scenario(
+                model="mixtral-8x22b", system="b300", engine="sglang", traffic=Traffic(isl=512, osl=256)
+            ),
+            [(0.5, 0.008), (0.75, 0.008), (0.75, 0.012), (4.0, 0.05)],
+        ),
+        (
+            Scenario(
+                model="gpt-oss-120b", system="h100", engine="sglang", traffic=Traffic(isl=8192, osl=1024)
+            ),
+            [(0.3, 0.008), (0.5, 0.02), (0.75, 0.02), (0.75, 0.03), (9.0, 0.03)],
+        ),
+    ],
+    ids=["mixtral-8x22b", "gpt-oss-120b"],
+)
+def test_easier_limits_never_lower_what_is_expected(
+    asked: Scenario, limits: list[tuple[float, float]]
+) -> None:
+    """An easier limit brings candidates, and the same plan must not be expected to serve less for them."""
+    eased = [
+        plan(replace(asked, fleet=Fleet(gpus=8), slack=0.0, limits=Limits(ftl_s=ftl, ttl_s=ttl)), CATALOG)
+        for ftl, ttl in limits
+    ]
+    for way in ("disaggregated", "colocated"):
+        ways = [getattr(one, way) for one in eased]
+        rates = [0.0 if one is None else one.expected_requests_per_s for one in ways]
+        assert all(then >= now * (1 - 1e-9) for now, then in pairwise(rates))
+        assert rates[-1] > rates[0]
 
 
 def test_what_is_expected_lies_in_its_range_where_all_errors_are_for_the_worse() -> None:
