@@ -193,7 +193,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(name="reason", group="verdict", type="text", text="why there is no plan, or what failed",
            of=lambda a: "; ".join(reason_text(a.scenario, reason) for reason in a.reasons) or None),
     Column(name="gain", group="verdict", type="number",
-           text="split over co-located in what the goal counts; empty where one of them meets no limits",
+           text="expected split over co-located in what the goal counts; empty where one meets no limits",
            of=lambda a: a.gain),
     Column(name="gain_low", group="verdict", type="number", text="low end of the range that holds it in 80 %",
            of=lambda a: a.gain_range and a.gain_range[0]),

@@ -83,8 +83,9 @@ def row_text(table: Table, row: int) -> str:
     gain = float(table.numbers("gain")[row])
     if math.isfinite(gain):
         low, high = (float(table.numbers(f"gain_{end}")[row]) for end in ("low", "high"))
-        spread = f" ({three_digits(low)} to {three_digits(high)})" if math.isfinite(low) else ""
-        told += f", a split makes {three_digits(gain)} times co-located{spread}"
+        ends = f"{three_digits(low)} to {three_digits(high)} in 4 of 5 cases"
+        spread = f" ({ends})" if math.isfinite(low) else ""
+        told += f", a split is expected to give {three_digits(gain)} times co-located{spread}"
     reason = table.texts("reason")[row]
     plans = [_way(table, row, "split"), _way(table, row, "colocated")]
     sentences = [f"{', '.join(labels)}: {told}", str(reason or ""), *plans]
@@ -102,4 +103,4 @@ def _way(table: Table, row: int, way: str) -> str:
         pools.append(f"{table.numbers(f'{name}_instances')[row]:.0f} × {layout}")
     per_gpu = three_digits(float(table.numbers(f"{way}_tokens_per_s_per_gpu")[row]))
     label = "Split" if way == "split" else "Co-located"
-    return f"{label} {' + '.join(pools)}: {per_gpu} tok/s/GPU"
+    return f"{label} {' + '.join(pools)}: {per_gpu} tok/s/GPU predicted"

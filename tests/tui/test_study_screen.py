@@ -70,6 +70,8 @@ async def test_a_cell_leads_into_the_planner(folder: Path, ascii: bool) -> None:
         await fakes.until(pilot, lambda: shown.cursor == (1, 2))
         await fakes.until(pilot, lambda: "ISL 16k" in _said(pilot, "cell"))
         assert "TTL 10 ms" in _said(pilot, "cell") and "Co-located" in _said(pilot, "cell")
+        assert "is expected to give" in _said(pilot, "cell") and "predicted" in _said(pilot, "cell")
+        assert "no plan" in _said(pilot, "marks") and (_said(pilot, "marks").isascii() or not ascii)
         assert _said(pilot, "cell").isascii() or not ascii
         assert shown.render().plain.isascii() or not ascii
         await pilot.press("right_square_bracket")

@@ -57,6 +57,7 @@ class StudyScreen(Screen[Scenario | None]):
         with VerticalScroll(id="study-words", can_focus=False):
             yield Static(id="study-cell")
             yield Static(id="study-finding")
+            yield Static(id="study-marks")
         yield Static(id="study-keys")
 
     def on_mount(self) -> None:
@@ -78,6 +79,10 @@ class StudyScreen(Screen[Scenario | None]):
         self._say("study-finding", told, "")
         if not drawn:
             self._say("study-cell", "What varies makes no map: `ratematch study show` has the rest.", "")
+        else:
+            from tui.charts.heat_map import legend
+
+            self._say("study-marks", f"Cells: {legend(drawn[0].value).plain}.", "$hue-muted")
         shown = self.query_one(StudyMap)
         shown.show(drawn)
         shown.focus()
