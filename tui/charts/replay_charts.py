@@ -15,10 +15,11 @@ from tui.charts import plotting
 if TYPE_CHECKING:
     from planner.arrays import FloatArray
     from planner.replay.live import Glance
-    from tui.charts.plotting import Cell
+    from tui.charts.plotting import Axes, Cell
 
 GAP, LEAST_WIDE, LEAST_HIGH = 2, 24, 5
-HUES = ("split", "cursor", "coloc")  # P50, P95, P99
+NAMES = ("P50", "P95", "P99")
+HUES = ("split", "cursor", "coloc")  # of each
 PLAIN = (".", "o", "*")
 Hue = Callable[[str], str]
 
@@ -26,14 +27,19 @@ Hue = Callable[[str], str]
 def drawn(glance: Glance, width: int, height: int, hue: Hue, *, ascii: bool) -> Content:
     """Four pictures, two beside each other, in so many columns and rows."""
     wide, high = max((width - GAP) // 2, LEAST_WIDE), max(height // 2 - 1, LEAST_HIGH)
-    at, ttl_ms = glance.at_s, 1e3 * glance.ttl_s
     panels = (
         ("waiting for a first token, requests", [glance.waiting]),
         ("decoding, requests", [glance.decoding]),
-        ("FTL, s: P50 P95 P99", list(glance.ftl_s)),
-        ("TTL, ms: P50 P95 P99", list(ttl_ms)),
+        ("FTL, s:", list(glance.ftl_s)),
+        ("TTL, ms:", list(1e3 * glance.ttl_s)),
     )
-    made = [_panel(title, at, lines, wide, high, hue, ascii) for title, lines in panels]
+    at = glance.at_s
+    around = [_axes(at, lines, wide, high) for _, lines in panels]
+    labels = max((plotting.label_size(axes) for axes in around if axes is not None), default=0)  # one margin
+    made = [
+        [_head(title, lines, wide, hue, ascii), *_picture(at, lines, axes, wide, high, labels, hue, ascii)]
+        for (title, lines), axes in zip(panels, around, strict=True)
+    ]
     gap: list[Cell] = [(" ", "")] * GAP
     rows = []
     for left, right in (made[:2], made[2:]):
@@ -41,14 +47,40 @@ def drawn(glance: Glance, width: int, height: int, hue: Hue, *, ascii: bool) -> 
     return Content("\n").join([_row(row) for row in rows])
 
 
-def _panel(
-    title: str, at: FloatArray, lines: list[FloatArray], wide: int, high: int, hue: Hue, ascii: bool
-) -> list[list[Cell]]:
-    head: list[Cell] = [(char, "") for char in title[:wide].ljust(wide)]
+def _axes(at: FloatArray, lines: list[FloatArray], wide: int, high: int) -> Axes | None:
+    """None where nothing is known yet."""
+    if not any(np.isfinite(line).any() for line in lines):
+        return None
     ends = [(float(at[0]), 0.0), (float(at[-1]), 0.0)]
-    axes = plotting.axes([(at, line) for line in lines], ends, math.nan, wide, high, log=False)
-    if axes is None or not any(np.isfinite(line).any() for line in lines):
-        return [head, *([(" ", "")] * wide for _ in range(high))]
+    return plotting.axes([(at, line) for line in lines], ends, math.nan, wide, high, log=False)
+
+
+def _head(title: str, lines: list[FloatArray], wide: int, hue: Hue, ascii: bool) -> list[Cell]:
+    """The title; several lines are named in their colours, by their signs in ASCII, from the lowest up."""
+    parts = [(title, "")]
+    if len(lines) > 1:
+        for name, look, sign in zip(NAMES, HUES, PLAIN, strict=True):
+            if ascii:
+                parts.append((f" {sign} {name}", ""))
+            else:
+                parts += [(" ≤ " if len(parts) > 1 else " ", ""), (name, hue(look))]
+    cells = [(char, look) for text, look in parts for char in text][:wide]
+    return [*cells, *[(" ", "")] * (wide - len(cells))]
+
+
+def _picture(
+    at: FloatArray,
+    lines: list[FloatArray],
+    axes: Axes | None,
+    wide: int,
+    high: int,
+    labels: int,
+    hue: Hue,
+    ascii: bool,
+) -> list[list[Cell]]:
+    """The lines over seconds of service; blank where nothing is known yet."""
+    if axes is None:
+        return [[(" ", "")] * wide for _ in range(high)]
     series = []
     for place, line in enumerate(lines):
         known = np.isfinite(line)
@@ -57,8 +89,12 @@ def _panel(
             plotting.Line(x=at[known], y=line[known], hue=hue(name), plain=PLAIN[place], joined=True)
         )
     # a line alone needs no sign of its own
-    picture = plotting.draw(series, [], axes, wide, high, ascii=ascii, strokes=len(series) == 1)
-    return [head, *(list(row) for row in picture.cells)]
+    strokes = len(series) == 1
+    picture = plotting.draw(series, [], axes, wide, high, ascii=ascii, strokes=strokes, labels=labels)
+    rows = [list(row) for row in picture.cells]
+    if all(char == " " for char, _ in rows[-1][-2:]):
+        rows[-1][-1] = ("s", "")  # the unit of the time axis, at its end
+    return rows
 
 
 def _row(cells: list[Cell]) -> Content:

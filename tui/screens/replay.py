@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from planner.replay.result import Progress
 
 REQUESTS = 10_000  # drawn, or of a trace at most
-ROWS_BESIDE = 10  # of the screen that are no picture
+ROWS_BESIDE, ALL_BESIDE = 10, 19  # of the screen that are no picture: some of what is said at the end, all
+PICTURE_ROWS = 16  # that are worth scrolling for the rest of it
 
 
 class ReplayScreen(Screen[None]):
@@ -62,7 +63,7 @@ class ReplayScreen(Screen[None]):
 
     def _begin(self) -> None:
         self._say("replay-name", f"preparing the requests{self.glyphs.ellipsis}", "$hue-muted")
-        self._say("replay-keys", "esc stops", "$hue-muted")
+        self._say("replay-keys", "esc stops it", "$hue-muted")
         self.run_worker(self._replay(), exclusive=True)
 
     async def _replay(self) -> None:
@@ -76,7 +77,9 @@ class ReplayScreen(Screen[None]):
                 self._draw()
         self.over = True
         if not self._gone:
-            self._say("replay-keys", "esc leaves, r starts again, arrows scroll", "$hue-muted")
+            g = self.glyphs
+            keys = f"{g.up_down} scroll {g.dot} r starts again {g.dot} esc leaves"
+            self._say("replay-keys", keys, "$hue-muted")
 
     def _run(self) -> str:
         """All of it, or up to where it is stopped; what there is to say then. Raises InputError."""
@@ -148,7 +151,8 @@ class ReplayScreen(Screen[None]):
         if self._glance is not None and (seen.ended >= seen.requests or self._stop):
             how = "stopped at" if self._stop else "replayed:"
             self._say("replay-name", f"{how} {seen.share:.0%} of {seen.requests:,} requests", "bold")
-        width, height = self.size.width - 4, max(self.size.height - ROWS_BESIDE, 12)
+        width, rows = self.size.width - 4, self.size.height
+        height = max(rows - ALL_BESIDE, min(rows - ROWS_BESIDE, PICTURE_ROWS), 12)
         picture = replay_charts.drawn(seen, width, height, self._hue, ascii=self.glyphs.ascii)
         self.query_one("#replay-chart", Static).update(picture)
 
