@@ -134,17 +134,21 @@ def plan(
     outcomes: list[Outcome] = []
     for way, pools in found.items():
         costs = _costs(question, pools, over, requests, settings)
+        called = "split" if way == "disaggregated" else "co-located"
+
+        def about(what: str, called: str = called) -> None:
+            tell(f"{called}, {what}")
+
         if replayed:
-            tell(f"replay of windows, {'split' if way == 'disaggregated' else 'co-located'}")
             events = settle.EVENTS * (settle.MORE if settings.settle == "on" else 1)
             told = settle.settled(
-                question, scenario, pools, costs, requests, events=events, should_stop=should_stop
+                question, scenario, pools, costs, requests, events=events, should_stop=should_stop, tell=about
             )
             if told is not None:
                 settled[way] = told
                 pools = replace(pools, need=np.maximum(pools.need, told.enough), predicted=told.least)
         ways[way] = Asked(pools=pools, costs=costs, windows=over)
-        outcomes += _outcomes(question, swept, ways[way], way, settings, should_stop, tell)
+        outcomes += _outcomes(question, swept, ways[way], way, settings, should_stop, about)
     return OverTime(
         trace=scenario.traffic.trace,
         scenario=replace(question.scenario, limits=scenario.limits),
@@ -271,11 +275,11 @@ def _outcomes(
     half = 0.5 * settings.time_limit_s
     if way == "disaggregated":
         made["fixed-ratio"] = policies.fixed_ratio(asked), None
-        tell("dynamic ratio")
+        tell(f"dynamic ratio, {half:.0f} s at most")
         solved = policies.dynamic_ratio(asked, half, should_stop)
         made["dynamic-ratio"] = solved.schedule, solved.gap
     check()
-    tell("elastic")
+    tell(f"elastic schedule, {half:.0f} s at most")
     ahead = [schedule for schedule, _ in made.values()]
     best = policies.elastic(asked, ahead, half, should_stop)
     made["elastic"] = best.schedule, best.gap

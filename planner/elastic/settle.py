@@ -28,6 +28,7 @@ from planner.inputs.scenario import Scenario
 from planner.planning.resolve import Question
 from planner.replay.fleet import Fleet
 from planner.replay.over_time import windows as seen
+from planner.replay.result import Progress
 from planner.replay.run import run
 
 STEP = 0.08
@@ -65,10 +66,12 @@ def settled(
     *,
     events: int = EVENTS,
     should_stop: Callable[[], bool] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Settled | None:
     """What a replay makes of the needs of some pools; None where it cannot be replayed.
 
-    The scenario's limits are those that are asked for; the question's may be stricter.
+    The scenario's limits are those that are asked for; the question's may be stricter. `tell` hears which
+    replay runs, and how far it is.
 
     Raises `planner.simulate.points.Stopped` when told to stop.
     """
@@ -80,8 +83,13 @@ def settled(
     closed = np.where(pools.need >= NEVER, 0, pools.need)[:, mains]
 
     def look(counts: IntArray) -> _Seen:
-        return _look(scenario, one, pools, costs, requests, mains, counts, should_stop)
+        def far(at: Progress) -> None:
+            tell(f"replay {replays + 1}, {at.ended / at.requests:.0%}")
 
+        tell(f"replay {replays + 1}")
+        return _look(scenario, one, pools, costs, requests, mains, counts, should_stop, far)
+
+    replays = 0
     found = look(counts := closed.copy())
     spent, replays = found.events, 1
     best, good = counts, found.kept
@@ -159,6 +167,7 @@ def _look(
     mains: list[int],
     counts: IntArray,
     should_stop: Callable[[], bool] | None,
+    progress: Callable[[Progress], None],
 ) -> _Seen:
     """A replay of so many instances of the main kinds in each window, there at once."""
     table = np.zeros((len(counts), len(pools.kinds)), dtype=np.int64)
@@ -166,7 +175,7 @@ def _look(
     swaps = np.zeros((len(counts), len(pools.swaps)), dtype=np.int64)
     at_once = replace(costs, start_s=np.zeros_like(costs.start_s))
     fleet = fleets.following(one, pools, at_once, Schedule(instances=table, swaps=swaps, ahead=True))
-    result = run(fleet, requests, fleets.options(scenario), should_stop=should_stop)
+    result = run(fleet, requests, fleets.options(scenario), should_stop=should_stop, progress=progress)
     edges = np.arange(len(counts) + 1, dtype=np.float64) * costs.window_s
     each = seen(result, edges)
     slow = np.nan_to_num(result.ttl_s, nan=0.0) > scenario.limits.ttl_s

@@ -89,9 +89,10 @@ def _breaks(found: OverTime, best: Outcome) -> list[str]:
     load = found.windows.asked(kind.prompt_share)
     times = load[window] / max(float(load.mean()), 1e-12)
     phase = "co-located" if kind.phase == "colocated" else kind.phase
+    alike = "1 window is like that" if len(late) == 1 else f"{len(late):,} windows are like that"
     return [
         f"A fleet for the mean load first breaks at {clock(window * found.windows.window_s)}: {phase} is "
-        f"asked for {times:.1f} times its mean; {len(late):,} windows are like that."
+        f"asked for {times:.1f} times its mean; {alike}."
     ]
 
 

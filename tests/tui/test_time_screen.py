@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from textual.widgets import Static
 
+from planner.elastic import over_time
+from planner.simulate.points import Stopped
 from tui.screens.ask import AskScreen
 from tui.screens.over_time import TimeScreen
 
@@ -68,6 +70,28 @@ async def test_leaving_ends_what_is_planned_and_changes_nothing(trace: Path) -> 
         await pilot.press("escape")
         await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
         assert pilot.app.main.history.present == before
+
+
+async def test_what_takes_long_says_what_it_is_at_and_hears_of_escape(trace: Path, monkeypatch: Any) -> None:
+    heard: list[bool] = []
+
+    def plan(*_: Any, should_stop: Any, progress: Any) -> Any:
+        progress("split, replay 2, 40%")
+        fakes.hold_until(should_stop)
+        heard.append(should_stop())
+        raise Stopped
+
+    monkeypatch.setattr(over_time, "plan", plan)
+    async with fakes.app().run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        await opened(pilot, str(trace))
+        await fakes.until(pilot, lambda: isinstance(pilot.app.screen, TimeScreen))
+        await fakes.until(pilot, lambda: "split, replay 2, 40%" in said(pilot, "name"))
+        assert said(pilot, "keys") == "esc cancels"
+        await fakes.until(pilot, lambda: "so far" in said(pilot, "name"))  # though nothing new is told
+        await pilot.press("escape")
+        await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+        await fakes.until(pilot, lambda: heard == [True])
 
 
 async def test_what_is_no_trace_is_told_on_the_page(tmp_path: Path) -> None:

@@ -14,15 +14,17 @@ from planner.units import three_digits
 from tui.glyphs import Glyphs, columns
 
 NAMES = 26  # cells before the columns
-LABELS = 56  # and on both sides
+LABELS = 58  # and on both sides
+GPUS = 9  # of the first of what is said right of the columns
 LEAST = 10  # columns of the narrowest picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """The lines, and how many windows a column stands for."""
+    """The lines, how they look, and how many windows a column stands for."""
 
     lines: tuple[str, ...]
+    hues: tuple[str, ...]  # a style for each line
     each: int
 
 
@@ -35,24 +37,29 @@ def drawn(found: OverTime, cursor: int, width: int, g: Glyphs) -> Drawn:
     def row(name: str, values: FloatArray, said: str) -> str:
         return f"{name:<26}{columns(_most(values, each), g)} {said}"
 
-    mark = " " * (NAMES + cursor // each) + "v"
+    wide = -(-count // each)
+    mark = f"{'':{NAMES}}{'v':>{cursor // each + 1}}{'':{wide - cursor // each}}{'at v':<{GPUS}}in all"
     lines = [
         row(
             "requests/s",
             windows.requests / windows.window_s,
             _at(windows.requests / windows.window_s, cursor),
         ),
-        row("prompt work", windows.prompts_per_s, _at(windows.prompts_per_s, cursor)),
-        row("output work", windows.decodes_per_s, _at(windows.decodes_per_s, cursor)),
+        row("prompts of mean length/s", windows.prompts_per_s, _at(windows.prompts_per_s, cursor)),
+        row("outputs of mean length/s", windows.decodes_per_s, _at(windows.decodes_per_s, cursor)),
         mark,
     ]
+    hues = ["", "", "", "$hue-cursor"]
     for one in found.outcomes:
         if one.way == found.best.way:
-            lines += _policy(found, one, cursor, each, g)
-    return Drawn(lines=tuple(lines), each=each)
+            rows, missed = _policy(found, one, cursor, each, g)
+            lines += rows + missed
+            hues += ["bold" if one is found.best else ""] * len(rows) + ["$hue-bad"] * len(missed)
+    return Drawn(lines=tuple(lines), hues=tuple(hues), each=each)
 
 
-def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) -> list[str]:
+def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) -> tuple[list[str], list[str]]:
+    """A row for each pool, and one of the windows out of limits if there are any."""
     pools = found.ways[one.way].pools
     gpus = one.schedule.instances * pools.gpus
     top = float(max(gpus.sum(axis=1).max(), 1))
@@ -64,13 +71,15 @@ def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) ->
         called = "co-located" if phase == "colocated" else phase
         said = count(round(of[cursor]), "GPU")
         if not at:
-            said += f"  {three_digits(one.bill.usd)} USD  {count(one.bill.changes, 'change')}"
+            said = (
+                f"{said:<{GPUS - 2}}  {three_digits(one.bill.usd)} USD  {count(one.bill.changes, 'change')}"
+            )
         rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
     missed = _most((~one.ok).astype(np.float64), each)
     if any(missed):
         row = "".join("x" if value else " " for value in missed)
-        rows.append(f"{'':<15}{'missed':<11}{row} {int((~one.ok).sum()):,} of {len(one.ok):,}")
-    return rows
+        return rows, [f"{'':<15}{'missed':<11}{row} {int((~one.ok).sum()):,} of {len(one.ok):,}"]
+    return rows, []
 
 
 def cell(found: OverTime, cursor: int) -> str:
@@ -78,7 +87,7 @@ def cell(found: OverTime, cursor: int) -> str:
     windows, best = found.windows, found.best
     pools = found.ways[best.way].pools
     has = " + ".join(
-        f"{n} {kind.phase} {kind.label}".replace("colocated", "co-located")
+        f"{n} × {kind.label}" + ("" if kind.phase == "colocated" else f" {kind.phase}")
         for n, kind in zip(best.schedule.instances[cursor].tolist(), pools.kinds, strict=True)
     )
     rate = three_digits(float(windows.requests[cursor]) / windows.window_s)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
 
 MOST_LAYOUTS = 3
+TOLD = 56  # columns of the line that says what is going on
 
 _quantity = partial(quantity, most=1e9)
 
@@ -215,5 +216,5 @@ def _proofs(found: OverTime, requests: Requests, should_stop: Any) -> Proofs:
 def _tell(what: str) -> None:
     """What is going on, in one line of standard error written over; nothing where that is no terminal."""
     if sys.stderr is not None and sys.stderr.isatty():
-        sys.stderr.write("\r" + what.ljust(40) + ("\r" + " " * 40 + "\r" if not what else ""))
+        sys.stderr.write("\r" + what.ljust(TOLD) + ("\r" + " " * TOLD + "\r" if not what else ""))
         sys.stderr.flush()

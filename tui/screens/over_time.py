@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widgets import Static
 
 from planner.errors import InputError
@@ -49,6 +51,9 @@ class TimeScreen(Screen[Scenario | None]):
         self._found: OverTime | None = None
         self._requests: Requests | None = None
         self._left = False
+        self._doing = ""  # what goes on
+        self._began = 0.0
+        self._ticks: Timer | None = None
         self.cursor = 0
 
     def compose(self) -> ComposeResult:
@@ -62,11 +67,35 @@ class TimeScreen(Screen[Scenario | None]):
 
     def on_mount(self) -> None:
         """Plan it off the screen's thread."""
-        g = self.glyphs
-        self._say("time-name", f"reading {self._trace}{g.ellipsis}", "$hue-muted")
-        keys = f"left right move {g.dot} up down scroll {g.dot} {g.enter} plans the window {g.dot} esc leaves"
-        self._say("time-keys", keys, "$hue-muted")
+        self._began = time.monotonic()
+        self._tell(f"reading {self._trace}")
+        self._say("time-keys", "esc cancels", "$hue-muted")
+        self._ticks = self.set_interval(1.0, self._tick)
         self.run_worker(self._plan(), exclusive=True)
+
+    def on_unmount(self) -> None:
+        """The application may end under a plan on its way."""
+        self._left = True
+
+    def _tell(self, what: str) -> None:
+        """Say what goes on."""
+        self._doing = what
+        self._tick()
+
+    def _tick(self) -> None:
+        """Say it again, and for how long it has: a program may not be heard of for many seconds."""
+        if not self._left:
+            passed = time.monotonic() - self._began
+            so_far = f" ({passed:.0f} s so far)" if passed >= 1 else ""
+            self._say("time-name", f"{self._doing}{self.glyphs.ellipsis}{so_far}", "$hue-muted")
+
+    def _ended(self) -> None:
+        """Nothing goes on any more."""
+        if self._ticks is not None:
+            self._ticks.stop()
+        g = self.glyphs
+        moves = f"{g.left_right} move {g.dot} {g.up_down} scroll {g.dot} {g.enter} plans the window {g.dot} "
+        self._say("time-keys", (moves if self._found is not None else "") + "esc leaves", "$hue-muted")
 
     async def _plan(self) -> None:
         try:
@@ -74,14 +103,17 @@ class TimeScreen(Screen[Scenario | None]):
         except Stopped:
             return
         except InputError as error:
+            self._ended()
             self._say("time-name", str(error), "$hue-bad")
             return
         if not found.outcomes:
+            self._ended()
             self._say("time-name", "no layout keeps the limits of any window", "$hue-bad")
             return
         from planner.elastic.why import sentences
 
         self._found, self._requests = found, requests
+        self._ended()
         windows = found.windows
         cut = f"{len(windows):,} windows of {windows.window_s:g} s"
         name = f"{Path(self._trace).name}: {len(requests):,} requests in {cut}"
@@ -96,7 +128,10 @@ class TimeScreen(Screen[Scenario | None]):
         from planner.inputs.traces import read_requests
         from planner.planning.demand import at_own_rate
 
-        requests = at_own_rate(read_requests(Path(self._trace))[0], self._scenario.traffic.requests_per_s)
+        read = read_requests(Path(self._trace))[0]
+        if self._left:
+            raise Stopped
+        requests = at_own_rate(read, self._scenario.traffic.requests_per_s)
         window_s = max(requests.seconds / WINDOWS // STEP_S * STEP_S, LEAST_S)
         found = plan(
             self._scenario,
@@ -104,15 +139,13 @@ class TimeScreen(Screen[Scenario | None]):
             requests,
             Settings(window_s=window_s),
             should_stop=lambda: self._left,
-            progress=lambda what: self.app.call_from_thread(self._progress, what),
+            progress=self._from_thread,
         )
         return found, requests
 
-    def _progress(self, what: str) -> None:
+    def _from_thread(self, what: str) -> None:
         if not self._left:
-            self._say(
-                "time-name", f"planning {Path(self._trace).name}: {what}{self.glyphs.ellipsis}", "$hue-muted"
-            )
+            self.app.call_from_thread(self._tell, f"planning {Path(self._trace).name}: {what}")
 
     def on_resize(self) -> None:
         """As wide as the screen."""
@@ -124,7 +157,11 @@ class TimeScreen(Screen[Scenario | None]):
         from tui.charts import time_chart
 
         picture = time_chart.drawn(self._found, self.cursor, self.size.width - 4, self.glyphs)
-        self._say("time-chart", "\n".join(picture.lines), "")
+        rows = [
+            Content.styled(self.glyphs.plain(line), hue)
+            for line, hue in zip(picture.lines, picture.hues, strict=True)
+        ]
+        self.query_one("#time-chart", Static).update(Content("\n").join(rows))
         self._say("time-cell", time_chart.cell(self._found, self.cursor), "$hue-cursor")
 
     def action_move(self, by: int) -> None:
