@@ -129,6 +129,15 @@ async def test_a_layout_of_ones_own_is_typed_and_its_number_asked_for_then(drive
     assert driver.scenario.deployment.decode_layout == "DEP8"
 
 
+async def test_a_row_asked_for_while_the_screen_closes_is_no_fault(driver: Driver) -> None:
+    pane = driver.main.query_one(InputsPane)
+    await pane.remove()
+    group = [field.key for field in FIELDS if field.group == BY_KEY["images"].group]
+    assert len(group) > 1
+    for key in group:
+        assert not pane.knob(key).is_attached
+
+
 async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:
     async with fakes.app().run_test(size=(80, 24)) as pilot:
         driver = Driver(pilot)

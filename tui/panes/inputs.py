@@ -123,10 +123,13 @@ class InputsPane(Container):
         if group not in self._boxes:
             before = _next(group, self._groups, self._boxes)
             self.mount(self._box(group), before=before)
-            self._boxes[group].mount(self._heading(group))
             self._boxes[group].display = False
-        following = _next(key, (f.key for f in self._groups[group]), self._rows)
-        self._boxes[group].mount(knob, before=following)
+            self._heading(group)
+        box = self._boxes[group]
+        if box.is_attached:  # it is not where the application ends meanwhile
+            if not self._headings[group].is_attached:
+                box.mount(self._headings[group])
+            box.mount(knob, before=_next(key, (f.key for f in self._groups[group]), self._rows))
         return knob
 
     def reveal(self, key: str) -> Knob:
