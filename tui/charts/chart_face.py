@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING
 
 from rich.segment import Segment
@@ -321,16 +321,14 @@ class ChartFace(Widget):
     def _joined(self, y: int, cells: list[Cell], bold: set[int]) -> Strip:
         """Cells of one look as one segment."""
         base, axis = self._base, self._hue("axis")
-        tints = [self._tints.get(bits, "") for bits in self._ranges[y]] if self._tints else [""] * len(cells)
-        looks = [
-            (hue or axis, col in bold, tint)
-            for col, ((_, hue), tint) in enumerate(zip(cells, tints, strict=True))
-        ]
-        chars = "".join(char for char, _ in cells)
+        characters, hues = zip(*cells, strict=True)
+        chars = "".join(characters)
+        tints: Iterable[str | None] = map(self._tints.get, self._ranges[y]) if self._tints else repeat("")
+        heavy = [col in bold for col in range(len(cells))]
         segments, start = [], 0
-        for look, run in groupby(looks):
-            end = start + sum(1 for _ in run)
-            segments.append(Segment(chars[start:end], _style(*look, base)))
+        for (hue, strong, tint), run in groupby(zip(hues, heavy, tints, strict=False)):
+            end = start + len(list(run))
+            segments.append(Segment(chars[start:end], _style(hue or axis, strong, tint or "", base)))
             start = end
         return Strip(segments, len(cells))
 

@@ -21,15 +21,17 @@ SPACING = 4  # columns between the glyphs on a line, at least
 PATTERN, EVERY = ":", 4  # what shades a range without colours, in one of so many cells
 Ranges = tuple[tuple[int, ...], ...]  # of each row, each column: bit n is the range of curve n
 Marks = dict[tuple[int, int], tuple[str, str]]  # column and row to glyph and hue
+Spots = Sequence[tuple[int, int] | None]  # column and row of each point of a curve; None off the chart
 
 
 def lay(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str) -> Marks:
     """All that lies on the picture whatever the cursor does; later marks cover earlier ones."""
     marks = _limit(picture, scene, axis, g, cloud_hue)
-    for curve in reversed(scene.curves):
-        marks.update(_along(picture, curve, axis))
+    spots = [picture.geometry.cells(*curve.xy(axis)) for curve in scene.curves]
+    for curve, on in zip(reversed(scene.curves), reversed(spots), strict=True):
+        marks.update(_along(curve, on, axis))
     if axis is USER and picture.geometry.rows >= NAMED_FROM:
-        marks |= _names(picture, scene, marks, cloud_hue)
+        marks |= _names(picture, scene, spots, marks, cloud_hue)
     for mark in scene.marks:
         at = picture.geometry.cell(*mark.xy(axis))
         if at is not None:
@@ -53,13 +55,11 @@ def _limit(picture: Picture, scene: Scene, axis: Axis, g: Glyphs, cloud_hue: str
     return marks
 
 
-def _along(picture: Picture, curve: Curve, axis: Axis) -> Marks:
+def _along(curve: Curve, spots: Spots, axis: Axis) -> Marks:
     """The glyph of a curve every few columns, or at each point where no line joins them."""
     marks: Marks = {}
     last = -SPACING
-    x, y = curve.xy(axis)
-    for index, point in enumerate(zip(x.tolist(), y.tolist(), strict=True)):
-        at = picture.geometry.cell(*point)
+    for index, at in enumerate(spots):
         if at is not None and (axis is not USER or at[0] - last >= SPACING):
             marks[at] = curve.sign(index)
             last = at[0]
@@ -75,19 +75,19 @@ def _free(picture: Picture, col: int, row: int, cloud_hue: str) -> bool:
     return char == " " or hue.lower() == cloud_hue.lower()
 
 
-def _names(picture: Picture, scene: Scene, taken: Marks, cloud_hue: str) -> Marks:
+def _names(picture: Picture, scene: Scene, spots: Sequence[Spots], taken: Marks, cloud_hue: str) -> Marks:
     """The layouts along each curve where they change and nothing is in the way: to its right, or below.
 
     A name takes no cell of a line, of another name or of the limit.
     """
     found: Marks = {}
-    for curve in scene.curves:
-        x, y = curve.xy(USER)
+    for curve, on in zip(scene.curves, spots, strict=True):
         front, last, row_before = curve.frontier, "", -NAMES_APART
-        for point in range(len(front)):
-            name = " + ".join(filter(None, (front.prefill[point], front.decode[point])))
-            at = picture.geometry.cell(float(x[point]), float(y[point]))
-            if at is None or name == last or abs(at[1] - row_before) < NAMES_APART:
+        for at, prefill, decode in zip(on, front.prefill, front.decode, strict=True):
+            if at is None or abs(at[1] - row_before) < NAMES_APART:
+                continue
+            name = " + ".join(filter(None, (prefill, decode)))
+            if name == last:
                 continue
             for left, row in ((at[0] + 2, at[1] - 1), (at[0] + 2, at[1]), (at[0] - len(name) - 2, at[1] + 1)):
                 cells = [(left + i, row) for i in range(-1, len(name) + 1)]

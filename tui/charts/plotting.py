@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.values import dataclass
 from tui.charts import dots
 from tui.charts.ticks import log_or_nice_ticks, nice_ticks, tick_label
 
@@ -77,6 +77,23 @@ class Geometry:
         """Column and row of a point; None outside the canvas."""
         col, row = self.column(x), self.row(y)
         return None if col is None or row is None else (col, row)
+
+    def cells(self, x: FloatArray, y: FloatArray) -> list[tuple[int, int] | None]:
+        """As `cell` for points, arrays of shape (n,).
+
+        >>> g = Geometry(width=21, height=9, left=1, top=0, cols=20, rows=7, x0=1, x1=2, y0=0, y1=100)
+        >>> g.cells(np.array([10.0, 100.0, 1000.0]), np.array([0.0, 100.0, 50.0]))
+        [(1, 6), (20, 0), None]
+        """
+        found: list[tuple[int, int] | None] = [None] * len(x)
+        at = np.flatnonzero(np.isfinite(x) & np.isfinite(y) & ((x > 0) | (not self.log)))
+        along = _scaled(x[at], self.log)
+        cols = dots.nearest(along, self.x0, self.x1, self.cols * self.dots_x) // self.dots_x
+        rows = dots.nearest(y[at], self.y0, self.y1, self.rows * self.dots_y) // self.dots_y
+        for point, col, row in zip(at.tolist(), cols.tolist(), rows.tolist(), strict=True):
+            if 0 <= col < self.cols and 0 <= row < self.rows:
+                found[point] = self.left + col, self.top + self.rows - 1 - row
+        return found
 
     def nearest(self, col: int, row: int, x: FloatArray, y: FloatArray) -> tuple[int, float]:
         """Index of the point nearest to a cell, and its distance in cells (a row counts as two columns).

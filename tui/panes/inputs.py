@@ -143,8 +143,9 @@ class InputsPane(Container):
 
     def show(self, view: View) -> None:
         """Draw the scenario, what differs from the base, and how much of each limit is used."""
+        if self._view is None or view.plan is not self._view.plan:
+            self._used = limit_use(view.plan)
         self._view = view
-        self._used = limit_use(view.plan)
         knobs = self.knobs
         for knob in knobs:
             self._tell(knob, view)

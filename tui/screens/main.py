@@ -33,6 +33,7 @@ from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
 from tui.screens.hints import GREETING, PlainScrollBar, hint
 from tui.solver.asker import Asker
+from tui.screens.partial import PartialCompositor
 from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.solver.reader import TraceNews, read_trace
@@ -93,6 +94,7 @@ class MainScreen(EditingScreen):
         self.history = History(session.scenario)
         self.view = opened(session)
         self.pages = {}
+        self._compositor = PartialCompositor()
         self.solver = Solver(
             self.post_message,
             backend.plan_fn,

@@ -36,6 +36,19 @@ def test_every_frontier_point_lies_on_its_predicted_cell(width: int, height: int
         assert drawn == [picture.geometry.cell(x, y)], (x, y)
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_cells_of_many_points_are_those_of_each(log: bool) -> None:
+    chance = np.random.default_rng(7)
+    x, y = chance.uniform(-20, 320, 400), chance.uniform(-200, 2600, 400)
+    x[:3], y[3:6] = [np.nan, np.inf, 0.0], [np.nan, np.inf, 0.0]
+    limits = axes([points([10, 300], [2500, 50])], [], 50.0, 100, 30, log=log)
+    assert limits is not None
+    place = plotting.geometry(limits, 100, 30)
+    found = place.cells(x, y)
+    assert found == [place.cell(*point) for point in zip(x.tolist(), y.tolist(), strict=True)]
+    assert None in found and len(set(found)) > 200
+
+
 def test_goodput_is_drawn_in_requests_a_plans_own() -> None:
     asked = dataclasses.replace(fakes.SCENARIO, frontier="goodput")
     found = dataclasses.replace(fakes.plan(fakes.SCENARIO), scenario=asked)
