@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 
 KEY_WORDS = {"←": "left", "→": "right", "↑": "up", "↓": "down", "⌫": "bksp", "⏎": "enter", "⇥": "tab"}
+LATER = "later.tcss"
 KEEP_S = 1.0  # between looks whether the session of a page has changed
 HANG_UPS = {"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143}  # signal to exit code
 
@@ -70,7 +72,7 @@ class RatematchApp(FileActions):
     """
 
     TITLE = "ratematch"
-    CSS_PATH: ClassVar = ["app.tcss", "screens/main.tcss"]
+    CSS_PATH: ClassVar = ["app.tcss", "screens/main.tcss"]  # what the first frame has
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -167,6 +169,11 @@ class RatematchApp(FileActions):
             self.set_interval(KEEP_S, self._keep_up)
         if self.tour is not None:
             self.run_worker(self.tour.play(), name="tour", exit_on_error=False)
+
+    def on_begun(self) -> None:
+        """The first frame is drawn: read the styles of what comes after it."""
+        self.stylesheet.read(Path(__file__).with_name(LATER))
+        self.stylesheet.parse()
 
     def _keep_up(self) -> None:
         """Keep the session as it is, if it has changed."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from planner.output.spelling import ascii_only
+from planner.values import dataclass
 from planner.words import LimitState
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.fields import FIELDS, Field
 from planner.inputs.scenario import Scenario
 from planner.units import format_seconds
+from planner.values import dataclass
 from tui.files.storage import Session
 from tui.glyphs import Glyphs
 

@@ -7,10 +7,11 @@ once with numpy, on the same dots, and plotext is handed finished rows of text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from planner.arrays import FloatArray

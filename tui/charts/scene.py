@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner.output import goodput
 from planner.output.spelling import count
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 from tui.glyphs import Glyphs
 
 if TYPE_CHECKING:

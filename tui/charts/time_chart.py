@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from planner.arrays import FloatArray
@@ -11,6 +9,7 @@ from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.why import CALLED, clock
 from planner.output.spelling import count
 from planner.units import three_digits
+from planner.values import dataclass
 from tui.glyphs import Glyphs, columns
 
 NAMES = 26  # cells before the columns

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.inputs import files
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from planner.inputs.catalog import Catalog

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from planner.errors import LONGEST_LINE, InputError, printable
 from planner.inputs import files
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.inputs.scenario import Scenario
+from planner.values import dataclass
 
 SCHEMA = 1
 SESSION = "RATEMATCH_SESSION"  # names the file of one session, for an application behind a server

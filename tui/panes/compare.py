@@ -6,7 +6,6 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from rich.cells import cell_len
@@ -22,6 +21,7 @@ from textual.widgets import Static
 from planner.inputs.fields import BY_KEY, FIELDS
 from planner.output.spelling import money, named, percent
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 from planner.words import Phase
 from tui.charts.pareto_chart import ParetoChart
 from tui.charts.scene import pins_scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -22,6 +22,7 @@ from planner.inputs.layout_label import parse
 from planner.inputs.scenario import Scenario
 from planner.output.spelling import money
 from planner.units import format_seconds, three_digits
+from planner.values import dataclass
 from planner.words import EvidenceKind, Phase, Way
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page

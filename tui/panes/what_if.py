@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -20,6 +19,7 @@ from textual.widgets import Static
 from planner.inputs import fields
 from planner.output.spelling import named
 from planner.units import three_digits
+from planner.values import dataclass
 from tui.charts.curve_chart import CurveChart
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from planner.errors import InputError
+from planner.values import dataclass
 from tui.glyphs import UNICODE, Glyphs
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from textual.app import ComposeResult
@@ -14,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from planner.errors import InputError, printable_lines
+from planner.values import dataclass
 from planner.words import Target
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import in_rows

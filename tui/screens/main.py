@@ -6,7 +6,6 @@ arrive here as messages, become a new `View`, and the panes are shown that.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,9 +30,9 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
 from tui.screens.edits import EditingScreen
+from tui.screens.first_frame import BARS_FROM
 from tui.screens.hints import GREETING, PlainScrollBar, hint
 from tui.solver.asker import Asker
-from tui.screens.partial import PartialCompositor
 from tui.solver.backend import Backend
 from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMessage
 from tui.solver.reader import TraceNews, read_trace
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from planner.planning.result import Frontier
 
 AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
-BARS_FROM = 40  # rows of a screen of middling width that has room for bars under the card
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 
 
@@ -75,14 +73,6 @@ class MainScreen(EditingScreen):
         ),
         Binding("z", "unfold_group", "more of this group", show=False, id="unfold-group"),
     ]
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-narrow"),
-        (80, "-normal"),
-        (110, "-wide"),
-        (150, "-xwide"),
-    ]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
-
     # Textual paints the whole screen anew when the focus moves: 40 kB on the wire for one arrow key.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
@@ -94,7 +84,6 @@ class MainScreen(EditingScreen):
         self.history = History(session.scenario)
         self.view = opened(session)
         self.pages = {}
-        self._compositor = PartialCompositor()
         self.solver = Solver(
             self.post_message,
             backend.plan_fn,
@@ -114,7 +103,7 @@ class MainScreen(EditingScreen):
 
     def compose(self) -> ComposeResult:
         """Title, the panes, the hint, the keys."""
-        self._fit()
+        self.fit(*(["-more"] if CARD in self.view.unfolded else []))
         g = self.glyphs
         yield TitleBar(glyphs=g, id="title")
         yield TabBar(glyphs=g, id="tabs")
@@ -129,13 +118,6 @@ class MainScreen(EditingScreen):
         yield HintLine(glyphs=g, id="hint")
         yield KeyBar(id="keys")
 
-    def _fit(self) -> None:
-        """The layout of the size from the first frame on: Textual sees to it only when that is drawn."""
-        width, height = self.app.size
-        for size, steps in ((width, self.HORIZONTAL_BREAKPOINTS), (height, self.VERTICAL_BREAKPOINTS)):
-            self.add_class(next(name for least, name in reversed(steps) if size >= least))
-        self.set_class(height >= BARS_FROM, "-bars")  # a screen has but one vertical breakpoint
-
     def on_mount(self) -> None:
         """Show the form, then start solving: the first paint waits for nothing."""
         self._ageing = self.set_interval(1.0, self._tick, pause=True)
@@ -145,8 +127,7 @@ class MainScreen(EditingScreen):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        gc.freeze()
-        gc.enable()  # off since the start of the command
+        self.begun()
         self.solver.start()
         self._edited(at_once=True)
 

@@ -20,6 +20,7 @@ from planner.words import PresetKind
 from tui.charts.pareto_chart import ParetoChart
 from tui.files import library
 from tui.glyphs import Glyphs
+from tui.screens.first_frame import StartingScreen
 from tui.solver.messages import StudyNews
 from tui.solver.studies import Studies
 from tui.solver.worker import Solver
@@ -46,7 +47,7 @@ PAGES: dict[TabId, tuple[str, str]] = {
 }
 
 
-class PagedScreen(Screen[None]):
+class PagedScreen(StartingScreen):
     """What the main screen does beside editing: pages, pins, what-if.
 
     A page is made when it is opened first, and only the open one is drawn.

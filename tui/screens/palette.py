@@ -6,7 +6,6 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +18,7 @@ from planner.inputs.fields import BY_KEY, FIELDS, Field, has_effect
 from planner.inputs.traces import shipped
 from planner.output.layout_words import LEGEND
 from planner.studies import presets as studies
+from planner.values import dataclass
 from planner.words import PresetKind
 from tui import help_texts
 from tui.files import export, library, storage

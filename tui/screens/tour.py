@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual import events
+
+from planner.values import dataclass
 
 if TYPE_CHECKING:
     from tui.screens.file_actions import FileActions

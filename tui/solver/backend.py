@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from planner.values import dataclass
 from planner.words import PresetKind
 from tui.solver.asker import DEBOUNCE_S
 from tui.solver.worker import PlanFn, Planner

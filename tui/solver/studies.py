@@ -8,10 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.inputs.scenario import Scenario
+from planner.values import dataclass
 from planner.words import PresetKind
 from tui.solver.messages import StudyName, StudyNews
 from tui.solver.worker import Solver, one_line

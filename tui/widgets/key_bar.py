@@ -6,7 +6,7 @@ costs a layout and several kilobytes on the wire each time. This is one line of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rich.cells import cell_len
 from textual import events
@@ -16,6 +16,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
+
+from planner.values import dataclass
 
 KEPT = (
     "help",

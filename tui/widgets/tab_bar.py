@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rich.cells import cell_len
@@ -13,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from planner.values import dataclass
 from tui.glyphs import UNICODE, Glyphs
 
 TabId: TypeAlias = Literal["plan", "table", "compare", "what-if", "breakdown", "traffic"]
