@@ -1,10 +1,11 @@
 """Plans that lie on the hosts that there are: by GPUs alone a plan may take more hosts than a budget fills.
 
 Instances take as many GPUs of each of their hosts, within one scale-up domain where that has room for them
-(`planner.planning.places`). A layout that takes 6 of a host's 8 leaves 2 to others or idle. Where the best
-plan does not lie on the budget's hosts, layouts that leave a rest of theirs are left out, in that way of
-serving alone: what is left packs without a rest. Where nothing is left the plan stays, and its notes say what
-it takes.
+(`planner.planning.places`). A layout that takes 6 of a host's 8 leaves 2 to others or idle, and one of 32
+GPUs 8 of a domain's 72. Where the best plan does not lie on the budget's hosts, layouts that leave a rest of
+their hosts are left out, in that way of serving alone; if that does not do, those that leave a rest of a
+domain; and if those were all, fewer GPUs are used. Where nothing is left the plan stays, and its notes say
+what it takes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TypeAlias, TypeVar
 
 from planner.inputs import failures
@@ -21,35 +23,38 @@ from planner.planning.deadline import Deadline
 from planner.planning.in_time import as_predicted
 from planner.planning.placed import Placed
 from planner.planning.places import Size
-from planner.planning.resolve import Question
+from planner.planning.resolve import Question, Whole
 from planner.planning.result import Count, PoolPlan, Serving
 from planner.planning.solve import Choice
 from planner.words import Way
 
+STEPS: tuple[Whole, ...] = ("hosts", "domains")  # what layouts leave no rest of, one after the other
+FEWER = (None,) * 3  # tries with fewer GPUs, if neither does
 
-def fits(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]) -> bool:
-    """Whether some pools, and the encoders of a serving, lie on the hosts that the GPUs of each system fill.
 
-    Always where any number of GPUs may be used. Sizes that are powers of two need no try.
+def beyond(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]) -> int:
+    """Hosts that some pools, and the encoders of a serving, take beyond those that each system's GPUs fill.
+
+    None where any number of GPUs may be used.
     """
     sizes: dict[str, list[Size]] = defaultdict(list)
     for pool in pools:
         sizes[question.pools[pool.phase].system.name].append(survive.size_of(pool))
-    return _lie(sizes, serving, [question])
+    return _beyond(sizes, serving, [question])
 
 
 def mix_fits(questions: Sequence[Question], serving: Serving) -> bool:
-    """As `fits`, of a serving whose pools each say their system: those of some questions, one on each."""
+    """Whether pools that each say their system lie on the hosts of some questions, one on each."""
     sizes: dict[str, list[Size]] = defaultdict(list)
     for pool in serving.pools:
         sizes[pool.system].append(survive.size_of(pool))
-    return _lie(sizes, serving, questions)
+    return not _beyond(sizes, serving, questions)
 
 
-def _lie(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Question]) -> bool:
-    """Whether instances of these sizes on each system, and the encoders, lie on the hosts that there are.
+def _beyond(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Question]) -> int:
+    """Hosts that instances of these sizes on each system, and the encoders, take beyond those that there are.
 
-    And all of them in the racks that they may fill.
+    Or all of them beyond the racks that they may fill.
     """
     if (encoders := serving.encoder) is not None and encoders.instances:
         sizes[encoders.system].append(survive.encoder_size(encoders))
@@ -58,26 +63,34 @@ def _lie(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Que
         for question in questions
         for phase, pool in question.pools.items()
     }
-    racks, most = 0, questions[0].scenario.fleet.max_racks
+    over, racks, most = 0, 0, questions[0].scenario.fleet.max_racks
     for name, some in sizes.items():
         system, budget = on[name]
         nodes = failures.nodes(system)
         hosts = -(-sum(size.instances * size.gpus for size in some) // nodes.host_gpus)
-        if budget is not None and any(size.gpus & (size.gpus - 1) for size in some):
+        if budget is not None and not nested(some, nodes):
             placed = places.placed(some, nodes.host_gpus, nodes.domain_hosts)
             hosts = max((host for one in placed for host in one.hosts), default=-1) + 1
-            if hosts > -(-budget // nodes.host_gpus):
-                return False
+            over += max(hosts - -(-budget // nodes.host_gpus), 0)
         racks += -(-hosts // nodes.rack_hosts)
-    return most is None or racks <= most
+    return over or int(most is not None and racks > most)
 
 
-def whole(placed: Placed, *, drawn: bool = False) -> Placed:
-    """The placement with layouts that fill their hosts alone, as `Placed.of` makes it.
+def nested(sizes: Sequence[Size], nodes: failures.Nodes) -> bool:
+    """Whether instances fill what they lie on whatever is beside them, and need no try.
 
-    What is expected of a layout stays.
+    Each size divides the next, and all of them the hosts and domains that they lie in.
     """
-    question = replace(placed.question, whole_hosts=True)
+    gpus = sorted({size.gpus for size in sizes} | {nodes.host_gpus, nodes.domain_gpus})
+    return not any(next_ % one for one, next_ in pairwise(gpus))
+
+
+def whole(placed: Placed, step: Whole | None, *, drawn: bool = False) -> Placed:
+    """The placement with layouts alone that fill their hosts, or their domains, as `Placed.of` makes it.
+
+    Their hosts, if not told. What is expected of a layout stays.
+    """
+    question = replace(placed.question, whole=step or "hosts")
     drawn = drawn or placed.expected is None
     known = frontiers.candidates(question, placed.sweep) if drawn else None
     return replace(placed, question=question, known=known)
@@ -95,24 +108,44 @@ On: TypeAlias = "tuple[Placed, Found | None]"  # a way of serving, and where it 
 def each(
     placed: Placed,
     found: tuple[Found | None, Found | None],
-    crowded: tuple[bool, bool],
+    beyond: Callable[[Found], int],
     again: Callable[[Placed, Way | None], tuple[Found | None, Found | None]],
     *,
     drawn: bool = False,
 ) -> tuple[On[Found], On[Found]]:
     """Either way where it lies: on whole hosts where it takes more of them than there are, if it can.
 
-    `again` looks for what is crowded on whole hosts, of both ways if it is told None.
+    `beyond` says how many hosts more than there are a way takes, `again` looks for what takes more on whole
+    hosts, whole domains or fewer GPUs, of both ways if it is told None.
     """
-    if not any(crowded):
-        return (placed, found[0]), (placed, found[1])
-    on_whole = whole(placed, drawn=drawn)
-    there = again(on_whole, None if all(crowded) else "disaggregated" if crowded[0] else "colocated")
-    ways = zip(crowded, found, there, strict=True)
-    split, colocated = (
-        (on_whole, new) if full and new is not None else (placed, old) for full, old, new in ways
-    )
-    return split, colocated
+    on: tuple[On[Found], On[Found]] = (placed, found[0]), (placed, found[1])
+    fewer: Placed | None = None
+    for step in (*STEPS, *FEWER):
+        over = [0 if way is None else beyond(way) for _, way in on]
+        if not any(over):
+            break
+        asked = there = whole(placed, step, drawn=drawn)
+        if step is None:
+            if (fewer := _fewer(fewer or there, max(over))) is None:
+                break
+            asked = fewer
+        new = again(asked, None if all(over) else "disaggregated" if over[0] else "colocated")
+        split, colocated = (
+            (there, way) if more and way is not None else old
+            for more, old, way in zip(over, on, new, strict=True)
+        )
+        on = split, colocated
+    return on
+
+
+def _fewer(placed: Placed, hosts: int) -> Placed | None:
+    """The placement with so many hosts less; None where pools have a room each, or none is left."""
+    question, fleet = placed.question, placed.question.scenario.fleet
+    less = hosts * failures.nodes(question.pools["decode"].system).host_gpus
+    if question.room is not None or fleet.gpus is None or fleet.gpus <= less:
+        return None
+    scenario = replace(question.scenario, fleet=replace(fleet, gpus=fleet.gpus - less))
+    return replace(placed, question=replace(question, scenario=scenario))
 
 
 def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, Placed, Choice]:
@@ -124,12 +157,15 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     Raises Stopped when told to stop.
     """
     ways = choice.disaggregated, choice.colocated
-    crowded = [way is not None and not fits(placed.question, way, way.pools) for way in ways]
-    no_room = (mix := choice.mix) is not None and not fits(placed.question, mix.serving, mix.serving.pools)
-    asked_for = placed.question.scenario.mix
+    mix, asked_for = choice.mix, placed.question.scenario.mix
+
+    def over(serving: Serving | None) -> int:
+        return 0 if serving is None else beyond(placed.question, serving, serving.pools)
+
+    no_room, searched = over(mix.serving if mix else None) > 0, False
 
     def again(on_whole: Placed, only: Way | None) -> tuple[Serving | None, Serving | None]:
-        nonlocal mix
+        nonlocal mix, no_room, searched
         if only is not None:  # by what the way was found by
             before = choice.disaggregated if only == "disaggregated" else choice.colocated
             if before is not None and not solve.serves(on_whole.question, before.expected_requests_per_s):
@@ -139,11 +175,14 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         found = solve.choose(on_whole, deadline, offers=no_room, only=only)
         if no_room:
             mix = found.mix or (mix if asked_for else None)
+            no_room, searched = over(mix.serving if mix else None) > 0, True
         return found.disaggregated, found.colocated
 
-    split, colocated = each(placed, ways, (crowded[0], crowded[1]), again, drawn=no_room)
-    if mix is not None and no_room and not any(crowded):
-        on_whole = whole(placed, drawn=True)
+    split, colocated = each(placed, ways, over, again, drawn=no_room)
+    for step in STEPS if not searched else ():
+        if mix is None or not no_room:
+            break
+        on_whole = whole(placed, step, drawn=True)
         if asked_for:
             again(on_whole, None)
         elif (serving := solve.offered(on_whole, deadline)) is None:
@@ -151,6 +190,7 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         else:  # over the ways that stay
             kept = serving.requests_per_s / mix.serving.requests_per_s
             mix = replace(mix, serving=serving, gain=(1.0 + mix.gain) * kept - 1.0)
+            no_room = over(serving) > 0
     if asked_for and mix is not None:
         mix = replace(mix, gain=solve.gain_of(mix.serving, split[1], colocated[1]))
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)

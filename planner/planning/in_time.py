@@ -69,7 +69,7 @@ class Pools:
         key: tuple[object, ...] = (sweep.decode, expected.decode)
         if phase == "prefill":
             key = sweep.prefill, sweep.split_ftl_s, expected.prefill
-        key = *key, expected.weighs, question.whole_hosts
+        key = *key, expected.weighs, question.whole
         at = tuple(map(id, key))
         if at not in self._known:
             self._known[at] = key, find(placed)  # what is told by its identity is kept with it

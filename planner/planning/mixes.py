@@ -91,7 +91,10 @@ def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Dea
     alone = [at for at in placed if len(at.systems) == 1]
     on_hosts = housed.asked(alone[0].question.scenario)
     if on_hosts and not deadline.over and not housed.mix_fits([at.question for at in alone], serving):
-        serving = best([housed.whole(at) for at in alone], fleet, deadline) or serving
+        for whole in housed.STEPS:
+            serving = best([housed.whole(at, whole) for at in alone], fleet, deadline) or serving
+            if deadline.over or housed.mix_fits([at.question for at in alone], serving):
+                break
     gain = solve.gain_of(serving, choice.disaggregated, choice.colocated)
     return replace(choice, mix=Mix(serving=serving, gain=gain))
 

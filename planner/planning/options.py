@@ -29,7 +29,7 @@ from planner.inputs.lengths import Work
 from planner.match import fed, pareto
 from planner.planning import first_token, prompt_work, survive
 from planner.planning.expected import Expected
-from planner.planning.resolve import Question
+from planner.planning.resolve import Question, Whole
 from planner.planning.servings import Pick
 from planner.simulate import encode, queueing
 from planner.simulate.points import Points
@@ -241,9 +241,9 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
         question.pools[points.phase].system,
         question.scenario.deployment.layout(points.phase),
     )
-    whole: Whole = "packs" if question.whole_hosts else "no"
+    whole: Filled = question.whole
     if whole == "no" and question.scenario.fleet.survive in ("node", "rack"):
-        whole = "fills"
+        whole = "lost"
     wide = system.fabric.scale_up_gpus > failures.MOST_GPUS_PER_HOST
     if given_layout is not None or not (whole != "no" or wide):
         return np.ones(len(rows), dtype=bool)
@@ -252,20 +252,21 @@ def standing(question: Question, points: Points, rows: IndexArray) -> BoolArray:
     return np.ones(len(rows), dtype=bool) if fits.all() else np.asarray(fits[points.layout[rows]])
 
 
-Whole: TypeAlias = Literal["no", "fills", "packs"]  # what instances do with their hosts (`survive`)
+Filled: TypeAlias = Whole | Literal["lost"]  # or a host, that it is lost with
 
 _SHAPE = tuple(f.name for f in fields(Layouts))
 
 
 @lru_cache(maxsize=64)
-def _standing(shapes: bytes, nodes: failures.Nodes, wide: bool, whole: Whole) -> BoolArray:
+def _standing(shapes: bytes, nodes: failures.Nodes, wide: bool, whole: Filled) -> BoolArray:
     """Which layouts a plan may have: asked a dozen times of those of one plan, which are told by value."""
     rows = np.frombuffer(shapes, dtype=np.int64).reshape(len(_SHAPE), -1)
     layouts = Layouts(**dict(zip(_SHAPE, rows, strict=True)))
     fits = survive.within_domain(layouts, nodes) if wide else np.ones(len(layouts), dtype=bool)
-    if whole != "no":
-        whole_hosts = survive.packs_hosts if whole == "packs" else survive.fills_hosts
-        fits = fits & whole_hosts(layouts, nodes)
+    if whole == "lost":
+        fits = fits & survive.fills_hosts(layouts, nodes)
+    elif whole != "no":
+        fits = fits & survive.packs_hosts(layouts, nodes, domains=whole == "domains")
     fits.flags.writeable = False
     return np.asarray(fits)
 

@@ -204,7 +204,7 @@ def _plan(
         seen=question.seen,
         alone=settled.alone,
         encoded=settled.encoded,
-        whole_hosts=here.question.whole_hosts,
+        whole_hosts=here.question.whole != "no",
     )
 
 

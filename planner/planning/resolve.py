@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from planner.errors import InputError
 from planner.inputs import failures, fields, images, precision
@@ -52,6 +52,9 @@ class PoolSetup:
     link_bytes_per_s: float  # of one GPU, towards the other pool
 
 
+Whole: TypeAlias = Literal["no", "hosts", "domains"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """The scenario, and what follows from it at once: what the pool of each phase runs on."""
@@ -70,7 +73,7 @@ class Question:
     prompt_windows: Windows | None = None  # how the load of prompts changes; None: it does not
     decode_windows: Windows | None = None  # and that of output tokens
     seen: Seen | None = None  # what the runs behind the fit have that is near it; None where not known
-    whole_hosts: bool = False  # layouts alone whose instances fill their hosts (`planner.planning.housed`)
+    whole: Whole = "no"  # what instances of its layouts fill without a rest (`planner.planning.housed`)
     images: Images | None = None  # of the requests; None: they have none
     encoder: Encoder | None = None  # an instance of the pool that encodes them; None: they are in place
 

@@ -168,18 +168,14 @@ def _housed(
     at: Placed, found: solve.Weighed, deadline: Deadline, shared: solve.Shared
 ) -> tuple[_Counted | None, _Counted | None]:
     """Either way with the placement that it is of: of whole hosts where it lies on no more than there are."""
-    if not housed.asked(at.question.scenario):
-        crowded = [False, False]
-    else:
-        crowded = [way is not None and not housed.fits(at.question, *way) for way in found]
+
+    def over(way: tuple[Serving, tuple[Count, ...]]) -> int:
+        return housed.beyond(at.question, *way) if housed.asked(at.question.scenario) else 0
 
     def again(whole: Placed, only: Way | None) -> solve.Weighed:
         return solve.weighed(whole, deadline, shared, only=only)
 
-    split, colocated = (
-        None if way is None else (on, way)
-        for on, way in housed.each(at, found, (crowded[0], crowded[1]), again)
-    )
+    split, colocated = (None if way is None else (on, way) for on, way in housed.each(at, found, over, again))
     return split, colocated
 
 

@@ -77,14 +77,20 @@ def fills_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
     return np.asarray(nodes.host_gpus % here == 0)
 
 
-def packs_hosts(layouts: Layouts, nodes: Nodes) -> BoolArray:
+def packs_hosts(layouts: Layouts, nodes: Nodes, *, domains: bool = False) -> BoolArray:
     """Layouts whose instances pack without a rest whatever is beside them, shape (layouts,).
 
     Several fill one host, or one fills several. Five of 4 GPUs on 5 hosts fill those too, but only if 5 at
-    a time are left.
+    a time are left. With `domains`, several fill the hosts of a scale-up domain as well, or one fills several
+    domains: of 72 GPUs those of 24 and 36 do, and those of 32 leave 8 of each.
     """
-    here = _of_each(layouts, 1, lambda size: places.per_host(size, nodes.host_gpus))
-    return np.asarray((here == nodes.host_gpus) | ((here == layouts.gpus) & (nodes.host_gpus % here == 0)))
+    host, domain = nodes.host_gpus, nodes.domain_hosts
+    here = _of_each(layouts, 1, lambda size: places.per_host(size, host))
+    several = here == host
+    if domains:
+        hosts = layouts.gpus // host
+        several &= (domain % np.maximum(hosts, 1) == 0) | (hosts % domain == 0)
+    return np.asarray(several | ((here == layouts.gpus) & (host % here == 0)))
 
 
 def within_domain(layouts: Layouts, nodes: Nodes) -> BoolArray:

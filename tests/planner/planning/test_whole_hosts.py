@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner import Scenario, plan
 from planner.inputs.catalog import load
-from planner.planning import several, survive
+from planner.inputs.failures import Nodes
+from planner.inputs.fleet import Fleet
+from planner.inputs.scenario import Limits, Traffic
+from planner.planning import housed, places, several, survive
+from planner.planning.places import Size
 from planner.planning.result import Serving
 from tests.planner.planning.test_plan import R1, answer
 
@@ -33,3 +42,51 @@ def test_every_way_of_matching_lies_on_the_hosts_that_there_are() -> None:
     (one,) = several.answers([R1], load())
     assert isinstance(one, several.Answer) and one.chosen is not None
     assert one.chosen.requests_per_s == answer(R1).chosen.requests_per_s  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("model", "system", "engine", "traffic", "ttl_s", "gpus"),
+    [  # by GPUs alone: 9 instances of 32, 11 and 7 of 16, 13 of 16 that no other layout can replace
+        ("kimi-k2.5", "gb300", "trtllm", Traffic(isl=1024, osl=4096), 0.015, 288),
+        ("deepseek-r1", "gb200", "sglang", Traffic(isl=16000, osl=2000), 0.06, 288),
+        ("llama-3.1-405b", "gb200", "trtllm", Traffic(isl=2000, osl=500), 0.015, 216),
+    ],
+)
+def test_no_instance_spans_two_domains_for_want_of_room(
+    model: str, system: str, engine: str, traffic: Traffic, ttl_s: float, gpus: int
+) -> None:
+    """A domain of 72 GPUs has room for two of 32 and four of 16, and 8 are left."""
+    asked = Scenario(
+        model=model,
+        system=system,
+        engine=engine,
+        traffic=traffic,
+        limits=Limits(ftl_s=3.0, ttl_s=ttl_s),
+        fleet=Fleet(gpus=gpus),
+    )
+    found = plan(asked, load())
+    ways = [way for way in (found.disaggregated, found.colocated) if way is not None]
+    assert ways
+    for way in ways:
+        assert _hosts(way) <= gpus // 4
+        for one in (place for some in survive.placed(way, survive.nodes_of(way)).values() for place in some):
+            assert len({host // 18 for host in one.hosts}) == 1
+
+
+GPUS = st.sampled_from([1, 2, 4, 8, 12, 16, 24, 36, 72])
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 9), GPUS), min_size=1),
+    nodes=st.sampled_from([(4, 18), (4, 2), (8, 1)]),
+)
+def test_sizes_that_are_said_to_need_no_try_pack_without_a_rest(
+    sizes: list[tuple[int, int]], nodes: tuple[int, int]
+) -> None:
+    """Whatever is beside them: as many hosts as their GPUs fill."""
+    host, domain = nodes
+    each = [Size(instances=n, gpus=gpus, stage=gpus, tp=1) for n, gpus in sizes]
+    if housed.nested(each, Nodes(host_gpus=host, domain_hosts=domain, rack_hosts=domain)):
+        placed = places.placed(each, host, domain)
+        used = {host for one in placed for host in one.hosts}
+        assert max(used) + 1 == -(-sum(n * gpus for n, gpus in sizes) // host)
