@@ -28,7 +28,7 @@ from tui.charts.scene import pins_scene
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import page
 from tui.panes.page import Page
-from tui.panes.words import span
+from tui.panes.words import span, wrap
 from tui.state import Pin, View
 from tui.widgets.knob import AT_MOST
 
@@ -283,12 +283,7 @@ class CompareTable(VerticalScroll, can_focus=True):
             return
         text = self.query_one("#compare-text", Static)
         if not self._view.pins:
-            text.update(
-                Content.styled(
-                    NOTHING,
-                    "$hue-muted",
-                )
-            )
+            text.update(Content("\n").join(wrap(NOTHING, width, "$hue-muted")))
             self._spans = []
             self.border_subtitle = ""
             return
