@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 MOST = 10  # operators shown; the rest is summed up
+LEAST_BAR, SHARE = 4, 5  # cells of the longest bar, and of a share of light
 
 
 class PlanPane(Static, can_focus=True):
@@ -88,17 +89,23 @@ class BreakdownPane(PlanPane):
         total = sum(part.seconds for part in pool.breakdown)
         light = sum(part.light_s for part in pool.breakdown)
         g = self.glyphs
-        title = f"Time of a {named(pool.phase)} pass: {g.plain(format_seconds(total))}"
-        self.border_title = (
-            title if len(title) <= width - 4 else title.removeprefix("Time of a ").capitalize()
+        told = f"{named(pool.phase)} pass: {g.plain(format_seconds(total))}"
+        titles = (
+            f"Time of a {told}",
+            told.capitalize(),
+            told.removeprefix(f"{named(pool.phase)} ").capitalize(),
         )
+        self.border_title = next((title for title in titles if len(title) <= width - 4), titles[-1])
         if total > 0:
             self.border_subtitle = f"{g.full} light {100 * light / total:.0f} %  {g.shade} lost"
         return time_bars(pool, width, MOST, g)
 
 
 def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]:
-    """Operators as bars, the longest first; what does not fit in `most` lines is summed up."""
+    """Operators as bars, the longest first; what does not fit in `most` lines is summed up.
+
+    Where a bar would be too short beside its name, the shares of light are left to the bars.
+    """
     parts = sorted(pool.breakdown, key=lambda part: -part.seconds)
     rows = [(part.name, part.seconds, part.light_s) for part in parts]
     if len(rows) > most:
@@ -108,8 +115,12 @@ def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]
         return []
     times = {seconds: g.plain(format_seconds(seconds)) for _, seconds, _ in rows}
     time_size = max(len(time) for time in times.values())
-    name_size = min(max(len(name) for name, _, _ in rows), max(width - 20, 8), 18)
-    room = max(width - name_size - 1 - 1 - time_size - 5, 4)
+    name_size = min(max(len(name) for name, _, _ in rows), 18)
+    room = width - name_size - 1 - 1 - time_size - SHARE
+    shares = room >= LEAST_BAR
+    if not shares:
+        name_size = min(name_size, max(width - 1 - LEAST_BAR - 1 - time_size, 8))
+        room = max(width - name_size - 1 - 1 - time_size, LEAST_BAR)
     longest = max(seconds for _, seconds, _ in rows) or 1.0
     lines = []
     for name, seconds, light_s in rows:
@@ -123,7 +134,7 @@ def time_bars(pool: PoolPlan, width: int, most: int, g: Glyphs) -> list[Content]
                 (g.shade * (size - len(solid)), "$hue-cloud"),
                 " " * (room - size),
                 f" {times[seconds]:>{time_size}}",
-                (f" {100 * share:>3.0f}%", "$hue-muted"),
+                (f" {100 * share:>3.0f}%" if shares else "", "$hue-muted"),
             )
         )
     return lines

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 import fakes
+import pytest
 
 from planner.output.notes import notes
 from tui.glyphs import UNICODE
-from tui.panes.breakdown import DetailsPane
+from tui.panes.breakdown import DetailsPane, time_bars
 
 
 def test_notes_are_whole_and_those_without_room_are_counted() -> None:
@@ -30,3 +31,18 @@ def test_notes_are_whole_and_those_without_room_are_counted() -> None:
         assert (f"{left} more note" in text) is (left > 0)
         assert all(note in text for note in told[:whole])
     assert left == 0  # in the highest
+
+
+@pytest.mark.parametrize("width", [28, 32, 60])
+def test_names_of_operators_are_whole_and_bars_can_be_seen(width: int) -> None:
+    """In a narrow pane the shares of light go first."""
+    serving = fakes.plan(fakes.SCENARIO).deployed
+    assert serving is not None
+    rows = [line.plain for line in time_bars(serving.pools[1], width, 10, UNICODE)]
+    assert [row.split("  ")[0].split(" █")[0].strip() for row in rows][:3] == [
+        "attention",
+        "routed experts",
+        "all-to-all",
+    ]
+    assert all(len(row) <= width for row in rows) and rows[0].count("█") >= 2
+    assert all(row.endswith("%") for row in rows) == (width > 28)
