@@ -76,7 +76,7 @@ async def test_a_group_unfolds_alone_by_key_and_by_its_heading(driver: Driver) -
     other = driver.knob("model").field.group
     assert not shown(other)
     assert driver.pilot.app.session.unfolded == (f"inputs:{group}",)
-    heading = next(h for h in driver.main.query(Heading) if h._group == other)
+    heading = next(h for h in driver.main.query(Heading) if h.group == other)
     await heading.on_click()
     assert shown(other) and shown(group)
     await driver.focus("gpus")

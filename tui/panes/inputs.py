@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import dropwhile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
@@ -28,21 +29,39 @@ COMMON = ("model", "isl", "osl", "rate", "ftl", "ttl", "gpus", "system", "engine
 
 
 class Heading(Static):
-    """The name of a group, and how many of its rows are folded away; a click shows or folds them."""
+    """The name of a group, and how many of its rows are folded away; a click shows or folds them.
 
-    def __init__(self, group: str) -> None:
-        super().__init__(group, classes="heading")
-        self._group, self._hidden = group, 0
+    Of a group without a row it stands `alone`, whatever the height, and takes the focus as a row does.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,right,l", "unfold", "show", key_display="enter", id="group-show")
+    ]
+
+    def __init__(self, group: str, fields: Sequence[Field], *, alone: bool = False) -> None:
+        super().__init__(group, classes="heading -alone" if alone else "heading")
+        self.group, self._hidden = group, 0
+        self._fields = fields
+        self.can_focus = alone
+
+    @property
+    def hint(self) -> str:
+        """What is behind it."""
+        return f"enter shows {', '.join(field.label for field in self._fields)}."
 
     def tell(self, hidden: int) -> None:
         """How many rows are folded away."""
         if hidden != self._hidden:
             self._hidden = hidden
-            self.update(f"{self._group} +{hidden}" if hidden else self._group)
+            self.update(f"{self.group} +{hidden}" if hidden else self.group)
 
     async def on_click(self) -> None:
         """Show or fold the group."""
-        await self.run_action(f"screen.unfold_group({self._group!r})")
+        await self.action_unfold()
+
+    async def action_unfold(self) -> None:
+        """Show or fold the group."""
+        await self.run_action(f"screen.unfold_group({self.group!r})")
 
 
 class InputsPane(Container):
@@ -53,7 +72,8 @@ class InputsPane(Container):
 
     What is served, what it must hold, and what it may run on. Values take units: `16k`, `20ms`,
     `1.5s`, `10%`. Every change is planned at once; `u` takes it back. `m` shows all rows, `z` those of
-    the group with the cursor, or folds them away again.
+    the group with the cursor, or folds them away again. A group of which no row is in sight is a line
+    below: `enter` or a click shows it.
     """
 
     def __init__(
@@ -71,6 +91,7 @@ class InputsPane(Container):
         self._names = names
         self.glyphs = glyphs
         self._headings: dict[str, Heading] = {}
+        self._alone: dict[str, Heading] = {}  # of the groups that show no row at first
         self._boxes: dict[str, Vertical] = {}  # of the groups that have a row; the tree is slow to ask
         self._rows: dict[str, Knob] = {}  # by field: those that were ever shown, for each takes long to make
         self._view: View | None = None
@@ -84,6 +105,10 @@ class InputsPane(Container):
             rows = [self._row(field) for field in fields if field.key in COMMON]
             if rows:
                 yield self._box(group, self._heading(group), *rows)
+            else:
+                self._alone[group] = Heading(group, fields, alone=True)
+                self._alone[group].tell(len(fields))
+                yield self._alone[group]
 
     def _box(self, group: str, *children: Widget) -> Vertical:
         band = list(self._groups).index(group) % 2
@@ -91,7 +116,7 @@ class InputsPane(Container):
         return self._boxes[group]
 
     def _heading(self, group: str) -> Heading:
-        self._headings[group] = Heading(group)
+        self._headings[group] = Heading(group, self._groups[group])
         return self._headings[group]
 
     def _row(self, field: Field) -> Knob:
@@ -121,8 +146,8 @@ class InputsPane(Container):
         knob = self._row(field)
         knob.display = False
         if group not in self._boxes:
-            before = _next(group, self._groups, self._boxes)
-            self.mount(self._box(group), before=before)
+            alone = self._alone[group]
+            self.mount(self._box(group), before=alone if alone.is_attached else None)
             self._boxes[group].display = False
             self._heading(group)
         box = self._boxes[group]
@@ -140,6 +165,15 @@ class InputsPane(Container):
             self._folded = None
             self._boxes[knob.field.group].display = True
         return knob
+
+    def heading(self, group: str) -> Heading | None:
+        """Where the focus can go while a group shows no row; None for a group that always shows some."""
+        return self._alone.get(group)
+
+    def first(self, group: str) -> Knob | None:
+        """The first row of a group in sight."""
+        shown = (knob for knob in self.knobs if knob.field.group == group and knob.display)
+        return next(shown, None)
 
     def show(self, view: View) -> None:
         """Draw the scenario, what differs from the base, and how much of each limit is used."""
@@ -184,7 +218,7 @@ class InputsPane(Container):
                 shown = (
                     whole
                     or field.key in COMMON
-                    or (known is not None and known.has_focus)
+                    or (known is not None and known is self.screen.focused)
                     or view.invalid == field.key
                     or (not idle and bool(idle_reason(field, default)))
                     or value != field.get(default)
@@ -193,10 +227,13 @@ class InputsPane(Container):
                 if shown or known is not None:
                     knob = self.knob(field.key)
                     knob.idle, knob.display = idle, shown
+            shown_rows = 0
             if group in self._boxes:
                 shown_rows = sum(f.key in self._rows and self._rows[f.key].display for f in fields)
                 self._boxes[group].display = shown_rows > 0
                 self._headings[group].tell(len(fields) - shown_rows)
+            if group in self._alone:
+                self._alone[group].display = not shown_rows
 
 
 T = TypeVar("T")

@@ -25,12 +25,12 @@ from tui.charts.scene import plan_scene
 from tui.files.storage import Session
 from tui.glyphs import UNICODE, Glyphs
 from tui.panes.breakdown import BreakdownPane, DetailsPane
-from tui.panes.inputs import InputsPane
+from tui.panes.inputs import Heading, InputsPane
 from tui.panes.plan_card import PlanCard
 from tui.panes.why_not import LETTERS as FIX_LETTERS
 from tui.panes.why_not import FixList
-from tui.screens.edits import EditingScreen
 from tui.screens.first_frame import BARS_FROM
+from tui.screens.form import FormScreen, on_screen
 from tui.screens.hints import GREETING, PlainScrollBar, hint
 from tui.solver.asker import Asker
 from tui.solver.backend import Backend
@@ -38,7 +38,7 @@ from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMes
 from tui.solver.reader import TraceNews, read_trace
 from tui.solver.studies import Studies
 from tui.solver.worker import LEAVE_S, Solver
-from tui.state import CARD, INPUTS, History, Trace, changed, of_group, opened
+from tui.state import CARD, History, Trace, changed, opened
 from tui.widgets.hint_line import HintLine
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.knob import Knob
@@ -52,7 +52,7 @@ AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 
 
-class MainScreen(EditingScreen):
+class MainScreen(FormScreen):
     """Edit a scenario, see its plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,7 +95,6 @@ class MainScreen(EditingScreen):
         self.studies = Studies(self.solver, backend.names_fn)
         self._names_fn = backend.names_fn
         self._clock = backend.clock
-        self._last_knob: Knob | None = None
         self._ageing: Timer | None = None
         self._key_state: object = None
         self._stale = False
@@ -202,15 +201,6 @@ class MainScreen(EditingScreen):
             self._show_plan()
         await super().action_tab(tab)
 
-    def focus_form(self) -> None:
-        """Put the focus on the form's last row."""
-        self.set_focus(self._form_row())
-
-    def _form_row(self) -> Knob:
-        """The row that had the focus last, unless it is folded away."""
-        last = self._last_knob
-        return last if last is not None and last.display else self.query_one(InputsPane).knobs[0]
-
     def _waiting_text(self) -> str:
         if self.view.error or self.view.invalid:
             return "no answer yet"
@@ -288,8 +278,8 @@ class MainScreen(EditingScreen):
 
     def action_row(self, by: int) -> None:
         """Move between the rows of the form; what else has the focus keeps it, and scrolls."""
-        if isinstance(self.focused, Knob):
-            (self.focus_next if by > 0 else self.focus_previous)(Knob)
+        if isinstance(self.focused, (Knob, Heading)):
+            (self.focus_next if by > 0 else self.focus_previous)("Knob, Heading")
         elif self.focused is None:
             self._focus_page()
         else:
@@ -304,7 +294,7 @@ class MainScreen(EditingScreen):
             card = FixList if self.view.infeasible else PlanCard
             chart = self.query_one("#chart")
             panes = [chart, *(self.query_one(kind) for kind in (card, BreakdownPane, DetailsPane))]
-        stops = [stop for stop in (form, *panes) if _on_screen(stop)]
+        stops = [stop for stop in (form, *panes) if on_screen(stop)]
         at = next((i for i, stop in enumerate(stops) if stop is self.focused), 0)
         self.set_focus(stops[(at + by) % len(stops)])
 
@@ -319,35 +309,13 @@ class MainScreen(EditingScreen):
     def action_swap_view(self) -> None:
         """On a small terminal: the chart in place of the plan, or back."""
         self.toggle_class("-chart")
-        if self.focused is not None and not _on_screen(self.focused):
+        if self.focused is not None and not on_screen(self.focused):
             self.set_focus(self.query_one(InputsPane).knobs[0])
 
     async def go_to(self, key: str) -> None:
         """To the row of a field, wherever one is."""
         await self.action_tab("plan")
         self.set_focus(self.query_one(InputsPane).reveal(key))
-
-    def action_unfold_group(self, group: str = "") -> None:
-        """Show all rows of a group of the form, that with the cursor if not told, or fold them away."""
-        group = group or (self.focused.field.group if isinstance(self.focused, Knob) else "")
-        unfolded = self.view.unfolded
-        if INPUTS in unfolded:  # all but this one
-            unfolded = unfolded - {INPUTS} | {of_group(field.group) for field in fields.FIELDS}
-        if group:
-            self.set_view(unfolded=unfolded ^ {of_group(group)})
-            if self.focused is not None and not _on_screen(self.focused):
-                self.focus_form()
-
-    def action_unfold(self) -> None:
-        """Show all of the pane that has the focus, or less of it: the form, unless it is the plan's."""
-        unfolded = self.view.unfolded
-        if isinstance(self.focused, PlanCard):
-            self.set_view(unfolded=unfolded ^ {CARD})
-        else:
-            beside = unfolded & {CARD}
-            self.set_view(unfolded=beside if INPUTS in unfolded else beside | {INPUTS})
-        if self.focused is not None and not _on_screen(self.focused):
-            self.focus_form()
 
     async def action_toggle_help(self) -> None:
         """The panel with the keys and the meaning of the focused part."""
@@ -397,12 +365,10 @@ class MainScreen(EditingScreen):
             self._last_knob = widget
             idle = f"{widget.idle}. " if widget.idle else ""
             said = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
+        elif isinstance(widget, Heading):
+            said = widget.hint
         else:
             said = hint(widget)
         if self._greets and (widget is not self.query_one(InputsPane).knobs[0] or self.history.can_undo):
             self._greets = False
         self.query_one(HintLine).hint = GREETING if self._greets else said
-
-
-def _on_screen(widget: Widget) -> bool:
-    return all(node.display for node in widget.ancestors_with_self if isinstance(node, Widget))

@@ -311,7 +311,10 @@ class Knob(Widget, can_focus=True):
     _span: tuple[int, int] = (0, 0)
 
     def render(self) -> RenderResult:
-        """label, value, unit, mark, in that order of need: the unit goes first when space is short."""
+        """label, value, unit, mark, in that order of need: the unit goes first when space is short.
+
+        A name of the catalog stands whole, if need be without its label.
+        """
         g, width = self.glyphs, self.size.width
         column = LABEL if width >= NARROW else LABEL_NARROW
         label, mark, mark_style, share = self._label(), "", "", ""
@@ -330,6 +333,9 @@ class Knob(Widget, can_focus=True):
             closing = g.menu
         value = self._shown
         room = width - cell_len(label) - cell_len(tail) - 2  # for the value and a blank on either side
+        if self.field.catalog and room < cell_len(value) < width - cell_len(tail) - 2:
+            label = label[-1]  # a long name says what it is of; its end tells it from others
+            room = width - cell_len(label) - cell_len(tail) - 2
         if cell_len(value) + 2 + cell_len(unit) > room:
             unit = ""
         gap = " " if cell_len(value) + 2 <= room else ""
