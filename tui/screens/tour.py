@@ -97,11 +97,11 @@ class Tour:
                 if self._pressed is not None:
                     self._pressed(step)
             await self._answered()
-            if step.page == "what-if":
-                await self._until(self._studied)
             if self._captions:
                 self._app.clear_notifications()
                 self._app.notify(step.caption, title="Tour: any key ends it", timeout=60)
+            if step.page == "what-if":
+                await self._until(self._studied)  # for seconds, under its own caption
             await asyncio.sleep(self._pause_s)
             if self._look is not None:
                 self._look(step)
