@@ -6,6 +6,7 @@ import gc
 
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 
 from tui.screens.partial import PartialCompositor
 
@@ -50,6 +51,19 @@ class StartingScreen(Screen[None]):
         """Textual's, but not for a first frame whose widgets were styled with these classes just now."""
         if self._begun or self.classes != self._styled_with:
             super().update_node_styles(animate)
+
+    def _update_focus_styles(self, focused: Widget | None = None, blurred: Widget | None = None) -> None:
+        """Textual's styles the pane around the focus with all that is in it; here no style asks for the focus
+        of a part further up than the part itself."""
+        changed = {
+            node
+            for widget in (focused, blurred)
+            if widget is not None
+            for node in widget.ancestors_with_self
+            if node is widget or (isinstance(node, Widget) and node._has_focus_within)
+        }
+        if changed:
+            self.app.stylesheet.update_nodes(changed, animate=True)
 
     def begun(self) -> None:
         """The first frame is drawn."""

@@ -1,7 +1,7 @@
-"""What is drawn of a frame that changes little: the parts that changed alone.
+"""What is drawn of a frame: what is seen of it, and of one that changes little the parts that changed alone.
 
 Textual draws every widget within the rectangle around all that has changed: for a value in the form and the
-state in the title that is most of the screen, where three rows are sent.
+state in the title that is most of the screen, where three rows are sent. It draws what others cover, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from textual._compositor import Compositor
 from textual.geometry import Region
 
 if TYPE_CHECKING:
-    from textual._compositor import ChopsUpdate
+    from textual._compositor import ChopsUpdate, LayoutUpdate
     from textual.strip import Strip
 
 Span = tuple[int, int]  # first cell and one after the last
@@ -22,7 +22,7 @@ Span = tuple[int, int]  # first cell and one after the last
 class PartialCompositor(Compositor):
     """Textual's, that asks widgets for no row but those that are sent, and for none that others cover."""
 
-    _open: dict[int, list[Span]] | None = None  # by row what is sent and not drawn yet; None: all of it
+    _open: dict[int, list[Span]] | None = None  # by row what is sent and not drawn yet; None: not known
 
     def render_partial_update(self) -> ChopsUpdate | None:
         """Draw what has changed."""
@@ -31,6 +31,14 @@ class PartialCompositor(Compositor):
             self._open.setdefault(row, []).append((span[0], span[1]))
         try:
             return super().render_partial_update()
+        finally:
+            self._open = None
+
+    def render_full_update(self, simplify: bool = False) -> LayoutUpdate:
+        """Draw all of the screen."""
+        self._open = {row: [(0, self.size.width)] for row in range(self.size.height)}
+        try:
+            return super().render_full_update(simplify)
         finally:
             self._open = None
 

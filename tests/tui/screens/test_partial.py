@@ -48,6 +48,19 @@ async def test_parts_of_a_frame_are_what_textual_draws(over: str) -> None:
             assert sent == wanted
 
 
+@pytest.mark.parametrize("over", ["", "question_mark", "2"])
+async def test_a_whole_frame_is_what_textual_draws(over: str) -> None:
+    app = fakes.app()
+    async with app.run_test(size=SIZE) as pilot:
+        await fakes.settled(pilot)
+        if over:
+            await pilot.press(over)
+            await fakes.settled(pilot)
+        compositor = app.main._compositor
+        mine = compositor.render_full_update().render_segments(app.console)
+        assert mine == Compositor.render_full_update(compositor).render_segments(app.console)
+
+
 async def test_a_value_in_the_form_draws_no_pane() -> None:
     app = fakes.app()
     async with app.run_test(size=SIZE) as pilot:
