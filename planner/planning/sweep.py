@@ -18,9 +18,19 @@ from planner.planning.resolve import Question
 from planner.simulate import colocated, decode, kv_transfer, prefill, space
 from planner.simulate.operators.setup import Setup
 from planner.simulate.operators.sources import Lookups
-from planner.simulate.points import Points
+from planner.simulate.points import Points, Prompt
 from planner.values import dataclass
 from planner.words import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefilled:
+    """Prefill points and what they were made with: enough for another sweep of the same prompts."""
+
+    points: Points
+    isl: int
+    prompt: Prompt
+    asked: frozenset[tuple[str, str]]  # operators and formats whose constants they needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +40,7 @@ class Sweep:
     prefill: Points
     decode: Points
     colocated: Points
+    prefilled: Prefilled  # what else is known of its prefill
     split_ftl_s: FloatArray  # of each prefill point, KV transfer included
     kernels: tuple[Provenance, ...]  # where the constants it used were measured
     seconds: float
@@ -46,9 +57,12 @@ def run(
     should_stop: Callable[[], bool] | None = None,
     decoding: Points | None = None,
     *,
+    prefilling: Prefilled | None = None,
     light: bool = False,
 ) -> Sweep:
-    """Simulate prefill, decode and co-located instances of at most `budget` GPUs; what decodes may be known.
+    """Simulate prefill, decode and co-located instances of at most `budget` GPUs.
+
+    What decodes may be known, and what prefills, of a sweep with the same prompts on the same system.
 
     With the speed of `light` of each point only where it is asked for: a third of the time of a sweep.
 
@@ -71,7 +85,13 @@ def run(
     live = lengths.context_isl, lengths.osl
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            prompts = prefill.simulate(*of("prefill"), lengths.isl, prompt=prompt, should_stop=stop)
+            setup, at = of("prefill")
+            asking = lookups[id(pools["prefill"].setup.machine.kernels)]
+            if prefilling is not None:
+                prompts, asking.before = prefilling.points, prefilling.asked
+            else:
+                prompts = prefill.simulate(setup, at, lengths.isl, prompt=prompt, should_stop=stop)
+            asked = asking.asked
             steps = decoding
             if steps is None:
                 steps = decode.simulate(*of("decode"), *live, mtp=mtp, acceptance=taken, should_stop=stop)
@@ -88,6 +108,7 @@ def run(
         prefill=prompts,
         decode=steps,
         colocated=colocated_points,
+        prefilled=Prefilled(points=prompts, isl=lengths.isl, prompt=prompt, asked=asked),
         split_ftl_s=split_ftl_s(question, prompts),
         kernels=tuple(source for known in lookups.values() for source in known.used()),
         seconds=time.perf_counter() - start,
@@ -140,7 +161,7 @@ def shared_sweep(scenario: Scenario, catalog: Catalog, system: System | None = N
 class Sweeps:
     """The last sweep of each system: an edit of a limit, a rate or a cap waits for none.
 
-    For one thread. A trace or images are swept each time.
+    One of OSL waits for no prefill. For one thread. A trace or images are swept each time.
     """
 
     def __init__(self) -> None:
@@ -168,17 +189,33 @@ class Sweeps:
             if link != moved_over:
                 swept = replace(swept, split_ftl_s=split_ftl_s(question, swept.prefill))
             swept = replace(swept, seconds=0.0)
-        elif not self.learns:
-            return run(question, budget, should_stop)
         else:
+            prompts = None
+            if known is not None and known[0] is catalog and known[2] == system:
+                prompts = _same_prompts(question, shared, known[1], known[-1].prefilled)
+            if not self.learns:
+                return run(question, budget, should_stop, prefilling=prompts)
+            known = None
             self._last.pop(system.name, None)  # an old one need not stay while the new one is made
-            swept = run(question, budget, should_stop)
+            swept = run(question, budget, should_stop, prefilling=prompts)
             known = catalog, shared, system, link, swept
         self._last.pop(system.name, None)
         self._last[system.name] = known
         while self.learns and len(self._last) > max(len(scenario.fleet.stocks), 1):
             self._last.pop(next(iter(self._last)))
         return swept
+
+
+def _same_prompts(
+    question: Question, shared: Scenario, before: Scenario, known: Prefilled
+) -> Prefilled | None:
+    """What is known of prefill, where another sweep differs in the length of outputs at most.
+
+    `shared` and `before` are what the sweeps depend on.
+    """
+    outputs = replace(shared.traffic, osl=before.traffic.osl)
+    same = replace(shared, traffic=outputs) == before
+    return known if same and (question.lengths.isl, question.prompt) == (known.isl, known.prompt) else None
 
 
 def layouts(question: Question, phase: Phase, budget: int | None) -> space.Layouts:

@@ -81,6 +81,7 @@ class Lookups:
     """
 
     source: ConstantsSource
+    before: frozenset[tuple[str, str]] = frozenset()  # asked for by what is not simulated again
     _found: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def constants(self, operator: str, dtype: str, kind: type[T]) -> T:
@@ -95,6 +96,11 @@ class Lookups:
         """That of the source; not counted as used."""
         return self.source.provenance(operator, dtype)
 
+    @property
+    def asked(self) -> frozenset[tuple[str, str]]:
+        """Operators and formats asked for so far."""
+        return self.before.union(self._found)
+
     def used(self) -> tuple[Provenance, ...]:
         """Where the constants asked for come from, by operator and format."""
-        return tuple(self.source.provenance(*key) for key in sorted(self._found))
+        return tuple(self.source.provenance(*key) for key in sorted(self.asked))

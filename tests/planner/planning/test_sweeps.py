@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from planner.planning import sweep
 from planner.planning.plan import plan
 from planner.planning.result import Plan
 from planner.planning.sweep import Sweeps
+from planner.simulate import prefill
+from planner.simulate.points import Points
 
 SMALL = Scenario(model="llama-3.1-8b", traffic=Traffic(isl=2048, osl=256), fleet=Fleet(gpus=64))
 EDITS = (
@@ -30,9 +33,9 @@ def swept(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     asked: list[object] = []
     run = sweep.run
 
-    def counted(question: object, *rest: object) -> sweep.Sweep:
+    def counted(question: object, *rest: object, **named: object) -> sweep.Sweep:
         asked.append(question)
-        return run(question, *rest)  # type: ignore[arg-type]
+        return run(question, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(sweep, "run", counted)
     return asked
@@ -73,6 +76,29 @@ def test_another_question_is_swept(other: Scenario, swept: list[object]) -> None
     plan(SMALL, catalog, sweeps=sweeps)
     assert told(plan(other, catalog, sweeps=sweeps)) == told(plan(other, catalog))
     assert len(swept) == 3
+
+
+def test_outputs_of_another_length_need_no_other_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated: list[int] = []
+    simulate = prefill.simulate
+
+    def counted(*given: Any, **rest: Any) -> Points:
+        simulated.append(given[2])
+        return simulate(*given, **rest)
+
+    monkeypatch.setattr(prefill, "simulate", counted)
+    catalog, sweeps = load(), Sweeps()
+    base = replace(SMALL, model="deepseek-r1", system="gb200", fleet=Fleet(gpus=32))
+    plan(base, catalog, sweeps=sweeps)
+    for osl in (1024, 64):
+        other = replace(base, traffic=replace(base.traffic, osl=osl))
+        quick = plan(other, catalog, sweeps=sweeps)
+        assert len(simulated) == 1
+        assert told(quick) == told(plan(other, catalog))
+        simulated.pop()
+    longer = replace(base, traffic=replace(base.traffic, osl=64, isl=4096))
+    plan(longer, catalog, sweeps=sweeps)
+    assert simulated == [2048, 4096]
 
 
 def test_presets_that_have_changed_are_swept_anew(swept: list[object]) -> None:
