@@ -29,6 +29,8 @@ from planner.units import format_memory, format_seconds, format_tokens, gib, thr
 if TYPE_CHECKING:
     from planner.planning.result import Plan, PoolPlan, Serving
 
+INDENT = 2  # of the lines of a section
+
 
 def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
     """The whole plan as plain aligned text, the answer first.
@@ -51,7 +53,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section(fleets.USED, _fleet(plan, deployed, width)),
             _section("Limits", [*aligned(limit_rows(plan, deployed), "lrrl"), *_one_more(plan, width)]),
             _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
-            _section(MAY_MEET, _may_meet(plan)),
+            _section(MAY_MEET, _may_meet(plan, width)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
             _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
             _section("After a loss", _wrapped(survival_sentences(plan), width)),
@@ -119,7 +121,7 @@ def _fleet(plan: Plan, serving: Serving, width: int) -> list[str]:
         *_wrapped(said, width),
         "",
         fleets.ALONE,
-        *aligned(fleets.alone_rows(plan), "llrrrrrrr"),
+        *_fitting(fleets.alone_rows(plan), "llrrrrrrr", width),
     ]
 
 
@@ -137,11 +139,23 @@ def _expected(plan: Plan, serving: Serving, width: int) -> list[str]:
     return [*aligned([("", "predicted", "range"), *rows], "lrr"), *_wrapped(said, width)]
 
 
-def _may_meet(plan: Plan) -> list[str]:
+def _may_meet(plan: Plan, width: int) -> list[str]:
     """Layouts that a limit rules out by less than the error: never chosen, worth a trial."""
     rows = may_meet_rows(plan)
     head = ("", "", "misses", "FTL", "TTL", "tokens/s/GPU")
-    return aligned([head, *rows], "lllrrr") if rows else []
+    return _fitting([head, *rows], "lllrrr", width) if rows else []
+
+
+def _fitting(rows: Sequence[tuple[str, ...]], align: str, width: int) -> list[str]:
+    """Aligned rows; where they are too wide, the pools of the second column stand under each other."""
+    lines = aligned(rows, align)
+    if max(map(len, lines)) <= width - INDENT:
+        return lines
+    parts: list[tuple[str, ...]] = []
+    for way, pools, *rest in rows:
+        first, *others = pools.replace(" + ", " +\n").split("\n")
+        parts += [(way, first, *rest), *(("", other, *[""] * len(rest)) for other in others)]
+    return aligned(parts, align)
 
 
 def _where_time_goes(serving: Serving) -> str:
@@ -187,7 +201,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
     return [
         _section("Design points by the first limit that stops them", lines),
         _section(WAYS_OUT, _wrapped(relax, width)),
-        _section(MAY_MEET, _may_meet(plan)),
+        _section(MAY_MEET, _may_meet(plan, width)),
     ]
 
 
@@ -224,4 +238,4 @@ def _wrapped(texts: Iterable[str], width: int) -> list[str]:
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
-    return "\n".join([title, *(f"  {line}".rstrip() for line in lines)]) if lines else ""
+    return "\n".join([title, *(f"{'':{INDENT}}{line}".rstrip() for line in lines)]) if lines else ""

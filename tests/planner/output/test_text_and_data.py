@@ -14,6 +14,7 @@ from planner.inputs.fields import FIELDS
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.output.data import to_csv, to_dict, to_json
+from planner.output.limits import MAY_MEET
 from planner.output.markdown import to_markdown
 from planner.output.notes import notes
 from planner.output.tables import comparison_rows, frontier_rows, scenario_line
@@ -168,6 +169,25 @@ def test_what_a_pool_rests_on_fits_80_columns_however_much_differs(split_plan: P
         text = to_text(dataclasses.replace(split_plan, disaggregated=serving))
         assert max(map(len, text.splitlines())) <= 80
         assert " ".join(text.split()).count(told) == len(pools)
+
+
+def test_layouts_that_may_meet_the_limits_keep_to_the_width(split_plan: Plan) -> None:
+    """Pools with long names stand under each other; short ones beside each other."""
+    split, together = split_plan.frontier_disaggregated, split_plan.frontier_colocated
+
+    def told(prefill: str, decode: str) -> list[str]:
+        count = len(split)
+        few = dataclasses.replace(split, prefill=(prefill,) * count, decode=(decode,) * count)
+        text = to_text(dataclasses.replace(split_plan, may_meet=(few, together)))
+        lines = text.split(MAY_MEET)[1].split("\n\n")[0].splitlines()
+        assert max(map(len, text.splitlines())) <= 80
+        return lines
+
+    assert any("TP8 + DEP16" in line for line in told("TP8", "DEP16"))
+    long = told("CPP8xDP16-EP8TP2", "PP2xDP16-EP8TP2")
+    at = next(at for at, line in enumerate(long) if "CPP8xDP16-EP8TP2 +" in line)
+    assert long[at + 1].strip() == "PP2xDP16-EP8TP2"
+    assert long[at].index("CPP8x") == long[at + 1].index("PP2x")
 
 
 def test_text_can_be_plain_ascii(split_plan: Plan) -> None:
