@@ -198,6 +198,7 @@ def _alone(
         gpus=question.scenario.fleet.gpus,
         pools=pools,
         serving=serving,
+        seen=question.seen,
         kv=question.pools["decode"].setup.precision.kv,
     )
 

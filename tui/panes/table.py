@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, get_args
@@ -66,7 +66,7 @@ class PlanGrid(Grid):
     limit, the diamond is the plan. Every row meets the FTL limit. **tok/s/GPU** counts the GPUs in use, both
     pools; **ctx:gen** is prefill GPUs over decode GPUs; layouts come with their number of instances;
     **evidence** is that of the less known pool; on a fleet of several systems **system** is where the row
-    runs, `h200>h100` that of prefill and that of decode, and **evidence** is known of the plan's systems.
+    runs, `h200>h100` that of prefill and that of decode, and **evidence** is of layouts there.
     Rows that would read alike are one.
 
     `space` pins a row for page 3, `x` exports what is shown. `s` and a letter sorts (again: the other
@@ -246,9 +246,8 @@ def _row(way: Way, f: Frontier, at: int, g: Glyphs, view: View, *, meets: bool, 
     counts = instances(f, at)
     systems = f.systems[at] if f.systems else ()
     chosen_on = _systems(view.plan.chosen) if view.plan is not None and view.plan.chosen is not None else ()
-    # what the fit has seen is known of the plan's own systems
-    known = view.plan if not systems or systems == chosen_on else None
-    kind = evidence_kind(known, f.prefill[at], f.decode[at])
+    on = () if systems == chosen_on else systems  # of the plan's own systems it knows itself
+    kind = evidence_kind(view.plan, f.prefill[at], f.decode[at], on)
     place = ">".join(systems)
     rate = float(f.tokens_per_s_per_gpu[at] * f.gpus[at]) / max(view.scenario.traffic.osl - 1, 1)
     ttl_s, user, ratio = (float(x[at]) for x in (f.ttl_s, f.tokens_per_s_per_user, f.ctx_gen_ratio))
@@ -323,13 +322,22 @@ def _size(label: str) -> int:
 KNOWN: tuple[EvidenceKind, ...] = get_args(EvidenceKind)  # the surest first
 
 
-def evidence_kind(plan: Plan | None, prefill: str, decode: str) -> str:
-    """What the less known layout of a deployment rests on; "" where nothing is known."""
-    if plan is None or plan.seen is None:
+def evidence_kind(plan: Plan | None, prefill: str, decode: str, systems: Sequence[str] = ()) -> str:
+    """What the less known layout of a deployment rests on; "" where nothing is known.
+
+    `systems` of a fleet, where they are not the plan's: that of prefill, that of decode, or one for both.
+    """
+    if plan is None:
         return ""
+    there = {one.system: one.seen for one in plan.alone}
+    seen = [there.get(system) for system in systems] or [plan.seen]
+    if any(one is None for one in seen):
+        return ""
+    first, last = seen[0], seen[-1]
+    assert first is not None and last is not None
     if not prefill:
-        return _kind(plan.seen, "colocated", decode)
-    return max(_kind(plan.seen, "prefill", prefill), _kind(plan.seen, "decode", decode), key=KNOWN.index)
+        return _kind(last, "colocated", decode)
+    return max(_kind(first, "prefill", prefill), _kind(last, "decode", decode), key=KNOWN.index)
 
 
 def _kind(seen: Seen, phase: Phase, label: str) -> EvidenceKind:

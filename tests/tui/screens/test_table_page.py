@@ -254,6 +254,25 @@ def test_what_a_row_rests_on_is_that_of_its_less_known_pool() -> None:
     assert evidence_kind(None, "", "DEP16") == ""
 
 
+def test_rows_on_other_systems_of_a_fleet_rest_on_what_is_known_there() -> None:
+    nearest = {at: () for at, name in enumerate(CLASSES) if name in ("TEP <= 8", "DEP <= 16")}
+    all_known = Seen(
+        nearest={"prefill": nearest, "decode": nearest, "colocated": nearest}, level="both", moe=True
+    )
+    none = dataclasses.replace(all_known, nearest={"prefill": {}, "decode": {}, "colocated": {}})
+    alone = (
+        Alone(system="h200", choice="", seen=all_known),
+        Alone(system="h100", choice="", seen=none),
+        Alone(system="b200", choice=""),
+    )
+    plan = dataclasses.replace(fakes.plan(fakes.SCENARIO), seen=none, alone=alone)
+    assert evidence_kind(plan, "TEP8", "DEP16") == "extrapolated"
+    assert evidence_kind(plan, "TEP8", "DEP16", ("h200",)) == "measured"
+    assert evidence_kind(plan, "", "DEP16", ("h200",)) == "measured"
+    assert evidence_kind(plan, "TEP8", "DEP16", ("h200", "h100")) == "extrapolated"
+    assert evidence_kind(plan, "TEP8", "DEP16", ("h200", "b200")) == ""  # nothing is known there
+
+
 def test_rows_of_a_fleet_say_which_systems_they_run_on() -> None:
     plan = fakes.plan(fakes.SCENARIO)
     split, coloc = plan.frontier_disaggregated, plan.frontier_colocated
