@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,12 @@ from planner.simulate.operators.roofline import Cost
 FOLDS = 5
 TOLERANCE = 0.1  # log error at which the robust loss turns from square to linear
 # One chip on two boards
-SISTERS = {"b200": "gb200", "gb200": "b200", "b300": "gb300", "gb300": "b300"}
+BOARDS = {"b200": "gb200", "gb200": "b200", "b300": "gb300", "gb300": "b300"}
+# and one with two kinds of memory, whose constants are shares of each one's own bandwidth
+SISTERS = {**BOARDS, "h100": "h200", "h200": "h100"}
 SISTERS_MAY_COST = 0.05  # of the left-out error, for constants that sister GPUs share
+POOR = 0.15  # left-out error beyond which a table is held to its sister's
+BETTER = 0.8  # of it that the sister's constants must leave to stand in
 MIN_ROWS = 12  # fewer measurements than this do not support a fit
 USABLE_SHARE = 0.75
 
@@ -89,6 +93,7 @@ class Fit:
     mape: float
     median_ape: float
     sisters: tuple[str, ...] = ()  # systems that it was fitted together with
+    as_on: str = ""  # the sister whose constants these are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,12 +287,16 @@ def fit_sisters(members: Sequence[Member]) -> list[Fit | None]:
 
     A table of a hundred rows leaves directions in which its constants slide: shared, they cannot part.
     Where sharing costs more than `SISTERS_MAY_COST` of the error on points left out, the boards do differ
-    (another number of ranks was measured), and each keeps its own.
+    (another number of ranks was measured), and each keeps its own. A poor table that its sister explains
+    better by far (`as_on_sister`) has no say in the constants of both.
     """
     own = [fit_together([member])[0] for member in members]
     some = [i for i, fit in enumerate(own) if fit is not None]
     if len(some) < 2:
         return own
+    held = [as_on_sister(own, members, i) for i in range(len(own))]
+    if any(fit is not None and fit.as_on for fit in held):
+        return held
     shared = fit_together([members[i] for i in some])
     apart_ape, shared_ape = (
         sum(fit.n * fit.mape for fit in fits if fit is not None) for fits in ([own[i] for i in some], shared)
@@ -295,6 +304,34 @@ def fit_sisters(members: Sequence[Member]) -> list[Fit | None]:
     if shared_ape > (1.0 + SISTERS_MAY_COST) * apart_ape:
         return own
     return [shared[some.index(i)] if i in some else fit for i, fit in enumerate(own)]
+
+
+def as_on_sister(own: Sequence[Fit | None], members: Sequence[Member], i: int) -> Fit | None:
+    """A poor fit, or in its place the constants of a sister that do much better.
+
+    Rows of which some were timed on a slowed-down GPU tell less of a kernel than the rows of another board
+    with the same cores: its constants, which have not seen them, then predict them better than their own
+    fit does those left out.
+    """
+    fit, member = own[i], members[i]
+    if fit is None or fit.mape <= POOR:
+        return fit
+    for other, sister in zip(own, members, strict=True):
+        if other is None or other is fit or other.mape >= fit.mape:
+            continue
+        usable = member.usable(other.constants)
+        error = np.abs(member.seconds(other.constants) / fit.group.measured_s - 1.0)[usable]
+        if usable.mean() >= USABLE_SHARE and error.mean() < BETTER * fit.mape:
+            return replace(
+                fit,
+                constants=other.constants,
+                n=int(usable.sum()),
+                dropped=int((~usable).sum()),
+                mape=float(error.mean()),
+                median_ape=float(np.median(error)),
+                as_on=sister.system.name,
+            )
+    return fit
 
 
 def significant(value: float, digits: int = 4) -> float:
@@ -313,6 +350,7 @@ def entry(fit: Fit) -> dict[str, Any]:
         "constants": dict(fit.constants),
         "n": fit.n,
         **together,
+        **({"as_on": fit.as_on} if fit.as_on else {}),
         "mape": significant(fit.mape, 3),
         "median_ape": significant(fit.median_ape, 3),
         "range": fit.group.range,

@@ -9,7 +9,15 @@ from planner.errors import InputError
 from planner.evidence import csv_files, kernel_files
 from planner.evidence.calibrate import user_presets
 from planner.evidence.calibrate.derive import write_derived
-from planner.evidence.calibrate.fit import SISTERS, Calibration, Fit, Member, fit_sisters, write_kernels
+from planner.evidence.calibrate.fit import (
+    BOARDS,
+    SISTERS,
+    Calibration,
+    Fit,
+    Member,
+    fit_sisters,
+    write_kernels,
+)
 from planner.evidence.calibrate.kernels import attention, collectives, dsa_modules, gemm, mla_modules, moe
 from planner.evidence.sanity.remarks import write_remarks
 from planner.inputs.catalog import Catalog
@@ -27,8 +35,10 @@ RELATIVES = {
     "l40s": "h100",
     "rtx-pro-6000": "b200",
 }
-# Rows below which a table is fitted together with its sister's
+# Rows below which a table is fitted together with that of its chip on another board; where that chip has
+# other memory, of whose bandwidth kernels need not reach the same share, only the shortest tables are
 ENOUGH_ROWS = 120
+FEW_ROWS = 40
 # in the order in which they are fitted: a whole block is fitted around the kernels within it
 MODULES = (gemm, attention, dsa_modules, mla_modules, moe, collectives)
 
@@ -41,7 +51,8 @@ def calibrations() -> tuple[Calibration, ...]:
 def _families(by_chip: Iterable[list[Member]]) -> Iterator[list[Member]]:
     """What is fitted together: tables of one chip where one of them is short of rows, else each alone."""
     for members in by_chip:
-        if any(len(member.group.measured_s) < ENOUGH_ROWS for member in members):
+        enough = ENOUGH_ROWS if members[0].system.name in BOARDS else FEW_ROWS
+        if any(len(member.group.measured_s) < enough for member in members):
             yield members
         else:
             yield from ([member] for member in members)
@@ -52,7 +63,7 @@ def calibrate(
 ) -> Iterator[Fit]:
     """Fit everything measured in a folder and write it; yields each fit, file by file.
 
-    Tables of fewer than `ENOUGH_ROWS` rows are fitted together with those of the sister GPU.
+    Tables of few rows (`ENOUGH_ROWS`, `FEW_ROWS`) are fitted together with those of the sister GPU.
 
     Constants are written as the iteration goes: those of a CSV file after its last fit.
 

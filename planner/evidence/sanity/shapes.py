@@ -12,7 +12,7 @@ import numpy as np
 from planner.arrays import FloatArray
 from planner.inputs.precision import FORMATS, Format
 from planner.simulate.operators import collectives, gemm, moe
-from planner.simulate.operators.attention import causal, gqa, mla, sparse
+from planner.simulate.operators.attention import causal, gqa, linear, mla, sparse
 from planner.simulate.operators.attention.layer import Heads
 from planner.simulate.operators.collectives import Exchanged
 from planner.simulate.operators.machine import Machine
@@ -55,6 +55,8 @@ SHARDS = ((8.0, 1.0), (64.0, 8.0))  # query and KV heads of a GPU
 LATENT_HEADS = (16.0, 128.0)
 REDUCED = tuple(product((2.0, 4.0, 8.0), (16384.0, 2.0**20, 2.0**26)))
 EXCHANGED = (1.0, 64.0, 1024.0)
+STATE_HEADS = ((2.0, 4.0), (16.0, 64.0))  # key and value heads of a GPU, of 128: Qwen3.5-397B at TP 8 and 1
+CONV_WIDTH = 4.0
 
 
 def _gemms() -> Work:
@@ -148,6 +150,26 @@ def _sparse(phase: Pass) -> Work:
     )
 
 
+def _linear(name: str) -> Work:
+    """Linear attention: prompts for the convolution and the scan, batches for their steps."""
+    steps = name in (linear.CONV_STEP, linear.STEP)
+    cases = list(product(((b, 1.0) for b, _ in CACHES) if steps else PROMPTS, STATE_HEADS))
+    batch, new, key, value = _table((*c, *h) for c, h in cases)
+    heads = linear.StateHeads(key=key, key_dim=128.0, value=value, value_dim=128.0)
+    cost: Mapping[str, Callable[[Machine], Cost]] = {
+        linear.CONV: lambda machine: linear.conv(machine, heads, batch, new),
+        linear.SCAN: lambda machine: linear.scan(machine, heads, batch, new),
+        linear.CONV_STEP: lambda machine: linear.conv_step(machine, heads, batch, CONV_WIDTH),
+        linear.STEP: lambda machine: linear.step(machine, heads, batch),
+    }
+    return Work(
+        names=tuple(f"{b:g} x {n:g} tokens, {v:g} value heads" for (b, n), (_, v) in cases),
+        kind=linear.ScanConstants if name == linear.SCAN else linear.StreamConstants,
+        cost=lambda machine, _: cost[name](machine),
+        elements=np.zeros_like(batch),
+    )
+
+
 def _reduced(name: str) -> Work:
     gpus, size = _table(REDUCED)
     own = name == "all_reduce"
@@ -191,6 +213,7 @@ _MAKERS: Mapping[str, Callable[[], Work]] = {
     gqa.PREFILL: partial(_prefill, latent=False),
     mla.PREFILL: partial(_prefill, latent=True),
     **{name: partial(_sparse, phase) for phase, name in sparse.OPERATORS.items()},
+    **{name: partial(_linear, name) for name in (linear.CONV, linear.SCAN, linear.CONV_STEP, linear.STEP)},
     **{
         name: partial(_reduced, name)
         for name in ("all_reduce", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all")

@@ -150,6 +150,19 @@ def test_boards_that_differ_keep_their_own_constants() -> None:
     assert [len(fit.sisters) for fit in alike if fit is not None] == [1, 1]
 
 
+def test_a_table_timed_on_a_slowed_down_gpu_takes_its_sisters_constants() -> None:
+    """Half of its rows took 2.5 times as long: its own fit lies between the two, and misses both."""
+    one, other = halves(synthetic(0.03))
+    slowed = other.group.measured_s * np.where(np.arange(len(other.group.measured_s)) % 2, 2.5, 1.0)
+    spoilt = dataclasses.replace(other, group=dataclasses.replace(other.group, measured_s=slowed))
+    alone, held = fit_sisters([one, spoilt])
+    assert alone is not None and held is not None
+    assert (alone.as_on, held.as_on) == ("", "board 0")
+    assert held.constants == alone.constants == fit_together([one])[0].constants  # type: ignore[union-attr]
+    assert held.mape < fit_together([spoilt])[0].mape  # type: ignore[union-attr]
+    assert entry(held)["as_on"] == "board 0"
+
+
 def test_a_table_without_usable_rows_leaves_its_sister_alone() -> None:
     one, other = halves(synthetic(0.03))
     spoilt = dataclasses.replace(

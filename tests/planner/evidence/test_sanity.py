@@ -83,6 +83,25 @@ def test_a_slow_table_is_found_as_slower_than_format_engine_and_sister() -> None
     assert any("gemm fp8 of vllm on b200" in line for line in page(new))
 
 
+@pytest.mark.parametrize("operator", ["linear_scan", "linear_step", "linear_conv"])
+def test_a_slow_kernel_of_linear_attention_is_found_beside_the_sisters(operator: str) -> None:
+    tables = slowed("h200", operator, "vllm", "bf16", 4.0)
+    found = [one for one in findings(tables, CATALOG) if one.kind == "sister" and not one.settled]
+    assert [(one.system, one.operator, one.engine, one.other) for one in found] == [
+        ("h200", operator, "vllm", "h100")
+    ]
+
+
+@pytest.mark.parametrize("model", ["qwen3.6-35b-a3b", "qwen3.5-397b-a17b", "nemotron-3-super-120b"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_more_bandwidth_never_serves_less(model: str, engine: str) -> None:
+    """H200 is H100 with 1.4 times the bandwidth: linear attention too must serve as much at equal memory."""
+    h100, h200 = (_setup(model, system, engine, "bf16") for system in ("h100", "h200"))
+    for tp in (1, 8):
+        widths = Widths(tp=tp, attention_dp=1, moe_tp=tp, moe_ep=1)
+        assert np.all(_times(h200, widths)[0] <= TOLERANCE * _times(h100, widths)[0]), tp
+
+
 def test_a_constant_on_its_bound_is_told_where_it_costs() -> None:
     tables = {"h200": copy.deepcopy(dict(TABLES["h200"]))}
     tables["h200"]["gemm"]["trtllm"]["bf16"]["constants"]["memory"] = 0.02  # the least share
