@@ -38,6 +38,9 @@ FieldKind: TypeAlias = Literal[Quantity, "choice", "switch", "layout", "file", "
 AttentionKind: TypeAlias = Literal["gqa", "mla", "linear", "conv", "cross", "none"]
 FfnKind: TypeAlias = Literal["dense", "moe", "none"]
 Exchange: TypeAlias = Literal["replicated", "all-to-all", "gathered"]  # how tokens reach their experts
+# what lies between ranks that exchange tokens: host bridges, a mesh of links inside a host, a switch inside a
+# host or one that spans hosts, and beyond those the network
+Reach: TypeAlias = Literal["pcie", "mesh", "host", "rack", "network"]
 Pass: TypeAlias = Literal["prefill", "decode"]  # which of an operator's two kernels
 
 # "_wo" is weight-only, "_a4" has activations of four bits too

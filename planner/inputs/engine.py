@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 
 from planner.values import dataclass
-from planner.words import MemoryRule, Phase, UnevenExperts, Vendor, WeightFormat
+from planner.words import MemoryRule, Phase, Reach, UnevenExperts, Vendor, WeightFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,10 @@ class Abilities:
     chunked_pipelines: bool = True  # chunks of one prompt follow each other through the stages (CPP)
     drafts_in_pipelines: tuple[Phase, ...] = ("prefill", "decode", "colocated")  # speculation beside stages
     uneven_experts: UnevenExperts = "as they are"
+    # where it is told an all-to-all between ranks of attention DP with whole experts; elsewhere it gathers
+    all_to_all: tuple[Reach, ...] = ("pcie", "mesh", "host", "rack", "network")
+    nvlink_kernels: tuple[Reach, ...] = ("rack",)  # where it may write through NVLink instead of by DeepEP
+    dispatched_tokens: int = 0  # of a rank that the all-to-all of a decode step takes at most; 0: any number
     vendors: tuple[Vendor, ...] = ("nvidia", "amd")
     # families of GPUs (`System.family`) on which it has no kernel for weights of a format
     lacks: Mapping[WeightFormat, tuple[str, ...]] = field(default_factory=dict)

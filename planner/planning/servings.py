@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from planner.arrays import FloatArray
+from planner.arrays import BoolArray, FloatArray
 from planner.planning import evidence
 from planner.planning.resolve import Question
 from planner.planning.result import (
@@ -157,6 +157,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         held = per_rank * (1 + math.ceil((layout.pp - 1) / chunks))
         cache = held * memory.kv_bytes(setup.model, setup.precision, at, float(lengths.isl))
         tokens = passing = per_rank * lengths.new / chunks
+        too_many: BoolArray | bool = False
     else:
         batch = per_rank / layout.pp
         uneven = setup.machine.engine.sequence_imbalance
@@ -182,6 +183,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         cache = per_rank * one
         tokens = batch + chunk
         passing = batch * (1 + mtp) + chunk
+        too_many = ~forward.fits_dispatch(setup.machine.engine, batch, 1 + mtp)
     live = float(np.ravel(tokens * memory.token_bytes(setup.model, at))[0])
     weights = float(memory.weight_bytes(setup.model, setup.precision, at, mtp)[0])
     return PoolPlan(
@@ -204,7 +206,9 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
             capacity_bytes=setup.machine.gpu.memory_bytes,
         ),
         breakdown=(),
-        timing=partial(_timing, setup, a_pass, partial(forward.taken, setup, at, exchange, passing)),
+        timing=partial(
+            _timing, setup, a_pass, partial(forward.taken, setup, at, exchange, passing, too_many)
+        ),
         system=at_pool.system.name,
         max_batch=math.ceil(per_rank),
         max_batched_tokens=math.ceil(float(np.ravel(passing)[0])),

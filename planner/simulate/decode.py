@@ -112,7 +112,8 @@ def expert_side(
     setup: Setup, stage: Layouts, exchange: Exchange, batch: Real, mtp: int = 0, beside: Real = 0.0
 ) -> Ledger:
     """What the same step costs at the routed experts, with `beside` prompt tokens in the same pass."""
-    ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1) + beside)
+    too_many = ~forward.fits_dispatch(setup.machine.engine, batch, mtp + 1)
+    ledger = forward.experts(setup, stage, exchange, batch * (mtp + 1) + beside, too_many)
     share = 1.0 / setup.model.layers if setup.model.mtp_layers else setup.model.draft_share
     if mtp and share and ledger.parts:
         one = forward.experts(setup, stage, exchange, batch).layers()

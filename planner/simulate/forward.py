@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, Real
+from planner.inputs.engine import EngineProfile
 from planner.inputs.model import Ffn
 from planner.inputs.precision import BF16_BYTES, FORMATS, Format
 from planner.simulate import encode, linears
@@ -123,13 +124,14 @@ def shared(setup: Setup, tp: Real, tokens: Real, sequences: Real, *, graph: bool
     return ledger
 
 
-def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> Ledger:
+def experts(
+    setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real, too_many: BoolArray | bool = False
+) -> Ledger:
     """Routed experts of all layers and the traffic to them; nothing for a dense model.
 
-    Whole experts on ranks with attention DP get their tokens as is faster: by an all-to-all, or gathered, of
-    which a rank then picks its own. Engines have both (vLLM's `--all2all-backend`, SGLang's
-    `--moe-a2a-backend`, TensorRT-LLM chooses by itself). Batches that run in halves keep the all-to-all, as
-    engines run them.
+    Whole experts on ranks with attention DP get their tokens as is faster: by an all-to-all, where the engine
+    has one that reaches them (`Abilities.all_to_all`), or gathered, of which a rank then picks its own.
+    Batches that run in halves keep the all-to-all, as engines run them.
 
     Parameters
     ----------
@@ -139,6 +141,8 @@ def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> L
         How tokens reach their experts, see `Layouts.exchange`.
     tokens
         Tokens in the pass per attention rank.
+    too_many
+        Where the pass has more tokens than the engine's all-to-all takes (see `fits_dispatch`).
     """
     ledger = Ledger({})
     for f in setup.model.ffn:
@@ -147,29 +151,48 @@ def experts(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> L
         routed, moved = _exchanged(setup, f, stage, exchange, tokens)
         if exchange == "all-to-all":
             picked, gathered = _exchanged(setup, f, stage, "gathered", tokens)
-            faster = _gathered(setup, stage, (routed, moved), (picked, gathered))
+            faster = _gathered(setup, stage, (routed, moved), (picked, gathered)) | too_many
             routed, moved = _either(faster, picked, routed), _either(faster, gathered, moved)
         ledger.add("experts", routed, f.layers)
         ledger.add(EXCHANGE, moved, f.layers)
     return ledger
 
 
-def taken(setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real) -> Exchange:
+def taken(
+    setup: Setup, stage: Layouts, exchange: Exchange, tokens: Real, too_many: BoolArray | bool = False
+) -> Exchange:
     """How a pass of one layout takes tokens to their experts; arguments as of `experts`."""
     for f in setup.model.ffn:
         if f.kind == "moe" and exchange == "all-to-all":
             either = (_exchanged(setup, f, stage, way, tokens) for way in (exchange, "gathered"))
-            if np.all(_gathered(setup, stage, *either)):
+            if np.all(_gathered(setup, stage, *either) | too_many):
                 return "gathered"
     return exchange
+
+
+def fits_dispatch(engine: EngineProfile, batch: Real, queries: float) -> BoolArray:
+    """Where a decode step of `batch` sequences, `queries` tokens each, fits into the engine's all-to-all."""
+    most = engine.can.dispatched_tokens
+    return np.asarray(np.ceil(batch) * queries <= most if most else np.full(np.shape(batch), True))
 
 
 def _gathered(
     setup: Setup, stage: Layouts, sent: tuple[Cost, Cost], gathered: tuple[Cost, Cost]
 ) -> BoolArray:
-    """Where gathering is faster than the all-to-all, (experts, traffic) each; batches in halves keep that."""
+    """Where tokens are gathered, (experts, traffic) each: where that is faster, or the engine has no more.
+
+    Batches in halves keep the all-to-all.
+    """
     faster = sum(cost.seconds for cost in gathered) < sum(cost.seconds for cost in sent)
-    return np.asarray(faster & ~in_halves(setup, stage, "all-to-all"))
+    return np.asarray((faster & ~in_halves(setup, stage, "all-to-all")) | ~_reached(setup, stage))
+
+
+def _reached(setup: Setup, stage: Layouts) -> BoolArray:
+    """The layouts between whose ranks the engine has an all-to-all."""
+    has, fabric = setup.machine.engine.can.all_to_all, setup.machine.fabric
+    largest = fabric.scale_up_gpus
+    inside, beyond = (collectives.reach(fabric, gpus) in has for gpus in (largest, largest + 1))
+    return np.where(stage.stage_gpus > largest, beyond, inside)
 
 
 def _either(first: BoolArray, one: Cost, other: Cost) -> Cost:
@@ -219,8 +242,9 @@ def in_halves(setup: Setup, at: Layouts, exchange: Exchange) -> BoolArray:
     Within a domain the exchange is too short to pay for reading all weights twice, and engines leave
     it off.
     """
-    splits = setup.machine.engine.two_batches and exchange == "all-to-all"
-    return np.asarray(splits & (at.stage_gpus > setup.machine.fabric.scale_up_gpus))
+    if not setup.machine.engine.two_batches or exchange != "all-to-all":
+        return np.zeros(at.tp.shape, dtype=bool)
+    return np.asarray(_reached(setup, at) & (at.stage_gpus > setup.machine.fabric.scale_up_gpus))
 
 
 def second_reading(setup: Setup, stage: Layouts, exchange: Exchange) -> Cost:

@@ -88,7 +88,7 @@ def export(of: Subject) -> Export | Refused:
 
 def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
     """What instances of a pool are told beside their flags, wherever they lie."""
-    return sglang.environment(of, pool) if of.table.engine == "sglang" else {}
+    return ENGINES[of.table.engine].environment(of, pool)  # type: ignore[no-any-return]
 
 
 def _encoder(of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str]) -> Process:

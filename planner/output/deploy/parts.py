@@ -15,8 +15,9 @@ from planner.output.deploy.schedule import Schedule
 from planner.planning import demand
 from planner.planning.result import EncoderPlan, Plan, PoolPlan, Serving
 from planner.simulate import space
+from planner.simulate.operators import collectives
 from planner.values import dataclass
-from planner.words import Benchmark, EngineFamily, Target, Vendor
+from planner.words import Benchmark, EngineFamily, Phase, Reach, Target, Vendor
 
 FARTHEST = 3.09  # standard deviations of a normal distribution that 999 of 1,000 lie below
 
@@ -40,6 +41,8 @@ class EngineTable:
     old_flags: Mapping[str, str] = field(default_factory=dict)  # of older builds that are still launched
     page_tokens: int = 1  # that chunks are whole numbers of
     environment: Mapping[str, str] = field(default_factory=dict)  # what has no flag, to its variable
+    # what its all-to-all is called, by vendor, by what lies between the ranks and by phase
+    exchange: Mapping[Vendor, Mapping[Reach, Mapping[Phase, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +127,13 @@ class Subject:
         return max(space.expert_slots(self.model, pool.layout.ep, self.can) - self.model.experts, 0) * (
             self.model.is_moe
         )
+
+    def exchange(self, pool: PoolPlan) -> str:
+        """What the engine calls the all-to-all that a pool was planned with; "" where it gathers tokens."""
+        if pool.exchange != "all-to-all":
+            return ""
+        reach = collectives.reach(self.system.fabric, pool.layout.tp * pool.layout.attention_dp)
+        return self.table.exchange.get(self.vendor, {}).get(reach, {}).get(pool.phase, "")
 
     def flag(self, meaning: str) -> str:
         """The spelling of a setting."""

@@ -6,6 +6,7 @@ whole instance; chunks are whole pages of the cache.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value, argv
@@ -13,8 +14,8 @@ from planner.planning.result import LayoutChoice, PoolPlan
 
 IMAGES_OVER = "zmq_to_scheduler"  # how what encoders make comes to a prompt: the default
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
+DEEPEP = "deepep"
 DISPATCHED = 128  # tokens of a rank that DeepEP's low-latency kernels take unless SGLang is told
-MOST_DISPATCHED = 1024  # and that it can be told
 
 
 def refusal(of: Subject) -> str:
@@ -65,9 +66,11 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
         found[flag("dp_head")] = True
         if dp == layout.tp * dp:
             found[flag("dense_tp")] = 1
-    if exchanges(of, pool):
-        found[flag("exchange")] = "deepep"
-        if pool.phase != "colocated":
+    if backend := of.exchange(pool):
+        found[flag("exchange")] = backend
+        if backend != DEEPEP:
+            found[flag("exchange_mode")] = "normal"
+        elif pool.phase != "colocated":
             found[flag("exchange_mode")] = "low_latency" if pool.phase == "decode" else "normal"
     found[flag("max_requests")] = pool.max_batch * dp
     if pool.phase == "prefill":
@@ -95,26 +98,20 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
     return found
 
 
-def exchanges(of: Subject, pool: PoolPlan) -> bool:
-    """Whether SGLang is asked for the all-to-all that was planned: it gathers otherwise.
-
-    DeepEP needs NVLink, and its low-latency kernels take no more than so many tokens of a decode step.
-    """
-    reached = of.vendor == "nvidia" and of.system.fabric.topology != "pcie"
-    return pool.exchange == "all-to-all" and reached and dispatched(of, pool) <= MOST_DISPATCHED
-
-
-def dispatched(of: Subject, pool: PoolPlan) -> int:
-    """Tokens of a rank that low-latency kernels take to their experts in a step; 0 in prefill."""
-    return 0 if pool.phase == "prefill" else pool.max_batch * (of.mtp + 1)
-
-
 def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
-    """What every instance of a pool is told beside its flags."""
-    tokens = dispatched(of, pool)
-    if not exchanges(of, pool) or tokens <= DISPATCHED:
-        return {}
-    return {of.table.environment["dispatched"]: str(tokens)}
+    """What every instance of a pool is told beside its flags: tokens of a rank that its all-to-all holds.
+
+    DeepEP has buffers for those of decode steps alone, MoRI for those of every pass.
+    """
+    backend = of.exchange(pool)
+    steps = 0 if pool.phase == "prefill" else math.ceil(pool.max_batch / pool.layout.pp) * (of.mtp + 1)
+    if backend == DEEPEP and steps > DISPATCHED:
+        return {of.table.environment["dispatched"]: str(steps)}
+    if backend and backend != DEEPEP:
+        tokens = chunk(of, pool.chunk_tokens or PASS_TOKENS) if pool.phase == "colocated" else 0
+        tokens = chunk(of, pool.max_batched_tokens) if pool.phase == "prefill" else tokens
+        return {of.table.environment["dispatched_amd"]: str(max(steps, tokens))}
+    return {}
 
 
 def chunk(of: Subject, tokens: int) -> int:

@@ -6,12 +6,14 @@ a rank. Across hosts one `mpirun` on the first starts every rank.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value
 from planner.planning.result import LayoutChoice, PoolPlan
 
+GATHER, DEEPEP, DEEPEP_ANYWHERE = "ALLGATHER", "DEEPEP", "DEEPEPLOWLATENCY"
+DEEPEP_DOMAINS = (2, 4, 8, 16)  # over which DeepEP's high-throughput kernels run, whole domains of 8
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
 
 
@@ -82,6 +84,21 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
     return found
 
 
+def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
+    """What every instance of a pool is told beside its keys: how tokens reach whole experts.
+
+    It chooses by itself else: NVLink kernels wherever there is NVLink, gathering where there is none.
+    """
+    at = pool.layout
+    if not of.model.is_moe or at.attention_dp == 1 or at.moe_tp > 1:
+        return {}
+    backend = of.exchange(pool) or GATHER
+    domains = at.tp * at.attention_dp / of.system.fabric.scale_up_gpus
+    if backend == DEEPEP and domains not in DEEPEP_DOMAINS:
+        backend = DEEPEP_ANYWHERE
+    return {of.table.environment["exchange"]: backend}
+
+
 def config_name(one: str) -> str:
     """The file of a pool's configuration."""
     return f"{one}.yaml"
@@ -91,19 +108,22 @@ def processes(
     of: Subject, one: Placed, hosts: Sequence[str], model: Sequence[str], config: str
 ) -> list[Process]:
     """What an instance runs: on its first host, ranks on others started from there."""
-    head = hosts[one.hosts[0]]
+    pool, head = of.serving.pools[one.pool], hosts[one.hosts[0]]
+    env = environment(of, pool)
     serve = (*of.table.command, *model, "--host", "0.0.0.0", "--port", str(one.port), "--config", config)
     if len(one.hosts) > 1:
         each = ",".join(f"{hosts[h]}:{len(gpus)}" for h, gpus in zip(one.hosts, one.gpus, strict=True))
         ranks = sum(map(len, one.gpus))
         mpi = ("mpirun", "--allow-run-as-root", "-n", str(ranks), "--host", each)
-        serve = (*mpi, "-x", "CUDA_VISIBLE_DEVICES", "trtllm-llmapi-launch", *serve)
+        kept = [word for name in ("CUDA_VISIBLE_DEVICES", *env) for word in ("-x", name)]
+        serve = (*mpi, *kept, "trtllm-llmapi-launch", *serve)
     return [
         Process(
             name=one.name,
             host=one.hosts[0],
             gpus=one.gpus[0],
             argv=serve,
+            env=env,
             health=f"{head}:{one.port}",
             spans=len(one.hosts) > 1,
         )

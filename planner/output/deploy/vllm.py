@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from planner.output.deploy import tables
 from planner.output.deploy.parts import EngineTable, Placed, Process, Settings, Subject, Value, argv
 from planner.planning.result import LayoutChoice, PoolPlan
 from planner.words import Phase
@@ -78,7 +77,7 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
     tokens = pool.max_batched_tokens
     if pool.phase == "colocated" and not pool.chunk_tokens:  # whole prompts between decode steps
         tokens = max(tokens, PASS_TOKENS)
-    if backend := exchange(of, pool):
+    if backend := of.exchange(pool):
         found[flag("exchange")] = backend
     found[flag("max_requests")] = pool.max_batch
     found[flag("max_tokens")] = max(tokens, pool.max_batch)
@@ -96,23 +95,9 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
     return found
 
 
-def exchange(of: Subject, pool: PoolPlan) -> str:
-    """The all-to-all between whole experts under attention DP that was planned; "" for vLLM's default.
-
-    By default every rank gathers the tokens of all, which is planned where it is faster, and inside one host
-    costs about the same; DeepEP needs NVLink there.
-    """
-    layout = pool.layout
-    ranks = layout.tp * layout.attention_dp
-    fabric = of.system.fabric
-    if pool.exchange != "all-to-all" or of.vendor != "nvidia" or fabric.topology == "pcie":
-        return ""
-    per_host = of.options.gpus_per_host or tables.gpus_per_host(of.system)
-    if per_host < fabric.scale_up_gpus and ranks <= fabric.scale_up_gpus:
-        return "flashinfer_nvlink_one_sided"
-    if ranks <= per_host:
-        return ""
-    return "deepep_low_latency" if pool.phase == "decode" else "deepep_high_throughput"
+def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
+    """What every instance of a pool is told beside its flags: nothing."""
+    return {}
 
 
 def connector(of: Subject) -> str:

@@ -15,6 +15,7 @@ from planner.simulate.operators.constants import bounded, seconds, share
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.roofline import Cost
 from planner.values import dataclass
+from planner.words import Reach
 
 # Collectives move bytes whatever the format of the model: their constants stand under this one.
 FORMAT = "bf16"
@@ -289,7 +290,7 @@ def _exchange(machine: Machine, operator: str, moved: Exchanged, gpus: Real, ker
     per_nic = token_bytes / fabric.scale_out_bytes_per_s
     hops = _hops(fabric, gpus)
     least: Real | None = None
-    for name in (kernel,) if kernel else _exchange_kernels(fabric):
+    for name in (kernel,) if kernel else _exchange_kernels(machine):
         try:
             c = machine.kernels.constants(f"{operator}_{name}", FORMAT, ExchangeConstants)
         except LookupError:
@@ -309,11 +310,28 @@ def _exchange(machine: Machine, operator: str, moved: Exchanged, gpus: Real, ker
     return Cost(least, tokens * np.maximum(inside, domains * per_nic))
 
 
-def _exchange_kernels(fabric: Fabric) -> tuple[str, ...]:
-    """DeepEP needs NVLink (or XGMI); the kernels that write through it, a rack-scale domain."""
+def reach(fabric: Fabric, gpus: int = 1) -> Reach:
+    """What lies between the GPUs of a group; host bridges are the worst of it wherever there are any.
+
+    >>> fabric = Fabric(scale_up_gpus=72, scale_up_bytes_per_s=9e11, scale_out_bytes_per_s=5e10)
+    >>> reach(fabric, 64), reach(fabric, 96)
+    ('rack', 'network')
+    """
     if fabric.topology == "pcie":
+        return "pcie"
+    if gpus > fabric.scale_up_gpus:
+        return "network"
+    if fabric.topology == "mesh":
+        return "mesh"
+    return "rack" if fabric.scale_up_gpus > LARGEST_HOST_DOMAIN else "host"
+
+
+def _exchange_kernels(machine: Machine) -> tuple[str, ...]:
+    """DeepEP needs NVLink (or XGMI); kernels that write through it, an engine that launches them."""
+    within = reach(machine.fabric)
+    if within == "pcie":
         return ()
-    return EXCHANGE_KERNELS if fabric.scale_up_gpus > LARGEST_HOST_DOMAIN else EXCHANGE_KERNELS[:-1]
+    return EXCHANGE_KERNELS if within in machine.engine.can.nvlink_kernels else EXCHANGE_KERNELS[:-1]
 
 
 def _bandwidth(fabric: Fabric, gpus: Real) -> Real:

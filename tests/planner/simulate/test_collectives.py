@@ -202,11 +202,15 @@ def test_two_nodes_of_low_latency_exchange():
 
 
 def test_which_exchange_kernels_a_fabric_has():
-    """Kernels that write through NVLink need a rack; constants of a relative must not lend them to HGX."""
-    rack, node = machine_of("gb200", "trtllm"), machine_of("b200", "trtllm")
-    through = [collectives.combine(m, moved(64, 2.0), 8.0, "nvlink").seconds for m in (rack, node)]
-    usual = [collectives.combine(m, moved(64, 2.0), 8.0).seconds for m in (rack, node)]
-    assert usual[0] == through[0] and usual[1] > through[1]
+    """Kernels that write through NVLink: on a rack, and on a host where the engine launches them there."""
+    rack, node, other = (
+        machine_of(system, engine)
+        for system, engine in (("gb200", "trtllm"), ("b200", "trtllm"), ("b200", "sglang"))
+    )
+    for machine, launched in ((rack, True), (node, True), (other, False)):
+        through = collectives.combine(machine, moved(64, 2.0), 8.0, "nvlink").seconds
+        usual = collectives.combine(machine, moved(64, 2.0), 8.0).seconds
+        assert usual == through if launched else usual > through
     cards = machine_of("l40s", "vllm")
     assert collectives.dispatch(cards, moved(64, 1.0), 8.0).seconds == pytest.approx(
         collectives.all_to_all(cards, 64 * 7168 * 8 * (1 - (7 / 8) ** 8), 8.0).seconds

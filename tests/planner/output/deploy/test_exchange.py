@@ -5,58 +5,185 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from planner.output.deploy import subject, vllm, write
+from planner.evidence.deployment import layout
+from planner.evidence.runs import Widths
+from planner.inputs.fleet import Fleet
+from planner.inputs.kernels import deployed
+from planner.inputs.precision import FORMATS, Precision
+from planner.inputs.scenario import Limits, Scenario
+from planner.inputs.traffic import Traffic
+from planner.output.deploy import launch, subject, vllm, write
 from planner.output.deploy.parts import Export, Options
-from tests.planner.output.deploy.test_export import CATALOG, planned
+from planner.planning.plan import plan
+from planner.simulate import forward
+from planner.simulate.operators.machine import Machine
+from planner.simulate.operators.setup import Setup
+from tests.planner.output.deploy.test_export import CATALOG, ENGINES, planned
+
+LAUNCHED = {  # how an engine is told its all-to-all; gathering: nothing, or this
+    "vllm": ("--all2all-backend", None),
+    "sglang": ("--moe-a2a-backend", None),
+    "trtllm": ("TRTLLM_FORCE_COMM_METHOD", "ALLGATHER"),
+}
 
 
 def test_vllm_is_asked_for_the_all_to_all_that_was_planned_beyond_a_host():
     """By default vLLM gathers; on a rack NVLink kernels write within the domain, DeepEP goes across hosts."""
-    plan, flag = planned("mla-h200", "vllm"), "--all2all-backend"
-    pool = plan.chosen.pools[-1]
+    found, flag = planned("mla-h200", "vllm"), "--all2all-backend"
+    pool = found.chosen.pools[-1]
 
     def backends(system, dp, phase):
-        layout = replace(pool.layout, tp=1, attention_dp=dp, moe_tp=1, ep=dp, pp=1, label=f"DEP{dp}")
-        here = replace(plan, resolved=replace(plan.resolved, system=CATALOG.system(system)))
+        wide = replace(pool.layout, tp=1, attention_dp=dp, moe_tp=1, ep=dp, pp=1, label=f"DEP{dp}")
+        here = replace(found, resolved=replace(found.resolved, system=CATALOG.system(system)))
         of = subject.subject(here, "vllm", Options(), CATALOG)
-        return vllm.settings(of, replace(pool, layout=layout, phase=phase)).get(flag)
+        return vllm.settings(of, replace(pool, layout=wide, phase=phase, exchange="all-to-all")).get(flag)
 
     assert backends("h200", 16, "decode") == "deepep_low_latency"
     assert backends("h200", 16, "prefill") == backends("h200", 16, "colocated") == "deepep_high_throughput"
     assert backends("h200", 8, "decode") is None and backends("l40s", 16, "decode") is None
     assert backends("gb200", 4, "prefill") == backends("gb200", 72, "decode") == "flashinfer_nvlink_one_sided"
     assert backends("gb200", 96, "decode") == "deepep_low_latency"
+    assert backends("mi300x", 8, "decode") == backends("mi355x", 16, "decode") == "mori_low_latency"
+    assert backends("mi355x", 8, "prefill") == "mori_high_throughput"
+
+
+def _taken(engine: str, system: str, ranks: int, tokens: float) -> str:
+    """How a pass of DeepSeek-R1 on whole experts is timed."""
+    gpu, profile = CATALOG.system(system), CATALOG.engine(engine)
+    setup = Setup(
+        machine=Machine(
+            gpu=gpu.gpu,
+            fabric=gpu.fabric,
+            kernels=deployed(CATALOG.kernels(gpu, engine), profile),
+            engine=profile,
+        ),
+        model=CATALOG.model("deepseek-r1"),
+        precision=Precision(gemm=FORMATS["bf16"], moe=FORMATS["bf16"], kv="bf16"),
+    )
+    at = layout(Widths(tp=1, attention_dp=ranks, moe_tp=1, moe_ep=ranks), 1, True)
+    work = forward.experts(setup, at, "all-to-all", np.full((1, 1, 1), tokens))
+    ways = {
+        way: np.sum([cost.seconds for cost in forward.experts(setup, at, way, tokens).parts.values()])
+        for way in ("all-to-all", "gathered")
+    }
+    way = forward.taken(setup, at, "all-to-all", np.full((1, 1, 1), tokens))
+    total = np.sum([cost.seconds for cost in work.parts.values()])
+    assert total == pytest.approx(ways[way])  # what is told is what was timed
+    return way
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("system", CATALOG.names("system"))
+def test_the_exchange_that_was_timed_is_the_one_that_is_launched(engine, system):
+    gpu = CATALOG.system(system)
+    if gpu.vendor not in CATALOG.engine(engine).can.vendors:
+        pytest.skip(f"{engine} does not run on {gpu.vendor}")
+    found = planned("mla-h200", engine)
+    resolved = replace(found.resolved, system=gpu)
+    here = replace(
+        found, resolved=resolved, precision=replace(found.precision, weights="bf16", experts="bf16")
+    )
+    of = subject.subject(here, engine, Options(), CATALOG)
+    pool, (name, gathers) = found.chosen.pools[-1], LAUNCHED[engine]
+    domain, told = gpu.fabric.scale_up_gpus, set()
+    for ranks in (8, domain, 2 * domain):
+        wide = replace(pool.layout, tp=1, attention_dp=ranks, moe_tp=1, ep=ranks, pp=1, label=f"DEP{ranks}")
+        for phase, tokens in (("prefill", 8192.0), ("decode", 1.0), ("decode", 512.0), ("colocated", 512.0)):
+            way = _taken(engine, system, ranks, tokens)
+            one = replace(pool, layout=wide, phase=phase, exchange=way, max_batch=64)
+            said = {**launch.ENGINES[engine].settings(of, one), **launch.environment(of, one)}
+            launched = "gathered" if said.get(name) == gathers else "all-to-all"
+            assert launched == way, (ranks, phase, tokens, said.get(name))
+            told.add(way)
+            if gpu.vendor == "amd" and way == "all-to-all":
+                assert "mori" in said[name]
+    if gpu.fabric.topology == "pcie":
+        assert told == {"gathered"}
+    elif engine != "vllm":
+        assert "all-to-all" in told
 
 
 @pytest.mark.parametrize(
-    "system, batch, mtp, backend, told",
+    "batch, mtp, backend, told",
     [
-        ("gb200", 128, 0, "deepep", None),  # what its buffers hold anyhow
-        ("gb200", 300, 0, "deepep", "300"),
-        ("gb200", 300, 1, "deepep", "600"),  # drafts are dispatched beside the tokens that they follow
-        ("gb200", 1024, 0, "deepep", "1024"),
-        ("gb200", 1025, 0, None, None),  # more than the kernels take
-        ("rtx-pro-6000", 300, 0, None, None),  # no NVLink
+        (128, 0, "deepep", None),  # what its buffers hold anyhow
+        (300, 0, "deepep", "300"),
+        (300, 1, "deepep", "600"),  # drafts are dispatched beside the tokens that they follow
+        (1024, 0, "deepep", "1024"),
     ],
 )
-def test_sglang_is_told_how_many_tokens_low_latency_kernels_take(system, batch, mtp, backend, told):
+def test_sglang_is_told_how_many_tokens_low_latency_kernels_take(batch, mtp, backend, told):
     """A decode batch above what its DeepEP buffers are sized for stops the server."""
-    plan, variable = planned("mla-gb200", "sglang"), "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
-    first, then = plan.chosen.pools
+    found, variable = planned("mla-gb200", "sglang"), "SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
+    first, then = found.chosen.pools
     assert then.exchange == "all-to-all" and then.layout.attention_dp > 1
-    serving = replace(plan.chosen, pools=(first, replace(then, max_batch=batch)))
-    scenario = replace(plan.scenario, mtp=mtp)
-    resolved = replace(plan.resolved, system=CATALOG.system(system))
-    here = replace(plan, scenario=scenario, disaggregated=serving, resolved=resolved)
+    serving = replace(found.chosen, pools=(first, replace(then, max_batch=batch)))
+    here = replace(found, scenario=replace(found.scenario, mtp=mtp), disaggregated=serving)
     prefill, decode = write.flags(here)["pools"]
     assert decode["flags"].get("--moe-a2a-backend") == backend
     assert decode.get("environment", {}).get(variable) == told
     assert "environment" not in prefill
     for target in ("sglang", "dynamo", "llm-d"):
-        found = write.export(here, target, Options(), CATALOG)
-        if isinstance(found, Export):
-            texts = "".join(found.files.values())
+        written = write.export(here, target, Options(), CATALOG)
+        if isinstance(written, Export):
+            texts = "".join(written.files.values())
             assert (variable in texts) == (told is not None), target
             assert told is None or re.search(rf"{variable}\W+(value: )?\W?{told}\b", texts), target
+
+
+def test_steps_that_low_latency_kernels_do_not_take_are_planned_gathered():
+    """SGLang's take 1,024 tokens of a rank: more drafts, smaller batches, or tokens that are gathered."""
+    profile = CATALOG.engine("sglang")
+    fits = forward.fits_dispatch(profile, np.array([300.0, 341.2, 341.4, 512.0]), 3)
+    assert fits.tolist() == [True, False, False, False]  # 342 in flight are 1,026 tokens
+    assert forward.fits_dispatch(CATALOG.engine("vllm"), np.array([5000.0]), 3).all()
+    asked = Scenario(
+        model="deepseek-r1",
+        system="gb200",
+        engine="sglang",
+        traffic=Traffic(isl=1024, osl=4096),
+        limits=Limits(ftl_s=20.0, ttl_s=0.3),
+        fleet=Fleet(gpus=72),
+        mtp=3,
+    )
+    for pool in plan(asked, CATALOG).chosen.pools:
+        if pool.phase != "prefill" and pool.exchange == "all-to-all":
+            assert pool.max_batch * 4 <= 1024
+
+
+def test_mori_has_room_for_the_tokens_of_every_pass():
+    found, variable = planned("mla-mi355x", "sglang"), "SGLANG_MORI_NUM_MAX_DISPATCH_TOKENS_PER_RANK"
+    of = subject.subject(found, "sglang", Options(), CATALOG)
+    for pool in found.chosen.pools:
+        wide = replace(pool.layout, tp=1, attention_dp=8, moe_tp=1, ep=8, pp=1, label="DEP8")
+        one = replace(pool, layout=wide, exchange="all-to-all")
+        room = int(launch.environment(of, one)[variable])
+        assert room >= (pool.max_batched_tokens if pool.phase != "colocated" else pool.max_batch)
+        assert variable not in launch.environment(of, replace(one, exchange="gathered"))
+
+
+def test_ranks_on_other_hosts_are_told_of_the_exchange_too():
+    """mpirun hands on no variable that it is not told of."""
+    found = planned("mla-h200", "trtllm")
+    pools = tuple(
+        replace(
+            pool,
+            exchange="all-to-all",
+            layout=replace(pool.layout, tp=1, attention_dp=16, moe_tp=1, ep=16, pp=1, label="DEP16"),
+            instances=1,
+        )
+        for pool in found.chosen.pools
+    )
+    field = "disaggregated" if found.chosen is found.disaggregated else "colocated"
+    here = replace(found, **{field: replace(found.chosen, pools=pools)})
+    written = write.export(here, "trtllm", Options(), CATALOG)
+    assert isinstance(written, Export), written
+    script = "".join(text for name, text in written.files.items() if name.startswith("host-"))
+    ran = [block for block in script.split("\n# ") if "mpirun" in block]
+    assert ran and all(
+        re.search(r"TRTLLM_FORCE_COMM_METHOD=DEEPEP\w*", block) and "-x TRTLLM_FORCE_COMM_METHOD" in block
+        for block in ran
+    )
