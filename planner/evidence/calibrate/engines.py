@@ -73,7 +73,7 @@ CONSTANTS = (
     # GPU left out); the lower one meets the published deployments of the tests better.
     Constant("prefill_stretch", 1.0, 1.1, 1.05),
     # Few runs have attention DP, fewer still with its pools full: all engines share what those give. Those
-    # where prefill shares the GPUs are 16 of two models, and hardly tell `lockstep` from the exchange.
+    # where prefill shares the GPUs are 8 of two models, and hardly tell `lockstep` from the exchange.
     Constant("lockstep", 0.0, 1.0, 0.4, 3.0 * WAITING_PRIOR),
     Constant("prompt_imbalance", 0.0, 0.8, 0.25, WAITING_PRIOR),
     Constant("sequence_imbalance", 0.0, 1.0, 0.25, WAITING_PRIOR),
