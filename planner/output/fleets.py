@@ -55,14 +55,14 @@ def used_rows(plan: Plan, serving: Serving) -> list[tuple[str, str, str]]:
 
 def alone_rows(plan: Plan) -> list[tuple[str, ...]]:
     """The plan, and the best one on each system alone."""
-    rows: list[tuple[str, ...]] = [("", "", "GPUs", "tokens/s", "per GPU", "$/h", "$/Mtok", "FTL", "TTL")]
+    rows: list[tuple[str, ...]] = [("", "", "GPUs", "tokens/s", "$/h", "$/Mtok", "FTL", "TTL")]
     best = plan.deployed
     if best is not None:
-        pools = " + ".join(f"{named(pool.phase)} on {pool.system}" for pool in best.pools)
-        rows.append(("the plan", pools, *_numbers(best)))
+        systems = " + ".join(dict.fromkeys(pool.system for pool in best.pools))
+        rows.append(("the plan", f"on {systems}", *_numbers(best)))
     for one in plan.alone:
         if one.serving is None:
-            rows.append((one.system, "meets no limits", *["-"] * 7))
+            rows.append((one.system, "meets no limits", *["-"] * 6))
         else:
             layouts = " + ".join(f"{pool.instances} × {pool.layout.label}" for pool in one.pools)
             rows.append((one.system, layouts, *_numbers(one.serving)))
@@ -73,7 +73,6 @@ def _numbers(serving: Serving) -> tuple[str, ...]:
     return (
         f"{serving.gpus:,}",
         three_digits(serving.tokens_per_s_per_gpu * serving.gpus),
-        three_digits(serving.tokens_per_s_per_gpu),
         money(usd_per_hour(serving)),
         money(serving.usd_per_million_tokens),
         format_seconds(serving.ftl_s),

@@ -122,7 +122,7 @@ def _fleet(plan: Plan, serving: Serving) -> list[Section]:
     said = tuple(filter(None, (fleets.spent(serving) + ".", fleets.together_sentence(plan))))
     return [
         Section(title=fleets.USED, sentences=said, rows=tuple(fleets.used_rows(plan, serving)), align="lrr"),
-        Section(title=fleets.ALONE, rows=tuple(fleets.alone_rows(plan)), align="llrrrrrrr"),
+        Section(title=fleets.ALONE, rows=tuple(fleets.alone_rows(plan)), align="llrrrrrr"),
     ]
 
 

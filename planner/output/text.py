@@ -121,7 +121,7 @@ def _fleet(plan: Plan, serving: Serving, width: int) -> list[str]:
         *_wrapped(said, width),
         "",
         fleets.ALONE,
-        *_fitting(fleets.alone_rows(plan), "llrrrrrrr", width),
+        *_fitting(fleets.alone_rows(plan), "llrrrrrr", width),
     ]
 
 

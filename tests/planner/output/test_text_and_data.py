@@ -10,10 +10,14 @@ import math
 
 import numpy as np
 
+from planner import load, plan
 from planner.inputs.fields import FIELDS
+from planner.inputs.fleet import Fleet
 from planner.inputs.kernels import Provenance
 from planner.inputs.scenario import Scenario
 from planner.output.data import to_csv, to_dict, to_json
+from planner.output.fleets import ALONE, alone_rows
+from planner.output.html import to_html
 from planner.output.limits import MAY_MEET
 from planner.output.markdown import to_markdown
 from planner.output.notes import notes
@@ -188,6 +192,15 @@ def test_layouts_that_may_meet_the_limits_keep_to_the_width(split_plan: Plan) ->
     at = next(at for at, line in enumerate(long) if "CPP8xDP16-EP8TP2 +" in line)
     assert long[at + 1].strip() == "PP2xDP16-EP8TP2"
     assert long[at].index("CPP8x") == long[at + 1].index("PP2x")
+
+
+def test_what_each_system_of_a_fleet_does_alone_keeps_to_the_width() -> None:
+    fleet = Fleet(systems="rtx-pro-6000:32,gb200:72", gpus=104)
+    found = plan(Scenario(model="deepseek-r1", fleet=fleet), load())
+    told = to_text(found)
+    assert ALONE in told and max(map(len, told.splitlines())) <= 80
+    assert all(len(row) == len(alone_rows(found)[0]) for row in alone_rows(found))
+    assert ALONE in to_html(found)
 
 
 def test_text_can_be_plain_ascii(split_plan: Plan) -> None:
