@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
+import textwrap
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,6 +59,61 @@ class UsageError(Exception):
         self.lines = (line, *more)
 
 
+_PIECE = re.compile(r"\[[^][]*(?:\[[^][]*\][^][]*)*\]|\S+")  # of a usage line: what brackets hold stays whole
+WIDEST = 100  # columns of help: longer lines are hard to read
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """No wider than the terminal: prose, usage and lists; a command among the examples stays one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(shutil.get_terminal_size().columns - 2, WIDEST))
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = (
+            "\n".join(_hanging(line, width) for line in part.splitlines())
+            if "\n " in part
+            else textwrap.fill(part, width, break_on_hyphens=False)
+            for part in text.split("\n\n")
+        )
+        return "\n\n".join(parts)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        names = list(action.option_strings)
+        if action.nargs == 0 or len(names) < 3:
+            return super()._format_action_invocation(action)
+        said = f"{', '.join(names)} {self._format_args(action, action.dest.upper())}"
+        return f"\n{' ' * self._current_indent}".join(
+            textwrap.wrap(said, self._width, break_on_hyphens=False)
+        )
+
+    def _format_usage(self, usage: str | None, *_: Any) -> str:
+        lines: list[str] = []
+        for line in (usage or "").splitlines():
+            pieces = _PIECE.findall(line)
+            if lines and pieces[0].startswith("["):  # goes on with the one before
+                pieces = _PIECE.findall(lines.pop()) + pieces
+            lines.append(" ".join(pieces))
+        said = "usage: "
+        for line in lines:
+            for piece in _PIECE.findall(line):
+                at = len(said) - said.rfind("\n") - 1
+                if at > 7 and at + len(piece) > self._width:
+                    said = said.rstrip() + "\n" + " " * 11
+                said += piece + " "
+            said = said.rstrip() + "\n       "
+        return said.rstrip() + "\n\n"
+
+
+def _hanging(line: str, width: int) -> str:
+    """A line of a list; what is too wide goes on under what its second column says."""
+    if len(line) <= width or line.lstrip().startswith("ratematch"):
+        return line
+    gap = re.match(r"  ? ?\S.*?  +(?=\S)|    +", line)
+    under = " " * (gap.end() if gap and gap.end() < width // 2 else 4)
+    return textwrap.fill(line, width, subsequent_indent=under, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises one line, and names the nearest flag when it knows none."""
 
@@ -66,7 +123,7 @@ class Parser(argparse.ArgumentParser):
             usage=f"{prog} {usage}",
             description=description,
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
 

@@ -163,6 +163,20 @@ def test_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[s
     assert examples.strip().startswith(" ".join(["ratematch", *command]))
 
 
+@pytest.mark.parametrize("columns", [72, 80, 200])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in main.COMMANDS)], ids=lambda c: " ".join(c) or "app"
+)
+def test_help_is_no_wider_than_the_terminal(
+    command: list[str], columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main.main([*command, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > columns and not line.startswith("  ratematch ")] == []
+    assert lines[0].startswith("usage: ratematch") and "" in lines
+
+
 def test_help_has_a_flag_for_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     main.main(["plan", "--help"])
     out = capsys.readouterr().out
