@@ -44,6 +44,7 @@ class Split:
     related: Callable[[tuple[str, ...], Row], bool]
     kernels: bool = False  # the GPU's own kernels go too
     listed: bool = False  # figures of each group are kept
+    ways: bool = False  # and of each way of serving and engine
 
 
 def _of(*names: str) -> Callable[[Row], tuple[str, ...]]:
@@ -63,8 +64,15 @@ SPLITS = (
         group=_of("model"),
         related=lambda group, row: row.model == group[0],
         listed=True,
+        ways=True,
     ),
-    Split(name="system", label="GPU", group=_of("system"), related=lambda group, row: row.system == group[0]),
+    Split(
+        name="system",
+        label="GPU",
+        group=_of("system"),
+        related=lambda group, row: row.system == group[0],
+        ways=True,
+    ),
     Split(
         name="system_kernels",
         label="GPU and its kernels",
@@ -144,19 +152,19 @@ def summarise(rows: Sequence[Row], catalog: Catalog, found: Mapping[str, Found])
     `found` has (TTFT, TPOT, prefill rate) of `each` by the name of the split.
     """
     colocated = np.array([row.colocated for row in rows])
+    families = [engine_profile(catalog, row.engine, row.version).family for row in rows]
     left_out: dict[str, Any] = {}
     for split in SPLITS:
         ttft, tpot, _ = found[split.name]
         left_out[split.name] = {"label": split.label, **_flat({"ttft": spread(ttft), "tpot": spread(tpot)})}
         if split.listed:
             names = np.array([split.group(row)[0] for row in rows])
-            left_out[split.name]["groups"] = {
-                str(name): _flat({"ttft": spread(ttft[names == name]), "tpot": spread(tpot[names == name])})
-                for name in sorted(set(names))
-            }
+            groups = {str(name): names == name for name in sorted(set(names))}
+            left_out[split.name]["groups"] = _figures(groups, ttft, tpot)
+        if split.ways:
+            left_out[split.name]["ways"] = _figures(_ways(rows, families), ttft, tpot)
     bands: dict[str, Any] = {}
     ready = ~outliers(rows)  # builds that were compiling say nothing of a first token to come
-    families = [engine_profile(catalog, row.engine, row.version).family for row in rows]
     for mode, inside in zip(MODES, (~colocated, colocated), strict=True):
         before: dict[str, Interval] = {}
         for level in LEVELS:
@@ -193,6 +201,29 @@ def summarise(rows: Sequence[Row], catalog: Catalog, found: Mapping[str, Found])
         "evidence": seen.cells(rows, catalog),
         "prefill_rate": rates,
         "errors": luck.errors(rows, found["pair"][1]),
+    }
+
+
+def _ways(rows: Sequence[Row], families: Sequence[str]) -> dict[str, BoolArray]:
+    """Which rows are served in a way: by each engine, and co-located with attention data-parallel."""
+    names = np.array(families)
+    colocated = np.array([row.colocated for row in rows])
+    parallel = np.array([row.decode.attention_dp > 1 for row in rows])
+    found = {
+        "disaggregated": ~colocated,
+        "colocated": colocated,
+        "colocated, attention DP": colocated & parallel,
+    }
+    for way, inside in (("disaggregated", ~colocated), ("colocated", colocated)):
+        found |= {f"{way}, {name}": inside & (names == name) for name in sorted(set(families))}
+    return {name: found[name] for name in sorted(found) if found[name].any()}
+
+
+def _figures(groups: Mapping[str, BoolArray], ttft: FloatArray, tpot: FloatArray) -> dict[str, Any]:
+    """Errors of groups of rows."""
+    return {
+        name: _flat({"ttft": spread(ttft[inside]), "tpot": spread(tpot[inside])})
+        for name, inside in groups.items()
     }
 
 

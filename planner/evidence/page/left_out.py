@@ -33,6 +33,12 @@ def errors(known: Mapping[str, Any]) -> list[str]:
             rows = [_row(name, figures) for name, figures in entry["groups"].items()]
             title = f"{entry['label']} left out"
             out += [f"### {title[0].upper()}{title[1:]}", "", *table(("", *ERROR_HEADS), rows), ""]
+    ways = {entry["label"]: entry["ways"] for entry in known["left_out"].values() if "ways" in entry}
+    if ways:
+        rows = [
+            _row(f"{way}; {label} left out", told) for label, of in ways.items() for way, told in of.items()
+        ]
+        out += ["### By way of serving", "", *table(("", *ERROR_HEADS), rows), ""]
     return out
 
 

@@ -301,6 +301,12 @@ def test_what_was_left_out_becomes_errors_and_bands() -> None:
     assert table["rows"] == len(rows)
     assert table["left_out"]["pair"]["tpot_mape"] == pytest.approx(np.abs(off - 1).mean(), rel=1e-2)
     assert set(table["left_out"]["engine"]["groups"]) == {row.engine for row in rows}
+    for name in ("model", "system"):
+        ways = table["left_out"][name]["ways"]
+        assert ways["colocated"]["tpot_n"] == colocated.sum() and ways["colocated"]["tpot_bias"] == 0.25
+        assert ways["disaggregated"]["tpot_bias"] == -0.2
+        engines_ = [told["tpot_n"] for way, told in ways.items() if way.startswith("disaggregated, ")]
+        assert sum(engines_) == (~colocated).sum()
     assert table["bands"]["colocated"]["both"]["tpot"] == [1.25, 1.25]
     assert table["bands"]["colocated"]["one"]["rows"] == 2 * colocated.sum()
 
