@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
-import textwrap
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -67,9 +65,13 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     """No wider than the terminal: prose, usage and lists; a command among the examples stays one line."""
 
     def __init__(self, prog: str) -> None:
+        import shutil
+
         super().__init__(prog, width=min(shutil.get_terminal_size().columns - 2, WIDEST))
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap
+
         parts = (
             "\n".join(_hanging(line, width) for line in part.splitlines())
             if "\n " in part
@@ -82,6 +84,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         names = list(action.option_strings)
         if action.nargs == 0 or len(names) < 3:
             return super()._format_action_invocation(action)
+        import textwrap
+
         said = f"{', '.join(names)} {self._format_args(action, action.dest.upper())}"
         return f"\n{' ' * self._current_indent}".join(
             textwrap.wrap(said, self._width, break_on_hyphens=False)
@@ -109,6 +113,8 @@ def _hanging(line: str, width: int) -> str:
     """A line of a list; what is too wide goes on under what its second column says."""
     if len(line) <= width or line.lstrip().startswith("ratematch"):
         return line
+    import textwrap
+
     gap = re.match(r"  ? ?\S.*?  +(?=\S)|    +", line)
     under = " " * (gap.end() if gap and gap.end() < width // 2 else 4)
     return textwrap.fill(line, width, subsequent_indent=under, break_on_hyphens=False)
