@@ -18,13 +18,13 @@ from typing import TypeAlias, TypeVar
 
 from planner.inputs import failures
 from planner.inputs.scenario import Scenario
-from planner.planning import frontiers, places, solve, survive
+from planner.planning import frontiers, places, solve, survive, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.in_time import as_predicted
 from planner.planning.placed import Placed
 from planner.planning.places import Size
 from planner.planning.resolve import Question, Whole
-from planner.planning.result import Count, PoolPlan, Serving
+from planner.planning.result import Count, Mix, PoolPlan, Serving
 from planner.planning.solve import Choice
 from planner.words import Way
 
@@ -68,9 +68,10 @@ def _beyond(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[
         system, budget = on[name]
         nodes = failures.nodes(system)
         hosts = -(-sum(size.instances * size.gpus for size in some) // nodes.host_gpus)
-        if budget is not None and not nested(some, nodes):
+        if (budget is not None or most is not None) and not nested(some, nodes):
             placed = places.placed(some, nodes.host_gpus, nodes.domain_hosts)
             hosts = max((host for one in placed for host in one.hosts), default=-1) + 1
+        if budget is not None:
             over += max(hosts - -(-budget // nodes.host_gpus), 0)
         racks += -(-hosts // nodes.rack_hosts)
     return over or int(most is not None and racks > most)
@@ -79,8 +80,11 @@ def _beyond(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[
 def nested(sizes: Sequence[Size], nodes: failures.Nodes) -> bool:
     """Whether instances fill what they lie on whatever is beside them, and need no try.
 
-    Each size divides the next, and all of them the hosts and domains that they lie in.
+    Each size divides the next, and all of them the hosts and domains that they lie in. None leaves a rest of
+    its hosts: a stage of 18 GPUs takes 3 on each.
     """
+    if any(places.per_host(size, nodes.host_gpus) < min(size.gpus, nodes.host_gpus) for size in sizes):
+        return False
     gpus = sorted({size.gpus for size in sizes} | {nodes.host_gpus, nodes.domain_gpus})
     return not any(next_ % one for one, next_ in pairwise(gpus))
 
@@ -152,7 +156,7 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     """Where the split and where the co-located serving of a choice lie, and the choice there.
 
     The mix, asked for or offered, is the one found first, or one of whole hosts where that has no room; one
-    that is only offered goes where none has.
+    that is only offered goes where none has room.
 
     Raises Stopped when told to stop.
     """
@@ -162,10 +166,11 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     def over(serving: Serving | None) -> int:
         return 0 if serving is None else beyond(placed.question, serving, serving.pools)
 
-    no_room, searched = over(mix.serving if mix else None) > 0, False
+    no_room = over(mix.serving if mix else None) > 0
+    searched: set[Whole | None] = set()
 
     def again(on_whole: Placed, only: Way | None) -> tuple[Serving | None, Serving | None]:
-        nonlocal mix, no_room, searched
+        nonlocal mix, no_room
         if only is not None:  # by what the way was found by
             before = choice.disaggregated if only == "disaggregated" else choice.colocated
             if before is not None and not solve.serves(on_whole.question, before.expected_requests_per_s):
@@ -175,14 +180,23 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
         found = solve.choose(on_whole, deadline, offers=no_room, only=only)
         if no_room:
             mix = found.mix or (mix if asked_for else None)
-            no_room, searched = over(mix.serving if mix else None) > 0, True
+            no_room = over(mix.serving if mix else None) > 0
+            if on_whole.question.scenario.fleet == placed.question.scenario.fleet:
+                searched.add(on_whole.question.whole)
         return found.disaggregated, found.colocated
 
     split, colocated = each(placed, ways, over, again, drawn=no_room)
-    for step in STEPS if not searched else ():
+    fewer: Placed | None = None
+    for step in (*STEPS, *FEWER) if asked_for else STEPS:
         if mix is None or not no_room:
             break
+        if step in searched:
+            continue
         on_whole = whole(placed, step, drawn=True)
+        if step is None:
+            if (fewer := _fewer(fewer or on_whole, over(mix.serving))) is None:
+                break
+            on_whole = fewer
         if asked_for:
             again(on_whole, None)
         elif (serving := solve.offered(on_whole, deadline)) is None:
@@ -191,10 +205,21 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
             kept = serving.requests_per_s / mix.serving.requests_per_s
             mix = replace(mix, serving=serving, gain=(1.0 + mix.gain) * kept - 1.0)
             no_room = over(serving) > 0
+    if no_room and not asked_for:
+        mix = None
     if asked_for and mix is not None:
-        mix = replace(mix, gain=solve.gain_of(mix.serving, split[1], colocated[1]))
+        serving = at_least(placed.question.scenario, mix.serving, split[1], colocated[1])
+        mix = Mix(serving=serving, gain=solve.gain_of(serving, split[1], colocated[1]))
     chosen = replace(choice, disaggregated=split[1], colocated=colocated[1], mix=mix)
     return split[0], colocated[0], chosen
+
+
+def at_least(scenario: Scenario, mixed: Serving, *ways: Serving | None) -> Serving:
+    """A mix, or a way that is better by more than the slack: what lies of it may be worse than either."""
+    for way in ways:
+        if way is not None and weigh.gain(scenario, way, mixed) > 1.0 + max(scenario.slack, weigh.SAME):
+            mixed = way
+    return mixed
 
 
 def _unmixed(placed: Placed) -> Placed:

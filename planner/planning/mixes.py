@@ -89,13 +89,16 @@ def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Dea
     if serving is None:
         return choice
     alone = [at for at in placed if len(at.systems) == 1]
-    on_hosts = housed.asked(alone[0].question.scenario)
+    scenario = replace(alone[0].question.scenario, fleet=fleet)
+    ways = choice.disaggregated, choice.colocated
+    on_hosts = housed.asked(scenario)
     if on_hosts and not deadline.over and not housed.mix_fits([at.question for at in alone], serving):
         for whole in housed.STEPS:
             serving = best([housed.whole(at, whole) for at in alone], fleet, deadline) or serving
             if deadline.over or housed.mix_fits([at.question for at in alone], serving):
                 break
-    gain = solve.gain_of(serving, choice.disaggregated, choice.colocated)
+        serving = housed.at_least(scenario, serving, *ways)
+    gain = solve.gain_of(serving, *ways)
     return replace(choice, mix=Mix(serving=serving, gain=gain))
 
 

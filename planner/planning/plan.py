@@ -204,7 +204,7 @@ def _plan(
         seen=question.seen,
         alone=settled.alone,
         encoded=settled.encoded,
-        whole_hosts=here.question.whole != "no",
+        whole_hosts=(at if found == "split" else alone).question.whole != "no",
     )
 
 

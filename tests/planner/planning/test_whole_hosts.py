@@ -73,20 +73,45 @@ def test_no_instance_spans_two_domains_for_want_of_room(
             assert len({host // 18 for host in one.hosts}) == 1
 
 
-GPUS = st.sampled_from([1, 2, 4, 8, 12, 16, 24, 36, 72])
+def test_a_mix_lies_on_the_hosts_that_there_are_and_serves_no_less_than_either_way() -> None:
+    """By GPUs alone 32 and 36 GPUs decode beside 4 of 8: on 26 hosts where 100 GPUs are 25."""
+    asked = Scenario(
+        model="kimi-k2.5",
+        system="gb300",
+        engine="vllm",
+        traffic=Traffic(isl=16384, osl=2048),
+        limits=Limits(ftl_s=3.0, ttl_s=0.02),
+        fleet=Fleet(gpus=100),
+        slack=0.0,
+        mix=True,
+    )
+    found = plan(asked, load())
+    assert found.mix is not None and found.disaggregated is not None
+    mixed = found.mix.serving
+    places_ = [one for some in survive.placed(mixed, survive.nodes_of(mixed)).values() for one in some]
+    assert max(host for one in places_ for host in one.hosts) < 25
+    assert found.mix.gain >= 0.0
+    assert mixed.expected_requests_per_s >= found.disaggregated.expected_requests_per_s
+
+
+TP, DP, PP = (
+    st.sampled_from([1, 2, 3, 4, 6, 8]),
+    st.sampled_from([1, 2, 4, 6, 9]),
+    st.sampled_from([1, 2, 3, 4]),
+)
 
 
 @given(
-    sizes=st.lists(st.tuples(st.integers(1, 9), GPUS), min_size=1),
+    sizes=st.lists(st.tuples(st.integers(1, 9), TP, DP, PP), min_size=1),
     nodes=st.sampled_from([(4, 18), (4, 2), (8, 1)]),
 )
 def test_sizes_that_are_said_to_need_no_try_pack_without_a_rest(
-    sizes: list[tuple[int, int]], nodes: tuple[int, int]
+    sizes: list[tuple[int, int, int, int]], nodes: tuple[int, int]
 ) -> None:
-    """Whatever is beside them: as many hosts as their GPUs fill."""
+    """Whatever is beside them: as many hosts as their GPUs fill; 2 stages of 18 take 3 of each host."""
     host, domain = nodes
-    each = [Size(instances=n, gpus=gpus, stage=gpus, tp=1) for n, gpus in sizes]
+    each = [Size(instances=n, gpus=tp * dp * pp, stage=tp * dp, tp=tp) for n, tp, dp, pp in sizes]
     if housed.nested(each, Nodes(host_gpus=host, domain_hosts=domain, rack_hosts=domain)):
         placed = places.placed(each, host, domain)
         used = {host for one in placed for host in one.hosts}
-        assert max(used) + 1 == -(-sum(n * gpus for n, gpus in sizes) // host)
+        assert max(used) + 1 == -(-sum(one.instances * one.gpus for one in each) // host)
