@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
 
@@ -56,13 +57,21 @@ COLUMNS = tuple(f.name for f in fields(Deployments) if f.name != "points")
 
 
 def candidates(
-    question: Question, sweep: Sweep, prefill: Options | None = None, decode: Options | None = None
+    question: Question,
+    sweep: Sweep,
+    prefill: Options | None = None,
+    decode: Options | None = None,
+    *,
+    colocated_ttl_s: float = math.inf,
 ) -> Candidates:
-    """Drop what fails the FTL limit and what another dominates; of a pool that is known, nothing more."""
+    """Drop what fails the FTL limit and what another dominates; of a pool that is known, nothing more.
+
+    Of what does both, what is slower than `colocated_ttl_s` too: of the rest it dominates nothing.
+    """
     return Candidates(
         prefill=prefill_candidates(question, sweep) if prefill is None else prefill,
         decode=decode_candidates(question, sweep) if decode is None else decode,
-        colocated=colocated_candidates(question, sweep),
+        colocated=colocated_candidates(question, sweep, colocated_ttl_s),
     )
 
 
@@ -82,10 +91,10 @@ def decode_candidates(question: Question, sweep: Sweep) -> Options:
     return options.worth_matching(tokens, sweep.decode.ttl_s[tokens.row])
 
 
-def colocated_candidates(question: Question, sweep: Sweep) -> Options:
-    """Those of `candidates` that do both."""
+def colocated_candidates(question: Question, sweep: Sweep, ttl_s: float = math.inf) -> Options:
+    """Those of `candidates` that do both, no slower than a TTL."""
     points = sweep.colocated
-    rows = np.flatnonzero(points.ftl_s <= question.scenario.limits.ftl_s)
+    rows = np.flatnonzero((points.ftl_s <= question.scenario.limits.ftl_s) & (points.ttl_s <= ttl_s))
     if not question.counted_in("colocated"):
         rows = worth_matching(points, rows, points.ttl_s[rows], question)
     copies = colocations(question, sweep, rows)

@@ -92,11 +92,12 @@ def nested(sizes: Sequence[Size], nodes: failures.Nodes) -> bool:
 def whole(placed: Placed, step: Whole | None, *, drawn: bool = False) -> Placed:
     """The placement with layouts alone that fill their hosts, or their domains, as `Placed.of` makes it.
 
-    Their hosts, if not told. What is expected of a layout stays.
+    Their hosts, if not told. What is expected of a layout stays. Of co-located points what is worth matching
+    is known within the TTL limit alone: the frontiers were drawn before.
     """
     question = replace(placed.question, whole=step or "hosts")
-    drawn = drawn or placed.expected is None
-    known = frontiers.candidates(question, placed.sweep) if drawn else None
+    drawn, ttl_s = drawn or placed.expected is None, question.scenario.limits.ttl_s
+    known = frontiers.candidates(question, placed.sweep, colocated_ttl_s=ttl_s) if drawn else None
     return replace(placed, question=question, known=known)
 
 

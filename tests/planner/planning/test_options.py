@@ -70,6 +70,18 @@ def test_the_match_is_the_best_of_all_pairs_of_options() -> None:
     assert answer.disaggregated.gpus == sum(fewest)
 
 
+@pytest.mark.parametrize("arrivals", ["steady", "poisson"])
+def test_copies_within_a_ttl_are_those_of_all_that_keep_it(arrivals: str) -> None:
+    """What is slower dominates none of them."""
+    question, points = swept(with_traffic(arrivals=arrivals))
+    for ttl_s in (0.015, 0.03):
+        every = frontiers.colocated_candidates(question, points)
+        within = every.take(np.flatnonzero(points.colocated.ttl_s[every.row] <= ttl_s))
+        alone = frontiers.colocated_candidates(question, points, ttl_s)
+        assert len(within)
+        assert np.array_equal(within.row, alone.row) and np.array_equal(within.instances, alone.instances)
+
+
 def test_steady_arrivals_are_as_without_any() -> None:
     steady = plan(with_traffic(arrivals="steady"), PRESETS)
     poisson = plan(ASKED, PRESETS)
