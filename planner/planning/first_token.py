@@ -17,10 +17,11 @@ NEARLY_ALL = 0.9  # of the passes carry a chunk: too few without one to tell wha
 STEP_SHARE = 0.5  # of a pass with a chunk, about what a decode step takes of it
 
 
-def in_work(question: Question, requests_per_s: FloatArray, first_token_s: FloatArray) -> FloatArray:
-    """Prompts that are worked on at a time on a co-located instance: each has one of its places, too."""
+def decoding(question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray) -> FloatArray:
+    """Share of the places of co-located rows that decode at full rate: prompts in work have the others."""
     once = float(single_s(question.pools["colocated"].setup.machine.engine.prefill_request_s))
-    return np.asarray(requests_per_s * np.maximum(first_token_s - once, 0.0))
+    in_work = points.requests_per_s[rows] * np.maximum(first_token_s - once, 0.0)
+    return np.asarray(1.0 / (1.0 + in_work / points.batch[rows]))
 
 
 def sooner_s(question: Question, points: Points, rows: IndexArray) -> FloatArray:

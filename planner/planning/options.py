@@ -154,7 +154,7 @@ def of(
     if question.queues and points.phase != "prefill":
         load = slots(question, left * points.batch[row])
     if question.queues and points.phase == "colocated":
-        load = load / (1.0 + first_token.in_work(question, each, first_token_s[at]) / points.batch[row])
+        load = load * first_token.decoding(question, points, row, first_token_s[at])
     if question.queues and points.phase != "decode":
         work = prompt_work.of(question, points.phase)
         busy, ranks = points.prompt_share[row], points.layouts.attention_dp[points.layout[row]]
@@ -282,7 +282,7 @@ def usable(
 
     A row with a lower rate and an earlier first token leaves more of its limit for a queue, so the best are
     kept of those whose first token, of the longest prompt that has to keep the limit, is within each of a few
-    shares of it.
+    shares of it; of co-located rows within all of it, also those that serve most beside the prompts in work.
     """
     kept = standing(question, points, rows)
     if not kept.all():
@@ -294,13 +294,18 @@ def usable(
     last_s = fixed + own * _longest(question, points.phase)
     latency = points.ttl_s[rows] if points.phase == "colocated" else np.zeros(len(rows))
     packed, best = given(question, points.phase) is None, []
+    shares = np.ones(len(rows)) if expected is None or not expected.weighs else expected.of(points, rows)
+    rate = points.requests_per_s[rows] * shares
+
+    def keep(some: IndexArray, rate: FloatArray) -> None:
+        best.append(rows[some[pareto.prune(latency[some], points.gpus[rows[some]], rate, packed=packed)]])
+
     for share in EARLY:
         early = np.flatnonzero(last_s <= share * limit)
-        some = rows[early]
-        rate = points.requests_per_s[some]
-        if expected is not None and expected.weighs:
-            rate = rate * expected.of(points, some)
-        best.append(some[pareto.prune(latency[early], points.gpus[some], rate, packed=packed)])
+        keep(early, rate[early])
+    if question.queues and points.phase == "colocated":
+        first_s = (first_token_s - first_token.sooner_s(question, points, rows))[early]
+        keep(early, rate[early] * first_token.decoding(question, points, rows[early], first_s))
     return distinct(np.concatenate(best))
 
 

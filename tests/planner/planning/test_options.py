@@ -105,6 +105,25 @@ def test_harder_traffic_never_takes_fewer_gpus() -> None:
     assert gpus() <= gpus(isl_spread=1.5)
 
 
+def test_a_later_first_token_never_serves_less_on_copies() -> None:
+    """Larger batches have higher rates, later first tokens, and more prompts in work that take places."""
+    served = []
+    for ftl_s in (1.0, 3.0, 10.0):
+        asked = Scenario(
+            model="gpt-oss-120b",
+            system="h200",
+            engine="sglang",
+            traffic=Traffic(isl=4096, osl=128, cached_share=0.5, arrivals="poisson"),
+            limits=Limits(ftl_s=ftl_s, ttl_s=0.03),
+            fleet=Fleet(gpus=64),
+            slack=0.0,
+        )
+        found = plan(asked, PRESETS).colocated
+        assert found is not None
+        served.append(found.expected_requests_per_s)
+    assert served[0] <= served[1] * (1 + 1e-9) <= served[2] * (1 + 2e-9)
+
+
 def test_percentiles_ascend_and_the_limit_is_kept() -> None:
     for at in ("mean", "p50", "p95", "p99"):
         limits = replace(ASKED.limits, ftl_at=at)
