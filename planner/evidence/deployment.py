@@ -59,6 +59,7 @@ def setup(row: Row, catalog: Catalog, engine: EngineProfile) -> Setup:
             fabric=system.fabric,
             kernels=Lookups(source=deployed(catalog.kernels(system, engine.name), engine)),
             engine=engine,
+            vendor=system.vendor,
         ),
         model=model,
         precision=Precision(

@@ -26,6 +26,11 @@ class Abilities:
     # where it is told an all-to-all between ranks of attention DP with whole experts; elsewhere it gathers
     all_to_all: tuple[Reach, ...] = ("pcie", "mesh", "host", "rack", "network")
     nvlink_kernels: tuple[Reach, ...] = ("rack",)  # where it may write through NVLink instead of by DeepEP
+    # vendors on whose GPUs a flag has it run batches in two halves, the all-to-all of one behind the kernels
+    # of the other; and the families of models that it can cut so, with the kinds of all their layers that
+    # mix tokens ("mla" without folded latents); empty: any
+    two_batches: tuple[Vendor, ...] = ()
+    two_batch_models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dispatched_tokens: int = 0  # of a rank that the all-to-all of a decode step takes at most; 0: any number
     vendors: tuple[Vendor, ...] = ("nvidia", "amd")
     # families of GPUs (`System.family`) on which it has no kernel for weights of a format
@@ -62,7 +67,6 @@ class EngineProfile:
     borrows_because: Mapping[str, str] = field(default_factory=dict)
     # GPUs over which its own all-reduce runs where a domain spans hosts, NCCL beyond; 0: over all of them
     all_reduce_gpus: int = 0
-    two_batches: bool = False  # run in turns, the all-to-all of one behind the kernels of the other
     # scheduling; what they do to the first token is in `planner.simulate.waiting`
     prefill_stretch: float = 1.0  # time of a prefill pass over the sum of its kernels
     exposure: float = 1.0  # share of a prompt's time that decodes on the same GPUs stand still for it

@@ -371,6 +371,7 @@ def _deployed(pool: PoolPlan) -> dict[str, Any]:
         "memory_fraction": pool.memory_fraction,
         "expert_slots": pool.expert_slots or None,
         "exchange": pool.exchange if pool.layout.attention_dp > 1 and pool.expert_slots else None,
+        "two_batches": pool.two_batches,
         "link_bytes_per_s": pool.link_bytes_per_s,
         "domain_gpus": pool.domain_gpus or None,
     }

@@ -12,9 +12,9 @@ from planner.inputs.layout_label import Widths
 from planner.planning.energy import PoolPower, Power
 from planner.planning.resolve import Question
 from planner.planning.result import EncoderPlan, PoolPlan, Serving
-from planner.planning.servings import tokens_per_request
+from planner.planning.servings import prompt_tokens, tokens_per_request
 from planner.simulate import power, space
-from planner.simulate.colocated import PASS_TOKENS
+from planner.simulate.colocated import PASS_TOKENS, launched
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Points
 from planner.simulate.power import Use
@@ -88,6 +88,8 @@ def curve(question: Question, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
         use = _prompts(question, setup, at, np.array([pool.batch / layout.attention_dp]), pool.chunk_tokens)
         return np.array([0.0, 1.0]), np.array([idle, float(np.ravel(power.watts(gpu, use))[0])])
     most = max(pool.batch / (layout.attention_dp * layout.pp), 1.0)
+    if pool.phase == "colocated":
+        setup = _launched(question, setup, at, np.full((1, 1, 1), most))
     batch = np.geomspace(1.0, most, BATCHES if most > 1.0 else 1).reshape(1, -1, 1)
     steps = _steps(question, setup, at, batch)
     speed = np.ravel(batch / steps.seconds)
@@ -112,21 +114,23 @@ def curves(question: Question, points: Points, rows: IndexArray) -> tuple[FloatA
     loads, watts = np.ones((len(rows), steps_of)), np.zeros((len(rows), steps_of))
     for kind in distinct(kinds):
         mine = np.flatnonzero(kinds == kind)
-        at, some = layouts.take(mine).spread(2), rows[mine]
+        at, some, on = layouts.take(mine).spread(2), rows[mine], setup
         ranks = np.ravel(at.attention_dp).astype(float)
         if points.phase == "prefill":
             use = _prompts(question, setup, at, points.batch[some] / ranks, points.chunk_tokens[some])
             watts[mine] = np.reshape(power.watts(gpu, use), (-1, 1))
             continue
         most = np.maximum(points.batch[some] / (ranks * np.ravel(at.pp)), 1.0)
+        if points.phase == "colocated":
+            on = _launched(question, setup, at, most.reshape(-1, 1, 1))
         batch = np.geomspace(np.ones_like(most), most, BATCHES, axis=-1)
-        steps = _steps(question, setup, at, batch[..., None])
+        steps = _steps(question, on, at, batch[..., None])
         speed = batch / np.reshape(steps.seconds, batch.shape)
         loads[mine] = speed / speed[:, -1:]
         of_steps = np.reshape(power.watts(gpu, steps), batch.shape)
         if points.phase == "colocated":
             rate = points.requests_per_s[some] / ranks
-            share, prompt_watts = _mixed(question, setup, at, rate)
+            share, prompt_watts = _mixed(question, on, at, rate)
             loads[mine] = _loads_beside(speed, rate, share)
             of_steps = of_steps + loads[mine] * share[:, None] * (prompt_watts[:, None] - of_steps)
         watts[mine] = of_steps
@@ -151,6 +155,13 @@ def _widths(layout: space.LayoutChoice) -> Widths:
     return Widths(
         tp=layout.tp, pp=layout.pp, attention_dp=layout.attention_dp, moe_tp=layout.moe_tp, ep=layout.ep
     )
+
+
+def _launched(question: Question, setup: Setup, at: Layouts, batch: FloatArray) -> Setup:
+    """The setup of co-located instances of so many sequences per rank and stage, (layouts, 1, 1)."""
+    mtp = question.scenario.mtp
+    tokens = prompt_tokens(question, setup, batch)
+    return launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=tokens, mtp=mtp)
 
 
 def _steps(question: Question, setup: Setup, at: Layouts, batch: FloatArray) -> Use:

@@ -197,7 +197,9 @@ def on_system(asked: Demand, stock: Stock | None, catalog: Catalog) -> Question:
     _check_formats(scenario, engine, system, formats, model)
     _check_deployment(scenario, engine, model)
     kernels = deployed(catalog.kernels(system, engine.name), engine)
-    machine = Machine(gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine)
+    machine = Machine(
+        gpu=system.gpu, fabric=system.fabric, kernels=kernels, engine=engine, vendor=system.vendor
+    )
     usd_per_gpu_hour = price(scenario.fleet.usd_per_gpu_hour, system)
     whole = scenario.fleet.gpus
     if scenario.fleet.capped:

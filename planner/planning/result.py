@@ -75,9 +75,12 @@ class PoolPlan:
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
     over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
     exchange: Exchange = "replicated"  # how tokens reach their experts in such a pass
-    # makes the last two, and the breakdown, of a pool that is weighed (`planner.planning.servings.timed`);
+    two_batches: bool = (
+        False  # such passes run in two halves, the exchange of one behind the work of the other
+    )
+    # makes the last three, and the breakdown, of a pool that is weighed (`planner.planning.servings.timed`);
     # None once it has
-    timing: Callable[[bool], tuple[tuple[OperatorTime, ...], float, Exchange]] | None = field(
+    timing: Callable[[bool], tuple[tuple[OperatorTime, ...], float, Exchange, bool]] | None = field(
         default=None, repr=False, compare=False
     )
 

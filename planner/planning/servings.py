@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray
+from planner.arrays import BoolArray, FloatArray, Real
 from planner.planning import evidence
 from planner.planning.resolve import Question
 from planner.planning.result import (
@@ -108,6 +108,13 @@ def tokens_per_request(osl: int) -> int:
     return osl - 1
 
 
+def prompt_tokens(question: Question, setup: Setup, batch: Real) -> Real:
+    """Tokens of prompts that come during a decode step of `batch` sequences, of one rank and stage."""
+    later = decode.later_drafts(setup.model)
+    gained = decode.tokens_per_step(question.scenario.mtp, question.acceptance, later)
+    return batch * (question.prompt.new * gained / tokens_per_request(question.lengths.osl))
+
+
 def count(pick: Pick) -> Count:
     """Layout and number of some instances."""
     return Count(phase=pick.points.phase, layout=_layout(pick)[2], instances=pick.instances)
@@ -160,6 +167,9 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         too_many: BoolArray | bool = False
     else:
         batch = per_rank / layout.pp
+        if points.phase == "colocated":
+            came = prompt_tokens(question, setup, batch)
+            setup = colocated.launched(setup, at, exchange, batch=batch, prompt_tokens=came, mtp=mtp)
         uneven = setup.machine.engine.sequence_imbalance
         full = batch + uneven * float(fullest(float(layout.attention_dp), batch))  # it sets the pace
 
@@ -223,7 +233,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
 
 def timed(serving: Serving, *, chosen: bool) -> Serving:
     """A serving with what is told of it but not weighed: where the time of its pools' passes goes, how
-    tokens reach their experts in them.
+    tokens reach their experts in them and whether those run in halves.
 
     Of the `chosen` one also what they take over the same passes in bf16.
     """
@@ -231,17 +241,20 @@ def timed(serving: Serving, *, chosen: bool) -> Serving:
     def told(pool: PoolPlan) -> PoolPlan:
         if pool.timing is None:
             return pool
-        breakdown, over_bf16, exchange = pool.timing(chosen)
-        return replace(pool, breakdown=breakdown, over_bf16=over_bf16, exchange=exchange, timing=None)
+        breakdown, over_bf16, exchange, halved = pool.timing(chosen)
+        return replace(
+            pool, breakdown=breakdown, over_bf16=over_bf16, exchange=exchange, two_batches=halved, timing=None
+        )
 
     return replace(serving, pools=tuple(told(pool) for pool in serving.pools))
 
 
 def _timing(
     setup: Setup, a_pass: Callable[[Setup], Ledger], exchange: Callable[[], Exchange], chosen: bool
-) -> tuple[tuple[OperatorTime, ...], float, Exchange]:
+) -> tuple[tuple[OperatorTime, ...], float, Exchange, bool]:
     ledger = a_pass(setup)
-    return _breakdown(ledger), _over_bf16(setup, ledger, a_pass) if chosen else 1.0, exchange()
+    over_bf16 = _over_bf16(setup, ledger, a_pass) if chosen else 1.0
+    return _breakdown(ledger), over_bf16, exchange(), ledger.halved
 
 
 def _over_bf16(setup: Setup, ledger: Ledger, a_pass: Callable[[Setup], Ledger]) -> float:

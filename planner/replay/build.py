@@ -18,7 +18,7 @@ from planner.planning.result import Serving
 from planner.replay.fleet import Encoding, Fleet, HostMemory, HostTier, Kind, Link, Pool, Scheduling
 from planner.simulate import encode, kv_transfer, times
 from planner.simulate.operators.setup import Setup
-from planner.simulate.service import SCHEDULING, Deployment
+from planner.simulate.service import SCHEDULING, Deployment, launched
 from planner.simulate.space import Layouts
 from planner.words import Phase
 
@@ -133,6 +133,7 @@ def _kind(
     ranks = int(at.attention_dp.ravel()[0])
     longest = float(np.max(requests.isl + requests.osl, initial=2))
     lengths = (float(np.mean(requests.isl)), float(np.mean(requests.isl + requests.osl)))
+    setup = launched(setup, of, slots / ranks)
     passes = times.pass_table(
         setup,
         at,

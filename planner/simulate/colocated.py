@@ -7,6 +7,7 @@ Piggybacking: each pass carries the decode tokens and a chunk of some prompt.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -69,6 +70,37 @@ def alone_side(setup: Setup, tp: Real, *, chunk: Real, prompt: Prompt) -> Ledger
     prompts, new = np.maximum(chunk / prompt.new, 1.0), np.minimum(chunk, float(prompt.new))
     whole = forward.shared(setup, tp, chunk, prompts, graph=False)
     return whole + forward.prefill_core(setup, tp, prompts, new, prompt.prefix + 0.5 * (prompt.new - new))
+
+
+def launched(
+    setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, prompt_tokens: Real, mtp: int = 0
+) -> Setup:
+    """The setup of instances of layouts `at`, which have one exchange for decode steps and prompts.
+
+    The one with which a step and the prompts that come during it take less time together, as an engine is
+    launched with one: `Setup.gathers`, of the broadcast shape of layouts and batches.
+
+    Parameters
+    ----------
+    batch
+        Sequences per attention rank in a decode step.
+    prompt_tokens
+        Tokens of prompts that such a rank computes per step.
+    mtp
+        Drafted tokens per sequence.
+    """
+    if exchange != "all-to-all":
+        return replace(setup, gathers=False)
+    engine = setup.machine.engine
+
+    def spent(gathers: bool) -> Real:
+        one = replace(setup, gathers=gathers)
+        steps = decode.expert_side(one, at, exchange, batch, mtp).layers().seconds
+        full = forward.experts(one, at, exchange, PASS_TOKENS).layers().seconds
+        return steps + prompt_tokens * (engine.prefill_stretch / PASS_TOKENS) * full
+
+    lacks = ~forward.reached(setup, at) | ~forward.fits_dispatch(engine, batch, mtp + 1)
+    return replace(setup, gathers=np.asarray(lacks | (spent(True) < spent(False))))
 
 
 def mixed_pass(
@@ -183,6 +215,9 @@ def simulate(
     room = memory.room(machine, model)
     for block in blocks(at, largest, grid, chunks.size, should_stop, decode.reach(engine, at)):
         batch, spread = block.batch, block.at
+        stage, exchange = block.stage, block.exchange
+        came = batch / steps  # prompts of a rank per pass
+        here = launched(setup, stage, exchange, batch=batch, prompt_tokens=came * new, mtp=mtp)
 
         def pass_of(
             side: Side,
@@ -191,17 +226,16 @@ def simulate(
             routed: Ledger,
             slower: float = 1.0,
             block: Block = block,
+            here: Setup = here,
         ) -> Cost:
-            joint = block.join(setup, side.layers, routed)
-            return forward.pace(setup, block.at, joint, block.spread(side.head), tokens, sequences, slower)
+            joint = block.join(here, side.layers, routed)
+            return forward.pace(here, block.at, joint, block.spread(side.head), tokens, sequences, slower)
 
-        stage, exchange = block.stage, block.exchange
-        routed = decode.expert_side(setup, stage, exchange, batch, mtp)
+        routed = decode.expert_side(here, stage, exchange, batch, mtp)
         verified = batch * (mtp + 1)
         decode_only = pass_of(decode_side, verified, batch, routed)
         step_s = decode.at_fullest(engine, spread.attention_dp, batch, decode_only.seconds)
         in_flight = batch * spread.pp * spread.attention_dp
-        came = batch / steps  # prompts of a rank per pass, which the host takes in
         host = came * held_s(spread.attention_dp, engine.arrival_s)
         least = came * spread.attention_dp * engine.arrival_s
 
@@ -210,7 +244,7 @@ def simulate(
         exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * block.own(live))
         exists = exists & enough[:, : batch.size]
         if exists.any() and not balanced:
-            routed = forward.experts(setup, stage, exchange, PROMPTS_PER_PASS * new)
+            routed = forward.experts(here, stage, exchange, PROMPTS_PER_PASS * new)
             prompts = pass_of(prompts_side, PROMPTS_PER_PASS * new, PROMPTS_PER_PASS, routed, stretch)
             waiting = batch / (PROMPTS_PER_PASS * steps)
             stops = stopping(waiting, spread.attention_dp, engine.lockstep)
@@ -236,7 +270,7 @@ def simulate(
                 )
             )
 
-        routed = forward.experts(setup, stage, exchange, PASS_TOKENS)
+        routed = forward.experts(here, stage, exchange, PASS_TOKENS)
         full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / new, 1.0), routed, stretch)
         token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
         uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, min(new / PASS_TOKENS, 1.0))
@@ -246,7 +280,7 @@ def simulate(
             exists = exists & ride.keeps_up[:, : batch.size]
             if not exists.any():
                 continue
-            routed = decode.expert_side(setup, stage, exchange, batch, mtp, beside=stretch * chunk)
+            routed = decode.expert_side(here, stage, exchange, batch, mtp, beside=stretch * chunk)
             mixed = pass_of(ride.mixed, verified + stretch * chunk, batch, routed)
             # engines hide less of a chunk behind the step than the operators of one pass together would
             beside = engine.exposure * chunk * token_s * uneven

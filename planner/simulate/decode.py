@@ -127,7 +127,8 @@ def step(
     """The whole step, by part, of given layouts."""
     whole = attention_side(setup, at.tp, batch, isl=isl, osl=osl, mtp=mtp)
     whole = whole + expert_side(setup, at, exchange, batch, mtp)
-    return forward.hide_exchange(setup, at, exchange, whole)
+    too_many = ~forward.fits_dispatch(setup.machine.engine, batch, mtp + 1)
+    return forward.hide_exchange(setup, at, exchange, whole, too_many)
 
 
 def cache_bytes(setup: Setup, at: Layouts, batch: Real, *, isl: int, osl: int, mtp: int = 0) -> Real:
@@ -174,7 +175,8 @@ def simulate(
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)
-        layers = block.join(setup, mixing_layers, routed)
+        too_many = ~forward.fits_dispatch(machine.engine, batch, mtp + 1)
+        layers = block.join(setup, mixing_layers, routed, too_many)
         pace = forward.pace(setup, spread, layers, block.spread(head), tokens, batch)
         seconds = at_fullest(machine.engine, spread.attention_dp, batch, pace.seconds)
         ttl = spread.pp * seconds / gained

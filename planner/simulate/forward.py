@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from planner.arrays import BoolArray, FloatArray, Real
-from planner.inputs.engine import EngineProfile
-from planner.inputs.model import Ffn
+from planner.inputs.engine import Abilities, EngineProfile
+from planner.inputs.model import Ffn, ModelSpec
 from planner.inputs.precision import BF16_BYTES, FORMATS, Format
 from planner.simulate import encode, linears
 from planner.simulate.memory import stage_share
@@ -25,7 +25,7 @@ from planner.simulate.operators.roofline import NOTHING, Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
 from planner.values import dataclass
-from planner.words import Exchange
+from planner.words import Exchange, Vendor
 
 BF16 = FORMATS["bf16"]
 # Activations that small fused kernels read and write per token, in units of the hidden width:
@@ -40,6 +40,7 @@ class Ledger:
 
     parts: dict[str, Cost]
     head: Cost = NOTHING
+    halved: bool = False  # it is of batches that run in two halves (see `hide_exchange`)
 
     def add(self, part: str, cost: Cost, times: float = 1.0) -> None:
         """Enter `times` occurrences of an operator."""
@@ -131,7 +132,8 @@ def experts(
 
     Whole experts on ranks with attention DP get their tokens as is faster: by an all-to-all, where the engine
     has one that reaches them (`Abilities.all_to_all`), or gathered, of which a rank then picks its own.
-    Batches that run in halves keep the all-to-all, as engines run them.
+    Batches that run in halves keep the all-to-all, as engines run them; of instances that are launched once
+    for two kinds of passes it is told (`Setup.gathers`).
 
     Parameters
     ----------
@@ -148,14 +150,25 @@ def experts(
     for f in setup.model.ffn:
         if f.kind != "moe":
             continue
-        routed, moved = _exchanged(setup, f, stage, exchange, tokens)
-        if exchange == "all-to-all":
-            picked, gathered = _exchanged(setup, f, stage, "gathered", tokens)
-            faster = _gathered(setup, stage, (routed, moved), (picked, gathered)) | too_many
-            routed, moved = _either(faster, picked, routed), _either(faster, gathered, moved)
+        routed, moved = _routed(setup, f, stage, exchange, tokens, too_many)
         ledger.add("experts", routed, f.layers)
         ledger.add(EXCHANGE, moved, f.layers)
     return ledger
+
+
+def _routed(
+    setup: Setup, f: Ffn, stage: Layouts, exchange: Exchange, tokens: Real, too_many: BoolArray | bool
+) -> tuple[Cost, Cost]:
+    """One layer's routed experts, and the traffic to them as the engine takes it; arguments of `experts`."""
+    told = setup.gathers
+    if exchange != "all-to-all" or (told is not None and not np.any(told)):
+        return _exchanged(setup, f, stage, exchange, tokens)
+    gathered = _exchanged(setup, f, stage, "gathered", tokens)
+    if told is not None and np.all(told):
+        return gathered
+    sent = _exchanged(setup, f, stage, exchange, tokens)
+    where = _gathered(setup, stage, sent, gathered) | too_many if told is None else np.asarray(told)
+    return _either(where, gathered[0], sent[0]), _either(where, gathered[1], sent[1])
 
 
 def taken(
@@ -164,6 +177,8 @@ def taken(
     """How a pass of one layout takes tokens to their experts; arguments as of `experts`."""
     for f in setup.model.ffn:
         if f.kind == "moe" and exchange == "all-to-all":
+            if setup.gathers is not None:
+                return "gathered" if np.all(setup.gathers) else exchange
             either = (_exchanged(setup, f, stage, way, tokens) for way in (exchange, "gathered"))
             if np.all(_gathered(setup, stage, *either) | too_many):
                 return "gathered"
@@ -184,10 +199,10 @@ def _gathered(
     Batches in halves keep the all-to-all.
     """
     faster = sum(cost.seconds for cost in gathered) < sum(cost.seconds for cost in sent)
-    return np.asarray((faster & ~in_halves(setup, stage, "all-to-all")) | ~_reached(setup, stage))
+    return np.asarray((faster & ~in_halves(setup, stage, "all-to-all")) | ~reached(setup, stage))
 
 
-def _reached(setup: Setup, stage: Layouts) -> BoolArray:
+def reached(setup: Setup, stage: Layouts) -> BoolArray:
     """The layouts between whose ranks the engine has an all-to-all."""
     has, fabric = setup.machine.engine.can.all_to_all, setup.machine.fabric
     largest = fabric.scale_up_gpus
@@ -236,15 +251,30 @@ def _exchanged(setup: Setup, f: Ffn, stage: Layouts, exchange: Exchange, tokens:
     return routed, moved + collectives.reduce_scatter(machine, BF16_BYTES * width * group, stage.stage_gpus)
 
 
-def in_halves(setup: Setup, at: Layouts, exchange: Exchange) -> BoolArray:
-    """Which layouts run their batches in two halves: those that dispatch tokens beyond the domain.
+def in_halves(setup: Setup, at: Layouts, exchange: Exchange, too_many: BoolArray | bool = False) -> BoolArray:
+    """Which layouts may run their batches in two halves: those that dispatch tokens beyond the domain.
 
-    Within a domain the exchange is too short to pay for reading all weights twice, and engines leave
-    it off.
+    Where the engine has a flag for it and knows the model. Within a domain the exchange is too short to pay
+    for reading all weights twice. Instances that compute prompts and decode do not: all ranks must have
+    passes of one kind at a time. Arguments as of `experts`.
     """
-    if not setup.machine.engine.two_batches or exchange != "all-to-all":
+    if exchange != "all-to-all" or setup.gathers is not None or not _cut_in_two(setup):
         return np.zeros(at.tp.shape, dtype=bool)
-    return np.asarray(_reached(setup, at) & (at.stage_gpus > setup.machine.fabric.scale_up_gpus))
+    beyond = reached(setup, at) & (at.stage_gpus > setup.machine.fabric.scale_up_gpus)
+    return np.asarray(beyond & ~np.asarray(too_many))
+
+
+def _cut_in_two(setup: Setup) -> bool:
+    return cuts_in_two(setup.machine.engine.can, setup.machine.vendor, setup.model)
+
+
+def cuts_in_two(can: Abilities, vendor: Vendor, model: ModelSpec) -> bool:
+    """Whether an engine has a flag to run batches of a model in halves."""
+    known = can.two_batch_models
+    if vendor not in can.two_batches:
+        return False
+    layers = [a for a in model.attention if a.kind != "none"]
+    return not known or all(a.kind in known.get(model.family, ()) and a.fold == 1 for a in layers)
 
 
 def second_reading(setup: Setup, stage: Layouts, exchange: Exchange) -> Cost:
@@ -268,13 +298,19 @@ def overlapped(work: Cost, moved: Cost, second: Cost, split: BoolArray) -> Cost:
     )
 
 
-def hide_exchange(setup: Setup, at: Layouts, exchange: Exchange, ledger: Ledger) -> Ledger:
-    """The ledger of a pass of layouts `at` with what `overlapped` leaves to be seen of its exchange."""
-    split = in_halves(setup, at, exchange)
+def hide_exchange(
+    setup: Setup, at: Layouts, exchange: Exchange, ledger: Ledger, too_many: BoolArray | bool = False
+) -> Ledger:
+    """The ledger of a pass of layouts `at` with what `overlapped` leaves to be seen of its exchange.
+
+    Other arguments as of `experts`.
+    """
+    split = in_halves(setup, at, exchange, too_many)
     if split.any():
         work, moved = ledger.apart()
         whole = overlapped(work, moved, second_reading(setup, at, exchange), split)
         seen = whole.seconds - work.seconds
+        ledger.halved = bool(np.all(seen < moved.seconds))
         ledger.parts[EXCHANGE] = Cost(seen, np.minimum(whole.light_s - work.light_s, seen))
     return ledger
 

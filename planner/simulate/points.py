@@ -120,7 +120,7 @@ class Block:
     batch: FloatArray  # (1, batches, 1)
     second: list[Cost] = field(default_factory=list)  # reading of all weights, once a pass has asked for it
 
-    def join(self, setup: Setup, mixing: Cost, routed: Ledger) -> Cost:
+    def join(self, setup: Setup, mixing: Cost, routed: Ledger, too_many: BoolArray | bool = False) -> Cost:
         """All layers of the block's passes, shape (layouts, batches, inner).
 
         Parameters
@@ -129,10 +129,12 @@ class Block:
             Layers beside the experts, a row for each of `widths(at)`.
         routed
             Experts and the traffic to them, a row for each stage.
+        too_many
+            As of `planner.simulate.forward.experts`.
         """
         work, moved = routed.apart()
         work = mixing.take(self.of_tp, self.batch.size) + work
-        split = forward.in_halves(setup, self.stage, self.exchange)
+        split = forward.in_halves(setup, self.stage, self.exchange, too_many)
         if split.any():
             if not self.second:
                 self.second.append(forward.second_reading(setup, self.stage, self.exchange))

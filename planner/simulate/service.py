@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.arrays import FloatArray
 from planner.inputs.engine import EngineProfile
-from planner.simulate import decode, forward, kv_transfer, memory, prefill
+from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
 from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.decode import ACCEPTANCE
 from planner.simulate.operators.setup import Setup
@@ -65,12 +65,29 @@ class Service:
     colocated: bool
 
 
+def launched(setup: Setup, of: Deployment, most: float) -> Setup:
+    """The setup of a deployment's decode instances, with up to `most` sequences per rank.
+
+    Co-located ones are launched with one exchange for both kinds of passes (`planner.simulate.colocated`).
+    """
+    if not of.colocated:
+        return setup
+    at = of.decode
+    batch = max(most / float(at.pp.ravel()[0]), 1.0)
+    later = decode.later_drafts(setup.model)
+    steps = max(of.osl - 1, 1) / decode.tokens_per_step(of.mtp, of.acceptance, later)
+    came = batch * max(of.isl - of.cached, 1) / steps
+    return colocated.launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=came, mtp=of.mtp)
+
+
 def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:
     """The times of a deployment whose pools run on `first` and `then`, up to `most` sequences per rank.
 
     Raises LookupError where a kernel that it needs was never measured.
     """
     at = of.decode
+    then = launched(then, of, most)
+    first = replace(first, gathers=then.gathers)
     ranks = float(at.attention_dp.ravel()[0])
     # the fullest rank is what sets the step, so the grid goes as far as that one may
     upto = most + float(fullest(np.array(ranks), np.array(max(most, 1.0))))

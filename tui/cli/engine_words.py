@@ -18,7 +18,6 @@ MEANINGS: Mapping[str, str] = {
     "borrows": "operators whose kernels are another engine's",
     "borrows_because": "and why",
     "all_reduce_gpus": "GPUs that its own all-reduce spans",
-    "two_batches": "all-to-all of one batch behind the kernels of another",
     "prefill_stretch": "time of a prefill pass over the sum of its kernels",
     "exposure": "share of a prompt's time that decodes beside it wait",
     "prefill_priority": "1: all waiting prompts go before decode steps",

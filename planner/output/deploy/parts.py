@@ -14,7 +14,7 @@ from planner.inputs.system import System
 from planner.output.deploy.schedule import Schedule
 from planner.planning import demand
 from planner.planning.result import EncoderPlan, Plan, PoolPlan, Serving
-from planner.simulate import space
+from planner.simulate import forward, space
 from planner.simulate.operators import collectives
 from planner.values import dataclass
 from planner.words import Benchmark, EngineFamily, Phase, Reach, Target, Vendor
@@ -134,6 +134,11 @@ class Subject:
             return ""
         reach = collectives.reach(self.system.fabric, pool.layout.tp * pool.layout.attention_dp)
         return self.table.exchange.get(self.vendor, {}).get(reach, {}).get(pool.phase, "")
+
+    def halves(self, pool: PoolPlan) -> bool:
+        """Whether the engine is told to run a pool's batches in two halves, as it was planned."""
+        told = forward.cuts_in_two(self.can, self.vendor, self.model)
+        return pool.two_batches and bool(self.exchange(pool)) and told
 
     def flag(self, meaning: str) -> str:
         """The spelling of a setting."""

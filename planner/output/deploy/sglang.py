@@ -72,6 +72,8 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
             found[flag("exchange_mode")] = "normal"
         elif pool.phase != "colocated":
             found[flag("exchange_mode")] = "low_latency" if pool.phase == "decode" else "normal"
+        if of.halves(pool):
+            found[flag("two_batches")] = True
     found[flag("max_requests")] = pool.max_batch * dp
     if pool.phase == "prefill":
         found[flag("chunk")] = chunk(of, pool.max_batched_tokens) * dp

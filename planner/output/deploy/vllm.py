@@ -17,6 +17,8 @@ from planner.words import Phase
 IMAGES = "/dev/shm/ratematch-images"  # where encoded images lie; containers have the host's
 ENCODER_MEMORY = 0.01  # share of a GPU for a cache that an encoder has no use for
 PASS_TOKENS = 8192  # of prompts in a pass of instances that the plan gives no chunk
+# tokens of a rank from which vLLM runs a pass in halves, of its own
+CUT_FROM: Mapping[Phase, int] = {"prefill": 512, "decode": 32}
 _ROLES: Mapping[Phase, str] = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
 
@@ -79,6 +81,11 @@ def settings(of: Subject, pool: PoolPlan) -> Settings:
         tokens = max(tokens, PASS_TOKENS)
     if backend := of.exchange(pool):
         found[flag("exchange")] = backend
+        if of.halves(pool):
+            found[flag("two_batches")] = True
+            passing = max(pool.max_batched_tokens // 2, 1)  # of a rank: those of the emptier ones
+            if passing < CUT_FROM[pool.phase]:
+                found[flag(f"{pool.phase}_halves_from")] = passing
     found[flag("max_requests")] = pool.max_batch
     found[flag("max_tokens")] = max(tokens, pool.max_batch)
     if of.own_engine:

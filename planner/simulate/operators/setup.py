@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from planner.arrays import BoolArray
 from planner.inputs.images import Images
 from planner.inputs.kernels import ConstantsSource
 from planner.inputs.model import ModelSpec
@@ -22,6 +23,9 @@ class Setup:
     mla_cache: bool = False  # up-projected KV of earlier chunks is kept
     images: Images | None = None  # that are encoded in place; None: no image is
     skew: float | None = None  # of routing, as in `moe.route`; None: what planning expects
+    # of instances that compute prompts and decode, which are launched once for both: where they gather
+    # tokens, of any shape that passes broadcast to; None: each pass as is faster for it
+    gathers: BoolArray | bool | None = None
 
     def on_kernels(self, kernels: ConstantsSource) -> Setup:
         """The same with its constants from elsewhere, as from a simulation's own lookups."""

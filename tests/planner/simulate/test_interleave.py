@@ -36,7 +36,9 @@ def setup(system: str, two_batches: bool) -> Setup:
         .pools["decode"]
         .setup
     )
-    engine = replace(found.machine.engine, two_batches=two_batches)
+    profile = found.machine.engine
+    can = replace(profile.can, two_batches=("nvidia",) if two_batches else ())
+    engine = replace(profile, can=can)
     return replace(found, machine=replace(found.machine, engine=engine))
 
 
@@ -60,6 +62,45 @@ def test_halves_pay_beyond_the_domain_where_batches_are_large():
 
 def test_within_a_domain_nothing_changes():
     assert np.array_equal(step_s("gb200", True, 64), step_s("gb200", False, 64))
+
+
+def test_what_has_no_flag_or_is_gathered_runs_whole():
+    """Engines cut the models that they know; a gathered pass and co-located instances stay whole."""
+    found = setup("h100", True)
+    assert forward.in_halves(found, wide(64), "all-to-all").all()
+    assert not forward.in_halves(replace(found, gathers=False), wide(64), "all-to-all").any()
+    assert not forward.in_halves(found, wide(64), "gathered").any()
+    too_many = np.array([False, True]).reshape(1, -1, 1)
+    assert forward.in_halves(found, wide(64), "all-to-all", too_many).ravel().tolist() == [True, False]
+    cut = {
+        engine: {
+            name
+            for name in (
+                "deepseek-r1",
+                "deepseek-v4-pro",
+                "kimi-k2.5",
+                "kimi-k3",
+                "qwen3-235b-a22b",
+                "gpt-oss-120b",
+            )
+            if forward.cuts_in_two(PRESETS.engine(engine).can, "nvidia", PRESETS.model(name))
+        }
+        for engine in ("sglang", "vllm", "trtllm", "ideal")
+    }
+    assert cut["sglang"] == {"deepseek-r1", "kimi-k2.5", "qwen3-235b-a22b"}
+    assert len(cut["vllm"]) == 6 and not cut["trtllm"] and not cut["ideal"]
+    assert not forward.cuts_in_two(PRESETS.engine("vllm").can, "amd", PRESETS.model("deepseek-r1"))
+
+
+def test_steps_too_large_for_the_all_to_all_hide_no_gathering():
+    """SGLang's low-latency kernels take 1,024 tokens of a rank; beyond, tokens are gathered in one batch."""
+    one, two = (
+        decode.step(
+            setup("h100", halves), wide(64), "all-to-all", np.full((1, 1, 1), 1100.0), isl=2048, osl=512
+        )
+        for halves in (False, True)
+    )
+    assert two.layers().seconds == one.layers().seconds and not two.halved
 
 
 def test_neither_work_nor_wire_is_hidden_twice():

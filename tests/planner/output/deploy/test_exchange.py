@@ -18,9 +18,12 @@ from planner.inputs.traffic import Traffic
 from planner.output.deploy import launch, subject, vllm, write
 from planner.output.deploy.parts import Export, Options
 from planner.planning.plan import plan
-from planner.simulate import forward
+from planner.simulate import decode, forward, prefill
+from planner.simulate.colocated import PASS_TOKENS, launched
 from planner.simulate.operators.machine import Machine
 from planner.simulate.operators.setup import Setup
+from planner.simulate.points import Prompt
+from planner.simulate.space import Layouts
 from tests.planner.output.deploy.test_export import CATALOG, ENGINES, planned
 
 LAUNCHED = {  # how an engine is told its all-to-all; gathering: nothing, or this
@@ -28,6 +31,8 @@ LAUNCHED = {  # how an engine is told its all-to-all; gathering: nothing, or thi
     "sglang": ("--moe-a2a-backend", None),
     "trtllm": ("TRTLLM_FORCE_COMM_METHOD", "ALLGATHER"),
 }
+
+HALVES = {"vllm": "--enable-dbo", "sglang": "--enable-two-batch-overlap"}  # and two batches in turn
 
 
 def test_vllm_is_asked_for_the_all_to_all_that_was_planned_beyond_a_host():
@@ -50,20 +55,28 @@ def test_vllm_is_asked_for_the_all_to_all_that_was_planned_beyond_a_host():
     assert backends("mi355x", 8, "prefill") == "mori_high_throughput"
 
 
-def _taken(engine: str, system: str, ranks: int, tokens: float) -> str:
-    """How a pass of DeepSeek-R1 on whole experts is timed."""
+def _setup(engine: str, system: str, model: str = "deepseek-r1") -> Setup:
     gpu, profile = CATALOG.system(system), CATALOG.engine(engine)
-    setup = Setup(
+    return Setup(
         machine=Machine(
             gpu=gpu.gpu,
             fabric=gpu.fabric,
             kernels=deployed(CATALOG.kernels(gpu, engine), profile),
             engine=profile,
+            vendor=gpu.vendor,
         ),
-        model=CATALOG.model("deepseek-r1"),
+        model=CATALOG.model(model),
         precision=Precision(gemm=FORMATS["bf16"], moe=FORMATS["bf16"], kv="bf16"),
     )
-    at = layout(Widths(tp=1, attention_dp=ranks, moe_tp=1, moe_ep=ranks), 1, True)
+
+
+def _wide(ranks: int) -> Layouts:
+    return layout(Widths(tp=1, attention_dp=ranks, moe_tp=1, moe_ep=ranks), 1, True)
+
+
+def _taken(setup: Setup, ranks: int, tokens: float) -> str:
+    """How a pass of DeepSeek-R1 on whole experts is timed."""
+    at = _wide(ranks)
     work = forward.experts(setup, at, "all-to-all", np.full((1, 1, 1), tokens))
     ways = {
         way: np.sum([cost.seconds for cost in forward.experts(setup, at, way, tokens).parts.values()])
@@ -73,6 +86,14 @@ def _taken(engine: str, system: str, ranks: int, tokens: float) -> str:
     total = np.sum([cost.seconds for cost in work.parts.values()])
     assert total == pytest.approx(ways[way])  # what is told is what was timed
     return way
+
+
+def _halved(setup: Setup, ranks: int, phase: str, tokens: float) -> bool:
+    """Whether such a pass is timed as two halves."""
+    at = _wide(ranks)
+    if phase == "prefill":
+        return prefill.mean_pass(setup, at, "all-to-all", 1.0, 1.0, Prompt(new=int(tokens))).halved
+    return decode.step(setup, at, "all-to-all", np.full((1, 1, 1), tokens), isl=2048, osl=512).halved
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -88,18 +109,38 @@ def test_the_exchange_that_was_timed_is_the_one_that_is_launched(engine, system)
     )
     of = subject.subject(here, engine, Options(), CATALOG)
     pool, (name, gathers) = found.chosen.pools[-1], LAUNCHED[engine]
-    domain, told = gpu.fabric.scale_up_gpus, set()
+    domain, told, cut = gpu.fabric.scale_up_gpus, set(), set()
+    setup, halves = _setup(engine, system), HALVES.get(engine)
     for ranks in (8, domain, 2 * domain):
         wide = replace(pool.layout, tp=1, attention_dp=ranks, moe_tp=1, ep=ranks, pp=1, label=f"DEP{ranks}")
         for phase, tokens in (("prefill", 8192.0), ("decode", 1.0), ("decode", 512.0), ("colocated", 512.0)):
-            way = _taken(engine, system, ranks, tokens)
-            one = replace(pool, layout=wide, phase=phase, exchange=way, max_batch=64)
+            here = setup
+            if phase == "colocated":  # launched once for its steps and prompts
+                at = _wide(ranks)
+                here = launched(setup, at, "all-to-all", batch=tokens, prompt_tokens=tokens)
+            way = _taken(here, ranks, tokens)
+            halved = _halved(here, ranks, phase, tokens)
+            one = replace(
+                pool,
+                layout=wide,
+                phase=phase,
+                exchange=way,
+                two_batches=halved,
+                max_batch=64,
+                max_batched_tokens=int(tokens),
+            )
             said = {**launch.ENGINES[engine].settings(of, one), **launch.environment(of, one)}
-            launched = "gathered" if said.get(name) == gathers else "all-to-all"
-            assert launched == way, (ranks, phase, tokens, said.get(name))
+            runs = "gathered" if said.get(name) == gathers else "all-to-all"
+            assert runs == way, (ranks, phase, tokens, said.get(name))
             told.add(way)
+            assert (halves in said) == halved, (ranks, phase, tokens)
+            cut.add((phase, halved))
+            assert not halved or (ranks > domain and way == "all-to-all")
             if gpu.vendor == "amd" and way == "all-to-all":
                 assert "mori" in said[name]
+    if engine == "trtllm" or gpu.fabric.topology == "pcie" or (engine == "vllm" and gpu.vendor == "amd"):
+        assert not any(halved for _, halved in cut)
+    assert ("colocated", True) not in cut
     if gpu.fabric.topology == "pcie":
         assert told == {"gathered"}
     elif engine != "vllm":
@@ -187,3 +228,45 @@ def test_ranks_on_other_hosts_are_told_of_the_exchange_too():
         re.search(r"TRTLLM_FORCE_COMM_METHOD=DEEPEP\w*", block) and "-x TRTLLM_FORCE_COMM_METHOD" in block
         for block in ran
     )
+
+
+def test_vllm_runs_smaller_passes_in_halves_where_they_were_planned_so():
+    """By default it cuts a decode step from 32 tokens of a rank on, and one with prompts from 512."""
+    found = planned("mla-h200", "vllm")
+    of = subject.subject(found, "vllm", Options(), CATALOG)
+    pool = found.chosen.pools[-1]
+    wide = replace(pool.layout, tp=1, attention_dp=16, moe_tp=1, ep=16, pp=1, label="DEP16")
+
+    def told(phase, tokens, cut=True):
+        one = replace(
+            pool, layout=wide, phase=phase, exchange="all-to-all", two_batches=cut, max_batched_tokens=tokens
+        )
+        said = vllm.settings(of, one)
+        return [said.get(f"--{name}") for name in ("enable-dbo", f"dbo-{phase}-token-threshold")]
+
+    assert told("decode", 64) == told("prefill", 8192) == [True, None]
+    assert told("decode", 48) == [True, 24] and told("prefill", 512) == [True, 256]
+    assert told("decode", 64, cut=False) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "engine, system", [("trtllm", "h200"), ("sglang", "h200"), ("sglang", "gb200"), ("vllm", "gb200")]
+)
+def test_co_located_instances_have_one_exchange_for_steps_and_prompts(engine, system):
+    """The one with which a step and its prompts take less time together, never a better one for each."""
+    setup, at = _setup(engine, system), _wide(8)
+    batch = np.geomspace(1.0, 512.0, 10).reshape(1, -1, 1)
+
+    def spent(one, prompts):
+        steps = decode.expert_side(one, at, "all-to-all", batch).layers().seconds
+        full = forward.experts(one, at, "all-to-all", PASS_TOKENS).layers().seconds
+        return steps + prompts / PASS_TOKENS * setup.machine.engine.prefill_stretch * full
+
+    for prompts in (0.0, 64.0, 4096.0):
+        one = launched(setup, at, "all-to-all", batch=batch, prompt_tokens=prompts)
+        sent, gathered, each = (
+            spent(how, prompts)
+            for how in (replace(setup, gathers=False), replace(setup, gathers=True), setup)
+        )
+        assert np.allclose(spent(one, prompts), np.minimum(sent, gathered))
+        assert np.all(spent(one, prompts) >= each * (1 - 1e-12))
