@@ -247,6 +247,11 @@ def _notes(
         notes.append(
             f"compose.yaml leaves out {listed(list(spanning))}: instances across hosts are for start.sh"
         )
+    if of.table.engine == "sglang" and sglang.normal_across_hosts(of, host_gpus):
+        notes.append(
+            "prompts are dispatched across hosts of a rack: their kernels (DeepEP's normal ones) reach over "
+            "NVLink there in builds with fabric handles alone"
+        )
     if of.table.engine == "trtllm" and of.options.revision:
         notes.append("trtllm-serve takes no revision: download it and name the folder with --checkpoint")
     return notes

@@ -132,8 +132,12 @@ class Subject:
         """What the engine calls the all-to-all that a pool was planned with; "" where it gathers tokens."""
         if pool.exchange != "all-to-all":
             return ""
-        reach = collectives.reach(self.system.fabric, pool.layout.tp * pool.layout.attention_dp)
+        reach = self.reach(pool)
         return self.table.exchange.get(self.vendor, {}).get(reach, {}).get(pool.phase, "")
+
+    def reach(self, pool: PoolPlan) -> Reach:
+        """What lies between the ranks of a pipeline stage of a pool."""
+        return collectives.reach(self.system.fabric, pool.layout.tp * pool.layout.attention_dp)
 
     def halves(self, pool: PoolPlan) -> bool:
         """Whether the engine is told to run a pool's batches in two halves, as it was planned."""

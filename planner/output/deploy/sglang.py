@@ -100,6 +100,17 @@ def settings(of: Subject, pool: PoolPlan, *, old: bool = False) -> Settings:
     return found
 
 
+def normal_across_hosts(of: Subject, host_gpus: int) -> bool:
+    """Whether DeepEP's kernels for prompts have to reach over the NVLink of several hosts of a rack."""
+    return any(
+        pool.phase != "decode"
+        and of.exchange(pool) == DEEPEP
+        and of.reach(pool) == "rack"
+        and pool.layout.tp * pool.layout.attention_dp > host_gpus
+        for pool in of.serving.pools
+    )
+
+
 def environment(of: Subject, pool: PoolPlan) -> Mapping[str, str]:
     """What every instance of a pool is told beside its flags: tokens of a rank that its all-to-all holds.
 

@@ -15,7 +15,7 @@ from planner.inputs.kernels import deployed
 from planner.inputs.precision import FORMATS, Precision
 from planner.inputs.scenario import Limits, Scenario
 from planner.inputs.traffic import Traffic
-from planner.output.deploy import launch, subject, vllm, write
+from planner.output.deploy import launch, sglang, subject, vllm, write
 from planner.output.deploy.parts import Export, Options
 from planner.planning.plan import plan
 from planner.simulate import decode, forward, prefill
@@ -270,3 +270,24 @@ def test_co_located_instances_have_one_exchange_for_steps_and_prompts(engine, sy
         )
         assert np.allclose(spent(one, prompts), np.minimum(sent, gathered))
         assert np.all(spent(one, prompts) >= each * (1 - 1e-12))
+
+
+@pytest.mark.parametrize(
+    "ranks, phase, exchange, told",
+    [
+        (16, "prefill", "all-to-all", True),
+        (16, "colocated", "all-to-all", True),
+        (16, "prefill", "gathered", False),
+        (16, "decode", "all-to-all", False),  # low-latency kernels
+        (4, "prefill", "all-to-all", False),  # of one host
+        (96, "prefill", "all-to-all", False),  # over the network
+    ],
+)
+def test_sglang_says_what_dispatching_prompts_on_a_rack_needs(ranks, phase, exchange, told):
+    found = planned("mla-gb200", "sglang")
+    of = subject.subject(found, "sglang", Options(), CATALOG)
+    first = found.chosen.pools[0]
+    wide = replace(first.layout, tp=1, attention_dp=ranks, moe_tp=1, ep=ranks, pp=1, label=f"DEP{ranks}")
+    pool = replace(first, layout=wide, phase=phase, exchange=exchange)
+    one = replace(of, serving=replace(found.chosen, pools=(pool,)))
+    assert sglang.normal_across_hosts(one, 4) == told
