@@ -21,6 +21,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette, Provider
 from textual.driver import Driver
+from textual.geometry import Size
+from textual.screen import Screen
 from textual.widget import AwaitMount, Widget
 
 from planner.inputs.scenario import Scenario
@@ -36,6 +38,8 @@ from tui.solver.worker import one_line
 from tui.widgets import themes
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tui.screens.tour import Tour
 
 
@@ -124,6 +128,7 @@ class RatematchApp(FileActions):
         self.tour: Tour | None = None
         self.keeps = True  # the session, on the way out
         self._kept: Session | None = None  # as it was written last
+        self._drawn = Size()  # of the last frame
         self.lost = 0  # exit code, once the terminal is gone
         self.glyphs = ASCII if ascii else UNICODE
         self.set_class(ascii, "-ascii")
@@ -202,10 +207,20 @@ class RatematchApp(FileActions):
         """During the tour, a key of the user's ends it; what another size shows is not known."""
         if isinstance(event, events.Resize):
             self._forget_shown()
+            if event.size == self._drawn:  # there and back: what came between is gone from the terminal
+                self.screen.refresh()
         if self.tour is not None and self.tour.ended_by(event):
             self.exit()
             return
         await super().on_event(event)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Textual's. The first frame of another size is sent whole: one of the size before may have been
+        drawn since the terminal told of it, and a terminal of this size wraps and scrolls that."""
+        if (size := screen._compositor.size) != self._drawn:
+            self._drawn = size
+            self._forget_shown()
+        super()._display(screen, renderable)
 
     def _forget_shown(self) -> None:
         """What the terminal shows is not known any more."""

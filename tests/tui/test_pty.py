@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import termios
 from pathlib import Path
 
-from terminals import Terminal
+from terminals import COLUMNS, ROWS, Terminal
 
 from tui.panes.inputs import COMMON
 
@@ -33,6 +34,17 @@ def test_an_edit_changes_the_plan_on_the_screen(terminal: Terminal) -> None:
     terminal.wait_for("1×TP1")
     terminal.type("\x1a")  # ctrl+z is undo, not suspend
     terminal.wait_for(" [248] h100")
+    terminal.type("q")
+    assert terminal.leave() == 0
+
+
+def test_a_size_that_comes_and_goes_leaves_a_whole_screen(terminal: Terminal) -> None:
+    """What a smaller terminal cut off was lost: the size is that of the last frame, which drew nothing."""
+    text = terminal.wait_for("up to date", "q quit")
+    for rows, columns in ((24, 80), (ROWS, COLUMNS)):
+        terminal.size(rows, columns)  # from here on the screen is empty
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+    terminal.until(lambda now: now == text, "the screen as it was")
     terminal.type("q")
     assert terminal.leave() == 0
 

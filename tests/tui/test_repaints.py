@@ -6,6 +6,10 @@ import dataclasses
 import threading
 
 import fakes
+import pytest
+from textual import events
+from textual.app import App
+from textual.geometry import Size
 
 
 class Steps:
@@ -107,3 +111,19 @@ async def test_the_first_frame_has_the_layout_of_its_size() -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await fakes.painted(pilot)
     assert layouts and layouts[0] == (True, True)
+
+
+async def test_the_first_frame_of_another_size_is_sent_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the old size, drawn after the terminal had said its new one, was taken for what it showed."""
+    happened: list[object] = []
+    monkeypatch.setattr(App, "_display", lambda app, screen, _: happened.append(screen._compositor.size))
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        app._driver.forget = lambda: happened.append("forgotten")
+        happened.clear()
+        await app.on_event(events.Resize(Size(80, 24), Size(80, 24)))
+        app._display(app.main, app.main._compositor.render_full_update())  # what was on its way
+        await fakes.until(pilot, lambda: happened[-1] == Size(80, 24))
+    assert happened[:2] == ["forgotten", Size(120, 36)]
+    assert happened[happened.index(Size(80, 24)) - 1] == "forgotten"
