@@ -78,9 +78,11 @@ def _free(picture: Picture, col: int, row: int, cloud_hue: str) -> bool:
 def _names(picture: Picture, scene: Scene, spots: Sequence[Spots], taken: Marks, cloud_hue: str) -> Marks:
     """The layouts along each curve where they change and nothing is in the way: to its right, or below.
 
-    A name takes no cell of a line, of another name or of the limit.
+    A name takes no cell of a line, of another name or of the limit, and stands no second time beside itself:
+    a curve may change to and fro between two layouts.
     """
     found: Marks = {}
+    named: list[tuple[str, int, int]] = []  # with the first column and the row
     for curve, on in zip(scene.curves, spots, strict=True):
         front, last, row_before = curve.frontier, "", -NAMES_APART
         for at, prefill, decode in zip(on, front.prefill, front.decode, strict=True):
@@ -90,9 +92,16 @@ def _names(picture: Picture, scene: Scene, spots: Sequence[Spots], taken: Marks,
             if name == last:
                 continue
             for left, row in ((at[0] + 2, at[1] - 1), (at[0] + 2, at[1]), (at[0] - len(name) - 2, at[1] + 1)):
+                if any(
+                    other == name and abs(up - row) < NAMES_APART and abs(start - left) < len(name)
+                    for other, start, up in named
+                ):
+                    last, row_before = name, at[1]
+                    break
                 cells = [(left + i, row) for i in range(-1, len(name) + 1)]
                 if all(c not in taken and c not in found and _free(picture, *c, cloud_hue) for c in cells):
                     found.update({(left + i, row): (char, "muted") for i, char in enumerate(name)})
+                    named.append((name, left, row))
                     last, row_before = name, at[1]
                     break
     return found

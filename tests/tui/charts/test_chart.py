@@ -13,7 +13,7 @@ from drawn import BLUE, FREE, GREEN, NONE, SIZES, axes, draw, points, scene
 
 from planner.inputs.scenario import Fleet
 from tui.charts import plotting, ticks
-from tui.charts.chart_marks import lay
+from tui.charts.chart_marks import NAMES_APART, lay
 from tui.charts.scene import SPLIT, USER, legend, pin_marks, plan_scene, readout
 from tui.glyphs import ASCII, UNICODE
 from tui.state import Pin, View
@@ -291,3 +291,22 @@ def test_points_of_a_fleet_say_where_they_run(glyphs) -> None:
     picture = draw(*curves, limits, 90, 20)
     letters = [glyph for glyph, _ in lay(picture, drawn, USER, glyphs, "#000000").values()]
     assert {"a", "b"} <= set(letters)
+
+
+def test_a_name_stands_no_second_time_beside_itself() -> None:
+    """A curve that changes to and fro between two layouts had the same two names in a stack."""
+    x = np.linspace(48.0, 52.0, 12)
+    y = np.where(np.arange(12) % 2, 1400.0, 1700.0)
+    curve = dataclasses.replace(points(x, y), decode=("DEP36", "DEP9") * 6)
+    drawn = scene((curve, NONE), None, FREE, UNICODE)
+    limits = axes([points([10, 300], [2500, 50])], [], 50.0, 90, 40)
+    assert limits is not None
+    picture = draw(curve, NONE, limits, 90, 40)
+    marks = lay(picture, drawn, USER, UNICODE, GREEN)
+    rows = ["".join(marks.get((col, row), " ")[0] for col in range(90)) for row in range(40)]
+    for name in ("DEP36", "DEP9"):
+        places = [(row, text.index(name)) for row, text in enumerate(rows) if name in text]
+        assert places
+        for row, left in places:
+            near = [at for at in places if abs(at[0] - row) < NAMES_APART and abs(at[1] - left) < len(name)]
+            assert near == [(row, left)]
