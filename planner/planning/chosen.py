@@ -4,6 +4,9 @@ Over equally likely errors of TTL and of the prefill rate (`planner.planning.ban
 pool's layout asks for), moved by its luck (`planner.planning.expected`):
 
     served(e, f) = min(f P, D(e)),      D(e) = max of rate(batch) / e where e ttl(batch) <= limit
+
+over what the plan serves as predicted; of one for a rate or with queues, whose batch is not the largest within
+its limit on TTL, over ``served(1, 1)``.
 """
 
 from __future__ import annotations
@@ -43,6 +46,8 @@ def judged(placed: Placed, serving: Serving | None) -> Serving | None:
     steps = _Pool.of(sweep.colocated if way == "colocated" else sweep.decode, last, limits.ftl_s)
     slow, fast = draws(band(last).ttl, shift(last)), np.ones(1)
     promised, prefill_rate = last.requests_per_s, math.inf
+    if question.queues or question.scenario.traffic.requests_per_s is not None:
+        promised = float(steps.within(limits.ttl_s, np.ones(1))[0])
     if way == "disaggregated":
         first = serving.pools[0]
         prefill_rate = first.requests_per_s

@@ -16,6 +16,7 @@ from planner.planning import expected, in_time, resolve, sweep
 from planner.planning.bands import compare
 from planner.planning.placed import Placed
 from planner.planning.result import Plan
+from planner.words import Arrivals, Goal
 
 CATALOG = load()
 ASKED = Scenario(model="deepseek-r1", system="gb200", fleet=Fleet(gpus=36))
@@ -158,6 +159,25 @@ def test_what_is_expected_lies_in_its_range_where_all_errors_are_for_the_worse()
     assert found is not None and found.range is not None
     low, high = found.range
     assert low < found.expected_requests_per_s / found.capacity_requests_per_s < high < 1
+
+
+@pytest.mark.parametrize("arrivals", ["steady", "poisson", "bursty"])
+@pytest.mark.parametrize(("model", "system"), [("qwen3-30b-a3b", "b200"), ("llama-3.1-70b", "h200")])
+@pytest.mark.parametrize("goal", ["throughput", "fewest-gpus"])
+def test_what_a_plan_for_a_rate_is_expected_to_serve_lies_in_its_range(
+    model: str, system: str, goal: Goal, arrivals: Arrivals
+) -> None:
+    """Its batch is far below what the limit on TTL allows, and its queues take part of its capacity."""
+    traffic = Traffic(isl=4000, osl=1000, requests_per_s=1.0, arrivals=arrivals)
+    limits = Limits(ftl_s=1.0, ttl_s=0.02)
+    asked = Scenario(
+        model=model, system=system, engine="sglang", traffic=traffic, limits=limits, goal=goal, slack=0.0
+    )
+    found = plan(replace(asked, fleet=Fleet(gpus=16)), CATALOG)
+    for serving in (found.disaggregated, found.colocated):
+        assert serving is not None and serving.range is not None
+        low, high = serving.range
+        assert low <= serving.expected_requests_per_s / serving.capacity_requests_per_s <= high < 2
 
 
 def test_a_demand_is_met_by_what_is_expected_and_where_that_is_too_much_as_predicted() -> None:
