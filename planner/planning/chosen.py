@@ -5,8 +5,8 @@ pool's layout asks for), moved by its luck (`planner.planning.expected`):
 
     served(e, f) = min(f P, D(e)),      D(e) = max of rate(batch) / e where e ttl(batch) <= limit
 
-over what the plan serves as predicted; of one for a rate or with queues, whose batch is not the largest within
-its limit on TTL, over ``served(1, 1)``.
+over what the plan serves as predicted; of one for a rate or with queues, whose batch is not the largest
+within its limit on TTL, over ``served(1, 1)``.
 """
 
 from __future__ import annotations
