@@ -206,6 +206,8 @@ class RatematchApp(FileActions):
     async def on_event(self, event: events.Event) -> None:
         """During the tour, a key of the user's ends it; what another size shows is not known."""
         if isinstance(event, events.Resize):
+            if isinstance(self._driver, keyboard.Bounded):
+                event.size = event.virtual_size = self._driver.size_now(event.size)
             self._forget_shown()
             if event.size == self._drawn:  # there and back: what came between is gone from the terminal
                 self.screen.refresh()

@@ -22,6 +22,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers._byte_stream import ByteStream
+from textual.geometry import Size
 from textual.keys import Keys
 from textual.message import Message
 
@@ -157,7 +158,7 @@ class BoundedParser(XTermParser):
         return keys
 
 
-class _Bounded(Driver):
+class Bounded(Driver):
     """The part that Textual's drivers share here."""
 
     sent = 0  # what the application has been sent to handle
@@ -174,6 +175,10 @@ class _Bounded(Driver):
     def forget(self) -> None:
         """What is shown is not known any more."""
         self._diff.forget()
+
+    def size_now(self, told: Size) -> Size:
+        """The size to draw, when the terminal has told of one."""
+        return told
 
     def send_message(self, message: Message) -> None:
         """Counted, where the application is to count it off."""
@@ -198,11 +203,12 @@ class _Bounded(Driver):
                 self._loop.call_soon_threadsafe(self._app.hang_up, 129)
 
 
-class _Terminal(_Bounded):
+class _Terminal(Bounded):
     """For `LinuxDriver`."""
 
     fileno: int
     exit_event: threading.Event
+    _in_band_window_resize: bool
     _must_signal_resume: bool
 
     def resume_application_mode(self) -> None:
@@ -228,12 +234,16 @@ class _Terminal(_Bounded):
                 for event in parser.tick():
                     self.process_message(event)
 
+    def size_now(self, told: Size) -> Size:
+        """What the terminal says now: a signal amid the handler of another is told of before it."""
+        return told if self._in_band_window_resize else Size(*self._get_terminal_size())
+
     def _get_terminal_size(self) -> tuple[int, int]:
         width, height = super()._get_terminal_size()  # type: ignore[misc]  # of LinuxDriver
         return min(max(width, 1), MOST_COLUMNS), min(max(height, 1), MOST_ROWS)
 
 
-class _Browser(_Bounded):
+class _Browser(Bounded):
     """For `WebDriver`."""
 
     exit_event: threading.Event

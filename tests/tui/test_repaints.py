@@ -9,7 +9,11 @@ import fakes
 import pytest
 from textual import events
 from textual.app import App
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+
+from tui import keyboard
 
 
 class Steps:
@@ -127,3 +131,25 @@ async def test_the_first_frame_of_another_size_is_sent_whole(monkeypatch: pytest
         await fakes.until(pilot, lambda: happened[-1] == Size(80, 24))
     assert happened[:2] == ["forgotten", Size(120, 36)]
     assert happened[happened.index(Size(80, 24)) - 1] == "forgotten"
+
+
+async def test_a_size_that_is_told_of_late_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler of one signal read its size, a second signal came, and the older size was told of last."""
+    driver = keyboard.bounded(LinuxDriver)
+    assert issubclass(driver, keyboard.Bounded)
+    terminal = driver.__new__(driver)
+    monkeypatch.setattr(driver, "_get_terminal_size", lambda _: (100, 30))
+    for in_band, drawn in ((False, Size(100, 30)), (True, Size(80, 24))):
+        terminal._in_band_window_resize = in_band
+        assert terminal.size_now(Size(80, 24)) == drawn
+
+    monkeypatch.setattr(keyboard, "Bounded", HeadlessDriver)
+    monkeypatch.setattr(HeadlessDriver, "size_now", lambda _, told: Size(100, 30), raising=False)
+    app = fakes.app()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        for told in (Size(100, 30), Size(80, 24)):
+            await app.on_event(events.Resize(told, told))
+        await fakes.until(pilot, lambda: app.main.size != Size(120, 36))
+        await fakes.settled(pilot)
+        assert app.size == app.main.size == Size(100, 30)
