@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, Real
+from planner.arrays import FloatArray, IndexArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
@@ -24,7 +25,7 @@ from planner.words import Exchange
 
 PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
-CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float).reshape(1, 1, -1)
+CHUNK_TOKENS = np.array([64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384], dtype=float)
 
 
 def prompt_side(setup: Setup, tp: Real, prompts: Real, prompt: Prompt) -> Ledger:
@@ -129,17 +130,45 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ride:
-    """Chunks of prompts that ride along with decode steps; arrays (1, batches or 1, chunks)."""
+class Rides:
+    """Chunks of prompts that ride along with decode steps, wherever prompts are worked off as they come.
 
+    A row for each batch of a grid and chunk, batches ascending; arrays (rides,) or (1, rides, 1).
+    """
+
+    of: IndexArray  # the batch of each
+    batch: FloatArray
     chunk: FloatArray  # tokens
     share: FloatArray  # of the passes that carry one
-    mixed: Side  # a pass with both
 
-    @property
-    def keeps_up(self) -> BoolArray:
-        """Where prompts are worked off as fast as they come."""
-        return np.asarray(self.share <= 1.0 + 1e-9)
+    def upto(self, batches: int) -> Rides:
+        """Those of the first batches alone."""
+        rows = int(np.searchsorted(self.of, batches))
+        return Rides(
+            of=self.of[:rows],
+            batch=self.batch[:, :rows],
+            chunk=self.chunk[:, :rows],
+            share=self.share[:, :rows],
+        )
+
+    def spread(self, values: Any) -> Any:
+        """Values of each batch, along the second axis, for each ride of it; one for all as it is."""
+        many = np.ndim(values) > 1 and np.shape(values)[1] > 1
+        return np.take(values, self.of, axis=1) if many else values
+
+
+def rides(grid: FloatArray, tokens: FloatArray, chunks: FloatArray) -> Rides:
+    """The rides of a grid of batches, to each of which so many `tokens` of prompts come per step.
+
+    Each batch with the chunk that every pass carries, and with those of `chunks` that are no smaller.
+    """
+    of, which = np.nonzero(tokens[:, np.newaxis] <= chunks * (1.0 + 1e-9))
+    of = np.concatenate((np.arange(len(grid)), of))
+    chunk = np.concatenate((tokens, chunks[which]))
+    order = np.argsort(of, kind="stable")
+    of, chunk = of[order], chunk[order]
+    batch, chunk, share = (v.reshape(1, -1, 1) for v in (grid[of], chunk, tokens[of] / chunk))
+    return Rides(of=of, batch=batch, chunk=chunk, share=share)
 
 
 def simulate(
@@ -171,13 +200,12 @@ def simulate(
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
     largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
-    largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
+    largest = np.floor(largest / at.pp)  # of each batch in the pipeline
     grid = batches(int(largest.max(initial=1)))
     engine = machine.engine
     once = single_s(engine.prefill_request_s)
     prompt = Prompt(new=isl) if prompt is None else prompt
     new, context = float(prompt.new), decode.mean_context(isl, osl)
-    chunks = CHUNK_TOKENS[max(new, 64) >= CHUNK_TOKENS].reshape(1, 1, -1)
     tp, every = widths(at), grid.reshape(1, -1, 1)
     enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
     gained = decode.tokens_per_step(mtp, acceptance, decode.later_drafts(model))
@@ -190,30 +218,27 @@ def simulate(
     prompts_side = side(prompt_side(setup, tp, PROMPTS_PER_PASS, prompt))
     full_side = side(alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt))
     decode_side = side(decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp))
-    rides = [
-        Ride(
-            chunk=chunk,
-            share=every * new / (steps * chunk),
-            mixed=side(
-                mixed_side(
-                    setup,
-                    tp,
-                    batch=every,
-                    chunk=chunk,
-                    prompt=prompt,
-                    context=context,
-                    mtp=mtp,
-                    stretch=stretch,
-                )
-            ),
+    chunks = CHUNK_TOKENS[: 0 if balanced else np.searchsorted(CHUNK_TOKENS, max(new, 64), side="right")]
+    every_ride = rides(grid, grid * (new / steps), chunks)
+    mixed_layers = side(
+        mixed_side(
+            setup,
+            tp,
+            batch=every_ride.batch,
+            chunk=every_ride.chunk,
+            prompt=prompt,
+            context=context,
+            mtp=mtp,
+            stretch=stretch,
         )
-        for chunk in (every * (new / steps), *(() if balanced else (chunks,)))
-    ]
-    tried = sum(int(ride.keeps_up.sum()) for ride in rides) + (0 if balanced else int(enough.sum()))
+    )
+    tried = len(every_ride.of) + (0 if balanced else int(enough.sum()))
     table = Table(at, tried)
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
     room = memory.room(machine, model)
-    for block in blocks(at, largest, grid, chunks.size, should_stop, decode.reach(engine, at)):
+    for block in blocks(
+        at, largest, grid, -(-len(every_ride.of) // len(grid)), should_stop, decode.reach(engine, at)
+    ):
         batch, spread = block.batch, block.at
         stage, exchange = block.stage, block.exchange
         came = batch / steps  # prompts of a rank per pass
@@ -241,8 +266,9 @@ def simulate(
 
         cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
+        allowed = batch <= block.own(largest)
         exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * block.own(live))
-        exists = exists & enough[:, : batch.size]
+        exists = exists & (enough[:, : batch.size] & allowed)
         if exists.any() and not balanced:
             routed = forward.experts(here, stage, exchange, PROMPTS_PER_PASS * new)
             prompts = pass_of(prompts_side, PROMPTS_PER_PASS * new, PROMPTS_PER_PASS, routed, stretch)
@@ -274,38 +300,47 @@ def simulate(
         full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / new, 1.0), routed, stretch)
         token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
         uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, min(new / PASS_TOKENS, 1.0))
-        for ride in rides:
-            chunk, share = ride.chunk[:, : batch.size], ride.share[:, : batch.size]
-            exists = room.fits(held, (verified + chunk) * block.own(live))
-            exists = exists & ride.keeps_up[:, : batch.size]
-            if not exists.any():
-                continue
-            routed = decode.expert_side(here, stage, exchange, batch, mtp, beside=stretch * chunk)
-            mixed = pass_of(ride.mixed, verified + stretch * chunk, batch, routed)
-            # engines hide less of a chunk behind the step than the operators of one pass together would
-            beside = engine.exposure * chunk * token_s * uneven
-            ridden = step_s + beside - engine.overlap * np.minimum(step_s, beside)
-            mixed_s = np.maximum(mixed.seconds, ridden)
-            carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
-            a_pass = np.maximum(carrying * mixed_s + (1 - carrying) * step_s + host, least)
-            ttl = spread.pp * a_pass / gained
-            passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
-            light_s = 0.0
-            if machine.light:  # which knows no stretch: at most that of the tokens that there are
-                most = np.maximum(mixed.light_s / stretch, decode_only.light_s)
-                light_s = share * most + (1 - share) * decode_only.light_s
-            table.add(
-                Collected(
-                    rows=block.rows,
-                    exists=exists,
-                    mode=MODES.index("piggyback"),
-                    batch=in_flight,
-                    chunk_tokens=chunk,
-                    ftl_s=passes_to_first_token * mixed_s + once,
-                    ttl_s=ttl,
-                    requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * light_s / gained if machine.light else 0.0,
-                    prompt_share=share * mixed_s / a_pass,
-                )
+        ride = every_ride.upto(batch.size)
+        chunk, share = ride.chunk, ride.share
+        exists = room.fits(ride.spread(held), (ride.batch * (mtp + 1) + chunk) * block.own(live))
+        exists = exists & ride.spread(allowed)
+        if not exists.any():
+            continue
+        here = replace(here, gathers=ride.spread(here.gathers))
+        routed = decode.expert_side(here, stage, exchange, ride.batch, mtp, beside=stretch * chunk)
+        tokens = ride.batch * (mtp + 1) + stretch * chunk
+        mixed = pass_of(
+            mixed_layers, tokens, ride.batch, routed, block=replace(block, batch=ride.batch), here=here
+        )
+        # engines hide less of a chunk behind the step than the operators of one pass together would
+        alone_s = ride.spread(step_s)
+        beside = engine.exposure * chunk * ride.spread(token_s * uneven)
+        ridden = alone_s + beside - engine.overlap * np.minimum(alone_s, beside)
+        mixed_s = np.maximum(mixed.seconds, ridden)
+        carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
+        a_pass = np.maximum(
+            carrying * mixed_s + (1 - carrying) * alone_s + ride.spread(host), ride.spread(least)
+        )
+        ttl = spread.pp * a_pass / gained
+        in_flight = ride.spread(in_flight)
+        passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
+        light_s = 0.0
+        if machine.light:  # which knows no stretch: at most that of the tokens that there are
+            light_alone = ride.spread(decode_only.light_s)
+            most = np.maximum(mixed.light_s / stretch, light_alone)
+            light_s = share * most + (1 - share) * light_alone
+        table.add(
+            Collected(
+                rows=block.rows,
+                exists=exists,
+                mode=MODES.index("piggyback"),
+                batch=in_flight,
+                chunk_tokens=chunk,
+                ftl_s=passes_to_first_token * mixed_s + once,
+                ttl_s=ttl,
+                requests_per_s=in_flight / ttl / (osl - 1),
+                light_s=spread.pp * light_s / gained if machine.light else 0.0,
+                prompt_share=share * mixed_s / a_pass,
             )
+        )
     return table.points("colocated")

@@ -159,7 +159,7 @@ def simulate(
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
     largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
-    largest = np.minimum(np.floor(largest / at.pp), machine.engine.max_batch)
+    largest = np.floor(largest / at.pp)  # of each batch in the pipeline
     grid = batches(int(largest.max(initial=1)))
     gained = tokens_per_step(mtp, acceptance, later_drafts(model))
     mixing = attention_side(setup, widths(at), grid.reshape(1, -1, 1), isl=isl, osl=osl, mtp=mtp)
@@ -171,7 +171,7 @@ def simulate(
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
         held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp))
-        exists = room.fits(held, tokens * block.own(live))
+        exists = room.fits(held, tokens * block.own(live)) & (batch <= block.own(largest))
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)

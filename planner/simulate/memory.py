@@ -223,7 +223,7 @@ def largest_batch(
     mtp: int = 0,
     live: Real = 0.0,
 ) -> FloatArray:
-    """Sequences per attention rank and stage that surely do not fit any more: an upper bound.
+    """Sequences that an attention rank holds at most: an upper bound, and what the engine takes.
 
     Ignores stagger, and activations beyond `live` bytes, so the exact check still has to be made point by
     point.

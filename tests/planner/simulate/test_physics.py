@@ -70,9 +70,13 @@ def test_no_point_beats_light(sample: tuple[str, str, str]) -> None:
     assert np.all(found.split_ftl_s >= found.prefill.ftl_s)
 
 
-def test_blocks_do_not_change_what_is_swept(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "asked",
+    [question("deepseek-r1", "h200", isl=16384), question("llama-3.1-8b", "h200", isl=512)],
+    ids=["memory bounds batches", "the engine does"],
+)
+def test_blocks_do_not_change_what_is_swept(asked: Question, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the points nor the count of those that memory refused."""
-    asked = question("deepseek-r1", "h200", isl=16384)
     whole = sweep.run(asked, 16)
     monkeypatch.setattr(points_module, "BLOCK_POINTS", 512)
     cut = sweep.run(asked, 16)
@@ -88,6 +92,14 @@ def test_tokens_are_counted_once(sample: tuple[str, str, str]) -> None:
     """Little's law: a batch in flight makes osl - 1 tokens per request, one per TTL."""
     for points in (swept(*sample).decode, swept(*sample).colocated):
         np.testing.assert_allclose(points.requests_per_s * points.ttl_s * 511, points.batch, rtol=1e-9)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_no_rank_has_more_sequences_than_its_engine_takes(sample: tuple[str, str, str]) -> None:
+    """Those of all stages of its pipeline."""
+    most = question(*sample).pools["decode"].setup.machine.engine.max_batch
+    for points in (swept(*sample).decode, swept(*sample).colocated):
+        assert np.all(points.batch <= most * points.sharding.attention_dp)
 
 
 def one_layout(**widths: int) -> Layouts:
