@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray, Real
+from planner.arrays import BoolArray, FloatArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
+from planner.simulate.rides import Rides, rides
 from planner.simulate.space import Layouts, batches
 from planner.simulate.waiting import fullest, held_s, single_s, stopping
 from planner.values import dataclass
-from planner.words import Exchange
+from planner.words import Batching, Exchange
 
 PASS_TOKENS = 8192.0  # prompt tokens an engine puts into one pass when many prompts wait
 PROMPTS_PER_PASS = np.array([1.0, 2.0, 4.0, 8.0]).reshape(1, 1, -1)
@@ -128,47 +128,185 @@ class Side:
     layers: Cost
     head: Cost
 
+    @classmethod
+    def of(cls, setup: Setup, ledger: Ledger) -> Side:
+        """That of a ledger; with its light where a setup asks for it."""
+        light = setup.machine.light
+        return cls(layers=ledger.layers().lit(light), head=ledger.head.lit(light))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rides:
-    """Chunks of prompts that ride along with decode steps, wherever prompts are worked off as they come.
+class Work:
+    """What the instances of a sweep are to do, and what it costs outside the experts."""
 
-    A row for each batch of a grid and chunk, batches ascending; arrays (rides,) or (1, rides, 1).
-    """
+    setup: Setup
+    prompt: Prompt
+    tokens: int  # that a request decodes after its first
+    gained: float  # tokens that a decode step yields of a sequence
+    mtp: int
+    prompts: Side  # passes of `PROMPTS_PER_PASS`
+    full: Side  # a pass of `PASS_TOKENS` of prompts alone
+    decode: Side  # steps of the grid's batches
+    mixed: Side  # passes of the grid's rides
 
-    of: IndexArray  # the batch of each
-    batch: FloatArray
-    chunk: FloatArray  # tokens
-    share: FloatArray  # of the passes that carry one
+    @property
+    def steps(self) -> float:
+        """Decode steps of a request."""
+        return self.tokens / self.gained
 
-    def upto(self, batches: int) -> Rides:
-        """Those of the first batches alone."""
-        rows = int(np.searchsorted(self.of, batches))
-        return Rides(
-            of=self.of[:rows],
-            batch=self.batch[:, :rows],
-            chunk=self.chunk[:, :rows],
-            share=self.share[:, :rows],
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Decode steps of a block, and what prompts meet that come meanwhile; arrays (layouts, batches, 1)."""
+
+    work: Work
+    block: Block
+    here: Setup  # as the instances are launched
+    step_s: Real  # of the fullest rank
+    light_s: Real
+    in_flight: FloatArray  # sequences of an instance
+    host_s: FloatArray  # that a pass waits for the host's work on prompts
+    least_s: FloatArray  # that this work takes of one thread
+
+    def across(self, ride: Rides) -> Steps:
+        """The same for each ride of the block's batches, of the passes that carry none."""
+        spread = ride.spread
+        return replace(
+            self,
+            block=replace(self.block, batch=ride.batch),
+            here=replace(self.here, gathers=spread(self.here.gathers)),
+            step_s=spread(self.step_s),
+            light_s=spread(self.light_s),
+            in_flight=spread(self.in_flight),
+            host_s=spread(self.host_s),
+            least_s=spread(self.least_s),
         )
 
-    def spread(self, values: Any) -> Any:
-        """Values of each batch, along the second axis, for each ride of it; one for all as it is."""
-        many = np.ndim(values) > 1 and np.shape(values)[1] > 1
-        return np.take(values, self.of, axis=1) if many else values
+    def points(
+        self,
+        mode: Batching,
+        exists: BoolArray,
+        *,
+        chunk: Real,
+        pass_s: Real,
+        first_s: Real,
+        busy_s: Real,
+        light_s: Real,
+    ) -> Collected:
+        """What comes of passes that take `pass_s` in the mean, `busy_s` of it for prompts."""
+        pp, gained = self.block.at.pp, self.work.gained
+        ttl = pp * pass_s / gained
+        return Collected(
+            rows=self.block.rows,
+            exists=exists,
+            mode=MODES.index(mode),
+            batch=self.in_flight,
+            chunk_tokens=chunk,
+            ftl_s=first_s,
+            ttl_s=ttl,
+            requests_per_s=self.in_flight / ttl / self.work.tokens,
+            light_s=pp * light_s / gained if self.here.machine.light else 0.0,
+            prompt_share=busy_s / pass_s,
+        )
 
 
-def rides(grid: FloatArray, tokens: FloatArray, chunks: FloatArray) -> Rides:
-    """The rides of a grid of batches, to each of which so many `tokens` of prompts come per step.
+def _pass(
+    here: Setup, block: Block, side: Side, routed: Ledger, tokens: Real, sequences: Real, slower: float = 1.0
+) -> Cost:
+    """Passes of a block whose experts cost `routed`; tokens and sequences of a rank."""
+    joint = block.join(here, side.layers, routed)
+    return forward.pace(here, block.at, joint, block.spread(side.head), tokens, sequences, slower)
 
-    Each batch with the chunk that every pass carries, and with those of `chunks` that are no smaller.
-    """
-    of, which = np.nonzero(tokens[:, np.newaxis] <= chunks * (1.0 + 1e-9))
-    of = np.concatenate((np.arange(len(grid)), of))
-    chunk = np.concatenate((tokens, chunks[which]))
-    order = np.argsort(of, kind="stable")
-    of, chunk = of[order], chunk[order]
-    batch, chunk, share = (v.reshape(1, -1, 1) for v in (grid[of], chunk, tokens[of] / chunk))
-    return Rides(of=of, batch=batch, chunk=chunk, share=share)
+
+def _steps(work: Work, block: Block) -> Steps:
+    """The decode steps of a block."""
+    engine, at, batch = work.setup.machine.engine, block.at, block.batch
+    came = batch / work.steps  # prompts of a rank per pass
+    here = launched(
+        work.setup,
+        block.stage,
+        block.exchange,
+        batch=batch,
+        prompt_tokens=came * float(work.prompt.new),
+        mtp=work.mtp,
+    )
+    routed = decode.expert_side(here, block.stage, block.exchange, batch, work.mtp)
+    alone = _pass(here, block, work.decode, routed, batch * (work.mtp + 1), batch)
+    return Steps(
+        work=work,
+        block=block,
+        here=here,
+        step_s=decode.at_fullest(engine, at.attention_dp, batch, alone.seconds),
+        light_s=alone.light_s,
+        in_flight=batch * at.pp * at.attention_dp,
+        host_s=came * held_s(at.attention_dp, engine.arrival_s),
+        least_s=came * at.attention_dp * engine.arrival_s,
+    )
+
+
+def _inflight(steps: Steps, exists: BoolArray) -> Collected:
+    """In-flight batching: prompts in passes of their own, shape (layouts, batches, prompts of a pass)."""
+    work, block, here = steps.work, steps.block, steps.here
+    engine, at, new = here.machine.engine, block.at, float(work.prompt.new)
+    tokens = PROMPTS_PER_PASS * new
+    routed = forward.experts(here, block.stage, block.exchange, tokens)
+    prompts = _pass(here, block, work.prompts, routed, tokens, PROMPTS_PER_PASS, engine.prefill_stretch)
+    waiting = block.batch / (PROMPTS_PER_PASS * work.steps)
+    stops = stopping(waiting, at.attention_dp, engine.lockstep)
+    crowded = 1.0 + engine.prompt_imbalance * fullest(at.attention_dp, 1.0 / PROMPTS_PER_PASS)
+    stopped = engine.exposure * stops * crowded * prompts.seconds
+    a_pass = np.maximum(steps.step_s + stopped + steps.host_s, steps.least_s)
+    companions = 0.5 * (PROMPTS_PER_PASS - 1) * (a_pass / work.gained) * work.tokens / block.batch
+    return steps.points(
+        "inflight",
+        exists,
+        chunk=new,
+        pass_s=a_pass,
+        first_s=at.pp * prompts.seconds
+        + engine.admission_passes * a_pass
+        + companions
+        + single_s(engine.prefill_request_s),
+        busy_s=stopped,
+        light_s=steps.light_s + waiting * prompts.light_s,
+    )
+
+
+def _piggybacked(steps: Steps, ride: Rides, exists: BoolArray) -> Collected:
+    """Chunks that ride along with decode steps, shape (layouts, rides, 1)."""
+    work, block = steps.work, steps.block
+    engine, at, stage = steps.here.machine.engine, block.at, block.stage
+    new, stretch = float(work.prompt.new), engine.prefill_stretch
+    routed = forward.experts(steps.here, stage, block.exchange, PASS_TOKENS)
+    sequences = max(PASS_TOKENS / new, 1.0)
+    full = _pass(steps.here, block, work.full, routed, PASS_TOKENS, sequences, stretch)
+    uneven = 1.0 + engine.prompt_imbalance * fullest(at.attention_dp, min(new / PASS_TOKENS, 1.0))
+    token_s = ride.spread(full.seconds * uneven) / PASS_TOKENS  # of a prompt, where a pass is full of them
+
+    chunk, share = ride.chunk, ride.share
+    alone = steps.across(ride)
+    routed = decode.expert_side(
+        alone.here, stage, block.exchange, ride.batch, work.mtp, beside=stretch * chunk
+    )
+    tokens = ride.batch * (work.mtp + 1) + stretch * chunk
+    mixed = _pass(alone.here, alone.block, work.mixed, routed, tokens, ride.batch)
+    # engines hide less of a chunk behind the step than the operators of one pass together would
+    beside = engine.exposure * chunk * token_s
+    ridden = alone.step_s + beside - engine.overlap * np.minimum(alone.step_s, beside)
+    mixed_s = np.maximum(mixed.seconds, ridden)
+    carrying = stopping(share, at.attention_dp, engine.lockstep)  # a chunk, on any rank
+    a_pass = carrying * mixed_s + (1 - carrying) * alone.step_s + alone.host_s
+    passes = np.ceil(new / chunk) + engine.admission_passes + (at.pp - 1)  # to the first token
+    # light knows no stretch: at most that of the tokens that there are
+    light_s = np.maximum(mixed.light_s / stretch, alone.light_s)
+    return alone.points(
+        "piggyback",
+        exists,
+        chunk=chunk,
+        pass_s=np.maximum(a_pass, alone.least_s),
+        first_s=passes * mixed_s + single_s(engine.prefill_request_s),
+        busy_s=share * mixed_s,
+        light_s=share * light_s + (1 - share) * alone.light_s,
+    )
 
 
 def simulate(
@@ -199,148 +337,57 @@ def simulate(
     bounds the worst token where the rest bound the mean.
     """
     machine, model, precision = setup.machine, setup.model, setup.precision
+    engine = machine.engine
     largest = memory.largest_batch(machine, model, precision, at, isl=isl, osl=osl, mtp=mtp)
     largest = np.floor(largest / at.pp)  # of each batch in the pipeline
     grid = batches(int(largest.max(initial=1)))
-    engine = machine.engine
-    once = single_s(engine.prefill_request_s)
     prompt = Prompt(new=isl) if prompt is None else prompt
     new, context = float(prompt.new), decode.mean_context(isl, osl)
-    tp, every = widths(at), grid.reshape(1, -1, 1)
-    enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
     gained = decode.tokens_per_step(mtp, acceptance, decode.later_drafts(model))
-    steps = (osl - 1) / gained  # of a request
-    stretch = engine.prefill_stretch
-
-    def side(of: Ledger) -> Side:
-        return Side(layers=of.layers().lit(machine.light), head=of.head.lit(machine.light))
-
-    prompts_side = side(prompt_side(setup, tp, PROMPTS_PER_PASS, prompt))
-    full_side = side(alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt))
-    decode_side = side(decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp))
     chunks = CHUNK_TOKENS[: 0 if balanced else np.searchsorted(CHUNK_TOKENS, max(new, 64), side="right")]
-    every_ride = rides(grid, grid * (new / steps), chunks)
-    mixed_layers = side(
-        mixed_side(
-            setup,
-            tp,
-            batch=every_ride.batch,
-            chunk=every_ride.chunk,
-            prompt=prompt,
-            context=context,
-            mtp=mtp,
-            stretch=stretch,
-        )
+    tp, every = widths(at), grid.reshape(1, -1, 1)
+    riding = rides(grid, grid * (new * gained / (osl - 1)), chunks)
+    mixed = mixed_side(
+        setup,
+        tp,
+        batch=riding.batch,
+        chunk=riding.chunk,
+        prompt=prompt,
+        context=context,
+        mtp=mtp,
+        stretch=engine.prefill_stretch,
     )
-    tried = len(every_ride.of) + (0 if balanced else int(enough.sum()))
-    table = Table(at, tried)
+    work = Work(
+        setup=setup,
+        prompt=prompt,
+        tokens=osl - 1,
+        gained=gained,
+        mtp=mtp,
+        prompts=Side.of(setup, prompt_side(setup, tp, PROMPTS_PER_PASS, prompt)),
+        full=Side.of(setup, alone_side(setup, tp, chunk=PASS_TOKENS, prompt=prompt)),
+        decode=Side.of(setup, decode.attention_side(setup, tp, every, isl=isl, osl=osl, mtp=mtp)),
+        mixed=Side.of(setup, mixed),
+    )
+    enough = np.maximum(every, 1.0) >= PROMPTS_PER_PASS  # sequences in flight to fill such a pass
+    enough = enough & (not balanced)
+    table = Table(at, len(riding.of) + int(enough.sum()))
     weights, live = memory.weight_bytes(model, precision, at, mtp), memory.token_bytes(model, at)
     room = memory.room(machine, model)
-    for block in blocks(
-        at, largest, grid, -(-len(every_ride.of) // len(grid)), should_stop, decode.reach(engine, at)
-    ):
-        batch, spread = block.batch, block.at
-        stage, exchange = block.stage, block.exchange
-        came = batch / steps  # prompts of a rank per pass
-        here = launched(setup, stage, exchange, batch=batch, prompt_tokens=came * new, mtp=mtp)
-
-        def pass_of(
-            side: Side,
-            tokens: Real,
-            sequences: Real,
-            routed: Ledger,
-            slower: float = 1.0,
-            block: Block = block,
-            here: Setup = here,
-        ) -> Cost:
-            joint = block.join(here, side.layers, routed)
-            return forward.pace(here, block.at, joint, block.spread(side.head), tokens, sequences, slower)
-
-        routed = decode.expert_side(here, stage, exchange, batch, mtp)
-        verified = batch * (mtp + 1)
-        decode_only = pass_of(decode_side, verified, batch, routed)
-        step_s = decode.at_fullest(engine, spread.attention_dp, batch, decode_only.seconds)
-        in_flight = batch * spread.pp * spread.attention_dp
-        host = came * held_s(spread.attention_dp, engine.arrival_s)
-        least = came * spread.attention_dp * engine.arrival_s
-
-        cache = decode.cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp)
+    inner = -(-len(riding.of) // len(grid))
+    for block in blocks(at, largest, grid, inner, should_stop, decode.reach(engine, at)):
+        batch, a_token = block.batch, block.own(live)
+        steps = _steps(work, block)
+        cache = decode.cache_bytes(setup, block.at, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
         allowed = batch <= block.own(largest)
-        exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * block.own(live))
+        verified = batch * (mtp + 1)
+        exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * a_token)
         exists = exists & (enough[:, : batch.size] & allowed)
-        if exists.any() and not balanced:
-            routed = forward.experts(here, stage, exchange, PROMPTS_PER_PASS * new)
-            prompts = pass_of(prompts_side, PROMPTS_PER_PASS * new, PROMPTS_PER_PASS, routed, stretch)
-            waiting = batch / (PROMPTS_PER_PASS * steps)
-            stops = stopping(waiting, spread.attention_dp, engine.lockstep)
-            crowded = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / PROMPTS_PER_PASS)
-            stopped = engine.exposure * stops * crowded * prompts.seconds
-            a_pass = np.maximum(step_s + stopped + host, least)
-            ttl = spread.pp * a_pass / gained
-            companions = 0.5 * (PROMPTS_PER_PASS - 1) * ttl * (osl - 1) / (batch * spread.pp)
-            admission = engine.admission_passes * a_pass
-            light_s: Real = decode_only.light_s + waiting * prompts.light_s if machine.light else 0.0
-            table.add(
-                Collected(
-                    rows=block.rows,
-                    exists=exists,
-                    mode=MODES.index("inflight"),
-                    batch=in_flight,
-                    chunk_tokens=new,
-                    ftl_s=spread.pp * prompts.seconds + admission + companions + once,
-                    ttl_s=ttl,
-                    requests_per_s=in_flight / ttl / (osl - 1),
-                    light_s=spread.pp * light_s / gained if machine.light else 0.0,
-                    prompt_share=stopped / a_pass,
-                )
-            )
-
-        routed = forward.experts(here, stage, exchange, PASS_TOKENS)
-        full = pass_of(full_side, PASS_TOKENS, max(PASS_TOKENS / new, 1.0), routed, stretch)
-        token_s = full.seconds / PASS_TOKENS  # of a prompt, where a pass is full of them
-        uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, min(new / PASS_TOKENS, 1.0))
-        ride = every_ride.upto(batch.size)
-        chunk, share = ride.chunk, ride.share
-        exists = room.fits(ride.spread(held), (ride.batch * (mtp + 1) + chunk) * block.own(live))
+        if exists.any():
+            table.add(_inflight(steps, exists))
+        ride = riding.upto(batch.size)
+        exists = room.fits(ride.spread(held), (ride.spread(verified) + ride.chunk) * a_token)
         exists = exists & ride.spread(allowed)
-        if not exists.any():
-            continue
-        here = replace(here, gathers=ride.spread(here.gathers))
-        routed = decode.expert_side(here, stage, exchange, ride.batch, mtp, beside=stretch * chunk)
-        tokens = ride.batch * (mtp + 1) + stretch * chunk
-        mixed = pass_of(
-            mixed_layers, tokens, ride.batch, routed, block=replace(block, batch=ride.batch), here=here
-        )
-        # engines hide less of a chunk behind the step than the operators of one pass together would
-        alone_s = ride.spread(step_s)
-        beside = engine.exposure * chunk * ride.spread(token_s * uneven)
-        ridden = alone_s + beside - engine.overlap * np.minimum(alone_s, beside)
-        mixed_s = np.maximum(mixed.seconds, ridden)
-        carrying = stopping(share, spread.attention_dp, engine.lockstep)  # a chunk, on any rank
-        a_pass = np.maximum(
-            carrying * mixed_s + (1 - carrying) * alone_s + ride.spread(host), ride.spread(least)
-        )
-        ttl = spread.pp * a_pass / gained
-        in_flight = ride.spread(in_flight)
-        passes_to_first_token = np.ceil(new / chunk) + engine.admission_passes + (spread.pp - 1)
-        light_s = 0.0
-        if machine.light:  # which knows no stretch: at most that of the tokens that there are
-            light_alone = ride.spread(decode_only.light_s)
-            most = np.maximum(mixed.light_s / stretch, light_alone)
-            light_s = share * most + (1 - share) * light_alone
-        table.add(
-            Collected(
-                rows=block.rows,
-                exists=exists,
-                mode=MODES.index("piggyback"),
-                batch=in_flight,
-                chunk_tokens=chunk,
-                ftl_s=passes_to_first_token * mixed_s + once,
-                ttl_s=ttl,
-                requests_per_s=in_flight / ttl / (osl - 1),
-                light_s=spread.pp * light_s / gained if machine.light else 0.0,
-                prompt_share=share * mixed_s / a_pass,
-            )
-        )
+        if exists.any():
+            table.add(_piggybacked(steps, ride, exists))
     return table.points("colocated")
