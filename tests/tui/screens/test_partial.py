@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+from collections.abc import AsyncIterator
 
 import fakes
 import pytest
 from textual._compositor import Compositor
 from textual.geometry import Region
 
+from tui.app import RatematchApp
 from tui.screens.partial import PartialCompositor
 
 SIZE = (120, 36)
@@ -26,14 +29,21 @@ def some(chance: random.Random) -> set[Region]:
     return parts
 
 
-@pytest.mark.parametrize("over", ["", "question_mark", "2"])  # nothing, the help over the panes, another page
-async def test_parts_of_a_frame_are_what_textual_draws(over: str) -> None:
+@contextlib.asynccontextmanager
+async def shown(over: str) -> AsyncIterator[RatematchApp]:
+    """The application once it has drawn all that a key shows."""
     app = fakes.app()
     async with app.run_test(size=SIZE) as pilot:
         await fakes.settled(pilot)
         if over:
             await pilot.press(over)
             await fakes.settled(pilot)
+        yield app
+
+
+@pytest.mark.parametrize("over", ["", "question_mark", "2"])  # nothing, the help over the panes, another page
+async def test_parts_of_a_frame_are_what_textual_draws(over: str) -> None:
+    async with shown(over) as app:
         compositor = app.main._compositor
         assert isinstance(compositor, PartialCompositor)
         chance = random.Random(over)
@@ -50,12 +60,7 @@ async def test_parts_of_a_frame_are_what_textual_draws(over: str) -> None:
 
 @pytest.mark.parametrize("over", ["", "question_mark", "2"])
 async def test_a_whole_frame_is_what_textual_draws(over: str) -> None:
-    app = fakes.app()
-    async with app.run_test(size=SIZE) as pilot:
-        await fakes.settled(pilot)
-        if over:
-            await pilot.press(over)
-            await fakes.settled(pilot)
+    async with shown(over) as app:
         compositor = app.main._compositor
         mine = compositor.render_full_update().render_segments(app.console)
         assert mine == Compositor.render_full_update(compositor).render_segments(app.console)
