@@ -56,7 +56,8 @@ def test_every_request_ends_once_and_nothing_is_left(world: World) -> None:
     if replay.encoders is not None:
         assert replay.encoders.empty
         encoded, seen = sum(use.requests for use in result.encoders), replay.seen
-        assert seen <= encoded <= seen + result.restarts
+        # where a full cache starts a request over, its prompt goes through all of a split again
+        assert seen <= encoded <= seen + result.restarts + result.evictions
         up_s = sum(use.up_s for use in result.encoders)
         assert sum(use.busy_s for use in result.encoders) <= up_s + 1e-6
     # nothing is left on any instance
