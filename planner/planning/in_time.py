@@ -114,6 +114,26 @@ def _decode(placed: Placed) -> Options:
     return worth_matching(tokens, np.zeros(len(tokens)))
 
 
+def enough(question: Question, sweep: Sweep) -> Candidates:
+    """What is enough to tell what can be built within both limits, as predicted: one batch of each layout.
+
+    Of candidates within the limits only GPUs and rates count then, so that a few dozen stand for all that
+    frontiers are drawn from.
+    """
+    points = sweep.decode
+    tokens = decoding(question, sweep, frontiers.best_of_each(points, points.ttl_s <= _ttl(question)), None)
+    both = colocated(question, sweep, None)
+    return Candidates(
+        prefill=frontiers.prefill_candidates(question, sweep),
+        decode=worth_matching(tokens, np.zeros(len(tokens))),
+        colocated=worth_matching(both, np.zeros(len(both))),
+    )
+
+
+def _ttl(question: Question) -> float:
+    return question.scenario.limits.ttl_s
+
+
 def decoding(question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None) -> Options:
     """The options of some decode rows that meet the TTL limit."""
     points = sweep.decode

@@ -21,6 +21,7 @@ from planner.planning.in_time import (
     as_predicted,
     candidates,
     decoding,
+    enough,
     may_be_too_much,
     meets,
     tries,
@@ -157,12 +158,12 @@ def takes_programs(question: Question) -> bool:
     return mixed or offered or priced or not scenario.robust
 
 
-def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> bool:
+def exists(question: Question, sweep: Sweep, deadline: Deadline) -> bool:
     """Whether `choose` finds a plan among the same points: by enumeration, as exact as the programs.
 
     Only a mix for a demand that no single layout meets takes a program, and time.
     """
-    in_time = within_ttl(question, kept)
+    in_time = enough(question, sweep)
     if question.scenario.traffic.requests_per_s:  # whatever the goal, there is a plan if there is a fleet
         question = replace(question, scenario=replace(question.scenario, goal="fewest-gpus"))
     if copies.best(question, in_time.colocated) is not None:
@@ -177,9 +178,9 @@ def exists(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadlin
     return question.scenario.mix and not deadline.over and milp.exists(problem(mix=True))
 
 
-def most(question: Question, sweep: Sweep, kept: Candidates, deadline: Deadline) -> float:
+def most(question: Question, sweep: Sweep, deadline: Deadline) -> float:
     """The most expected requests/s of the budget within the limits, in the ways that are asked for."""
-    scenario, in_time = question.scenario, within_ttl(question, kept)
+    scenario, in_time = question.scenario, enough(question, sweep)
     other = replace(question, scenario=replace(scenario, goal="throughput"))
     left_s = deadline.left_s
     if scenario.deployment.counted:

@@ -37,8 +37,9 @@ def infeasible(question: Question, sweep: Sweep, deadline: Deadline) -> Infeasib
     sweep
         The points within the GPU budget.
     deadline
-        Ends the programs of mixes. When told to stop, the sweeps that show what more GPUs would bring
-        end with Stopped.
+        Ends the programs of mixes, and the search for what would help: changes found by then are told, of
+        which a latency or a number of GPUs may be more than the least that is enough. When told to stop,
+        the sweeps that show what more GPUs would bring end with Stopped.
     """
     scenario, sweep = question.scenario, _asked(question, sweep)
     limits, budget = scenario.limits, scenario.fleet.gpus
@@ -67,7 +68,7 @@ def _most(question: Question, sweep: Sweep, deadline: Deadline) -> float:
     """Requests/s that a budget serves within the limits; 0 where they cannot be met, or without one."""
     if question.scenario.fleet.gpus is None:
         return 0.0
-    return solve.most(question, sweep, frontiers.candidates(question, sweep), deadline)
+    return solve.most(question, sweep, deadline)
 
 
 def _stopped(question: Question, sweep: Sweep, most_per_s: float) -> tuple[Reason, ...]:
@@ -104,6 +105,8 @@ def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
     alone = replace(question, scenario=replace(question.scenario, mix=False))
     formats: tuple[Weights, ...] = ("fp8", four)
     for name in formats:
+        if deadline.over:
+            return None
         try:
             changed = with_weights(alone, name)
             if _weight_bits(changed) >= now:
@@ -114,7 +117,7 @@ def _narrower(question: Question, deadline: Deadline) -> Relaxation | None:
         limits = question.scenario.limits
         if _Needed.of(changed, points).least_ttl(limits.ftl_s, budget) > limits.ttl_s:
             continue
-        if solve.exists(changed, points, frontiers.candidates(changed, points), deadline):
+        if solve.exists(changed, points, deadline):
             return Relaxation(field="weights", value=name)
     return None
 
@@ -130,6 +133,8 @@ def _more_gpus(question: Question, deadline: Deadline) -> Relaxation | None:
     """The fewest GPUs beyond the budget that have a plan."""
     limits, budget = question.scenario.limits, question.scenario.fleet.gpus
     assert budget is not None
+    if deadline.over:
+        return None
     every = _run(_with(question, "gpus", None), None, deadline)
     least = max(_Needed.of(question, every).least_gpus(limits.ftl_s, limits.ttl_s), budget + 1.0)
     points, swept = _within(question, every), _largest(question, None)
@@ -186,7 +191,7 @@ def _with(question: Question, key: str, value: float | None) -> Question:
 
 def _exists(question: Question, key: str, value: float, points: Sweep, deadline: Deadline) -> bool:
     changed = _with(question, key, value)
-    return solve.exists(changed, points, frontiers.candidates(changed, points), deadline)
+    return solve.exists(changed, points, deadline)
 
 
 def _served(question: Question, most_per_s: float, points: Sweep, deadline: Deadline) -> Relaxation | None:
@@ -210,7 +215,7 @@ def _latency(
 def _least_enough(
     question: Question, key: str, least: float, points: Sweep, deadline: Deadline
 ) -> float | None:
-    """The least value of a limit, not below `least`, that may be asked for and has a plan.
+    """The least value of a limit, not below `least`, that may be asked for and has a plan, found in time.
 
     The GPUs that a demand takes are counted as if no pool fell short of its rate, so that it may take more
     than the least: the steps upwards double, then halve. Single layouts are asked alone, of a mix too: they
@@ -230,10 +235,10 @@ def _least_enough(
 
     found, short, step = asked(least), 0.0, FIRST_STEP
     while not enough(found):
-        if found >= field.high:
+        if found >= field.high or deadline.over:
             return None
         short, found, step = found, asked(found * (1 + step)), 2 * step
-    while short and short < (middle := asked(math.sqrt(short * found))) < found:
+    while short and not deadline.over and short < (middle := asked(math.sqrt(short * found))) < found:
         short, found = (short, middle) if enough(middle) else (middle, found)
     return found
 

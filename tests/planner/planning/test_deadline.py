@@ -11,10 +11,11 @@ from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.match import milp
 from planner.match.problem import Problem
-from planner.planning import resolve, solve, sweep, why_not
+from planner.planning import frontiers, in_time, resolve, solve, sweep, why_not
 from planner.planning.deadline import LEAST_S, Deadline
 from planner.planning.placed import Placed
 from planner.planning.plan import Stopped
+from planner.planning.program import problem_of
 
 BASE = Scenario(
     model="llama-3.1-8b",
@@ -86,6 +87,58 @@ def test_explanations_stop_when_told() -> None:
     points = sweep.run(question, 8)
     with pytest.raises(Stopped):
         why_not.infeasible(question, points, Deadline.after(8.0, should_stop=lambda: True))
+
+
+def test_explanations_end_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found by then is told; the GPUs that a demand takes would be looked for in many steps."""
+    crowded = dataclasses.replace(
+        BASE,
+        traffic=Traffic(isl=4096, osl=512, requests_per_s=2000.0),
+        fleet=Fleet(gpus=256, survive="rack"),
+        goal="fewest-gpus",
+    )
+    question = resolve.prepare(crowded, load())
+    points = sweep.run(question, 256)
+    real, clock = solve.exists, Clock()
+    asked: list[float] = []
+
+    def slow(*args: Any) -> bool:
+        asked.append(clock.now)
+        clock.now += 1.0
+        return real(*args)
+
+    monkeypatch.setattr(solve, "exists", slow)
+    whole = why_not.infeasible(question, points, Deadline.after(3600.0, clock=clock))
+    assert [change.field for change in whole.relax] == ["rate", "gpus"] and len(asked) > 4
+    asked.clear()
+    deadline = Deadline.after(3.0, clock=clock)
+    cut = why_not.infeasible(question, points, deadline)
+    assert len(asked) <= 4 and all(at < deadline.end_s + 1.0 for at in asked)
+    assert cut.reasons == whole.reasons and cut.relax[0] == whole.relax[0]
+    monkeypatch.setattr(why_not, "run", None)  # no more points are simulated once time is over
+    clock.now = deadline.end_s
+    assert why_not.infeasible(question, points, deadline).relax == whole.relax[:1]
+
+
+@pytest.mark.parametrize("survive", ["none", "rack"])
+@pytest.mark.parametrize("rate", [None, 30.0])
+def test_what_is_enough_to_explain_serves_as_much_as_all_candidates(survive: Any, rate: float | None) -> None:
+    """One batch of each layout, where frontiers are drawn from hundreds."""
+    traffic = Traffic(isl=1024, osl=128, requests_per_s=rate)
+    fleet = Fleet(gpus=256, survive=survive)
+    question = resolve.prepare(dataclasses.replace(BASE, traffic=traffic, fleet=fleet), load())
+    points = sweep.run(question, 256)
+    few = in_time.enough(question, points)
+    every = in_time.within_ttl(question, frontiers.candidates(question, points))
+    assert len(few.decode) < len(every.decode)
+
+    def most(kept: frontiers.Candidates) -> float:
+        return milp.most(problem_of(question, kept, mix=True, errors=question.errors, time_limit_s=8.0))
+
+    assert most(few) == most(every) > 0
+    alone = few.decode.take(few.decode.row[:0]), every.decode.take(every.decode.row[:0])
+    copies = (dataclasses.replace(kept, decode=none) for kept, none in zip((few, every), alone, strict=True))
+    assert len({most(kept) for kept in copies}) == 1
 
 
 def test_explanations_of_a_single_layout_run_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
