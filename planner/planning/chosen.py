@@ -5,8 +5,9 @@ pool's layout asks for), moved by its luck (`planner.planning.expected`):
 
     served(e, f) = min(f P, D(e)),      D(e) = max of rate(batch) / e where e ttl(batch) <= limit
 
-over what the plan serves as predicted; of one for a rate or with queues, whose batch is not the largest
-within its limit on TTL, over ``served(1, 1)``.
+over what the largest batch within the limits serves as predicted, which is the plan's, or more than that of
+one that gives throughput up for an earlier first token; of a plan for a rate or with queues, whose batch is
+not the largest within its limit on TTL, over ``served(1, 1)``.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def judged(placed: Placed, serving: Serving | None) -> Serving | None:
     last = serving.pools[-1]
     steps = _Pool.of(sweep.colocated if way == "colocated" else sweep.decode, last, limits.ftl_s)
     slow, fast = draws(band(last).ttl, shift(last)), np.ones(1)
-    promised, prefill_rate = last.requests_per_s, math.inf
+    promised, prefill_rate = steps.most(limits.ttl_s), math.inf
     if question.queues or question.scenario.traffic.requests_per_s is not None:
         promised = float(steps.within(limits.ttl_s, np.ones(1))[0])
     if way == "disaggregated":
@@ -77,6 +78,10 @@ class _Pool:
         ttl, rate = points.ttl_s[rows], points.requests_per_s[rows]
         order = np.argsort(ttl, kind="stable")
         return cls(ttl_s=ttl[order], rate=pool.instances * np.maximum.accumulate(rate[order]))
+
+    def most(self, limit_s: float) -> float:
+        """Requests/s with the largest batch of those that were tried within the TTL."""
+        return float(self.rate[np.searchsorted(self.ttl_s, limit_s, side="right") - 1])
 
     def within(self, limit_s: float, slow: FloatArray) -> FloatArray:
         """Requests/s with the batch that keeps the TTL where steps take `slow` times what is predicted."""

@@ -180,6 +180,17 @@ def test_what_a_plan_for_a_rate_is_expected_to_serve_lies_in_its_range(
         assert low <= serving.expected_requests_per_s / serving.capacity_requests_per_s <= high < 2
 
 
+def test_what_is_expected_lies_in_its_range_where_throughput_is_given_up() -> None:
+    """A smaller batch for an earlier first token promises no more than it serves."""
+    traffic, limits = Traffic(isl=6000, osl=400), Limits(ftl_s=0.5, ttl_s=0.25)
+    asked = Scenario(model="qwen3-32b", system="h100", engine="sglang", traffic=traffic, limits=limits)
+    found = plan(replace(asked, fleet=Fleet(gpus=8), slack=0.5), CATALOG).colocated
+    assert found is not None and found.range is not None and found.knee is not None
+    assert found.knee.costs > 0.05
+    low, high = found.range
+    assert low <= found.expected_requests_per_s / found.capacity_requests_per_s <= high
+
+
 def test_a_demand_is_met_by_what_is_expected_and_where_that_is_too_much_as_predicted() -> None:
     steady = replace(SMALL.traffic, arrivals="steady")
     asked = replace(SMALL, goal="fewest-gpus", limits=Limits(ttl_s=0.02), traffic=steady)
