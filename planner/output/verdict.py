@@ -60,7 +60,8 @@ class Verdict:
             way = "A tie, so keep prefill and decode together"
             if not self.tie:  # what the error leaves open is said once, with the difference
                 return f"{way}: {self._yield}, {self._left_open(name)}.{self._promise}"
-        return f"{way}: {self._yield}, {self._versus(name)}{self._sure(' (', ')')}.{self._promise}"
+        against = self._both(name) if self._unlike else self._versus(name)
+        return f"{way}: {self._yield}, {against}{self._sure(' (', ')')}.{self._promise}"
 
     @property
     def headlines(self) -> tuple[str, ...]:
@@ -69,6 +70,11 @@ class Verdict:
         sure = self._sure(", ")
         if other is None:
             return (f"{self._way}: {name} cannot meet these limits",)
+        if self._unlike:
+            counted = "cost" if self.goal == "cost" else "energy" if self.goal in THRIFTY else "throughput"
+            mine = f"{self._way}: {self._by(self.expected_ratio)}"
+            full = f"{mine} {counted} expected than of {name}"
+            return f"{full}{sure}", full, f"{mine} expected"
         if self.goal == "fewest-gpus":
             mine = f"{self._way}: {count(serving.gpus, 'GPU')}"
             if self.tie:
@@ -170,13 +176,20 @@ class Verdict:
             return f"{three_digits(self.ratio)} times as much as {name}"
         return f"{self._by(self.ratio)} than {name}"
 
+    @property
+    def _unlike(self) -> bool:
+        """Whether this way is better by what is expected of both, and not by what is predicted."""
+        if self.found == "tie" or self.given or not abs(self.expected_ratio - 1) >= ALIKE:
+            return False
+        return self.tie or (self.ratio < 1) != (self.expected_ratio < 1)
+
     def _left_open(self, name: str) -> str:
         """What lies between the ways of a tie: as predicted, and as expected where that says otherwise."""
-        predicted = self._versus(name)
-        if not abs(self.expected_ratio - self.ratio) >= TOLD_APART:
-            return f"{predicted}, which is within the error"
-        expects = self._by(self.expected_ratio)
-        return f"{predicted} as predicted and {expects} as expected, which is within the error"
+        apart = abs(self.expected_ratio - self.ratio) >= TOLD_APART
+        return f"{self._both(name) if apart else self._versus(name)}, which is within the error"
+
+    def _both(self, name: str) -> str:
+        return f"{self._versus(name)} as predicted and {self._by(self.expected_ratio)} as expected"
 
     def _by(self, ratio: float) -> str:
         if abs(ratio - 1) < ALIKE:
@@ -219,7 +232,7 @@ def verdict(plan: Plan) -> Verdict | None:
         serving=serving,
         other=other,
         ratio=ratio,
-        sure=None if found is None or abs(ratio - 1) < ALIKE else judged != "tie",
+        sure=None if found is None or (judged == "tie" and abs(ratio - 1) < ALIKE) else judged != "tie",
         requests_per_s=scenario.traffic.requests_per_s,
         ttl_limit_s=scenario.limits.ttl_s,
         expected=next((item.range for item in expected(plan, serving) if not item.in_seconds), None),

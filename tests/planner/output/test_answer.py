@@ -132,6 +132,31 @@ def test_a_tie_says_what_is_predicted_and_what_is_expected(split_plan: Plan) -> 
     assert "26 % less than a split as predicted and 1 % less as expected, which is within the error." in told
 
 
+def test_a_way_that_is_only_expected_to_be_better_says_so(split_plan: Plan) -> None:
+    """`4 % less than a split (beyond the error)` speaks for what it turns down."""
+    split = split_plan.disaggregated
+    assert split is not None
+    flattered = dataclasses.replace(split, expected_requests_per_s=0.5 * split.requests_per_s)
+    for goal, told, brief in (
+        (
+            "throughput",
+            "26 % less than a split as predicted and 49 % more as expected.",
+            "49 % more throughput",
+        ),
+        ("cost", "the same as a split as predicted and 50 % less as expected.", "50 % less cost"),
+    ):
+        scenario = dataclasses.replace(split_plan.scenario, goal=goal)
+        found = dataclasses.replace(
+            split_plan, scenario=scenario, disaggregated=flattered, choice="colocated"
+        )
+        assert told in answer_sentence(found)
+        answer = verdict(found)
+        assert answer is not None
+        assert answer.headlines[0] == f"Do not split: {brief} expected than of a split"
+    known = dataclasses.replace(split_plan, choice="colocated")  # both as predicted: one word is enough
+    assert "as expected" not in answer_sentence(known)
+
+
 def test_a_format_that_is_slower_than_bf16_is_noted_once(split_plan: Plan) -> None:
     ours = split_plan.disaggregated
     assert ours is not None
