@@ -13,7 +13,7 @@ from planner.output.as_json import clean
 from planner.output.columns import aligned
 from planner.output.data import to_dict
 from planner.output.queue_words import changes_sentence, unsure_sentence
-from planner.output.spelling import instances
+from planner.output.spelling import change, instances
 from planner.output.tables import facts
 from planner.output.verdict import answer_sentence, found_of
 from planner.output.words import NO_EFFECT
@@ -107,7 +107,7 @@ def what_if_text(base: Plan, effects: Sequence[Effect]) -> str:
     rows = [
         (
             _changed(effect),
-            f"{100 * effect.gain:+.1f} %" if math.isfinite(effect.gain) else "-",
+            change(effect.gain, 1) if math.isfinite(effect.gain) else "-",
             three_digits(effect.value),
             FOUND["split" if effect.choice == "disaggregated" else effect.choice],
         )

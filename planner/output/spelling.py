@@ -55,6 +55,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
+def change(share: float, digits: int = 0) -> str:
+    """A share more or less, in per cent; what rounds to nothing is no less.
+
+    >>> change(0.034), change(-0.0004), change(-0.0004, 2)
+    ('+3 %', '+0 %', '-0.04 %')
+    """
+    return f"{round(100 * share, digits) + 0.0:+.{digits}f} %"
+
+
 def money(usd: float) -> str:
     """Dollars with cents, or three digits where cents would say nothing.
 

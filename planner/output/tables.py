@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from planner.inputs.fields import BY_KEY, has_effect
 from planner.output import goodput
 from planner.output.limits import SPENT, limits, may_meet, meets
-from planner.output.spelling import count, instances, money, named, percent
+from planner.output.spelling import change, count, instances, money, named, percent
 from planner.output.words import usd_of_all_tokens
 from planner.units import format_seconds, format_si, three_digits
 
@@ -180,7 +180,7 @@ def frontier_table(plan: Plan) -> list[tuple[str, ...]]:
         if b is not None:
             other = three_digits(float(colocated.tokens_per_s_per_gpu[b]))
         if a is not None and b is not None:
-            more = f"{100 * (split.tokens_per_s_per_gpu[a] / colocated.tokens_per_s_per_gpu[b] - 1):+.0f} %"
+            more = change(split.tokens_per_s_per_gpu[a] / colocated.tokens_per_s_per_gpu[b] - 1)
         star = "* " if ttl_s == limit_s else ""
         rows.append((f"{star}{three_digits(float(1 / ttl_s))}", one, other, more, ratio, layouts))
     return rows if len(rows) > 1 else []
