@@ -161,7 +161,7 @@ def _launched(question: Question, setup: Setup, at: Layouts, batch: FloatArray) 
     """The setup of co-located instances of so many sequences per rank and stage, (layouts, 1, 1)."""
     mtp = question.scenario.mtp
     tokens = prompt_tokens(question, setup, batch)
-    return launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=tokens, mtp=mtp)
+    return launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=tokens, mtp=mtp).setup
 
 
 def _steps(question: Question, setup: Setup, at: Layouts, batch: FloatArray) -> Use:

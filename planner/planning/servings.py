@@ -169,7 +169,8 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         batch = per_rank / layout.pp
         if points.phase == "colocated":
             came = prompt_tokens(question, setup, batch)
-            setup = colocated.launched(setup, at, exchange, batch=batch, prompt_tokens=came, mtp=mtp)
+            launch = colocated.launched(setup, at, exchange, batch=batch, prompt_tokens=came, mtp=mtp)
+            setup = launch.setup
         uneven = setup.machine.engine.sequence_imbalance
         full = batch + uneven * float(fullest(float(layout.attention_dp), batch))  # it sets the pace
 

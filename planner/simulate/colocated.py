@@ -73,13 +73,22 @@ def alone_side(setup: Setup, tp: Real, *, chunk: Real, prompt: Prompt) -> Ledger
     return whole + forward.prefill_core(setup, tp, prompts, new, prompt.prefix + 0.5 * (prompt.new - new))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Instances as an engine is launched for them, and what their passes cost at the routed experts."""
+
+    setup: Setup  # with one exchange for decode steps and prompts: `Setup.gathers`
+    steps: Ledger  # of the decode steps
+    full: Ledger  # of a pass of `PASS_TOKENS` of prompts
+
+
 def launched(
     setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, prompt_tokens: Real, mtp: int = 0
-) -> Setup:
-    """The setup of instances of layouts `at`, which have one exchange for decode steps and prompts.
+) -> Launch:
+    """Instances of layouts `at`, which have one exchange for decode steps and prompts.
 
-    The one with which a step and the prompts that come during it take less time together, as an engine is
-    launched with one: `Setup.gathers`, of the broadcast shape of layouts and batches.
+    The one with which a step and the prompts that come during it take less time together, of the broadcast
+    shape of layouts and batches.
 
     Parameters
     ----------
@@ -90,18 +99,31 @@ def launched(
     mtp
         Drafted tokens per sequence.
     """
-    if exchange != "all-to-all":
-        return replace(setup, gathers=False)
     engine = setup.machine.engine
 
-    def spent(gathers: bool) -> Real:
+    def told(*, gathers: bool) -> Launch:
         one = replace(setup, gathers=gathers)
-        steps = decode.expert_side(one, at, exchange, batch, mtp).layers().seconds
-        full = forward.experts(one, at, exchange, PASS_TOKENS).layers().seconds
-        return steps + prompt_tokens * (engine.prefill_stretch / PASS_TOKENS) * full
+        return Launch(
+            setup=one,
+            steps=decode.expert_side(one, at, exchange, batch, mtp),
+            full=forward.experts(one, at, exchange, PASS_TOKENS),
+        )
 
+    def spent(one: Launch) -> Real:
+        share = prompt_tokens * (engine.prefill_stretch / PASS_TOKENS)
+        return one.steps.layers().seconds + share * one.full.layers().seconds
+
+    sent = told(gathers=False)
+    if exchange != "all-to-all":
+        return sent
+    gathered = told(gathers=True)
     lacks = ~forward.reached(setup, at) | ~forward.fits_dispatch(engine, batch, mtp + 1)
-    return replace(setup, gathers=np.asarray(lacks | (spent(True) < spent(False))))
+    first = np.asarray(lacks | (spent(gathered) < spent(sent)))
+    return Launch(
+        setup=replace(setup, gathers=first),
+        steps=forward.either(first, gathered.steps, sent.steps),
+        full=forward.either(first, gathered.full, sent.full),
+    )
 
 
 def mixed_pass(
@@ -162,6 +184,7 @@ class Steps:
     work: Work
     block: Block
     here: Setup  # as the instances are launched
+    full: Ledger  # experts of a pass of `PASS_TOKENS` of prompts
     step_s: Real  # of the fullest rank
     light_s: Real
     in_flight: FloatArray  # sequences of an instance
@@ -222,7 +245,7 @@ def _steps(work: Work, block: Block) -> Steps:
     """The decode steps of a block."""
     engine, at, batch = work.setup.machine.engine, block.at, block.batch
     came = batch / work.steps  # prompts of a rank per pass
-    here = launched(
+    launch = launched(
         work.setup,
         block.stage,
         block.exchange,
@@ -230,12 +253,12 @@ def _steps(work: Work, block: Block) -> Steps:
         prompt_tokens=came * float(work.prompt.new),
         mtp=work.mtp,
     )
-    routed = decode.expert_side(here, block.stage, block.exchange, batch, work.mtp)
-    alone = _pass(here, block, work.decode, routed, batch * (work.mtp + 1), batch)
+    alone = _pass(launch.setup, block, work.decode, launch.steps, batch * (work.mtp + 1), batch)
     return Steps(
         work=work,
         block=block,
-        here=here,
+        here=launch.setup,
+        full=launch.full,
         step_s=decode.at_fullest(engine, at.attention_dp, batch, alone.seconds),
         light_s=alone.light_s,
         in_flight=batch * at.pp * at.attention_dp,
@@ -276,9 +299,8 @@ def _piggybacked(steps: Steps, ride: Rides, exists: BoolArray) -> Collected:
     work, block = steps.work, steps.block
     engine, at, stage = steps.here.machine.engine, block.at, block.stage
     new, stretch = float(work.prompt.new), engine.prefill_stretch
-    routed = forward.experts(steps.here, stage, block.exchange, PASS_TOKENS)
     sequences = max(PASS_TOKENS / new, 1.0)
-    full = _pass(steps.here, block, work.full, routed, PASS_TOKENS, sequences, stretch)
+    full = _pass(steps.here, block, work.full, steps.full, PASS_TOKENS, sequences, stretch)
     uneven = 1.0 + engine.prompt_imbalance * fullest(at.attention_dp, min(new / PASS_TOKENS, 1.0))
     token_s = ride.spread(full.seconds * uneven) / PASS_TOKENS  # of a prompt, where a pass is full of them
 

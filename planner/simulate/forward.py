@@ -218,6 +218,11 @@ def _either(first: BoolArray, one: Cost, other: Cost) -> Cost:
     )
 
 
+def either(first: BoolArray, one: Ledger, other: Ledger) -> Ledger:
+    """Passes that cost `one` where `first`, else the `other`: of the same parts."""
+    return Ledger({part: _either(first, cost, other.parts[part]) for part, cost in one.parts.items()})
+
+
 def _exchanged(setup: Setup, f: Ffn, stage: Layouts, exchange: Exchange, tokens: Real) -> tuple[Cost, Cost]:
     """One layer's routed experts, and the traffic to them by one kind of exchange."""
     machine, fmt = setup.machine, setup.precision.moe

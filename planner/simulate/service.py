@@ -77,7 +77,8 @@ def launched(setup: Setup, of: Deployment, most: float) -> Setup:
     later = decode.later_drafts(setup.model)
     steps = max(of.osl - 1, 1) / decode.tokens_per_step(of.mtp, of.acceptance, later)
     came = batch * max(of.isl - of.cached, 1) / steps
-    return colocated.launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=came, mtp=of.mtp)
+    launch = colocated.launched(setup, at, at.exchange_of(), batch=batch, prompt_tokens=came, mtp=of.mtp)
+    return launch.setup
 
 
 def service(first: Setup, then: Setup, of: Deployment, most: float) -> Service:

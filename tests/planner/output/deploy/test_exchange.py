@@ -117,7 +117,7 @@ def test_the_exchange_that_was_timed_is_the_one_that_is_launched(engine, system)
             here = setup
             if phase == "colocated":  # launched once for its steps and prompts
                 at = _wide(ranks)
-                here = launched(setup, at, "all-to-all", batch=tokens, prompt_tokens=tokens)
+                here = launched(setup, at, "all-to-all", batch=tokens, prompt_tokens=tokens).setup
             way = _taken(here, ranks, tokens)
             halved = _halved(here, ranks, phase, tokens)
             one = replace(
@@ -268,8 +268,10 @@ def test_co_located_instances_have_one_exchange_for_steps_and_prompts(engine, sy
             spent(how, prompts)
             for how in (replace(setup, gathers=False), replace(setup, gathers=True), setup)
         )
-        assert np.allclose(spent(one, prompts), np.minimum(sent, gathered))
-        assert np.all(spent(one, prompts) >= each * (1 - 1e-12))
+        assert np.allclose(spent(one.setup, prompts), np.minimum(sent, gathered))
+        assert np.all(spent(one.setup, prompts) >= each * (1 - 1e-12))
+        again = decode.expert_side(one.setup, at, "all-to-all", batch)
+        assert np.allclose(one.steps.layers().seconds, again.layers().seconds)
 
 
 @pytest.mark.parametrize(
