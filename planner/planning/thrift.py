@@ -20,11 +20,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, distinct
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, distinct
 from planner.inputs.scenario import Scenario
 from planner.match import rate_match, spent
 from planner.match.rate_match import TIE, instances_for
-from planner.match.spent import Spending
+from planner.match.spending import Spending
 from planner.planning import options, power, servings
 from planner.planning.energy import PoolPower, Power
 from planner.planning.expected import Expected
@@ -138,9 +138,9 @@ def split(
     if endless and not question.counted and not _given(question):
         prefill, decode = _balanced(question, prefill, decode, curves)
 
-    def fits(x: IndexArray, y: int) -> BoolArray:
+    def fits(x: IntArray, y: IntArray) -> BoolArray:
         if room is not None:
-            return room.fits(np.asarray(x), np.full(len(x), y))
+            return room.fits(x, y)
         return np.asarray(x + y <= (math.inf if budget is None else budget))
 
     choice = spent.least(
@@ -307,6 +307,7 @@ def _spending(question: Question, some: Options, late_s: FloatArray, curves: Cur
         late_s=late_s,
         loads=loads[of_kind],
         spends=watts[of_kind] * gpus[:, None],
+        kind=of_kind,
     )
     return _Pools(options=some, spending=spending)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from planner.match import spent
+from planner.match import spent, spent_bounds
 from planner.match.robust import KNOWN, Errors, errors
-from planner.match.spent import Spending
+from planner.match.spending import Pairs, Spending
 
 
 def some(random: np.random.Generator, number: int, loads: int) -> Spending:
@@ -72,6 +72,54 @@ def test_it_is_the_best_of_every_pair(seed):
     assert prefill.gpus[at.prefill] + decode.gpus[at.decode] == gpus
     if slack:
         assert at.late_s == late
+
+
+def by_instances(random: np.random.Generator, kinds: int, counts: int, loads: int) -> Spending:
+    """Some instances of each of some kinds, whose rates do not quite add up."""
+    one = some(random, kinds, loads)
+    at, n = np.repeat(np.arange(kinds), counts), np.tile(np.arange(1, counts + 1), kinds)
+    return Spending(
+        gpus=one.gpus[at] * n,
+        rate=one.rate[at] * n * random.uniform(0.9, 1.0, len(at)),
+        capacity=one.capacity[at] * n,
+        late_s=one.late_s[at] + random.choice([0.0, 0.01], kinds)[at],
+        loads=one.loads[at],
+        spends=one.spends[at] * n[:, None],
+        kind=at,
+    )
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_pairs_that_a_bound_leaves_out_are_never_the_answer(seed, monkeypatch):
+    random = np.random.default_rng([7, seed])
+    prefill, decode = by_instances(random, 8, 6, 2), by_instances(random, 9, 7, 5)
+    off = KNOWN if seed % 3 == 0 else errors(*random.uniform(0.05, 0.5, 2))
+    budget, slack = int(random.integers(3, 120)), [0.0, 0.05, 0.4][seed // 2 % 3]
+    asked = {
+        "errors": off,
+        "fits": lambda x, y: x + y <= budget,
+        "demand": None if seed % 2 else float(random.uniform(0.5, 12.0)),
+        "slack": slack,
+    }
+    every = spent.least(prefill, decode, **asked)
+    monkeypatch.setattr(spent, "MOST_PAIRS", 0)
+    monkeypatch.setattr(spent_bounds, "PART", 64)
+    assert spent.least(prefill, decode, **asked) == every
+
+
+def test_few_of_many_pairs_are_weighed(monkeypatch):
+    """All of them would take gigabytes: 12,000 by 15,000."""
+    random = np.random.default_rng(3)
+    prefill, decode = by_instances(random, 60, 200, 2), by_instances(random, 75, 200, 5)
+    weighed = []
+    real = Pairs.worth
+    monkeypatch.setattr(Pairs, "worth", lambda of, i, j: weighed.append(len(i) * len(j)) or real(of, i, j))
+    for demand in (None, 40.0):
+        weighed.clear()
+        fits = lambda x, y: x + y <= 4096  # noqa: E731
+        found = spent.least(prefill, decode, errors=errors(0.2, 0.1), fits=fits, demand=demand, slack=0.02)
+        assert found is not None and max(weighed) <= spent_bounds.PART
+        assert sum(weighed) < 0.1 * len(prefill) * len(decode)
 
 
 def test_nothing_where_no_pool_can_be_built():
