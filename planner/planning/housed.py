@@ -215,6 +215,14 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     return split[0], colocated[0], chosen
 
 
+def offered(placed: Placed, choice: Choice) -> Choice:
+    """The choice without a mix that is only offered, where it takes more hosts than there are."""
+    mix = choice.mix
+    if mix is None or mix_fits([placed.question], mix.serving):
+        return choice
+    return replace(choice, mix=None)
+
+
 def at_least(scenario: Scenario, mixed: Serving, *ways: Serving | None) -> Serving:
     """A mix, or a way that is better by more than the slack: what lies of it may be worse than either."""
     for way in ways:

@@ -127,6 +127,8 @@ def _plan(
     if len(placed) == 1 and housed.asked(scenario):  # several were housed when they were weighed
         at, alone, choice = housed.housed(at, choice, first)
         other = None if alone is at else alone
+    elif housed.asked(scenario) and not scenario.mix:
+        choice = housed.offered(at, choice)
     judgement = of_choice(at, catalog, choice, alone=other)
     if ask is not None:
         from planner.planning.asked import proven  # needed where there is a replay alone

@@ -94,6 +94,25 @@ def test_a_mix_lies_on_the_hosts_that_there_are_and_serves_no_less_than_either_w
     assert mixed.expected_requests_per_s >= found.disaggregated.expected_requests_per_s
 
 
+def test_no_mix_is_offered_that_takes_more_hosts_of_a_fleet_than_there_are() -> None:
+    """By GPUs alone 24 and 12 decode beside 28 in threes and a four: on 10 hosts where 64 B200 are 8."""
+    asked = Scenario(
+        model="deepseek-r1",
+        engine="vllm",
+        kv="bf16",
+        traffic=Traffic(isl=1965, osl=561, cached_share=0.3),
+        limits=Limits(ftl_s=51.5, ttl_s=0.0995),
+        fleet=Fleet(systems="b200:64,l40s:16"),
+    )
+    found = plan(asked, load())
+    assert found.chosen is not None
+    for serving in (found.disaggregated, found.colocated, found.mix and found.mix.serving):
+        if serving is not None:
+            places_ = survive.placed(serving, survive.nodes_of(serving))
+            hosts = {name: max(host for one in some for host in one.hosts) for name, some in places_.items()}
+            assert hosts.get("b200", 0) < 8 and hosts.get("l40s", 0) < 2
+
+
 TP, DP, PP = (
     st.sampled_from([1, 2, 3, 4, 6, 8]),
     st.sampled_from([1, 2, 4, 6, 9]),
