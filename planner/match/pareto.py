@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from planner.arrays import FloatArray, IntArray, distinct, most_of_each
+from planner.arrays import FloatArray, IntArray, most_of_each
 
 ROUGH_FROM = 4096  # points; fewer are sorted as fast
 
@@ -78,15 +78,35 @@ def prune(
     # the fastest first; of equal latency smaller ones win ties, then higher rates, then the first
     some = some[np.lexsort((-rate[some], gpus[some], latency_s[some]))]
     size, left = gpus[some], rate[some]
-    for one in distinct(size):
-        copies = one // size if packed else (size <= one).astype(np.int64)  # none of larger ones
-        served = copies * left
+    by_size = np.argsort(size, kind="stable")
+    starts = np.flatnonzero(np.diff(size[by_size], prepend=0))
+    kept = by_size[:0]  # none of larger ones, and no rival of those
+    for mine in np.split(by_size, starts[1:]) if len(starts) else ():
+        one = size[mine[0]]
+        near = np.sort(np.concatenate((kept, mine)))
+        served = one // size[near] * left[near] if packed else left[near]
         best = np.maximum.accumulate(served)
-        beaten = size == one
+        beaten = size[near] == one
         beaten[0] = False
         beaten[1:] &= served[1:] <= best[:-1]
-        left[beaten] = 0.0  # no rival of larger ones either
-    return np.sort(some[left > 0])
+        kept = near[~beaten]
+    return np.sort(some[kept])
+
+
+def unbeaten(group: IntArray, latency_s: FloatArray, requests_per_s: FloatArray) -> IntArray:
+    """Indices, ascending, of those that no other of their group is as fast as and serves as much as.
+
+    Arrays of shape (n,); groups count from 0. Of equal ones the first stays.
+
+    >>> unbeaten(np.array([0, 0, 1]), np.array([0.1, 0.2, 0.3]), np.array([2.0, 1.0, 1.0])).tolist()
+    [0, 2]
+    """
+    order = np.lexsort((-requests_per_s, latency_s, group))
+    _, rank = np.unique(requests_per_s[order], return_inverse=True)  # whole numbers: a group's are its own
+    height = group[order].astype(np.int64) * (len(order) + 1) + rank
+    above = np.ones(len(order), dtype=np.bool_)
+    above[1:] = height[1:] > np.maximum.accumulate(height)[:-1]
+    return np.sort(order[above])
 
 
 def _best_of_sizes(latency_s: FloatArray, gpus: IntArray, rate: FloatArray) -> IntArray:

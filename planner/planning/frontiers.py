@@ -97,7 +97,7 @@ def colocated_candidates(question: Question, sweep: Sweep, ttl_s: float = math.i
     rows = np.flatnonzero((points.ftl_s <= question.scenario.limits.ftl_s) & (points.ttl_s <= ttl_s))
     if not question.counted_in("colocated"):
         rows = worth_matching(points, rows, points.ttl_s[rows], question)
-    copies = colocations(question, sweep, rows)
+    copies = colocations(question, sweep, options.unbeaten(question, points, rows, points.ttl_s[rows]))
     return options.worth_matching(copies, points.ttl_s[copies.row])
 
 

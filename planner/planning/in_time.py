@@ -143,7 +143,9 @@ def decoding(question: Question, sweep: Sweep, rows: IndexArray, expected: Expec
 
 def colocated(question: Question, sweep: Sweep, expected: Expected | None) -> Options:
     """The options of all co-located rows that meet the limits."""
-    rows = np.flatnonzero(meets(question, sweep.colocated))
+    points = sweep.colocated
+    rows = np.flatnonzero(meets(question, points))
+    rows = options.unbeaten(question, points, rows, points.ftl_s[rows])
     return frontiers.colocations(question, sweep, rows, expected)
 
 

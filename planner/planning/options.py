@@ -32,7 +32,7 @@ from planner.planning.expected import Expected
 from planner.planning.resolve import Question, Whole
 from planner.planning.servings import Pick
 from planner.simulate import encode, queueing
-from planner.simulate.points import Points
+from planner.simulate.points import MODES, Points
 from planner.simulate.queueing import Station
 from planner.simulate.space import Layouts
 from planner.values import dataclass
@@ -143,9 +143,7 @@ def of(
     if not question.counted_in(points.phase):
         return one
     lost = _lost(question, points, rows)
-    counts = _counts(question, points.phase, points.gpus[rows], rate, lost)
-    at = np.repeat(np.arange(len(rows)), [len(some) for some in counts])
-    n = np.concatenate(counts) if counts else np.empty(0, dtype=np.int64)
+    at, n = _counts(question, points.phase, points.gpus[rows], rate, lost)
     each, row = rate[at], rows[at]
     left = n - lost[at]  # after the worst loss: these must do
     some = left > 0
@@ -224,6 +222,17 @@ def given(question: Question, phase: Phase) -> int | None:
     """How many options of a phase are to be built: its instances if they are given, which queues make one."""
     instances = question.scenario.deployment.instances(phase)
     return instances if instances is None or not question.counted_in(phase) else 1
+
+
+def unbeaten(question: Question, points: Points, rows: IndexArray, latency_s: FloatArray) -> IndexArray:
+    """Of some rows, those worth counting instances of, where a loss alone is why they are counted.
+
+    As many instances of another row of their layout and mode lose as many, at no more latency.
+    """
+    if question.queues or question.encoder is not None or not question.counted_in(points.phase):
+        return rows
+    group = points.layout[rows].astype(np.int64) * len(MODES) + points.mode[rows]
+    return rows[pareto.unbeaten(group, latency_s, points.requests_per_s[rows])]
 
 
 def worth_matching(of: Options, latency_s: FloatArray) -> Options:
@@ -355,10 +364,10 @@ def _lost(question: Question, points: Points, rows: IndexArray) -> IntArray:
 
 def _counts(
     question: Question, phase: Phase, gpus: IntArray, rate: FloatArray, lost: IntArray
-) -> list[IntArray]:
-    """Numbers of instances to try of each row: all that fit the fleet, or a demand could take."""
+) -> tuple[IndexArray, IntArray]:
+    """Numbers of instances to try: all that fit the fleet, or a demand could take, and the row of each."""
     if (instances := question.scenario.deployment.instances(phase)) is not None:
-        return [np.array([instances], dtype=np.int64)] * len(gpus)
+        return np.arange(len(gpus)), np.full(len(gpus), instances, dtype=np.int64)
     budget, demand = question.gpus_of(phase), question.scenario.traffic.requests_per_s
     most = np.full(len(gpus), 1 << 40) if budget is None else budget // gpus
     if demand is not None:
@@ -374,8 +383,9 @@ def _counts(
     while grid[-1] < top:
         grid.append(int(np.ceil(grid[-1] * RATIO)))
     steps = np.array(grid, dtype=np.int64)
+    most = most.astype(np.int64)
     ends = np.searchsorted(steps, most, side="right")
-    return [
-        np.append(steps[:end], int(m)) if end and steps[end - 1] < m else steps[:end]
-        for end, m in zip(ends, most.astype(np.int64), strict=True)
-    ]
+    number = ends + ((ends > 0) & (steps[ends - 1] < most))  # the most itself as well
+    at = np.repeat(np.arange(len(most)), number)
+    nth = np.arange(len(at)) - np.repeat(np.cumsum(number) - number, number)
+    return at, np.where(nth < ends[at], steps[np.minimum(nth, len(steps) - 1)], most[at])

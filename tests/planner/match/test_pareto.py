@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.match.pareto import pareto, prune
+from planner.match.pareto import pareto, prune, unbeaten
 
 # Few distinct values make ties common; the rest tries rounding, nan and infinities.
 few = st.integers(0, 4).map(float)
@@ -117,3 +117,17 @@ def test_prune_drops_a_larger_instance_only_when_copies_of_a_smaller_one_replace
 def test_prune_keeps_nothing_of_nothing() -> None:
     assert prune([], [], []).tolist() == []
     assert prune([0.1, np.nan], [1, 1], [0.0, 1.0]).tolist() == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 5)), max_size=30))
+def test_unbeaten_are_the_front_of_each_group(values: list[tuple[int, int, int]]) -> None:
+    group, latency, rate = np.array(values, dtype=np.int64).reshape(-1, 3).T
+    kept = [
+        i
+        for i, (g, late, served) in enumerate(values)
+        if not any(
+            g == h and x <= late and y >= served and ((x, y) != (late, served) or j < i)
+            for j, (h, x, y) in enumerate(values)
+        )
+    ]
+    assert unbeaten(group, latency.astype(float), rate.astype(float)).tolist() == kept

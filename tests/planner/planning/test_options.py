@@ -10,7 +10,7 @@ import pytest
 
 from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.planning import demand, frontiers, options, sweep
+from planner.planning import copies, demand, frontiers, in_time, options, sweep
 from planner.planning.plan import plan
 from planner.planning.resolve import Question, prepare
 from planner.planning.sweep import Sweep
@@ -162,3 +162,25 @@ def test_a_trace_at_a_rate_is_planned_as_it_is_replayed() -> None:
         sent.seconds, abs=fast.prompts.window_s
     )
     assert fast.scenario.traffic.requests_per_s == 9.42
+
+
+def test_instances_are_counted_of_those_rows_alone_that_a_plan_after_a_loss_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each layout the fastest: other batches lose as many instances, and serve less."""
+    fleet, limits = Fleet(gpus=256, survive="instance"), Limits(ftl_s=2.0, ttl_s=0.03)
+    asked = Scenario(model="llama-3.1-8b", system="h100", engine="vllm", fleet=fleet, limits=limits)
+    question = prepare(asked, load())
+    points = sweep.run(question, 256)
+    counted, real = [], options.of
+    monkeypatch.setattr(options, "of", lambda *args, **kw: counted.append(len(args[2])) or real(*args, **kw))
+    found = [frontiers.colocated_candidates(question, points), in_time.colocated(question, points, None)]
+    few = counted.copy()
+    monkeypatch.setattr(options, "unbeaten", lambda question, points, rows, latency_s: rows)
+    every = [frontiers.colocated_candidates(question, points), in_time.colocated(question, points, None)]
+    assert 2 * few[0] < counted[2] and few[1] < counted[3]
+    assert found[0].row.tolist() == every[0].row.tolist()
+    assert found[0].instances.tolist() == every[0].instances.tolist()
+    best, of_all = (copies.best(question, of) for of in (found[1], every[1]))
+    assert best is not None and of_all is not None
+    assert best.pick.row == of_all.pick.row and best.rates == of_all.rates
