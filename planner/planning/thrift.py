@@ -6,9 +6,10 @@ Watts of boards as a plan says them (`planner.planning.power`), each pool at the
     tokens-per-watt   most expected output tokens per joule; with a rate the same as watts
 
 A pool's watts depend on its layout and its load, since at less load a step carries fewer sequences. So one
-point of a layout stands for all of its batches: the one that serves most within the limits, and within a few
-shares of the FTL limit for an earlier first token. Every pair of pools is weighed (`planner.match.spent`),
-and co-located serving by the same numbers: as many copies as the rate takes, or the budget holds.
+point of a layout and mode stands for all of its batches: the one that serves most within the limits, and
+within a few shares of the FTL limit for an earlier first token. Every pair of pools is weighed
+(`planner.match.spent`), and co-located serving by the same numbers: as many copies as the rate takes, or the
+budget holds.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Serving, SolverReport
 from planner.planning.servings import Pick, Rates, tokens_per_request
 from planner.planning.sweep import Sweep
-from planner.simulate.points import Points
+from planner.simulate.points import MODES, Points
 from planner.values import dataclass
 from planner.words import Goal, Phase
 
@@ -273,11 +274,14 @@ def _given(question: Question) -> bool:
 def _best_rows(
     question: Question, points: Points, usable: BoolArray, late_s: FloatArray | None
 ) -> IndexArray:
-    """The row of each layout that serves most, within each of a few shares of the FTL limit."""
+    """The row of each layout and mode that serves most, within each of a few shares of the FTL limit.
+
+    Of every mode: one that serves more at full load may sustain less, or draw more, at that of the demand.
+    """
     limit, found = question.scenario.limits.ftl_s, []
     for share in EARLY if late_s is not None else EARLY[-1:]:
         early = usable if late_s is None else usable & (late_s <= share * limit)
-        found.append(best_of_each(points, early))
+        found += [best_of_each(points, early & (points.mode == mode)) for mode in range(len(MODES))]
     rows = distinct(np.concatenate(found))
     return rows[options.standing(question, points, rows) & (points.requests_per_s[rows] > 0)]
 

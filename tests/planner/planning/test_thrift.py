@@ -170,3 +170,17 @@ def test_what_watts_do_not_take():
         plan(replace(BASE, traffic=Traffic(isl=4096, osl=256)), load())
     with pytest.raises(InputError, match="mix: 'on' is not accepted; off beside the goal watts"):
         plan(replace(BASE, mix=True), load())
+
+
+def test_an_easier_limit_draws_no_more_where_prompts_wait() -> None:
+    """A mode that serves more at full load sustains less within P95: others of its layout stay."""
+    limits = Limits(ftl_s=1.74, ttl_s=0.0861)
+    traffic = Traffic(isl=8885, osl=335, requests_per_s=0.106, cached_share=0.3, isl_spread=1.2)
+    asked = replace(
+        BASE, engine="ideal", system="h20", kv="bf16", headroom=0.1, traffic=traffic, limits=limits
+    )
+    eased = replace(asked, limits=replace(limits, ttl_s=0.129))
+    drawn = [plan(replace(one, fleet=Fleet(gpus=64)), load()).colocated for one in (asked, eased)]
+    assert drawn[0] is not None and drawn[0].power is not None
+    assert drawn[1] is not None and drawn[1].power is not None
+    assert drawn[1].power.watts <= 1.01 * drawn[0].power.watts
