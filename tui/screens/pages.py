@@ -138,22 +138,24 @@ class PagedScreen(StartingScreen):
         if tab == self.tab:
             return
         self.set_focus(None)  # or hiding the focused row would move the focus to the next one
-        self.remove_class(f"-on-{self.tab}", update=False)  # one look through all styles is enough
         self.tab = tab
-        self.add_class(f"-on-{tab}")
         self.query_one(TabBar).active = tab
         if tab in PAGES and self._made(tab) is None:
             # news of the solver come in meanwhile, and the user may open another page
             module, name = PAGES[tab]
             kind: Callable[..., Page] = getattr(importlib.import_module(f"tui.panes.{module}"), name)
             self.pages[tab] = page = kind(glyphs=self.glyphs, id=f"page-{tab}")
+            page.display = False  # until it takes the other's place: both at once would share the width
             await self.query_one("#work").mount(page)
-        self.query_one("#answer").display = self.tab == "plan"
+        if tab != self.tab:
+            return  # another was opened meanwhile
+        self.remove_class(*(f"-on-{other.id}" for other in TABS), update=False)
+        self.add_class(f"-on-{tab}")  # one look through all styles is enough
+        self.query_one("#answer").display = tab == "plan"
         for page in self.pages.values():
-            page.display = page is self._made(self.tab)
-        if tab == self.tab:
-            self.show_page()
-            self._focus_page()
+            page.display = page is self._made(tab)
+        self.show_page()
+        self._focus_page()
 
     async def action_next_tab(self, by: int) -> None:
         """The page beside this one."""

@@ -9,6 +9,7 @@ from typing import Any
 import fakes
 import pytest
 from textual.app import ComposeResult
+from textual.screen import Screen
 from turning import Pages, pin_two
 
 from planner.inputs.fields import BY_KEY
@@ -363,3 +364,26 @@ async def test_a_terminal_that_has_changed_shows_what_one_of_its_size_shows(befo
         await fakes.painted(pilot)
         await pilot.press("1")
         await fakes.until(pilot, lambda: fakes.screen_text(pilot.app) == wanted)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (160, 45)], ids=str)
+async def test_a_page_is_not_laid_out_beside_the_one_it_takes_the_place_of(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both had half the width while the new one was made: what the old one drew then could stay."""
+    widths: dict[str | None, set[int]] = {}
+    tell = MainScreen._tell_sizes
+
+    def look(self: MainScreen, screen: Screen[Any]) -> None:
+        for part in (self.query_one("#answer"), *self.query(Page)):
+            if part.size:
+                widths.setdefault(part.id, set()).add(part.size.width)
+        tell(self, screen)
+
+    monkeypatch.setattr(MainScreen, "_tell_sizes", look)
+    async with fakes.app().run_test(size=size) as pilot:
+        await fakes.settled(pilot)
+        for tab in TABS[1:]:
+            await pilot.press(tab.key)
+            await fakes.painted(pilot)
+    assert len(widths) == len(TABS) and all(len(of) == 1 for of in widths.values()), widths
