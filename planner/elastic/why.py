@@ -62,9 +62,10 @@ def _risks(found: OverTime, best: Outcome) -> str:
     live = [found.of(name, best.way) for name in ROLLING]
     safest = max(live, key=lambda one: int(one.ok.sum()))
     last = found.of("reactive", best.way)
+    other = "" if safest is last else f"{int(safest.ok.sum()):,} by {safest.name} and "
     return (
         f"With foresight {int(best.ok.sum()):,} of {total:,} windows keep their limits; without, "
-        f"{int(safest.ok.sum()):,} by {safest.name} and {int(last.ok.sum()):,} by reactive scaling."
+        f"{other}{int(last.ok.sum()):,} by reactive scaling."
     )
 
 
@@ -72,7 +73,9 @@ def _changes(found: OverTime, best: Outcome) -> str:
     per_day = best.bill.changes / max(found.windows.hours / 24.0, 1e-9)
     rate = f", {per_day:.0f} a day" if found.windows.hours >= 24.0 else ""
     instances = "1 instance" if best.bill.changes == 1 else f"{best.bill.changes:,} instances"
-    return f"It changes {instances} in {found.windows.hours:,.1f} hours{rate}."
+    hours = found.windows.hours
+    lasted = f"{hours:,.1f} hours" if hours >= 2.0 else f"{three_digits(60.0 * hours)} min"
+    return f"It changes {instances} in {lasted}{rate}."
 
 
 def _breaks(found: OverTime, best: Outcome) -> list[str]:
@@ -90,6 +93,9 @@ def _breaks(found: OverTime, best: Outcome) -> list[str]:
     times = load[window] / max(float(load.mean()), 1e-12)
     phase = "co-located" if kind.phase == "colocated" else kind.phase
     alike = "1 window is like that" if len(late) == 1 else f"{len(late):,} windows are like that"
+    missed = int((~found.of("static-mean", best.way).ok).sum())
+    if missed > len(late):
+        alike += f", and with the queues that are left {missed:,} miss their limits"
     return [
         f"A fleet for the mean load first breaks at {clock(window * found.windows.window_s)}: {phase} is "
         f"asked for {times:.1f} times its mean; {alike}."

@@ -49,16 +49,22 @@ def drawn(found: OverTime, cursor: int, width: int, g: Glyphs) -> Drawn:
         mark,
     ]
     hues = ["", "", "", "$hue-cursor"]
+    room = width - NAMES - wide - 1  # right of the columns
     for one in found.outcomes:
         if one.way == found.best.way:
-            rows, missed = _policy(found, one, cursor, each, g)
+            rows, missed = _policy(found, one, cursor, each, room, g)
             lines += rows + missed
             hues += ["bold" if one is found.best else ""] * len(rows) + ["$hue-bad"] * len(missed)
     return Drawn(lines=tuple(lines), hues=tuple(hues), each=each)
 
 
-def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) -> tuple[list[str], list[str]]:
-    """A row for each pool, and one of the windows out of limits if there are any."""
+def _policy(
+    found: OverTime, one: Outcome, cursor: int, each: int, room: int, g: Glyphs
+) -> tuple[list[str], list[str]]:
+    """A row for each pool, and one of the windows out of limits if there are any.
+
+    How often it changes is left out where there is no `room`, in columns, for it: a row is one line.
+    """
     pools = found.ways[one.way].pools
     gpus = one.schedule.instances * pools.gpus
     top = float(max(gpus.sum(axis=1).max(), 1))
@@ -70,9 +76,9 @@ def _policy(found: OverTime, one: Outcome, cursor: int, each: int, g: Glyphs) ->
         called = "co-located" if phase == "colocated" else phase
         said = count(round(of[cursor]), "GPU")
         if not at:
-            said = (
-                f"{said:<{GPUS - 2}}  {three_digits(one.bill.usd)} USD  {count(one.bill.changes, 'change')}"
-            )
+            said = f"{said:<{GPUS - 2}}  {three_digits(one.bill.usd)} USD"
+            changes = f"  {count(one.bill.changes, 'change')}"
+            said += changes if len(said) + len(changes) <= room else ""
         rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
     missed = _most((~one.ok).astype(np.float64), each)
     if any(missed):
@@ -89,11 +95,14 @@ def cell(found: OverTime, cursor: int) -> str:
         f"{n} × {kind.label}" + ("" if kind.phase == "colocated" else f" {kind.phase}")
         for n, kind in zip(best.schedule.instances[cursor].tolist(), pools.kinds, strict=True)
     )
+    held = int(best.bill.gpus[cursor])
+    moving = held - int(best.schedule.instances[cursor] @ pools.gpus)
     rate = three_digits(float(windows.requests[cursor]) / windows.window_s)
     missed = [one.name for one in found.outcomes if one.way == best.way and not one.ok[cursor]]
     return (
         f"{clock(cursor * windows.window_s)}: {rate} requests/s; elastic {CALLED[best.way]} has {has}, "
-        f"{count(int(best.bill.gpus[cursor]), 'GPU')}"
+        f"{count(held, 'GPU')}"
+        + (f", {moving:,} of them starting or draining" if moving else "")
         + (f"; limits missed by {', '.join(missed)}" if missed else "")
     )
 
