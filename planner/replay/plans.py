@@ -38,6 +38,7 @@ class Proof:
     requests_per_s: float  # that came, mean
     result: Result
     arrivals: Arrivals
+    unsaid: bool = False  # nothing says how much comes: it is `UNSAID_LOAD` of the capacity
     stopped: bool = False  # before the last request ended
     failure: dict[str, Any] | None = None  # `planner.replay.failing.after`, and "holds"; None without one
 
@@ -97,7 +98,14 @@ class Started:
     fleet: Fleet
     requests: Requests
     replay: Replay
+    unsaid: bool = False  # as of `Proof`
     failure: Failure | None = None  # on the way
+
+    @property
+    def requests_per_s(self) -> float:
+        """That come, mean; nan where all come at once."""
+        span = self.requests.seconds
+        return len(self.requests) / span if span else float("nan")
 
 
 def started(
@@ -121,6 +129,7 @@ def started(
     each = [_encoding(one, serving).remembering() for one in on_each(scenario, catalog, _held(found))]
     on = {one.pools["decode"].system.name: one for one in each}
     question = each[0]
+    unsaid = requests is None and not scenario.traffic.requests_per_s and options.in_flight is None
     if requests is None:
         requests = drawn(scenario, serving, count, options.seed)
     elif serving.encoder is not None:
@@ -131,7 +140,9 @@ def started(
         at_s = failing.AFTER * requests.seconds if fail_at_s is None else fail_at_s
         fleet, failure = failing.failing(serving, fleet, fail, at_s)
     replay = Replay(fleet, requests, options)
-    return Started(serving=serving, fleet=fleet, requests=requests, replay=replay, failure=failure)
+    return Started(
+        serving=serving, fleet=fleet, requests=requests, replay=replay, unsaid=unsaid, failure=failure
+    )
 
 
 def _encoding(question: Question, serving: Serving) -> Question:
@@ -165,24 +176,25 @@ def prove(
     )
     if begun is None:
         return found
-    replay, requests, serving = begun.replay, begun.requests, begun.serving
+    replay = begun.replay
     stopped = False
     try:
         replay.advance(should_stop=should_stop, progress=progress)
     except Stopped:
         stopped = True
-    span, result = requests.seconds, replay.result()
+    result = replay.result()
     told = None
     if begun.failure is not None:
         told = failing.after(result, begun.failure)
         told["holds"] = failing.holds(told, found.scenario)
     return Proof(
         plan=found,
-        serving=serving,
+        serving=begun.serving,
         fleet=begun.fleet,
-        requests_per_s=len(requests) / span if span else float("nan"),
+        requests_per_s=begun.requests_per_s,
         result=result,
         arrivals=arrivals(scenario),
+        unsaid=begun.unsaid,
         stopped=stopped,
         failure=told,
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.errors import InputError
 from planner.output.as_json import clean, dumps
-from planner.output.spelling import count, named, percent
+from planner.output.spelling import count, instances, named, percent
 from planner.replay.fleet import Fleet
 from planner.replay.result import Result, spread
 from planner.units import format_seconds, format_si, three_digits
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
+
+    from planner.replay.plans import Proof, Started
 
 ROWS = 16384  # of a table that become text at a time
 
@@ -124,6 +126,22 @@ def _by_phase(pools: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def to_json(result: Result, fleet: Fleet, more: Mapping[str, Any] | None = None) -> str:
     """`to_dict` as text, with `more` beside it."""
     return dumps({**to_dict(result, fleet), **(more or {})})
+
+
+def headline(of: Proof | Started) -> str:
+    """What is replayed and how much came, which the plan's own rate is not where nothing asks for one.
+
+    `plan: 32 × TP2, 64 GPUs; 24.5 req/s came, 86 % of its capacity: no rate is asked for`.
+    """
+    serving = of.serving
+    pools = " + ".join(instances(pool) for pool in serving.pools)
+    if (encoder := serving.encoder) is not None and encoder.instances:
+        pools = f"{count(encoder.instances, 'encoder')} + {pools}"
+    share = ""
+    if of.unsaid:
+        used = percent(of.requests_per_s / serving.capacity_requests_per_s)
+        share = f", {used} of its capacity: no rate is asked for"
+    return f"plan: {pools}, {count(serving.gpus, 'GPU')}; {of.requests_per_s:.3g} req/s came{share}"
 
 
 def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, float]] | None = None) -> str:

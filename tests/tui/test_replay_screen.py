@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import Any
 
 import fakes
@@ -47,6 +49,9 @@ async def test_a_replay_is_drawn_with_what_was_planned(found: Any, ascii: bool, 
         assert "FTL (TTFT)" in words and "planned" in words and "within both limits" in words
         assert "waiting for a first token" in chart and "decoding" in chart and "P99" in chart
         assert said(pilot, "name") == "replayed: 100% of 400 requests"
+        came = words.splitlines()[0]
+        assert came.startswith("plan: ") and came.endswith(" req/s came")  # at the rate that is asked for
+        assert 15.0 < float(came.split()[-3]) < 25.0
         assert all(len(line) <= 100 for line in chart.split("\n"))
         assert chart.isascii() or not ascii
         await pilot.press("escape")
@@ -106,3 +111,27 @@ async def test_the_key_opens_it_and_a_plan_without_a_serving_is_told(monkeypatch
         await fakes.until(pilot, lambda: pilot.app.screen.over)
         await pilot.press("escape")
         await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+
+
+async def test_how_much_comes_is_told_where_no_rate_is_asked_for(monkeypatch: Any) -> None:
+    """The plan says 28.6 req/s, the replay served 23.5, and nothing on its page said why."""
+    unsaid = dataclasses.replace(
+        SCENARIO,
+        goal="throughput",
+        fleet=Fleet(gpus=8),
+        traffic=dataclasses.replace(SCENARIO.traffic, requests_per_s=None),
+    )
+    answer = plan(unsaid, load())
+    assert answer.deployed is not None
+    monkeypatch.setattr(module, "REQUESTS", 400)
+    async with fakes.app().run_test(size=(100, 40)) as pilot:
+        await fakes.settled(pilot)
+        screen = ReplayScreen(answer, unsaid, glyphs=pilot.app.glyphs)
+        await pilot.app.push_screen(screen)
+        await fakes.until(pilot, lambda: screen.over)
+        came = said(pilot, "words").splitlines()[0]
+        rate, share = re.search(r"; (\S+) req/s came, (\d+) % of its capacity: no rate", came).groups()
+        assert float(share) == pytest.approx(
+            100 * float(rate) / answer.deployed.capacity_requests_per_s, abs=1.0
+        )
+        assert abs(float(share) / 100 - plans.UNSAID_LOAD) < 0.15  # the mean of 400 gaps varies

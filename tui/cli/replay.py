@@ -181,7 +181,8 @@ def _replay(
         say(report.to_json(found.result, found.fleet, more))
     else:
         told = [] if settled is None else settle.to_lines(settled)
-        text = "\n".join([_head(found), *told, *mended, report.to_text(found.result, found.fleet, planned)])
+        said = report.to_text(found.result, found.fleet, planned)
+        text = "\n".join([report.headline(found), *told, *mended, said])
         if found.failure is not None:
             text += "\n" + "\n".join(failing_text.lines(found.failure))
         if found.stopped:
@@ -245,15 +246,6 @@ def _trace(name: str, seed: int, number: int | None, rate: float | None) -> tupl
     requests, repairs = read_requests(Path(name), seed=seed)
     requests = first(requests, number)
     return at_own_rate(requests, rate), list(repairs.sentences())
-
-
-def _head(found: Proof) -> str:
-    from planner.output.spelling import count, instances
-
-    pools = " + ".join(instances(pool) for pool in found.serving.pools)
-    if (encoder := found.serving.encoder) is not None and encoder.instances:
-        pools = f"{count(encoder.instances, 'encoder')} + {pools}"
-    return f"plan: {pools}, {count(found.serving.gpus, 'GPU')}; {found.requests_per_s:.3g} req/s came"
 
 
 def _more(found: Proof, trace: str | None, mended: Sequence[str]) -> dict[str, Any]:

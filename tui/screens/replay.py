@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from planner.replay.result import Progress
 
 REQUESTS = 10_000  # drawn, or of a trace at most
-ROWS_BESIDE, ALL_BESIDE = 10, 19  # of the screen that are no picture: some of what is said at the end, all
+ROWS_BESIDE, ALL_BESIDE = 10, 20  # of the screen that are no picture: some of what is said at the end, all
 PICTURE_ROWS = 16  # that are worth scrolling for the rest of it
 
 
@@ -117,7 +117,8 @@ class ReplayScreen(Screen[None]):
         with contextlib.suppress(Stopped):
             replay.advance(should_stop=lambda: self._stop, progress=tell)
         self._glance = glance(replay)
-        said = report.to_text(replay.result(), begun.fleet, planned(begun.serving))
+        told = report.to_text(replay.result(), begun.fleet, planned(begun.serving))
+        said = f"{report.headline(begun)}\n{told}"
         return said + ("\nstopped: figures are of the requests that ended" if self._stop else "")
 
     def _progress(self, seen: Glance, at: Progress) -> None:
