@@ -8,17 +8,24 @@ import math
 def nice_ticks(low: float, high: float, most: int) -> tuple[float, ...]:
     """At most `most` round numbers (1, 2, 5 times a power of ten apart) that cover [low, high].
 
-    >>> nice_ticks(0, 2300, 5)
-    (0.0, 500.0, 1000.0, 1500.0, 2000.0)
+    One alone says nothing of the scale: then those of the next smaller step, every other one if many.
+
+    >>> nice_ticks(0, 2300, 5), nice_ticks(0, 430, 2)
+    ((0.0, 500.0, 1000.0, 1500.0, 2000.0), (0.0, 200.0, 400.0))
     """
     span = high - low
     if not (span > 0 and math.isfinite(span)):
         return (low,)
     power = 10.0 ** math.floor(math.log10(span / max(most, 1)))
+    finer: tuple[float, ...] = ()
     for step in (power * m for m in (1, 2, 5, 10, 20, 50)):
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first + 1 <= max(most, 1):
-            return tuple(i * step for i in range(first, last + 1))
+        ticks = tuple(i * step for i in range(first, last + 1))
+        if len(ticks) <= max(most, 1):
+            if len(ticks) < 2 and finer:
+                return finer if len(finer) <= most + 1 else finer[::2]
+            return ticks or (low,)
+        finer = ticks
     return (low,)
 
 

@@ -310,3 +310,14 @@ def test_a_name_stands_no_second_time_beside_itself() -> None:
         for row, left in places:
             near = [at for at in places if abs(at[0] - row) < NAMES_APART and abs(at[1] - left) < len(name)]
             assert near == [(row, left)]
+
+
+@pytest.mark.parametrize("most", range(2, 13))
+def test_an_axis_has_two_ticks_at_least_and_no_more_than_fit(most: int) -> None:
+    """A replay of 425 s at 60 columns had one at 0 alone: neither its length nor its unit could be read."""
+    random = np.random.default_rng(most)
+    lows, spans = random.uniform(0, 100, 400) * (np.arange(400) % 2), 10 ** random.uniform(-3, 5, 400)
+    for low, span in zip(lows, spans, strict=True):
+        found = ticks.nice_ticks(low, low + span, most)
+        assert 2 <= len(found) <= most + (most < 4)
+        assert low - 1e-6 * span <= found[0] and found[-1] <= low + span * (1 + 1e-6)
