@@ -42,6 +42,7 @@ NOTHING = "Nothing pinned yet: p pins the plan, a adds an engine, a system, a mo
 LABEL = 12
 WIDEST = 24  # of a column
 NOW = "now"  # the column of the form's own plan
+OF_PINS = ("move", "open", "baseline", "drop", "differences")  # actions
 RESULTS = (
     "answer",
     "prefill",
@@ -208,6 +209,7 @@ class CompareTable(VerticalScroll, can_focus=True):
         self.at = 0
         self._view: View | None = None
         self._spans: list[tuple[int, int]] = []
+        self._can: tuple[bool | None, ...] = ()  # do `OF_PINS`, as last told
         self.border_title = "Side by side"
 
     def compose(self) -> ComposeResult:
@@ -218,6 +220,15 @@ class CompareTable(VerticalScroll, can_focus=True):
         """Draw the pins of a view."""
         self._view = view
         self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a pin there is nothing to move to; the form's own column is nothing to open or drop."""
+        if action not in OF_PINS:
+            return True
+        shown = columns(self._view) if self._view is not None and self._view.pins else []
+        if not shown or action in ("move", "differences"):
+            return bool(shown)
+        return shown[min(self.at, len(shown) - 1)].letter != NOW or None
 
     def on_resize(self) -> None:
         """Columns fit the width."""
@@ -281,6 +292,10 @@ class CompareTable(VerticalScroll, can_focus=True):
         width = self.scrollable_content_region.width
         if self._view is None or width <= LABEL:
             return
+        can = tuple(self.check_action(action, ()) for action in OF_PINS)
+        if can != self._can:
+            self._can = can
+            self.refresh_bindings()
         text = self.query_one("#compare-text", Static)
         if not self._view.pins:
             text.update(Content("\n").join(wrap(NOTHING, width, "$hue-muted")))

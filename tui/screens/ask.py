@@ -61,10 +61,14 @@ class AskScreen(ModalScreen[Answer | None]):
         """The line, and a word on it."""
         with Vertical(id="ask") as box:
             box.border_title = self._title
-            box.border_subtitle = f"{self.glyphs.enter} {self._verb} {self.glyphs.dot} esc leave"
+            box.border_subtitle = f" {self.glyphs.dot} ".join(self.keys())
             yield from self.above()
             yield Input(self._text, compact=True, select_on_focus=False, id="ask-line")
             yield Static(id="ask-word")
+
+    def keys(self) -> tuple[str, ...]:
+        """What its keys do."""
+        return f"{self.glyphs.enter} {self._verb}", "esc leave"
 
     def above(self) -> ComposeResult:
         """What stands over the line."""

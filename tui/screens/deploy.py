@@ -90,11 +90,8 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
 
     def compose(self) -> ComposeResult:
         """The targets, and the files of one."""
-        g = self.glyphs
         with Vertical(id="deploy") as box:
             box.border_title = "Deployment"
-            keys = (f"{g.left_right} target", "y copy", f"{g.enter} save", "r mark as running", "esc leave")
-            box.border_subtitle = f" {g.dot} ".join(keys)
             yield Static(id="deploy-targets")
             yield Static(id="deploy-running")
             with VerticalScroll(id="deploy-body"):
@@ -113,6 +110,7 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
             for name in TARGETS
         ]
         self.query_one("#deploy-targets", Static).update(Content.assemble(*names))
+        self._tell_keys()
         made = self._made.get(self.target)
         if made is None:
             self._say("...")
@@ -130,6 +128,14 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         self._made[target] = made
         if self.is_attached and target == self.target:
             self._say(made.text)
+            self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        """Those that do something: a target that is refused has nothing to copy or to save."""
+        g, made = self.glyphs, self._made.get(self.target)
+        files = ("y copy", f"{g.enter} save") if made is None or made.files else ()
+        keys = (f"{g.left_right} target", *files, "r mark as running", "esc leave")
+        self.query_one("#deploy").border_subtitle = f" {g.dot} ".join(keys)
 
     def _say(self, text: str) -> None:
         self.query_one("#deploy-text", Static).update(Content(self.glyphs.plain(printable_lines(text))))

@@ -49,6 +49,10 @@ class ExportScreen(AskScreen):
     def _target(self, text: str) -> Path:
         return export.target(text, self.ending, self._suggested).absolute()
 
+    def keys(self) -> tuple[str, ...]:
+        """What its keys do."""
+        return f"{self.glyphs.up_down} format", *super().keys()
+
     def above(self) -> ComposeResult:
         """The formats."""
         yield Static(id="export-formats")

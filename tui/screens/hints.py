@@ -17,7 +17,7 @@ HINTS: dict[str, str] = {  # by class: those of pages are not there before one i
     "CompareTable": "p pins the plan, a adds one; b baseline, d drop, D differences, enter opens.",
     "Tornado": "What each change alone would bring; enter makes it, u takes it back.",
     "CurveChart": "The answer over one input: x takes another, enter sets the cursor's value.",
-    "TraceText": "What a trace of requests holds; enter opens another, ? explains the numbers.",
+    "TraceText": "What a trace holds; enter opens one, T plans one over time, ? explains.",
     "Scrolled": "All reasons behind the plan; ? explains the numbers.",
 }
 

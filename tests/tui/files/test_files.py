@@ -21,6 +21,7 @@ from planner.inputs.fields import BY_KEY
 from planner.output.command import command_line
 from tui.charts import plan_file
 from tui.files import export, library, storage
+from tui.glyphs import UNICODE
 from tui.screens import file_actions
 from tui.screens.ask import AskScreen
 from tui.screens.choose import ChooseScreen
@@ -362,6 +363,7 @@ async def test_export_takes_a_path_and_never_replaces_silently(driver: Driver, t
     folder.mkdir()
     (folder / "plan.csv").write_text("precious")
     await driver.press("e", *["down"] * list(export.FORMATS).index("csv"))
+    assert f"{UNICODE.up_down} format" in str(driver.app.screen.query_one("#ask").border_subtitle)
     await driver.type(f"{folder}/plan.csv")
     await driver.press("enter")
     assert isinstance(driver.app.screen, ExportScreen) and "again replaces it" in driver.word

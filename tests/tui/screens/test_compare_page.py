@@ -19,6 +19,7 @@ from tui.panes.compare import Cell as CompareCell
 from tui.panes.words import span
 from tui.screens.choose import ChooseScreen
 from tui.state import Pin
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.tab_bar import TABS, TabBar
 
 
@@ -269,3 +270,24 @@ def test_long_names_of_layouts_and_rows_are_whole_beside_four_pins(width: int, g
         found = "".join(part.strip() for part in parts)
         assert found.startswith(f"12{glyphs.times}PP2xDP32-EP2TP16")
     assert any(line.startswith("co-located ") for line in lines)
+
+
+async def test_keys_that_can_do_nothing_to_a_column_are_not_offered(pages: Pages) -> None:
+    """Without a pin five keys stood in the bottom row that did nothing, `d drop` in the place of deploy."""
+    to_pins = {"compare-open", "compare-baseline", "compare-drop"}
+    always = {"compare-left", "compare-differences"}
+
+    def keys() -> dict[str | None, bool]:
+        return {key.id: key.live for key in pages.one(KeyBar).keys}
+
+    await pages.open("compare")
+    await fakes.until(pages.pilot, lambda: "compare-add" in keys())
+    assert not (to_pins | always) & set(keys()) and keys()["deploy"]
+    await pages.pilot.press("p")
+    await fakes.until(pages.pilot, lambda: all(keys().get(key) for key in to_pins | always))
+    assert "deploy" not in keys()
+    pages.main.take(BY_KEY["isl"].set(fakes.SCENARIO, 12288))
+    await pages.settled()
+    await pages.pilot.press("right")  # to the form's own column
+    await fakes.until(pages.pilot, lambda: not any(keys()[key] for key in to_pins))
+    assert all(keys()[key] for key in always)

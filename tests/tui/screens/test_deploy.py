@@ -48,7 +48,10 @@ async def test_targets_are_shown_copied_and_saved(made, tmp_path, monkeypatch):
         assert "\x1b" not in shown(app)
         await pilot.press("y", "enter")  # there is nothing to copy or to save
         assert not copied and isinstance(app.screen, DeployScreen)
+        keys = app.screen.query_one("#deploy")
+        assert "copy" not in keys.border_subtitle and "save" not in keys.border_subtitle
         await pilot.press("right", "y")
+        assert "y copy" in keys.border_subtitle and "save" in keys.border_subtitle
         await fakes.until(pilot, lambda: copied == ["# ---- start.sh\nrun vllm\n"])
         await pilot.press("enter")
         await fakes.until(pilot, lambda: isinstance(app.screen, AskScreen))
