@@ -172,9 +172,7 @@ class DetailsPane(PlanPane):
         ]
         if serving.kv_transfer_s > 0:
             facts.append(("cache move", g.plain(format_seconds(serving.kv_transfer_s))))
-        facts.append(
-            ("optimiser", f"{serving.solver.status}, {g.plain(format_seconds(serving.solver.seconds))}")
-        )
+        facts.append(("optimiser", optimiser_text(serving, g)))
         facts += [(f"{named(phase)} points", f"{number:,}") for phase, number in plan.design_points.items()]
         lines += [
             Content.assemble((name, "$hue-muted"), f"{value:>{max(width - len(name), 1)}}")
@@ -195,6 +193,12 @@ def _fitting(notes: Sequence[list[Content]], room: int) -> list[Content]:
             return [*shown, more] if len(shown) < room else []
         shown += note
     return shown
+
+
+def optimiser_text(serving: Serving, g: Glyphs) -> str:
+    """How good its answer is and how long it took; no time where no integer program was needed."""
+    solver = serving.solver
+    return f"{solver.status}, {g.plain(format_seconds(solver.seconds))}" if solver.seconds else solver.status
 
 
 def power_rows(serving: Serving) -> list[tuple[str, str]]:

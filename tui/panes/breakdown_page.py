@@ -16,7 +16,7 @@ from planner.output.spelling import count, money, named, percent
 from planner.units import format_seconds, format_si, format_tokens, three_digits
 from tui.glyphs import UNICODE, Glyphs
 from tui.help_texts import in_rows, page
-from tui.panes.breakdown import memory_lines, power_rows, time_bars
+from tui.panes.breakdown import memory_lines, optimiser_text, power_rows, time_bars
 from tui.panes.limits import limit_lines
 from tui.panes.page import Page
 from tui.panes.words import wrap
@@ -256,8 +256,7 @@ def _search(plan: Plan, width: int, g: Glyphs) -> list[Content]:
     rows = [(f"{named(phase)} points", f"{number:,}") for phase, number in plan.design_points.items()]
     serving = plan.deployed
     if serving is not None:
-        solver = serving.solver
-        rows.append(("optimiser", f"{solver.status}, {g.plain(format_seconds(solver.seconds))}"))
+        rows.append(("optimiser", optimiser_text(serving, g)))
     rows += [(name, g.plain(format_seconds(value))) for name, value in plan.seconds.items()]
     return [_heading("Search", "", width), *_facts(rows, width), Content("")]
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 BORDER = 2  # rows of it
+CORNERS = 6  # columns of it that its text leaves free
 
 
 class PlanCard(Vertical, can_focus=True):
@@ -142,9 +143,8 @@ class PlanCard(Vertical, can_focus=True):
             fixed = ", layouts fixed" if plan.scenario.deployment.given else ""
             title = NO_PLAN if plan.chosen is None else f"Plan{fixed}"
             title = f"{title}, before the edit" if self._old else title
-            subtitle = found(plan, self.glyphs)
-            if plan.chosen is not None:
-                subtitle = f"m {'less' if self._more else 'more'} {self.glyphs.dot} {subtitle}"
+            key = "" if plan.chosen is None else f"m {'less' if self._more else 'more'} {self.glyphs.dot} "
+            subtitle = key + found(plan, self.glyphs, self.outer_size.width - CORNERS - len(key))
         if (title, subtitle) != (self.border_title, self.border_subtitle):
             self.border_title, self.border_subtitle = title, subtitle
 
@@ -180,8 +180,8 @@ class PlanCard(Vertical, can_focus=True):
         self._count = len(lines)
 
 
-def found(plan: Plan, g: Glyphs) -> str:
-    """What the optimiser says of its answer, and what holds the plan back."""
+def found(plan: Plan, g: Glyphs, width: int) -> str:
+    """What the optimiser says of its answer, and what binds; only the latter where both are too wide."""
     from planner.output.limits import limits
     from planner.output.words import optimality
 
@@ -190,4 +190,7 @@ def found(plan: Plan, g: Glyphs) -> str:
         return ""
     binding = ", ".join(use.name for use in limits(plan, serving) if use.binds)
     text = optimality(serving)
-    return f"{text} {g.dot} binding: {binding}" if binding else text
+    if not binding:
+        return text
+    both = f"{text} {g.dot} binding: {binding}"
+    return both if len(both) <= width else f"binding: {binding}"

@@ -101,9 +101,12 @@ def export(of: Subject) -> Export | Refused:
             for label, pool in zip(names, of.serving.pools, strict=True)
         },
     )
+    has = f"the images of Dynamo {table['version']} have {of.table.label} {table['engines'][engine]}"
+    alike = table["engines"][engine] == of.table.version
     notes = [
-        f"the images of Dynamo {table['version']} have {of.table.label} {table['engines'][engine]}; "
-        f"the flags were read from {of.table.version}",
+        f"{has}, from which the flags were read"
+        if alike
+        else f"{has}; the flags were read from {of.table.version}",
         f"the secret {table['secret']} holds the token of the model's repository",
     ]
     return Export(target="dynamo", files=files, notes=(*notes, *pods.autoscale_notes(of)))

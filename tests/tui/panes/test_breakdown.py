@@ -9,7 +9,7 @@ import pytest
 
 from planner.output.notes import notes
 from tui.glyphs import UNICODE
-from tui.panes.breakdown import DetailsPane, time_bars
+from tui.panes.breakdown import DetailsPane, optimiser_text, time_bars
 
 
 def test_notes_are_whole_and_those_without_room_are_counted() -> None:
@@ -46,3 +46,12 @@ def test_names_of_operators_are_whole_and_bars_can_be_seen(width: int) -> None:
     ]
     assert all(len(row) <= width for row in rows) and rows[0].count("█") >= 2
     assert all(row.endswith("%") for row in rows) == (width > 28)
+
+
+def test_the_optimiser_took_no_time_where_no_program_was_needed() -> None:
+    """`optimal, 0 µs` of co-located serving."""
+    serving = fakes.plan(fakes.SCENARIO).deployed
+    assert serving is not None
+    assert optimiser_text(serving, UNICODE) == "optimal, 23 ms"
+    none = dataclasses.replace(serving, solver=dataclasses.replace(serving.solver, seconds=0.0))
+    assert optimiser_text(none, UNICODE) == "optimal"

@@ -67,7 +67,14 @@ def test_what_a_mix_is_better_than_is_said_where_that_is_not_the_plan() -> None:
 
 def test_what_is_tight_in_its_row_binds_in_the_title() -> None:
     plan = fakes.plan(fakes.SCENARIO)
-    assert UNICODE.tight in shown(plan) and found(plan, UNICODE).endswith("binding: TTL")
+    assert UNICODE.tight in shown(plan) and found(plan, UNICODE, 60).endswith("binding: TTL")
+
+
+def test_what_binds_is_whole_where_the_optimisers_word_has_no_room() -> None:
+    """At 60 columns the border read `m more · optimal · binding: …`."""
+    plan = fakes.plan(fakes.SCENARIO)
+    assert found(plan, UNICODE, 22) == "optimal · binding: TTL"
+    assert found(plan, UNICODE, 21) == "binding: TTL"
 
 
 def test_the_longest_headline_that_fits_is_taken() -> None:

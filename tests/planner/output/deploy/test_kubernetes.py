@@ -42,6 +42,8 @@ def test_dynamo_has_a_component_for_each_pool_and_all_gpus():
             assert len(str(getattr(found, "reason", found))) > 20
             continue
         written += 1
+        versions = re.findall(r"\d+\.\d+\.\S+?(?=[;,]|$)", found.notes[0])
+        assert len(set(versions)) == len(versions)  # one version is not set against itself
         *maps, graph = checked.read_yamls(found.files["dynamo.yaml"])
         serving, parts = plan.deployed, graph["spec"]["components"]
         assert graph["apiVersion"] == "nvidia.com/v1beta1" and graph["kind"] == "DynamoGraphDeployment"
