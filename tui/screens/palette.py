@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -212,7 +213,7 @@ class Commands(Provider):
             )
 
     def _limits(self, screen: MainScreen) -> Iterator[Command]:
-        """The steps of each limit, the nearest first offered; what would make the scenario feasible."""
+        """The steps of each limit, the nearest first; what would make the scenario feasible."""
         plain = self._app.glyphs.plain
         if screen.view.infeasible:
             card = screen.query_one(PlanCard)
@@ -222,7 +223,7 @@ class Commands(Provider):
             field = BY_KEY[key]
             value = field.get(screen.history.present)
             near = {field.step(value, by) for by in (-1, 1)}
-            for step in (*field.steps, *((None,) if field.none else ())):
+            for step in (*_from_near(field.steps, value), *((None,) if field.none else ())):
                 if step != value:
                     text = plain(f"limit: {field.label} {_value(field, step)}")
                     yield Command(text, partial(_set, screen, field, step), first=step in near)
@@ -318,6 +319,18 @@ class Commands(Provider):
 def _as_it_is(text: str) -> str | None:
     """Not markup, which the palette takes a help for where it is a text."""
     return cast("str", Content(text)) if text else None
+
+
+def _from_near(steps: Sequence[Any], value: Any) -> list[Any]:
+    """Ascending steps, those nearest to a value first; as they are where there is none.
+
+    >>> _from_near((1, 2, 5, 10, 20), 5), _from_near((1, 2, 5, 10, 20), 7)
+    ([5, 2, 10, 1, 20], [5, 10, 2, 20, 1])
+    """
+    if value is None:
+        return list(steps)
+    place = (bisect_left(steps, value) + bisect_right(steps, value) - 1) / 2
+    return [steps[at] for at in sorted(range(len(steps)), key=lambda at: abs(at - place))]
 
 
 def _value(field: Field, value: Any) -> str:

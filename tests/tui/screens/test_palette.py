@@ -232,3 +232,20 @@ async def test_what_is_set_already_is_found_by_its_name_and_leads_to_its_row(pil
     await choose(pilot, "system: gb200")
     await fakes.until(pilot, lambda: main.tab == "plan" and main.focused is main.query_one("#knob-system"))
     assert main.view.scenario == before
+
+
+async def test_limits_near_the_present_one_come_first(pilot: Any) -> None:
+    """`ttl` began with 500 µs, 600 µs, 800 µs where the limit was 50 ms."""
+    limits = {
+        key: [
+            command.text
+            for command in commands(pilot)
+            if command.text.startswith(f"limit: {BY_KEY[key].label} ")
+        ]
+        for key in palette.LIMITS
+    }
+    for key, texts in limits.items():
+        field = BY_KEY[key]
+        value = field.get(pilot.app.main.history.present)
+        near = {f"limit: {field.label} {palette._value(field, field.step(value, by))}" for by in (-1, 1)}
+        assert set(texts[:2]) == near and len(texts) > 5
