@@ -92,7 +92,9 @@ class PlanGrid(Grid):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the help is open, space turns its pages."""
-        return action != "pin_row" or not self.screen.query("HelpPanel")
+        if action == "pin_row" and self.screen.query("HelpPanel"):
+            return False
+        return super().check_action(action, parameters)
 
     def action_pin_row(self) -> None:
         """Keep the row under the cursor."""

@@ -215,10 +215,18 @@ class Grid(ScrollView, can_focus=True):
         self._show_count()
         self.refresh_bindings()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a filter or a letter is typed, enter ends that and takes no row."""
+        return action != "choose" or not self.typing
+
+    @property
+    def typing(self) -> bool:
+        """Whether a filter or the letter of a column is typed."""
+        return self.line is not None or bool(self.picking)
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """While a filter or a letter is typed, printable keys are text."""
-        typing = self.line is not None or bool(self.picking)
-        return typing and self.has_focus and character is not None and character.isprintable()
+        return self.typing and self.has_focus and character is not None and character.isprintable()
 
     def on_key(self, event: events.Key) -> None:
         """Route keys to the filter, or to the choice of a column."""

@@ -13,6 +13,7 @@ from textual import events
 from textual.app import RenderResult
 from textual.binding import Binding
 from textual.content import Content
+from textual.keys import key_to_character
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -63,11 +64,19 @@ class KeyBar(Widget):
         seen: set[str] = set()
         keys = []
         for _, binding, enabled, _ in screen.active_bindings.values():
-            if binding.show and binding.action not in seen:
+            if binding.show and binding.action not in seen and not self._text(screen, binding):
                 seen.add(binding.action)
                 shown = self._written(screen, binding)
                 keys.append(Key(binding.key, shown, binding.description, enabled, binding.id))
         self.keys = tuple(keys)
+
+    def _text(self, screen: Screen[object], binding: Binding) -> bool:
+        """Whether a key is text where the focus is: it does not do then what it is bound to."""
+        if screen.focused is None or "+" in binding.key:
+            return False
+        shown = self.app.get_key_display(binding)
+        char = shown if len(shown) == 1 and shown.isascii() else key_to_character(binding.key)
+        return char is not None and screen.focused.check_consume_key(binding.key, char)
 
     def _written(self, screen: Screen[object], binding: Binding) -> str:
         """How a key is written: a letter that is text where the focus is gives way to the key that works."""

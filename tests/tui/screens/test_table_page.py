@@ -22,6 +22,7 @@ from tui.panes.plan_card import PlanCard
 from tui.panes.table import COLUMNS, PlanGrid, evidence_kind, instances, plan_rows
 from tui.state import View
 from tui.widgets.grid import Column, Grid, Row
+from tui.widgets.key_bar import KeyBar
 
 
 async def test_the_table_ranks_the_plan_first_and_enter_adopts_a_rows_layouts(pages: Pages) -> None:
@@ -321,3 +322,19 @@ async def test_a_row_of_a_fleet_is_refused_with_a_word_of_what_can_be_done(pages
     fleet = dataclasses.replace(fakes.SCENARIO, fleet=Fleet(systems="h100:64,h200:32"))
     with pytest.raises(InputError, match=r"fleet: .*none where a row is taken.*one system$"):
         row.item.of(fleet)
+
+
+@pytest.mark.parametrize("opens", ["s", "c", "slash"])
+async def test_letters_that_are_typed_are_no_keys_meanwhile(pages: Pages, opens: str) -> None:
+    """While the letter of a column was awaited, `c columns` and `x export rows` stood in the bottom row."""
+    keys = {"grid-sort", "grid-filter", "grid-columns", "grid-choose", "table-pin", "table-export"}
+
+    def offered() -> set[str | None]:
+        return {key.id for key in pages.one(KeyBar).keys if key.live}
+
+    await pages.open("table")
+    await fakes.until(pages.pilot, lambda: keys <= offered())
+    await pages.pilot.press(opens)
+    await fakes.until(pages.pilot, lambda: not keys & offered())
+    await pages.pilot.press("escape")
+    await fakes.until(pages.pilot, lambda: keys <= offered())
