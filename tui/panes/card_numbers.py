@@ -62,7 +62,7 @@ def pool_table(plan: Plan, serving: Serving, width: int, g: Glyphs) -> tuple[lis
     if not any(row[RESTS] for row in rows) or sum(sizes[c] + 1 for c in columns) - 1 > width:
         columns.remove(RESTS)
         kinds = list(dict.fromkeys(row[RESTS] for row in rows if row[RESTS]))
-        dropped += ["/".join(kinds)] if kinds else []
+        dropped += [f"{RESTS} {'/'.join(kinds)}"] if kinds else []
     for name in ("chunk", "busy", "mem", "batch", "GPUs", RANGE):
         if name not in columns:
             continue

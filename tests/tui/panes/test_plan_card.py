@@ -15,6 +15,7 @@ from planner.planning.near_miss import Miss
 from planner.planning.result import Knee, Load, Mix, Percentiles, Plan, Queued
 from planner.units import format_seconds
 from tui.glyphs import ASCII, UNICODE
+from tui.panes.card_numbers import pool_table
 from tui.panes.card_text import card, headline
 from tui.panes.plan_card import found
 from tui.panes.why_not import closest_miss
@@ -128,6 +129,17 @@ def test_where_requests_queue_the_percentile_is_named() -> None:
     told = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, load=load))
     assert "FTL p95" in shown(told) and "P50 / P95 / P99: first token 900 ms" in shown(told)
     assert "p95" not in shown(plan).lower()
+
+
+def test_a_column_without_room_keeps_its_name() -> None:
+    """`extrapolated/neighbour · chunk 16k`: of what, nothing told."""
+    plan = fakes.plan(fakes.SCENARIO)
+    assert plan.deployed is not None
+    kinds = "/".join(dict.fromkeys(pool.evidence.kind for pool in plan.deployed.pools if pool.evidence))
+    for width in range(40, 64):
+        _, dropped = pool_table(plan, plan.deployed, width, UNICODE)
+        assert not any(text.startswith(kinds) for text in dropped)
+    assert f"evidence {kinds}" in pool_table(plan, plan.deployed, 40, UNICODE)[1]
 
 
 def test_little_room_takes_the_extras_one_by_one_and_more_brings_the_numbers_behind() -> None:
