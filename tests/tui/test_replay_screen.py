@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import fakes
+import numpy as np
 import pytest
 from textual.containers import VerticalScroll
 from textual.widgets import Static
@@ -14,6 +16,7 @@ from textual.widgets import Static
 from planner import Scenario, load, plan
 from planner.inputs.scenario import Deployment, Fleet, Limits, Traffic
 from planner.replay import plans
+from tui.charts import replay_charts
 from tui.screens import replay as module
 from tui.screens.replay import ReplayScreen
 
@@ -111,6 +114,18 @@ async def test_the_key_opens_it_and_a_plan_without_a_serving_is_told(monkeypatch
         await fakes.until(pilot, lambda: pilot.app.screen.over)
         await pilot.press("escape")
         await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)
+
+
+@pytest.mark.parametrize("width", range(52, 120, 4))
+def test_the_time_axis_has_its_unit_at_every_width(width: int) -> None:
+    """At 60 columns its last label stood one column from the end, and left none for the unit."""
+    at_s = np.linspace(3.0, 425.0, 40)
+    some = np.full(40, 20.0)
+    three = np.stack([some] * 3)
+    seen: Any = SimpleNamespace(at_s=at_s, waiting=some, decoding=some, ftl_s=three, ttl_s=three)
+    rows = replay_charts.drawn(seen, width, 12, str, ascii=False).plain.splitlines()
+    axes = [row for row in rows if re.search(r"\d\s*s(\s|$)", row)]
+    assert len(axes) == 2 and all(len(re.findall(r"\d\s*s(?=\s|$)", row)) == 2 for row in axes)
 
 
 async def test_how_much_comes_is_told_where_no_rate_is_asked_for(monkeypatch: Any) -> None:

@@ -92,7 +92,7 @@ def _picture(
     strokes = len(series) == 1
     picture = plotting.draw(series, [], axes, wide, high, ascii=ascii, strokes=strokes, labels=labels)
     rows = [list(row) for row in picture.cells]
-    if all(char == " " for char, _ in rows[-1][-2:]):
+    if rows[-1][-1][0] == " ":
         rows[-1][-1] = ("s", "")  # the unit of the time axis, at its end
     return rows
 
