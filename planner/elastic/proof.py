@@ -12,6 +12,7 @@ from planner.arrays import BoolArray
 from planner.elastic import fleets
 from planner.elastic.over_time import Outcome, OverTime
 from planner.inputs.requests import Requests
+from planner.output.spelling import percent
 from planner.replay.fleet import Fleet
 from planner.replay.over_time import windows as seen
 from planner.replay.run import run
@@ -52,9 +53,10 @@ class Replayed:
         """For people."""
         reasons = "; ".join(f"{count} {reason}" for reason, count in self.why.items())
         return (
-            f"replayed: {float(np.mean(self.kept)):.1%} of windows and {self.within_limits:.1%} "
-            f"of requests ok, TTFT P95 {self.ftl_p95_s:.2f} s, {self.gpu_hours:,.1f} GPU h; the plan "
-            f"agrees in {self.agrees:.0%} of windows" + (f" ({reasons})" if reasons else "")
+            f"replayed: {percent(float(np.mean(self.kept)), 1)} of windows and "
+            f"{percent(self.within_limits, 1)} of requests ok, TTFT P95 {self.ftl_p95_s:.2f} s, "
+            f"{self.gpu_hours:,.1f} GPU h; the plan "
+            f"agrees in {percent(self.agrees)} of windows" + (f" ({reasons})" if reasons else "")
         )
 
 

@@ -25,6 +25,7 @@ from planner.elastic.kinds import NEVER, Pools
 from planner.elastic.schedule import Schedule
 from planner.inputs.requests import Requests
 from planner.inputs.scenario import Scenario
+from planner.output.spelling import percent
 from planner.planning.resolve import Question
 from planner.replay.fleet import Fleet
 from planner.replay.over_time import windows as seen
@@ -84,7 +85,7 @@ def settled(
 
     def look(counts: IntArray) -> _Seen:
         def far(at: Progress) -> None:
-            tell(f"replay {replays + 1}, {at.ended / at.requests:.0%}")
+            tell(f"replay {replays + 1}, {percent(at.ended / at.requests)}")
 
         tell(f"replay {replays + 1}")
         return _look(scenario, one, pools, costs, requests, mains, counts, should_stop, far)

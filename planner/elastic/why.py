@@ -8,6 +8,7 @@ from planner.arrays import FloatArray, IntArray
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.policies import Policy, static_mean
 from planner.elastic.schedule import ready, short
+from planner.output.spelling import percent
 from planner.units import three_digits
 from planner.words import Way
 
@@ -53,7 +54,8 @@ def _saves(best: Outcome, peak: Outcome) -> str:
     saved = 1.0 - best.bill.usd / peak.bill.usd if peak.bill.usd else 0.0
     return (
         f"Elastic {CALLED[best.way]} costs {three_digits(best.bill.usd)} USD, "
-        f"{saved:.0%} less than the busiest window's fleet all along ({three_digits(peak.bill.usd)} USD)."
+        f"{percent(saved)} less than the busiest window's fleet all along "
+        f"({three_digits(peak.bill.usd)} USD)."
     )
 
 
@@ -162,8 +164,8 @@ def _known(found: OverTime, best: Outcome) -> list[str]:
     if told is not None:
         rounds = "1 replay" if told.replays == 1 else f"{told.replays} replays"
         said.append(
-            f"Counts of each window are those of {rounds} of all requests; {told.kept:.0%} of windows keep "
-            "their limits with them."
+            f"Counts of each window are those of {rounds} of all requests; {percent(told.kept)} of windows "
+            "keep their limits with them."
         )
     elif found.settles != "off":
         said.append("Counts are those of closed forms: there are too many requests to replay (--settle on).")

@@ -27,7 +27,8 @@ def queued_sentences(load: Load, queued: Queued) -> list[str]:
         f"{ROUTED[queued.routing]}, {load.requests_in_flight:,.0f} in flight.",
         f"P50 / P95 / P99: first token {_spread(queued.ftl)} (alone {format_seconds(load.alone_ftl_s)}), "
         f"a token {_spread(queued.ttl)}, the whole request {_spread(queued.e2e)}.",
-        f"The busiest pool is used {queued.utilisation:.0%}; the limits hold up to {queued.breaks_at:.0%}.",
+        f"The busiest pool is used {percent(queued.utilisation)}; the limits hold up to "
+        f"{percent(queued.breaks_at)}.",
     ]
     if queued.fragile:
         lines.append("That is fragile: a little more load makes the waits many times longer.")

@@ -46,13 +46,13 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def percent(share: float) -> str:
-    """A share in whole per cent.
+def percent(share: float, digits: int = 0) -> str:
+    """A share in per cent.
 
-    >>> percent(0.974)
-    '97 %'
+    >>> percent(0.974), percent(0.974, 1)
+    ('97 %', '97.4 %')
     """
-    return f"{100 * share:.0f} %"
+    return f"{100 * share:.{digits}f} %"
 
 
 def change(share: float, digits: int = 0) -> str:

@@ -76,7 +76,7 @@ def _policy(
         called = "co-located" if phase == "colocated" else phase
         said = count(round(of[cursor]), "GPU")
         if not at:
-            said = f"{said:<{GPUS - 2}}  {three_digits(one.bill.usd)} USD"
+            said = f"{said:<{GPUS - 2}}  {three_digits(one.bill.usd):>6} USD"
             changes = f"  {count(one.bill.changes, 'change')}"
             said += changes if len(said) + len(changes) <= room else ""
         rows.append(f"{name:<15}{called:<11}{picture} {said}".rstrip())
