@@ -5,9 +5,11 @@ pool's layout asks for), moved by its luck (`planner.planning.expected`):
 
     served(e, f) = min(f P, D(e)),      D(e) = max of rate(batch) / e where e ttl(batch) <= limit
 
-over what the largest batch within the limits serves as predicted, which is the plan's, or more than that of
-one that gives throughput up for an earlier first token; of a plan for a rate or with queues, whose batch is
-not the largest within its limit on TTL, over ``served(1, 1)``.
+over what the largest batch within the limits serves as predicted: the plan's, or more than that of one that
+gives throughput up for an earlier first token.
+
+P and rate(batch) are what the pools sustain where queues or a loss take part of their capacity
+(`planner.planning.options`): the same share of it, whatever the error.
 """
 
 from __future__ import annotations
@@ -47,11 +49,9 @@ def judged(placed: Placed, serving: Serving | None) -> Serving | None:
     steps = _Pool.of(sweep.colocated if way == "colocated" else sweep.decode, last, limits.ftl_s)
     slow, fast = draws(band(last).ttl, shift(last)), np.ones(1)
     promised, prefill_rate = steps.most(limits.ttl_s), math.inf
-    if question.queues or question.scenario.traffic.requests_per_s is not None:
-        promised = float(steps.within(limits.ttl_s, np.ones(1))[0])
     if way == "disaggregated":
         first = serving.pools[0]
-        prefill_rate = first.requests_per_s
+        prefill_rate = first.served_per_s
         fast = draws(band(first).prefill, -shift(first))
         promised = min(promised, prefill_rate)
     served = np.minimum(
@@ -77,7 +77,8 @@ class _Pool:
             rows = rows[points.ftl_s[rows] <= ftl_limit_s]
         ttl, rate = points.ttl_s[rows], points.requests_per_s[rows]
         order = np.argsort(ttl, kind="stable")
-        return cls(ttl_s=ttl[order], rate=pool.instances * np.maximum.accumulate(rate[order]))
+        kept = pool.served_per_s / pool.requests_per_s if pool.requests_per_s else 1.0
+        return cls(ttl_s=ttl[order], rate=kept * pool.instances * np.maximum.accumulate(rate[order]))
 
     def most(self, limit_s: float) -> float:
         """Requests/s with the largest batch of those that were tried within the TTL."""

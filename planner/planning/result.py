@@ -72,6 +72,7 @@ class PoolPlan:
     expert_slots: int = 0
     domain_gpus: int = 0  # of the scale-up domains that its instances lie in; 0 where not known
     rack_gpus: int = 0  # of a rack, where its system says them
+    sustained_per_s: float | None = None  # requests within the limits, with queues or a loss; None: capacity
     evidence: Evidence | None = None  # what the pool rests on; None where that is not known
     over_bf16: float = 1.0  # time of a pass over what it takes with weights and activations in bf16
     exchange: Exchange = "replicated"  # how tokens reach their experts in such a pass
@@ -88,6 +89,11 @@ class PoolPlan:
     def gpus(self) -> int:
         """GPUs of the pool."""
         return self.instances * self.layout.gpus
+
+    @property
+    def served_per_s(self) -> float:
+        """Requests/s that the pool serves within the limits."""
+        return self.requests_per_s if self.sustained_per_s is None else self.sustained_per_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -207,6 +207,7 @@ def pool(question: Question, pick: Pick, used_per_s: float) -> PoolPlan:
         ftl_s=float(points.ftl_s[row]),
         ttl_s=float(points.ttl_s[row]),
         requests_per_s=pick.requests_per_s,
+        sustained_per_s=pick.sustained_per_s,
         utilisation=used_per_s / pick.requests_per_s if pick.requests_per_s else 0.0,
         memory=MemoryUse(
             weights_bytes=weights,

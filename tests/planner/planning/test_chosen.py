@@ -180,6 +180,66 @@ def test_what_a_plan_for_a_rate_is_expected_to_serve_lies_in_its_range(
         assert low <= serving.expected_requests_per_s / serving.capacity_requests_per_s <= high < 2
 
 
+@pytest.mark.parametrize(
+    ("model", "system", "engine", "goal", "slack", "gpus", "limits", "traffic"),
+    [
+        # long queues for prefill: its pool sustains a small part of its capacity
+        (
+            "llama-3.1-8b",
+            "h100",
+            "vllm",
+            "cost",
+            0.5,
+            None,
+            Limits(ftl_s=5.0),
+            Traffic(trace="coding-agents", reuse="prefix-aware"),
+        ),
+        # copies whose next batch is late: none lies between
+        (
+            "deepseek-r1",
+            "h100",
+            "vllm",
+            "fewest-gpus",
+            0.1,
+            128,
+            Limits(ftl_s=10.0, ttl_s=0.02, ftl_at="mean"),
+            Traffic(trace="azure-code", requests_per_s=5.0),
+        ),
+        (
+            "llama-3.1-70b",
+            "h200",
+            "sglang",
+            "cost",
+            0.1,
+            64,
+            Limits(ftl_s=2.0, ttl_s=0.02),
+            Traffic(isl=8000, osl=500, requests_per_s=2.0, arrivals="bursty", burstiness=4.0),
+        ),
+    ],
+    ids=["trace with reuse", "trace", "bursty"],
+)
+def test_what_is_expected_lies_in_its_range_where_queues_take_most(
+    model: str,
+    system: str,
+    engine: str,
+    goal: Goal,
+    slack: float,
+    gpus: int | None,
+    limits: Limits,
+    traffic: Traffic,
+) -> None:
+    """Either way sustains less than its pools have capacity for."""
+    asked = Scenario(
+        model=model, system=system, engine=engine, goal=goal, slack=slack, limits=limits, traffic=traffic
+    )
+    found = plan(replace(asked, fleet=Fleet(gpus=gpus)), CATALOG)
+    for serving in (found.disaggregated, found.colocated):
+        assert serving is not None and serving.range is not None
+        assert any(pool.served_per_s < 0.9 * pool.requests_per_s for pool in serving.pools)
+        low, high = serving.range
+        assert low <= serving.expected_requests_per_s / serving.capacity_requests_per_s <= high
+
+
 def test_what_is_expected_lies_in_its_range_where_throughput_is_given_up() -> None:
     """A smaller batch for an earlier first token promises no more than it serves."""
     traffic, limits = Traffic(isl=6000, osl=400), Limits(ftl_s=0.5, ttl_s=0.25)
