@@ -67,6 +67,8 @@ def changes_sentence(base: Plan) -> str:
 def replayed_sentence(replayed: Replayed) -> str:
     """What told the percentiles, and what it took."""
     of = f"These are of {_what(replayed)} replayed one by one"
+    if replayed.refused:
+        of += f" ({replayed.refused:,} of them, longer than any instance has room for, are refused)"
     if not replayed.meets:
         tried = count(replayed.plans, "plan")
         return f"{of}; they miss a limit, as in all of {tried} that were tried."

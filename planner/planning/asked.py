@@ -45,6 +45,7 @@ class Answer:
     requests: int
     events: int  # that the replay went through
     of_requests: int = 0  # of the trace that they are the busiest stretch of; 0: all there are
+    refused: int = 0  # of those that count: longer than any instance has room for; means leave them out
     share: float = 1.0  # of the fleet, that served so much of the rate
 
 
@@ -219,6 +220,7 @@ def _telling(
         plans=plans,
         headroom=headroom,
         meets=_late(question, answer) <= 1.0,
+        refused=answer.refused,
         later_turns=turns,
     )
     queued = replace(

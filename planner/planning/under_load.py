@@ -36,6 +36,7 @@ class Replayed:
     plans: int  # that were replayed
     headroom: float  # share of its capacity that the plan keeps free, so that its replay meets the limits
     meets: bool  # whether it does
+    refused: int = 0  # of the requests: longer than any instance has room for; means leave them out
     later_turns: LaterTurns | None = None  # of a split whose requests are turns of conversations
 
 

@@ -7,10 +7,14 @@ are not counted. A prompt finds in a cache what the plan counts on, and nothing 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+
+from planner.arrays import BoolArray
 from planner.inputs.requests import NO_SESSION, Requests
 from planner.planning import demand
 from planner.planning.asked import Answer, Ask
@@ -19,7 +23,7 @@ from planner.planning.result import Percentiles, Serving
 from planner.replay import build, excerpt
 from planner.replay.fleet import Options
 from planner.replay.plans import drawn, with_images
-from planner.replay.result import Result
+from planner.replay.result import REFUSED, Result
 from planner.replay.run import Replay
 from planner.replay.settle import at
 from planner.simulate.points import Stopped
@@ -91,7 +95,7 @@ def _replayed(
         if should_stop is not None and should_stop():
             raise
     result = replay.result()
-    found = _from(result, first)
+    found = _rows(result, slice(first, None))
     ftl, ttl, e2e = (_percentiles(found, what) for what in ("ftl_s", "ttl_s", "e2e_s"))
     return Answer(
         ftl=ftl,
@@ -100,6 +104,7 @@ def _replayed(
         ftl_s=at(found, limits.ftl_at, "ftl_s"),
         ttl_s=at(found, limits.ttl_at, "ttl_s"),
         requests=len(requests),
+        refused=int(np.count_nonzero(found.entry == REFUSED)),
         events=result.events,
         of_requests=looked.of_requests,
         share=looked.share,
@@ -145,10 +150,15 @@ def _looked_at(question: Question, serving: Serving, most: int) -> _Looked | Non
     return _Looked(requests=come, first=first, serving=serving, of_requests=count, share=share)
 
 
-def _from(result: Result, first: int) -> Result:
+def _rows(result: Result, rows: slice | BoolArray) -> Result:
+    """Some of the requests alone."""
     names = ("arrival_s", "first_s", "end_s", "isl", "osl", "entry", "decode", "found", "computed")
-    return replace(result, **{name: getattr(result, name)[first:] for name in names})
+    return replace(result, **{name: getattr(result, name)[rows] for name in names})
 
 
 def _percentiles(found: Result, what: str) -> Percentiles:
-    return Percentiles(*(at(found, of, what) for of in AT))
+    """Of all requests; the mean of those that are served, for a refused one takes endlessly long."""
+    told = Percentiles(*(at(found, of, what) for of in AT))
+    if not math.isinf(told.mean):
+        return told
+    return replace(told, mean=at(_rows(found, found.entry != REFUSED), "mean", what))

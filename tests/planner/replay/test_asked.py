@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,32 @@ def test_a_trace_is_replayed_as_it_is(tmp_path: Path) -> None:
     recorded = replace(SCENARIO, traffic=Traffic(trace=str(trace)))
     replayed = queued(planner.plan(recorded, ask=asking("on"))).replayed
     assert replayed is not None and replayed.requests == replayed.of_requests == 250
+
+
+def test_requests_that_no_instance_has_room_for_are_told_of(tmp_path: Path) -> None:
+    """They made means infinite: "inf in flight; the limits hold"."""
+    isl = [600_000 if i in (60, 120) else 1000 + 7 * (i % 100) for i in range(250)]
+    lines = [f"{0.5 * i},{tokens},{20 + i % 9}" for i, tokens in enumerate(isl)]
+    trace = tmp_path / "trace.csv"
+    trace.write_text("\n".join(["time_s,input_tokens,output_tokens", *lines]), encoding="utf-8")
+    asked = replace(
+        SCENARIO,
+        system="l40s",
+        engine="vllm",
+        traffic=Traffic(trace=str(trace), requests_per_s=0.05),
+        limits=Limits(ftl_s=300.0, ttl_s=0.1),
+        fleet=Fleet(gpus=None),
+    )
+    found = planner.plan(asked, ask=asking("on"))
+    told = queued(found)
+    assert told.replayed is not None and told.replayed.refused == 2
+    assert found.chosen is not None and found.chosen.load is not None
+    assert math.isfinite(found.chosen.load.requests_in_flight)
+    for latency in (told.ftl, told.ttl, told.e2e):
+        assert 0 < latency.mean < math.inf and latency.p50 <= latency.p95 < math.inf
+    assert "(2 of them, longer than any instance has room for, are refused)" in replayed_sentence(
+        told.replayed
+    )
 
 
 def test_of_a_long_trace_its_busiest_stretch_is_replayed(
