@@ -82,6 +82,18 @@ class Launch:
     full: Ledger  # of a pass of `PASS_TOKENS` of prompts
 
 
+def launched_as(
+    setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, mtp: int, gathers: bool
+) -> Launch:
+    """As `launched`, of whose arguments these are, with the exchange that is told."""
+    one = replace(setup, gathers=gathers)
+    return Launch(
+        setup=one,
+        steps=decode.expert_side(one, at, exchange, batch, mtp),
+        full=forward.experts(one, at, exchange, PASS_TOKENS),
+    )
+
+
 def launched(
     setup: Setup, at: Layouts, exchange: Exchange, *, batch: Real, prompt_tokens: Real, mtp: int = 0
 ) -> Launch:
@@ -101,22 +113,14 @@ def launched(
     """
     engine = setup.machine.engine
 
-    def told(*, gathers: bool) -> Launch:
-        one = replace(setup, gathers=gathers)
-        return Launch(
-            setup=one,
-            steps=decode.expert_side(one, at, exchange, batch, mtp),
-            full=forward.experts(one, at, exchange, PASS_TOKENS),
-        )
-
     def spent(one: Launch) -> Real:
         share = prompt_tokens * (engine.prefill_stretch / PASS_TOKENS)
         return one.steps.layers().seconds + share * one.full.layers().seconds
 
-    sent = told(gathers=False)
+    sent = launched_as(setup, at, exchange, batch=batch, mtp=mtp, gathers=False)
     if exchange != "all-to-all":
         return sent
-    gathered = told(gathers=True)
+    gathered = launched_as(setup, at, exchange, batch=batch, mtp=mtp, gathers=True)
     lacks = ~forward.reached(setup, at) | ~forward.fits_dispatch(engine, batch, mtp + 1)
     first = np.asarray(lacks | (spent(gathered) < spent(sent)))
     return Launch(
