@@ -150,7 +150,8 @@ def to_text(found: OverTime, proofs: Proofs | None = None) -> str:
     for one in found.outcomes:
         ok = 100.0 * float(np.mean(one.ok))
         lines.append(
-            f"{one.name:<16}{CALLED[one.way]:<12}{three_digits(one.bill.gpu_hours):>9}{three_digits(one.bill.usd):>10}"
+            f"{one.name:<16}{CALLED[one.way]:<12}"
+            f"{three_digits(one.bill.gpu_hours):>9}{three_digits(one.bill.usd):>10}"
             f"{ok:>11.1f} %{100 * one.first_tokens.within_limits:>11.1f} %{one.first_tokens.p95_s:>8.2f} s"
             f"{one.bill.changes:>9,}{int(one.bill.gpus.max()):>11,}"
         )

@@ -72,10 +72,9 @@ def _risks(found: OverTime, best: Outcome) -> str:
 
 
 def _changes(found: OverTime, best: Outcome) -> str:
-    per_day = best.bill.changes / max(found.windows.hours / 24.0, 1e-9)
-    rate = f", {per_day:.0f} a day" if found.windows.hours >= 24.0 else ""
-    instances = "1 instance" if best.bill.changes == 1 else f"{best.bill.changes:,} instances"
     hours = found.windows.hours
+    rate = f", {best.bill.changes / (hours / 24.0):.0f} a day" if hours >= 24.0 else ""
+    instances = "1 instance" if best.bill.changes == 1 else f"{best.bill.changes:,} instances"
     lasted = f"{hours:,.1f} hours" if hours >= 2.0 else f"{three_digits(60.0 * hours)} min"
     return f"It changes {instances} in {lasted}{rate}."
 

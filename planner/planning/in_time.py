@@ -105,13 +105,19 @@ def _prefill(placed: Placed) -> Options:
 
 
 def _decode(placed: Placed) -> Options:
-    question, points = placed.question, placed.sweep.decode
+    question = placed.question
     if placed.expected is None:
         tokens = within_ttl(question, placed.kept).decode
     else:
-        rows = frontiers.best_of_each(points, points.ttl_s <= question.scenario.limits.ttl_s)
-        tokens = decoding(question, placed.sweep, rows, placed.expected)
+        tokens = _one_batch(question, placed.sweep, placed.expected)
     return worth_matching(tokens, np.zeros(len(tokens)))
+
+
+def _one_batch(question: Question, sweep: Sweep, expected: Expected | None) -> Options:
+    """Of each decode layout the batch within the TTL limit that serves most."""
+    points = sweep.decode
+    rows = frontiers.best_of_each(points, points.ttl_s <= question.scenario.limits.ttl_s)
+    return decoding(question, sweep, rows, expected)
 
 
 def enough(question: Question, sweep: Sweep) -> Candidates:
@@ -120,18 +126,12 @@ def enough(question: Question, sweep: Sweep) -> Candidates:
     Of candidates within the limits only GPUs and rates count then, so that a few dozen stand for all that
     frontiers are drawn from.
     """
-    points = sweep.decode
-    tokens = decoding(question, sweep, frontiers.best_of_each(points, points.ttl_s <= _ttl(question)), None)
-    both = colocated(question, sweep, None)
+    tokens, both = _one_batch(question, sweep, None), colocated(question, sweep, None)
     return Candidates(
         prefill=frontiers.prefill_candidates(question, sweep),
         decode=worth_matching(tokens, np.zeros(len(tokens))),
         colocated=worth_matching(both, np.zeros(len(both))),
     )
-
-
-def _ttl(question: Question) -> float:
-    return question.scenario.limits.ttl_s
 
 
 def decoding(question: Question, sweep: Sweep, rows: IndexArray, expected: Expected | None) -> Options:

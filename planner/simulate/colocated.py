@@ -405,15 +405,14 @@ def simulate(
         steps = _steps(work, block)
         cache = decode.cache_bytes(setup, block.at, batch, isl=isl, osl=osl, mtp=mtp)
         held = room.held(block.own(weights), cache)
-        allowed = batch <= block.own(largest)
         verified = batch * (mtp + 1)
         exists = room.fits(held, (verified + PROMPTS_PER_PASS * new) * a_token)
-        exists = exists & (enough[:, : batch.size] & allowed)
+        exists = exists & (enough[:, : batch.size] & block.allowed)
         if exists.any():
             table.add(_inflight(steps, exists))
         ride = riding.upto(batch.size)
         exists = room.fits(ride.spread(held), (ride.spread(verified) + ride.chunk) * a_token)
-        exists = exists & ride.spread(allowed)
+        exists = exists & ride.spread(block.allowed)
         if exists.any():
             table.add(_piggybacked(steps, ride, exists))
     return table.points("colocated")

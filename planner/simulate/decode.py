@@ -171,7 +171,7 @@ def simulate(
         batch, spread = block.batch, block.at
         tokens = batch * (mtp + 1)
         held = room.held(block.own(weights), cache_bytes(setup, spread, batch, isl=isl, osl=osl, mtp=mtp))
-        exists = room.fits(held, tokens * block.own(live)) & (batch <= block.own(largest))
+        exists = room.fits(held, tokens * block.own(live)) & block.allowed
         if not exists.any():
             continue
         routed = expert_side(setup, block.stage, block.exchange, batch, mtp)

@@ -117,7 +117,8 @@ class Block:
     of_stage: IndexArray  # of each layout
     of_tp: IndexArray  # of each stage, into `widths(at)`
     exchange: Exchange
-    batch: FloatArray  # (1, batches, 1)
+    batch: FloatArray  # (1, batches, 1): as far as any of the layouts goes, or further
+    largest: FloatArray  # of each layout, (layouts, 1, 1)
     second: list[Cost] = field(default_factory=list)  # reading of all weights, once a pass has asked for it
 
     def join(self, setup: Setup, mixing: Cost, routed: Ledger, too_many: BoolArray | bool = False) -> Cost:
@@ -142,6 +143,11 @@ class Block:
         else:
             whole = work + moved
         return whole.take(self.of_stage)
+
+    @property
+    def allowed(self) -> BoolArray:
+        """The batches that each layout may have, shape (layouts, batches, 1)."""
+        return np.asarray(self.batch <= self.largest)
 
     def own(self, values: FloatArray) -> FloatArray:
         """The block's own of a value for each of all layouts, as ``(layouts, 1, 1)``."""
@@ -208,6 +214,7 @@ def blocks(
                 of_tp=of_tp[first],
                 exchange=name,
                 batch=grid[:upto].reshape(1, -1, 1),
+                largest=largest[rows].reshape(-1, 1, 1),
             )
 
 
