@@ -9,15 +9,18 @@ colour or place goes through as it is, and what is not known to be shown is sent
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
 
+from tui.ansi import PLAIN, Look, blank, change, light, look_after, move, plain, steps
+
 NOTHING = "\0"
-STANDS_OUT, FAINT = 0.25, 0.33  # of the way from black to white: a background, a text against its own
 SHORT = 4  # bytes of a move to the right; one by one cell takes a byte less
-VISIBLE = frozenset(["4", "7", "9", "21", "53"])  # attributes that can be seen on a blank: lines, reverse
+FAR = 7  # bytes of a move to wherever
 
 _TOKEN = re.compile(
     r"\x1b\[(?P<style>[0-9;]+)m(?P<styled>[^\x00-\x1f\x7f-\x9f]+)\x1b\[0m"
@@ -27,17 +30,6 @@ _TOKEN = re.compile(
     r"|(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
 )
 _SYNC = re.compile(r"\x1b\[\?2026[hl]")  # a frame begins, or ends
-
-
-class Look(NamedTuple):
-    """How text is drawn: attributes, foreground and background as codes, "" for the terminal's own."""
-
-    attributes: frozenset[str] = frozenset()
-    front: str = ""
-    back: str = ""
-
-
-PLAIN = Look()
 
 
 class Run(NamedTuple):
@@ -85,7 +77,7 @@ class FrameDiff:
             self.forget()
             return data
         if self._look is not None and self._look != PLAIN:
-            out.append(_change(self._look, PLAIN))
+            out.append(change(self._look, PLAIN))
             self._look = PLAIN
         return "".join(out)
 
@@ -102,7 +94,7 @@ class FrameDiff:
             place, kind = found.end(), found.lastgroup or ""
             if kind in ("styled", "text"):
                 if kind == "styled":
-                    look = _look(look, found["style"])
+                    look = look_after(look, found["style"])
                 if row < 0 or look is None:
                     return False
                 if (row, col) < end:  # over what was drawn before
@@ -112,7 +104,7 @@ class FrameDiff:
                 if kind == "styled":
                     look = PLAIN
             elif kind == "look":
-                look = _look(look, found["look"])
+                look = look_after(look, found["look"])
             elif kind == "col":
                 row, col = int(found["row"]) - 1, int(found["col"]) - 1
             elif row >= 0:
@@ -121,23 +113,25 @@ class FrameDiff:
             return False
         self._send(spans, out)
         if kind == "col":  # where it leaves the cursor
-            self._go(row, col, out)
+            out.append(move(self._at, row, col))
+            self._at = (row, col)
         return True
 
     def _text(self, row: int, col: int, text: str, look: Look, spans: list[Run]) -> int:
         """Note the parts of a text that are not shown; from now on they are. The column after it."""
         if not self._colours:
             if row == col == 0:
-                self._ground = _light(look.back, 0.0)
-            look = _plain(look, self._ground)
-        size = len(text) if _all_narrow(text) else sum(map(get_character_cell_size, text))
+                self._ground = light(look.back, 0.0)
+            look = plain(look, self._ground)
+        narrow = _all_narrow(text)
+        size = len(text) if narrow else sum(map(get_character_cell_size, text))
         end = col + size
         chars, looks = self._chars.get(row, ""), self._looks.setdefault(row, [])
         missing = end - len(looks)
         if missing > 0:
             chars += NOTHING * missing
             looks += [PLAIN] * missing
-        if size != len(text) or not _all_narrow(text):
+        if not narrow:
             self._chars[row] = chars[:col] + NOTHING * size + chars[end:]
             spans.append(Run(row, col, text, look))
             return end
@@ -161,22 +155,14 @@ class FrameDiff:
 
     def _send(self, spans: list[Run], out: list[str]) -> None:
         """Draw, what looks alike together: colours take more bytes than places."""
-        groups: dict[Look, list[Run]] = {}
-        for span in spans:
-            if not span.text.isspace():
-                groups.setdefault(span.look, []).append(span)
-        most = sorted(groups, key=lambda look: len(groups[look]))
-        hosts = {_blank(look): look for look in most}  # blanks go with the many: often it is their neighbours
-        for span in spans:
-            if span.text.isspace():
-                groups.setdefault(hosts.get(_blank(span.look), _blank(span.look)), []).append(span)
-        for look, group in sorted(groups.items(), key=lambda item: _order(item[0])):
-            if self._look != look:
-                out.append(_change(self._look, look))
-                self._look = look
-            for row, col, text in sorted((span.row, span.col, span.text) for span in group):
+        groups = _alike(spans)
+        while groups:
+            look = min(groups, key=lambda each: (len(change(self._look, each)), each.back, each.front))
+            out.append(change(self._look, look))
+            self._look = look
+            for row, col, text, _ in _way(self._at, groups.pop(look)):
                 out.append(self._between(row, col, look))
-                self._go(row, col, out)
+                out.append(move(self._at, row, col))
                 out.append(text)
                 end = col + len(text)
                 sure = end < len(self._chars[row])  # at the edge terminals differ in where they stand
@@ -194,17 +180,80 @@ class FrameDiff:
         self._at = (row, col)
         return chars
 
-    def _go(self, row: int, col: int, out: list[str]) -> None:
-        if self._at == (row, col):
-            return
-        move = f"\x1b[{row + 1};{col + 1}H"
-        if self._at is not None:
-            down, across = row - self._at[0], col - self._at[1]
-            if down >= 0:
-                steps = _steps(down, "B") + (_steps(across, "C") if across > 0 else _back(-across))
-                move = min(move, steps, key=len)
-        out.append(move)
-        self._at = (row, col)
+
+def _alike(spans: Iterable[Run]) -> dict[Look, list[Run]]:
+    """Runs by look. A blank goes with text on its background: with what it touches, or with the many."""
+    groups: dict[Look, list[Run]] = {}
+    touched: dict[tuple[int, int], Look] = {}
+    blanks = []
+    for span in spans:
+        if span.text.isspace():
+            blanks.append(span)
+            continue
+        groups.setdefault(span.look, []).append(span)
+        touched[span.row, span.col] = touched[span.row, span.col + len(span.text)] = span.look
+    many = {blank(look): look for look in sorted(groups, key=lambda look: len(groups[look]))}
+    for span in blanks:
+        bare = blank(span.look)
+        for col in (span.col, span.col + len(span.text)):
+            if (look := touched.get((span.row, col))) is not None and blank(look) == bare:
+                break
+        else:
+            look = many.get(bare, bare)
+        groups.setdefault(look, []).append(span)
+    return groups
+
+
+def _way(at: tuple[int, int] | None, runs: list[Run]) -> Iterable[Run]:
+    """The order to draw runs in, from a place on: along what lies close together, as the points of a curve.
+
+    The shortest steps from a run to one of its row or the rows beside it are joined into chains, and each
+    chain is followed by the one that begins nearest to its end.
+    """
+    runs = sorted(runs)
+    ends = [(run.row, run.col + len(run.text)) for run in runs]
+    after, taken = _joined(runs, ends)
+    heads = [i for i in range(len(runs)) if i not in taken]
+    while heads:
+        row, col = at or (-FAR, 0)
+        head = min(heads, key=lambda i: _far(runs[i].row - row, runs[i].col - col))
+        heads.remove(head)
+        here: int | None = head
+        while here is not None:
+            yield runs[here]
+            at, here = ends[here], after.get(here)
+
+
+def _joined(runs: Sequence[Run], ends: Sequence[tuple[int, int]]) -> tuple[dict[int, int], set[int]]:
+    """Runs each with the one to draw after it, where that is close; and all those that have one before."""
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for i, run in enumerate(runs):
+        rows.setdefault(run.row, []).append((run.col, i))
+    close = []
+    for i, (row, end) in enumerate(ends):
+        for down in (-1, 0, 1):
+            if there := rows.get(row + down):
+                place = bisect_left(there, (end, -1))
+                for col, to in there[place - (place > 0 and down != 0) : place + 1]:
+                    if (size := _far(down, col - end)) < FAR:
+                        close.append((size, i, to))
+    after: dict[int, int] = {}
+    taken: set[int] = set()
+    first = list(range(len(runs)))  # of the chain that each run is the last of
+    last = list(range(len(runs)))  # of the chain that each run is the first of
+    for _, i, to in sorted(close):
+        if i not in after and to not in taken and first[i] != to:
+            after[i] = to
+            taken.add(to)
+            head, tail = first[i], last[to]
+            first[tail], last[head] = head, tail
+    return after, taken
+
+
+@lru_cache(maxsize=4096)
+def _far(down: int, across: int) -> int:
+    """Bytes of a move by rows and columns, as far as they matter."""
+    return min(len(steps(down, across)), FAR)
 
 
 def _shorter(text: str) -> bool:
@@ -212,19 +261,12 @@ def _shorter(text: str) -> bool:
     return len(text.encode()) <= (SHORT if len(text) > 1 else SHORT - 1)
 
 
-def _steps(by: int, way: str) -> str:
-    return f"\x1b[{by if by > 1 else ''}{way}" if by else ""
-
-
-def _back(by: int) -> str:
-    return "\b" * by if by <= 3 else _steps(by, "D")
-
-
 @lru_cache(maxsize=4096)
 def _narrow(char: str) -> bool:
     return get_character_cell_size(char) == 1
 
 
+@lru_cache(maxsize=4096)
 def _all_narrow(text: str) -> bool:
     return text.isascii() or all(map(_narrow, text))
 
@@ -232,104 +274,5 @@ def _all_narrow(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def _wanted(text: str, look: Look) -> list[Look]:
     """The look of each character, as far as it can be seen; not to be changed."""
-    blank = _blank(look)
-    return [blank if char == " " else look for char in text]
-
-
-def _order(look: Look) -> tuple[list[str], str, str]:
-    """Looks that share much follow each other: what both have is not sent again."""
-    return sorted(look.attributes), look.back, look.front
-
-
-@lru_cache(maxsize=4096)
-def _blank(look: Look) -> Look:
-    """What can be seen of a look on a blank."""
-    return look if look.attributes & VISIBLE else Look(back=look.back)
-
-
-@lru_cache(maxsize=4096)
-def _look(before: Look | None, codes: str) -> Look | None:
-    """A look after a sequence of codes; None for one that is not understood, and after that.
-
-    >>> _look(PLAIN, "1;38;2;9;8;7") == Look(frozenset({"1"}), "38;2;9;8;7")
-    True
-    """
-    if before is None:
-        return None
-    attributes, front, back = before
-    left = (codes or "0").split(";")
-    while left:
-        code = left.pop(0)
-        number = int(code or "0")
-        if number == 0:
-            attributes, front, back = frozenset(), "", ""
-        elif number in (38, 48):
-            size = {"2": 4, "5": 2}.get(left[0] if left else "", 0)
-            if not size or len(left) < size:
-                return None
-            colour = ";".join((code, *left[:size]))
-            left = left[size:]
-            front, back = (colour, back) if number == 38 else (front, colour)
-        elif 30 <= number <= 37 or 90 <= number <= 97 or number == 39:
-            front = "" if number == 39 else code
-        elif 40 <= number <= 47 or 100 <= number <= 107 or number == 49:
-            back = "" if number == 49 else code
-        elif number <= 9 or number in (21, 53):
-            attributes = attributes | {code}
-        else:
-            return None
-    return Look(attributes, front, back)
-
-
-@lru_cache(maxsize=4096)
-def _plain(look: Look, ground: float) -> Look:
-    """A look in attributes alone, on a screen as light as `ground`, 0 to 1.
-
-    >>> _plain(Look(front="38;5;237", back="48;5;233"), 0.07).attributes == frozenset({"2"})
-    True
-    >>> _plain(Look(front="38;2;0;0;0", back="48;2;90;180;230"), 0.07).attributes == frozenset({"7"})
-    True
-    """
-    back = _light(look.back, ground)
-    attributes = look.attributes
-    if abs(back - ground) > STANDS_OUT:
-        attributes ^= {"7"}
-    elif look.front and abs(_light(look.front, 1.0 - round(ground)) - back) < FAINT:
-        attributes |= {"2"}
-    return Look(attributes)
-
-
-def _light(colour: str, otherwise: float) -> float:
-    """How light a colour is, 0 to 1; `otherwise` for the terminal's own."""
-    if not colour:
-        return otherwise
-    kind, *numbers = (int(code) for code in colour.split(";"))
-    if kind not in (38, 48):
-        return {0: 0.0, 7: 0.75}.get(kind % 10, 0.5) + (0.25 if kind >= 90 else 0.0)
-    if numbers[0] == 2:
-        red, green, blue = (number / 255 for number in numbers[1:])
-    elif numbers[1] >= 232:
-        red = green = blue = (8 + 10 * (numbers[1] - 232)) / 255
-    elif numbers[1] >= 16:
-        red, green, blue = ((numbers[1] - 16) // by % 6 / 5 for by in (36, 6, 1))
-    else:
-        return _light(str(30 + numbers[1] % 8 + 60 * (numbers[1] >= 8)), otherwise)
-    return 0.3 * red + 0.59 * green + 0.11 * blue
-
-
-@lru_cache(maxsize=4096)
-def _change(before: Look | None, after: Look) -> str:
-    """The sequence from one look to another.
-
-    >>> _change(Look(back="41"), Look(frozenset({"1"}), "32", "41"))
-    '\\x1b[1;32m'
-    """
-    if after == PLAIN:
-        return "\x1b[m"
-    codes = []
-    if before is None or not before.attributes <= after.attributes:
-        codes, before = ["0"], PLAIN
-    codes += sorted(after.attributes - before.attributes)
-    codes += [after.front or "39"] if after.front != before.front else []
-    codes += [after.back or "49"] if after.back != before.back else []
-    return f"\x1b[{';'.join(codes)}m"
+    bare = blank(look)
+    return [bare if char == " " else look for char in text]

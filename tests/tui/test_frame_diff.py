@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tui.ansi import PLAIN, change, look_after
 from tui.frame_diff import FrameDiff
 
-COLS, ROWS = 16, 3
+COLS, ROWS = 16, 5
 LOOKS = ("", "1", "31", "38;2;9;8;7", "4;32", "7", "38;2;9;8;7;48;2;1;2;3", "48;2;1;2;3", "1;48;2;1;2;3")
 WORDS = ("a", " ", "    ", "ab cd", "⠁⠂ ⠄", "x" * 9, "中文", "─" * 6)
 
@@ -46,11 +47,11 @@ pieces = st.lists(
         st.sampled_from(LOOKS),
         st.sampled_from(WORDS),
     ),
-    max_size=6,
+    max_size=9,
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(pieces, min_size=1, max_size=3))
 def test_the_terminal_shows_what_it_would_have_shown(frames: list[list[Piece]]) -> None:
     full, lean, diff = pyte.Screen(COLS, ROWS), pyte.Screen(COLS, ROWS), FrameDiff()
@@ -74,6 +75,26 @@ def test_of_a_changed_line_only_the_change_is_sent() -> None:
     assert "4" in sent
     assert "tokens" not in sent
     assert "other" not in sent
+
+
+def test_points_of_a_curve_cost_little_more_than_themselves() -> None:
+    diff = FrameDiff()
+    diff.lean(frame([(row, 0, "", " " * COLS) for row in range(ROWS)]))
+    curves = [(row, start + row, "31", "•") for row in range(ROWS) for start in (0, 9)]
+    sent = diff.lean(frame(curves))
+    around = len("\x1b[31m\x1b[m\x1b[H") + 2 * len("\x1b[5;9H")  # the colour, and a way to each of the curves
+    assert len(sent) <= around + 2 * ROWS * len("•\x1bD")
+
+
+@given(st.lists(st.sampled_from([1, 2, 3, 4, 7, 9, 31, 39, 48]), max_size=5), st.sampled_from(LOOKS))
+def test_a_change_of_looks_leaves_nothing_of_the_one_before(codes: list[int], after: str) -> None:
+    before = ";".join("48;2;1;2;3" if code == 48 else str(code) for code in codes)
+    direct, anew = pyte.Screen(COLS, ROWS), pyte.Screen(COLS, ROWS)
+    told = look_after(PLAIN, before), look_after(PLAIN, after)
+    assert told[0] is not None and told[1] is not None
+    pyte.Stream(direct).feed(f"\x1b[0;{before}m{change(*told)}x")
+    pyte.Stream(anew).feed(f"\x1b[0;{after}mx")
+    assert direct.buffer[0][0] == anew.buffer[0][0]
 
 
 @pytest.mark.parametrize("foreign", ["\x1b[?1049h", "\x1b]52;c;YQ==\a", "\x07", "a\x1b[2J", "\x1b[58;5;1mx"])
