@@ -137,7 +137,8 @@ def _meets(serving: Serving) -> bool:
 
 def _keeping(placed: Placed, headroom: float) -> Placed:
     question = placed.question
-    return Placed.of(replace(question, scenario=replace(question.scenario, headroom=headroom)), placed.sweep)
+    more = replace(question, scenario=replace(question.scenario, headroom=headroom))
+    return Placed.of(more, placed.sweep, drawn=False)
 
 
 def _settled(

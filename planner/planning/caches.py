@@ -10,15 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import get_args
+from typing import Protocol, TypeVar, get_args
 
 import numpy as np
 
 from planner.inputs.requests import Requests
+from planner.inputs.scenario import Scenario
 from planner.planning import demand, load
 from planner.planning.demand import Held
 from planner.planning.resolve import Question
-from planner.planning.result import Caches, Plan, Serving
+from planner.planning.result import Caches, Serving
 from planner.simulate import times
 from planner.words import PrefixRouting
 
@@ -76,8 +77,27 @@ def caches(question: Question, serving: Serving | None, requests: Requests | Non
     )
 
 
-def settled(make: Callable[[Held | None], Plan]) -> tuple[Plan, Held | None]:
-    """The plan that counts on what its own caches find, and the caches that it was made with.
+class Counting(Protocol):
+    """What counts on prefix caches: a plan, or its draft."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was asked."""
+
+    @property
+    def chosen(self) -> Serving | None:
+        """What is deployed."""
+
+    @property
+    def caches(self) -> Caches | None:
+        """What its caches find, and what it counts on."""
+
+
+Made = TypeVar("Made", bound=Counting)
+
+
+def settled(make: Callable[[Held | None], Made]) -> Made:
+    """The plan that counts on what its own caches find.
 
     `make` plans with what some caches find, first with caches without end. Fewer instances hold less, find
     less and are too few, so it goes half of the way where what the last plan finds does not lie between what
@@ -85,17 +105,18 @@ def settled(make: Callable[[Held | None], Plan]) -> tuple[Plan, Held | None]:
     finds, else the last.
     """
     held: Held | None = None
-    tried: list[tuple[Plan, Held | None]] = []
+    tried: list[tuple[Made, float]] = []  # and how much more it finds than it counts on
     kept, missed = 0.0, 1.0  # the most that a plan counted on and found, the least that one did not find
     for _ in range(ROUNDS):
         found = make(held)
         caches = found.caches
         if caches is None:
-            return found, held
-        tried.append((found, held))
-        surplus, finds = _surplus(found, caches), caches.finds(found.scenario.traffic.reuse)
+            return found
+        finds = caches.finds(found.scenario.traffic.reuse)
+        surplus = finds - caches.counted
+        tried.append((found, surplus))
         if abs(surplus) <= CLOSE:
-            return found, held
+            return found
         if surplus > 0.0:
             kept = max(kept, caches.counted)
         else:
@@ -104,8 +125,8 @@ def settled(make: Callable[[Held | None], Plan]) -> tuple[Plan, Held | None]:
         if len(tried) > 2 and not kept < finds < missed:  # they chase each other: half of the way
             tokens = math.sqrt(max(tokens, 1.0) * max(held.tokens if held else 1.0, 1.0))
         held = replace(held_of(caches), tokens=tokens)
-    safe = [made for made in tried if made[0].caches and _surplus(made[0], made[0].caches) >= -CLOSE]
-    return min(safe, key=lambda made: made[0].chosen.gpus if made[0].chosen else 0) if safe else tried[-1]
+    safe = [found for found, surplus in tried if surplus >= -CLOSE]
+    return min(safe, key=lambda found: found.chosen.gpus if found.chosen else 0) if safe else tried[-1][0]
 
 
 def held_of(caches: Caches) -> Held:
@@ -116,7 +137,3 @@ def held_of(caches: Caches) -> Held:
         host_tokens=caches.host_tokens,
         loading=caches.loading,
     )
-
-
-def _surplus(plan: Plan, caches: Caches) -> float:
-    return caches.finds(plan.scenario.traffic.reuse) - caches.counted

@@ -11,26 +11,25 @@ from planner.errors import InputError
 from planner.inputs import catalog as presets
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario, Traffic
-from planner.match import milp
 from planner.planning import (
     alternatives,
     demand,
-    housed,
+    draft,
     mixes,
     power,
     servings,
     settle,
-    solve,
     survive,
     weigh,
     within,
 )
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
-from planner.planning.judge import judge, of_choice
-from planner.planning.placed import Placed, to_choose
+from planner.planning.draft import Draft
+from planner.planning.judge import judge
+from planner.planning.placed import Placed
 from planner.planning.resolve import Question
-from planner.planning.result import Caches, Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
+from planner.planning.result import Drafts, EngineBuild, Formats, Frontier, Plan, Resolved, Serving
 from planner.planning.sweep import Sweeps
 from planner.simulate import decode, memory
 from planner.simulate.points import Stopped
@@ -85,65 +84,39 @@ def plan(
             raise InputError(name, type(call).__name__, "a function, or None")
     start = time.perf_counter()
 
-    def make(held: Held | None, ask: Ask | None = None) -> Plan:
-        return _plan(scenario, catalog, held, start, should_stop, on_frontier, ask, sweeps)
+    def make(held: Held | None, ask: Ask | None = None, *, pictured: bool = True) -> Draft:
+        return draft.draft(
+            scenario,
+            catalog,
+            held,
+            should_stop=should_stop,
+            on_frontier=on_frontier,
+            ask=ask,
+            sweeps=sweeps,
+            pictured=pictured,
+        )
 
     traffic = getattr(scenario, "traffic", None)  # of what may be no scenario: `prepare` says so
     if not isinstance(traffic, Traffic) or traffic.reuse == "none" or traffic.trace is None:
-        return make(None, ask)
+        return _told(make(None, ask), catalog, start)
     from planner.planning.caches import settled
 
-    found, held = settled(make)
-    if ask is None or found.caches is None:
-        return found
-    return make(held, ask)  # not with its own caches: they may find more, which fewer instances would not
+    found = settled(lambda held: make(held, pictured=held is None))
+    if found.frontiers is None:
+        found = draft.pictured(found, on_frontier)
+    found = draft.timed(found)
+    if ask is not None and found.caches is not None:
+        # not with its own caches: they may find more, which fewer instances would not
+        found = draft.proven(found, catalog, ask)
+    return _told(found, catalog, start)
 
 
-def _plan(
-    scenario: Scenario,
-    catalog: Catalog,
-    held: Held | None,
-    start: float,
-    should_stop: Callable[[], bool] | None,
-    on_frontier: Callable[[Frontier, Frontier], None] | None,
-    ask: Ask | None,
-    sweeps: Sweeps | None,
-) -> Plan:
-    to_draw = settle.placements(scenario, catalog, held, should_stop, sweeps)
-    matching = time.perf_counter()
-    pictured = settle.drawn(to_draw)
-    split, colocated = settle.split_frontier(pictured), settle.colocated_frontier(pictured)
-    if on_frontier is not None:
-        on_frontier(split, colocated)
-    placed = to_choose(to_draw)
-    if scenario.mix or any(solve.takes_programs(one.question) for one in placed):
-        milp.load()
-    deadline = Deadline.after(scenario.time_limit_s, should_stop=should_stop)
-    settled = settle.settle(placed, deadline)
-    at, alone = settled.split, settled.colocated
-    first = deadline.share(0.5) if scenario.mix and settled.alone else deadline
-    other = None if alone is at else alone
-    choice = solve.choose(at, first, alone=other)
-    if len(placed) == 1 and housed.asked(scenario):  # several were housed when they were weighed
-        at, alone, choice = housed.housed(at, choice, first)
-        other = None if alone is at else alone
-    elif housed.asked(scenario) and not scenario.mix:
-        choice = housed.offered(at, choice)
-    judgement = of_choice(at, catalog, choice, alone=other)
-    if ask is not None:
-        from planner.planning.asked import proven  # needed where there is a replay alone
-
-        judgement = proven(judgement, at, catalog, first, ask, alone=other)
-    choice, found = judgement.choice, judgement.found
-    split_way, colocated_way = judgement.split, judgement.colocated
-    best = split_way if found == "split" else colocated_way if found else None
-    chosen = best
-    if scenario.mix and settled.alone:
-        choice = mixes.chosen(choice, placed, scenario.fleet, deadline)
-    if scenario.mix and choice.mix is not None:
-        chosen = weigh.better(at.question.scenario, best, choice.mix.serving)
-    here = alone if chosen is colocated_way else at
-    question, swept = here.question, here.sweep
+def _told(found: Draft, catalog: Catalog, start_s: float) -> Plan:
+    """A draft with all that a plan says beside its ways of serving."""
+    at, alone, here, placed, deadline = found.at, found.alone, found.here, found.placed, found.deadline
+    judgement, choice, chosen, settled = found.judgement, found.choice, found.chosen, found.settled
+    question, scenario = here.question, found.scenario
+    assert found.frontiers is not None
     deadline.check()
     known = within.measured(here, chosen, deadline)
     split_way, colocated_way = (
@@ -151,7 +124,7 @@ def _plan(
         and servings.timed(
             power.powered(on.question, way) if way.power is None else way, chosen=way is chosen
         )
-        for on, way in ((at, split_way), (alone, colocated_way))
+        for on, way in ((at, judgement.split), (alone, judgement.colocated))
     )
     mix = choice.mix
     if mix is not None:
@@ -170,21 +143,22 @@ def _plan(
     listed, may_meet = alternatives.both(at, alone)
     return Plan(
         status="infeasible" if chosen is None else chosen.solver.status,
-        choice=weigh.choice(found),
+        choice=weigh.choice(judgement.found),
         scenario=_asked(scenario, question, several=len({one.systems for one in placed}) > 1),
         disaggregated=split_way,
         colocated=colocated_way,
         mix=mix,
         study=choice.study,
-        frontier_disaggregated=split,
-        frontier_colocated=colocated,
+        frontier_disaggregated=found.frontiers[0],
+        frontier_colocated=found.frontiers[1],
         design_points={
-            phase: sum(swept.design_points[phase] for swept in alone_swept) for phase in swept.design_points
+            phase: sum(swept.design_points[phase] for swept in alone_swept)
+            for phase in here.sweep.design_points
         },
         seconds={
             "simulate": sum(swept.seconds for swept in alone_swept),
-            "match": end - matching,
-            "total": end - start,
+            "match": end - found.began_s,
+            "total": end - start_s,
         },
         infeasible=reasons,
         bands=judgement.bands,
@@ -199,14 +173,14 @@ def _plan(
         alternatives=listed,
         may_meet=may_meet,
         within_measured=known,
-        caches=_caches(question, chosen),
+        caches=found.caches,
         mended=demand.mended(scenario),
         survival=survived,
         resolved=_resolved(question),
         seen=question.seen,
         alone=settled.alone,
         encoded=settled.encoded,
-        whole_hosts=(at if found == "split" else alone).question.whole != "no",
+        whole_hosts=(at if judgement.found == "split" else alone).question.whole != "no",
     )
 
 
@@ -215,7 +189,7 @@ def _without_loss(placed: Placed, catalog: Catalog, deadline: Deadline) -> Servi
     question = placed.question
     fleet = replace(question.scenario.fleet, survive="none")
     free = replace(question, scenario=replace(question.scenario, fleet=fleet))
-    found = judge(Placed.of(free, placed.sweep), catalog, deadline, offers=False)
+    found = judge(Placed.of(free, placed.sweep, drawn=False), catalog, deadline, offers=False)
     return {"disaggregated": found.split, "colocated": found.colocated, "": None}[weigh.choice(found.found)]
 
 
@@ -225,15 +199,6 @@ def _asked(scenario: Scenario, question: Question, *, several: bool) -> Scenario
     if several:
         return replace(planned, system=scenario.system, fleet=scenario.fleet, mix=scenario.mix)
     return replace(planned, fleet=replace(planned.fleet, gpus=question.whole_gpus))
-
-
-def _caches(question: Question, chosen: Serving | None) -> Caches | None:
-    requests = demand.recorded(question.scenario)
-    if requests is None or chosen is None:
-        return None
-    from planner.planning.caches import caches  # needed for traces alone
-
-    return caches(question, chosen, requests)
 
 
 def _formats(question: Question) -> Formats:

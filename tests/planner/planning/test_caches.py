@@ -16,10 +16,11 @@ from planner.inputs.reuse import reuse
 from planner.inputs.scenario import Fleet, Limits, Traffic
 from planner.output import data, traffic_words
 from planner.output.notes import notes
-from planner.planning import caches, demand
+from planner.planning import asked, caches, demand, draft, survive
 from planner.planning import plan as plan_module
 from planner.planning.demand import Held
-from planner.planning.result import Caches
+from planner.planning.judge import Judgement
+from planner.planning.result import Caches, Serving
 
 pytest.importorskip("pyarrow")
 
@@ -115,7 +116,9 @@ def made(finds: dict[int, float]):
             counted=counted,
         )
         chosen = SimpleNamespace(gpus=gpus)
-        return SimpleNamespace(caches=one, scenario=SimpleNamespace(traffic=traffic), chosen=chosen)
+        return SimpleNamespace(
+            caches=one, scenario=SimpleNamespace(traffic=traffic), chosen=chosen, held=held
+        )
 
     traffic = Traffic(reuse="prefix-aware")
     return make, tried
@@ -123,32 +126,55 @@ def made(finds: dict[int, float]):
 
 def test_plans_settle_on_what_they_find() -> None:
     make, tried = made({1: 0.5, 5: 0.7, 3: 0.7})
-    found, held = caches.settled(make)
-    assert found.chosen.gpus == 3 and tried == [1, 5, 3] and held.caches == 5
+    found = caches.settled(make)
+    assert found.chosen.gpus == 3 and tried == [1, 5, 3] and found.held.caches == 5
 
 
 def test_of_plans_that_go_round_it_is_the_one_that_finds_enough() -> None:
     make, tried = made({1: 0.5, 5: 0.7, 3: 0.5})
-    found, held = caches.settled(make)
+    found = caches.settled(make)
     assert found.chosen.gpus == 5 and len(tried) == caches.ROUNDS
     assert found.caches.prefix_aware >= found.caches.counted
     tried.clear()
-    assert make(held).chosen.gpus == 5  # made with what it counts on, which is less than it finds
+    assert make(found.held).chosen.gpus == 5  # made with what it counts on, which is less than it finds
 
 
-def test_a_plan_that_is_replayed_counts_on_what_the_settled_one_did(monkeypatch) -> None:
-    counted: list[Held | None] = []
-    end = SimpleNamespace(caches=object())
+def test_a_plan_that_counts_on_its_caches_tells_and_replays_the_settled_draft_alone(monkeypatch) -> None:
+    """What is told beside the ways takes as long as they do: once, not for each draft of what caches find."""
+    made: list[Held | None] = []
+    proven: list[Judgement] = []
+    told: list[Serving | None] = []
+    drafted, survival = draft.draft, survive.survival
 
-    def answer(scenario, catalog, held, start, stop, frontier, ask, sweeps):
-        counted.append(held)
-        return end
+    def drafting(scenario, catalog, held, **rest):
+        made.append(held)
+        return drafted(scenario, catalog, held, **rest)
 
-    less = Held(caches=5, tokens=1.0)
-    monkeypatch.setattr(plan_module, "_plan", answer)
-    monkeypatch.setattr(caches, "settled", lambda make: (make(less), less))
-    asked = replace(SCENARIO, traffic=replace(SCENARIO.traffic, reuse="prefix-aware"))
-    assert plan_module.plan(asked, load(), ask=SimpleNamespace()) is end and counted == [less, less]
+    def replayed(judgement, *_, **__):
+        proven.append(judgement)
+        return judgement
+
+    def surviving(question, chosen, without):
+        told.append(chosen)
+        return survival(question, chosen, without)
+
+    monkeypatch.setattr(draft, "draft", drafting)
+    monkeypatch.setattr(asked, "proven", replayed)
+    monkeypatch.setattr(survive, "survival", surviving)
+    counting = replace(
+        SCENARIO,
+        traffic=replace(SCENARIO.traffic, reuse="round-robin"),
+        fleet=Fleet(gpus=32, survive="gpu"),
+    )
+    drawn: list[Any] = []
+    found = plan_module.plan(
+        counting, load(), ask=SimpleNamespace(), on_frontier=lambda *some: drawn.append(some)
+    )
+    assert len(made) > 1 and made[0] is None and len(set(made)) == len(made)
+    assert len(proven) == len(told) == 1 and found.survival is not None
+    assert drawn[-1] == (found.frontier_disaggregated, found.frontier_colocated) and len(drawn) <= 2
+    assert found.caches is not None
+    assert abs(found.caches.round_robin - found.caches.counted) <= caches.CLOSE
 
 
 def test_a_plan_says_what_was_mended_and_what_is_not_read(found, tmp_path) -> None:
@@ -212,10 +238,13 @@ def test_a_share_found_between_those_kept_and_missed_is_counted_on() -> None:
         )
         traffic = SimpleNamespace(reuse="prefix-aware")
         return SimpleNamespace(
-            caches=found, chosen=SimpleNamespace(gpus=instances), scenario=SimpleNamespace(traffic=traffic)
+            caches=found,
+            chosen=SimpleNamespace(gpus=instances),
+            scenario=SimpleNamespace(traffic=traffic),
+            held=held,
         )
 
-    plan, held = caches.settled(make)
+    plan = caches.settled(make)
     assert asked == [0.94, 0.82, 0.92, 0.91]
     assert plan.caches is not None and plan.caches.instances == 1
-    assert held is not None and held.tokens == 3e6  # as they are, not half of the way
+    assert plan.held is not None and plan.held.tokens == 3e6  # as they are, not half of the way
