@@ -93,7 +93,7 @@ class View:
     @property
     def infeasible(self) -> bool:
         """Whether the answer shown is that nothing meets the limits."""
-        return self.plan is not None and self.plan.chosen is None
+        return self.plan is not None and self.plan.deployed is None
 
 
 def of_group(group: str) -> str:

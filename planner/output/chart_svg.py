@@ -92,7 +92,7 @@ def to_svg(plan: Plan, width: int = 760, height: int = 420) -> str:
         ]
         parts += _names(scale, front, HUES[way], room, above=way == "disaggregated")
     for name, serving in plans:
-        parts += _mark(scale, serving, height_of(plan, serving), HUES[name], chosen=name == plan.choice)
+        parts += _mark(scale, serving, height_of(plan, serving), HUES[name], chosen=name == plan.way)
     return _page([*parts, *_legend(plan, [way for way, _ in curves], bool(spread))], width, height)
 
 
@@ -142,7 +142,7 @@ def marks(plan: Plan) -> list[tuple[Way, Serving]]:
     chosen = plan.deployed
     if chosen is None:
         return []
-    if plan.choice == "disaggregated":
+    if plan.way == "disaggregated":
         found: list[tuple[Way, Serving | None]] = [("colocated", plan.colocated), ("disaggregated", chosen)]
     else:
         found = [("disaggregated", plan.disaggregated), ("colocated", chosen)]
@@ -266,8 +266,8 @@ def _legend(plan: Plan, ways: Sequence[Way], banded: bool) -> Iterable[str]:
         yield _line(x, 14, x + 22, 14, HUES[way], wide=2)
         yield _text(x + 28, 18, named(way), INK)
         x += 44 + 7 * len(named(way))
-    if plan.choice:
-        yield from _sign(x, 14, 6, HUES[plan.choice], INK)
+    if plan.way:
+        yield from _sign(x, 14, 6, HUES[plan.way], INK)
         yield _text(x + 12, 18, "the plan", INK)
         x += 84
         if plan.disaggregated is not None and plan.colocated is not None:

@@ -76,7 +76,7 @@ def problem(column: Column) -> str:
     """Why there is no plan; "" where there is one."""
     if column.problem or column.plan is None:
         return column.problem
-    if column.plan.chosen is not None:
+    if column.plan.deployed is not None:
         return ""
     return answer_sentence(column.plan)
 
@@ -99,7 +99,7 @@ def what_if_text(base: Plan, effects: Sequence[Effect]) -> str:
     sign = -1 if measure.higher else 1
     found = [effect for effect in effects if math.isfinite(effect.value)]
     some = [effect for effect in found if not abs(effect.gain) < NO_EFFECT]
-    some.sort(key=lambda effect: -effect.gain if base.chosen else sign * effect.value)
+    some.sort(key=lambda effect: -effect.gain if base.deployed else sign * effect.value)
     lines = [*textwrap.wrap(answer_sentence(base), WIDTH), ""]
     if told := changes_sentence(base):
         lines += [*textwrap.wrap(told, WIDTH), ""]

@@ -52,7 +52,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     serving = plan.deployed
     document = {
         "status": plan.status,
-        "choice": plan.choice or None,
+        "choice": plan.way or None,
         "verdict": found_of(plan) or None,
         "scenario": {field.key: field.get(plan.scenario) for field in FIELDS},
         "disaggregated": plan.disaggregated and _split(plan, plan.disaggregated),

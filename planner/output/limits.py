@@ -110,7 +110,7 @@ def _use(plan: Plan, key: str, value: float, limit: float) -> LimitUse:
         state = "missed"
     elif value > limit * (TIGHT - ROUNDING) and key not in ("gpus", *SPENT):  # a full fleet is asked for
         state = "tight"
-    band = plan.bands.get(plan.choice)
+    band = plan.bands.get(plan.way)
     factors = {"ftl": band.ftl, "ttl": band.ttl}.get(key) if band else None
     span = None if factors is None else (value * factors[0], value * factors[1])
     return LimitUse(key=key, value=value, limit=limit, state=state, range=span)

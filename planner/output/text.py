@@ -52,7 +52,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
             _section(encoder_words.TITLE, _encoding(plan)),
             _section(fleets.USED, _fleet(plan, deployed, width)),
             _section("Limits", [*aligned(limit_rows(plan, deployed), "lrrl"), *_one_more(plan, width)]),
-            _section("The two ways", aligned([("", "split", "co-located"), *comparison_rows(plan)], "lrr")),
+            _section("The two ways", _two_ways(plan)),
             _section(MAY_MEET, _may_meet(plan, width)),
             _section(words.EXPECTED, _expected(plan, deployed, width)),
             _section("Under load", _wrapped(words.load_sentences(plan, deployed), width)),
@@ -144,6 +144,12 @@ def _may_meet(plan: Plan, width: int) -> list[str]:
     rows = may_meet_rows(plan)
     head = ("", "", "misses", "FTL", "TTL", "tokens/s/GPU")
     return _fitting([head, *rows], "lllrrr", width) if rows else []
+
+
+def _two_ways(plan: Plan) -> list[str]:
+    """Both ways in columns; none where a mix alone meets the limits."""
+    rows = comparison_rows(plan)
+    return aligned([("", "split", "co-located"), *rows], "lrr") if rows else []
 
 
 def _fitting(rows: Sequence[tuple[str, ...]], align: str, width: int) -> list[str]:

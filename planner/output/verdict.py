@@ -14,7 +14,7 @@ from planner.planning.bands import Range
 from planner.planning.weigh import finding, gain_range
 from planner.units import format_seconds, three_digits
 from planner.values import dataclass
-from planner.words import Finding, Goal
+from planner.words import Finding, Goal, Way
 
 if TYPE_CHECKING:
     from planner.planning.result import Plan, Serving
@@ -31,7 +31,9 @@ NOT_AS_GIVEN = "The deployment that is given does not meet the limits"
 class Verdict:
     """Which way to serve, and by how much it beats the other in what the goal counts."""
 
-    split: bool
+    split: bool  # of a mix, whether it splits anything
+    partly: bool  # a mix of both ways
+    against: Way  # that it is held to
     found: Finding
     goal: Goal
     given: bool  # a part of this way is given, so that it is the plan whatever the other brings
@@ -52,8 +54,8 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The answer in full, for a report."""
-        name = "co-located serving" if self.split else "a split"
-        way = f"{self._way} prefill from decode"
+        name = "co-located serving" if self.against == "colocated" else "a split"
+        way = f"{'Split' if self.split else 'Do not split'} prefill from decode{' in part' * self.partly}"
         if self.given:
             way = "As given"
         elif self.found == "tie" and not self.split:
@@ -66,10 +68,11 @@ class Verdict:
     @property
     def headlines(self) -> tuple[str, ...]:
         """The answer in a few words, for a narrow place: the longest first."""
-        name, serving, other = "co-located" if self.split else "a split", self.serving, self.other
+        name = "co-located" if self.against == "colocated" else "a split"
+        serving, other = self.serving, self.other
         sure = self._sure(", ")
         if other is None:
-            return (f"{self._way}: {name} cannot meet these limits",)
+            return (f"{self._way}: {self._alone(name)} can{'' if self.partly else 'not'} meet these limits",)
         if self._unlike:
             counted = "cost" if self.goal == "cost" else "energy" if self.goal in THRIFTY else "throughput"
             mine = f"{self._way}: {self._by(self.expected_ratio)}"
@@ -123,7 +126,7 @@ class Verdict:
             return "As given"
         if self.found == "tie" and not self.split:
             return "A tie, keep together"
-        return "Split" if self.split else "Do not split"
+        return f"Split{' in part' * self.partly}" if self.split else "Do not split"
 
     @property
     def _yield(self) -> str:
@@ -169,12 +172,15 @@ class Verdict:
 
     def _versus(self, name: str) -> str:
         if self.other is None:
-            return f"and {name} cannot meet the limits"
+            return f"and {self._alone(name)} can{'' if self.partly else 'not'} meet the limits"
         if self.tie:
             return f"the same as {name}"
         if self.ratio >= 2:
             return f"{three_digits(self.ratio)} times as much as {name}"
         return f"{self._by(self.ratio)} than {name}"
+
+    def _alone(self, name: str) -> str:
+        return "neither way alone" if self.partly else name
 
     @property
     def _unlike(self) -> bool:
@@ -206,7 +212,7 @@ class Verdict:
 def verdict(plan: Plan) -> Verdict | None:
     """The answer in words; None where no plan meets the limits."""
     serving, scenario = plan.deployed, plan.scenario
-    if plan.chosen is None or serving is None:
+    if serving is None:
         return None
     _, other = ways(plan)
     ratio = expects = math.nan
@@ -225,7 +231,9 @@ def verdict(plan: Plan) -> Verdict | None:
             ratio = gain(plan, serving, other)
     found, judged = advantage(plan), found_of(plan)
     return Verdict(
-        split=plan.choice == "disaggregated",
+        split=plan.way == "disaggregated",
+        partly=plan.mixed and len({pool.phase for pool in serving.pools}) > 2,
+        against=_against(plan),
         given=scenario.deployment.way is not None,
         found=judged,
         goal=scenario.goal,
@@ -241,8 +249,15 @@ def verdict(plan: Plan) -> Verdict | None:
 
 
 def found_of(plan: Plan) -> Finding:
-    """Which way is better, or a tie: a gain within its error is one."""
-    return finding(plan.scenario, plan.bands, plan.disaggregated, plan.colocated)
+    """Which way is better, or a tie: a gain within its error is one. Of a mix, over what it is held to."""
+    if not plan.mixed:
+        return finding(plan.scenario, plan.bands, plan.disaggregated, plan.colocated)
+    one, other = ways(plan)
+    mine, theirs = plan.bands.get(plan.way), plan.bands.get(_against(plan))
+    bands = {"disaggregated": mine, "colocated": theirs} if mine and theirs else {}
+    if other is not None and finding(plan.scenario, bands, one, other) == "tie":
+        return "tie"
+    return "split" if plan.way == "disaggregated" else "colocated"
 
 
 def answer_sentence(plan: Plan) -> str:
@@ -272,8 +287,8 @@ def advantage(plan: Plan) -> Range | None:
     one, two = ways(plan)
     if one is None or two is None:
         return None
-    other = next((way for way in plan.bands if way != plan.choice), "")
-    return gain_range(weigh.gain(plan.scenario, one, two), plan.bands.get(plan.choice), plan.bands.get(other))
+    mine, theirs = plan.bands.get(plan.way), plan.bands.get(_against(plan))
+    return gain_range(weigh.gain(plan.scenario, one, two), mine, theirs)
 
 
 def advantage_sentence(plan: Plan) -> str:
@@ -302,11 +317,11 @@ def expectation_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
 
 def robust_sentences(plan: Plan) -> list[str]:
     """What a demand lacks, what the split is expected to serve, and the study's match."""
-    split, study, chosen = plan.disaggregated, plan.study, plan.chosen
+    split, study, deployed = plan.disaggregated, plan.study, plan.deployed
     if not plan.scenario.robust or not plan.bands:
         return []
     found, demand = [], plan.scenario.traffic.requests_per_s
-    expects = math.inf if chosen is None else chosen.expected_requests_per_s
+    expects = math.inf if deployed is None else deployed.expected_requests_per_s
     if demand is not None and expects < demand * (1 - ROUNDING):
         found.append(
             f"It serves {three_digits(demand)} requests/s as predicted, and is expected to serve "
@@ -327,7 +342,14 @@ def robust_sentences(plan: Plan) -> list[str]:
 
 
 def ways(plan: Plan) -> tuple[Serving | None, Serving | None]:
-    """The chosen way and the other; None where a way cannot meet the limits."""
-    if plan.choice == "colocated":
-        return plan.colocated, plan.disaggregated
-    return plan.disaggregated, plan.colocated
+    """What is deployed and the way that it is held to; None where either cannot meet the limits."""
+    other = plan.colocated if _against(plan) == "colocated" else plan.disaggregated
+    return plan.deployed, other
+
+
+def _against(plan: Plan) -> Way:
+    """The other way; of a mix of both ways the better one without it."""
+    phases = {pool.phase for pool in plan.deployed.pools} if plan.deployed is not None else set()
+    if plan.mixed and "colocated" in phases and "prefill" in phases and plan.choice:
+        return plan.choice
+    return "disaggregated" if plan.way == "colocated" else "colocated"

@@ -94,7 +94,7 @@ class Expected:
 
 def expected(plan: Plan, serving: Serving) -> list[Expected]:
     """FTL, TTL and throughput per GPU with their ranges, in this order; [] where nothing was measured."""
-    band = plan.bands.get(plan.choice)
+    band = plan.bands.get(plan.way)
     if band is None:
         return []
     return [
@@ -121,7 +121,7 @@ def expected(plan: Plan, serving: Serving) -> list[Expected]:
 
 def expected_power(plan: Plan, serving: Serving) -> list[Expected]:
     """GPU power and joules per token with their ranges; [] where nothing was measured. Computes the watts."""
-    band, power = plan.bands.get(plan.choice), serving.power
+    band, power = plan.bands.get(plan.way), serving.power
     if band is None or power is None:
         return []
     joules = power.joules_range(tokens_factors(plan.scenario, serving, band))
@@ -156,14 +156,14 @@ def served_range(scenario: Scenario, serving: Serving, band: Band) -> Range:
 
 def power_source(plan: Plan, serving: Serving) -> str:
     """What stands behind the ranges of `expected_power`; "" where there are none."""
-    if serving.power is None or plan.choice not in plan.bands:
+    if serving.power is None or plan.way not in plan.bands:
         return ""
     return "Watts: from published runs of H100 and B200, each GPU left out of the fit."
 
 
 def band_source(plan: Plan) -> str:
     """What stands behind the ranges, in a sentence; "" where nothing was measured."""
-    band = plan.bands.get(plan.choice)
+    band = plan.bands.get(plan.way)
     if band is None:
         return ""
     why = LEVEL_TEXT[band.level]

@@ -69,7 +69,7 @@ def _reach(
     """A way and the plan at its end; where more is still asked for there (a rate), the way goes on."""
     for _ in LIMITS:
         found = _plan(relaxed(scenario, way), plan)
-        if found is None or found.chosen is not None:
+        if found is None or found.deployed is not None:
             return None if found is None else (way, found)
         further = found.infeasible.relax if found.infeasible else ()
         if not further:
@@ -123,7 +123,7 @@ def _settings(
         if value == field.get(scenario):
             continue
         found = _plan(field.set(scenario, value), plan)
-        if found is not None and found.chosen is not None:
+        if found is not None and found.deployed is not None:
             yield (Relaxation(field=key, value=value),), found
 
 

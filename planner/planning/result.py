@@ -395,6 +395,19 @@ class Plan:
         return self.colocated if self.choice == "colocated" else None
 
     @property
+    def mixed(self) -> bool:
+        """Whether a mix is deployed: where several layouts per pool were asked for."""
+        return self.scenario.mix and self.mix is not None
+
+    @property
     def deployed(self) -> Serving | None:
-        """What to deploy: the mix where several layouts per pool were asked for, else the chosen way."""
-        return self.mix.serving if self.scenario.mix and self.mix is not None else self.chosen
+        """What to deploy: the mix where one was asked for, else the chosen way."""
+        return self.mix.serving if self.mix is not None and self.mixed else self.chosen
+
+    @property
+    def way(self) -> Choice:
+        """That of what is deployed; of a mix that splits anything a split, whose error it has."""
+        if self.mix is None or not self.mixed:
+            return self.choice
+        phases = {pool.phase for pool in self.mix.serving.pools}
+        return "colocated" if phases == {"colocated"} else "disaggregated"

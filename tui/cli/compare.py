@@ -52,7 +52,7 @@ def side_by_side(args: argparse.Namespace, catalog: Catalog, how: Settling) -> i
         say(dumps({"compare": compare.to_list(columns)}))
     else:
         _say(compare.text(columns), args)
-    return DONE if any(column.plan and column.plan.chosen for column in columns) else NO_PLAN
+    return DONE if any(column.plan and column.plan.deployed for column in columns) else NO_PLAN
 
 
 def _asked(word: str, args: argparse.Namespace, catalog: Catalog) -> argparse.Namespace:
@@ -93,7 +93,7 @@ def what_if(args: argparse.Namespace, catalog: Catalog, how: Settling) -> int:
         say(dumps({**to_dict(plan), "what_if": compare.what_if_list(effects)}))
     else:
         _say(compare.what_if_text(plan, effects), args)
-    return DONE if plan.chosen is not None else NO_PLAN
+    return DONE if plan.deployed is not None else NO_PLAN
 
 
 def _wanted(

@@ -98,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
         schedule=timed,
     )
     made = solve(scenario, catalog)
-    if made.chosen is None:
+    if made.deployed is None:
         return report(made, "text", args.ascii)
     found = write.export(made, target, options, catalog)
     if isinstance(found, Refused):

@@ -162,4 +162,4 @@ def report(plan: Plan, form: str, ascii: bool) -> int:
 
         text = WRITERS[form](plan)
     say(text)
-    return DONE if plan.chosen is not None else NO_PLAN
+    return DONE if plan.deployed is not None else NO_PLAN

@@ -175,9 +175,10 @@ def _row(way: Serving, uses: dict[str, LimitUse], g: Glyphs, *, chosen: bool) ->
         return f"{g.plain(format_seconds(value))} {mark}"
 
     kinds = [pool.evidence.kind for pool in way.pools if pool.evidence]
-    colocated = way.pools[0].phase == "colocated"
+    phases = {pool.phase for pool in way.pools}
+    name = "co-loc." if phases == {"colocated"} else "mix" if "colocated" in phases else "split"
     return {
-        "": f"{g.chosen if chosen else g.other} {'co-loc.' if colocated else 'split'}",
+        "": f"{g.chosen if chosen else g.other} {name}",
         "ftl": latency("ftl", way.ftl_s),
         "ttl": latency("ttl", way.ttl_s),
         "rate": three_digits(way.capacity_tokens_per_s_per_gpu),

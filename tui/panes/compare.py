@@ -130,7 +130,7 @@ def _results(plan: Plan, serving: Serving, g: Glyphs) -> list[Cell]:
     rates = next((span(*item.range) for item in expected(plan, serving) if not item.in_seconds), "")
     used = max((pool.memory.used_share for pool in serving.pools), default=math.nan)
     return [
-        Cell(named(plan.choice)),
+        Cell(named(plan.way)),
         pools("prefill"),
         pools("decode", "colocated"),
         number(float(serving.gpus), f"{serving.gpus:,}"),

@@ -249,9 +249,9 @@ def limit_use(plan: Plan | None) -> dict[str, tuple[float, LimitState]]:
     """Used share and state by field key; of an infeasible plan, what stands in the way."""
     if plan is None:
         return {}
-    if plan.chosen is None:
+    if plan.deployed is None:
         relax = plan.infeasible.relax if plan.infeasible else ()
         return {r.field: (float("nan"), "missed") for r in relax if r.field in LIMITS}
     from planner.output.limits import limits
 
-    return {use.key: (use.share, use.state) for use in limits(plan, plan.deployed or plan.chosen)}
+    return {use.key: (use.share, use.state) for use in limits(plan, plan.deployed)}

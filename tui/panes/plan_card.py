@@ -141,9 +141,9 @@ class PlanCard(Vertical, can_focus=True):
             from planner.output.verdict import NO_PLAN
 
             fixed = ", layouts fixed" if plan.scenario.deployment.given else ""
-            title = NO_PLAN if plan.chosen is None else f"Plan{fixed}"
+            title = NO_PLAN if plan.deployed is None else f"Plan{fixed}"
             title = f"{title}, before the edit" if self._old else title
-            key = "" if plan.chosen is None else f"m {'less' if self._more else 'more'} {self.glyphs.dot} "
+            key = "" if plan.deployed is None else f"m {'less' if self._more else 'more'} {self.glyphs.dot} "
             subtitle = key + found(plan, self.glyphs, self.outer_size.width - CORNERS - len(key))
         if (title, subtitle) != (self.border_title, self.border_subtitle):
             self.border_title, self.border_subtitle = title, subtitle
@@ -172,7 +172,7 @@ class PlanCard(Vertical, can_focus=True):
             text.update(Content.styled(waiting, "$hue-muted"))
             self._count = -1
             return
-        if plan.chosen is None:
+        if plan.deployed is None:
             lines = why_not(plan, width, self.glyphs, miss, looking=looking)
         else:
             lines = card(plan, width, self.glyphs, room=self._room(), more=self._more)

@@ -126,7 +126,7 @@ class FileActions(InOrder):
     def action_open_replay(self) -> None:
         """Replay the plan that is shown, request by request."""
         view = self.main.view
-        if view.plan is None or not view.current or view.plan.chosen is None:
+        if view.plan is None or not view.current or view.plan.deployed is None:
             self.notify("There is no plan to replay yet.", severity="warning")
             return
         from tui.screens.replay import ReplayScreen
@@ -217,7 +217,7 @@ class FileActions(InOrder):
         plan = self._plan()
         if plan is None:
             return
-        if plan.chosen is None:
+        if plan.deployed is None:
             self.notify("No plan meets the limits.", severity="warning")
             return
         from tui.screens.deploy import TARGETS, DeployScreen
