@@ -11,6 +11,7 @@ from planner.arrays import FloatArray, IntArray
 from planner.errors import InputError
 from planner.inputs.requests import Requests
 from planner.replay.over_time import passed
+from planner.units import format_seconds
 
 MOST_WINDOWS = 20_000
 SLOTS = 8  # parts of a window in which its own bursts are counted
@@ -54,10 +55,10 @@ def windows(requests: Requests, window_s: float, token_s: float) -> Windows:
     """
     count = math.floor(requests.seconds / window_s) + 1
     if not len(requests) or count > MOST_WINDOWS:
-        least = requests.seconds / MOST_WINDOWS
-        raise InputError(
-            "window", f"{window_s:g}s", f"{least:,.0f}s or more: {MOST_WINDOWS:,} windows at most"
-        )
+        least = max(requests.seconds, 1e-9) / MOST_WINDOWS
+        step = 10.0 ** (math.floor(math.log10(least)) - 2)  # in three digits, rounded up
+        accepted = f"{format_seconds((math.floor(least / step) + 1) * step)} or more"
+        raise InputError("window", f"{window_s:g}s", f"{accepted}: {MOST_WINDOWS:,} windows at most")
     which = np.minimum((requests.arrival_s / window_s).astype(np.int64), count - 1)
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
     came = np.bincount(which, minlength=count)

@@ -164,7 +164,9 @@ class Catalog:
                 if not os.path.isfile(name):  # noqa: PTH113 (never raises, whatever the name)
                     raise
         if not os.path.isfile(path):  # noqa: PTH113
-            raise InputError("scenario", str(name), "no such file; a preset's name or a TOML file")
+            there = os.path.exists(path)  # noqa: PTH110 (a folder, a device, a pipe)
+            why = "it is no file" if there else "no such file"
+            raise InputError("scenario", str(name), f"{why}; a preset's name or a TOML file")
         return path
 
     def note(self, kind: PresetKind, name: str) -> str:

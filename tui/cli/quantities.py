@@ -12,12 +12,12 @@ MOST = 1e12
 def quantity(
     name: str, text: str, kind: Quantity, *, least: float | None = None, most: float = MOST
 ) -> float:
-    """A number above 0, or from `least` on. Raises InputError naming it.
+    """A number above 0, or from `least` on, up to `most`. Raises InputError naming it.
 
     >>> quantity("for", "2m", "seconds")
     120.0
     """
-    accepted = "above 0" if least is None else f"{least:g} or more"
+    accepted = f"above 0, up to {most:g}" if least is None else f"from {least:g} to {most:g}"
     try:
         value = parse_quantity(text, kind)
     except ValueError as error:

@@ -131,6 +131,7 @@ def _replay(
     from planner.planning.result import Plan
     from planner.replay import failing_text, plans, report, settle
     from planner.replay.fleet import Options
+    from planner.simulate.points import Stopped
 
     rate = scenario.traffic.requests_per_s
     requests, mended = _trace(args.trace, seed, number, rate) if args.trace else (None, [])
@@ -150,18 +151,22 @@ def _replay(
     asked: list[bool] = []  # to stop
     shown = _Line()
     settled: Settled | None = None
-    with interrupts(lambda *_: asked.append(True)):
-        prove = partial(plans.prove, fail=failing[0], fail_at_s=failing[1])
-        found = (settle.settle if args.settle else prove)(
-            scenario,
-            catalog,
-            options,
-            requests=requests,
-            count=number or plans.REQUESTS,
-            should_stop=lambda: bool(asked),
-            progress=shown.progress,
-        )
-    shown.clear()
+    try:
+        with interrupts(lambda *_: asked.append(True)):
+            prove = partial(plans.prove, fail=failing[0], fail_at_s=failing[1])
+            found = (settle.settle if args.settle else prove)(
+                scenario,
+                catalog,
+                options,
+                requests=requests,
+                count=number or plans.REQUESTS,
+                should_stop=lambda: bool(asked),
+                progress=shown.progress,
+            )
+    except Stopped:  # while it planned: of a replay there would be a part to tell
+        return INTERRUPTED
+    finally:
+        shown.clear()
     if isinstance(found, settle.Settled):
         settled, found = found, found.proof
     if isinstance(found, Plan):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -58,6 +59,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with interrupts(signal.default_int_handler):
             asyncio.run(serving.run(listening))
+    except socket.gaierror as error:
+        raise Failure(f"host {args.host}: {error.strerror or error}") from None
     except OSError as error:
         raise Failure(f"port {args.port}: {error.strerror or error}") from None
     return DONE

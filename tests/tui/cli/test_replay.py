@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -167,3 +170,21 @@ def test_a_loss_that_is_none_is_one_line(
     assert main([*SMALL, *flags]) == 2
     _, err = capsys.readouterr()
     assert said in err and err.count("\n") == 1
+
+
+def test_an_interrupt_before_anything_was_replayed_is_quiet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it plans, a replay that is told to stop ends as any interrupt: no line, exit code 130."""
+    from planner.replay import plans
+    from planner.simulate.points import Stopped
+
+    def planning(*_: object, should_stop: Callable[[], bool], **__: object) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        while not should_stop():
+            pass
+        raise Stopped
+
+    monkeypatch.setattr(plans, "prove", planning)
+    assert main(["replay", "--rate", "1"]) == 130
+    assert capsys.readouterr() == ("", "")
