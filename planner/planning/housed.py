@@ -45,10 +45,14 @@ def beyond(question: Question, serving: Serving, pools: Iterable[Count | PoolPla
 
 def mix_fits(questions: Sequence[Question], serving: Serving) -> bool:
     """Whether pools that each say their system lie on the hosts of some questions, one on each."""
+    return not _beyond(_by_system(serving), serving, questions)
+
+
+def _by_system(serving: Serving) -> dict[str, list[Size]]:
     sizes: dict[str, list[Size]] = defaultdict(list)
     for pool in serving.pools:
         sizes[pool.system].append(survive.size_of(pool))
-    return not _beyond(sizes, serving, questions)
+    return sizes
 
 
 def _beyond(sizes: dict[str, list[Size]], serving: Serving, questions: Sequence[Question]) -> int:
@@ -151,6 +155,23 @@ def _fewer(placed: Placed, hosts: int) -> Placed | None:
         return None
     scenario = replace(question.scenario, fleet=replace(fleet, gpus=fleet.gpus - less))
     return replace(placed, question=replace(question, scenario=scenario))
+
+
+def fewer_each(placed: Sequence[Placed], mixed: Serving) -> list[Placed] | None:
+    """Placements on one system each, without the hosts that a mix takes of a system beyond what there are.
+
+    None where that are none, as where it is racks that it takes too many of, or a system has none left.
+    """
+    sizes, found = _by_system(mixed), []
+    questions = [at.question for at in placed]
+    for at in placed:
+        system = at.systems[0]
+        over = _beyond({system: sizes[system]}, mixed, questions) if system in sizes else 0
+        one = _fewer(at, over) if over else at
+        if one is None:
+            return None
+        found.append(one)
+    return None if all(one is at for one, at in zip(found, placed, strict=True)) else found
 
 
 def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, Placed, Choice]:

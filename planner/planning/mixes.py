@@ -91,11 +91,18 @@ def chosen(choice: Choice, placed: Sequence[Placed], fleet: Fleet, deadline: Dea
     alone = [at for at in placed if len(at.systems) == 1]
     scenario = replace(alone[0].question.scenario, fleet=fleet)
     ways = choice.disaggregated, choice.colocated
-    on_hosts = housed.asked(scenario)
-    if on_hosts and not deadline.over and not housed.mix_fits([at.question for at in alone], serving):
-        for whole in housed.STEPS:
-            serving = best([housed.whole(at, whole) for at in alone], fleet, deadline) or serving
-            if deadline.over or housed.mix_fits([at.question for at in alone], serving):
+    questions = [at.question for at in alone]
+    if housed.asked(scenario) and not deadline.over and not housed.mix_fits(questions, serving):
+        less: list[Placed] = []  # with fewer GPUs, where whole hosts do not do
+        for step in (*housed.STEPS, *housed.FEWER):
+            on = [housed.whole(at, step) for at in alone]
+            if step is None:
+                fewer = housed.fewer_each(less or on, serving)
+                if fewer is None:
+                    break
+                less = on = fewer
+            serving = best(on, fleet, deadline) or serving
+            if deadline.over or housed.mix_fits(questions, serving):
                 break
         serving = housed.at_least(scenario, serving, *ways)
     gain = solve.gain_of(serving, *ways)

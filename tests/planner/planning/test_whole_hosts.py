@@ -113,6 +113,25 @@ def test_no_mix_is_offered_that_takes_more_hosts_of_a_fleet_than_there_are() -> 
             assert hosts.get("b200", 0) < 8 and hosts.get("l40s", 0) < 2
 
 
+def test_a_mix_over_a_fleet_takes_fewer_gpus_where_whole_hosts_do_not_do() -> None:
+    """36 and three times 24 GPUs decode in domains of 72: up to the 30th host where 108 GPUs are 27."""
+    asked = Scenario(
+        model="deepseek-v3.2",
+        engine="vllm",
+        traffic=Traffic(isl=1000, osl=1000),
+        limits=Limits(ftl_s=10.0, ttl_s=0.03),
+        fleet=Fleet(systems="gb300:108,b200:124"),
+        mix=True,
+    )
+    found = plan(asked, load())
+    assert found.mix is not None and found.disaggregated is not None
+    mixed = found.mix.serving
+    places_ = survive.placed(mixed, survive.nodes_of(mixed))
+    hosts = {name: max(host for one in some for host in one.hosts) for name, some in places_.items()}
+    assert hosts["gb300"] < 27 and hosts["b200"] < 16
+    assert mixed.expected_requests_per_s > found.disaggregated.expected_requests_per_s
+
+
 TP, DP, PP = (
     st.sampled_from([1, 2, 3, 4, 6, 8]),
     st.sampled_from([1, 2, 4, 6, 9]),
