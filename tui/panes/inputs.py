@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -97,6 +98,7 @@ class InputsPane(Container):
         self._view: View | None = None
         self._used: Mapping[str, tuple[float, LimitState]] = {}
         self._folded: object = None  # what the rows were last folded for
+        self._said: object = None  # below
         self.border_title = "Inputs"
 
     def compose(self) -> ComposeResult:
@@ -191,9 +193,9 @@ class InputsPane(Container):
             said = f"m fewer {self.glyphs.dot} {said}" if said else "m fewer"
         elif folded:
             said = f"m {folded} more {self.glyphs.dot} {said}" if said else f"m {folded} more"
-        if said != self.border_subtitle:
-            self.border_subtitle = said
-        self.set_class(edited, "-edited")
+        if (said, edited) != self._said:  # no class for the colour: all rows would be styled and drawn again
+            self._said = said, edited
+            self.border_subtitle = Content.styled(said, "$hue-tight" if edited else "").markup
 
     def _tell(self, knob: Knob, view: View) -> None:
         field = knob.field
