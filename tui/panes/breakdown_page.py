@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -49,6 +50,14 @@ class Scrolled(VerticalScroll, can_focus=True):
         "breakdown",
     )
 
+    def __init__(self, write: Callable[[], None], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._write = write
+
+    def on_resize(self) -> None:
+        """Its text fits the width. The page may keep its size while its parts change theirs."""
+        self._write()
+
 
 class BreakdownPage(Page):
     """Page 5."""
@@ -60,10 +69,10 @@ class BreakdownPage(Page):
 
     def compose(self) -> ComposeResult:
         """Two parts: the pools, and all else."""
-        with Scrolled(id="pools") as pools:
+        with Scrolled(self._draw_pools, id="pools") as pools:
             pools.border_title = "Pools"
             yield Static(id="pools-text")
-        with Scrolled(id="reasons") as reasons:
+        with Scrolled(self._draw_reasons, id="reasons") as reasons:
             reasons.border_title = "Cache, cost and assumptions"
             yield Static(id="reasons-text")
 
@@ -71,27 +80,24 @@ class BreakdownPage(Page):
         """Draw the plan of a view."""
         if view.plan is not self._plan:
             self._plan = view.plan
-            self._draw()
+            self._draw_pools()
+            self._draw_reasons()
 
     def stops(self) -> list[Widget]:
         """Both parts."""
         return list(self.query(Scrolled))
 
-    def on_resize(self) -> None:
-        """Bars fit the width."""
-        self._draw()
+    def _draw_pools(self) -> None:
+        self._draw("pools", pool_lines)
 
-    def on_mount(self) -> None:
-        """The parts get their size after the page does."""
-        for part in self.query(Scrolled):
-            self.watch(part, "size", self._draw, init=False)
+    def _draw_reasons(self) -> None:
+        self._draw("reasons", reason_lines)
 
-    def _draw(self) -> None:
-        for name, write in (("pools", pool_lines), ("reasons", reason_lines)):
-            width = self.query_one(f"#{name}").scrollable_content_region.width
-            if width > 0:
-                lines = write(self._plan, width, self.glyphs)
-                self.query_one(f"#{name}-text", Static).update(Content("\n").join(lines))
+    def _draw(self, name: str, write: Callable[[Plan | None, int, Glyphs], list[Content]]) -> None:
+        width = self.query_one(f"#{name}").scrollable_content_region.width
+        if width > 0:
+            lines = write(self._plan, width, self.glyphs)
+            self.query_one(f"#{name}-text", Static).update(Content("\n").join(lines))
 
 
 def _heading(text: str, right: str, width: int) -> Content:

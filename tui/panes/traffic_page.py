@@ -50,7 +50,7 @@ class TrafficPage(Page):
 
     def compose(self) -> ComposeResult:
         """One part."""
-        with TraceText(id="traffic") as part:
+        with TraceText(self._draw, id="traffic") as part:
             part.border_title = "Traffic"
             yield Static(id="traffic-text")
 
@@ -63,15 +63,6 @@ class TrafficPage(Page):
     def stops(self) -> list[Widget]:
         """Its part."""
         return list(self.query(TraceText))
-
-    def on_resize(self) -> None:
-        """Pictures fit the width."""
-        self._draw()
-
-    def on_mount(self) -> None:
-        """The part gets its size after the page does."""
-        for part in self.query(TraceText):
-            self.watch(part, "size", self._draw, init=False)
 
     def _draw(self) -> None:
         part = self.query_one(TraceText)

@@ -387,3 +387,25 @@ async def test_a_page_is_not_laid_out_beside_the_one_it_takes_the_place_of(
             await pilot.press(tab.key)
             await fakes.painted(pilot)
     assert len(widths) == len(TABS) and all(len(of) == 1 for of in widths.values()), widths
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("5", "#pools-text"), ("5", "#reasons-text"), ("6", "#traffic-text")]
+)
+async def test_a_part_is_written_to_its_width_where_its_page_keeps_its_own(key: str, text: str) -> None:
+    """A smaller terminal: the page had its width before its parts had theirs, and half of it stayed empty."""
+    async with fakes.app().run_test(size=(100, 30)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press(key)
+        main = pilot.app.main
+        await fakes.until(pilot, lambda: main.page is not None and main.query_one(text).size)
+        shown, size = main.query_one(text), main.page.size
+        longest = []
+        for width in (44, 84):
+            for part in main.page.stops():
+                part.styles.width = width
+            await fakes.until(pilot, lambda: shown.parent.size.width == width - 2)  # noqa: B023
+            await fakes.painted(pilot)
+            longest.append(max(map(len, fakes.text(shown).splitlines())))
+        assert main.page.size == size
+        assert 30 < longest[0] <= 42 and 60 < longest[1] <= 82
