@@ -84,7 +84,7 @@ class RatematchApp(FileActions):
             "y", "copy_command", "copy", tooltip="Copy the command that gives this plan", id="copy-command"
         ),
         Binding("Y", "copy_markdown", "copy as Markdown", show=False, key_display="Y", id="copy-markdown"),
-        Binding("e", "export", "export", tooltip="Write JSON, CSV, Markdown or SVG", id="export"),
+        Binding("e", "export", "export", tooltip="Write a report, its data or a picture", id="export"),
         Binding(
             "d",
             "deploy",

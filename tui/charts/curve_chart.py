@@ -45,7 +45,7 @@ class CurveChart(Widget, can_focus=True):
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1)", "move", key_display="left_right", id="curve-left"),
+        Binding("left,h", "move(-1)", "move", key_display="left_right", tooltip="left", id="curve-left"),
         Binding("right,l", "move(1)", "right", show=False, id="curve-right"),
         Binding("enter", "choose", "set it", key_display="enter", id="curve-choose"),
         Binding("x", "swap", "input", tooltip="Another input along x", id="curve-input"),

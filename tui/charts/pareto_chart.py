@@ -40,7 +40,7 @@ class ParetoChart(ChartFace, can_focus=True):
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1)", "move", key_display="left_right", id="chart-left"),
+        Binding("left,h", "move(-1)", "move", key_display="left_right", tooltip="left", id="chart-left"),
         Binding("right,l", "move(1)", "right", show=False, id="chart-right"),
         Binding("shift+left", "move(-5)", "far left", show=False, id="chart-left-more"),
         Binding("shift+right", "move(5)", "far right", show=False, id="chart-right-more"),

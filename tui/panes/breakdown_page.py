@@ -34,8 +34,10 @@ class Scrolled(VerticalScroll, can_focus=True):
     """A part of the page that scrolls."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_down", "scroll", key_display="up_down", id="reasons-down"),
-        Binding("up,k", "scroll_up", "up", show=False, id="reasons-up"),
+        Binding(
+            "down,j", "scroll_down", "scroll", key_display="up_down", tooltip="scroll down", id="reasons-down"
+        ),
+        Binding("up,k", "scroll_up", "scroll up", show=False, id="reasons-up"),
     ]
     HELP = page(
         """

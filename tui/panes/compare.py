@@ -175,7 +175,7 @@ class CompareTable(VerticalScroll, can_focus=True):
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "move(-1)", "move", key_display="left_right", id="compare-left"),
+        Binding("left,h", "move(-1)", "move", key_display="left_right", tooltip="left", id="compare-left"),
         Binding("right,l", "move(1)", "right", show=False, id="compare-right"),
         Binding("j", "scroll_down", "down", show=False, id="compare-down"),
         Binding("k", "scroll_up", "up", show=False, id="compare-up"),

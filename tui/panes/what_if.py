@@ -112,9 +112,9 @@ class Tornado(Widget, can_focus=True):
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "row(1)", "move", key_display="up_down", id="what-if-down"),
+        Binding("down,j", "row(1)", "move", key_display="up_down", tooltip="down", id="what-if-down"),
         Binding("up,k", "row(-1)", "up", show=False, id="what-if-up"),
-        Binding("left,h", "side(0)", "side", key_display="left_right", id="what-if-lower"),
+        Binding("left,h", "side(0)", "side", key_display="left_right", tooltip="lower", id="what-if-lower"),
         Binding("right,l", "side(1)", "higher", show=False, id="what-if-higher"),
         Binding("enter", "take", "make it so", key_display="enter", id="what-if-take"),
     ]

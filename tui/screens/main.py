@@ -328,12 +328,14 @@ class MainScreen(FormScreen):
         self.refresh_bindings()  # now that it is there, or gone
 
     def action_more_help(self) -> None:
-        """The next page of the help; after the last the first."""
-        for text in self.query("#widget-help"):
-            if text.scroll_offset.y >= text.max_scroll_y:
-                text.scroll_home(animate=False)
-            else:
-                text.scroll_page_down(animate=False)
+        """The next page of the help: of its text, then of its keys; after the last the first."""
+        parts = list(self.query("#widget-help, #keys-help"))
+        for part in parts:
+            if part.scroll_offset.y < part.max_scroll_y:
+                part.scroll_page_down(animate=False)
+                return
+        for part in parts:
+            part.scroll_home(animate=False)
 
     async def action_leave(self) -> None:
         """Close the help, or leave what is open."""

@@ -54,7 +54,7 @@ class Grid(ScrollView, can_focus=True):
     """Rows under a header; letters pick a column after `s` (sort) or `c` (show and hide)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "row(1)", "move", key_display="up_down", id="grid-down"),
+        Binding("down,j", "row(1)", "move", key_display="up_down", tooltip="down", id="grid-down"),
         Binding("up,k", "row(-1)", "up", show=False, id="grid-up"),
         Binding("pagedown", "page(1)", "next page", show=False, id="grid-page-down"),
         Binding("pageup", "page(-1)", "previous page", show=False, id="grid-page-up"),

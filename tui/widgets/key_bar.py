@@ -23,6 +23,7 @@ from planner.values import dataclass
 KEPT = (
     "help",
     "quit",
+    "help-more",  # there while the help is open
     "swap-view",
     "fixes",
     "export",

@@ -38,7 +38,7 @@ class Knob(Widget, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "step(-1)", "step", key_display="left_right", id="knob-down"),
+        Binding("left,h", "step(-1)", "step", key_display="left_right", tooltip="step down", id="knob-down"),
         Binding("right,l", "step(1)", "step up", show=False, id="knob-up"),
         Binding("shift+left", f"step(-{BIG_STEP})", "several steps down", show=False, id="knob-down-more"),
         Binding("shift+right", f"step({BIG_STEP})", "several steps up", show=False, id="knob-up-more"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.widgets import HelpPanel, KeyPanel, Markdown, Static
+
+PAIRS = ("left_right", "up_down")  # in the row of keys one entry for two bindings: here each has its own
 
 
 class PlainMarkdown(Markdown):
@@ -30,9 +34,14 @@ class PaneKeys(KeyPanel):
         for _, binding, _, tooltip in self.screen.active_bindings.values():
             if binding.system or not binding.id:
                 continue
-            key = self.app.get_key_display(binding)
+            one = binding.key_display in PAIRS
+            key = self.app.get_key_display(replace(binding, key_display=None) if one else binding)
             actions.setdefault(binding.action, []).append(key)
-            if binding.action not in texts:
+            if binding.action in texts:
+                continue
+            if one and tooltip:
+                texts[binding.action] = Text(tooltip)
+            else:
                 texts[binding.action] = Text(binding.description)
                 if tooltip and tooltip != binding.description:
                     texts[binding.action].append(f" {tooltip}", "dim")

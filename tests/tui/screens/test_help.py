@@ -77,18 +77,41 @@ async def test_the_whole_help_can_be_read_by_keyboard_and_escape_closes_it() -> 
         await pilot.press("question_mark")
         await fakes.until(pilot, lambda: main.query("#widget-help"))
         text = main.query_one("#widget-help")
-        await fakes.until(pilot, lambda: text.max_scroll_y > 0)
+        keys = main.query_one("#keys-help")
+        await fakes.until(pilot, lambda: text.max_scroll_y > 0 and keys.max_scroll_y > 0)
+        assert "space more help" in fakes.text(main.query_one("#keys"))
         seen = []
         for _ in range(50):
-            seen.append(text.scroll_offset.y)
+            seen.append((text.scroll_offset.y, keys.scroll_offset.y))
             await pilot.press("space")
             await pilot.pause()
-            if text.scroll_offset.y == 0:
+            if not text.scroll_offset.y and not keys.scroll_offset.y:
                 break
-        assert seen[-1] == text.max_scroll_y and len(seen) > 2  # every page, then the first again
+        # every page of the text, then of the keys, then the first again
+        assert seen[-1] == (text.max_scroll_y, keys.max_scroll_y) and (text.max_scroll_y, 0) in seen
         await pilot.press("escape")
         await fakes.until(pilot, lambda: not main.query(HelpPanel))
         assert main.tab == "plan" and main.query_one(PlanCard).has_focus
+
+
+async def test_of_two_directions_the_help_has_both() -> None:
+    """`right l step up` stood below `left-right step`, and nothing said what `h` does."""
+    async with fakes.app().run_test(size=(120, 36)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("question_mark")
+        for page, rows in (
+            ("1", {"← h": "step down", "→ l": "step up"}),
+            ("2", {"↓ j": "down", "↑ k": "up"}),
+            ("4", {"← h": "lower", "→ l": "higher", "↓ j": "down", "↑ k": "up"}),
+        ):
+            await pilot.press(page)
+            await fakes.until(
+                pilot,
+                lambda rows=rows: all(
+                    re.search(rf"^ *{key} {does}$", fakes.text(pilot.app.main.query_one("#bindings")), re.M)
+                    for key, does in rows.items()
+                ),
+            )
 
 
 async def test_the_mouse_can_close_the_help() -> None:
