@@ -16,6 +16,7 @@ import pytest
 from driving import SIZE, Driver
 from textual.app import App
 from textual.widgets import HelpPanel
+from textual.widgets._toast import Toast
 
 from planner.inputs.fields import BY_KEY
 from tui import app as app_module
@@ -212,3 +213,19 @@ async def test_after_a_resize_the_keys_and_the_row_are_those_of_the_new_size(dri
     assert driver.main.query_one(InputsPane).region.contains_region(knob.region)
     await driver.pilot.resize_terminal(120, 36)
     await fakes.until(driver.pilot, lambda: "v chart/plan" not in fakes.text(driver.main.query_one(KeyBar)))
+
+
+@pytest.mark.parametrize("key", ["down", "tab", "enter"])
+async def test_what_is_not_accepted_is_told_once_above_the_rows_of_hints_and_keys(key: str) -> None:
+    """Going on from the row was told twice, in boxes that hid what keys there are."""
+    async with fakes.app().run_test(size=(80, 24), notifications=True) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        await driver.focus("ttl")
+        await driver.enter("d")
+        await pilot.press(key)
+        await fakes.until(pilot, lambda: pilot.app.screen.query(Toast))
+        await fakes.painted(pilot)
+        (toast,) = pilot.app.screen.query(Toast)
+        assert toast.region.bottom <= driver.main.query_one("#hint").region.y
+        assert "ttl: 'd' is not accepted" in fakes.screen_text(pilot.app).splitlines()[-2]

@@ -177,8 +177,7 @@ class Knob(Widget, can_focus=True):
         elif event.key == "escape":
             self._cancel()
         elif event.key in ("up", "down", "tab", "shift+tab"):
-            self._commit()
-            return  # the screen moves the focus
+            return  # the screen moves the focus, and leaving takes the value
         elif (moved := self.line.key(event.key)) is not None:
             self._type(moved)
         elif event.character is not None and event.is_printable:
