@@ -97,7 +97,9 @@ class BreakdownPane(PlanPane):
         )
         self.border_title = next((title for title in titles if len(title) <= width - 4), titles[-1])
         if total > 0:
-            self.border_subtitle = f"{g.full} light {100 * light / total:.0f} %  {g.shade} lost"
+            share = f"light {100 * light / total:.0f} %  {g.shade} lost"
+            whole = f"{g.full} speed of {share}"
+            self.border_subtitle = whole if len(whole) + 2 <= width else f"{g.full} {share}"
         return time_bars(pool, width, MOST, g)
 
 
