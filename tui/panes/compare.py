@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 PinAction: TypeAlias = Literal["open", "baseline", "drop"]  # what the user wants done with a pin
 
 ALWAYS = ("model", "system", "engine", "isl", "osl", "ftl", "ttl", "gpus", "goal")
+ALONE = "One plan alone: change an input on page 1, or a adds another engine, system, model or scenario."
 NOTHING = "Nothing pinned yet: p pins the plan, a adds an engine, a system, a model or a scenario."
 LABEL = 12
 WIDEST = 24  # of a column
@@ -304,7 +305,8 @@ class CompareTable(VerticalScroll, can_focus=True):
             return
         shown = columns(self._view)
         self.at = min(self.at, len(shown) - 1)
-        text.update(Content("\n").join(self.lines(shown, width)))
+        alone = wrap(ALONE, width, "$hue-muted") if len(shown) == 1 else []
+        text.update(Content("\n").join([*alone, *self.lines(shown, width)]))
         self.border_subtitle = f"= as the baseline  {self.glyphs.unequal} differs"
 
     def lines(self, shown: Sequence[Pin], width: int) -> list[Content]:

@@ -76,10 +76,7 @@ class TrafficPage(Page):
 def trace_lines(trace: Trace | None, width: int, g: Glyphs) -> list[Content]:
     """What is known of a trace."""
     if trace is None:
-        from planner.inputs.traces.shipped import SHIPPED
-
-        names = ", ".join(SHIPPED)
-        return wrap(f"No trace is open. {g.enter} opens a file of requests, or one of {names}.", width, "")
+        return _offer(width, g)
     if trace.error:
         return wrap(g.plain(printable(trace.error)), width, "$hue-bad")
     if trace.facts is None or trace.repairs is None:
@@ -91,3 +88,21 @@ def trace_lines(trace: Trace | None, width: int, g: Glyphs) -> list[Content]:
     ]
     drawn = [Content(line) for line in lines(trace.facts, g, width)]
     return [Content.styled(headline(trace.facts, trace.repairs), "bold"), *notes, Content(""), *drawn]
+
+
+def _offer(width: int, g: Glyphs) -> list[Content]:
+    """What can be done where no trace is open yet."""
+    from planner.inputs.traces.shipped import SHIPPED
+
+    says = "No trace is open. A trace is recorded requests: when each came, its input and output tokens."
+    lines = [*wrap(says, width, ""), Content("")]
+    for key, does in (
+        (g.enter, f"opens one, to see its load, lengths and bursts: a file, or {', '.join(SHIPPED)}"),
+        ("T", "plans one over time: how many instances when, what that costs, which windows it misses"),
+        ("R", "replays the plan, request by request: queues, percentiles"),
+        ("1", "the row trace, in the group Traffic of the inputs, plans for the lengths and rate of one"),
+    ):
+        head = f"{key:>5}  "
+        for at, line in enumerate(wrap(does, max(width - len(head), 1), "$hue-muted")):
+            lines.append(Content.assemble((" " * len(head) if at else head, "bold $hue-cursor"), line))
+    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,10 +34,15 @@ class AskScreen(ModalScreen[Answer | None]):
 
     `find` turns the text into the file it stands for, or raises InputError, which is shown. Whether one lies
     there is looked up only where the file is to be written by this process (`on_disk`). While nothing is
-    typed the word is `wanted`, what belongs there: an empty line is no mistake before it is taken.
+    typed the word is `wanted`, what belongs there: an empty line is no mistake before it is taken. The
+    arrows go through `names`, some of what may be typed.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave", id="ask-leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "leave", id="ask-leave"),
+        Binding("down", "name(1)", "next name", show=False, id="ask-down"),
+        Binding("up", "name(-1)", "previous name", show=False, id="ask-up"),
+    ]
 
     def __init__(
         self,
@@ -49,12 +54,14 @@ class AskScreen(ModalScreen[Answer | None]):
         wanted: str = "",
         on_disk: bool = True,
         verb: str = "save",
+        names: Sequence[str] = (),
         glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.glyphs = glyphs
         self._title, self._text, self._hint, self._wanted = title, text, hint, wanted
         self._find, self._on_disk, self._verb = find, on_disk, verb
+        self._names = tuple(names)
         self._confirmed: Path | None = None  # the file that the user has been told of
 
     def compose(self) -> ComposeResult:
@@ -68,7 +75,8 @@ class AskScreen(ModalScreen[Answer | None]):
 
     def keys(self) -> tuple[str, ...]:
         """What its keys do."""
-        return f"{self.glyphs.enter} {self._verb}", "esc leave"
+        through = (f"{self.glyphs.up_down} names",) if self._names else ()
+        return *through, f"{self.glyphs.enter} {self._verb}", "esc leave"
 
     def above(self) -> ComposeResult:
         """What stands over the line."""
@@ -135,6 +143,15 @@ class AskScreen(ModalScreen[Answer | None]):
     def answer(self, text: str, path: Path) -> Answer:
         """What the screen gives back."""
         return Answer(text=text, path=path, replace=path == self._confirmed)
+
+    def action_name(self, by: int) -> None:
+        """Another of the names, in full: the first key replaces it."""
+        if self._names:
+            line = self.query_one("#ask-line", Input)
+            typed = line.value.strip()
+            at = self._names.index(typed) + by if typed in self._names else min(by, 0)
+            line.value = self._names[at % len(self._names)]
+            line.select_all()
 
     def action_leave(self) -> None:
         """Save nothing."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, get_args
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -13,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from planner.errors import InputError, printable_lines
+from planner.output.spelling import count
 from planner.values import dataclass
 from planner.words import Target
 from tui.glyphs import UNICODE, Glyphs
@@ -47,9 +49,23 @@ def deployed(plan: Plan, target: Target) -> Deployed:
             return Deployed(files={}, text=f"{found.reason}.{f' But {near}.' if near else ''}")
     except InputError as error:
         return Deployed(files={}, text=str(error))
-    notes = "".join(f"# {in_rows(note)}\n" for note in found.notes)
+    notes = f"# {listing(list(found.files))}\n" + "".join(f"# {in_rows(note)}\n" for note in found.notes)
     parts = (f"# ---- {name}\n{text}" for name, text in found.files.items() if name != "router.py")
     return Deployed(files=found.files, text=notes + "\n".join(parts))
+
+
+def listing(names: Sequence[str]) -> str:
+    """What files there are, and which of them starts the rest.
+
+    >>> listing(["serve.yaml", "host-0.sh", "host-1.sh", "host-2.sh", "start.sh"])
+    '5 files: serve.yaml, host-0.sh to host-2.sh, start.sh; start.sh launches all'
+    """
+    hosts = [name for name in names if name.startswith("host-")]
+    told = [name for name in names if name not in hosts[1:]]
+    if len(hosts) > 1:
+        told[told.index(hosts[0])] = f"{hosts[0]} to {hosts[-1]}"
+    starts = "; start.sh launches all" if "start.sh" in names else ""
+    return f"{count(len(names), 'file')}: {', '.join(told)}{starts}"
 
 
 class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
@@ -119,6 +135,10 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
         else:
             self._say(made.text)
 
+    def on_resize(self) -> None:
+        """The keys that have room now."""
+        self.call_after_refresh(self._tell_keys)
+
     def _work(self, target: Target) -> None:
         """Off the screen's thread: files are read, layouts checked."""
         made = deployed(self._plan, target)
@@ -131,11 +151,16 @@ class DeployScreen(ModalScreen[tuple[Target, Mapping[str, str]] | None]):
             self._tell_keys()
 
     def _tell_keys(self) -> None:
-        """Those that do something: a target that is refused has nothing to copy or to save."""
-        g, made = self.glyphs, self._made.get(self.target)
+        """Those that do something, as many as fit: a refused target has nothing to copy or to save."""
+        g, made, box = self.glyphs, self._made.get(self.target), self.query_one("#deploy")
         files = ("y copy", f"{g.enter} save") if made is None or made.files else ()
-        keys = (f"{g.left_right} target", *files, "r mark as running", "esc leave")
-        self.query_one("#deploy").border_subtitle = f" {g.dot} ".join(keys)
+        least = (f"{g.left_right} target", *files, "esc leave")
+        more = (f"{g.up_down} scroll", *files, "r mark as running", "esc leave")
+        whole = (*least[:1], *more)
+        for keys in (whole, (*least[:-1], *more[-2:]), least):
+            box.border_subtitle = f" {g.dot} ".join(keys)
+            if cell_len(box.border_subtitle) + 2 <= box.size.width:
+                break
 
     def _say(self, text: str) -> None:
         self.query_one("#deploy-text", Static).update(Content(self.glyphs.plain(printable_lines(text))))

@@ -147,7 +147,8 @@ class FileActions(InOrder):
 
         shown = self.main.view.trace
         name = shown.name if shown is not None else next(iter(shipped.SHIPPED))
-        screen = AskScreen(title, name, find, on_disk=False, verb="open", glyphs=self.glyphs)
+        known = tuple(shipped.SHIPPED)
+        screen = AskScreen(title, name, find, on_disk=False, verb="open", names=known, glyphs=self.glyphs)
         self.push_screen(screen, lambda answer: then(answer.text.strip()) if answer else None)
 
     # Studies

@@ -7,6 +7,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
+from planner.inputs.traces import shipped
 from tui.screens.ask import AskScreen
 
 TYPED = ("x" * 252, "x" * 1024, "~nobody/x", "a/" * 500, "\u0301" * 200, "/dev/null/x", ".")
@@ -30,3 +31,23 @@ async def test_a_name_that_cannot_be_is_told(key: str, tmp_path, monkeypatch) ->
             if app.screen is not app.main:  # refused, and the question stays
                 await pilot.press("escape")
             await fakes.until(pilot, lambda: app.screen is app.main)
+
+
+async def test_the_arrows_go_through_the_traces_that_come_along(tmp_path, monkeypatch) -> None:
+    """Their names stood on the page that the question lies over, and had to be typed."""
+    monkeypatch.chdir(tmp_path)
+    app = fakes.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("T")
+        await fakes.until(pilot, lambda: isinstance(app.screen, AskScreen))
+        assert "names" in str(app.screen.query_one("#ask").border_subtitle)
+        line, seen = app.screen.query_one(Input), []
+        for _ in shipped.SHIPPED:
+            seen.append(line.value)
+            await pilot.press("down")
+        assert seen == list(shipped.SHIPPED) and line.value == seen[0]
+        await pilot.press("up")
+        assert line.value == seen[-1]
+        await pilot.press("x", "up")  # what is typed replaces the name, and the arrows what is typed
+        assert line.value == seen[-1]

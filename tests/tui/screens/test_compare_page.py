@@ -60,6 +60,16 @@ async def test_compare_shows_differences_against_the_baseline(pages: Pages) -> N
     assert pages.main.focused is table
 
 
+async def test_one_plan_alone_is_told_how_it_gets_another(pages: Pages) -> None:
+    await pages.pilot.press("p")
+    await pages.open("compare")
+    assert "One plan alone" in pages.shown("#compare-table")
+    await pages.pilot.press("1", "down", "right")  # the form's own plan stands beside it
+    await pages.settled()
+    await pages.open("compare")
+    assert "now" in pages.shown("#compare-table") and "alone" not in pages.shown("#compare-table")
+
+
 async def test_a_pin_is_opened_and_dropped(pages: Pages) -> None:
     await pin_two(pages)
     await pages.open("compare")

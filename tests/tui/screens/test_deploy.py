@@ -108,3 +108,6 @@ def test_a_plan_gives_the_files_of_its_engine_and_reasons_for_the_rest():
     assert "vllm serve" in found["vllm"].text and "start.sh" in found["vllm"].files
     assert "DynamoGraphDeployment" in found["dynamo"].text and "LeaderWorkerSet" in found["llm-d"].text
     assert all(one.text for one in found.values())
+    first = found["vllm"].text.splitlines()[0]
+    assert first.startswith("# ") and first.endswith("start.sh launches all")
+    assert all(name in first for name in found["vllm"].files)
