@@ -125,7 +125,7 @@ class Verdict:
         if self.given:
             return "As given"
         if self.found == "tie" and not self.split:
-            return "A tie, keep together"
+            return "A tie, co-locate"
         return f"Split{' in part' * self.partly}" if self.split else "Do not split"
 
     @property

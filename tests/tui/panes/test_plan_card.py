@@ -210,6 +210,6 @@ def test_a_tie_is_called_one_at_any_width() -> None:
     tie = dataclasses.replace(plan, choice="colocated", disaggregated=near[0], colocated=near[1])
     for width in (52, 70, 100):
         said = headline(tie, width, UNICODE)
-        assert said.startswith("A tie, keep together") and "1.10×" in said and len(said) <= width
+        assert said.startswith("A tie, co-locate") and "1.10×" in said and len(said) <= width
     assert "do not split" not in answer_sentence(tie)
     assert "9 % less than a split, which is within the error." in answer_sentence(tie)
