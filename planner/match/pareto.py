@@ -71,10 +71,14 @@ def prune(
     latency_s = np.asarray(latency_s, dtype=np.float64)
     gpus = np.asarray(gpus, dtype=np.int64)
     rate = np.asarray(requests_per_s, dtype=np.float64)
-    some = np.flatnonzero(np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0))
+    good = np.isfinite(latency_s) & np.isfinite(rate) & (rate > 0)
+    some = np.flatnonzero(good)
     if len(some) > ROUGH_FROM:
-        rough = _best_of_sizes if np.ptp(latency_s[some]) == 0.0 else _unbeaten_roughly
-        some = some[rough(latency_s[some], gpus[some], rate[some])]
+        columns = latency_s, gpus, rate
+        if len(some) < len(good):
+            columns = latency_s[some], gpus[some], rate[some]
+        rough = _best_of_sizes if np.ptp(columns[0]) == 0.0 else _unbeaten_roughly
+        some = some[rough(*columns)]
     # the fastest first; of equal latency smaller ones win ties, then higher rates, then the first
     some = some[np.lexsort((-rate[some], gpus[some], latency_s[some]))]
     size, left = gpus[some], rate[some]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, Real
+from planner.arrays import BoolArray, FloatArray, Real, distinct
 from planner.inputs.engine import Abilities, EngineProfile
 from planner.inputs.model import Ffn, ModelSpec
 from planner.inputs.precision import BF16_BYTES, FORMATS, Format
@@ -386,8 +386,10 @@ def _handing_on_s(setup: Setup, at: Layouts, tokens: Real) -> FloatArray:
     if np.ndim(tokens) and np.shape(tokens)[0] > 1:
         own = BF16_BYTES * setup.model.hidden * tokens / at.tp
         return np.asarray(collectives.send(setup.machine, own, across).seconds * (at.pp > 1))
-    cases, of_case = np.unique(4 * at.tp + 2 * across + (at.pp > 1), return_inverse=True)
+    own_case = (4 * at.tp + 2 * across + (at.pp > 1)).ravel()
+    cases = distinct(own_case)
+    of_case = np.searchsorted(cases, own_case)
     cases = cases.reshape(-1, *(1,) * (at.tp.ndim - 1))
     moved = BF16_BYTES * setup.model.hidden * tokens / (cases // 4)
     sent = collectives.send(setup.machine, moved, cases // 2 % 2).seconds * (cases % 2)
-    return np.asarray(sent[of_case.ravel()])
+    return np.asarray(sent[of_case])
