@@ -27,6 +27,7 @@ class Choice:
     """A solution, and what its FTL costs against the best plan."""
 
     solution: Solution
+    best: Solution  # were there no slack
     best_ftl_s: float  # of the best plan without slack; nan where nothing meets the question
     best_per_s: float  # expected requests/s of that plan
     costs: float  # share of the best plan's value that is given up for the lower FTL
@@ -77,6 +78,7 @@ def solve(
         nothing = best.status == "infeasible"
         return Choice(
             solution=best,
+            best=best,
             best_ftl_s=np.nan if nothing else ftl(best),
             best_per_s=best.expected_requests_per_s,
             costs=0.0,
@@ -123,6 +125,7 @@ def solve(
             gap=max(best.gap, chosen.gap),
             seconds=time.perf_counter() - started,
         ),
+        best=best,
         best_ftl_s=ftl(best),
         best_per_s=best.expected_requests_per_s,
         costs=max((most - value) / abs(most), 0.0),

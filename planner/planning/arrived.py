@@ -9,6 +9,7 @@ evenly to the instances, and the token interval is that of the batch they make.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -33,13 +34,38 @@ GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor 
 NEVER = 1e-9  # probability of a wait that no percentile sees
 
 
-def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving | None:
-    """The serving with what its requests see at its rate, and the first token that its limit binds."""
-    if serving is None or len(serving.pools) > 2:
-        return serving
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Way:
+    """A request's way through a serving, as its rate has it."""
+
+    kinds: FloatArray  # first tokens of prompts of each length, without a wait
+    weight: FloatArray  # share of the requests
+    prompts: _Queue
+    slot: Delay
+    batch: FloatArray  # of an instance that decodes, ascending, and the token interval of each
+    ttl_s: FloatArray
+    mean: float  # sequences in flight
+    places: float
+
+    @property
+    def ftl(self) -> Percentiles:
+        """First tokens."""
+        return _first_token(self.kinds, self.weight, self.prompts, self.slot)
+
+
+def _binding(question: Question) -> Literal["mean", "p50", "p90", "p95", "p99"]:
+    """What of first tokens their limit binds."""
+    at = question.scenario.limits.ftl_at
+    return "p95" if at == "auto" else at
+
+
+def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
+    """The way through a serving; None through a mix."""
+    if len(serving.pools) > 2:
+        return None
     first, then = serving.pools[0], serving.pools[-1]
     if len(serving.pools) == 2 and first.phase != "prefill":
-        return serving
+        return None
     split = first is not then
     rate = serving.requests_per_s
     points = sweep.prefill if split else sweep.colocated
@@ -70,15 +96,31 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     worked_on = 0.0 if split else rate * float(own[0])  # prompts have a place, too
     full = min((mean + worked_on) / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps + worked_on / rate)
-    ftl = _first_token(kinds, work.weight, prompts, slot)
-    held = np.minimum(erlang.poisson(_uniform(), mean), places) / then.instances
-    tokens = np.interp(held, batch, ttl_s)
-    firsts = _quantiles(_uniform(GRID // 4), kinds, work.weight, prompts, slot)
+    return _Way(
+        kinds=kinds,
+        weight=work.weight,
+        prompts=prompts,
+        slot=slot,
+        batch=batch,
+        ttl_s=ttl_s,
+        mean=mean,
+        places=places,
+    )
+
+
+def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving | None:
+    """The serving with what its requests see at its rate, and the first token that its limit binds."""
+    way = None if serving is None else _way(question, sweep, serving)
+    if serving is None or way is None:
+        return serving
+    ftl, rate, steps = way.ftl, serving.requests_per_s, question.lengths.osl - 1.0
+    held = np.minimum(erlang.poisson(_uniform(), way.mean), way.places) / serving.pools[-1].instances
+    tokens = np.interp(held, way.batch, way.ttl_s)
+    firsts = _quantiles(_uniform(GRID // 4), way.kinds, way.weight, way.prompts, way.slot)
     whole = _added(firsts, tokens, question.lengths)
     ttl = _of(tokens, float(np.mean(tokens)))
-    alone = float(work.weight @ kinds)
-    limit_at = question.scenario.limits.ftl_at
-    binding = "p95" if limit_at == "auto" else limit_at
+    alone = float(way.weight @ way.kinds)
+    binding = _binding(question)
     return replace(
         serving,
         ftl_s=float(getattr(ftl, binding)),
@@ -101,6 +143,12 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
             ),
         ),
     )
+
+
+def first_token_s(question: Question, sweep: Sweep, serving: Serving) -> float:
+    """The first token of a serving that its limit binds, as `queued` has it; without waits of a mix."""
+    way = _way(question, sweep, serving)
+    return serving.ftl_s if way is None else float(getattr(way.ftl, _binding(question)))
 
 
 def _sure(question: Question, serving: Serving) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from planner.match.rate_match import TIE
 from planner.planning import options, servings
 from planner.planning.options import Options
 from planner.planning.resolve import Question
-from planner.planning.result import Count, Knee, Serving
+from planner.planning.result import Count, Knee, Serving, SolverReport
 from planner.planning.servings import Pick, Rates
+from planner.planning.sooner import sooner
+from planner.planning.sweep import Sweep
 from planner.values import dataclass
 
 
@@ -71,3 +75,19 @@ def best(question: Question, of: Options) -> Copies | None:
         knee = Knee(best_ftl_s=float(ftl_s[most_worth]), best_requests_per_s=most, costs=costs)
     pick = of.pick(int(chosen), int(needed[chosen]))
     return Copies(pick=pick, rates=servings.rates(question, [[], [], [pick]]), knee=knee)
+
+
+def serving(question: Question, sweep: Sweep, of: Options) -> Serving | None:
+    """`best` as a serving; where requests queue, the one without slack if that is as early under its load."""
+
+    def found(question: Question) -> Serving | None:
+        some = best(question, of)
+        if some is None:
+            return None
+        solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
+        return servings.colocated_serving(question, [some.pick], some.rates, solver, some.knee)
+
+    if not (question.queues and question.scenario.slack):
+        return found(question)
+    free = replace(question, scenario=replace(question.scenario, slack=0.0))
+    return sooner(question, sweep, found(question), found(free))

@@ -33,6 +33,7 @@ from planner.planning.placed import Placed
 from planner.planning.program import picks_of, problem_of
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Mix, Serving, SolverReport, StudyMatch
+from planner.planning.sooner import sooner
 from planner.planning.sweep import Sweep
 from planner.values import dataclass
 from planner.words import Phase, Way
@@ -103,7 +104,10 @@ def _choose(
     nothing = Options.none(sweep.colocated)
     in_time = within_ttl(question, placed.kept) if offers else None
     study = _study(placed, replace(in_time, colocated=nothing), first) if in_time else None
-    colocated = _colocated(other) if only != "disaggregated" else None
+    colocated = None
+    if only != "disaggregated":
+        some = colocations(other.question, other.sweep, other.expected)
+        colocated = copies.serving(other.question, other.sweep, some)
     deadline.check()
     mixed, gain = None, 0.0
     if question.scenario.mix:
@@ -295,8 +299,12 @@ def _solve(placed: Placed, *, mix: bool, deadline: Deadline) -> Serving | None:
     question, sweep, kept = placed.question, placed.sweep, candidates(placed, mix=mix)
     found = _matched(question, sweep, kept, mix=mix, deadline=deadline)
     deadline.check()
+    if not question.scenario.slack:
+        return _serving(question, sweep, kept, found.solution, None)
     knee = Knee(best_ftl_s=found.best_ftl_s, best_requests_per_s=found.best_per_s, costs=found.costs)
-    return _serving(question, sweep, kept, found.solution, knee if question.scenario.slack else None)
+    near = _serving(question, sweep, kept, found.solution, knee)
+    best = _serving(question, sweep, kept, found.best, None) if question.queues else None
+    return sooner(question, sweep, near, best)
 
 
 def _matched(
@@ -419,12 +427,3 @@ def _serving(
         solver=solver,
         knee=knee,
     )
-
-
-def _colocated(placed: Placed) -> Serving | None:
-    """Copies of one instance within the slack of the best."""
-    found = copies.best(placed.question, colocations(placed.question, placed.sweep, placed.expected))
-    if found is None:
-        return None
-    solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
-    return servings.colocated_serving(placed.question, [found.pick], found.rates, solver, found.knee)

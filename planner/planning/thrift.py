@@ -25,7 +25,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, distinct
 from planner.inputs.scenario import Scenario
 from planner.match import rate_match, spent
 from planner.match.rate_match import TIE, instances_for
-from planner.match.spending import Spending
+from planner.match.spending import Pair, Spending
 from planner.planning import options, power, servings
 from planner.planning.energy import PoolPower, Power
 from planner.planning.expected import Expected
@@ -35,6 +35,7 @@ from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Count, Knee, Serving, SolverReport
 from planner.planning.servings import Pick, Rates, tokens_per_request
+from planner.planning.sooner import sooner
 from planner.planning.sweep import Sweep
 from planner.simulate.points import MODES, Points
 from planner.values import dataclass
@@ -59,6 +60,7 @@ class Thrifty:
     ftl_s: float
     knee: Knee | None
     power: Power
+    best: tuple[Pick, ...]  # were there no slack
 
     def bare(self, question: Question) -> tuple[Serving, tuple[Count, ...]]:
         """A serving without its pools, and their counts: enough to weigh it."""
@@ -66,20 +68,29 @@ class Thrifty:
         return replace(found, power=self.power), tuple(map(servings.count, self.picks))
 
     def whole(self, placed: Placed) -> Serving:
-        """The serving with all that a plan says of it."""
+        """The serving with all that a plan says of it: within the slack, or the best if that is as early."""
+        near = self._of(placed, self.picks, self.knee)
+        if self.knee is None or not placed.question.queues:
+            return near
+        chosen = sooner(placed.question, placed.sweep, near, self._of(placed, self.best, None))
+        assert chosen is not None
+        return chosen
+
+    def _of(self, placed: Placed, picks: tuple[Pick, ...], knee: Knee | None) -> Serving:
         question, sweep = placed.question, placed.sweep
-        if len(self.picks) == 1:
-            return servings.colocated_serving(question, self.picks, self.rates, _CERTAIN, self.knee)
-        prefill, decode = self.picks
+        if len(picks) == 1:
+            rates = servings.rates(question, [[], [], picks])
+            return servings.colocated_serving(question, picks, rates, _CERTAIN, knee)
+        prefill, decode = picks
         return servings.split_serving(
             question,
             prefills=[prefill],
             decodes=[decode],
             colocated=[],
             split_ftl_s=sweep.split_ftl_s,
-            rates=self.rates,
+            rates=servings.rates(question, [[prefill], [decode], []]),
             solver=_CERTAIN,
-            knee=self.knee,
+            knee=knee,
         )
 
 
@@ -154,14 +165,14 @@ def split(
     )
     if choice is None:
         return None
-    copies = 1
-    if scenario.traffic.requests_per_s is None and not _given(question) and budget is not None:
-        x, y = (
-            int(of.spending.gpus[row])
-            for of, row in ((prefill, choice.chosen.prefill), (decode, choice.chosen.decode))
-        )
-        copies = budget // (x + y) if room is None else room.copies(x, y)
-    return _told(question, sweep, prefill, decode, choice, copies)
+
+    def copies(at: Pair) -> int:
+        if scenario.traffic.requests_per_s is not None or _given(question) or budget is None:
+            return 1
+        x, y = int(prefill.spending.gpus[at.prefill]), int(decode.spending.gpus[at.decode])
+        return budget // (x + y) if room is None else room.copies(x, y)
+
+    return _told(question, sweep, prefill, decode, choice, (copies(choice.chosen), copies(choice.best)))
 
 
 def colocated(
@@ -186,9 +197,11 @@ def colocated(
     spends = some.each(some.rate if demand is None else demand)
     worth = np.where(fits, -spends if demand is not None else some.rate / spends, -np.inf)
     chosen, best = spent.within_slack(worth, some.gpus, some.late_s, scenario.slack)
-    copies = 1
-    if demand is None and budget is not None and not _given(question):
-        copies = budget // int(some.gpus[chosen])
+
+    def copies(at: int) -> int:
+        endless = demand is None and budget is not None and not _given(question)
+        return budget // int(some.gpus[at]) if endless and budget is not None else 1
+
     knee = _knee(
         scenario.slack,
         float(some.late_s[best]),
@@ -196,14 +209,15 @@ def colocated(
         float(worth.max()),
         float(worth[chosen]),
     )
-    pick = pools.options.pick(chosen, copies)
+    pick = pools.options.pick(chosen, copies(chosen))
     rates = servings.rates(question, [[], [], [pick]])
     return Thrifty(
         picks=(pick,),
         rates=rates,
         ftl_s=float(some.late_s[chosen]),
         knee=knee,
-        power=_power(question, [(pools, chosen)], copies, rates.total),
+        power=_power(question, [(pools, chosen)], copies(chosen), rates.total),
+        best=(pools.options.pick(best, copies(best)),),
     )
 
 
@@ -222,17 +236,27 @@ def bare(
 
 
 def _told(
-    question: Question, sweep: Sweep, prefill: _Pools, decode: _Pools, choice: spent.Choice, copies: int
+    question: Question,
+    sweep: Sweep,
+    prefill: _Pools,
+    decode: _Pools,
+    choice: spent.Choice,
+    copies: tuple[int, int],
 ) -> Thrifty:
+    """The chosen pair; `copies` are of it, and of the best."""
     at, best = choice.chosen, choice.best
-    picks = prefill.options.pick(at.prefill, copies), decode.options.pick(at.decode, copies)
+    picks, top = (
+        (prefill.options.pick(pair.prefill, n), decode.options.pick(pair.decode, n))
+        for pair, n in zip((at, best), copies, strict=True)
+    )
     rates = servings.rates(question, [[picks[0]], [picks[1]], []])
     return Thrifty(
         picks=picks,
         rates=rates,
         ftl_s=float(sweep.split_ftl_s[picks[0].row]),
         knee=_knee(question.scenario.slack, best.late_s, best.expected, best.worth, at.worth),
-        power=_power(question, [(prefill, at.prefill), (decode, at.decode)], copies, rates.total),
+        power=_power(question, [(prefill, at.prefill), (decode, at.decode)], copies[0], rates.total),
+        best=top,
     )
 
 
