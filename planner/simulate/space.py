@@ -122,8 +122,9 @@ def _widths(limit: int, scale_up_gpus: int) -> list[int]:
     """Group widths to try: powers of two, and halves of a domain that is not one (72, 36, 18)."""
     widths = {2**i for i in range(15) if 2**i <= limit}
     part = scale_up_gpus
-    while part > 1 and part <= limit:
-        widths.add(part)
+    while part > 1:
+        if part <= limit:
+            widths.add(part)
         if part % 2:
             break
         part //= 2

@@ -45,6 +45,24 @@ def test_nvl72_widths_reach_the_whole_domain() -> None:
     assert 72 in at.gpus
 
 
+@pytest.mark.parametrize("limit", [9, 20, 40, 64, 71])
+def test_parts_of_a_domain_are_tried_in_budgets_smaller_than_it(limit: int) -> None:
+    """36, 18 and 9 of 72 GPUs: whoever has fewer than 72 may have those as well."""
+    model = load().model("deepseek-r1")
+    all_of_it, some = (
+        set(
+            zip(
+                *(getattr(at, name).tolist() for name in ("tp", "pp", "attention_dp", "moe_tp", "moe_ep")),
+                strict=True,
+            )
+        )
+        for at in (space.layouts(model, "decode", max_gpus=most, scale_up_gpus=72) for most in (72, limit))
+    )
+    fits = {row for row in all_of_it if row[0] * row[1] * row[2] <= limit}
+    assert fits and fits <= some
+    assert {9, 18, 36} & {row[2] for row in some} == {width for width in (9, 18, 36) if width <= limit}
+
+
 def test_exchange_kinds() -> None:
     model = load().model("deepseek-r1")
     at = space.layouts(model, "decode", max_gpus=64, scale_up_gpus=72)
