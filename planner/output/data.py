@@ -273,6 +273,7 @@ def _within_measured(plan: Plan) -> dict[str, Any] | None:
         "gpus": best.gpus,
         "requests_per_s": best.requests_per_s,
         "tokens_per_s_per_gpu": best.tokens_per_s_per_gpu,
+        "expected_tokens_per_s_per_gpu": best.expected_tokens_per_s_per_gpu,
         "ftl_s": best.ftl_s,
         "ttl_s": best.ttl_s,
     }

@@ -196,10 +196,13 @@ def within_measured_sentence(plan: Plan) -> str:
         return "No layouts that were measured on this GPU, engine and format meet the limits."
     pools = " and ".join(f"{pool.instances:,} × {pool.layout.label}" for pool in best.pools)
     gpus = "" if best.gpus == serving.gpus else f" on {count(best.gpus, 'GPU')} against {serving.gpus:,}"
+    mine, theirs = serving.expected_tokens_per_s_per_gpu, best.expected_tokens_per_s_per_gpu
+    unlike = best.tokens_per_s_per_gpu * best.gpus > serving.tokens_per_s_per_gpu * serving.gpus * (1 + ALIKE)
+    expects = f" ({three_digits(theirs)} and {three_digits(mine)} expected)" if unlike else ""
     return (
         f"Within the layouts that were measured: {named(best.choice)}, {pools}, "
         f"{three_digits(best.tokens_per_s_per_gpu)} tokens/s per GPU against "
-        f"{three_digits(serving.tokens_per_s_per_gpu)}{gpus}."
+        f"{three_digits(serving.tokens_per_s_per_gpu)}{expects}{gpus}."
     )
 
 

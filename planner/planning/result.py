@@ -180,6 +180,7 @@ class WithinMeasured:
     gpus: int
     requests_per_s: float
     tokens_per_s_per_gpu: float  # output tokens over the GPUs of all pools
+    expected_tokens_per_s_per_gpu: float
     ftl_s: float
     ttl_s: float
 

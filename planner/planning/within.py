@@ -44,6 +44,7 @@ def measured(placed: Placed, chosen: Serving | None, deadline: Deadline) -> With
             gpus=0,
             requests_per_s=nan,
             tokens_per_s_per_gpu=nan,
+            expected_tokens_per_s_per_gpu=nan,
             ftl_s=nan,
             ttl_s=nan,
         )
@@ -58,6 +59,7 @@ def _told(serving: Serving, pools: Sequence[Count], *, is_best: bool) -> WithinM
         gpus=serving.gpus,
         requests_per_s=serving.requests_per_s,
         tokens_per_s_per_gpu=serving.tokens_per_s_per_gpu,
+        expected_tokens_per_s_per_gpu=serving.expected_tokens_per_s_per_gpu,
         ftl_s=serving.ftl_s,
         ttl_s=serving.ttl_s,
     )

@@ -19,6 +19,7 @@ from planner.planning.plan import plan
 from planner.planning.resolve import prepare
 from planner.planning.result import Plan
 from planner.simulate.space import LayoutChoice
+from planner.units import three_digits
 
 PRESETS = catalog.load()
 R1 = Scenario(
@@ -132,6 +133,17 @@ def test_the_best_within_what_was_measured_stands_beside_the_best(planned: Plan)
     assert words.within_measured_sentence(planned) in shown
     for pool in planned.chosen.pools:
         assert words.evidence_text(pool) in shown
+
+
+def test_measured_layouts_that_are_predicted_better_and_expected_worse_say_so(planned: Plan) -> None:
+    """Plans are chosen by what is expected: a prediction alone would say that the plan is not the best."""
+    best, chosen = planned.within_measured, planned.chosen
+    assert best is not None and chosen is not None
+    assert "expected)" not in words.within_measured_sentence(planned)
+    more = replace(best, tokens_per_s_per_gpu=1.2 * chosen.tokens_per_s_per_gpu, gpus=chosen.gpus)
+    said = words.within_measured_sentence(replace(planned, within_measured=more))
+    mine, theirs = (three_digits(of.expected_tokens_per_s_per_gpu) for of in (chosen, best))
+    assert f" ({theirs} and {mine} expected)." in said
 
 
 def test_a_plan_of_measured_layouts_is_its_own_best() -> None:
