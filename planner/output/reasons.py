@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from planner.inputs.scenario import Scenario
     from planner.planning.result import Reason, Relaxation
 
-WAYS_OUT = "Each of these is enough"  # the heading of the single changes that make a scenario feasible
+
+def ways_out(changes: int) -> str:
+    """The heading of so many single changes that make a scenario feasible."""
+    return "This is enough" if changes == 1 else "Each of these is enough"
 
 
 def reason_text(scenario: Scenario, reason: Reason) -> str:

@@ -10,7 +10,7 @@ from planner.output.layout_words import legend, pool_phrases
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
 from planner.output.notes import notes
-from planner.output.reasons import WAYS_OUT, change_text, reason_text
+from planner.output.reasons import change_text, reason_text, ways_out
 from planner.output.spelling import instances, named, percent
 from planner.output.tables import comparison_rows, frontier_table, latencies, limit_rows, may_meet_rows
 from planner.output.verdict import expectation_sentences, ways
@@ -95,7 +95,7 @@ def _of_none(plan: Plan) -> list[Section]:
     return [
         Section(title="Why", rows=(("limit", "design points it stops first", "why"), *reasons), align="lrl"),
         Section(
-            title=WAYS_OUT,
+            title=ways_out(len(plan.infeasible.relax)),
             sentences=tuple(change_text(plan.scenario, change) for change in plan.infeasible.relax),
         ),
         _may_meet(plan),

@@ -12,7 +12,7 @@ from planner.output.columns import aligned
 from planner.output.limits import MAY_MEET
 from planner.output.loss_words import survival_sentences
 from planner.output.notes import notes
-from planner.output.reasons import WAYS_OUT, change_text, reason_text
+from planner.output.reasons import change_text, reason_text, ways_out
 from planner.output.report import chart_title
 from planner.output.spelling import ascii_only, count, instances, named, percent
 from planner.output.tables import (
@@ -206,7 +206,7 @@ def _why_not(plan: Plan, width: int) -> list[str]:
     relax = [change_text(plan.scenario, change) for change in plan.infeasible.relax]
     return [
         _section("Design points by the first limit that stops them", lines),
-        _section(WAYS_OUT, _wrapped(relax, width)),
+        _section(ways_out(len(relax)), _wrapped(relax, width)),
         _section(MAY_MEET, _may_meet(plan, width)),
     ]
 

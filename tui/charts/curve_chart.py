@@ -231,7 +231,7 @@ class CurveChart(Widget, can_focus=True):
         parts = []
         for hue, run in groupby(self._rows[y], key=lambda cell: cell[1] or axis):
             parts.append(Segment("".join(char for char, _ in run), base + RichStyle(color=hue)))
-        return Strip(parts, width)
+        return Strip(parts, len(self._rows[y]))  # of the size it was drawn for, which may have changed since
 
     def _why_empty(self) -> str:
         view = self._view

@@ -168,9 +168,9 @@ def _pool(pool: PoolPlan, width: int, g: Glyphs) -> list[Content]:
     total = sum(part.seconds for part in pool.breakdown)
     light = sum(part.light_s for part in pool.breakdown)
     if total > 0:
-        share = f"one pass {g.plain(format_seconds(total))}, {percent(light / total)} of it"
+        share = f"one pass {g.plain(format_seconds(total))}, {percent(light / total)}"
         head = f"{share} at the speed of light"
-        head = head if len(head) <= width else f"{share} light"
+        head = head if len(head) <= width else f"{share} of it light"
         lines.append(Content.styled(head, "$hue-muted").truncate(width))
         lines += time_bars(pool, width, len(pool.breakdown), g)
     return [*lines, *memory_lines(pool.phase, pool.memory, width, g)]

@@ -53,7 +53,7 @@ def why_not(
     """
     if plan.infeasible is None:
         return []  # the title says that there is none
-    from planner.output.reasons import WAYS_OUT, reason_text
+    from planner.output.reasons import reason_text, ways_out
 
     total = sum(reason.points for reason in plan.infeasible.reasons)
     lines = []
@@ -75,9 +75,10 @@ def why_not(
         lines += [Content.assemble(" " * indent, more) for more in rest]
     lines.append(Content(""))
     if plan.infeasible.relax:
-        heading = f"{WAYS_OUT}; its letter applies it:"
+        heading = f"{ways_out(len(plan.infeasible.relax))}; its letter applies it:"
     elif miss is not None:
-        heading = "One limit alone will not do; each of these will:"
+        several = "each of these" if miss.others else "this"
+        heading = f"One limit alone will not do; {several} will:"
     elif looking:
         heading = f"One limit alone will not do; looking further{g.ellipsis}"
     else:

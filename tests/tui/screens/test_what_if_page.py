@@ -7,7 +7,9 @@ from typing import Any
 
 import fakes
 import pytest
+from rich.cells import cell_len
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 from turning import SIZE, Pages
 
 from planner.inputs.fields import BY_KEY
@@ -64,6 +66,25 @@ async def test_the_curve_takes_other_inputs_and_sets_values(pages: Pages) -> Non
     await pages.pilot.press("left", "enter")
     assert pages.scenario.traffic.isl == 6144
     await pages.settled()
+
+
+@pytest.mark.parametrize("size", [(100, 30), (200, 60)], ids=str)
+async def test_a_curve_drawn_for_another_size_fills_its_own_cells_alone(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows said the new width and had the old one: a smaller terminal wrapped them over all."""
+    async with fakes.app().run_test(size=(160, 45)) as pilot:
+        await fakes.settled(pilot)
+        await pilot.press("4")
+        await fakes.until(pilot, lambda: pilot.app.main.query(CurveChart))
+        chart = pilot.app.main.query_one(CurveChart)
+        await fakes.until(pilot, lambda: "┤" in fakes.text(chart))
+        before = chart.size
+        monkeypatch.setattr(chart, "_draw", lambda: None)  # not told of the size yet
+        await pilot.resize_terminal(*size)
+        await fakes.until(pilot, lambda: chart.size != before)
+        rows = chart.render_lines(Region(0, 0, *chart.outer_size))
+        assert {sum(cell_len(part.text) for part in row) for row in rows} == {chart.outer_size.width}
 
 
 async def test_an_edit_ends_the_study_and_starts_it_anew() -> None:
