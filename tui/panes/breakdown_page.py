@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from planner.inputs.kernels import Provenance
     from planner.planning.result import Plan, PoolPlan, Serving
 
+GAP = 1  # between numbers at the right and the scrollbar, which without colours looks like a part of them
 WIDE = 100  # columns from which the two halves stand side by side
 
 
@@ -96,7 +97,7 @@ class BreakdownPage(Page):
         self._draw("reasons", reason_lines)
 
     def _draw(self, name: str, write: Callable[[Plan | None, int, Glyphs], list[Content]]) -> None:
-        width = self.query_one(f"#{name}").scrollable_content_region.width
+        width = self.query_one(f"#{name}").scrollable_content_region.width - GAP
         if width > 0:
             lines = write(self._plan, width, self.glyphs)
             self.query_one(f"#{name}-text", Static).update(Content("\n").join(lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
-from planner.output.reasons import change_text, reason_text, way_text
+from planner.output.reasons import change_text, reason_text, way_text, ways_out
 from planner.planning.result import Reason, Relaxation
 
 ASKED = Scenario(
@@ -57,3 +57,8 @@ def test_what_a_change_moves(field: str, value: float | str | None, text: str) -
 def test_changes_that_are_enough_together() -> None:
     way = (Relaxation(field="ttl", value=0.0073), Relaxation(field="gpus", value=24.0))
     assert way_text(ASKED, way) == "TTL 5 ms -> 7.3 ms (+46%) and GPUs 16 -> 24"
+
+
+@pytest.mark.parametrize(("changes", "told"), [(1, "This is enough"), (2, "Each of these is enough")])
+def test_one_change_is_not_each_of_several(changes: int, told: str) -> None:
+    assert ways_out(changes) == told
