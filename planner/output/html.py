@@ -32,6 +32,7 @@ td:last-child { white-space: normal; }
 th { color: var(--muted); font-weight: 600; border-bottom: 1px solid var(--line); }
 .r { text-align: right; }
 .bar { display: inline-block; height: .7em; background: var(--bar); vertical-align: baseline; }
+pre span { display: inline-block; max-width: 100%; }
 pre { background: var(--mark); padding: .6rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 svg { max-width: 100%; height: auto; border: 1px solid var(--line); }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } }
@@ -69,10 +70,15 @@ of five measurements of such deployments.</p></footer>
 """
 
 
+def _words(command: str) -> str:
+    """A command that breaks between its words: browsers break `--engine` behind its hyphens."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in command.split(" "))
+
+
 def _section(section: Section, plan: Plan) -> str:
     out = ["<section>", f"<h2>{escape(section.title)}</h2>"]
     if section.title == COMMAND:
-        out += [f"<pre>{escape(sentence)}</pre>" for sentence in section.sentences]
+        out += [f"<pre>{_words(sentence)}</pre>" for sentence in section.sentences]
     elif len(section.sentences) == 1:
         out.append(f"<p>{escape(section.sentences[0])}</p>")
     elif section.sentences:

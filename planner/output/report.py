@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from planner.output import encoder_words, fleets, words
@@ -67,14 +68,14 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
         *([_in_words("The other way", other)] if other is not None else []),
         Section(
             title="Limits",
-            rows=(("limit", "value", "used", "state"), *limit_rows(plan, serving)),
+            rows=(("limit", "value", "used", "state"), *_limits(plan, serving)),
             sentences=tuple(fleets.one_more_sentences(plan)),
             align="lrrl",
         ),
         Section(
             title="The two ways", rows=(("", "split", "co-located"), *comparison_rows(plan)), align="lrr"
         ),
-        Section(title=chart_title(plan), rows=tuple(frontier_table(plan)), align="rrrrrl"),
+        _frontier(plan),
         _expected(plan, serving),
         _may_meet(plan),
         Section(title="Under load", sentences=tuple(words.load_sentences(plan, serving))),
@@ -82,8 +83,22 @@ def _of_plan(plan: Plan, serving: Serving) -> list[Section]:
         Section(title="Between the pools", sentences=tuple(words.transfer_sentences(plan, serving))),
         _times(serving),
         Section(title="Mixed layouts", sentences=(mix,) if mix else ()),
-        Section(title="Names of layouts", sentences=tuple(legend(tuple(labels)))),
+        Section(title="Names of layouts, by example", sentences=tuple(legend(tuple(labels)))),
     ]
+
+
+def _limits(plan: Plan, serving: Serving) -> Iterator[tuple[str, ...]]:
+    """Those of `limit_rows`, under a head that says what the share is of."""
+    for name, value, used, state in limit_rows(plan, serving):
+        yield name, value, used.removesuffix(" used"), state
+
+
+def _frontier(plan: Plan) -> Section:
+    rows = frontier_table(plan)
+    limit = format_seconds(plan.scenario.limits.ttl_s)
+    starred = any(row[0].startswith("*") for row in rows)
+    told = (f"The row with a star is at the limit TTL {limit}.",) if starred else ()
+    return Section(title=chart_title(plan), rows=tuple(rows), sentences=told, align="rrrrrl")
 
 
 def _of_none(plan: Plan) -> list[Section]:

@@ -64,7 +64,7 @@ def to_text(plan: Plan, width: int = 80, *, ascii: bool = False) -> str:
         ]
     blocks.append(_section("How it was found", _wrapped(_found(plan), width)))
     if deployed is not None:
-        blocks.append(_section("Names of layouts", _wrapped(_legend(deployed), width)))
+        blocks.append(_section("Names of layouts, by example", _wrapped(_legend(deployed), width)))
     blocks.append(_section("Notes", _wrapped(notes(plan), width)))
     text = "\n\n".join(block for block in blocks if block) + "\n"
     return ascii_only(text) if ascii else text

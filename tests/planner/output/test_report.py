@@ -156,3 +156,15 @@ def test_no_name_lies_on_another_on_a_curve_or_on_a_line(split_plan: Plan, at: s
             across = np.arange(max(left, x[0]), min(right, x[-1]), 1.0)
             heights = np.interp(across, x, y)
             assert not ((heights > top) & (heights < foot)).any()
+
+
+def test_tables_say_what_their_marks_are_and_a_head_once(split_plan: Plan) -> None:
+    """`29 % used` stood in the column `used`; what the star of a row is, the text alone said."""
+    by_title = {section.title: section for section in sections(split_plan)}
+    head, *limits = by_title["Limits"].rows
+    used = head.index("used")
+    assert limits and all(re.fullmatch(r"[\d.,]+ %", row[used]) for row in limits)
+    (frontier,) = (section for title, section in by_title.items() if title.startswith("Frontier"))
+    starred = [row for row in frontier.rows if row[0].startswith("* ")]
+    assert any("star" in said for said in frontier.sentences) is bool(starred) is True
+    assert "<span>--model</span> <span>" in to_html(split_plan)
