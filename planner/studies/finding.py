@@ -79,7 +79,8 @@ def row_text(table: Table, row: int) -> str:
     levels = [table.levels(name) for name in varied]
     labels = [f"{of.field.label} {of.labels[int(of.of_row[row])]}" for of in levels]
     verdict = VERDICTS[int(table.verdicts[row])]
-    told = {"none": "no plan meets the limits", "failed": "cannot be asked"}.get(verdict, verdict)
+    words = {"none": "no plan meets the limits", "failed": "cannot be asked", "colocated": "co-located"}
+    told = words.get(verdict, verdict)
     gain = float(table.numbers("gain")[row])
     if math.isfinite(gain):
         low, high = (float(table.numbers(f"gain_{end}")[row]) for end in ("low", "high"))

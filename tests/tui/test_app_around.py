@@ -205,6 +205,17 @@ def test_a_session_that_cannot_be_kept_is_one_line(monkeypatch: pytest.MonkeyPat
     assert out == "" and err == "ratematch: the session was not kept: No space left on device\n"
 
 
+async def test_a_page_without_a_chart_offers_none_on_a_small_terminal() -> None:
+    """`v chart/plan` stood below the breakdown at 60 columns, and did nothing."""
+    async with fakes.app().run_test(size=(60, 18)) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        for key, there in (("3", True), ("5", False), ("2", False), ("4", True), ("6", False), ("1", True)):
+            await pilot.press(key)
+            bar = driver.main.query_one(KeyBar)
+            await fakes.until(pilot, lambda there=there, bar=bar: ("v chart" in fakes.text(bar)) is there)
+
+
 async def test_after_a_resize_the_keys_and_the_row_are_those_of_the_new_size(driver: Driver) -> None:
     knob = await driver.focus("time-limit")
     await driver.pilot.resize_terminal(60, 18)

@@ -10,7 +10,8 @@ import pytest
 from textual.widgets import Static
 
 from planner import load
-from planner.studies import run
+from planner.studies import maps, run
+from planner.studies.maps import Asked
 from planner.studies.run import Here
 from planner.studies.study import read
 from tui.charts.study_map import StudyMap
@@ -56,6 +57,17 @@ async def _open(pilot: Any, typed: str) -> None:
     await pilot.press("enter")
 
 
+async def test_a_cell_of_several_scenarios_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`0.9` stood in the cell and `0.671 times` below it: the one of all fleets, the other of the first."""
+    pooled = Asked(x="isl", y="ttl", value="gain", by=())
+    monkeypatch.setattr(maps, "asked", lambda *_: pooled)
+    async with fakes.app().run_test(size=(100, 30)) as pilot:
+        await fakes.settled(pilot)
+        await _open(pilot, str(folder))
+        await fakes.until(pilot, lambda: isinstance(pilot.app.screen, StudyScreen))
+        await fakes.until(pilot, lambda: "median of 2 scenarios; the first: ISL 1k" in _said(pilot, "cell"))
+
+
 @pytest.mark.parametrize("ascii", [False, True])
 async def test_a_cell_leads_into_the_planner(folder: Path, ascii: bool) -> None:
     async with fakes.app(ascii=ascii).run_test(size=(100, 30)) as pilot:
@@ -71,6 +83,7 @@ async def test_a_cell_leads_into_the_planner(folder: Path, ascii: bool) -> None:
         await fakes.until(pilot, lambda: "ISL 16k" in _said(pilot, "cell"))
         assert "TTL 10 ms" in _said(pilot, "cell") and "Co-located" in _said(pilot, "cell")
         assert "is expected to give" in _said(pilot, "cell") and "predicted" in _said(pilot, "cell")
+        assert "median of" not in _said(pilot, "cell") and ": colocated" not in _said(pilot, "cell")
         assert "no plan" in _said(pilot, "marks") and (_said(pilot, "marks").isascii() or not ascii)
         assert _said(pilot, "cell").isascii() or not ascii
         assert shown.render().plain.isascii() or not ascii

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from planner.planning.result import Frontier
 
 AGEING = "PlanCard, BreakdownPane, DetailsPane, Grid, CompareTable, #tornado-box, CurveChart, Scrolled"
+WITH_CHARTS: tuple[TabId, ...] = ("plan", "compare", "what-if")  # pages that have a chart to change to
 COURTESY_S = 0.1  # the optimiser's, towards the drawing of a frontier
 
 
@@ -355,7 +356,7 @@ class MainScreen(FormScreen):
         if action == "more_help":
             return bool(self.query("HelpPanel"))
         if action == "swap_view":
-            return self.has_class("-narrow")
+            return self.has_class("-narrow") and self.tab in WITH_CHARTS
         return True
 
     # The hint

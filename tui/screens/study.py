@@ -95,6 +95,8 @@ class StudyScreen(Screen[Scenario | None]):
             return
         which = f"Map {shown.at + 1} of {len(shown.maps)}. " if len(shown.maps) > 1 else ""
         told = "Nothing was asked here." if shown.row is None else finding.row_text(self._table, shown.row)
+        if (pooled := int(shown.shown.rows[shown.cursor])) > 1:
+            which += f"The cell is the median of {pooled:,} scenarios; the first: "
         self._say("study-cell", which + told, "$hue-cursor")
 
     @on(StudyMap.Picked)
