@@ -126,6 +126,7 @@ def test_the_time_axis_has_its_unit_at_every_width(width: int) -> None:
     rows = replay_charts.drawn(seen, width, 12, str, ascii=False).plain.splitlines()
     axes = [row for row in rows if re.search(r"\d\s*s(\s|$)", row)]
     assert len(axes) == 2 and all(len(re.findall(r"\d\s*s(?=\s|$)", row)) == 2 for row in axes)
+    assert rows[0].count(", requests") == 2  # `waiting for a first token,` was all that had room
 
 
 async def test_how_much_comes_is_told_where_no_rate_is_asked_for(monkeypatch: Any) -> None:

@@ -21,6 +21,7 @@ GAP, LEAST_WIDE, LEAST_HIGH = 2, 24, 5
 NAMES = ("P50", "P95", "P99")
 HUES = ("split", "cursor", "coloc")  # of each
 PLAIN = (".", "o", "*")
+WAITING = "waiting for a first token, requests"
 Hue = Callable[[str], str]
 
 
@@ -28,7 +29,7 @@ def drawn(glance: Glance, width: int, height: int, hue: Hue, *, ascii: bool) -> 
     """Four pictures, two beside each other, in so many columns and rows."""
     wide, high = max((width - GAP) // 2, LEAST_WIDE), max(height // 2 - 1, LEAST_HIGH)
     panels = (
-        ("waiting for a first token, requests", [glance.waiting]),
+        (WAITING if len(WAITING) <= wide else "waiting, requests", [glance.waiting]),
         ("decoding, requests", [glance.decoding]),
         ("FTL, s:", list(glance.ftl_s)),
         ("TTL, ms:", list(1e3 * glance.ttl_s)),

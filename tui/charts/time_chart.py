@@ -37,7 +37,8 @@ def drawn(found: OverTime, cursor: int, width: int, g: Glyphs) -> Drawn:
         return f"{name:<26}{columns(_most(values, each), g)} {said}"
 
     wide = -(-count // each)
-    mark = f"{'':{NAMES}}{'v':>{cursor // each + 1}}{'':{wide - cursor // each}}{'at v':<{GPUS}}in all"
+    here = f"{g.down:>{cursor // each + 1}}{'':{wide - cursor // each}}"
+    mark = f"{'':{NAMES}}{here}{f'at {g.down}':<{GPUS}}in all"
     lines = [
         row(
             "requests/s",
