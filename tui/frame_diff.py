@@ -84,6 +84,7 @@ class FrameDiff:
     def _frame(self, data: str, out: list[str]) -> bool:
         """What a frame changes; False for output that is none."""
         spans: list[Run] = []
+        anew = not self._chars
         row = col = -1
         end = (-1, -1)  # of what has been drawn
         place, kind = 0, ""
@@ -98,7 +99,7 @@ class FrameDiff:
                 if row < 0 or look is None:
                     return False
                 if (row, col) < end:  # over what was drawn before
-                    self._send(spans, out)
+                    self._send(spans, out, anew)
                 col = self._text(row, col, found[kind], look, spans)
                 end = (row, col)
                 if kind == "styled":
@@ -111,7 +112,7 @@ class FrameDiff:
                 row, col = row + 1, 0
         if place != len(data):
             return False
-        self._send(spans, out)
+        self._send(spans, out, anew)
         if kind == "col":  # where it leaves the cursor
             out.append(move(self._at, row, col))
             self._at = (row, col)
@@ -153,14 +154,18 @@ class FrameDiff:
         spans.append(Run(row, col + start, text[start : last + 1], look))
         return end
 
-    def _send(self, spans: list[Run], out: list[str]) -> None:
-        """Draw, what looks alike together: colours take more bytes than places."""
+    def _send(self, spans: list[Run], out: list[str], anew: bool) -> None:
+        """Draw, what looks alike together: colours take more bytes than places.
+
+        `anew` where nothing was shown: then it is quick rather than short, for someone waits for a start.
+        """
         groups = _alike(spans)
         while groups:
             look = min(groups, key=lambda each: (len(change(self._look, each)), each.back, each.front))
             out.append(change(self._look, look))
             self._look = look
-            for row, col, text, _ in _way(self._at, groups.pop(look)):
+            runs = groups.pop(look)
+            for row, col, text, _ in sorted(runs) if anew else _way(self._at, runs):
                 out.append(self._between(row, col, look))
                 out.append(move(self._at, row, col))
                 out.append(text)
