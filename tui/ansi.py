@@ -130,7 +130,7 @@ def move(at: tuple[int, int] | None, row: int, col: int) -> str:
     """The sequence from a row and column, from 0 on, to others; `at` is None where it is not known.
 
     >>> move((4, 9), 5, 8), move((4, 9), 4, 30), move(None, 0, 0)
-    ('\\x1bD\\x08', '\\x1b[21C', '\\x1b[H')
+    ('\\x1b[B\\x08', '\\x1b[21C', '\\x1b[H')
     """
     if at == (row, col):
         return ""
@@ -140,9 +140,12 @@ def move(at: tuple[int, int] | None, row: int, col: int) -> str:
 
 @lru_cache(maxsize=4096)
 def steps(down: int, across: int) -> str:
-    """A move by rows and columns. A line feed would be shorter than an index, but a tty or a terminal may
-    have it return to the first column."""
-    rows = {-1: "\x1bM", 0: "", 1: "\x1bD"}.get(down) or _cursor(down, "B", "A")
+    """A move by rows and columns.
+
+    The short ways down are not the same everywhere: after a line feed a tty returns to the first column,
+    and the console of Windows 10 takes an index (ESC D) for a step to the left.
+    """
+    rows = "\x1bM" if down == -1 else _cursor(down, "B", "A")
     return rows + ("\b" * -across if -3 <= across < 0 else _cursor(across, "C", "D"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pyte
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.ansi import PLAIN, change, look_after
+from tui.ansi import PLAIN, change, look_after, steps
 from tui.frame_diff import FrameDiff
 
 COLS, ROWS = 16, 5
@@ -83,7 +84,17 @@ def test_points_of_a_curve_cost_little_more_than_themselves() -> None:
     curves = [(row, start + row, "31", "•") for row in range(ROWS) for start in (0, 9)]
     sent = diff.lean(frame(curves))
     around = len("\x1b[31m\x1b[m\x1b[H") + 2 * len("\x1b[5;9H")  # the colour, and a way to each of the curves
-    assert len(sent) <= around + 2 * ROWS * len("•\x1bD")
+    assert len(sent) <= around + 2 * ROWS * len("•\x1b[B")
+
+
+@pytest.mark.parametrize("down", [-3, -1, 1, 3])
+@pytest.mark.parametrize("across", [-5, -1, 0, 1, 5])
+def test_steps_are_those_that_every_terminal_takes_alike(down: int, across: int) -> None:
+    sent = steps(down, across)
+    assert re.fullmatch(r"(\x1b\[[0-9]*[ABCD]|\x1bM|\x08)*", sent), sent  # no line feed, no index
+    screen = pyte.Screen(COLS, ROWS * 2)
+    pyte.Stream(screen).feed(f"\x1b[5;9H{sent}")
+    assert (screen.cursor.y, screen.cursor.x) == (4 + down, 8 + across)
 
 
 @given(st.lists(st.sampled_from([1, 2, 3, 4, 7, 9, 31, 39, 48]), max_size=5), st.sampled_from(LOOKS))
