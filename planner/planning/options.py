@@ -365,12 +365,15 @@ def _lost(question: Question, points: Points, rows: IndexArray) -> IntArray:
 def _counts(
     question: Question, phase: Phase, gpus: IntArray, rate: FloatArray, lost: IntArray
 ) -> tuple[IndexArray, IntArray]:
-    """Numbers of instances to try: all that fit the fleet, or a demand could take, and the row of each."""
+    """Numbers of instances to try: all that fit the fleet, or a demand could take, and the row of each.
+
+    A demand in a budget of which most throughput is asked for may have all of it.
+    """
     if (instances := question.scenario.deployment.instances(phase)) is not None:
         return np.arange(len(gpus)), np.full(len(gpus), instances, dtype=np.int64)
     budget, demand = question.gpus_of(phase), question.scenario.traffic.requests_per_s
     most = np.full(len(gpus), 1 << 40) if budget is None else budget // gpus
-    if demand is not None:
+    if demand is not None and (budget is None or question.scenario.goal != "throughput"):
         with np.errstate(divide="ignore", invalid="ignore"):
             enough = np.ceil(np.nan_to_num(BEYOND * demand / rate, posinf=1e9)) + DENSE + lost
         most = np.minimum(most, enough)

@@ -184,3 +184,24 @@ def test_instances_are_counted_of_those_rows_alone_that_a_plan_after_a_loss_may_
     best, of_all = (copies.best(question, of) for of in (found[1], every[1]))
     assert best is not None and of_all is not None
     assert best.pick.row == of_all.pick.row and best.rates == of_all.rates
+
+
+@pytest.mark.parametrize("survive", ["none", "gpu", "node"])
+def test_a_rate_takes_nothing_from_the_most_that_a_budget_sustains(survive: str) -> None:
+    """Many small pools of what the rate takes have a queue, and lose an instance, each."""
+    asked = Scenario(
+        model="mixtral-8x7b",
+        system="h100",
+        robust=False,
+        slack=0.0,
+        fleet=Fleet(gpus=64, survive=survive),  # type: ignore[arg-type]
+        traffic=Traffic(isl=8000, osl=500, arrivals="poisson"),
+        limits=Limits(ftl_s=3.0, ttl_s=0.05),
+    )
+    most, some = (
+        plan(replace(asked, traffic=replace(asked.traffic, requests_per_s=rate)), PRESETS)
+        for rate in (None, 1.0)
+    )
+    for whole, rated in ((most.disaggregated, some.disaggregated), (most.colocated, some.colocated)):
+        assert whole is not None and rated is not None
+        assert rated.capacity_requests_per_s == pytest.approx(whole.capacity_requests_per_s, rel=1e-6)
