@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -120,7 +121,7 @@ def read(path: Path) -> tuple[Pool, ...]:
         path = path / FILE
     text = files.read_text(path, MOST_BYTES, what="running")
     found = _of_plan(path, text) if text.lstrip()[:1] == "{" else _of_record(path, text)
-    if not 1 <= len(found) <= MOST_POOLS or len({pool.key for pool in found}) < len(found):
+    if not 1 <= len(found) <= MOST_POOLS:
         raise InputError("running", str(path), ACCEPTED)
     return found
 
@@ -148,7 +149,10 @@ def _label(layout: Any) -> str:
 
 
 def _of_record(path: Path, text: str) -> tuple[Pool, ...]:
-    run = parse_toml(text, path.name).get("run")
+    table = parse_toml(text, path.name)
+    run, pools = table.get("run"), table.get("pools")
+    if isinstance(run, dict) and isinstance(pools, list):  # of a mix, which a row of runs has no columns for
+        return _of_pools(path, run, pools)
     roles = _ROLES.get(str(run.get("mode")) if isinstance(run, dict) else "")
     if not isinstance(run, dict) or roles is None:
         raise InputError("running", str(path), ACCEPTED)
@@ -164,6 +168,17 @@ def _of_record(path: Path, text: str) -> tuple[Pool, ...]:
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError("running", str(path), ACCEPTED) from None
     return tuple(found)
+
+
+def _of_pools(path: Path, run: Mapping[str, Any], pools: list[Any]) -> tuple[Pool, ...]:
+    serves = _serves(run.get("model"), run.get("system"), run.get("engine"))
+    try:
+        return tuple(
+            _pool(one["phase"], str(one["layout"]), one["instances"], one.get("max_batch"), serves)
+            for one in pools[: MOST_POOLS + 1]
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise InputError("running", str(path), ACCEPTED) from None
 
 
 def _pool(phase: str, layout: str, instances: Any, max_batch: Any, serves: Any) -> Pool:
@@ -183,6 +198,18 @@ def _pool(phase: str, layout: str, instances: Any, max_batch: Any, serves: Any) 
     return pool
 
 
+def _by_kind(pools: tuple[Pool, ...], told: bool) -> dict[tuple[tuple[Phase, tuple[int, ...]], str], Pool]:
+    """Pools by what makes their instances the same, those of several pools of a mix added up."""
+    found: dict[tuple[tuple[Phase, tuple[int, ...]], str], Pool] = {}
+    for pool in pools:
+        key = pool.key, pool.serves if told else ""
+        if (other := found.get(key)) is not None:
+            limit = pool.max_batch if pool.max_batch == other.max_batch else None
+            pool = replace(pool, instances=pool.instances + other.instances, max_batch=limit)
+        found[key] = pool
+    return found
+
+
 def changes(before: tuple[Pool, ...], after: tuple[Pool, ...]) -> tuple[Change, ...]:
     """Every kind of instance of either, in the order of phases, those of `after` first.
 
@@ -193,7 +220,7 @@ def changes(before: tuple[Pool, ...], after: tuple[Pool, ...]) -> tuple[Change, 
     -1
     """
     told = all(pool.serves for pool in (*before, *after))
-    was, now = ({(pool.key, pool.serves if told else ""): pool for pool in side} for side in (before, after))
+    was, now = (_by_kind(side, told) for side in (before, after))
     stays = not told or not {pool.serves for pool in before}.isdisjoint(pool.serves for pool in after)
     served = ("", "") if stays else (_all_served(before), _all_served(after))
     found = []

@@ -25,16 +25,34 @@ def record(of: Subject) -> str:
         "run": run(of),
         "predicted": predicted(of),
     }
+    if _mixed(of):
+        document["pools"] = [
+            {
+                "phase": pool.phase,
+                "layout": pool.layout.label,
+                "instances": pool.instances,
+                "max_batch": pool.max_batch,
+            }
+            for pool in of.serving.pools
+        ]
     return tomli_w.dumps(document)
 
 
+def _mixed(of: Subject) -> bool:
+    """Whether its pools are more than a row of measured runs has columns for: a mix of layouts or ways."""
+    return tuple(pool.phase for pool in of.serving.pools) not in (("prefill", "decode"), ("colocated",))
+
+
 def run(of: Subject) -> dict[str, Any]:
-    """The deployment as columns of `planner.evidence.runs`; what is measured is not among them."""
+    """The deployment as columns of `planner.evidence.runs`; what is measured is not among them.
+
+    Those of its layouts are not there for a mix, whose pools are told beside them.
+    """
     plan, scenario = of.plan, of.scenario
     first, then = of.serving.pools[0], of.serving.pools[-1]
     formats = plan.precision
-    found: dict[str, Any] = {
-        "mode": "disaggregated" if of.split else "colocated",
+    found: dict[str, Any] = {} if _mixed(of) else {"mode": "disaggregated" if of.split else "colocated"}
+    found |= {
         "model": scenario.model,
         "system": scenario.system,
         "engine": scenario.engine,
@@ -43,21 +61,28 @@ def run(of: Subject) -> dict[str, Any]:
     if formats:
         found |= {"gemm_dtype": formats.weights, "moe_dtype": formats.experts or formats.weights}
     found |= {"isl": scenario.traffic.isl, "osl": scenario.traffic.osl}
-    if of.split:
-        found |= _widths(first, "prefill_") | _widths(then, "decode_")
-    else:
-        found |= _widths(then, "") | {"prefill_workers": then.instances, "decode_workers": then.instances}
-    found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
-    if first.chunk_tokens and (first.mode == "piggyback" or first.chunk_tokens < scenario.traffic.isl):
-        found["max_batched_tokens"] = first.chunk_tokens
-    elif of.split:
-        found["max_batched_tokens"] = first.max_batched_tokens
+    if not _mixed(of):
+        found |= _layouts(of, first, then)
     if prefix := bench.prefix_tokens(of):
         found["shared_prefix"] = prefix
     if scenario.mtp:
         found["mtp"] = scenario.mtp
     if plan.drafts:
         found["mtp_acceptance"] = plan.drafts.acceptance
+    return found
+
+
+def _layouts(of: Subject, first: PoolPlan, then: PoolPlan) -> dict[str, Any]:
+    """The columns of the one layout of each pool."""
+    if of.split:
+        found: dict[str, Any] = _widths(first, "prefill_") | _widths(then, "decode_")
+    else:
+        found = _widths(then, "") | {"prefill_workers": then.instances, "decode_workers": then.instances}
+    found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
+    if first.chunk_tokens and (first.mode == "piggyback" or first.chunk_tokens < of.scenario.traffic.isl):
+        found["max_batched_tokens"] = first.chunk_tokens
+    elif of.split:
+        found["max_batched_tokens"] = first.max_batched_tokens
     return found
 
 

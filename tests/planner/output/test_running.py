@@ -58,6 +58,31 @@ def test_a_plan_an_export_and_what_is_given_are_read(tmp_path):
     assert [one.key for one in read] == [one.key for one in BEFORE] and read[1].max_batch == 40
 
 
+def test_an_export_of_a_mix_is_read_as_the_plan_that_it_is_of(tmp_path, capsys):
+    """Prefill, decode and co-located instances: more than a row of measured runs has columns for."""
+    asked = (
+        "--model llama-3.1-70b --system h100 --engine vllm --gpus 12 --isl 2000 --osl 500 --ftl 5s --ttl 40ms"
+    )
+    words = [*asked.split(), "--mix", "--rate", "15.8", "--arrivals", "steady"]
+    assert main(["export", "vllm", *words, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    read = running.read(tmp_path / "out")
+    assert [one.phase for one in read] == ["prefill", "decode", "colocated"]
+    assert main(["plan", *words, "--running", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.startswith("What runs is the plan: no instance starts or stops.")
+    (tmp_path / "out" / "result.json").write_text('{"a": 1}')
+    assert main(["validate", str(tmp_path / "out" / "result.json")]) == 2
+    assert "does not say --layout" in capsys.readouterr().err
+
+
+def test_pools_of_one_layout_are_added_up():
+    few = Pool(phase="prefill", layout="TP1", instances=2, max_batch=4)
+    many = Pool(phase="prefill", layout="TP1", instances=56, max_batch=9)
+    decode = Pool(phase="decode", layout="TP1", instances=6)
+    (first, then) = running.changes((few, many, decode), (few, decode))
+    assert (first.before, first.after, first.batch) == (58, 2, None) and then.more == 0
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -73,6 +98,9 @@ def test_a_plan_an_export_and_what_is_given_are_read(tmp_path):
         "[run]\nmode = 'disaggregated'\nprefill_tp = 'x'",
         "[run]\nmode = 'both'",
         "run = 3",
+        "pools = [3]\n[run]\nmodel = 'x'",
+        "pools = [{phase = 'decode', layout = 'TP8', instances = 0}]\n[run]\nmodel = 'x'",
+        "pools = []\n[run]\nmode = 'disaggregated'",
     ],
 )
 def test_what_says_nothing_of_a_deployment_is_one_line(tmp_path, text, capsys):
