@@ -138,6 +138,17 @@ async def test_a_row_asked_for_while_the_screen_closes_is_no_fault(driver: Drive
         assert not pane.knob(key).is_attached
 
 
+async def test_a_form_told_before_it_has_rows_shows_them_as_told(driver: Driver) -> None:
+    known = driver.main.query_one(InputsPane)
+    pane = InputsPane(lambda kind: (), glyphs=known.glyphs)
+    assert known._view is not None
+    pane.show(known._view)
+    await driver.main.mount(pane)
+    assert [knob.value for knob in pane.knobs if knob.display] == [
+        knob.value for knob in known.knobs if knob.display
+    ]
+
+
 async def test_at_80x24_what_matters_is_seen_without_scrolling() -> None:
     async with fakes.app().run_test(size=(80, 24)) as pilot:
         driver = Driver(pilot)

@@ -112,6 +112,11 @@ class InputsPane(Container):
                 self._alone[group].tell(len(fields))
                 yield self._alone[group]
 
+    def on_mount(self) -> None:
+        """Draw what came before there were rows."""
+        if self._view is not None:
+            self.show(self._view)
+
     def _box(self, group: str, *children: Widget) -> Vertical:
         band = list(self._groups).index(group) % 2
         self._boxes[group] = Vertical(*children, classes="group -band" if band else "group")
@@ -182,8 +187,9 @@ class InputsPane(Container):
         if self._view is None or view.plan is not self._view.plan:
             self._used = limit_use(view.plan)
         self._view = view
-        knobs = self.knobs
-        for knob in knobs:
+        if not self._rows:  # an application that ends as it starts may show its view before it has rows
+            return
+        for knob in self.knobs:
             self._tell(knob, view)
         self._fold(view)
         edited = view.scenario != view.base
