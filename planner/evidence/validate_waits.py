@@ -7,8 +7,10 @@ independently; what differs is whether waits are computed (`planner.planning.arr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +41,41 @@ LOADS = (0.5, 0.7, 0.85)
 REQUESTS = 8000  # of one instance; more instances see as many each, up to `MOST`
 MOST = 12_000
 BEGIN, END = 0.1, 0.95  # of the requests: what is counted, neither the start nor the run-down
-MODEL, SYSTEM = "llama-3.1-70b", "h200"
-LIMITS = Limits(ftl_s=5.0, ttl_s=0.05)
 GPUS = 64
 FIGURES = ("mean", "p50", "p95", "p99")
 ASKED = {"mean": 0.10, "p99": 0.20}  # errors of the first token up to the highest load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is deployed, and the requests and instances that it is tried with."""
+
+    model: str
+    system: str
+    limits: Limits
+    lockstep: bool  # ranks of attention data parallelism, or none
+    kinds: Sequence[str] = LENGTHS
+    instances: Sequence[int] = INSTANCES
+
+
+SUBJECTS = (
+    Subject(model="llama-3.1-70b", system="h200", limits=Limits(ftl_s=5.0, ttl_s=0.05), lockstep=False),
+    Subject(
+        model="deepseek-r1",
+        system="gb200",
+        limits=Limits(ftl_s=5.0, ttl_s=0.05),
+        lockstep=True,
+        kinds=LENGTHS[:2],
+        instances=INSTANCES[:3],
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
     """One deployment at one load; seconds by figure."""
 
+    model: str
     way: Way
     lengths: str
     instances: int  # of the pool that takes prompts
@@ -75,23 +101,22 @@ def cases(
     catalog: Catalog,
     *,
     ways: Sequence[Way] = ("colocated", "disaggregated"),
-    kinds: Sequence[str] = LENGTHS,
-    instances: Sequence[int] = INSTANCES,
+    subjects: Sequence[Subject] = SUBJECTS,
     loads: Sequence[float] = LOADS,
     most: int = MOST,
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Waits]:
     """Every case, in the order of the arguments. Raises InputError."""
-    for way in ways:
-        for kind in kinds:
+    for subject, way in product(subjects, ways):
+        for kind in subject.kinds:
             isl, osl = drawn(kind)
-            question = asked(kind, isl, osl, catalog)
+            question = asked(subject, kind, isl, osl, catalog)
             swept = sweep.run(question, GPUS)
-            for count in instances:
-                serving = of_way(question, swept, way, count)
+            for count in subject.instances:
+                serving = of_way(question, swept, way, count, lockstep=subject.lockstep)
                 for load in loads:
                     if progress is not None:
-                        progress(f"{way}, {kind}, {count} at {load:.0%}")
+                        progress(f"{subject.model}, {way}, {kind}, {count} at {load:.0%}")
                     number = min(REQUESTS * count, most)
                     yield _case(question, swept, serving, kind, load, requests(kind, isl, osl, number))
 
@@ -105,7 +130,7 @@ def drawn(kind: str) -> tuple[FloatArray, FloatArray]:
     return trace.isl[short].astype(np.float64), trace.osl[short].astype(np.float64)
 
 
-def asked(kind: str, isl: FloatArray, osl: FloatArray, catalog: Catalog) -> Question:
+def asked(subject: Subject, kind: str, isl: FloatArray, osl: FloatArray, catalog: Catalog) -> Question:
     """The question of requests with these lengths."""
     spread = SPREAD if kind == "lognormal" else 0.0
     traffic = Traffic(
@@ -116,7 +141,12 @@ def asked(kind: str, isl: FloatArray, osl: FloatArray, catalog: Catalog) -> Ques
         arrivals="poisson",
     )
     scenario = Scenario(
-        model=MODEL, system=SYSTEM, traffic=traffic, limits=LIMITS, fleet=Fleet(gpus=GPUS), goal="throughput"
+        model=subject.model,
+        system=subject.system,
+        traffic=traffic,
+        limits=subject.limits,
+        fleet=Fleet(gpus=GPUS),
+        goal="throughput",
     )
     question = prepare(scenario, catalog).remembering()
     return question if len(isl) == 1 else replace(question, lengths=lengths.of_requests(isl, osl))
@@ -140,18 +170,21 @@ def requests(kind: str, isl: FloatArray, osl: FloatArray, count: int) -> Request
     return plain(arrival_s * count / arrival_s[-1], prompts, outputs)
 
 
-def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Serving:
-    """So many of the instance that serves most per GPU within the limits, and the decode pool they need."""
+def of_way(question: Question, swept: Sweep, way: Way, instances: int, *, lockstep: bool = False) -> Serving:
+    """So many of the instance that serves most per GPU within the limits, and the decode pool they need.
+
+    Of several ranks of attention data parallelism where `lockstep`, else of one.
+    """
     solver = SolverReport(status="optimal", gap=0.0, seconds=0.0)
     limits = question.scenario.limits
     together = swept.colocated
     if way == "colocated":
         in_time = (together.ftl_s <= limits.ftl_s) & (together.ttl_s <= limits.ttl_s)
-        pick = Pick(together, _best(together, in_time), instances)
+        pick = Pick(together, _best(together, in_time, lockstep), instances)
         return servings.colocated_serving(question, [pick], Rates.known(pick.requests_per_s), solver)
-    first = Pick(swept.prefill, _best(swept.prefill, swept.split_ftl_s <= limits.ftl_s), instances)
-    one = Pick(swept.decode, _best(swept.decode, swept.decode.ttl_s <= limits.ttl_s), 1)
-    many = max(round(1.15 * first.requests_per_s / one.requests_per_s), 1)
+    first = Pick(swept.prefill, _best(swept.prefill, swept.split_ftl_s <= limits.ftl_s, lockstep), instances)
+    one = Pick(swept.decode, _best(swept.decode, swept.decode.ttl_s <= limits.ttl_s, lockstep), 1)
+    many = math.ceil(1.15 * first.requests_per_s / one.requests_per_s)
     return servings.split_serving(
         question,
         prefills=[first],
@@ -163,8 +196,9 @@ def of_way(question: Question, swept: Sweep, way: Way, instances: int) -> Servin
     )
 
 
-def _best(points: Points, usable: Any) -> int:
-    rows = np.flatnonzero(usable)
+def _best(points: Points, usable: Any, lockstep: bool) -> int:
+    several = points.layouts.attention_dp[points.layout] > 1
+    rows = np.flatnonzero(usable & (several == lockstep))
     return int(rows[np.argmax(points.requests_per_s[rows] / points.gpus[rows])])
 
 
@@ -182,6 +216,7 @@ def _case(
     counted = slice(int(BEGIN * len(asked_of)), int(END * len(asked_of)))
     ftl_s, ttl_s = found.ftl_s[counted], found.ttl_s[counted]
     return Waits(
+        model=question.scenario.model,
         way="colocated" if first.phase == "colocated" else "disaggregated",
         lengths=kind,
         instances=first.instances,
@@ -205,11 +240,12 @@ def _figures(values: FloatArray) -> dict[str, float]:
 
 def summarise(found: Sequence[Waits]) -> dict[str, Any]:
     """Errors by way and lengths, and every case; plain data."""
-    groups = list(dict.fromkeys((one.way, one.lengths) for one in found))
+    groups = list(dict.fromkeys((one.model, one.way, one.lengths) for one in found))
     return {
         "asked": ASKED,
         "groups": [
             {
+                "model": model,
                 "way": way,
                 "lengths": kind,
                 "cases": len(some),
@@ -222,8 +258,8 @@ def summarise(found: Sequence[Waits]) -> dict[str, Any]:
                     for figure in FIGURES
                 },
             }
-            for way, kind in groups
-            for some in [[one for one in found if (one.way, one.lengths) == (way, kind)]]
+            for model, way, kind in groups
+            for some in [[one for one in found if (one.model, one.way, one.lengths) == (model, way, kind)]]
         ],
         "cases": [asdict(one) for one in found],
     }

@@ -83,6 +83,8 @@ class EngineProfile:
     lockstep: float = 0.0
     prompt_imbalance: float = 0.0
     sequence_imbalance: float = 0.0
+    # of `arrival_s` that one thread does for all ranks, the rest being of each rank's own; a rule, not fitted
+    serial_share: float = 1.0
     # limits
     max_batch: int  # sequences per attention rank
     memory_fraction: float  # share of GPU memory that may be filled, by default; of what, `memory_rule` says

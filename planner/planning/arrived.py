@@ -13,14 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from planner.arrays import FloatArray, IndexArray, quantiles
+from planner.arrays import FloatArray, quantiles
 from planner.inputs.lengths import Lengths
-from planner.planning import first_token, options, prompt_work
+from planner.planning import at_rate, first_token, options, prompt_work
 from planner.planning.resolve import Question
-from planner.planning.result import Load, Percentiles, PoolPlan, Queued, Serving
+from planner.planning.result import Load, Percentiles, Queued, Serving
 from planner.planning.sweep import Sweep
 from planner.simulate import erlang, queueing
-from planner.simulate.points import Points
 from planner.simulate.queueing import Delay, Station
 from planner.values import dataclass
 
@@ -28,9 +27,10 @@ AT = (0.5, 0.9, 0.95, 0.99)
 STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
-SUREST, FEW = 0.85, 4  # utilisation; instances
+SUREST, SUREST_LOCKSTEP, FEW = 0.85, 0.6, 4  # utilisation, twice; instances
 MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
 GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor of e
+REST = np.array([0.2, 0.6, 1.0, 1.4, 1.8])  # equally likely values of a uniform rest over its mean
 NEVER = 1e-9  # probability of a wait that no percentile sees
 
 
@@ -70,12 +70,15 @@ def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
     rate = serving.requests_per_s
     points = sweep.prefill if split else sweep.colocated
     steps = question.lengths.osl - 1.0
-    ttl_s, batch = _decoding(sweep.decode if split else points, then)
+    ttl_s, batch = at_rate.decoding(sweep.decode if split else points, then)
     mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
     if split:
-        busy, passes = 1.0, _passes(points, first, rate / first.instances)
+        busy, passes = 1.0, at_rate.passes(points, first, rate / first.instances)
     else:
-        busy, passes = _prompt_share(points, first), _mixed(question, points, first, mean / first.instances)
+        busy, passes = (
+            at_rate.prompt_share(points, first),
+            at_rate.mixed(question, points, first, mean / first.instances),
+        )
     each = first.requests_per_s / first.instances
     work = prompt_work.of(question, first.phase)
     station = Station(
@@ -92,13 +95,15 @@ def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
     places = float(then.instances * then.batch)
     alone_s, chunk = np.array([serving.ftl_s - passes.saved_s]), np.array([float(first.chunk_tokens)])
     fixed, own = first_token.own_s(question, first.phase, alone_s, chunk, first.layout.pp)
-    kinds = float(fixed[0]) + float(own[0]) * work.tail
+    rest_s = passes.waited_s * REST if passes.waited_s else np.zeros(1)
+    kinds = (float(fixed[0]) + float(own[0]) * work.tail + rest_s[:, None]).ravel()
+    weight = np.tile(work.weight, len(rest_s)) / len(rest_s)
     worked_on = 0.0 if split else rate * float(own[0])  # prompts have a place, too
     full = min((mean + worked_on) / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps + worked_on / rate)
     return _Way(
         kinds=kinds,
-        weight=work.weight,
+        weight=weight,
         prompts=prompts,
         slot=slot,
         batch=batch,
@@ -156,97 +161,23 @@ def _sure(question: Question, serving: Serving) -> bool:
 
     They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
     they share the GPUs, nor beyond its loads, nor for a load that changes over time. Of the cases of that
-    page all that this calls near are.
+    page all that this calls near are. A pass of ranks in lockstep is as long as its longest prompt, so there
+    they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too.
     """
-    few = serving.pools[0].instances <= FEW or len(serving.pools) == 1
-    full = max(pool.utilisation for pool in serving.pools) > SUREST
-    return question.prompt_windows is None and not full and (question.lengths.alike or not few)
+    first = serving.pools[0]
+    lockstep, alike = first.layout.attention_dp > 1, question.lengths.alike
+    if question.prompt_windows is not None or (lockstep and len(serving.pools) == 1):
+        return False
+    few = first.instances <= FEW or len(serving.pools) == 1 or lockstep
+    most = SUREST_LOCKSTEP if lockstep else SUREST
+    full = max(pool.utilisation for pool in serving.pools) > most + 1e-9
+    return not full and (alike or not few)
 
 
 def _breaks_at(serving: Serving) -> float:
     """Utilisation of the busiest pool at the most that the serving sustains within its limits."""
     least = min(pool.requests_per_s for pool in serving.pools)
     return serving.capacity_requests_per_s / least
-
-
-def _prompt_share(points: Points, pool: PoolPlan) -> float:
-    """Share of its time that the pool's own point is busy with prompts."""
-    rows = points.rows_of(pool.layout, pool.mode)
-    each = pool.requests_per_s / pool.instances
-    off = np.abs(points.requests_per_s[rows] / each - 1.0) + np.abs(points.ttl_s[rows] / pool.ttl_s - 1.0)
-    nearest = np.argmin(off)
-    return float(points.prompt_share[rows[nearest]])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Passes:
-    """Passes of a prefill instance with the prompts that have come, not with as many as it could take."""
-
-    saved_s: float  # that their first token is earlier than that of a full pass
-    stretch: float  # their time for a prompt over that of a full one
-
-
-def _passes(points: Points, pool: PoolPlan, requests_per_s: float) -> _Passes:
-    """The passes of an instance at a rate.
-
-    A pass takes all that came during the one before: m prompts where ``m = rate t(m)``, and at least one. It
-    is waited for by those who come while it runs, on average for half of it where it is more than their own.
-    """
-    if points.phase != "prefill":
-        return _Passes(saved_s=0.0, stretch=1.0)
-    rows = points.rows_of(pool.layout, pool.mode)
-    rows = rows[np.abs(points.chunk_tokens[rows] - pool.chunk_tokens) < 1.0]
-    order = np.argsort(points.batch[rows])
-    batch, ftl_s = points.batch[rows][order], points.ftl_s[rows][order]
-    busy_s = batch / points.requests_per_s[rows][order]
-    prompts = float(batch[0])
-    for _ in range(ROUNDS):
-        prompts = max(requests_per_s * float(np.interp(prompts, batch, busy_s)), float(batch[0]))
-    prompts = min(prompts, float(pool.batch))
-    pass_s = float(np.interp(prompts, batch, busy_s))
-    beyond = 0.5 * (1.0 - float(batch[0]) / prompts) * pass_s
-    each_s = pool.instances / pool.requests_per_s
-    return _Passes(
-        saved_s=max(pool.ftl_s - float(np.interp(prompts, batch, ftl_s)) - beyond, 0.0),
-        stretch=max(pass_s / prompts / each_s, 1.0),
-    )
-
-
-def _mixed(question: Question, points: Points, pool: PoolPlan, sequences: float) -> _Passes:
-    """The passes of a co-located instance that has so many sequences in flight, not all that it can.
-
-    Of each batch the point with the most similar chunk stands for it.
-    """
-    chunk = np.maximum(points.chunk_tokens, 1.0) / max(pool.chunk_tokens, 1)
-    rows = _up_to_its_batch(points, pool, points.ftl_s, np.abs(np.log(chunk)))
-    early_s = points.ftl_s[rows] - first_token.sooner_s(question, points, rows)
-    first_s = float(np.interp(sequences, points.batch[rows], early_s))
-    riding, chunks, mixed_s = first_token.chunked(question, points, rows)
-    work_s = np.where(
-        riding, chunks * mixed_s, np.maximum(early_s - first_token.once_s(question, "colocated"), 0.0)
-    )
-    stretch = float(np.interp(sequences, points.batch[rows], work_s)) / max(float(work_s[-1]), 1e-12)
-    return _Passes(saved_s=max(pool.ftl_s - first_s, 0.0), stretch=min(stretch, 1.0))
-
-
-def _up_to_its_batch(points: Points, pool: PoolPlan, *least: FloatArray) -> IndexArray:
-    """One row of the pool's points for each batch up to its own, ascending: that with the least values.
-
-    The last of the values, each of shape ``(points,)``, decides first.
-    """
-    rows = points.rows_of(pool.layout, pool.mode)
-    rows = rows[points.batch[rows] <= pool.batch * (1 + 1e-9)]
-    order = np.lexsort((*(values[rows] for values in least), points.batch[rows]))
-    return np.asarray(rows[order][np.unique(points.batch[rows][order], return_index=True)[1]])
-
-
-def _decoding(points: Points, pool: PoolPlan) -> tuple[FloatArray, FloatArray]:
-    """Token intervals and batches of an instance, both ascending, up to the pool's own batch."""
-    rows = _up_to_its_batch(points, pool, points.ttl_s)
-    batch, ttl = points.batch[rows], points.ttl_s[rows]
-    # the pool runs at its own point, which may not be the fastest of its batch
-    ttl = np.maximum.accumulate(ttl * (pool.ttl_s / float(ttl[-1])) ** (batch / batch[-1]))
-    return ttl, batch
 
 
 def _in_flight(tokens_per_s: float, instances: int, ttl_s: FloatArray, batch: FloatArray) -> float:

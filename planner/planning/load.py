@@ -126,10 +126,12 @@ def _seen(loop: _Loop, ttft_s: FloatArray, tpot_s: FloatArray, serving: Serving)
 def deployment(question: Question, first: PoolPlan, then: PoolPlan) -> Deployment:
     """The deployment of a serving's pools, as a measured run would describe it."""
     scenario, lengths, colocated = question.scenario, question.lengths, first is then
-    prompts = first.batch / first.layout.attention_dp
     riding = first.mode == "piggyback"
-    cut = first.chunk_tokens and (riding or first.chunk_tokens < lengths.new)
-    whole = PASS_TOKENS if colocated else prompts * lengths.new
+    if colocated:
+        pass_tokens = float(first.chunk_tokens) if riding else float(PASS_TOKENS)
+    else:
+        prompts = first.batch / first.layout.attention_dp
+        pass_tokens = prompts * min(first.chunk_tokens or lengths.new, lengths.new)
     return Deployment(
         prefill=_one(first.layout),
         decode=_one(then.layout),
@@ -139,7 +141,7 @@ def deployment(question: Question, first: PoolPlan, then: PoolPlan) -> Deploymen
         cached=lengths.isl - lengths.new,
         mtp=scenario.mtp,
         acceptance=question.acceptance,
-        pass_tokens=float(first.chunk_tokens) if cut else whole,
+        pass_tokens=pass_tokens,
         filled=riding,
     )
 

@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, distinct
+from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real, distinct
 from planner.inputs import failures
 from planner.inputs.lengths import Work
 from planner.match import fed, pareto
@@ -31,7 +31,7 @@ from planner.planning import first_token, prompt_work, survive
 from planner.planning.expected import Expected
 from planner.planning.resolve import Question, Whole
 from planner.planning.servings import Pick
-from planner.simulate import encode, queueing
+from planner.simulate import encode, lockstep, queueing
 from planner.simulate.points import MODES, Points
 from planner.simulate.queueing import Station
 from planner.simulate.space import Layouts
@@ -44,6 +44,7 @@ DENSE, RATIO = 16, 1.15  # every number of instances to the one, then steps of t
 STANDING_BY = 64  # every number to this one where some are for a loss: one too many is what they cost
 DENSE_FED = 256  # every number to this one where encoders feed them
 MOST_ENCODERS = 64  # and instances that they feed, where neither GPUs nor a demand limit them
+FULLER = 0.4  # of passes over as many prompts as came by chance, times the root of the ranks
 EARLY = (0.1, 0.25, 0.45, 0.65, 0.85, 1.0)  # of the FTL limit
 BEYOND = 4  # times the instances that a demand takes at full load; a queue takes more of few alone
 
@@ -166,6 +167,8 @@ def of(
                 gathers=gathers(points.phase, points.batch[row] / ranks),
             )
             fixed, own = first_token.own_of(question, points, row, first_token_s[at])
+            if points.phase == "prefill":
+                fixed = fixed + in_lockstep_s(ranks, each, points.batch[row] / ranks)
             most = _in_time(question, station, fixed, own, work)
             load = np.minimum(load, most / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
@@ -333,6 +336,18 @@ def gathers(phase: Phase, prompts: FloatArray | float) -> FloatArray:
     Co-located instances work chunk by chunk, which ends for one prompt at a time.
     """
     return np.asarray(1.0 - 1.0 / np.maximum(prompts, 1.0)) * (phase == "prefill")
+
+
+def in_lockstep_s(ranks: Real, each_per_s: Real, prompts: Real) -> FloatArray:
+    """What a first token takes beside a pass, mean, where ranks of prefill in lockstep are busy.
+
+    The rest of the pass that others run, and what a pass over those that came has above one of a prompt for
+    each rank: of n a Poisson law of mean d, ``E[max(n / d, 1)]``, about ``1 + 0.4 / sqrt(d)``. Full passes of
+    several prompts of a rank, `prompts`, have that already.
+    """
+    fuller = FULLER / np.sqrt(ranks)
+    share = 0.5 * lockstep.in_passes(ranks) * (1.0 + fuller) + fuller / np.maximum(prompts, 1.0)
+    return np.asarray(share * ranks / each_per_s * (np.asarray(ranks) > 1))
 
 
 def slots(question: Question, batch: FloatArray) -> FloatArray:

@@ -25,11 +25,11 @@ from planner.planning.result import (
 )
 from planner.simulate import colocated, decode, encode, forward, kv_transfer, memory, prefill, space
 from planner.simulate.forward import BF16, Ledger
+from planner.simulate.lockstep import fullest
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Points
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import fullest
 from planner.values import dataclass
 from planner.words import Exchange, Phase
 

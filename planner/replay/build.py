@@ -158,6 +158,9 @@ def _kind(
         for length in lengths
     ]
     token_s = max((seconds[1] - seconds[0]) / max(lengths[1] - lengths[0], 1.0), 0.0)
+    rules = scheduling(setup.machine.engine, poll_steps)
+    if of.filled:  # chunks that ride along, as the engine is told then
+        rules = replace(rules, prefill_priority=0.0)
     return Kind(
         phase=phase,
         label=label,
@@ -170,7 +173,7 @@ def _kind(
         pass_tokens=int(times.tokens_at_once(of)),
         layers=setup.model.layers,
         link=Link(fixed_s=max(seconds[0] - token_s * lengths[0], 0.0), token_s=token_s),
-        scheduling=scheduling(setup.machine.engine, poll_steps),
+        scheduling=rules,
     )
 
 

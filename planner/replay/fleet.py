@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from planner.simulate.lockstep import serial_ranks
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 from planner.words import Phase, Routing
 
@@ -27,6 +28,7 @@ class Scheduling:
     lockstep: float = 0.0  # 0: attention-DP ranks work on prompts together; 1: each stops all others
     prompt_imbalance: float = 0.0  # of ranks in a pass, over random routing's
     sequence_imbalance: float = 0.0
+    serial_share: float = 1.0  # of `arrival_s` that ranks do one after another
     prefill_priority: float = 0.0  # share of the passes over prompts in which no decode step is made
     admission_passes: float = 0.5  # of a closed loop, until a prompt is admitted
     poll_steps: float = 0.0  # decode steps between two looks for new prompts
@@ -78,6 +80,12 @@ class Kind:
     link: Link = Link()
     host: HostTier = HostTier()
     scheduling: Scheduling = Scheduling()
+
+    @property
+    def host_s(self) -> float:
+        """Host work of an instance per request that others of it wait for."""
+        rules = self.scheduling
+        return rules.arrival_s * float(serial_ranks(self.ranks, rules.serial_share)) / self.ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

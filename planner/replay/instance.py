@@ -8,7 +8,7 @@ cached ones of prompt i the times are those of `planner.simulate.waiting`:
     prompts alone       alone(n, c), or rest(sum n) + sum attention(n, c) of the fullest rank
     beside B sequences  t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)),  m = exposure marginal
 
-with `stops` the prompts per rank of the pass, as `planner.simulate.waiting.stopping` has them.
+with `stops` the prompts per rank of the pass, as `planner.simulate.lockstep.stopping` has them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Instance(Holding):
         self.growth_s = 0.0  # of each over the one before
         self.next_poll = 0
         self.chosen: list[tuple[Job, int]] = []  # prompts of the pass, tokens of each
+        self.host_s = kind.host_s
         self.prompts_first = kind.scheduling.prefill_priority > PROMPTS_FIRST
         self.prompts_at_once = ENDLESS  # in a pass beside decode steps
         self.first_wave = 0  # requests of a closed loop for which that does not hold
@@ -296,12 +297,13 @@ class Instance(Holding):
         if not chosen:
             return False
         self.chosen, self.full = chosen, left <= 0 or place >= at_once
-        count, rules, batch = len(chosen), kind.scheduling, len(self.running)
+        count, batch = len(chosen), len(self.running)
         self.steps_in_pass = 1 if beside else 0
         step_s = self._beside_s(0)
         taken, alone = pass_s(kind, passes, count, pieces, tokens, attention, longest, behind, step_s)
         if not batch and not self.colocated:  # the host's work for a request holds up its pass
-            taken += rules.arrival_s * sum(1 for job, take in chosen if job.done + take == job.target)
+            ended = sum(1 for job, take in chosen if job.done + take == job.target)
+            taken += self.host_s * ended
         taken += max(loads_s / kind.ranks, load_most)
         planned, last = 1, taken
         if count == 1 and longest == most and not loads_s:  # chunks of one long prompt that follow each other

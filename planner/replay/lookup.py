@@ -11,8 +11,8 @@ from bisect import bisect_right
 import numpy as np
 
 from planner.arrays import FloatArray
+from planner.simulate.lockstep import fullest
 from planner.simulate.times import PassTable, StepTable
-from planner.simulate.waiting import fullest
 
 Cells = tuple[list[float], list[float]]  # of each cell: intercept and slope
 

@@ -245,7 +245,8 @@ class Replay(Members):
         if entry:
             rules, count = entry[0].kind.scheduling, len(entry)
             in_flight = self.options.in_flight or 1
-            host = self.delay_s + rules.arrival_s * max(in_flight / count - entry[0].kind.ranks, 0.0) / 2.0
+            kind = entry[0].kind
+            host = self.delay_s + kind.host_s * max(in_flight / count - kind.ranks, 0.0) / 2.0
             if entry[0].colocated:
                 job.late_s = host
                 # ends and so what follows them come with a pass: each waits for whole passes, beside the one

@@ -14,12 +14,13 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
+from planner.simulate.lockstep import fullest, held_s, serial_ranks, stopping
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.rides import Rides, rides
 from planner.simulate.space import Layouts, batches
-from planner.simulate.waiting import fullest, held_s, single_s, stopping
+from planner.simulate.waiting import single_s
 from planner.values import dataclass
 from planner.words import Batching, Exchange
 
@@ -266,8 +267,8 @@ def _steps(work: Work, block: Block) -> Steps:
         step_s=decode.at_fullest(engine, at.attention_dp, batch, alone.seconds),
         light_s=alone.light_s,
         in_flight=batch * at.pp * at.attention_dp,
-        host_s=came * held_s(at.attention_dp, engine.arrival_s),
-        least_s=came * at.attention_dp * engine.arrival_s,
+        host_s=came * held_s(at.attention_dp, engine.arrival_s, engine.serial_share),
+        least_s=came * serial_ranks(at.attention_dp, engine.serial_share) * engine.arrival_s,
     )
 
 

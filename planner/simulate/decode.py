@@ -11,11 +11,11 @@ from planner.inputs.engine import EngineProfile
 from planner.inputs.model import ModelSpec
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
+from planner.simulate.lockstep import fullest
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Table, blocks, widths
 from planner.simulate.space import BATCH_RATIO, Layouts, batches
-from planner.simulate.waiting import fullest
 from planner.words import Exchange
 
 # How often a drafted token is taken where those before it were, over how often the first is: later drafts of

@@ -9,10 +9,11 @@ import numpy as np
 from planner.arrays import Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
+from planner.simulate.lockstep import fullest, held_s, serial_ranks
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
-from planner.simulate.waiting import fullest, held_s, single_s
+from planner.simulate.waiting import single_s
 from planner.words import Exchange
 
 MAX_PASS_TOKENS = 131072.0  # prompt tokens per attention rank and pass; no engine schedules more
@@ -69,7 +70,7 @@ def simulate(
     ``sum_j t_j``. Source: flow-shop recurrence, docs/method.md section 7. Prompts of a batch come one
     after the other at the rate of the instance: on average each waits for half of its companions. Ranks of
     attention data parallelism go in lockstep, and the fullest sets the rate; each request takes the host of
-    the instance `arrival_s`, which such ranks wait for (`planner.simulate.waiting.held_s`).
+    the instance `arrival_s`, which such ranks wait for (`planner.simulate.lockstep.held_s`).
     """
     prompt = Prompt(new=isl) if prompt is None else prompt
     new = prompt.new
@@ -109,7 +110,8 @@ def simulate(
         busy = counts * usual.seconds
         in_flight = batch * spread.attention_dp
         uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / batch)
-        host = batch * held_s(spread.attention_dp, engine.arrival_s)
+        host = batch * held_s(spread.attention_dp, engine.arrival_s, engine.serial_share)
+        serial = batch * serial_ranks(spread.attention_dp, engine.serial_share)
         companions = 0.5 * (batch - 1.0) / batch * busy
         table.add(
             Collected(
@@ -120,7 +122,7 @@ def simulate(
                 chunk_tokens=np.ceil(new / counts),
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + once,
                 ttl_s=np.nan,
-                requests_per_s=in_flight / np.maximum(busy * uneven + host, in_flight * engine.arrival_s),
+                requests_per_s=in_flight / np.maximum(busy * uneven + host, serial * engine.arrival_s),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s if light else 0.0,
                 prompt_share=1.0,
             )

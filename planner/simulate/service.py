@@ -17,9 +17,10 @@ from planner.inputs.engine import EngineProfile
 from planner.simulate import colocated, decode, forward, kv_transfer, memory, prefill
 from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.decode import ACCEPTANCE
+from planner.simulate.lockstep import fullest
 from planner.simulate.operators.setup import Setup
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import Scheduler, Server, fullest
+from planner.simulate.waiting import Scheduler, Server
 from planner.values import dataclass
 
 GRID = 24  # batches at which a decode step is evaluated; between them it is interpolated
@@ -223,4 +224,5 @@ SCHEDULING = (
     "lockstep",
     "prompt_imbalance",
     "sequence_imbalance",
+    "serial_share",
 )

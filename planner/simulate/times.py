@@ -15,10 +15,10 @@ from planner.arrays import FloatArray
 from planner.simulate import decode, forward, memory, prefill
 from planner.simulate.colocated import PASS_TOKENS
 from planner.simulate.decode import tokens_per_step
+from planner.simulate.lockstep import fullest
 from planner.simulate.operators.setup import Setup
 from planner.simulate.service import GRID, Deployment
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import fullest
 from planner.values import dataclass
 
 CONTEXTS = 20  # contexts at which a step is evaluated

@@ -22,7 +22,7 @@ rides along with a decode step shares its reading of the weights (`overlap`):
 
 with p pipeline stages, whose micro-batches each make a pass, and a prompt cut into so many `chunks`; ranks
 that have prompts at the same time go through one pass with them. `h` is the serial work of the host for the
-prompts of all ranks of a host, ``min(d, 8) arrival``, where there are several; of one it hides (`held_s`).
+prompts of all ranks of a host, ``serial(min(d, 8)) arrival``, where there are several; of one it hides.
 
 First token. Where prefill shares the GPUs a request waits `admission_passes` passes until its prompt
 is admitted, and a share of `poll_steps` where the engine looks for new requests only so often. Requests of
@@ -41,12 +41,15 @@ step (`prefill_priority` 1), requests of equal lengths stay together: none decod
 prompts, so that all end in one step and come again as a bunch. Unequal lengths leave of the bunch what ends
 in the same step, ``b / (spread S)`` of the b that have a place:
 
-    wait    = d arrival (R - 1) / 2 + R W / 2 / waves + (1 - 1 / waves) max(queue, bunched b W / 2)
+    wait    = serial arrival (R - 1) / 2 + R W / 2 / waves
+              + (1 - 1 / waves) max(queue + next, bunched b W / 2)
     bunched = prefill_priority clip((b / max(spread S, 1) - 1) / (b - 1), 0, 1)
 
 A bunch decodes whole, ``t(b)``, and each of it is stopped by the half of it that has its prompts later.
 `arrival` is the host's serial work per request of an instance beside it, `queue` Pollaczek and Khinchine's
 for equal services, ``rho W / (2 (1 - rho))``, at the load ``rho = R W / life`` that the loop settles at.
+`serial` and `next`, half of the pass that other ranks of a prefill instance run, are those of
+`planner.simulate.lockstep`.
 
 Little's law bounds what comes out, whatever the waits say: a rank of prefill serves one prompt per
 ``W + h``, and no more than `largest_batch` sequences of a rank decode at a time, so that
@@ -65,6 +68,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.arrays import FloatArray, Real
+from planner.simulate.lockstep import fullest, held_s, next_pass_s, serial_ranks, stops_for
 from planner.values import dataclass
 
 ITERATIONS = 24  # the fixed point contracts by about half each time: to 1e-6
@@ -75,7 +79,6 @@ MOST_BUSY = 0.999  # of an open loop: beyond this there is no steady state
 POLL_WAITED = 0.9
 # Tokenising and first response of a request that comes alone: open-loop runs of vLLM and single streams.
 SINGLE_REQUEST_S = 5e-3
-HOST_RANKS = 8.0  # of a host: those of others have hosts of their own, which work side by side
 BURST_WAVES = 10.0  # of the runs that `Scheduler.request_s` is the mean of; they start with a burst
 
 
@@ -143,6 +146,7 @@ class Scheduler:
     lockstep: FloatArray | float = 0.0  # 0: ranks work on prompts together; 1: each stops all others
     prompt_imbalance: FloatArray | float = 0.0  # of ranks in a prefill pass, over random routing's
     sequence_imbalance: FloatArray | float = 0.0  # of ranks in a decode step, over random routing's
+    serial_share: FloatArray | float = 1.0  # of `arrival_s` that ranks of an instance do one after another
     poll_steps: FloatArray | float = 0.0  # decode steps between two looks for new requests
 
 
@@ -170,17 +174,6 @@ def interpolate(at: FloatArray, batch: FloatArray, step_s: FloatArray) -> FloatA
     return np.asarray(step_s[rows, upper - 1] * (1 - share) + step_s[rows, upper] * share)
 
 
-def fullest(ranks: Real, mean: Real) -> FloatArray:
-    """What the fullest of `ranks` has above the mean where each has `mean` at random: sqrt(2 ln(ranks) mean).
-
-    Source: the expected largest of Gaussians whose variance is their mean.
-
-    >>> float(fullest(np.array(8.0), np.array(1.0)).round(2)), float(fullest(np.array(1.0), np.array(9.0)))
-    (2.04, 0.0)
-    """
-    return np.asarray(np.sqrt(2.0 * np.log(ranks) * mean))
-
-
 def work_s(server: Server, scheduler: Scheduler) -> FloatArray:
     """Time of a prefill rank that each prompt takes when many wait."""
     extra = fullest(server.prefill_ranks, 1.0 / server.prompts_per_pass)
@@ -201,29 +194,19 @@ def single_s(request_s: Real, waves: Real = np.inf) -> FloatArray:
     return np.asarray(alone + started * (request_s - alone))
 
 
-def held_s(ranks: Real, arrival_s: Real) -> FloatArray:
-    """What the host adds to each prompt of a rank: its serial work for the prompts of all of several ranks.
-
-    Of one rank it hides behind the passes before; of ranks in lockstep it does not, for all of them wait
-    until each has its prompts. So offline runs of short prompts have it, whose rates tell the two apart.
-    Ranks on several hosts wait for one of them: with the work of all 32, DeepSeek's published prefill on 4
-    hosts of H100 came out at 0.65 of its rate, with that of 8 at 0.76.
-
-    >>> held_s(np.array([1.0, 8.0, 32.0]), 2e-3).tolist()
-    [0.0, 0.016, 0.016]
-    """
-    of_host = np.minimum(ranks, HOST_RANKS)
-    return np.asarray(np.where(np.asarray(ranks) > 1.0, of_host * np.asarray(arrival_s), 0.0))
-
-
 def served_s(server: Server, scheduler: Scheduler) -> FloatArray:
     """Time between two prompts of a prefill rank that never idles: one over what it can serve.
 
     Its work and what the host holds it up for, and no less than the host's work for a request of each rank.
     """
     ranks = server.prefill_ranks
-    held = work_s(server, scheduler) + held_s(ranks, scheduler.arrival_s)
-    return np.asarray(np.maximum(held, ranks * scheduler.arrival_s))
+    held = work_s(server, scheduler) + held_s(ranks, scheduler.arrival_s, scheduler.serial_share)
+    return np.asarray(np.maximum(held, serial_ranks(ranks, scheduler.serial_share) * scheduler.arrival_s))
+
+
+def _pass_s(server: Server) -> FloatArray:
+    """A pass over one prompt, or over a chunk of it."""
+    return np.asarray(server.prompt_s / np.maximum(np.ceil(server.chunks), 1.0))
 
 
 def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -> FloatArray:
@@ -239,19 +222,6 @@ def closed_queue_s(requests: FloatArray, work: FloatArray, base_s: FloatArray) -
     root = np.sqrt(np.maximum(b * b - 4.0 * a * c, 0.0))
     rho = np.minimum(np.maximum(-2.0 * c / (b + root), 0.0), 1.0 - 1e-9)
     return np.asarray(work * rho / (2.0 * (1.0 - rho)))
-
-
-def stopping(prompts: Real, ranks: Real, lockstep: Real) -> FloatArray:
-    """Prompts per step that a rank stops for, of `prompts` of its own, in lockstep with others like it.
-
-    >>> [round(float(stopping(w, 8.0, 0.5)), 2) for w in (0.1, 0.5, 2.0)]
-    [0.28, 1.0, 2.0]
-    """
-    return _stops(prompts, np.power(ranks, lockstep))
-
-
-def _stops(prompts: Real, together: Real) -> FloatArray:
-    return np.maximum(prompts, np.minimum(prompts * together, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +244,7 @@ class _Rank:
             fuller=2.0 * np.log(ranks),
             prompt_s=colocated * scheduler.exposure * work_s(server, scheduler) / server.chunks,
             together=np.power(ranks, scheduler.lockstep),
-            host_s=held_s(ranks, scheduler.arrival_s),
+            host_s=held_s(ranks, scheduler.arrival_s, scheduler.serial_share),
         )
 
     def step_s(self, batch: FloatArray) -> FloatArray:
@@ -285,10 +255,11 @@ class _Rank:
     def stopped_s(self, step_s: FloatArray, prompts: FloatArray) -> FloatArray:
         """What `prompts` of this rank per step add to it."""
         server, one = self.server, self.prompt_s
-        stops = _stops(prompts * server.chunks / server.stages, self.together)
+        stops = stops_for(prompts * server.chunks / server.stages, self.together)
         ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
         host = server.colocated * prompts * self.host_s
-        least = server.colocated * prompts * self.scheduler.arrival_s * server.decode_ranks - step_s
+        serial = serial_ranks(server.decode_ranks, self.scheduler.serial_share)
+        least = server.colocated * prompts * self.scheduler.arrival_s * serial - step_s
         return np.asarray(np.maximum(server.stages * (stops * one - ride) + host, least))
 
 
@@ -303,18 +274,22 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     alone = server.prompt_s + single_s(scheduler.request_s, client.waves)
     handover = (1.0 - server.colocated) * (server.transfer_s + scheduler.handover_s)
     polled = scheduler.admission_passes + POLL_WAITED * np.asarray(scheduler.poll_steps)
-    others = scheduler.arrival_s * server.prefill_ranks * (requests - 1.0) / 2.0
+    serial = serial_ranks(server.prefill_ranks, scheduler.serial_share)
+    others = scheduler.arrival_s * serial * (requests - 1.0) / 2.0
     ending = places / np.maximum(client.spread * client.steps, 1.0)  # of a rank, in one step
     bunched = np.clip((ending - 1.0) / np.maximum(places - 1.0, 1.0), 0.0, 1.0)
     bunched = bunched * server.colocated * scheduler.prefill_priority
     bunch = bunched * places * one / 2.0  # wait for the half of it whose prompts come before
     one_by_one = np.where(bunched > 0, 1.0, 1.0 - server.colocated)  # else prompts lengthen TPOT as they come
+    apart, pass_s = 1.0 - server.colocated, _pass_s(server)
     batch, least_held = places, np.minimum(1.0, places)
     for _ in range(ITERATIONS):
         step = rank.step_s(batch + bunched * (places - batch))
         tpot = step + rank.stopped_s(step, (batch + bunched * (0.5 * places - batch)) / client.steps)
         decoding = client.steps * tpot
         queue = closed_queue_s(np.maximum(requests - 1.0, 1e-9), one, decoding + alone + handover)
+        busy = requests * one / (decoding + alone + handover + queue)
+        queue = queue + 0.5 * apart * next_pass_s(server.prefill_ranks, busy, pass_s)
         in_step = np.maximum(1.0 - client.spread * decoding / work, 0.0)
         wait = others + first * work / 2.0 + (1.0 - first) * np.maximum(queue, bunch)
         ahead = in_step * np.minimum(scheduler.admission_passes, requests - 1.0)
@@ -406,7 +381,8 @@ def open_loop(arrivals: Arrivals, server: Server, scheduler: Scheduler) -> Waits
     queue = one * rho / (1.0 - rho) * arrivals.variation / 2.0
     riding = step - scheduler.overlap * np.minimum(step, server.prompt_s)
     polled = POLL_WAITED * np.asarray(scheduler.poll_steps) * tpot
-    running = np.where(server.colocated > 0, tpot, 0.0)
+    rest = next_pass_s(server.prefill_ranks, busy, _pass_s(server))
+    running = np.where(server.colocated > 0, tpot, rest)
     handover = server.transfer_s + np.asarray(scheduler.handover_s)
     sure = (
         single_s(scheduler.request_s)

@@ -28,6 +28,7 @@ MEANINGS: Mapping[str, str] = {
     "lockstep": "how far a prompt stops the other attention ranks",
     "prompt_imbalance": "prompts of the fullest attention rank above the mean",
     "sequence_imbalance": "sequences of the fullest attention rank above the mean",
+    "serial_share": "of arrival_s that one thread does for all attention ranks",
     "max_batch": "most sequences of an attention rank",
     "memory_fraction": "share of GPU memory that may be filled",
     "memory_rule": "of what that is a share",

@@ -79,10 +79,10 @@ def _layouts(of: Subject, first: PoolPlan, then: PoolPlan) -> dict[str, Any]:
     else:
         found = _widths(then, "") | {"prefill_workers": then.instances, "decode_workers": then.instances}
     found |= {"max_batch": then.max_batch, "memory_fraction": round(then.memory_fraction, 4)}
-    if first.chunk_tokens and (first.mode == "piggyback" or first.chunk_tokens < of.scenario.traffic.isl):
-        found["max_batched_tokens"] = first.chunk_tokens
-    elif of.split:
+    if of.split:
         found["max_batched_tokens"] = first.max_batched_tokens
+    elif first.mode == "piggyback":
+        found["max_batched_tokens"] = first.chunk_tokens
     return found
 
 

@@ -66,7 +66,7 @@ def test_knowing_less_never_makes_surer() -> None:
 
 
 def test_each_engine_is_covered_as_promised_by_bands_that_have_not_seen_the_run() -> None:
-    """Both ways together; nearly so in each way, of which SGLang's splits are one model on four GPUs."""
+    """Both ways together, and each way."""
     ways = PRESETS.accuracy()["coverage"].values()
     for engine in {name for way in ways for name in way}:
         entries = [way[engine] for way in ways if way[engine]["rows"] >= intervals.MIN_ROWS]
@@ -74,7 +74,7 @@ def test_each_engine_is_covered_as_promised_by_bands_that_have_not_seen_the_run(
         for key in ("ttft", "tpot"):
             shares = np.array([entry[key] for entry in entries])
             assert 0.75 <= np.average(shares, weights=rows) <= 0.9
-            assert np.all((shares >= 0.65) & (shares <= 0.95))
+            assert np.all((shares >= 0.75) & (shares <= 0.9))
 
 
 def test_an_engine_has_its_own_band_and_one_without_that_of_all() -> None:

@@ -11,11 +11,11 @@ from planner.inputs import catalog
 from planner.inputs.scenario import Scenario, Traffic
 from planner.planning.resolve import prepare
 from planner.simulate import decode, forward, prefill
+from planner.simulate.lockstep import fullest, held_s
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Prompt
 from planner.simulate.space import Layouts
-from planner.simulate.waiting import fullest, held_s
 
 PRESETS = catalog.load()
 BATCH = np.array([1.0, 4.0, 16.0, 64.0, 256.0]).reshape(1, -1, 1)
@@ -130,8 +130,9 @@ def test_breakdown_and_sweep_agree(two_batches):
         per_rank,
         s.machine.engine.prefill_stretch,
     )
-    uneven = 1.0 + s.machine.engine.prompt_imbalance * float(fullest(32.0, 1.0 / per_rank))
-    host_s = per_rank * float(held_s(32.0, s.machine.engine.arrival_s))
+    engine = s.machine.engine
+    uneven = 1.0 + engine.prompt_imbalance * float(fullest(32.0, 1.0 / per_rank))
+    host_s = per_rank * float(held_s(32.0, engine.arrival_s, engine.serial_share))
     busy_s = chunks * float(np.ravel(pace.seconds)[0]) * uneven
     assert points.requests_per_s[at] == pytest.approx(points.batch[at] / (busy_s + host_s))
 
