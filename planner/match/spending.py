@@ -20,7 +20,8 @@ class Spending:
     """Pools that may be built, one a row; arrays (n,) but for `loads` and `spends`, (n, k)."""
 
     gpus: IntArray
-    rate: FloatArray  # requests/s that it serves within the limits, headroom kept
+    rate: FloatArray  # requests/s that it is expected to serve within the limits, headroom kept
+    runs: FloatArray  # the same as predicted: what it spends is that of this rate
     capacity: FloatArray  # requests/s at full load
     late_s: FloatArray  # first token; of a decode pool nothing
     loads: FloatArray  # shares of its capacity, ascending from 0 to 1
@@ -55,7 +56,7 @@ class Pair:
     decode: int
     rate: float  # that both serve
     expected: float  # the errors of the rates considered
-    worth: float  # what counts: less than nothing spent, or expected rate per unit spent at it
+    worth: float  # what counts: less than nothing spent, or expected rate per unit spent
     late_s: float
 
 
@@ -80,8 +81,9 @@ class Pairs:
             spent = prefill.at(i, demand) + decode.at(j, demand)[:, None]
             return np.where(some, -spent, -np.inf)
         # prefill: passes run or do not, so that its line has two ends
-        idle, load = prefill.spends[i, 0], expected / prefill.capacity[i]
-        spent = idle + load * (prefill.spends[i, -1] - idle) + decode.at(j[:, None], expected)
+        runs = np.minimum(prefill.runs[i], decode.runs[j][:, None])
+        idle, load = prefill.spends[i, 0], runs / prefill.capacity[i]
+        spent = idle + load * (prefill.spends[i, -1] - idle) + decode.at(j[:, None], runs)
         return np.where(some, expected / spent, -np.inf)
 
     def pair(self, i: int, j: int) -> Pair:

@@ -3,12 +3,14 @@
 Prefill pools are taken kind by kind, the kind first that may be worth most. What a pair spends is at least
 
     with a demand    s_p(demand) + least s_d(demand) of the decode pools that are fast enough beside it
-    without          e_p(l_p) + e_d(l_d) for each request it is expected to serve
+    without          (e_p(l_p) + e_d(l_d)) r(x) / q for each request it is expected to serve
 
-where e(l) is what instances of a kind spend on a request at loads up to l. The loads follow from the balance
-x of the rates, decode over prefill: with ``f(x) = expected(1, x)`` they are shares ``f(x)`` and ``f(x) / x``
-of those at which either pool serves its rate. The one rises with x and the other falls, so that in a cell of
-balances each is at most what it is at one end, and the least sum of all cells bounds the pair.
+where e(l) is the least that instances of a kind spend on a request at loads up to l. The loads follow from
+the balance x of the predicted rates, decode over prefill: they are shares ``min(1, x)`` and ``min(1 / x, 1)``
+of those at which either pool runs alone. The one rises with x and the other falls, so that in a cell of
+balances each is at most what it is at one end. Of what runs, at most a share q is expected of either pool,
+and ``f(x) = expected(1, x)`` of that where errors are: ``r(x) = min(1, x) / f(x)``, which rises up to 1 and
+falls from there, so that in a cell it is least at an end. The least of all cells bounds the pair.
 
 A kind whose bound is beaten by a pair that was weighed is not weighed, nor are decode pools beside it.
 """
@@ -141,12 +143,15 @@ def _per_request(pairs: Pairs) -> _Kinds:
     (_, rows), (then, others) = _by_kind(prefill), _by_kind(decode)
     balances = errors.balances
     at = np.geomspace(balances[0], balances[-1], CELLS - 1)
-    share = errors.expected(1.0, at)
+    share = np.minimum(1.0, at)
     of_prefill = _per_request_at(prefill, rows, np.append(share, 1.0), two_ends=True)
     of_decode = _per_request_at(decode, others, np.append(1.0, share / at), two_ends=False)
+    ends = np.concatenate(([1.0], share / errors.expected(1.0, at), [1.0]))
+    more = np.minimum(ends[:-1], ends[1:])
     least = np.full((len(rows), len(others)), np.inf)
     for cell in range(CELLS):
-        np.minimum(least, of_prefill[:, cell, None] + of_decode[:, cell], out=least)
+        np.minimum(least, (of_prefill[:, cell, None] + of_decode[:, cell]) * more[cell], out=least)
+    least /= np.maximum(_expected_share(prefill, rows)[:, None], _expected_share(decode, others))
     smallest = [
         np.array([of.gpus[some].min() for some in by]) for of, by in ((prefill, rows), (decode, others))
     ]
@@ -161,10 +166,15 @@ def _per_request(pairs: Pairs) -> _Kinds:
     )
 
 
+def _expected_share(of: Spending, rows: tuple[IndexArray, ...]) -> FloatArray:
+    """The largest share of what each kind is predicted to serve that is expected, shape (kinds,)."""
+    return np.array([(of.rate[some] / of.runs[some]).max() for some in rows])
+
+
 def _per_request_at(
     of: Spending, rows: tuple[IndexArray, ...], share: FloatArray, *, two_ends: bool
 ) -> FloatArray:
-    """The least that each kind spends on a request at loads up to a share of that of its rate.
+    """The least that each kind spends on a request at loads up to a share of that which it runs at.
 
     Of shape (kinds, shares).
     """
@@ -173,12 +183,13 @@ def _per_request_at(
     curve = Spending(
         gpus=of.gpus[one],
         rate=of.rate[one],
+        runs=of.runs[one],
         capacity=of.capacity[one],
         late_s=of.late_s[one],
         loads=of.loads[one][:, ends],
         spends=of.spends[one][:, ends],
     )
-    most = np.array([(of.rate[some] / of.capacity[some]).max() for some in rows])
+    most = np.array([(of.runs[some] / of.capacity[some]).max() for some in rows])
     load = most[:, None] * share
     rate = load * curve.capacity[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):

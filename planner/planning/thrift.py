@@ -3,7 +3,8 @@
 Watts of boards as a plan says them (`planner.planning.power`), each pool at the load that it runs at:
 
     watts             least for the rate that is asked for
-    tokens-per-watt   most expected output tokens per joule; with a rate the same as watts
+    tokens-per-watt   most expected output tokens per joule drawn at the predicted rate, which is the plan's:
+                      pools that turn out slower are no less busy; with a rate the same as watts
 
 A pool's watts depend on its layout and its load, since at less load a step carries fewer sequences. So one
 point of a layout and mode stands for all of its batches: the one that serves most within the limits, and
@@ -194,7 +195,7 @@ def colocated(
         fits &= some.rate >= demand * (1 - TIE)
     if not fits.any():
         return None
-    spends = some.each(some.rate if demand is None else demand)
+    spends = some.each(some.runs if demand is None else demand)
     worth = np.where(fits, -spends if demand is not None else some.rate / spends, -np.inf)
     chosen, best = spent.within_slack(worth, some.gpus, some.late_s, scenario.slack)
 
@@ -328,9 +329,11 @@ def _spending(question: Question, some: Options, late_s: FloatArray, curves: Cur
     points, gpus = some.points, some.gpus
     kinds, of_kind = np.unique(some.row, return_inverse=True)
     loads, watts = curves.of(question, points, kinds)
+    kept = 1.0 - question.scenario.headroom
     spending = Spending(
         gpus=gpus,
-        rate=(1.0 - question.scenario.headroom) * some.weighed_per_s,
+        rate=kept * some.weighed_per_s,
+        runs=kept * some.requests_per_s,
         capacity=some.instances * points.requests_per_s[some.row],
         late_s=late_s,
         loads=loads[of_kind],

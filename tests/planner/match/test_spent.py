@@ -13,9 +13,11 @@ from planner.match.spending import Pairs, Spending
 def some(random: np.random.Generator, number: int, loads: int) -> Spending:
     capacity = random.uniform(0.5, 4.0, number)
     inner = np.sort(random.uniform(0.1, 0.9, (number, loads - 2)), axis=1)
+    runs = capacity * random.uniform(0.7, 1.0, number)
     return Spending(
         gpus=random.integers(1, 9, number),
-        rate=capacity * random.uniform(0.7, 1.0, number),
+        rate=runs * random.uniform(0.6, 1.0, number),
+        runs=runs,
         capacity=capacity,
         late_s=random.choice([0.1, 0.5, 1.0, 2.0], number),
         loads=np.concatenate((np.zeros((number, 1)), inner, np.ones((number, 1))), axis=1),
@@ -34,7 +36,7 @@ def by_hand(
             pairs = zip(off.prefill, off.decode, strict=True)
             served = [min(prefill.rate[i] * e, decode.rate[j] * d) for e, d in pairs]
             expected = sum(served) / len(served)
-            at = expected if demand is None else demand
+            at = min(prefill.runs[i], decode.runs[j]) if demand is None else demand
             if gpus > budget or (demand is not None and expected < demand):
                 continue
             watts = sum(
@@ -78,9 +80,11 @@ def by_instances(random: np.random.Generator, kinds: int, counts: int, loads: in
     """Some instances of each of some kinds, whose rates do not quite add up."""
     one = some(random, kinds, loads)
     at, n = np.repeat(np.arange(kinds), counts), np.tile(np.arange(1, counts + 1), kinds)
+    runs = one.runs[at] * n * random.uniform(0.9, 1.0, len(at))
     return Spending(
         gpus=one.gpus[at] * n,
-        rate=one.rate[at] * n * random.uniform(0.9, 1.0, len(at)),
+        rate=runs * (one.rate / one.runs)[at] * random.uniform(0.95, 1.0, len(at)),
+        runs=runs,
         capacity=one.capacity[at] * n,
         late_s=one.late_s[at] + random.choice([0.0, 0.01], kinds)[at],
         loads=one.loads[at],

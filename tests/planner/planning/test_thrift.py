@@ -13,7 +13,7 @@ from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.data import to_dict
 from planner.output.verdict import answer_sentence, verdict
-from planner.planning import power, thrift, what_if
+from planner.planning import power, thrift, weigh, what_if
 from planner.planning.placed import Placed
 from planner.planning.plan import plan
 from planner.planning.resolve import Question, prepare
@@ -64,7 +64,7 @@ def by_hand(question: Question, sweep: Sweep) -> tuple[float, float]:
     for one, other in product(prefill, decode):
         if one[0] + other[0] <= 6:
             served = float(question.errors.expected(kept * one[1], kept * other[1]))
-            at = served if rate is None else rate
+            at = kept * min(one[1], other[1]) if rate is None else rate
             watts = sum(float(np.interp(at / of[1], of[2], of[3])) for of in (one, other))
             if rate is None:
                 split = max(split, served / watts)
@@ -92,14 +92,7 @@ def test_both_ways_draw_least_of_all(model, goal, rate, headroom):
         if rate is not None:
             assert found.power.watts == pytest.approx(-most)
             continue
-        # at the expected rate; a plan shows the watts of the predicted one
-        mine = 0.0
-        for pick in found.picks:
-            loads, watts = power.curves(question, pick.points, np.array([pick.row]))
-            mine += pick.gpus * float(
-                np.interp(found.rates.expected / pick.requests_per_s, loads[0], watts[0])
-            )
-        assert found.rates.expected / mine == pytest.approx(most)
+        assert found.rates.expected / found.power.watts == pytest.approx(most)
 
 
 @pytest.mark.parametrize("rate", [1.0, 9.0])
@@ -146,6 +139,23 @@ def test_the_watts_of_the_choice_are_those_that_the_plan_shows():
         shown = power.of(question, found.whole(placed))
         assert found.power.watts == pytest.approx(shown.watts, rel=1e-6)
         assert found.power.busy_watts == pytest.approx(shown.busy_watts, rel=1e-6)
+
+
+@pytest.mark.parametrize("model, slack", [("llama-3.1-8b", 0.05), ("qwen3-30b-a3b", 0.2)])
+def test_a_slack_gives_up_what_the_verdict_counts(model, slack):
+    """One measure of tokens per watt: what a knee says it costs is what weighing both servings says."""
+    asked = replace(
+        BASE, model=model, goal="tokens-per-watt", slack=slack, limits=Limits(ftl_s=2.0, ttl_s=0.03)
+    )
+    asked = replace(asked, traffic=replace(BASE.traffic, requests_per_s=None))
+    question, without = (prepare(one, load()) for one in (asked, replace(asked, slack=0.0)))
+    swept = run(question, 6)
+    for find in (thrift.split, thrift.colocated):
+        near, best = find(Placed.of(question, swept)), find(Placed.of(without, swept))
+        assert near is not None and best is not None and near.knee is not None
+        mine, most = (power.powered(question, one.whole(Placed.of(question, swept))) for one in (near, best))
+        assert near.knee.costs <= slack + 1e-9
+        assert 1 - weigh.gain(asked, mine, most) == pytest.approx(near.knee.costs, abs=1e-6)
 
 
 @pytest.mark.parametrize("fleet", [Fleet(systems="h100:4,h200:4"), Fleet(gpus=None)])
