@@ -9,8 +9,13 @@ import numpy as np
 
 from planner.arrays import FloatArray
 from planner.elastic.purchase import ON_DEMAND, Tariffs
+from planner.elastic.windows import three_digits_up
+from planner.errors import InputError
+from planner.units import format_seconds
 
 MISS = 100.0  # holding and starting the largest fleet, which a window out of limits counts as much as
+# windows times those that a change of an instance takes: what a program of a whole horizon is made of
+MOST_ENTRIES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,6 +30,26 @@ class Costs:
     budget: int | None = None  # GPUs of all pools at any time
     dwell: int = 1  # windows that an instance stays at least
     tariffs: Tariffs = ON_DEMAND  # ways to buy the GPUs
+
+    def check(self, seconds: float) -> None:
+        """Whether a program over so long a horizon ends: instances change in few windows of all.
+
+        Raises InputError for `window`.
+        """
+
+        def entries(window_s: float) -> float:
+            count = seconds // window_s + 1
+            stays_s = (self.dwell - 1) * self.window_s
+            many = np.ceil((self.start_s + self.drain_s + stays_s) / window_s - 1e-9)
+            return float(count * np.minimum(many, count).sum())
+
+        least = self.window_s
+        while entries(least) > MOST_ENTRIES:
+            least = three_digits_up(1.01 * least)
+        if least > self.window_s:
+            takes_s = float((self.start_s + self.drain_s).max()) + (self.dwell - 1) * self.window_s
+            why = f"an instance starts, stays and drains in {takes_s:,.0f} s of a trace of {seconds:,.0f} s"
+            raise InputError("window", f"{self.window_s:g}s", f"{format_seconds(least)} or more: {why}")
 
     @property
     def again(self) -> float:

@@ -132,8 +132,11 @@ def plan(
     ways: dict[Way, Asked] = {}
     settled: dict[Way, Settled] = {}
     outcomes: list[Outcome] = []
+    bills = {way: _costs(question, pools, over, requests, settings) for way, pools in found.items()}
+    for costs in bills.values():
+        costs.check(requests.seconds)
     for way, pools in found.items():
-        costs = _costs(question, pools, over, requests, settings)
+        costs = bills[way]
         called = "split" if way == "disaggregated" else "co-located"
 
         def about(what: str, called: str = called) -> None:

@@ -33,9 +33,9 @@ the next from where that ends; the bound is then that of the whole horizon's lin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -53,6 +53,8 @@ GAP = 0.0005  # at which the solver may stop
 SWAPS = 0.001  # of holding an instance for a window, so that none swaps for nothing
 JOINT = 100  # windows up to which the errors of both pools are weighed in the program itself
 PART, VIEW = 288, 48  # windows planned at a time, and those behind them in view
+At = TypeVar("At", int, IntArray)  # a window, or several
+Run: TypeAlias = tuple[IntArray, float]  # columns, and the value that they have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,10 +93,10 @@ class _Columns:
     def n(self, window: int, kind: int) -> int:
         return window * self.width + kind
 
-    def s(self, window: int, kind: int) -> int:
+    def s(self, window: At, kind: int) -> At:
         return window * self.width + self.kinds + kind
 
-    def d(self, window: int, kind: int) -> int:
+    def d(self, window: At, kind: int) -> At:
         return window * self.width + 2 * self.kinds + kind
 
     def x(self, window: int, pair: int) -> int:
@@ -112,19 +114,26 @@ class _Rows:
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, int, float]] = []
+        self.runs: list[tuple[int, IntArray, float]] = []  # the same of many columns with one value
         self.low: list[float] = []
         self.high: list[float] = []
 
-    def add(self, terms: list[tuple[int, float]], low: float, high: float) -> None:
+    def add(self, terms: list[tuple[int, float]], low: float, high: float, runs: Sequence[Run] = ()) -> None:
         row = len(self.low)
         self.entries += [(row, column, value) for column, value in terms]
+        self.runs += [(row, columns, value) for columns, value in runs]
         self.low.append(low)
         self.high.append(high)
 
     def matrix(self, columns: int) -> csr_matrix:
         from scipy.sparse import coo_matrix
 
-        row, column, value = zip(*self.entries, strict=True)
+        row, column, value = (np.array(part) for part in zip(*self.entries, strict=True))
+        if self.runs:
+            rows, runs, values = zip(*self.runs, strict=True)
+            long = [len(run) for run in runs]
+            row = np.concatenate((row, np.repeat(rows, long)))
+            column, value = np.concatenate((column, *runs)), np.concatenate((value, np.repeat(values, long)))
         return coo_matrix((value, (row, column)), shape=(len(self.low), columns)).tocsr()
 
 
@@ -346,20 +355,21 @@ def within_budget(part: _Part, at: _Columns, rows: _Rows) -> None:
     pools, costs = part.pools, part.costs
     if costs.budget is None and not part.fixed and not at.buys:
         return
+    ahead, after = ([of(kind) for kind in range(at.kinds)] for of in (costs.ahead, costs.after))
     for window in range(at.windows):
-        terms = []
+        terms, runs = [], []
         for kind, gpus in enumerate(pools.gpus.tolist()):
             terms.append((at.n(window, kind), float(gpus)))
-            later = min(window + costs.ahead(kind), at.windows - 1)
-            terms += [(at.s(w, kind), float(gpus)) for w in range(window + 1, later + 1)]
-            earlier = max(window - costs.after(kind) + 1, 0)
-            terms += [(at.d(w, kind), float(gpus)) for w in range(earlier, window + 1)]
+            later = min(window + ahead[kind], at.windows - 1)
+            runs.append((at.s(np.arange(window + 1, later + 1), kind), float(gpus)))
+            earlier = max(window - after[kind] + 1, 0)
+            runs.append((at.d(np.arange(earlier, window + 1), kind), float(gpus)))
         if costs.budget is not None:
-            rows.add(terms, -np.inf, float(costs.budget))
+            rows.add(terms, -np.inf, float(costs.budget), runs)
         if part.fixed:
-            rows.add([*terms, (at.total, -1.0)], -np.inf, 0.0)
+            rows.add([*terms, (at.total, -1.0)], -np.inf, 0.0, runs)
         if at.buys:
-            rows.add([*terms, (at.total, -1.0), (at.o(window), -1.0)], -np.inf, 0.0)
+            rows.add([*terms, (at.total, -1.0), (at.o(window), -1.0)], -np.inf, 0.0, runs)
 
 
 def stays(part: _Part, at: _Columns, rows: _Rows) -> None:
@@ -369,8 +379,8 @@ def stays(part: _Part, at: _Columns, rows: _Rows) -> None:
     for window in range(at.windows):
         for kind in range(at.kinds):
             first = max(window - part.costs.dwell + 1, 0)
-            terms = [(at.s(w, kind), 1.0) for w in range(first, window + 1)]
-            rows.add([*terms, (at.n(window, kind), -1.0)], -np.inf, 0.0)
+            run = at.s(np.arange(first, window + 1), kind), 1.0
+            rows.add([(at.n(window, kind), -1.0)], -np.inf, 0.0, [run])
 
 
 def there_to_swap(part: _Part, at: _Columns, rows: _Rows) -> None:

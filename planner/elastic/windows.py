@@ -55,9 +55,8 @@ def windows(requests: Requests, window_s: float, token_s: float) -> Windows:
     """
     count = math.floor(requests.seconds / window_s) + 1
     if not len(requests) or count > MOST_WINDOWS:
-        least = max(requests.seconds, 1e-9) / MOST_WINDOWS
-        step = 10.0 ** (math.floor(math.log10(least)) - 2)  # in three digits, rounded up
-        accepted = f"{format_seconds((math.floor(least / step) + 1) * step)} or more"
+        least = three_digits_up(max(requests.seconds, 1e-9) / MOST_WINDOWS)
+        accepted = f"{format_seconds(least)} or more"
         raise InputError("window", f"{window_s:g}s", f"{accepted}: {MOST_WINDOWS:,} windows at most")
     which = np.minimum((requests.arrival_s / window_s).astype(np.int64), count - 1)
     isl, osl = requests.isl.astype(np.float64), requests.osl.astype(np.float64)
@@ -72,6 +71,16 @@ def windows(requests: Requests, window_s: float, token_s: float) -> Windows:
         decodes_per_s=np.maximum(made, 0.0) / float(osl.mean()) / window_s,
         variation=_variation(requests.arrival_s, came, window_s),
     )
+
+
+def three_digits_up(value: float) -> float:
+    """The next higher number of three digits.
+
+    >>> three_digits_up(0.04266), three_digits_up(0.0427)
+    (0.0427, 0.0428)
+    """
+    digits = 2 - math.floor(math.log10(value))
+    return round((math.floor(round(value * 10.0**digits, 6)) + 1) / 10.0**digits, 12)
 
 
 def _made(edges: FloatArray, since: FloatArray, stay_s: FloatArray, tokens: FloatArray) -> FloatArray:

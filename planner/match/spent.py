@@ -7,8 +7,9 @@ together at a share l of it spends at a rate r
 
 so that either pool is weighed at its own load, and every pair of pools is: exact. With a demand r is that,
 and the least is sought. Without one r is what both pools are predicted to serve, and what they are expected
-to serve per unit spent is to be the most: a pool that turns out slower is no less busy. Of more pairs than `MOST_PAIRS` those are left out that cannot be as good as one that was weighed
-(`planner.match.spent_bounds`): the answer is the same.
+to serve per unit spent is to be the most: a pool that turns out slower is no less busy. Of more pairs than
+`MOST_PAIRS` those are left out that cannot be as good as one that was weighed (`planner.match.spent_bounds`):
+the answer is the same.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from planner.replay.fleet import Kind
-from planner.replay.lookup import Passes, Steps
+from planner.replay.lookup import Tables
 from planner.replay.prefix import Cache
 
 if TYPE_CHECKING:
@@ -45,13 +45,12 @@ class Holding:
     """Requests on an instance, and their cache."""
 
     def __init__(
-        self, host: Host, number: int, pool: int, kind: Kind, block_tokens: int, at_s: float
+        self, host: Host, number: int, pool: int, kind: Kind, tables: Tables, block_tokens: int, at_s: float
     ) -> None:
         rules = kind.scheduling
         self.host, self.number, self.pool, self.kind = host, number, pool, kind
-        self.passes = Passes(kind.passes)
+        self.passes, self.steps = tables
         self.token_s = self.passes.token_s / kind.ranks  # of a prompt token where many wait
-        self.steps = None if kind.steps is None else Steps(kind.steps, kind.ranks, rules.sequence_imbalance)
         self.decodes = self.steps is not None
         self.prefills = kind.phase != "decode"  # a decode instance may, of later turns
         self.colocated = kind.phase == "colocated"

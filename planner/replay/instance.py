@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from planner.replay.fleet import Kind
 from planner.replay.holding import Holding, Host
-from planner.replay.lookup import steps_until, taken_s
+from planner.replay.lookup import Tables, steps_until, taken_s
 from planner.replay.pass_times import Pipeline, pass_s
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Instance(Holding):
     """The clock of an instance; see the module."""
 
     def __init__(
-        self, host: Host, number: int, pool: int, kind: Kind, block_tokens: int, at_s: float
+        self, host: Host, number: int, pool: int, kind: Kind, tables: Tables, block_tokens: int, at_s: float
     ) -> None:
-        super().__init__(host, number, pool, kind, block_tokens, at_s)
+        super().__init__(host, number, pool, kind, tables, block_tokens, at_s)
         poll = kind.scheduling.poll_steps
         self.poll = int(poll) if poll > 1 else 1
         self.ends: list[tuple[int, int, int, Job]] = []  # heap of those that decode: step, id, version

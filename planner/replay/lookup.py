@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from planner.arrays import FloatArray
 from planner.simulate.lockstep import fullest
 from planner.simulate.times import PassTable, StepTable
+
+if TYPE_CHECKING:
+    from planner.replay.fleet import Kind
 
 Cells = tuple[list[float], list[float]]  # of each cell: intercept and slope
 
@@ -92,6 +96,19 @@ class Passes:
         """What a prompt adds to a pass beside `rest_s`."""
         at = self._attention[bisect_right(self._new, new)][bisect_right(self._past, past)]
         return at[0] + at[1] * new + (at[2] + at[3] * new) * past
+
+
+class Tables(NamedTuple):
+    """What all instances of a kind look up."""
+
+    passes: Passes
+    steps: Steps | None
+
+    @classmethod
+    def of(cls, kind: Kind) -> Tables:
+        """Those of one kind: as long to make as hundreds of passes take to look up."""
+        steps, uneven = kind.steps, kind.scheduling.sequence_imbalance
+        return cls(Passes(kind.passes), None if steps is None else Steps(steps, kind.ranks, uneven))
 
 
 def _bilinear(x: FloatArray, y: FloatArray, z: FloatArray) -> list[list[tuple[float, float, float, float]]]:

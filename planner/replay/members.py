@@ -13,6 +13,7 @@ from planner.replay.encoders import Encoder, Encoders
 from planner.replay.fleet import LEAST, Change, Fleet, Options
 from planner.replay.instance import IDLE, Instance
 from planner.replay.job import Job
+from planner.replay.lookup import Tables
 from planner.replay.result import InstanceUse
 from planner.replay.router import Router
 
@@ -34,6 +35,8 @@ class Members:
         self.entries: list[Instance] = []  # that take prompts
         self.decoders: list[Instance] = []  # that take what prefill instances hand over
         self.by_pool: list[list[Instance]] = [[] for _ in fleet.pools]
+        self.stays: list[list[Instance]] = [[] for _ in fleet.pools]  # without most of those that left
+        self.tables: dict[int, Tables] = {}
         self.central: deque[Job] = deque()  # prompts that no instance has, under central routing or in need
         self.stranded: deque[Job] = deque()  # prefilled, and nothing to decode on
         self.restarts = 0
@@ -107,11 +110,15 @@ class Members:
         number = len(self.instances)
         prompts = kind.phase != "decode"
         turns = self.options.later_turns == "decode"
-        instance = Instance(self, number, pool, kind, self.block_tokens if prompts or turns else 0, now)
+        if pool not in self.tables:
+            self.tables[pool] = Tables.of(kind)
+        block_tokens = self.block_tokens if prompts or turns else 0
+        instance = Instance(self, number, pool, kind, self.tables[pool], block_tokens, now)
         instance.prefills = prompts or turns
         self._spread(instance)
         self.instances.append(instance)
         self.by_pool[pool].append(instance)
+        self.stays[pool].append(instance)
         if self.options.routing == "prefix-aware" and self.block_tokens and prompts:
             instance.cache.gained = partial(self.router.has, number=number)
             instance.cache.evicted = partial(self.router.lost, number=number)
@@ -192,7 +199,9 @@ class Members:
         """The instance that a change is about; None where it is gone."""
         group = self.by_pool[what.pool]
         if what.instance == LEAST:
-            left = [one for one in group if one.up and not one.draining]
+            left = self.stays[what.pool] = [
+                one for one in self.stays[what.pool] if one.up and not one.draining
+            ]
             # of those that start the last one, else of equals the last to come
             return min(left, key=lambda one: (one.accepting, one.held, -one.number), default=None)
         if what.instance < len(group) and group[what.instance].up:

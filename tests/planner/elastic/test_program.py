@@ -19,7 +19,9 @@ from planner.elastic.over_time import OverTime
 from planner.elastic.purchase import Tariffs
 from planner.elastic.schedule import Schedule, bill, gpus_held, moves, ready
 from planner.elastic.why import sentences
+from planner.errors import InputError
 from planner.match.robust import KNOWN, Errors, errors
+from planner.units import parse_quantity as parse
 
 from .small import costs, kind, pools
 
@@ -225,3 +227,23 @@ def test_a_plan_that_keeps_no_window_is_no_saving() -> None:
     found = SimpleNamespace(outcomes=[1], best=SimpleNamespace(ok=np.array([False, False])))
     (said,) = sentences(cast(OverTime, found))
     assert said.startswith("No window keeps its limits")
+
+
+@pytest.mark.parametrize(("start_s", "dwell"), [(300.0, 1), (40.0, 6_000), (0.0, 1)])
+def test_windows_that_make_a_program_endless_are_refused(start_s: float, dwell: int) -> None:
+    """What is said to be accepted is; and no window that is refused is longer."""
+    asked = costs(1, window_s=0.1, start_s=np.full(2, start_s), dwell=dwell)
+    if not start_s:
+        asked.check(1000.0)
+        return
+    with pytest.raises(InputError, match=r"^window: '0\.1s' is not accepted; .* or more: ") as refused:
+        asked.check(1000.0)
+    said = parse(str(refused.value).split("; ")[1].split(" or more")[0].replace(" ", ""), "seconds")
+    stays_s = dwell * 0.1
+    for window_s, taken in ((said, True), (said / 1.03, False)):
+        one = replace(asked, window_s=window_s, dwell=max(int(np.ceil(stays_s / window_s)), 1))
+        if taken:
+            one.check(1000.0)
+        else:
+            with pytest.raises(InputError):
+                one.check(1000.0)

@@ -84,6 +84,10 @@ def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
         (("--trace", "T", "--settle", "maybe"), "settle"),
         (("--trace", "T", "--usd-by-hour", "1,nan"), "usd-by-hour"),
         (("--trace", "T", "--window", "1ms"), " ms or more: 20,000 windows at most"),
+        (
+            ("--trace", "T", "--window", "100ms", "--start", "5m"),
+            " ms or more: an instance starts, stays and",
+        ),
         (("--trace", "T", "--window", "1e30s"), "above 0, up to 1e+09"),
         (("--trace", "no-such-file"), "trace"),
         ((), "--trace"),
