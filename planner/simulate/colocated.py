@@ -14,7 +14,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
-from planner.simulate.lockstep import fullest, held_s, serial_ranks, stopping
+from planner.simulate.lockstep import held_s, serial_ranks, stopping
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
@@ -281,8 +281,7 @@ def _inflight(steps: Steps, exists: BoolArray) -> Collected:
     prompts = _pass(here, block, work.prompts, routed, tokens, PROMPTS_PER_PASS, engine.prefill_stretch)
     waiting = block.batch / (PROMPTS_PER_PASS * work.steps)
     stops = stopping(waiting, at.attention_dp, engine.lockstep)
-    crowded = 1.0 + engine.prompt_imbalance * fullest(at.attention_dp, 1.0 / PROMPTS_PER_PASS)
-    stopped = engine.exposure * stops * crowded * prompts.seconds
+    stopped = engine.exposure * stops * prompts.seconds
     a_pass = np.maximum(steps.step_s + stopped + steps.host_s, steps.least_s)
     companions = 0.5 * (PROMPTS_PER_PASS - 1) * (a_pass / work.gained) * work.tokens / block.batch
     return steps.points(
@@ -306,8 +305,7 @@ def _piggybacked(steps: Steps, ride: Rides, exists: BoolArray) -> Collected:
     new, stretch = float(work.prompt.new), engine.prefill_stretch
     sequences = max(PASS_TOKENS / new, 1.0)
     full = _pass(steps.here, block, work.full, steps.full, PASS_TOKENS, sequences, stretch)
-    uneven = 1.0 + engine.prompt_imbalance * fullest(at.attention_dp, min(new / PASS_TOKENS, 1.0))
-    token_s = ride.spread(full.seconds * uneven) / PASS_TOKENS  # of a prompt, where a pass is full of them
+    token_s = ride.spread(full.seconds) / PASS_TOKENS  # of a prompt, where a pass is full of them
 
     chunk, share = ride.chunk, ride.share
     alone = steps.across(ride)

@@ -17,9 +17,11 @@ others is prefilled once. So are those of the other ranks: none of them stops th
 all ranks work on prompts in the same passes (`lockstep` 0), all of them where it does not (1). A prompt that
 rides along with a decode step shares its reading of the weights (`overlap`):
 
-    TPOT  = t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)) + h B / S,  m = exposure W / chunks
+    TPOT  = t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)) + h B / S
+    m     = exposure marginal / chunks
     stops = stopping(chunks B / (S p)),        stopping(w) = max(w, min(w d^lockstep, 1))
 
+where what a pass takes of prompts is bounded for each rank, so that none is fuller than the others by chance,
 with p pipeline stages, whose micro-batches each make a pass, and a prompt cut into so many `chunks`; ranks
 that have prompts at the same time go through one pass with them. `h` is the serial work of the host for the
 prompts of all ranks of a host, ``serial(min(d, 8)) arrival``, where there are several; of one it hides.
@@ -242,7 +244,7 @@ class _Rank:
             server=server,
             scheduler=scheduler,
             fuller=2.0 * np.log(ranks),
-            prompt_s=colocated * scheduler.exposure * work_s(server, scheduler) / server.chunks,
+            prompt_s=colocated * scheduler.exposure * server.marginal_s / server.chunks,
             together=np.power(ranks, scheduler.lockstep),
             host_s=held_s(ranks, scheduler.arrival_s, scheduler.serial_share),
         )

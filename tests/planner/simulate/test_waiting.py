@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,49 +79,6 @@ def served(
         ),
     )
     return float(found.ttft_s[0]), float(found.tpot_s[0])
-
-
-def split_of(ranks: float, requests: float, serial_share: float = 1.0, arrival_s: float = 0.0) -> float:
-    """TTFT of a split whose prefill instance has so many ranks, each with `requests` in its loop."""
-    one = np.ones(1)
-    of = replace(_one_rank(PROMPT_S, 512.0), prefill_ranks=ranks * one)
-    found = closed_loop(
-        Client(
-            decode_requests=one * requests,
-            prefill_requests=one * requests,
-            steps=one * STEPS,
-            waves=one * 1e9,
-            spread=one,
-        ),
-        of,
-        Scheduler(
-            exposure=1.0,
-            prefill_priority=0.0,
-            admission_passes=0.0,
-            arrival_s=arrival_s,
-            handover_s=0.0,
-            request_s=0.0,
-            serial_share=serial_share,
-        ),
-    )
-    return float(found.ttft_s[0])
-
-
-def test_a_rank_in_lockstep_waits_for_the_passes_of_the_others() -> None:
-    """Half a pass at most, where any of the others nearly always has one."""
-    life = STEPS * STEP_S
-    for busy in (0.01, 0.1, 0.3):
-        requests = busy * life / PROMPT_S
-        waits = [split_of(ranks, requests) - split_of(1.0, requests) for ranks in (2.0, 8.0, 64.0)]
-        assert 0.0 < waits[0] < waits[1] <= waits[2] < PROMPT_S / 2
-        assert waits[2] == pytest.approx((1.0 - busy - (1.0 - busy) ** 64) * PROMPT_S / 2, rel=0.05)
-
-
-def test_ranks_with_schedulers_of_their_own_wait_for_the_front_end_alone() -> None:
-    """What all requests of an instance wait for grows with its ranks as far as it is serial."""
-    held = [split_of(8.0, 64.0, share, 1e-3) - split_of(8.0, 64.0) for share in (0.0, 0.2, 1.0)]
-    assert held[1] / held[0] == pytest.approx(1.0 + 0.2 * 7.0, rel=0.02)
-    assert held[2] / held[0] == pytest.approx(8.0, rel=0.02)
 
 
 def test_a_request_alone_waits_for_steps_and_no_prompt() -> None:
