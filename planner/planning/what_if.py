@@ -14,13 +14,14 @@ from planner.errors import InputError
 from planner.inputs import fields, fleet
 from planner.inputs.fields import Field
 from planner.inputs.scenario import Scenario
+from planner.planning import weigh
 from planner.planning.result import Plan
 from planner.planning.yardstick import Yardstick as Yardstick
 from planner.planning.yardstick import in_all as in_all
 from planner.planning.yardstick import per_gpu as per_gpu
 from planner.planning.yardstick import yardstick as yardstick
 from planner.values import dataclass
-from planner.words import Choice
+from planner.words import Choice, Way
 
 PlanFn = Callable[[Scenario], Plan]
 
@@ -224,6 +225,9 @@ class CurvePoint:
     value: float  # of the yardstick
     ctx_gen_ratio: float
     choice: Choice
+    split: float = math.nan  # the yardstick of either way, deployed or not
+    colocated: float = math.nan
+    tie: bool = False  # the ways differ by no more than their error: co-located then, whichever is higher
 
 
 def curve_values(scenario: Scenario, key: str) -> tuple[float, ...]:
@@ -253,4 +257,13 @@ def curve(scenario: Scenario, key: str, plan: PlanFn) -> Iterator[CurvePoint]:
             value=measure.of(found),
             ctx_gen_ratio=deployed.ctx_gen_ratio if deployed else math.nan,
             choice=found.choice,
+            split=of_way(found, "disaggregated", measure),
+            colocated=of_way(found, "colocated", measure),
+            tie=weigh.finding(found.scenario, found.bands, found.disaggregated, found.colocated) == "tie",
         )
+
+
+def of_way(plan: Plan, way: Way, measure: Yardstick) -> float:
+    """What one way of serving brings, deployed or not; nan where it meets no limits."""
+    serving = plan.disaggregated if way == "disaggregated" else plan.colocated
+    return math.nan if serving is None else measure.of(replace(plan, choice=way, mix=None))

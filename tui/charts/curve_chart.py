@@ -30,6 +30,9 @@ KEYS = ("ttl", "isl", "gpus", "osl", "ftl")  # planner.planning.what_if.CURVES, 
 SCALE = {"ttl": (1e3, "TTL, ms"), "ftl": (1.0, "FTL, s"), "isl": (1.0, "ISL"), "osl": (1.0, "OSL")}
 
 
+TIES = ", also where both tie", ", also in a tie", ", also ties"  # of whom co-located serves, as room is
+
+
 class CurveChart(Widget, can_focus=True):
     """The answer over the values of one input."""
 
@@ -37,9 +40,11 @@ class CurveChart(Widget, can_focus=True):
         """
     ## One input
 
-    The answer at each value of one input, the others as they are. Above the goal's yardstick, below
-    the ctx:gen ratio (prefill GPUs over decode GPUs; none where co-located serving is better). The
-    diamond is the present value. `x` takes another input, `enter` sets the value under the cursor.
+    The answer at each value of one input, the others as they are. Above the goal's yardstick: a line
+    for each way of serving, a mark on the one to deploy. That is co-located where both tie within
+    their error, the lower line too. Below the ctx:gen ratio (prefill GPUs over decode GPUs; none
+    where co-located). The diamond is the present value. `x` takes another input, `enter` sets the
+    value under the cursor.
     """,
         "curve",
     )
@@ -161,23 +166,32 @@ class CurveChart(Widget, can_focus=True):
 
         scale = SCALE.get(self.key, (1.0, ""))[0]
         x = np.array([p.at * scale for p in self._points])
-        parts = [
-            (np.array([p.value for p in self._points]), upper),
-            (np.array([p.ctx_gen_ratio for p in self._points]), lower),
+        value = np.array([p.value for p in self._points])
+        ratio = np.array([p.ctx_gen_ratio for p in self._points])
+        ways = [
+            (np.array([p.split for p in self._points]), "split"),
+            (np.array([p.colocated for p in self._points]), "coloc"),
         ]
+        if not all(p.value in (p.split, p.colocated) or math.isnan(p.value) for p in self._points):
+            ways.insert(0, (value, "cloud"))  # a mix is neither
+        parts = [(value, ways, upper), (ratio, [(ratio, "cloud")], lower)]
         ends = [(float(x.min()), 0.0), (float(x.max()), 0.0)]  # both parts share their x axis
-        limits = [plotting.axes([(x, y)], ends, math.nan, width, high) for y, high in parts]
+        limits = [
+            plotting.axes([(x, y) for y, _ in lines], ends, math.nan, width, high) for _, lines, high in parts
+        ]
         labels = max((plotting.label_size(axes) for axes in limits if axes), default=0)
         rows: list[list[Cell]] = []
-        for (y, high), axes in zip(parts, limits, strict=True):
+        for (y, lines, high), axes in zip(parts, limits, strict=True):
             if axes is None:
                 rows += [[(" ", "")] * width for _ in range(high)]
                 continue
-            line = plotting.Line(x=x, y=y, hue=self._hue("cloud"), plain=self.glyphs.cloud)
-            picture = plotting.draw([line], [], axes, width, high, ascii=self.glyphs.ascii, labels=labels)
+            drawn_as = [
+                plotting.Line(x=x, y=of, hue=self._hue(hue), plain=self.glyphs.cloud) for of, hue in lines
+            ]
+            picture = plotting.draw(drawn_as, [], axes, width, high, ascii=self.glyphs.ascii, labels=labels)
             drawn = [list(row) for row in picture.cells]
-            for point, at, value in zip(self._points, x.tolist(), y.tolist(), strict=True):
-                cell = picture.geometry.cell(at, value)
+            for point, at, of_point in zip(self._points, x.tolist(), y.tolist(), strict=True):
+                cell = picture.geometry.cell(at, of_point)
                 if cell is not None:
                     glyph, hue = self._glyph(point)
                     drawn[cell[1]][cell[0]] = (glyph, self._hue(hue))
@@ -195,7 +209,7 @@ class CurveChart(Widget, can_focus=True):
 
     def _tell(self) -> None:
         """The point under the cursor, else the legend."""
-        g, view = self.glyphs, self._view
+        g, view, room = self.glyphs, self._view, self.outer_size.width - BORDER
         assert view is not None
         field = fields.BY_KEY[self.key]
         at = self._cursor if self.has_focus and self._cursor is not None else None
@@ -204,16 +218,23 @@ class CurveChart(Widget, can_focus=True):
             from planner.planning.what_if import yardstick
 
             value = round(point.at) if field.integer else point.at
-            text = f"{field.label} {g.plain(field.format(value))}: "
-            text += f"{three_digits(point.value)} {yardstick(view.scenario).unit}"
+            head = f"{field.label} {g.plain(field.format(value))}: "
+            text = f"{head}{three_digits(point.value)} {yardstick(view.scenario).unit}"
             if math.isfinite(point.ctx_gen_ratio):
                 text += f", ctx:gen {three_digits(point.ctx_gen_ratio)}"
+            if point.tie and point.choice == "colocated":
+                beside = f"a tie with split, {three_digits(point.split)}"
+                text = fitting([f"{text}, {beside}", f"{head}{three_digits(point.value)}, {beside}"], room)
             if not point.choice:
-                text = f"{field.label} {g.plain(field.format(value))}: nothing meets the limits"
+                text = f"{head}nothing meets the limits"
         elif view.findings.curve_of is not None and view.findings.curve_of is not view.plan:
             text = "of an older plan"
         else:
             text = f"[$hue-split]{g.split}[/] split  [$hue-coloc]{g.colocated}[/] co-located"
+            if any(p.tie and p.choice == "colocated" for p in self._points):
+                plain = f"{g.split} split  {g.colocated} co-located"
+                told = fitting([f"{plain}{more}" for more in TIES], room)
+                text += told.removeprefix(plain)
         if text != self._told:  # what Textual gives back is spelled otherwise
             self._told = self.border_subtitle = text
 

@@ -11,10 +11,12 @@ import pytest
 
 from planner.errors import InputError
 from planner.inputs import fields
+from planner.inputs.catalog import load
 from planner.inputs.scenario import Fleet, Limits, Scenario, Traffic
 from planner.output.reasons import way_text
 from planner.output.words import best_change
 from planner.planning import near_miss, what_if
+from planner.planning.plan import plan as planned
 from planner.planning.result import Frontier, Infeasible, Plan, Relaxation, Serving, SolverReport
 
 BASE = Scenario(
@@ -144,6 +146,32 @@ def test_a_curve_starts_at_the_value_and_covers_its_steps() -> None:
     free = dataclasses.replace(BASE, fleet=Fleet(gpus=None))
     assert what_if.curve_values(free, "gpus") == ()
     assert list(what_if.curve(free, "gpus", plan)) == []
+
+
+def test_a_curve_has_both_ways_and_says_where_they_tie() -> None:
+    """Which one is deployed may be the lower of both."""
+    asked = dataclasses.replace(BASE, model="qwen3-32b", system="h200", engine="vllm", fleet=Fleet(gpus=16))
+    catalog = load()
+    known: list[Plan] = []
+
+    def real(scenario: Scenario) -> Plan:
+        known.append(planned(scenario, catalog))
+        return known[-1]
+
+    measure = what_if.yardstick(asked)
+    points = list(what_if.curve(asked, "ttl", real))
+    assert any(point.tie for point in points)
+    for point, found in zip(points, known, strict=True):
+        if point.choice:
+            assert point.value == (point.split if point.choice == "disaggregated" else point.colocated)
+        for way, value in (("disaggregated", point.split), ("colocated", point.colocated)):
+            serving = getattr(found, way)
+            assert math.isnan(value) == (serving is None)
+            if serving is not None:
+                held = serving.capacity_tokens_per_s_per_gpu * serving.gpus / 16
+                assert measure.unit == "tok/s/GPU held" and value == pytest.approx(held)
+        assert not point.tie or point.choice == "colocated"
+    assert any(point.tie and point.value < point.split for point in points)
 
 
 def walls(scenario: Scenario) -> Plan:

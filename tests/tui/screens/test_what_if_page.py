@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import fakes
@@ -14,6 +15,7 @@ from turning import SIZE, Pages
 
 from planner.inputs.fields import BY_KEY
 from planner.inputs.scenario import Scenario
+from planner.units import three_digits
 from tui.charts.curve_chart import KEYS, CurveChart
 from tui.glyphs import UNICODE
 from tui.panes.what_if import Tornado, lines, percent, without_effect
@@ -66,6 +68,34 @@ async def test_the_curve_takes_other_inputs_and_sets_values(pages: Pages) -> Non
     await pages.pilot.press("left", "enter")
     assert pages.scenario.traffic.isl == 6144
     await pages.settled()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)], ids=str)
+async def test_both_ways_are_drawn_and_a_tie_is_told(size: tuple[int, int]) -> None:
+    """An easier limit may deploy the lower line: a tie keeps prefill and decode together."""
+    async with fakes.app().run_test(size=size) as pilot:
+        pages = Pages(pilot)
+        await pages.settled()
+        await pages.open("what-if")
+        await pages.studied()
+        curve = pages.one(CurveChart)
+        hues = {hue for row in curve._rows for _, hue in row}
+        assert {curve._hue("split"), curve._hue("coloc")} <= hues
+        points = list(pages.main.view.findings.curve)
+        assert all(point.value in (point.split, point.colocated) for point in points if point.choice)
+        last = max(points, key=lambda point: point.at)
+        assert last.choice == "colocated"
+        curve._points = [replace(point, tie=False) for point in curve._points]
+        curve._draw()
+        assert "tie" not in curve.border_subtitle
+        curve._points = [*curve._points[:-1], replace(last, tie=True, split=1.25 * last.colocated)]
+        curve._draw()
+        assert ", also " in curve.border_subtitle and "tie" in curve.border_subtitle
+        curve.focus()
+        await fakes.until(pilot, lambda: curve.has_focus)
+        curve._cursor = last.at
+        curve._draw()
+        assert f"a tie with split, {three_digits(1.25 * last.colocated)}" in curve.border_subtitle
 
 
 @pytest.mark.parametrize("size", [(100, 30), (200, 60)], ids=str)
