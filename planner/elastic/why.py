@@ -7,12 +7,13 @@ import numpy as np
 from planner.arrays import FloatArray, IntArray
 from planner.elastic.over_time import Outcome, OverTime
 from planner.elastic.policies import Policy, static_mean
-from planner.elastic.schedule import ready, short
+from planner.elastic.schedule import TOLERANCE, ready, short
 from planner.output.spelling import percent
 from planner.units import three_digits
 from planner.words import Way
 
 ROLLING: tuple[Policy, ...] = ("seasonal-naive", "smoothing", "reactive")
+STATIC: tuple[Policy, ...] = ("static-peak", "static-mean")
 CALLED: dict[Way, str] = {"disaggregated": "split", "colocated": "co-located"}
 
 
@@ -37,9 +38,8 @@ def sentences(found: OverTime) -> list[str]:
     best = found.best
     if not best.ok.any():  # what buys nothing costs least, and is no answer
         return ["No window keeps its limits, with any number of instances of the layouts that were found."]
-    peak = found.of("static-peak", best.way)
     return [
-        _saves(best, peak),
+        _saves(found, best),
         _risks(found, best),
         _changes(found, best),
         *_breaks(found, best),
@@ -50,13 +50,35 @@ def sentences(found: OverTime) -> list[str]:
     ]
 
 
-def _saves(best: Outcome, peak: Outcome) -> str:
-    saved = 1.0 - best.bill.usd / peak.bill.usd if peak.bill.usd else 0.0
+def static(found: OverTime) -> Outcome:
+    """The fleet all along, of either way, to hold the elastic one to.
+
+    The cheapest that keeps as many windows; where none does that which keeps most.
+    """
+    fleets = [one for one in found.outcomes if one.name in STATIC]
+    most = max(int(one.ok.sum()) for one in fleets)
+    enough = min(most, int(found.best.ok.sum()))
+    return min((one for one in fleets if one.ok.sum() >= enough), key=lambda one: one.bill.usd)
+
+
+def _saves(found: OverTime, best: Outcome) -> str:
+    beside, kept = static(found), int(best.ok.sum())
+    less = 1.0 - best.bill.usd / beside.bill.usd if beside.bill.usd else 0.0
+    than = f"{percent(abs(less))} {'less' if less > 0 else 'more'} than" if less else "as much as"
+    of = f"{beside.name}, {CALLED[beside.way]}, {three_digits(beside.bill.usd)} USD"
+    missed = kept - int(beside.ok.sum())
+    which = f"that keeps most windows, {missed:,} fewer" if missed > 0 else "that keeps as many windows"
     return (
-        f"Elastic {CALLED[best.way]} costs {three_digits(best.bill.usd)} USD, "
-        f"{percent(saved)} less than the busiest window's fleet all along "
-        f"({three_digits(peak.bill.usd)} USD)."
+        f"Elastic {CALLED[best.way]} costs {three_digits(best.bill.usd)} USD, {than} the cheapest fleet all "
+        f"along {which} ({of}).{_margin(beside) if less < 0 else ''}"
     )
+
+
+def _margin(fleet: Outcome) -> str:
+    """Why a fleet that keeps as much may cost less."""
+    lacks = int((fleet.bill.missing > TOLERANCE).any(axis=1).sum())
+    where = "1 window" if lacks == 1 else f"{lacks:,} windows"
+    return f" In {where} that one has no room for layouts that serve less than predicted." if lacks else ""
 
 
 def _risks(found: OverTime, best: Outcome) -> str:

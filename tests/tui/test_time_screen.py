@@ -47,7 +47,11 @@ async def test_a_window_leads_into_the_planner(trace: Path, ascii: bool) -> None
         await fakes.until(pilot, lambda: isinstance(pilot.app.screen, TimeScreen))
         await fakes.until(pilot, lambda: "requests/s" in said(pilot, "cell"))
         words = said(pilot, "words")
-        assert "less than" in words and "windows keep their limits" in words and "It changes" in words
+        assert (
+            "than the cheapest fleet all along" in words
+            and "windows keep their limits" in words
+            and "It changes" in words
+        )
         chart = said(pilot, "chart")
         assert "static-peak" in chart and "reactive" in chart and "USD" in chart
         assert chart.isascii() or not ascii

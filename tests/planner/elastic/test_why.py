@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from planner.elastic.policies import Asked, Policy
 from planner.elastic.schedule import Schedule, bill
 from planner.elastic.why import sentences
 from planner.elastic.windows import Windows
+from planner.units import three_digits
 from tui.charts import time_chart
 from tui.glyphs import UNICODE
 
@@ -87,6 +89,24 @@ def test_what_a_window_holds_is_told_apart_from_what_serves_in_it() -> None:
         text = time_chart.cell(found, window)
         assert f"{int(best.bill.gpus[window])} GPU" in text
         assert (f", {more} of them starting or draining" in text) == bool(more)
+
+
+def test_a_saving_is_over_the_cheapest_fleet_that_keeps_as_much() -> None:
+    """It was over the busiest window's fleet, where that for the mean load missed no window and cost less."""
+    found = over_time()
+    mean, peak = (found.of(name, "disaggregated") for name in ("static-mean", "static-peak"))
+    assert not mean.ok.all() and mean.bill.usd < peak.bill.usd
+    assert "(static-peak, split, " in said(found, "Elastic")
+    billed = replace(mean.bill, ok=np.ones_like(mean.ok))
+    every = tuple(replace(one, bill=billed) if one is mean else one for one in found.outcomes)
+    told = said(replace(found, outcomes=every), "Elastic")
+    share = 1 - found.best.bill.usd / mean.bill.usd
+    assert f"(static-mean, split, {three_digits(mean.bill.usd)} USD)" in told
+    assert f"{100 * abs(share):.0f} % {'less' if share > 0 else 'more'} than" in told
+    assert (
+        "most windows, " in (told := said(over_time(late=("static-peak",)), "Elastic"))
+        and "static-mean" in told
+    )
 
 
 @pytest.mark.parametrize("queued", [0, 2])

@@ -73,7 +73,7 @@ def test_the_schedule_is_of_the_better_way(answer: dict[str, Any]) -> None:
     assert len(answer["schedule"]) == 10 and answer["trace"].endswith("busy.csv")
     assert sum(row["requests"] for row in answer["schedule"]) == COUNT
     assert max(row["gpus"] for row in answer["schedule"]) <= 32
-    assert any("less than the busiest" in line for line in answer["why"])
+    assert any("less than the cheapest fleet all along" in line for line in answer["why"])
 
 
 @pytest.mark.parametrize(
