@@ -294,6 +294,7 @@ class RatematchApp(FileActions):
             "up_down": g.up_down,
             "enter": g.enter,
             "tab": g.tab,
+            "backspace": g.backspace,
         }
         if binding.key_display in named:
             return named[binding.key_display]

@@ -172,7 +172,7 @@ async def test_compare_reads_side_by_side(size: tuple[int, int]) -> None:
     holds(
         text, "3 Compare ▲2", "pin A baseline", "pin B", "now", "tok/s/GPU    1,500", "6×DEP16", "≠", "+100%"
     )
-    holds(text, "6×DEP16", "≠", "+100%", "TTL ≤ 20 ms", "b baseline  d drop")
+    holds(text, "6×DEP16", "≠", "+100%", "TTL ≤ 20 ms", "b baseline  ⌫ drop  a add", "d deploy")
 
 
 async def test_compare_in_ascii() -> None:

@@ -169,8 +169,9 @@ class CompareTable(VerticalScroll, can_focus=True):
     `p` pins the plan (four at most). The first column is the baseline, the others show what differs
     from it: `=` is the same, a percentage is the change of a number; **in 4 of 5** cases
     tok/s/GPU is in that range. `b` makes the column under the
-    cursor the baseline, `d` drops it, `D` hides what is the same, `enter` opens its scenario. `a` adds
-    another engine, system or model in the place of the form's, or a scenario; `space` on page 2 a row.
+    cursor the baseline, `backspace` drops it, `D` hides what is the same, `enter` opens its scenario.
+    `a` adds another engine, system or model in the place of the form's, or a scenario; `space` on page 2
+    a row.
     """,
         "compare",
     )
@@ -182,7 +183,7 @@ class CompareTable(VerticalScroll, can_focus=True):
         Binding("k", "scroll_up", "up", show=False, id="compare-up"),
         Binding("enter", "open", "open", key_display="enter", id="compare-open"),
         Binding("b", "baseline", "baseline", id="compare-baseline"),
-        Binding("d", "drop", "drop", id="compare-drop"),
+        Binding("backspace,delete", "drop", "drop", key_display="backspace", id="compare-drop"),
         Binding(
             "a",
             "add",

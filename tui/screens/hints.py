@@ -14,10 +14,10 @@ HINTS: dict[str, str] = {  # by class: those of pages are not there before one i
     "BreakdownPane": "Where a pass of the pool at its limit spends its time; ? explains the bars.",
     "DetailsPane": "What fills the memory, and what the plan takes for granted.",
     "PlanGrid": "All deployments: s sorts, / finds, space pins, enter takes the row's layouts.",
-    "CompareTable": "p pins the plan, a adds one; b baseline, d drop, D differences, enter opens.",
+    "CompareTable": "p pins, a adds; b baseline, backspace drops, D differences, enter opens.",
     "Tornado": "What each change alone would bring; enter makes it, u takes it back.",
     "CurveChart": "The answer over one input: x takes another, enter sets the cursor's value.",
-    "TraceText": "What a trace holds; enter opens one, T plans one over time, ? explains.",
+    "TraceText": "What a trace holds; enter opens one, R replays the plan under it, T plans one.",
     "Scrolled": "All reasons behind the plan; ? explains the numbers.",
 }
 

@@ -18,6 +18,7 @@ from tui.panes.compare import NOW, CompareTable, against, columns, inputs, label
 from tui.panes.compare import Cell as CompareCell
 from tui.panes.words import span
 from tui.screens.choose import ChooseScreen
+from tui.screens.deploy import DeployScreen
 from tui.state import Pin
 from tui.widgets.key_bar import KeyBar
 from tui.widgets.tab_bar import TABS, TabBar
@@ -77,12 +78,22 @@ async def test_a_pin_is_opened_and_dropped(pages: Pages) -> None:
     assert pages.main.tab == "plan" and pages.scenario == fakes.SCENARIO
     await pages.settled()
     await pages.open("compare")
-    await pages.pilot.press("d")
+    await pages.pilot.press("backspace")
     assert [pin.letter for pin in pages.main.view.pins] == ["B"] and pages.main.view.baseline == "B"
-    await pages.pilot.press("d")
+    await pages.pilot.press("delete")
     assert pages.main.view.pins == () and "Nothing pinned" in pages.shown("#compare-table")
-    await pages.pilot.press("enter", "b", "d", "D")
+    await pages.pilot.press("enter", "b", "backspace", "D")
     assert pages.main.tab == "compare"
+
+
+async def test_d_deploys_beside_pins_as_everywhere(pages: Pages) -> None:
+    """It dropped the pin under the cursor."""
+    await pin_two(pages)
+    await pages.open("compare")
+    await pages.pilot.press("d")
+    assert isinstance(pages.pilot.app.screen, DeployScreen)
+    await pages.pilot.press("escape")
+    assert [pin.letter for pin in pages.main.view.pins] == ["A", "B"]
 
 
 async def test_frontiers_of_pins_are_overlaid_with_glyphs_of_their_own(pages: Pages) -> None:
@@ -283,7 +294,7 @@ def test_long_names_of_layouts_and_rows_are_whole_beside_four_pins(width: int, g
 
 
 async def test_keys_that_can_do_nothing_to_a_column_are_not_offered(pages: Pages) -> None:
-    """Without a pin five keys stood in the bottom row that did nothing, `d drop` in the place of deploy."""
+    """Without a pin five keys stood in the bottom row that did nothing; `d` was no longer deploy."""
     to_pins = {"compare-open", "compare-baseline", "compare-drop"}
     always = {"compare-left", "compare-differences"}
 
@@ -295,7 +306,7 @@ async def test_keys_that_can_do_nothing_to_a_column_are_not_offered(pages: Pages
     assert not (to_pins | always) & set(keys()) and keys()["deploy"]
     await pages.pilot.press("p")
     await fakes.until(pages.pilot, lambda: all(keys().get(key) for key in to_pins | always))
-    assert "deploy" not in keys()
+    assert keys()["deploy"]
     pages.main.take(BY_KEY["isl"].set(fakes.SCENARIO, 12288))
     await pages.settled()
     await pages.pilot.press("right")  # to the form's own column
