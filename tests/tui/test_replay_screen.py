@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -151,3 +152,32 @@ async def test_how_much_comes_is_told_where_no_rate_is_asked_for(monkeypatch: An
             100 * float(rate) / answer.deployed.capacity_requests_per_s, abs=1.0
         )
         assert abs(float(share) / 100 - plans.UNSAID_LOAD) < 0.15  # the mean of 400 gaps varies
+
+
+async def test_the_trace_that_is_open_is_replayed_and_whose_load_it_was_is_told(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Beside an open trace the plan's own arrivals were replayed without a word."""
+    monkeypatch.setattr(module, "REQUESTS", 60)
+    path = tmp_path / "even.csv"
+    rows = [f"{0.05 * at:.3f},1500,40" for at in range(40)]
+    path.write_text("\n".join(["time_s,input_tokens,output_tokens", *rows]) + "\n")
+    async with fakes.app(scenario=SCENARIO, plan_fn=plan).run_test(size=(100, 40)) as pilot:
+        await fakes.settled(pilot)
+        for key, load_of, count in (
+            ("6", "load: the trace of page 6, ", 40),
+            ("1", "the plan's own, Poisson", 60),
+        ):
+            await pilot.press(key)
+            if key == "6":
+                pilot.app.main.read_trace(str(path))
+                await fakes.until(
+                    pilot, lambda: pilot.app.main.view.trace and pilot.app.main.view.trace.facts
+                )
+            await pilot.press("R")
+            screen = pilot.app.screen
+            assert isinstance(screen, ReplayScreen)
+            await fakes.until(pilot, lambda screen=screen: screen.over)
+            assert load_of in said(pilot, "words") and f" of {count} requests" in said(pilot, "name")
+            await pilot.press("escape")
+            await fakes.until(pilot, lambda: pilot.app.screen is pilot.app.main)

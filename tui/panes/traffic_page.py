@@ -34,7 +34,8 @@ class TraceText(Scrolled):
     What a trace of requests holds: how long prompts and answers are, how rate and lengths change over
     time, whether requests come each by itself or in bursts, and what part of the prompts a prefix cache
     finds. `enter` opens a file (Azure, Mooncake, BurstGPT, Qwen-Bailian, a table of your own) or one that
-    comes with ratematch; `ratematch trace` prints the same, and cuts and stretches traces.
+    comes with ratematch; `ratematch trace` prints the same, and cuts and stretches traces. `R` replays
+    the plan under the trace that is open here (on other pages under its own load), `T` plans one over time.
     """,
         "traffic",
     )
@@ -87,7 +88,9 @@ def trace_lines(trace: Trace | None, width: int, g: Glyphs) -> list[Content]:
         part for text in trace.repairs.sentences() for part in wrap(f"note: {text}", width, "$hue-tight")
     ]
     drawn = [Content(line) for line in lines(trace.facts, g, width)]
-    return [Content.styled(headline(trace.facts, trace.repairs), "bold"), *notes, Content(""), *drawn]
+    more = wrap("R replays the plan under these requests, T plans a trace over time.", width, "$hue-muted")
+    head = Content.styled(headline(trace.facts, trace.repairs), "bold")
+    return [head, *more, *notes, Content(""), *drawn]
 
 
 def _offer(width: int, g: Glyphs) -> list[Content]:

@@ -124,14 +124,16 @@ class FileActions(InOrder):
         self._ask_trace("Plan a trace over time", asked)
 
     def action_open_replay(self) -> None:
-        """Replay the plan that is shown, request by request."""
+        """Replay the plan that is shown, request by request; on page 6 the requests of the trace there."""
         view = self.main.view
         if view.plan is None or not view.current or view.plan.deployed is None:
             self.notify("There is no plan to replay yet.", severity="warning")
             return
         from tui.screens.replay import ReplayScreen
 
-        self.push_screen(ReplayScreen(view.plan, view.scenario, glyphs=self.glyphs))
+        here = view.trace if self.main.tab == "traffic" else None
+        trace = here.name if here is not None and not here.error else None
+        self.push_screen(ReplayScreen(view.plan, view.scenario, trace=trace, glyphs=self.glyphs))
 
     def _ask_trace(self, title: str, then: Callable[[str], None]) -> None:
         from planner.inputs.traces import shipped

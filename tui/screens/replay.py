@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -13,7 +14,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from planner.errors import InputError
+from planner.errors import InputError, printable
 from planner.inputs.scenario import Scenario
 from planner.simulate.points import Stopped
 from planner.units import format_seconds
@@ -30,7 +31,7 @@ PICTURE_ROWS = 16  # that are worth scrolling for the rest of it
 
 
 class ReplayScreen(Screen[None]):
-    """One plan under the requests of its scenario."""
+    """One plan under the requests of its scenario, or of another trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "stop, or leave", id="replay-leave"),
@@ -41,8 +42,12 @@ class ReplayScreen(Screen[None]):
         ),
     ]
 
-    def __init__(self, plan: Plan, scenario: Scenario, *, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self, plan: Plan, scenario: Scenario, *, trace: str | None = None, glyphs: Glyphs = UNICODE
+    ) -> None:
+        """A plan of a scenario; the requests are those of `trace`, None: the scenario's own."""
         super().__init__()
+        self._trace = trace if trace != scenario.traffic.trace else None
         self.glyphs = glyphs
         self._plan, self._scenario = plan, scenario
         self._glance: Glance | None = None
@@ -92,7 +97,10 @@ class ReplayScreen(Screen[None]):
         from planner.replay.plans import planned, started
 
         asked, limits = self._scenario.traffic, self._scenario.limits
-        requests = demand.recorded(self._scenario)
+        whose = self._scenario
+        if self._trace is not None:
+            whose = replace(whose, traffic=replace(asked, trace=self._trace))
+        requests = demand.recorded(whose)
         if requests is not None:
             from planner.inputs.traces.window import at_rate
 
@@ -118,8 +126,19 @@ class ReplayScreen(Screen[None]):
             replay.advance(should_stop=lambda: self._stop, progress=tell)
         self._glance = glance(replay)
         told = report.to_text(replay.result(), begun.fleet, planned(begun.serving))
-        said = f"{report.headline(begun)}\n{told}"
+        said = f"{report.headline(begun)}\n{self._load()}\n{told}"
         return said + ("\nstopped: figures are of the requests that ended" if self._stop else "")
+
+    def _load(self) -> str:
+        """Whose requests came."""
+        traffic = self._scenario.traffic
+        if self._trace is not None:
+            return f"load: the trace of page 6, {printable(self._trace, 60)}, not the plan's own"
+        if traffic.trace is not None:
+            return f"load: the plan's trace, {printable(traffic.trace, 60)}"
+        from planner.replay.plans import arrivals
+
+        return f"load: the plan's own, {arrivals(self._scenario).capitalize()} arrivals drawn"
 
     def _progress(self, seen: Glance, at: Progress) -> None:
         if self._gone:
