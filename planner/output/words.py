@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from planner.output.queue_words import queued_sentences
-from planner.output.spelling import count, instances, named
+from planner.output.spelling import count, instances, named, percent
 from planner.planning.bands import Range
 from planner.units import format_seconds, format_si, three_digits
 from planner.values import dataclass
@@ -302,14 +302,17 @@ def knee_sentences(plan: Plan, serving: Serving) -> tuple[str, ...]:
     sooner, later = format_seconds(serving.ftl_s), format_seconds(knee.best_ftl_s)
     if knee.costs < NO_EFFECT:
         return (
-            f"The first token comes after {sooner}, not {later}, at no cost (slack).",
-            f"FTL {sooner}, not {later}, at no cost (slack)",
+            f"The first token comes after {sooner} instead of {later}, at no cost.",
+            f"FTL {sooner}, not {later}, at no cost",
         )
     share = f"{100 * knee.costs:.1f} %"
-    counted = "the throughput" if plan.scenario.goal == "throughput" else "what the goal counts"
+    most, goal = percent(plan.scenario.slack), plan.scenario.goal
+    counted, fewer = "what the goal counts", "of the goal"
+    if goal == "throughput":
+        counted, fewer = "the throughput", "fewer tok/s"
     return (
-        f"{share} of {counted} is given up for a first token after {sooner}, not {later} (slack).",
-        f"{share} given up for FTL {sooner}, not {later} (slack)",
+        f"A first token after {sooner} instead of {later} costs {share} of {counted}: slack allows {most}.",
+        f"FTL {sooner}, not {later}, for {share} {fewer}",
     )
 
 

@@ -74,8 +74,10 @@ def _extras(
     mix = words.mix_offer(plan)
     if mix is not None:
         pools = " + ".join(layouts(mix.serving, g))
-        than = "" if serving is plan.disaggregated else " over one layout a pool"  # not over this plan
-        blocks.append(wrap(f"mix on: {pools} ({100 * mix.gain:+.1f} %{than})", width, ""))
+        # not over this plan
+        over = " by mixing layouts" if serving is plan.disaggregated else " over one layout a pool by mixing"
+        offers = (f"{100 * mix.gain:+.1f} %{over}{how}: {pools}" for how in (" (mix on)", ""))
+        blocks.append(min((wrap(text, width, "") for text in offers), key=len))
     if said := [g.plain(text) for text in words.knee_sentences(plan, serving)]:
         text = next((text for text in said if len(text) <= width), said[-1])
         blocks.append(wrap(text, width, "$hue-muted"))

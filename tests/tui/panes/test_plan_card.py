@@ -38,7 +38,7 @@ def test_a_mix_is_shown_as_the_plan_where_it_was_asked_for() -> None:
     asked, offered = mixed(0.074, asked=True), mixed(0.074, asked=False)
     rows = [line.split()[0] for line in shown(asked).splitlines()]
     assert rows.count("prefill") == 2 and "mix" not in rows
-    assert "(+7.4 %)" in shown(offered)
+    assert "+7.4 % by mixing layouts (mix on): " in shown(offered)
 
 
 def test_long_mixes_are_whole() -> None:
@@ -49,7 +49,7 @@ def test_long_mixes_are_whole() -> None:
     told = shown(dataclasses.replace(plan, mix=dataclasses.replace(plan.mix, serving=many)), 51)
     assert all(len(line) <= 51 for line in told.splitlines())
     pools = " + ".join(f"{pool.instances}×{pool.layout.label}" for pool in many.pools)
-    assert f"mix on: {pools} (+7.4 %)" in " ".join(told.splitlines())
+    assert f"+7.4 % by mixing layouts (mix on): {pools}" in " ".join(told.splitlines())
     nothing = fakes.plan(dataclasses.replace(fakes.SCENARIO, limits=Limits(ftl_s=2.0, ttl_s=0.002)))
     near = Miss(plan=dataclasses.replace(plan, choice="disaggregated", disaggregated=many), relax=())
     lines = [line.plain for line in closest_miss(nothing, near, 51, UNICODE)]
@@ -57,13 +57,13 @@ def test_long_mixes_are_whole() -> None:
 
 
 def test_a_mix_that_brings_next_to_nothing_is_not_offered() -> None:
-    assert "mix on" not in shown(mixed(0.9 * ALIKE, asked=False))
+    assert "mixing" not in shown(mixed(0.9 * ALIKE, asked=False))
 
 
 def test_what_a_mix_is_better_than_is_said_where_that_is_not_the_plan() -> None:
     plan = mixed(0.074, asked=False)
-    assert "(+7.4 %)" in shown(plan)
-    assert "(+7.4 % over one layout a pool)" in shown(dataclasses.replace(plan, choice="colocated"))
+    assert "+7.4 % by mixing layouts" in shown(plan)
+    assert "+7.4 % over one layout a pool by mixing" in shown(dataclasses.replace(plan, choice="colocated"))
 
 
 def test_what_is_tight_in_its_row_binds_in_the_title() -> None:
@@ -165,11 +165,12 @@ def test_what_the_first_token_costs_is_said_where_there_is_room() -> None:
     knee = Knee(best_ftl_s=10 * plan.disaggregated.ftl_s, best_requests_per_s=9.0, costs=0.019)
     told = dataclasses.replace(plan, disaggregated=dataclasses.replace(plan.disaggregated, knee=knee))
     later = format_seconds(knee.best_ftl_s)
-    assert "1.9 % of the throughput is given up for a first token after 1.24 s" in shown(told, 90)
-    assert f"1.9 % given up for FTL 1.24 s, not {later} (slack)" in shown(told, 51).splitlines()
-    assert "given up" not in shown(told, 90, room=8)
+    full = f"A first token after 1.24 s instead of {later} costs 1.9 % of the throughput: slack allows 2 %."
+    assert full in shown(told, 100).splitlines()
+    assert f"FTL 1.24 s, not {later}, for 1.9 % fewer tok/s" in shown(told, 51).splitlines()
+    assert f"of {later}" not in shown(told, 90, room=8)
     free = dataclasses.replace(plan.disaggregated, knee=dataclasses.replace(knee, costs=0.0))
-    assert f"not {later}, at no cost" in shown(dataclasses.replace(plan, disaggregated=free), 90)
+    assert f"instead of {later}, at no cost." in shown(dataclasses.replace(plan, disaggregated=free), 90)
 
 
 def test_where_the_ways_take_unlike_numbers_of_gpus_these_are_told() -> None:
