@@ -27,7 +27,7 @@ AT = (0.5, 0.9, 0.95, 0.99)
 STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
-SUREST, SUREST_LOCKSTEP, FEW = 0.85, 0.6, 4  # utilisation, twice; instances
+SUREST, SUREST_LOCKSTEP, SUREST_STAGES, FEW = 0.85, 0.6, 0.4, 4  # utilisation, thrice; instances
 MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
 GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor of e
 REST = np.array([0.2, 0.6, 1.0, 1.4, 1.8])  # equally likely values of a uniform rest over its mean
@@ -38,7 +38,7 @@ NEVER = 1e-9  # probability of a wait that no percentile sees
 class _Way:
     """A request's way through a serving, as its rate has it."""
 
-    kinds: FloatArray  # first tokens of prompts of each length, without a wait
+    kinds: FloatArray  # first tokens of prompts of each length, without a wait but for passes of other ranks
     weight: FloatArray  # share of the requests
     prompts: _Queue
     slot: Delay
@@ -46,6 +46,7 @@ class _Way:
     ttl_s: FloatArray
     mean: float  # sequences in flight
     places: float
+    alone_s: float  # first token without any wait, mean
 
     @property
     def ftl(self) -> Percentiles:
@@ -73,7 +74,7 @@ def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
     ttl_s, batch = at_rate.decoding(sweep.decode if split else points, then)
     mean = _in_flight(rate * steps, then.instances, ttl_s, batch)
     if split:
-        busy, passes = 1.0, at_rate.passes(points, first, rate / first.instances)
+        busy, passes = 1.0, at_rate.passes(question, points, first, rate / first.instances)
     else:
         busy, passes = (
             at_rate.prompt_share(points, first),
@@ -98,6 +99,13 @@ def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
     rest_s = passes.waited_s * REST if passes.waited_s else np.zeros(1)
     kinds = (float(fixed[0]) + float(own[0]) * work.tail + rest_s[:, None]).ravel()
     weight = np.tile(work.weight, len(rest_s)) / len(rest_s)
+    alone = float(weight @ kinds)
+    if passes.first_s is not None and passes.weight is not None:
+        # all waits are in these but for backlogs of a load that changes
+        kinds = serving.ftl_s - first.ftl_s + first_token.alone_once_s(question) + passes.first_s
+        weight = passes.weight
+        none = np.zeros_like(prompts.weight)
+        prompts = replace(prompts, beside=Delay(probability=none, mean_s=none))
     worked_on = 0.0 if split else rate * float(own[0])  # prompts have a place, too
     full = min((mean + worked_on) / places, queueing.FULLEST)
     slot = _slot(question, places, full, interval * steps + worked_on / rate)
@@ -110,6 +118,7 @@ def _way(question: Question, sweep: Sweep, serving: Serving) -> _Way | None:
         ttl_s=ttl_s,
         mean=mean,
         places=places,
+        alone_s=alone,
     )
 
 
@@ -124,7 +133,6 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
     firsts = _quantiles(_uniform(GRID // 4), way.kinds, way.weight, way.prompts, way.slot)
     whole = _added(firsts, tokens, question.lengths)
     ttl = _of(tokens, float(np.mean(tokens)))
-    alone = float(way.weight @ way.kinds)
     binding = _binding(question)
     return replace(
         serving,
@@ -132,7 +140,7 @@ def queued(question: Question, sweep: Sweep, serving: Serving | None) -> Serving
         load=Load(
             requests_in_flight=rate * (ftl.mean + steps * ttl.mean),
             requests_per_s=rate,
-            alone_ftl_s=alone,
+            alone_ftl_s=way.alone_s,
             ftl_s=ftl.mean,
             ttl_s=ttl.mean,
             queued=Queued(
@@ -162,14 +170,18 @@ def _sure(question: Question, serving: Serving) -> bool:
     They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
     they share the GPUs, nor beyond its loads, nor for a load that changes over time. Of the cases of that
     page all that this calls near are. A pass of ranks in lockstep is as long as its longest prompt, so there
-    they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too.
+    they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too. Prompts
+    that gather in a pass do so in each stage of a pipeline of prefill: there they hold at low loads.
     """
     first = serving.pools[0]
     lockstep, alike = first.layout.attention_dp > 1, question.lengths.alike
     if question.prompt_windows is not None or (lockstep and len(serving.pools) == 1):
         return False
-    few = first.instances <= FEW or len(serving.pools) == 1 or lockstep
-    most = SUREST_LOCKSTEP if lockstep else SUREST
+    staged = first.layout.pp > 1 and len(serving.pools) > 1 and not lockstep
+    if staged and question.arrival_variation > 1.0:
+        return False
+    few = first.instances <= FEW or len(serving.pools) == 1 or lockstep or staged
+    most = SUREST_STAGES if staged else SUREST_LOCKSTEP if lockstep else SUREST
     full = max(pool.utilisation for pool in serving.pools) > most + 1e-9
     return not full and (alike or not few)
 

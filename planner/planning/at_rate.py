@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from planner.arrays import FloatArray, IndexArray
-from planner.planning import first_token
+from planner.planning import first_token, uneven_passes
 from planner.planning.resolve import Question
 from planner.planning.result import PoolPlan
-from planner.simulate import erlang, lockstep
+from planner.simulate import erlang, gathered, lockstep
 from planner.simulate.points import Points
 from planner.values import dataclass
 
@@ -32,9 +32,12 @@ class Passes:
     saved_s: float  # that their first token is earlier than that of a full pass, or later below 0
     stretch: float  # their time for a prompt over that of a full one
     waited_s: float = 0.0  # for the pass that other ranks run, mean: it is uniform from 0 on
+    # where prompts vary: with all waits, ascending, and the share of the requests that have each
+    first_s: FloatArray | None = None
+    weight: FloatArray | None = None
 
 
-def passes(points: Points, pool: PoolPlan, requests_per_s: float) -> Passes:
+def passes(question: Question, points: Points, pool: PoolPlan, requests_per_s: float) -> Passes:
     """The passes of an instance at a rate.
 
     A pass takes all that came during the one before: m prompts where ``m = rate t(m)``, and at least one. It
@@ -50,6 +53,10 @@ def passes(points: Points, pool: PoolPlan, requests_per_s: float) -> Passes:
     batch, ftl_s = points.batch[rows], points.ftl_s[rows]
     busy_s = batch / points.requests_per_s[rows]
     if pool.layout.attention_dp > 1:
+        if uneven_passes.uneven(question, points, np.array(pool.layout.attention_dp)):
+            found = _uneven(question, points, pool, requests_per_s)
+            if found is not None:
+                return found
         return _lockstep(pool, requests_per_s, batch, busy_s, ftl_s)
     prompts = float(batch[0])
     for _ in range(ROUNDS):
@@ -85,6 +92,33 @@ def _lockstep(
         saved_s=pool.ftl_s - own_s,
         stretch=max(mean_s / max(float(np.mean(came)), float(batch[0])) / each_s, 1.0),
         waited_s=waited,
+    )
+
+
+def _uneven(question: Question, points: Points, pool: PoolPlan, requests_per_s: float) -> Passes | None:
+    """The same of prompts that vary, whose passes are as long as their longest; None where none is known."""
+    rows = points.rows_of(pool.layout, pool.mode)
+    each = pool.requests_per_s / pool.instances
+    off = np.abs(points.batch[rows] / pool.batch - 1.0) + np.abs(
+        points.chunk_tokens[rows] / pool.chunk_tokens - 1.0
+    )
+    row = rows[np.lexsort((np.abs(points.requests_per_s[rows] / each - 1.0), off))[:1]]
+    of = uneven_passes.ranks_of(question, points, row)
+    if of is None:
+        return None
+    prompts = uneven_passes.prompts_of(question)
+    seen = gathered.first_tokens(of, np.array([requests_per_s]), prompts)
+    routing, servers = question.scenario.traffic.routing, np.array([float(pool.instances)])
+    meets = float(seen.meets(servers, routing, np.zeros(1, dtype=np.int64))[0])
+    met_s, fresh_s = seen.met_s[0], seen.fresh_s[0]
+    first_s = np.concatenate([fresh_s, met_s])
+    weight = np.concatenate([(1.0 - meets) * prompts.weight, np.full(len(met_s), meets / len(met_s))])
+    order = np.argsort(first_s, kind="stable")
+    return Passes(
+        saved_s=pool.ftl_s - float(fresh_s @ prompts.weight) - first_token.alone_once_s(question),
+        stretch=1.0,
+        first_s=first_s[order],
+        weight=weight[order],
     )
 
 

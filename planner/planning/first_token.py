@@ -71,6 +71,11 @@ def once_s(question: Question, phase: Phase) -> float:
     return float(single_s(engine.prefill_request_s)) + (engine.handover_s if phase == "prefill" else 0.0)
 
 
+def alone_once_s(question: Question) -> float:
+    """What of a first token on an instance of prefill is neither its passes nor on the way to decode."""
+    return float(single_s(question.pools["prefill"].setup.machine.engine.prefill_request_s))
+
+
 def own_of(
     question: Question, points: Points, rows: IndexArray, first_token_s: FloatArray
 ) -> tuple[FloatArray, FloatArray]:

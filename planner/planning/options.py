@@ -27,7 +27,7 @@ from planner.arrays import BoolArray, FloatArray, IndexArray, IntArray, Real, di
 from planner.inputs import failures
 from planner.inputs.lengths import Work
 from planner.match import fed, pareto
-from planner.planning import first_token, prompt_work, survive
+from planner.planning import first_token, prompt_work, survive, uneven_passes
 from planner.planning.expected import Expected
 from planner.planning.resolve import Question, Whole
 from planner.planning.servings import Pick
@@ -170,6 +170,7 @@ def of(
             if points.phase == "prefill":
                 fixed = fixed + in_lockstep_s(ranks, each, points.batch[row] / ranks)
             most = _in_time(question, station, fixed, own, work)
+            most = _uneven(question, points, row, left, first_token_s[at], most)
             load = np.minimum(load, most / busy)
     served = left * each * np.where(np.isfinite(load), np.maximum(load, 0.0), 0.0)
     useful = np.flatnonzero(served > 0)
@@ -366,6 +367,21 @@ def _in_time(
         return queueing.sustained_mean(station, fixed, own, limit, question.prompt_windows)
     share *= 1.0 - SLOT_SHARE
     return queueing.sustained(station, fixed, own, work.kinds, limit, share, question.prompt_windows)
+
+
+def _uneven(
+    question: Question,
+    points: Points,
+    rows: IndexArray,
+    servers: IntArray,
+    first_token_s: FloatArray,
+    most: FloatArray,
+) -> FloatArray:
+    """The same where ranks in lockstep have prompts that vary; `most` of all others."""
+    share = question.late_share("ftl")
+    share = None if share is None else share * (1.0 - SLOT_SHARE)
+    before_s = first_token_s - points.ftl_s[rows] + first_token.alone_once_s(question)
+    return uneven_passes.most_in_time(question, points, rows, servers, before_s, share, most)
 
 
 def _lost(question: Question, points: Points, rows: IndexArray) -> IntArray:
