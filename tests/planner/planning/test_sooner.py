@@ -75,7 +75,7 @@ def test_what_is_told_of_it_is_of_first_tokens_under_their_load() -> None:
     assert near.disaggregated.ftl_s < 0.5 * best.disaggregated.ftl_s
     full, _ = knee_sentences(near, near.disaggregated)
     told = near.disaggregated.ftl_s, best.disaggregated.ftl_s
-    assert "after {}, not {}".format(*map(format_seconds, told)) in full
+    assert "after {} instead of {}".format(*map(format_seconds, told)) in full
 
 
 def test_of_a_first_token_that_is_no_earlier_nothing_is_told() -> None:
