@@ -358,14 +358,19 @@ def slots(question: Question, batch: FloatArray) -> FloatArray:
     return queueing.filled(batch, few, question.decode_windows)
 
 
+def _late(question: Question) -> float | None:
+    """Share of the requests whose first tokens may be late for want of prefill; None where the mean binds."""
+    share = question.late_share("ftl")
+    return None if share is None else share * (1.0 - SLOT_SHARE)
+
+
 def _in_time(
     question: Question, station: Station, fixed: FloatArray, own: FloatArray, work: Work
 ) -> FloatArray:
     """The load of prompts at which first tokens keep their limit."""
-    limit, share = question.scenario.limits.ftl_s, question.late_share("ftl")
+    limit, share = question.scenario.limits.ftl_s, _late(question)
     if share is None:
         return queueing.sustained_mean(station, fixed, own, limit, question.prompt_windows)
-    share *= 1.0 - SLOT_SHARE
     return queueing.sustained(station, fixed, own, work.kinds, limit, share, question.prompt_windows)
 
 
@@ -378,8 +383,7 @@ def _uneven(
     most: FloatArray,
 ) -> FloatArray:
     """The same where ranks in lockstep have prompts that vary; `most` of all others."""
-    share = question.late_share("ftl")
-    share = None if share is None else share * (1.0 - SLOT_SHARE)
+    share = _late(question)
     before_s = first_token_s - points.ftl_s[rows] + first_token.alone_once_s(question)
     return uneven_passes.most_in_time(question, points, rows, servers, before_s, share, most)
 

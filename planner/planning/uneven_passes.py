@@ -51,7 +51,7 @@ def ranks_of(question: Question, points: Points, rows: IndexArray) -> Ranks | No
         few_s = np.where(there, ranks / points.requests_per_s[least[at]], full_s)
     slope = np.where(most > few, (full_s - few_s) / np.maximum(most - few, 1e-12), full_s / most)
     base = np.maximum(few_s - slope * few, 0.0)
-    host = engine.arrival_s * lockstep.serial_ranks(ranks, engine.serial_share) / ranks
+    host = lockstep.serial_s(ranks, engine.arrival_s, engine.serial_share) / ranks
     host = np.minimum(host, slope)
     try:
         alone = _alone_s(question, layouts)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from planner.simulate.lockstep import serial_ranks
+from planner.simulate.lockstep import serial_s
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 from planner.words import Phase, Routing
 
@@ -85,7 +85,7 @@ class Kind:
     def host_s(self) -> float:
         """Host work of an instance per request that others of it wait for."""
         rules = self.scheduling
-        return rules.arrival_s * float(serial_ranks(self.ranks, rules.serial_share)) / self.ranks
+        return float(serial_s(self.ranks, rules.arrival_s, rules.serial_share)) / self.ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 from planner.arrays import BoolArray, FloatArray, Real
 from planner.simulate import decode, forward, memory
 from planner.simulate.forward import Ledger
-from planner.simulate.lockstep import held_s, serial_ranks, stopping
+from planner.simulate.lockstep import held_s, serial_s, stopping
 from planner.simulate.operators.roofline import Cost
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import MODES, Block, Collected, Points, Prompt, Table, blocks, widths
@@ -268,7 +268,7 @@ def _steps(work: Work, block: Block) -> Steps:
         light_s=alone.light_s,
         in_flight=batch * at.pp * at.attention_dp,
         host_s=came * held_s(at.attention_dp, engine.arrival_s, engine.serial_share),
-        least_s=came * serial_ranks(at.attention_dp, engine.serial_share) * engine.arrival_s,
+        least_s=came * serial_s(at.attention_dp, engine.arrival_s, engine.serial_share),
     )
 
 

@@ -24,16 +24,16 @@ def fullest(ranks: Real, mean: Real) -> FloatArray:
     return np.asarray(np.sqrt(2.0 * np.log(ranks) * mean))
 
 
-def serial_ranks(ranks: Real, serial_share: Real) -> FloatArray:
-    """Ranks whose requests' host work comes one after another, as a multiple of one rank's.
+def serial_s(ranks: Real, arrival_s: Real, serial_share: Real) -> FloatArray:
+    """Host work for a request of each rank, as far as it comes one after another; seconds.
 
-    All of an instance where one scheduler takes the requests of all (share 1). Where every rank has its own,
+    All of it where one scheduler takes the requests of all ranks (share 1). Where every rank has its own,
     only the share of the work that is the common front end's is.
 
-    >>> float(serial_ranks(8.0, 1.0)), float(serial_ranks(8.0, 0.25))
-    (8.0, 2.75)
+    >>> serial_s(8.0, 1e-3, 1.0).round(6).tolist(), serial_s(8.0, 1e-3, 0.25).round(6).tolist()
+    (0.008, 0.00275)
     """
-    return np.asarray(1.0 + serial_share * (np.asarray(ranks) - 1.0))
+    return np.asarray(arrival_s * (1.0 + serial_share * (np.asarray(ranks) - 1.0)))
 
 
 def held_s(ranks: Real, arrival_s: Real, serial_share: Real = 1.0) -> FloatArray:
@@ -47,8 +47,8 @@ def held_s(ranks: Real, arrival_s: Real, serial_share: Real = 1.0) -> FloatArray
     >>> held_s(np.array([1.0, 8.0, 32.0]), 2e-3).tolist()
     [0.0, 0.016, 0.016]
     """
-    of_host = serial_ranks(np.minimum(ranks, HOST_RANKS), serial_share)
-    return np.asarray(np.where(np.asarray(ranks) > 1.0, of_host * np.asarray(arrival_s), 0.0))
+    of_host = serial_s(np.minimum(ranks, HOST_RANKS), arrival_s, serial_share)
+    return np.asarray(np.where(np.asarray(ranks) > 1.0, of_host, 0.0))
 
 
 def next_pass_s(ranks: Real, busy: Real, pass_s: Real) -> FloatArray:

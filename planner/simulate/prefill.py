@@ -9,7 +9,7 @@ import numpy as np
 from planner.arrays import Real
 from planner.simulate import forward, memory
 from planner.simulate.forward import Ledger
-from planner.simulate.lockstep import fullest, held_s, serial_ranks
+from planner.simulate.lockstep import fullest, held_s, serial_s
 from planner.simulate.operators.setup import Setup
 from planner.simulate.points import Collected, Points, Prompt, Table, blocks, widths
 from planner.simulate.space import Layouts, batches, chunk_counts
@@ -111,7 +111,7 @@ def simulate(
         in_flight = batch * spread.attention_dp
         uneven = 1.0 + engine.prompt_imbalance * fullest(spread.attention_dp, 1.0 / batch)
         host = batch * held_s(spread.attention_dp, engine.arrival_s, engine.serial_share)
-        serial = batch * serial_ranks(spread.attention_dp, engine.serial_share)
+        serial = batch * serial_s(spread.attention_dp, engine.arrival_s, engine.serial_share)
         companions = 0.5 * (batch - 1.0) / batch * busy
         table.add(
             Collected(
@@ -122,7 +122,7 @@ def simulate(
                 chunk_tokens=np.ceil(new / counts),
                 ftl_s=companions + busy + (spread.pp - 1) * final.seconds + once,
                 ttl_s=np.nan,
-                requests_per_s=in_flight / np.maximum(busy * uneven + host, serial * engine.arrival_s),
+                requests_per_s=in_flight / np.maximum(busy * uneven + host, serial),
                 light_s=counts * usual.light_s + (spread.pp - 1) * final.light_s if light else 0.0,
                 prompt_share=1.0,
             )

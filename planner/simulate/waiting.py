@@ -70,7 +70,7 @@ from __future__ import annotations
 import numpy as np
 
 from planner.arrays import FloatArray, Real
-from planner.simulate.lockstep import fullest, held_s, next_pass_s, serial_ranks, stops_for
+from planner.simulate.lockstep import fullest, held_s, next_pass_s, serial_s, stops_for
 from planner.values import dataclass
 
 ITERATIONS = 24  # the fixed point contracts by about half each time: to 1e-6
@@ -203,7 +203,7 @@ def served_s(server: Server, scheduler: Scheduler) -> FloatArray:
     """
     ranks = server.prefill_ranks
     held = work_s(server, scheduler) + held_s(ranks, scheduler.arrival_s, scheduler.serial_share)
-    return np.asarray(np.maximum(held, serial_ranks(ranks, scheduler.serial_share) * scheduler.arrival_s))
+    return np.asarray(np.maximum(held, serial_s(ranks, scheduler.arrival_s, scheduler.serial_share)))
 
 
 def _pass_s(server: Server) -> FloatArray:
@@ -260,8 +260,8 @@ class _Rank:
         stops = stops_for(prompts * server.chunks / server.stages, self.together)
         ride = self.scheduler.overlap * np.minimum(stops, 1.0) * np.minimum(step_s / server.stages, one)
         host = server.colocated * prompts * self.host_s
-        serial = serial_ranks(server.decode_ranks, self.scheduler.serial_share)
-        least = server.colocated * prompts * self.scheduler.arrival_s * serial - step_s
+        serial = serial_s(server.decode_ranks, self.scheduler.arrival_s, self.scheduler.serial_share)
+        least = server.colocated * prompts * serial - step_s
         return np.asarray(np.maximum(server.stages * (stops * one - ride) + host, least))
 
 
@@ -276,8 +276,8 @@ def closed_loop(client: Client, server: Server, scheduler: Scheduler) -> Waits:
     alone = server.prompt_s + single_s(scheduler.request_s, client.waves)
     handover = (1.0 - server.colocated) * (server.transfer_s + scheduler.handover_s)
     polled = scheduler.admission_passes + POLL_WAITED * np.asarray(scheduler.poll_steps)
-    serial = serial_ranks(server.prefill_ranks, scheduler.serial_share)
-    others = scheduler.arrival_s * serial * (requests - 1.0) / 2.0
+    serial = serial_s(server.prefill_ranks, scheduler.arrival_s, scheduler.serial_share)
+    others = serial * (requests - 1.0) / 2.0
     ending = places / np.maximum(client.spread * client.steps, 1.0)  # of a rank, in one step
     bunched = np.clip((ending - 1.0) / np.maximum(places - 1.0, 1.0), 0.0, 1.0)
     bunched = bunched * server.colocated * scheduler.prefill_priority
