@@ -340,13 +340,20 @@ def app(
     clock: Callable[[], float] | None = None,
     debounce_s: float = 0.0,
     ascii: bool = False,
+    looks_ahead: bool = False,
     **session: Any,
 ) -> RatematchApp:
     """The application with this planner, a clock that stands still, no patience, and what a session holds."""
     made = RatematchApp(
         Session(scenario=scenario, **session),
         ascii=ascii,
-        backend=Backend(plan_fn=plan_fn, names_fn=names, clock=clock or Clock(), debounce_s=debounce_s),
+        backend=Backend(
+            plan_fn=plan_fn,
+            names_fn=names,
+            clock=clock or Clock(),
+            debounce_s=debounce_s,
+            looks_ahead=looks_ahead,
+        ),
     )
     made.animation_level = "none"
     return made

@@ -33,6 +33,38 @@ async def test_undo_and_redo_are_instant_and_from_memory(driver: Driver) -> None
     assert driver.scenario == fakes.SCENARIO
 
 
+async def test_the_steps_of_the_row_with_the_focus_are_planned_ahead() -> None:
+    asked: list[Scenario] = []
+
+    def plan(scenario: Scenario, **options: Any) -> Any:
+        asked.append(scenario)
+        found = fakes.plan(scenario, **options)
+        slow = scenario.traffic.osl > fakes.SCENARIO.traffic.osl
+        return dataclasses.replace(found, seconds={"total": 2.0}) if slow else found
+
+    app = fakes.app(plan_fn=plan, looks_ahead=True)
+    async with app.run_test(size=SIZE) as pilot:
+        driver = Driver(pilot)
+        await driver.settled()
+        await driver.focus("isl")
+        field = driver.knob("isl").field
+        near = [field.set(fakes.SCENARIO, field.step(8192, by)) for by in (1, -1)]
+        await fakes.until(pilot, lambda: all(scenario in asked for scenario in near))
+        await pilot.press("right")
+        await driver.settled()
+        assert driver.scenario == near[0] and asked.count(near[0]) == 1 and "from memory" in driver.title
+        await driver.focus("osl")
+        await pilot.press("right")
+        await driver.settled()
+        slow = driver.scenario
+        assert slow in asked
+        await driver.focus("ttl")  # such plans are made when they are asked for
+        await pilot.press("up", "down")
+        await fakes.painted(pilot)
+        steps = [BY_KEY["ttl"].set(slow, BY_KEY["ttl"].step(0.02, by)) for by in (1, -1)]
+        assert not any(scenario in asked for scenario in steps)
+
+
 async def test_infeasible_says_why_and_a_fix_applies_and_undoes(driver: Driver) -> None:
     await driver.focus("ttl")
     await driver.enter("2ms")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +24,8 @@ from tui.widgets.knob import Knob
 
 if TYPE_CHECKING:
     from tui.panes.table import TablePage
+
+AHEAD_S = 0.5  # plans that take longer are made when they are asked for
 
 
 class EditingScreen(PagedScreen):
@@ -163,6 +166,21 @@ class EditingScreen(PagedScreen):
         self.studies.forget()
         self._asker.ask(self.history.present, at_once=at_once, fresh=fresh)  # planned while this is drawn
         self.set_view(solving=True, error="", **values)
+
+    def look_ahead(self) -> None:
+        """Have the steps planned that the row with the focus offers, where answers are quick."""
+        plan, knob = self.view.plan, self.focused
+        if plan is None or not (self.view.current and isinstance(knob, Knob)):
+            return
+        if plan.seconds.get("total", math.inf) > AHEAD_S:
+            return
+        near = []
+        for value in knob.near:
+            with contextlib.suppress(InputError):
+                scenario = knob.field.set(self.history.present, value)
+                fields.check(scenario)
+                near.append(scenario)
+        self.solver.look_ahead(near)
 
     def _late(self) -> None:
         if self.view.solving:

@@ -96,6 +96,7 @@ class MainScreen(FormScreen):
         self.studies = Studies(self.solver, backend.names_fn)
         self._names_fn = backend.names_fn
         self._clock = backend.clock
+        self._looks_ahead = backend.looks_ahead
         self._ageing: Timer | None = None
         self._key_state: object = None
         self._stale = False
@@ -245,6 +246,12 @@ class MainScreen(FormScreen):
                 solving=self._asker.waiting,
                 error="",
             )
+            self._ahead()
+
+    def _ahead(self) -> None:
+        """Look ahead, once what is known is drawn."""
+        if self._looks_ahead:
+            self.query_one("#chart").call_after_refresh(self.look_ahead)
 
     @on(SolveFailed)
     def solve_failed(self, message: SolveFailed) -> None:
@@ -366,6 +373,7 @@ class MainScreen(FormScreen):
         widget = event.widget
         if isinstance(widget, Knob):
             self._last_knob = widget
+            self._ahead()
             idle = f"{widget.idle}. " if widget.idle else ""
             said = f"{widget.field.label}: {idle}{widget.field.help}".replace("`", "")
         elif isinstance(widget, Heading):

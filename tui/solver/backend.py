@@ -31,12 +31,14 @@ class Backend:
 
     plan_fn: PlanFn = field(default_factory=Planner)
     again_fn: Callable[..., Plan] | None = None  # what is known later of a plan; that of a real planner
+    looks_ahead: bool = False  # plans what the next key may ask for; a real planner does
     names_fn: NamesFn = real_names
     clock: Callable[[], float] = time.monotonic  # seconds
     debounce_s: float = DEBOUNCE_S  # edits that follow each other faster wait for the last of them
     warm_up: Callable[[], object] | None = None  # run first on the solver's thread: slow imports
 
     def __post_init__(self) -> None:
-        """A planner that can asks its replay, once the answer is drawn."""
+        """A planner that can asks its replay, once the answer is drawn, and looks ahead."""
         if self.again_fn is None and isinstance(self.plan_fn, Planner):
             object.__setattr__(self, "again_fn", self.plan_fn.asking)
+            object.__setattr__(self, "looks_ahead", True)

@@ -12,7 +12,7 @@ import gc
 import importlib
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
@@ -152,6 +152,7 @@ class Solver:
         self._wake = threading.Condition()
         self._waiting: tuple[int, Scenario] | None = None
         self._studies: deque[tuple[int, StudyName, StudyFn]] = deque()
+        self._ahead: deque[Scenario] = deque()
         self._generation = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="ratematch-solver", daemon=True)
@@ -180,6 +181,7 @@ class Solver:
             self._drawn.set()
             generation = self._generation
             self._studies.clear()
+            self._ahead.clear()
             if fresh:
                 self._results.pop(scenario, None)
             plan = self._results.get(scenario)
@@ -204,6 +206,16 @@ class Solver:
             self._studies = deque((*kept, (self._generation, name, study)))
             self._wake.notify()
 
+    def look_ahead(self, scenarios: Iterable[Scenario]) -> None:
+        """Plan what is likely to be asked for next, in this order, while nothing else is wanted.
+
+        Nothing is told of it: whoever asks is answered from memory. The next `submit` ends it, and so does a
+        study; another call takes its place.
+        """
+        with self._wake:
+            self._ahead = deque(scenario for scenario in scenarios if scenario not in self._results)
+            self._wake.notify()
+
     def drawn(self) -> None:
         """The frontier is on the screen."""
         self._drawn.set()
@@ -221,6 +233,7 @@ class Solver:
             self._drawn.set()
             self._waiting = None
             self._studies.clear()
+            self._ahead.clear()
             self._wake.notify()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
@@ -234,16 +247,19 @@ class Solver:
                 self._send(SolveFailed(self._generation, one_line(error)))
         while True:
             with self._wake:
-                while self._waiting is None and not self._studies and not self._closed:
+                while not (self._waiting or self._studies or self._ahead or self._closed):
                     self._wake.wait()
                 if self._closed:
                     return
                 waiting, self._waiting = self._waiting, None
-                study = self._studies.popleft() if waiting is None else None
+                study = self._studies.popleft() if waiting is None and self._studies else None
+                ahead = self._ahead if waiting is None and study is None else None
             if waiting is not None:
                 self._solve(*waiting)
             elif study is not None:
                 self._study(*study)
+            elif ahead:
+                self._look_ahead(ahead)
 
     def _study(self, generation: int, name: StudyName, study: StudyFn) -> None:
         def overtaken() -> bool:
@@ -264,6 +280,26 @@ class Solver:
             line = one_line(error)
         if not overtaken():
             self._send(StudyNews(generation, name, tuple(found), done=True, line=line))
+
+    def _look_ahead(self, scenarios: deque[Scenario]) -> None:
+        """Plan the next of what may be asked for."""
+
+        def overtaken() -> bool:
+            return self._ahead is not scenarios or not scenarios or bool(self._studies)
+
+        scenario = scenarios[0]
+        try:
+            plan = self._plan_fn(scenario, should_stop=overtaken)
+            if self._again_fn is not None:
+                plan = self._again_fn(scenario, plan, should_stop=overtaken)
+        except Exception:  # stopped, or a bug: who asks for it is told
+            if self._studies:  # they go first
+                return
+        else:
+            self._remember(scenario, plan)
+        with self._wake:
+            if self._ahead is scenarios and scenarios:
+                scenarios.popleft()
 
     def _solve(self, generation: int, scenario: Scenario) -> None:
         def overtaken() -> bool:

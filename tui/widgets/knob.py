@@ -123,6 +123,14 @@ class Knob(Widget, can_focus=True):
         """Names the present bout of typing."""
         return (self.field.key, self._edits)
 
+    @property
+    def near(self) -> Sequence[Any]:
+        """The values that the next step would give, up and down."""
+        if self.line is not None or (self.field.kind == "choice" and not self.names):
+            return ()
+        steps = (self.field.step(self.value, by, self.names) for by in (1, -1))
+        return [value for value in steps if value != self.value]
+
     # Keys
 
     def action_step(self, by: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import fakes
 import pytest
+from inbox import Inbox, start, variant, wait_done
 from terminals import Terminal
 
 from planner.errors import InputError
@@ -23,45 +24,9 @@ from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMes
 from tui.solver.worker import Planner, Presets, Solver, one_line
 
 
-class Inbox:
-    """Takes messages from the thread; `wait` returns the first of a kind."""
-
-    def __init__(self) -> None:
-        self.messages: list[SolverMessage] = []
-        self._news = threading.Condition()
-
-    def __call__(self, message: SolverMessage) -> None:
-        with self._news:
-            self.messages.append(message)
-            self._news.notify_all()
-
-    def wait(self, kind: type[SolverMessage], generation: int) -> SolverMessage:
-        """The message of this kind and generation; fails if it never comes."""
-        with self._news:
-            assert self._news.wait_for(lambda: self.find(kind, generation), timeout=fakes.CEILING_S), (
-                self.messages
-            )
-        return self.find(kind, generation)[0]
-
-    def find(self, kind: type[SolverMessage], generation: int) -> list[SolverMessage]:
-        """Messages of this kind and generation so far."""
-        return [m for m in self.messages if type(m) is kind and m.generation == generation]
-
-
-def variant(isl: int) -> Scenario:
-    """A scenario of its own."""
-    return dataclasses.replace(fakes.SCENARIO, traffic=dataclasses.replace(fakes.SCENARIO.traffic, isl=isl))
-
-
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
-
-
-def start(inbox: Inbox, plan_fn=fakes.plan, **options) -> Solver:
-    solver = Solver(inbox, plan_fn, **options)
-    solver.start()
-    return solver
 
 
 def test_it_tells_of_start_frontier_and_answer_in_order(inbox: Inbox) -> None:
@@ -259,16 +224,6 @@ def test_a_study_runs_after_the_answer_and_tells_each_finding(inbox: Inbox) -> N
     assert kinds.index(SolveDone) < kinds.index(StudyNews)
     assert [m.found for m in inbox.find(StudyNews, generation)] == [(1024,), (1024, 2048), (1024, 2048)]
     assert solver.close()
-
-
-def wait_done(inbox: Inbox, generation: int, name: str) -> StudyNews:
-    """The last news of a study."""
-    with inbox._news:
-        assert inbox._news.wait_for(
-            lambda: any(m.done and m.name == name for m in inbox.find(StudyNews, generation)),
-            timeout=fakes.CEILING_S,
-        )
-    return next(m for m in inbox.find(StudyNews, generation) if m.done and m.name == name)
 
 
 def test_a_submit_ends_the_studies(inbox: Inbox) -> None:

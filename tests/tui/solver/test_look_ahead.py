@@ -1,0 +1,81 @@
+"""Plans of what is likely to be asked for next: nothing is told of them, and they keep nobody waiting."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+import fakes
+import pytest
+from inbox import Inbox, start, variant, wait_done
+
+from planner.errors import InputError
+from planner.inputs.scenario import Scenario
+from planner.planning.result import Plan
+from tui.solver.messages import SolveDone
+from tui.solver.worker import Solver
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+def told(solver: Solver, inbox: Inbox, scenario: Scenario) -> SolveDone:
+    done = inbox.wait(SolveDone, solver.submit(scenario))
+    assert isinstance(done, SolveDone)
+    return done
+
+
+def test_what_was_planned_ahead_is_answered_from_memory_with_what_is_known_later(inbox: Inbox) -> None:
+    asked: list[int] = []
+    ready = threading.Event()
+
+    def counting(scenario: Scenario, **options):
+        asked.append(scenario.traffic.isl)
+        if scenario.traffic.isl == 2:
+            raise InputError("isl", "2", "more than 2")
+        return fakes.plan(scenario, **options)
+
+    def again(scenario: Scenario, plan: Plan, *, should_stop) -> Plan:
+        if scenario.traffic.isl == 3:
+            ready.set()
+        return dataclasses.replace(plan, max_context=7)
+
+    solver = start(inbox, counting, again_fn=again)
+    told(solver, inbox, variant(1))
+    before = len(inbox.messages)
+    solver.look_ahead([variant(1), variant(2), variant(3)])  # one is known, one is refused
+    assert ready.wait(fakes.CEILING_S)
+    done = told(solver, inbox, variant(3))
+    while not done.cached:  # asked for between the plan and memory
+        done = told(solver, inbox, variant(3))
+    assert done.plan.max_context == 7 and asked[:3] == [1, 2, 3]
+    news = [message for message in inbox.messages[before:] if message.generation < done.generation]
+    assert {type(message) for message in news} <= {SolveDone}, "of the first answer; none of looking ahead"
+    assert solver.close()
+
+
+def test_looking_ahead_ends_when_anything_is_asked_for(inbox: Inbox) -> None:
+    gate = fakes.Gate()
+    solver = start(inbox, gate)
+    gate.open()
+    first = solver.submit(variant(1))
+    inbox.wait(SolveDone, first)
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
+    solver.look_ahead([variant(2), variant(3)])
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
+    solver.look_ahead([variant(4), variant(5)])
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
+    solver.study("first", lambda plan: iter((plan(variant(6)),)))
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
+    gate.open()
+    wait_done(inbox, first, "first")
+    assert gate.started.acquire(timeout=fakes.CEILING_S)  # it goes on after the study
+    second = solver.submit(variant(7))
+    assert gate.started.acquire(timeout=fakes.CEILING_S)
+    gate.open()
+    inbox.wait(SolveDone, second)
+    assert [scenario.traffic.isl for scenario in gate.asked] == [1, 2, 4, 6, 4, 7]
+    assert [scenario.traffic.isl for scenario in gate.stopped] == [2, 4, 4]
+    assert solver.close()
