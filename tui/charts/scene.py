@@ -97,7 +97,7 @@ class Mark:
     serving: Serving
     glyph: str
     hue: str
-    apart: bool = False  # of another question: faint, and the axes need not reach it
+    apart: bool = False  # of another question: the axes need not reach it
     tokens: float = 1.0  # as its curve's
 
     def xy(self, axis: Axis) -> tuple[float, float]:
@@ -176,12 +176,12 @@ def plan_scene(view: View, g: Glyphs) -> Scene | None:
         for way, (name, glyph, hue, plain), frontier in zip(WAYS, looks, view.frontiers, strict=True)
     )
     chosen = plan.chosen if plan else None
+    # until the plan of new frontiers is there, they alone set the axes, which then stay
+    older = plan is not None and plan.frontier_disaggregated is not view.frontiers[0]
+    marks = (replace(mark, apart=older) for mark in plan_marks(plan, g))
     return Scene(
         curves=curves,
-        marks=tuple(
-            replace(mark, tokens=tokens)
-            for mark in (*pin_marks(view.pins, view.scenario), *plan_marks(plan, g))
-        ),
+        marks=tuple(replace(mark, tokens=tokens) for mark in (*pin_marks(view.pins, view.scenario), *marks)),
         unit=goodput.unit(view.scenario) if counts else Y_TITLE,
         scenario=view.scenario,
         start=COLOC if plan is not None and plan.choice == "colocated" else SPLIT,

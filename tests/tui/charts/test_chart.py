@@ -71,6 +71,17 @@ def test_goodput_is_drawn_in_requests_a_plans_own() -> None:
     assert alone is not None and alone.unit == "tokens/s per GPU" and alone.curves[SPLIT].tokens == 1.0
 
 
+def test_an_older_plan_does_not_stretch_the_axes_of_new_frontiers() -> None:
+    old = fakes.plan(fakes.SCENARIO)
+    traffic = dataclasses.replace(fakes.SCENARIO.traffic, isl=16 * fakes.SCENARIO.traffic.isl)
+    new = fakes.plan(dataclasses.replace(fakes.SCENARIO, traffic=traffic))
+    fronts = (new.frontier_disaggregated, new.frontier_colocated)
+    view = View(scenario=new.scenario, base=new.scenario, plan=old, frontiers=fronts)
+    early, late = (plan_scene(dataclasses.replace(view, plan=plan), UNICODE) for plan in (old, new))
+    assert early is not None and len(early.marks) == 2 and all(mark.apart for mark in early.marks)
+    assert late is not None and not any(mark.apart for mark in late.marks)
+
+
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_picture_has_exactly_the_size_asked_for(width: int, height: int) -> None:
     split, coloc = fakes.frontiers(fakes.SCENARIO)
