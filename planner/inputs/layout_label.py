@@ -14,12 +14,13 @@ ACCEPTED = (
 LONGEST = 40  # characters of a label
 MOST = 4096  # GPUs along one axis
 
-_PIPELINE = re.compile(r"(?:(C?PP)([1-9][0-9]{0,3})[X*×]?)?(.*)\Z", re.DOTALL)
+# compiled when a label is first read
+_PIPELINE = r"(?s)(?:(C?PP)([1-9][0-9]{0,3})[X*×]?)?(.*)\Z"
 _WIDTH = r"([1-9][0-9]{0,3})"
-_ATTENTION = re.compile(rf"(?:TP{_WIDTH})?(?:DP{_WIDTH})?\Z")
-_EXPERTS = re.compile(rf"(?:EP{_WIDTH})?(?:TP{_WIDTH})?\Z")
-_BOTH = re.compile(rf"(?:TP{_WIDTH})?DP{_WIDTH}EP{_WIDTH}\Z")
-_NAMED = re.compile(rf"(TEP|DEP){_WIDTH}\Z")
+_ATTENTION = rf"(?:TP{_WIDTH})?(?:DP{_WIDTH})?\Z"
+_EXPERTS = rf"(?:EP{_WIDTH})?(?:TP{_WIDTH})?\Z"
+_BOTH = rf"(?:TP{_WIDTH})?DP{_WIDTH}EP{_WIDTH}\Z"
+_NAMED = rf"(TEP|DEP){_WIDTH}\Z"
 
 
 class Widths(NamedTuple):
@@ -74,7 +75,7 @@ def parse(text: str, field: str = "layout") -> Widths:
     (Widths(tp=1, pp=1, attention_dp=16, moe_tp=1, ep=16, chunked=False), True, 'TP8-EP4TP2')
     """
     short = text.strip() if len(text) <= LONGEST else ""
-    pipeline = _PIPELINE.match(short.upper())
+    pipeline = re.match(_PIPELINE, short.upper())
     assert pipeline is not None  # both of its parts may be empty
     chunked, pp, stage = pipeline[1] == "CPP", int(pipeline[2] or 1), pipeline[3]
     found = _stage(stage)
@@ -93,16 +94,16 @@ def parse(text: str, field: str = "layout") -> Widths:
 
 def _stage(name: str) -> tuple[int, int, int, int] | None:
     """(tp, attention_dp, moe_tp, ep) of one pipeline stage; None where the name says nothing."""
-    if named := _NAMED.match(name):
+    if named := re.match(_NAMED, name):
         width = int(named[2])
         return (width, 1, 1, width) if named[1] == "TEP" else (1, width, 1, width)
-    if both := _BOTH.match(name):
+    if both := re.match(_BOTH, name):
         tp, dp, ep = (int(width or 1) for width in both.groups())
         return tp, dp, tp * dp // ep if tp * dp % ep == 0 else 1, ep
     before, dash, after = name.partition("-")
-    attention, experts = _ATTENTION.match(before), _EXPERTS.match(after)
+    attention, experts = re.match(_ATTENTION, before), re.match(_EXPERTS, after)
     if not dash:
-        alone = _EXPERTS.match(before)
+        alone = re.match(_EXPERTS, before)
         if alone and alone[1]:  # EP4TP2, EP8
             ep, moe_tp = int(alone[1]), int(alone[2] or 1)
             return ep * moe_tp, 1, moe_tp, ep

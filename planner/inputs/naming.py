@@ -12,7 +12,8 @@ from planner.errors import LONGEST_LINE, InputError
 from planner.inputs import files
 from planner.words import PresetKind, Weights
 
-_SPLIT = re.compile(r"[\s_.:]+")
+# patterns are compiled when a name is first looked for: a start of the application looks for none
+_SPLIT = r"[\s_.:]+"
 # ends of a model's name that tell a format of its weights, longest first
 _ENDS: tuple[tuple[str, Weights], ...] = (
     ("nvfp4|fp4", "fp4"),
@@ -25,23 +26,20 @@ _ENDS: tuple[tuple[str, Weights], ...] = (
     ),
     ("bf16|fp16|bfloat16|float16", "bf16"),
 )
-_FORMATS = tuple((re.compile(rf"-({ends})$"), weights) for ends, weights in _ENDS)
+_FORMATS = tuple((rf"-({ends})$", weights) for ends, weights in _ENDS)
 # and ends that change nothing that a plan sees
-_VARIANT = re.compile(
+_VARIANT = (
     r"-(instruct|chat|it|base|hf|thinking|reasoning|preview|latest|original|terminus|speciale|pt|sft|dpo|rl"
     r"|quantized|\d{4}(-\d{2})?(-\d{2})?)$"
 )
-_VERSION = re.compile(r"-v\d+(-\d+)?$")  # of a release, where a size or a format stands before it
-_SIZED = re.compile(r"\d+b\b|fp4|fp8|instruct")
-_MAKERS = re.compile(r"^((meta|nvidia|google|qwen|amd|instinct|tesla|geforce|dgx|hgx|intel)-)+")
+_VERSION = r"-v\d+(-\d+)?$"  # of a release, where a size or a format stands before it
+_SIZED = r"\d+b\b|fp4|fp8|instruct"
+_MAKERS = r"^((meta|nvidia|google|qwen|amd|instinct|tesla|geforce|dgx|hgx|intel)-)+"
 # ends of a machine's name that tell its form, and one that tells its memory
-_FORM = re.compile(r"-(sxm\d?|oam|nvl\d+|hbm\d?[a-z]?|server|edition|blackwell|gpu|node)$")
-_MEMORY = re.compile(r"-(\d+)-?g(i?)b?$")
+_FORM = r"-(sxm\d?|oam|nvl\d+|hbm\d?[a-z]?|server|edition|blackwell|gpu|node)$"
+_MEMORY = r"-(\d+)-?g(i?)b?$"
 MEMORY_SLACK = 0.15  # of a size in a name against that of the GPU
-_COUNT = (
-    re.compile(r"^(\d{1,5})\s*[x×*]\s*(\S.*)$", re.I),
-    re.compile(r"^(\S.*?)\s*[x×*]\s*(\d{1,5})$", re.I),
-)
+_COUNT = (r"(?i)^(\d{1,5})\s*[x×*]\s*(\S.*)$", r"(?i)^(\S.*?)\s*[x×*]\s*(\d{1,5})$")
 # machine types of AWS, Google Cloud and Azure: GPUs in one, or the group that says it, and the system
 _MACHINE_TYPES: tuple[tuple[str, int | str, str], ...] = (
     (r"p4de\.24xlarge", 8, "a100"),
@@ -88,7 +86,7 @@ def loose(name: str) -> str:
     >>> loose("Llama-3_3-Nemotron-Super-49B")
     'llama-3-3-nemotron-super-49b'
     """
-    return _SPLIT.sub("-", key(name))
+    return re.sub(_SPLIT, "-", key(name))
 
 
 def counted(text: str) -> tuple[int | None, str]:
@@ -100,9 +98,9 @@ def counted(text: str) -> tuple[int | None, str]:
     ((8, 'h200'), (16, 'b200'), (32, 'h100'))
     """
     stripped = text.strip()
-    if found := _COUNT[0].match(stripped):
+    if found := re.match(_COUNT[0], stripped):
         return _so_many(int(found[1]), found[2])
-    if found := _COUNT[1].match(stripped):
+    if found := re.match(_COUNT[1], stripped):
         return _so_many(int(found[2]), found[1])
     gpus, system = _host(stripped)
     return gpus, text if gpus is None else system
@@ -110,7 +108,7 @@ def counted(text: str) -> tuple[int | None, str]:
 
 def _so_many(number: int, name: str) -> tuple[int, str]:
     """GPUs of a number of machines, or of hosts with so many GPUs each."""
-    if hosts := _COUNT[0].match(name):
+    if hosts := re.match(_COUNT[0], name):
         return number * int(hosts[1]), hosts[2]
     gpus, system = _host(name.strip())
     return (number, name) if gpus is None else (number * gpus, system)
@@ -136,7 +134,7 @@ def implied_weights(name: str) -> Weights | None:
     rest: str | None = loose(name)
     while rest:
         for pattern, weights in _FORMATS:
-            if pattern.search(rest):
+            if re.search(pattern, rest):
                 return weights
         rest = _shorter(rest)
     return None
@@ -145,12 +143,12 @@ def implied_weights(name: str) -> Weights | None:
 def _shorter(rest: str) -> str | None:
     """Without an end that changes nothing; None where there is none."""
     for pattern, _ in _FORMATS:
-        if pattern.search(rest):
-            return pattern.sub("", rest)
-    if _VARIANT.search(rest):
-        return _VARIANT.sub("", rest)
-    if _VERSION.search(rest) and _SIZED.search(_VERSION.sub("", rest)):
-        return _VERSION.sub("", rest)
+        if re.search(pattern, rest):
+            return re.sub(pattern, "", rest)
+    if re.search(_VARIANT, rest):
+        return re.sub(_VARIANT, "", rest)
+    if re.search(_VERSION, rest) and re.search(_SIZED, re.sub(_VERSION, "", rest)):
+        return re.sub(_VERSION, "", rest)
     return None
 
 
@@ -158,17 +156,17 @@ def _tries(kind: PresetKind, name: str, fits: Fits | None) -> Iterator[tuple[str
     """Loose keys that a name may be filed under, the whole first, with the memory that they must have."""
     rest: str | None = loose(name)
     memory: float | None = None
-    for plain in (rest, _MAKERS.sub("", rest or "")):
+    for plain in (rest, re.sub(_MAKERS, "", rest or "")):
         rest, memory = plain, None
         while rest:
             yield rest, memory
             if kind == "model":
                 rest = _shorter(rest)
-            elif kind == "system" and (found := _MEMORY.search(rest)) and fits is not None:
+            elif kind == "system" and (found := re.search(_MEMORY, rest)) and fits is not None:
                 memory = float(found[1]) * (2**30 if found[2] else 1e9)
-                rest = _MEMORY.sub("", rest)
-            elif kind == "system" and _FORM.search(rest):
-                rest = _FORM.sub("", rest)
+                rest = re.sub(_MEMORY, "", rest)
+            elif kind == "system" and re.search(_FORM, rest):
+                rest = re.sub(_FORM, "", rest)
             else:
                 rest = None
 

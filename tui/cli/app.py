@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,13 +68,15 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     catalog = load()
     scenario = read_scenario(args, catalog, commands)
     if not on_terminal():
+        gc.enable()
         return report(solve(scenario, catalog), "text", args.ascii)
     if reason := cannot_draw():
+        gc.enable()
         say(f"ratematch: {reason}", error=True)
         return report(solve(scenario, catalog), "text", True)
     odd_size()
     slow_line()
-    gc.disable()  # what is made until the first paint stays: to walk it again and again takes long
+    _without_openssl()
     from tui import app
     from tui.widgets import themes
 
@@ -105,6 +109,19 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
             demo=args.demo,
             keep=keep,
         )
+
+
+def _without_openssl() -> None:
+    """Load asyncio as on a Python that has no OpenSSL, whose libraries take 8 ms of a start.
+
+    The application makes no connection; another part that wants `ssl` gets it.
+    """
+    if "ssl" not in sys.modules:
+        sys.modules["ssl"] = None  # type: ignore[assignment]  # an import of it fails
+        try:
+            importlib.import_module("asyncio")
+        finally:
+            del sys.modules["ssl"]
 
 
 def _first_session(catalog: Catalog) -> Session:

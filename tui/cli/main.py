@@ -7,6 +7,7 @@ imported when needed.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -108,6 +109,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments and arguments[0] in COMMANDS:
         module = importlib.import_module(f"tui.cli.{arguments[0].replace('-', '_')}")
         return int(module.run(arguments[1:]))
+    gc.disable()  # what is made until the first paint stays: to walk it again and again takes long
     from tui.cli import app
 
     return app.run(arguments, COMMANDS)

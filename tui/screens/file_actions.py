@@ -14,7 +14,6 @@ from planner.inputs import files
 from planner.output.command import command_line
 from tui.charts import plan_file
 from tui.files import export, library, running, storage
-from tui.files.screen_svg import portable
 from tui.help_texts import in_rows
 from tui.in_order import InOrder
 
@@ -295,6 +294,8 @@ class FileActions(InOrder):
     def _write_export(self, plan: Plan, ending: str, path: Path, replace: bool) -> None:
         try:
             if ending == export.SCREEN:
+                from tui.files.screen_svg import portable
+
                 text: str | bytes = portable(self.export_screenshot(title="ratematch"))
             else:
                 text = plan_file.content(plan, ending)

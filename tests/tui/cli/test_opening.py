@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from commands import one_line
@@ -135,3 +137,18 @@ class TestOpening:
         storage.save(storage.Session(scenario=Scenario(model="gone")))
         assert main.main([]) == 0
         assert opened[0][0].scenario == Scenario()
+
+
+def test_the_start_loads_no_openssl_and_leaves_it_to_whoever_wants_it() -> None:
+    code = (
+        "import sys\n"
+        "from tui.cli import app\n"
+        "app._without_openssl()\n"
+        "import asyncio.sslproto\n"
+        "assert 'ssl' not in sys.modules and asyncio.sslproto.ssl is None\n"
+        "async def one(): return 1\n"
+        "assert asyncio.run(one()) == 1\n"
+        "import ssl\n"
+        "ssl.create_default_context()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
