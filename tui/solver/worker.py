@@ -92,6 +92,8 @@ class Planner:
         self._sweeps = self._sweeps or Sweeps()
         self._sweeps.learns = on_frontier is not None  # a study comes back to the answer
         answer = plan(scenario, self._presets.now(), sweeps=self._sweeps, **options)
+        if answer.chosen is not None and answer.chosen.power is not None:
+            _ = answer.chosen.power.pools  # computed when asked for: here, not on the screen's thread
         _settle()
         return answer
 
