@@ -168,18 +168,15 @@ class EditingScreen(PagedScreen):
         self.set_view(solving=True, error="", **values)
 
     def look_ahead(self) -> None:
-        """Have the steps planned that the row with the focus offers, where answers are quick."""
-        plan, knob = self.view.plan, self.focused
-        if plan is None or not (self.view.current and isinstance(knob, Knob)):
-            return
-        if plan.seconds.get("total", math.inf) > AHEAD_S:
-            return
-        near = []
-        for value in knob.near:
-            with contextlib.suppress(InputError):
-                scenario = knob.field.set(self.history.present, value)
-                fields.check(scenario)
-                near.append(scenario)
+        """Have the steps planned that the row with the focus offers, where answers are quick; no others."""
+        plan, knob, near = self.view.plan, self.focused, []
+        quick = plan is not None and plan.seconds.get("total", math.inf) <= AHEAD_S
+        if quick and self.view.current and isinstance(knob, Knob):
+            for value in knob.near:
+                with contextlib.suppress(InputError):
+                    scenario = knob.field.set(self.history.present, value)
+                    fields.check(scenario)
+                    near.append(scenario)
         self.solver.look_ahead(near)
 
     def _late(self) -> None:

@@ -215,8 +215,10 @@ class Solver:
         study; another call takes its place.
         """
         with self._wake:
-            self._ahead = deque(scenario for scenario in scenarios if scenario not in self._results)
-            self._wake.notify()
+            wanted = deque(scenario for scenario in scenarios if scenario not in self._results)
+            if wanted != self._ahead:  # else what is under way goes on
+                self._ahead = wanted
+                self._wake.notify()
 
     def drawn(self) -> None:
         """The frontier is on the screen."""

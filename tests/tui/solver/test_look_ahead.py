@@ -65,6 +65,7 @@ def test_looking_ahead_ends_when_anything_is_asked_for(inbox: Inbox) -> None:
     assert gate.started.acquire(timeout=fakes.CEILING_S)
     solver.look_ahead([variant(2), variant(3)])
     assert gate.started.acquire(timeout=fakes.CEILING_S)
+    solver.look_ahead([variant(2), variant(3)])  # goes on
     solver.look_ahead([variant(4), variant(5)])
     assert gate.started.acquire(timeout=fakes.CEILING_S)
     solver.study("first", lambda plan: iter((plan(variant(6)),)))
