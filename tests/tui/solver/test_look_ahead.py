@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from typing import Any
 
 import fakes
 import pytest
@@ -11,9 +12,10 @@ from inbox import Inbox, start, variant, wait_done
 
 from planner.errors import InputError
 from planner.inputs.scenario import Scenario
+from planner.output.data import to_dict
 from planner.planning.result import Plan
 from tui.solver.messages import SolveDone
-from tui.solver.worker import Solver
+from tui.solver.worker import Planner, Solver
 
 
 @pytest.fixture
@@ -80,3 +82,25 @@ def test_looking_ahead_ends_when_anything_is_asked_for(inbox: Inbox) -> None:
     assert [scenario.traffic.isl for scenario in gate.asked] == [1, 2, 4, 6, 4, 7]
     assert [scenario.traffic.isl for scenario in gate.stopped] == [2, 4, 4]
     assert solver.close()
+
+
+def test_a_plan_made_ahead_is_the_plan_that_is_asked_for() -> None:
+    small = dataclasses.replace(fakes.SCENARIO, model="llama-3.1-8b", system="h100", engine="trtllm")
+    traffic = dataclasses.replace(small.traffic, isl=2048)
+    step = dataclasses.replace(small, traffic=traffic)
+    shown: list[object] = []
+    planner = Planner()
+    planner(small, on_frontier=lambda *frontiers: shown.append(frontiers))
+    ahead = planner(step)
+    asked = Planner()(step, on_frontier=lambda *frontiers: shown.append(frontiers))
+    assert len(shown) == 2
+    assert untimed(to_dict(ahead)) == untimed(to_dict(asked))
+    assert ahead.chosen is not None and ahead.chosen.power is not None
+    assert "pools" in vars(ahead.chosen.power), "watts are not left to the screen's thread"
+
+
+def untimed(value: Any) -> Any:
+    """A document without how long it took."""
+    if isinstance(value, dict):
+        return {key: untimed(one) for key, one in value.items() if key != "seconds"}
+    return [untimed(one) for one in value] if isinstance(value, list) else value
