@@ -60,6 +60,7 @@ def to_dict(plan: Plan) -> dict[str, Any]:
         "robust": _robust(plan),
         "within_measured": _within_measured(plan),
         "survival": survival_data(plan),
+        "short_of_demand": plan.short_of_demand,
         "may_meet": [_may_meet(one) for one in may_meet(plan)],
         "mix": plan.mix and {"gain": plan.mix.gain, **_serving(plan.scenario, plan.mix.serving, pools=True)},
         **({"frontier_counts": goodput.REQUESTS} if plan.scenario.frontier == "goodput" else {}),

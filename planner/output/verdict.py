@@ -39,6 +39,7 @@ class Verdict:
     given: bool  # a part of this way is given, so that it is the plan whatever the other brings
     serving: Serving  # what to deploy
     other: Serving | None  # the other way; None where it cannot meet the limits
+    short: bool  # or where it can, but is not expected to serve as much as is asked for
     ratio: float  # to the other way: of output tokens/s, GPUs or money; nan without it
     sure: bool | None  # better beyond the error of the predictions; None: a tie, or nothing was measured
     requests_per_s: float | None  # that were asked for
@@ -71,6 +72,9 @@ class Verdict:
         name = "co-located" if self.against == "colocated" else "a split"
         serving, other = self.serving, self.other
         sure = self._sure(", ")
+        if other is None and self.short:
+            little = f"{self._way}: {name} is not expected to"
+            return f"{little} serve {three_digits(self.requests_per_s or 0.0)} requests/s", f"{little} do"
         if other is None:
             return (f"{self._way}: {self._alone(name)} can{'' if self.partly else 'not'} meet these limits",)
         if self._unlike:
@@ -171,6 +175,8 @@ class Verdict:
         return f" Expect {expects} per GPU, {low} to {high} in 4 of 5 cases."
 
     def _versus(self, name: str) -> str:
+        if self.other is None and self.short:
+            return f"and {name} meets the limits but is not expected to serve as much"
         if self.other is None:
             return f"and {self._alone(name)} can{'' if self.partly else 'not'} meet the limits"
         if self.tie:
@@ -239,6 +245,7 @@ def verdict(plan: Plan) -> Verdict | None:
         goal=scenario.goal,
         serving=serving,
         other=other,
+        short=other is None and not plan.mixed and plan.short_of_demand == _against(plan),
         ratio=ratio,
         sure=None if found is None or (judged == "tie" and abs(ratio - 1) < ALIKE) else judged != "tie",
         requests_per_s=scenario.traffic.requests_per_s,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from planner.inputs.catalog import Catalog
 from planner.inputs.scenario import Scenario
 from planner.match import milp
-from planner.planning import demand, housed, mixes, settle, solve, weigh
+from planner.planning import demand, housed, in_time, mixes, settle, solve, weigh
 from planner.planning.deadline import Deadline
 from planner.planning.demand import Held
 from planner.planning.judge import Judgement, of_choice
@@ -26,6 +26,7 @@ from planner.planning.settle import Settled
 from planner.planning.solve import Choice
 from planner.planning.sweep import Sweeps
 from planner.values import dataclass
+from planner.words import Way
 
 if TYPE_CHECKING:
     from planner.planning.asked import Ask
@@ -133,6 +134,27 @@ def draft(
         mixed = mixes.chosen(found.judgement.choice, placed, scenario.fleet, deadline)
         found = replace(found, choice=mixed)
     return found
+
+
+def short_of_demand(found: Draft) -> Way | None:
+    """The way that meets the limits as predicted, while nothing of it is expected to serve the demand.
+
+    None where either way is there, or neither: then both are planned as predicted.
+    """
+    ways: dict[Way, Serving | None] = {
+        "disaggregated": found.choice.disaggregated,
+        "colocated": found.choice.colocated,
+    }
+    lacking = [way for way, serving in ways.items() if serving is None]
+    if len(lacking) != 1:
+        return None
+    (way,) = lacking
+    for one in filter(in_time.may_be_too_much, found.placed):
+        if way == "disaggregated" or len(one.systems) == 1:
+            choice = solve.choose(in_time.as_predicted(one), found.deadline, offers=False, only=way)
+            if choice.disaggregated or choice.colocated:
+                return way
+    return None
 
 
 def proven(found: Draft, catalog: Catalog, ask: Ask) -> Draft:

@@ -172,6 +172,7 @@ def _told(found: Draft, catalog: Catalog, start_s: float) -> Plan:
         kernels_of=question.pools["decode"].system.kernels,
         alternatives=listed,
         may_meet=may_meet,
+        short_of_demand=draft.short_of_demand(found) if chosen is not None else None,
         within_measured=known,
         caches=found.caches,
         mended=demand.mended(scenario),

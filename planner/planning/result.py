@@ -375,6 +375,7 @@ class Plan:
     alternatives: tuple[Frontier, Frontier] | None = None
     # the same of layouts that miss a limit by less than the error of the prediction, and never meet it
     may_meet: tuple[Frontier, Frontier] | None = None
+    short_of_demand: Way | None = None  # that meets the limits as predicted, and is not expected to serve it
     within_measured: WithinMeasured | None = None  # None where nothing meets the limits or nothing is known
     caches: Caches | None = None  # None where no trace says what prompts share
     mended: tuple[str, ...] = ()  # in its trace so that it can be used, counted
