@@ -74,7 +74,7 @@ class Verdict:
         sure = self._sure(", ")
         if other is None and self.short:
             little = f"{self._way}: {name} is not expected to"
-            return f"{little} serve {three_digits(self.requests_per_s or 0.0)} requests/s", f"{little} do"
+            return f"{little} serve {three_digits(self.requests_per_s or 0.0)} requests/s", f"{little} keep up"
         if other is None:
             return (f"{self._way}: {self._alone(name)} can{'' if self.partly else 'not'} meet these limits",)
         if self._unlike:
