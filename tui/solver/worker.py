@@ -169,6 +169,11 @@ class Solver:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether something is planned, or waits for it, that nobody has asked for."""
+        return bool(self._ahead)
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
