@@ -73,8 +73,8 @@ class Verdict:
         serving, other = self.serving, self.other
         sure = self._sure(", ")
         if other is None and self.short:
-            little = f"{self._way}: {name} is not expected to"
-            return f"{little} serve {three_digits(self.requests_per_s or 0.0)} requests/s", f"{little} keep up"
+            asked, little = self.requests_per_s or 0.0, f"{self._way}: {name} is not expected to"
+            return f"{little} serve {three_digits(asked)} requests/s", f"{little} keep up"
         if other is None:
             return (f"{self._way}: {self._alone(name)} can{'' if self.partly else 'not'} meet these limits",)
         if self._unlike:
