@@ -98,6 +98,14 @@ class Room:
         """
         return cls(decode_beside=np.arange(budget, -1, -1))
 
+    def within(self, prefill: int, decode: int) -> Room:
+        """The room of it with no more than so many GPUs of either pool.
+
+        >>> Room.shared(4).within(2, 3).decode_beside.tolist()
+        [3, 3, 2]
+        """
+        return Room(decode_beside=np.minimum(self.decode_beside[: prefill + 1], decode))
+
     @property
     def prefill(self) -> int:
         """The most prefill GPUs, beside none of decode."""

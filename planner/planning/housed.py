@@ -6,12 +6,17 @@ GPUs 8 of a domain's 72. Where the best plan does not lie on the budget's hosts,
 their hosts are left out, in that way of serving alone; if that does not do, those that leave a rest of a
 domain; and if those were all, fewer GPUs are used. Where nothing is left the plan stays, and its notes say
 what it takes.
+
+What is left so may be worth less than what some GPUs fewer lie with: 17 GPUs are 3 instances of 3 and one of
+8 on 5 hosts of 4, and 18, where the best takes 6, are no fewer hosts. So all layouts are tried with one GPU
+less, and one less, down to a host less, while they bring more than whole hosts do: a budget's best is worth
+no less than that of any smaller one.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeAlias, TypeVar
@@ -26,13 +31,13 @@ from planner.planning.places import Size
 from planner.planning.resolve import Question, Whole
 from planner.planning.result import Count, Mix, PoolPlan, Serving
 from planner.planning.solve import Choice
-from planner.words import Way
+from planner.words import Phase, Way
 
 STEPS: tuple[Whole, ...] = ("hosts", "domains")  # what layouts leave no rest of, one after the other
 FEWER = (None,) * 3  # tries with fewer GPUs, if neither does
 
 
-def beyond(question: Question, serving: Serving, pools: Iterable[Count | PoolPlan]) -> int:
+def beyond(question: Question, serving: Serving, pools: Sequence[Count | PoolPlan]) -> int:
     """Hosts that some pools, and the encoders of a serving, take beyond those that each system's GPUs fill.
 
     None where any number of GPUs may be used.
@@ -112,39 +117,118 @@ def asked(scenario: Scenario) -> bool:
 
 Found = TypeVar("Found")
 On: TypeAlias = "tuple[Placed, Found | None]"  # a way of serving, and where it was found
+Told: TypeAlias = "tuple[Serving, Sequence[Count | PoolPlan]]"  # of a way: enough to weigh it, and its pools
 
 
 def each(
     placed: Placed,
     found: tuple[Found | None, Found | None],
-    beyond: Callable[[Found], int],
+    told: Callable[[Found], Told],
     again: Callable[[Placed, Way | None], tuple[Found | None, Found | None]],
     *,
     drawn: bool = False,
 ) -> tuple[On[Found], On[Found]]:
-    """Either way where it lies: on whole hosts where it takes more of them than there are, if it can.
+    """Either way where it lies: on whole hosts, or on fewer GPUs, where it takes more than there are.
 
-    `beyond` says how many hosts more than there are a way takes, `again` looks for what takes more on whole
-    hosts, whole domains or fewer GPUs, of both ways if it is told None.
+    `told` says what a way is, `again` looks for what takes more on whole hosts, whole domains or fewer GPUs,
+    of both ways if it is told None.
     """
+
+    def over(way: Found | None) -> int:
+        return 0 if way is None else beyond(placed.question, *told(way))
+
     on: tuple[On[Found], On[Found]] = (placed, found[0]), (placed, found[1])
     fewer: Placed | None = None
     for step in (*STEPS, *FEWER):
-        over = [0 if way is None else beyond(way) for _, way in on]
-        if not any(over):
+        hosts = [over(way) for _, way in on]
+        if not any(hosts):
             break
-        asked = there = whole(placed, step, drawn=drawn)
+        there = whole(placed, step, drawn=drawn)
         if step is None:
-            if (fewer := _fewer(fewer or there, max(over))) is None:
+            if (fewer := _fewer(fewer or there, max(hosts))) is None:
                 break
-            asked = fewer
-        new = again(asked, None if all(over) else "disaggregated" if over[0] else "colocated")
+            there = fewer
+        new = again(there, None if all(hosts) else "disaggregated" if hosts[0] else "colocated")
         split, colocated = (
             (there, way) if more and way is not None else old
-            for more, old, way in zip(over, on, new, strict=True)
+            for more, old, way in zip(hosts, on, new, strict=True)
         )
         on = split, colocated
-    return on
+    ways: tuple[Way, Way] = "disaggregated", "colocated"
+
+    def lying(i: int) -> On[Found]:
+        first = found[i]
+        if first is None or not over(first):
+            return on[i]
+        return _or_below(placed, first, on[i], told, lambda at: again(at, ways[i])[i])
+
+    return lying(0), lying(1)
+
+
+def _or_below(
+    placed: Placed,
+    first: Found,
+    best: On[Found],
+    told: Callable[[Found], Told],
+    again: Callable[[Placed], Found | None],
+) -> On[Found]:
+    """A way as it lies on whole hosts, or one of all layouts on less than a host's GPUs fewer that is better.
+
+    `first` is what takes more hosts than there are, `best` what was found instead.
+    """
+    question, at = placed.question, placed
+    way: Found | None = first
+    held = None if best[1] is None else told(best[1])
+    if held is not None and beyond(question, *held):
+        held = None  # what lies is better
+    for _ in range(failures.nodes(question.pools["decode"].system).host_gpus):
+        less = None if way is None else _below(question, at, *told(way))
+        if less is None:
+            break
+        at, way = less, again(less)
+        if way is None or (held is not None and not _more(question.scenario, told(way)[0], held[0])):
+            break
+        if not beyond(question, *told(way)):
+            return at, way
+    return best
+
+
+def _more(scenario: Scenario, one: Serving, other: Serving) -> bool:
+    """Whether one is better in what the goal counts; a rate before what an earlier first token takes."""
+    if scenario.goal == "throughput" and scenario.fleet.gpus is not None:
+        return solve.most_of(one) > solve.most_of(other) * (1.0 + weigh.SAME)
+    return weigh.gain(scenario, one, other) > 1.0 + weigh.SAME
+
+
+def _below(first: Question, at: Placed, serving: Serving, pools: Sequence[Count | PoolPlan]) -> Placed | None:
+    """The placement without the last GPU of each system that a way takes too many hosts of; None without any.
+
+    Nor those that the way leaves idle: with fewer of them it would be the same, unless it gave something up
+    for an earlier first token.
+    """
+    question, scenario = at.question, at.question.scenario
+    room, most = question.room, scenario.fleet.gpus
+    idles = bool(scenario.slack) and scenario.goal == "throughput"
+    if room is not None:
+        left: dict[Phase, int] = {"prefill": room.prefill, "decode": room.decode}
+        for phase in tuple(left):
+            some = [pool for pool in pools if pool.phase == phase]
+            alone = serving if phase == "prefill" else replace(serving, encoder=None)
+            if not beyond(first, alone, some):
+                continue
+            taken = sum(pool.instances * pool.layout.gpus for pool in some)
+            taken += alone.encoder.gpus if alone.encoder is not None else 0
+            left[phase] = (left[phase] if idles else min(taken, left[phase])) - 1
+        if left == {"prefill": room.prefill, "decode": room.decode} or min(left.values()) < 1:
+            return None
+        room = room.within(left["prefill"], left["decode"])
+        most = None if most is None else room.gpus
+    elif most is not None:
+        most = (most if idles else min(serving.gpus, most)) - 1
+    if room is None and not most:
+        return None
+    fleet = replace(scenario.fleet, gpus=most)
+    return replace(at, question=replace(question, room=room, scenario=replace(scenario, fleet=fleet)))
 
 
 def _fewer(placed: Placed, hosts: int) -> Placed | None:
@@ -185,6 +269,10 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
     ways = choice.disaggregated, choice.colocated
     mix, asked_for = choice.mix, placed.question.scenario.mix
 
+    def told(serving: Serving | None) -> Told:
+        assert serving is not None  # a way is told where it was found
+        return serving, serving.pools
+
     def over(serving: Serving | None) -> int:
         return 0 if serving is None else beyond(placed.question, serving, serving.pools)
 
@@ -197,17 +285,18 @@ def housed(placed: Placed, choice: Choice, deadline: Deadline) -> tuple[Placed, 
             before = choice.disaggregated if only == "disaggregated" else choice.colocated
             if before is not None and not solve.serves(on_whole.question, before.expected_requests_per_s):
                 on_whole = as_predicted(on_whole)
-        if asked_for and not no_room:
+        looked_for = no_room and on_whole.question.whole != "no"  # of fewer GPUs a way alone is asked
+        if asked_for and not looked_for:
             on_whole = _unmixed(on_whole)
-        found = solve.choose(on_whole, deadline, offers=no_room, only=only)
-        if no_room:
+        found = solve.choose(on_whole, deadline, offers=looked_for, only=only)
+        if looked_for:
             mix = found.mix or (mix if asked_for else None)
             no_room = over(mix.serving if mix else None) > 0
             if on_whole.question.scenario.fleet == placed.question.scenario.fleet:
                 searched.add(on_whole.question.whole)
         return found.disaggregated, found.colocated
 
-    split, colocated = each(placed, ways, over, again, drawn=no_room)
+    split, colocated = each(placed, ways, told, again, drawn=no_room)
     fewer: Placed | None = None
     for step in (*STEPS, *FEWER) if asked_for else STEPS:
         if mix is None or not no_room:

@@ -116,6 +116,7 @@ def _told(found: Draft, catalog: Catalog, start_s: float) -> Plan:
     at, alone, here, placed, deadline = found.at, found.alone, found.here, found.placed, found.deadline
     judgement, choice, chosen, settled = found.judgement, found.choice, found.chosen, found.settled
     question, scenario = here.question, found.scenario
+    better = at if judgement.found == "split" else alone
     assert found.frontiers is not None
     deadline.check()
     known = within.measured(here, chosen, deadline)
@@ -181,7 +182,7 @@ def _told(found: Draft, catalog: Catalog, start_s: float) -> Plan:
         seen=question.seen,
         alone=settled.alone,
         encoded=settled.encoded,
-        whole_hosts=(at if judgement.found == "split" else alone).question.whole != "no",
+        whole_hosts=all(one is not better for one in placed),
     )
 
 

@@ -386,7 +386,7 @@ class Plan:
     alone: tuple[Alone, ...] = ()  # the best plan on each system of a fleet of several
     one_more: tuple[OneMore, ...] = ()  # what more of each cap buys (`planner.planning.one_more.told`)
     whole_hosts: bool = (
-        False  # the best of all do not lie on the hosts there are: of layouts that fill theirs
+        False  # the best of all do not lie on the hosts there are: of layouts that fill theirs, or fewer GPUs
     )
 
     @property

@@ -169,13 +169,15 @@ def _housed(
 ) -> tuple[_Counted | None, _Counted | None]:
     """Either way with the placement that it is of: of whole hosts where it lies on no more than there are."""
 
-    def over(way: tuple[Serving, tuple[Count, ...]]) -> int:
-        return housed.beyond(at.question, *way) if housed.asked(at.question.scenario) else 0
+    if not housed.asked(at.question.scenario):
+        split, colocated = (None if way is None else (at, way) for way in found)
+        return split, colocated
 
     def again(whole: Placed, only: Way | None) -> solve.Weighed:
         return solve.weighed(whole, deadline, shared, only=only)
 
-    split, colocated = (None if way is None else (on, way) for on, way in housed.each(at, found, over, again))
+    each = housed.each(at, found, lambda way: way, again)
+    split, colocated = (None if way is None else (on, way) for on, way in each)
     return split, colocated
 
 
