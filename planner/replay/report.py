@@ -12,7 +12,7 @@ import numpy as np
 from planner.errors import InputError
 from planner.output.as_json import clean, dumps
 from planner.output.spelling import count, instances, named, percent
-from planner.replay.fleet import Fleet
+from planner.replay.fleet import Fleet, Options
 from planner.replay.result import Result, spread
 from planner.units import format_seconds, format_si, three_digits
 
@@ -154,19 +154,8 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
         f"replayed in {format_seconds(max(result.seconds, 1e-6))}"
         f" ({options.routing} routing{loop}, seed {options.seed})",
         "",
-        f"{'':12}" + "".join(f"{name:>10}" for name in ("mean", "P50", "P90", "P95", "P99", "limit")),
     ]
-    for name, key, limit in (
-        ("FTL (TTFT)", "ftl_s", options.ftl_limit_s),
-        ("TTL (TPOT)", "ttl_s", options.ttl_limit_s),
-        ("end to end", "e2e_s", float("inf")),
-    ):
-        cells = [_seconds(found[key][p]) for p in ("mean", "p50", "p90", "p95", "p99")]
-        lines.append(f"{name:12}" + "".join(f"{c:>10}" for c in (*cells, _seconds(limit))))
-        if planned and key in planned:
-            cells = [_seconds(planned[key][p]) for p in ("mean", "p50", "p90", "p95", "p99")]
-            lines.append(f"{'  planned':12}" + "".join(f"{c:>10}" for c in cells))
-    lines.append("")
+    lines += _latencies(found, options, planned or {}) if found["finished"] else [_nothing(result), ""]
     if found["requests_per_s"]:
         lines.append(
             f"served {three_digits(found['requests_per_s'])} req/s and "
@@ -188,6 +177,32 @@ def to_text(result: Result, fleet: Fleet, planned: Mapping[str, Mapping[str, flo
         host = f", {percent(found['loaded_share'])} in the host's memory" if found["loaded_share"] else ""
         lines.append(f"{percent(found['cached_share'])} of all prompt tokens were found in a cache{host}")
     return "\n".join(lines)
+
+
+def _latencies(
+    found: Mapping[str, Any], options: Options, planned: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """The table of latencies, an empty line behind it."""
+    each = ("mean", "p50", "p90", "p95", "p99")
+    lines = [f"{'':12}" + "".join(f"{name:>10}" for name in ("mean", "P50", "P90", "P95", "P99", "limit"))]
+    for name, key, limit in (
+        ("FTL (TTFT)", "ftl_s", options.ftl_limit_s),
+        ("TTL (TPOT)", "ttl_s", options.ttl_limit_s),
+        ("end to end", "e2e_s", float("inf")),
+    ):
+        cells = [_seconds(found[key][p]) for p in each]
+        lines.append(f"{name:12}" + "".join(f"{c:>10}" for c in (*cells, _seconds(limit))))
+        if key in planned:
+            cells = [_seconds(planned[key][p]) for p in each]
+            lines.append(f"{'  planned':12}" + "".join(f"{c:>10}" for c in cells))
+    return [*lines, ""]
+
+
+def _nothing(result: Result) -> str:
+    """Why there are no latencies to tell."""
+    refused = len(result) > 0 and result.refused == len(result)
+    why = "no instance has room for any of them" if refused else "none of them ended"
+    return f"nothing is measured of {count(len(result), 'request')}: {why}"
 
 
 def _encoder_line(of: Mapping[str, Any]) -> str:

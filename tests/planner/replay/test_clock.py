@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from planner.inputs.requests import plain
+from planner.replay import report
 from planner.replay.fleet import Change, Fleet, Link, Options, Pool, Scheduling
 from planner.replay.lookup import steps_until, taken_s
 from planner.replay.run import run
@@ -133,6 +134,20 @@ def test_a_request_that_fits_nowhere_is_refused() -> None:
     room = CacheRoom(tokens=1000.0, sequence_tokens=0.0, bytes_per_token=1.0)
     result = run(colocated(room=room), plain(np.zeros(2), np.array([100, 2000]), np.array([5, 5])))
     assert result.refused == 1 and result.finished.tolist() == [True, False]
+
+
+def test_a_replay_that_measures_nothing_says_so() -> None:
+    """It had a table of dashes, and left the reader to count."""
+    room = CacheRoom(tokens=1000.0, sequence_tokens=0.0, bytes_per_token=1.0)
+    long = plain(np.zeros(3), np.full(3, 2000), np.full(3, 5))
+    for fleet, why in (
+        (colocated(room=room), "no instance has room for any of them"),
+        (colocated(0), "none of them ended"),
+    ):
+        said = report.to_text(run(fleet, long), fleet)
+        assert f"nothing is measured of 3 requests: {why}" in said.split("\n") and "P95" not in said
+    one = plain(np.zeros(2), np.array([100, 2000]), np.array([5, 5]))
+    assert "nothing is measured" not in report.to_text(run(colocated(room=room), one), colocated(room=room))
 
 
 def test_a_slow_link_is_what_the_decode_pool_gets_prompts_at() -> None:
