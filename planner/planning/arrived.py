@@ -28,6 +28,7 @@ STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
 SUREST, SUREST_LOCKSTEP, SUREST_STAGES, FEW = 0.85, 0.6, 0.4, 4  # utilisation, thrice; instances
+REFUSED = 0.01  # share of the requests that find no room, from which on percentiles are not those of all
 MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
 GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor of e
 REST = np.array([0.2, 0.6, 1.0, 1.4, 1.8])  # equally likely values of a uniform rest over its mean
@@ -171,11 +172,14 @@ def _sure(question: Question, serving: Serving) -> bool:
     they share the GPUs, nor beyond its loads, nor for a load that changes over time. Of the cases of that
     page all that this calls near are. A pass of ranks in lockstep is as long as its longest prompt, so there
     they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too. Prompts
-    that gather in a pass do so in each stage of a pipeline of prefill: there they hold at low loads.
+    that gather in a pass do so in each stage of a pipeline of prefill: there they hold at low loads. Requests
+    that no instance has room for are refused, which closed forms know nothing of.
     """
     first = serving.pools[0]
     lockstep, alike = first.layout.attention_dp > 1, question.lengths.alike
     if question.prompt_windows is not None or (lockstep and len(serving.pools) == 1):
+        return False
+    if _refused(question, serving) > REFUSED:
         return False
     staged = first.layout.pp > 1 and len(serving.pools) > 1 and not lockstep
     if staged and question.arrival_variation > 1.0:
@@ -184,6 +188,20 @@ def _sure(question: Question, serving: Serving) -> bool:
     most = SUREST_STAGES if staged else SUREST_LOCKSTEP if lockstep else SUREST
     full = max(pool.utilisation for pool in serving.pools) > most + 1e-9
     return not full and (alike or not few)
+
+
+def _refused(question: Question, serving: Serving) -> float:
+    """Share of the requests whose cache no instance of some pool has room for, by the lengths of prompts."""
+    lengths = question.lengths
+    share = 0.0
+    for pool in serving.pools:
+        made = 0.0 if pool.phase == "prefill" else float(lengths.osl)
+        sequences = pool.batch / pool.layout.attention_dp
+        # a sequence that decodes has half of its output in the cache, on average
+        each_bytes = pool.memory.kv_bytes / sequences / (lengths.isl + 0.5 * made)
+        longest = pool.memory.pool_bytes / each_bytes - made
+        share = max(share, float(np.mean(lengths.isl * lengths.fine > longest)))
+    return share
 
 
 def _breaks_at(serving: Serving) -> float:

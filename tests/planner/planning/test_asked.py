@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -130,3 +131,26 @@ def test_without_arrivals_there_is_nothing_to_replay() -> None:
     steady = replace(SCENARIO, goal="throughput", traffic=Traffic(isl=2000, osl=100))
     asked(replays, steady, always=True)
     assert not replays.asked
+
+
+@pytest.mark.parametrize(("memory_fraction", "sure"), [(0.87, False), (0.93, True)])
+def test_closed_forms_are_not_sure_where_no_instance_has_room_for_the_longest(
+    memory_fraction: float, sure: bool
+) -> None:
+    """At 0.87 a GPU's cache holds 38,000 tokens: 7 % of prompts of 16,000 on average are longer."""
+    tight = Scenario(
+        model="gpt-oss-120b",
+        system="h100",
+        engine="vllm",
+        memory_fraction=memory_fraction,
+        traffic=Traffic(isl=16000, osl=1000, isl_spread=1.0, requests_per_s=0.1),
+        limits=Limits(ftl_s=60.0, ttl_s=0.2),
+        deployment=Deployment(prefill_layout="TP1", decode_layout="TP1"),
+    )
+    closed = planner.plan(tight, settle="off").chosen
+    assert closed is not None and closed.queued is not None and closed.queued.sure == sure
+    if not sure:
+        told = planner.plan(tight, settle="auto").chosen
+        assert told is not None and told.queued is not None and told.queued.replayed is not None
+        assert told.queued.replayed.refused > 0.05 * told.queued.replayed.requests
+        assert not told.queued.replayed.meets and told.ftl_s == math.inf
