@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from planner.arrays import FloatArray, IndexArray
+from planner.match.rate_match import TIE
 from planner.planning import frontiers, options
 from planner.planning.frontiers import COLUMNS, Deployments, best_of_each, empty
 from planner.planning.options import Options
 from planner.planning.placed import Placed
 from planner.planning.resolve import Question
 from planner.planning.result import Frontier
+from planner.planning.servings import tokens_per_request
 from planner.planning.sweep import Sweep
 from planner.simulate.points import Points
 
@@ -29,7 +31,8 @@ def both(split: Placed, colocated: Placed) -> tuple[tuple[Frontier, Frontier], t
     decode layout comes with the prefill pool that suits it best.
 
     What may meet the limits are layouts that miss one at every batch, but by less than the error: the low end
-    of the error band, times the prediction, meets it. In a split one pool does so.
+    of the error band, times the prediction, meets it. In a split one pool does so. Where a demand is given,
+    they serve it in the budget: else that is what they miss.
     """
     prefill = split.prefill_kept
     return (
@@ -81,7 +84,10 @@ def _nearly_splits(placed: Placed, kept: Options) -> Frontier:
     found = [(frontiers.splits(question, sweep, *pair), pair[1]) for pair in pairs if all(map(len, pair))]
     if not found:
         return empty()
-    best = [frontiers.take(of, _best(question, of, MAY_MEET if tried is slow else 1)) for of, tried in found]
+    best = [
+        frontiers.take(of, _best(question, of, MAY_MEET if tried is slow else 1))
+        for of, tried in ((_enough(question, of), tried) for of, tried in found)
+    ]
     return _ranked(question, sweep, _joined(best), MAY_MEET)
 
 
@@ -95,7 +101,18 @@ def _nearly_copied(question: Question, sweep: Sweep) -> Frontier:
     rows = _nearly(points, np.maximum(of_ftl, of_ttl), low)
     if not len(rows):
         return empty()
-    return _ranked(question, sweep, frontiers.copied(question, _late(points, rows)), MAY_MEET)
+    return _ranked(
+        question, sweep, _enough(question, frontiers.copied(question, _late(points, rows))), MAY_MEET
+    )
+
+
+def _enough(question: Question, of: Deployments) -> Deployments:
+    """Those that serve the demand, if there is one: all of any number of GPUs."""
+    demand = question.scenario.traffic.requests_per_s
+    if demand is None or question.most_gpus is None:
+        return of
+    tokens_per_s = demand * tokens_per_request(question.lengths.osl)
+    return frontiers.take(of, np.flatnonzero(of.tokens_per_s_per_gpu * of.gpus >= tokens_per_s * (1 - TIE)))
 
 
 def _late(points: Points, rows: IndexArray) -> Options:

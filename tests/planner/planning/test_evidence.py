@@ -182,3 +182,22 @@ def test_what_may_meet_a_limit_misses_it_by_less_than_its_error(ttl_s: float, pl
             assert one.layouts not in {" + ".join(filter(None, pair)) for pair in pairs}
     assert len(listed) == len(data.to_dict(found)["may_meet"])
     assert (limits.MAY_MEET in text.to_text(found)) == bool(listed)
+
+
+@pytest.mark.parametrize(("requests_per_s", "some"), [(0.3, True), (4.68, False)])
+def test_what_may_meet_a_limit_serves_the_demand(requests_per_s: float, some: bool) -> None:
+    """16 GPUs serve 1.6 requests/s at most: what misses TTL by a hair does not serve 4.68 either."""
+    scenario = Scenario(
+        model="deepseek-r1",
+        system="h200",
+        engine="vllm",
+        traffic=Traffic(isl=1000, osl=1000, requests_per_s=requests_per_s, arrivals="bursty"),
+        limits=Limits(ttl_s=0.02, ftl_s=1.0),
+        fleet=Fleet(gpus=16),
+        goal="cost",
+    )
+    found = plan(scenario, PRESETS)
+    listed = limits.may_meet(found)
+    assert bool(found.choice) == bool(listed) == some
+    assert all(one.gpus * one.tokens_per_s_per_gpu >= requests_per_s * 999 for one in listed)
+    assert some or (limits.MAY_MEET not in text.to_text(found) and found.infeasible is not None)
