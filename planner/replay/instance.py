@@ -8,7 +8,10 @@ cached ones of prompt i the times are those of `planner.simulate.waiting`:
     prompts alone       alone(n, c), or rest(sum n) + sum attention(n, c) of the fullest rank
     beside B sequences  t(B) + p (stops m - overlap min(stops, 1) min(t(B) / p, m)),  m = exposure marginal
 
-with `stops` the prompts per rank of the pass, as `planner.simulate.lockstep.stopping` has them.
+with `stops` the prompts per rank of the pass, as `planner.simulate.lockstep.stopping` has them. That is what
+a pass takes of the instance, on average: of a lone chunk on one of several ranks less than the chunk takes.
+So its prompt comes out behind those passes by the rest, chunk by chunk: none has its first token sooner
+beside decode steps than alone.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ class Instance(Holding):
         self.steps_in_pass = 0  # that those which decode make in each
         self.full = False  # no prompt could join the pass
         self.pipeline = Pipeline()
+        self.late_s = 0.0  # what chunks on one of several ranks take longer than their pass does
         # what it did
         self.busy_s = 0.0
         self.step_s = 0.0  # the latest step or pass
@@ -305,7 +309,7 @@ class Instance(Holding):
             ended = sum(1 for job, take in chosen if job.done + take == job.target)
             taken += self.host_s * ended
         taken += max(loads_s / kind.ranks, load_most)
-        planned, last = 1, taken
+        planned, last, late_s = 1, taken, max(alone - taken, 0.0)
         if count == 1 and longest == most and not loads_s:  # chunks of one long prompt that follow each other
             job = chosen[0][0]
             evenly = math.ceil(min(passes.even(behind) - behind, job.target) / longest)
@@ -315,8 +319,11 @@ class Instance(Holding):
                 attention = passes.attention_s(longest, behind)
                 step_s = self._beside_s(planned - 1)
                 last, alone = pass_s(kind, passes, 1, pieces, tokens, attention, longest, behind, step_s)
+                late_s = 0.5 * (late_s + max(alone - last, 0.0))
             planned = max(planned, 1)
         self.pipeline.fill(kind, passes, tokens, attention, alone, last if batch else None)
+        # ranks of one stage: those of a pipeline have chunks of a prompt side by side
+        self.late_s = late_s if kind.ranks > 1 and passes.stages == 1.0 else 0.0
         self._sleep(now, PASS, planned, taken, last)
         return True
 
@@ -341,6 +348,7 @@ class Instance(Holding):
             job.computed += take * times
             self.pending -= take * times
             if job.done < job.target:
+                job.behind_s += self.late_s * times
                 still.append(job)
             else:
                 self._prefilled(job, now)
@@ -351,13 +359,14 @@ class Instance(Holding):
         self.tokens += 1
         self.unanswered -= job.target
         self.publish(job)
+        lag_s = self.pipeline.lag_s + job.behind_s
         if not self.decodes:
             self.leaving[job] = (job.private, job.pins)
             job.private, job.pins = 0.0, 0
-            self.host.prefilled(self, job, now + self.pipeline.lag_s)
-        elif self.pipeline.lag_s > 0.0:
+            self.host.prefilled(self, job, now + lag_s)
+        elif lag_s > 0.0:
             self.coming[job] = None
-            self.host.later(self, job, now + self.pipeline.lag_s)  # the instance itself goes on
+            self.host.later(self, job, now + lag_s)  # the instance itself goes on
         else:
             job.made += 1
             if math.isnan(job.first_s):

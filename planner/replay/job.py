@@ -17,6 +17,7 @@ class Job:
     __slots__ = (
         "arrival_s",
         "began_s",
+        "behind_s",
         "blocks",
         "computed",
         "context",
@@ -57,6 +58,7 @@ class Job:
         self.found = -1  # of the prompt, tokens that were in the cache when it first was admitted
         self.computed = 0  # prompt tokens that went through passes
         self.began_s = arrival_s  # first pass over its prompt
+        self.behind_s = 0.0  # its chunks come out so much after the passes that took them
         self.first_s = math.nan
         self.late_s = 0.0  # its first token reaches the client so much later
         self.seen = self.encoded = False  # it has images for encoders; they are where its prompt is
@@ -75,6 +77,6 @@ class Job:
         self.version += 1
         self.target = self.isl + self.made
         self.done = self.pins = 0
-        self.private = 0.0
+        self.private = self.behind_s = 0.0
         self.encoded = False
         self.entry = self.decode = None

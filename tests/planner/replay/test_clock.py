@@ -130,6 +130,17 @@ def test_a_full_cache_evicts_and_all_end() -> None:
     assert calm.evictions == 0 and calm.finished.all()
 
 
+@pytest.mark.parametrize("ranks", [2, 8])
+def test_no_prompt_has_its_first_token_sooner_beside_decode_steps_than_alone(ranks: int) -> None:
+    """One of 8 chunks, on one of 8 ranks, took 0.25 s beside a sequence and 0.58 s without."""
+    rules = Scheduling(lockstep=0.4, overlap=0.3)
+    fleet = colocated(ranks=ranks, pass_tokens=512, scheduling=rules)
+    alone = run(fleet, plain(np.zeros(1), np.array([4096]), np.array([2])))
+    beside = run(fleet, plain(np.array([0.0, 1.0]), np.array([16, 4096]), np.array([500, 2])))
+    assert beside.first_s[0] < 1.0 < beside.end_s[0]  # it decodes as the prompt comes
+    assert beside.ftl_s[1] >= alone.ftl_s[0] * (1 - 1e-9)
+
+
 def test_a_request_that_fits_nowhere_is_refused() -> None:
     room = CacheRoom(tokens=1000.0, sequence_tokens=0.0, bytes_per_token=1.0)
     result = run(colocated(room=room), plain(np.zeros(2), np.array([100, 2000]), np.array([5, 5])))
