@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from planner.simulate.lockstep import serial_s
+from planner.simulate.lockstep import held_s, serial_s
 from planner.simulate.times import CacheRoom, PassTable, StepTable
 from planner.words import Phase, Routing
 
@@ -86,6 +86,12 @@ class Kind:
         """Host work of an instance per request that others of it wait for."""
         rules = self.scheduling
         return float(serial_s(self.ranks, rules.arrival_s, rules.serial_share)) / self.ranks
+
+    @property
+    def held_s(self) -> float:
+        """What that adds to a pass of prefill, per request: `planner.simulate.lockstep.held_s`."""
+        rules = self.scheduling
+        return float(held_s(self.ranks, rules.arrival_s, rules.serial_share)) / self.ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class Instance(Holding):
         self.growth_s = 0.0  # of each over the one before
         self.next_poll = 0
         self.chosen: list[tuple[Job, int]] = []  # prompts of the pass, tokens of each
-        self.host_s = kind.host_s
+        self.host_s, self.held_s = kind.host_s, kind.held_s
         self.prompts_first = kind.scheduling.prefill_priority > PROMPTS_FIRST
         self.prompts_at_once = ENDLESS  # in a pass beside decode steps
         self.first_wave = 0  # requests of a closed loop for which that does not hold
@@ -305,9 +305,11 @@ class Instance(Holding):
         self.steps_in_pass = 1 if beside else 0
         step_s = self._beside_s(0)
         taken, alone = pass_s(kind, passes, count, pieces, tokens, attention, longest, behind, step_s)
-        if not batch and not self.colocated:  # the host's work for a request holds up its pass
+        if (
+            not batch and not self.colocated
+        ):  # the host holds up ranks in lockstep, it hides behind passes of one
             ended = sum(1 for job, take in chosen if job.done + take == job.target)
-            taken += self.host_s * ended
+            taken = max(taken + self.held_s * ended, self.host_s * ended)
         taken += max(loads_s / kind.ranks, load_most)
         planned, last, late_s = 1, taken, max(alone - taken, 0.0)
         if count == 1 and longest == most and not loads_s:  # chunks of one long prompt that follow each other

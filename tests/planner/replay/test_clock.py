@@ -141,6 +141,15 @@ def test_no_prompt_has_its_first_token_sooner_beside_decode_steps_than_alone(ran
     assert beside.ftl_s[1] >= alone.ftl_s[0] * (1 - 1e-9)
 
 
+@pytest.mark.parametrize(("arrival_s", "each_s"), [(0.01, 0.03), (0.1, 0.1)])
+def test_host_work_hides_behind_the_passes_of_one_rank(arrival_s: float, each_s: float) -> None:
+    """As plans have it: a pass of 100 tokens takes 0.03 s, or what the host takes for its prompt."""
+    rules = Scheduling(arrival_s=arrival_s)
+    fleet = split(scheduling=rules, pass_tokens=100)
+    result = run(fleet, steady(200, 0.001, isl=100, osl=2))
+    assert np.diff(np.sort(result.first_s)).mean() == pytest.approx(each_s, rel=0.01)
+
+
 def test_a_request_that_fits_nowhere_is_refused() -> None:
     room = CacheRoom(tokens=1000.0, sequence_tokens=0.0, bytes_per_token=1.0)
     result = run(colocated(room=room), plain(np.zeros(2), np.array([100, 2000]), np.array([5, 5])))
