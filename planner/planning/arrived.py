@@ -28,6 +28,7 @@ STEPS = 60  # halvings that find a percentile
 GRID = 200  # equally likely values that stand for a distribution, where two are added
 ROUNDS = 30  # of the fixed point of batch and token interval; it contracts, since more in flight are slower
 SUREST, SUREST_LOCKSTEP, SUREST_STAGES, FEW = 0.85, 0.6, 0.4, 4  # utilisation, thrice; instances
+SUREST_BURSTS = 4.0  # squared coefficient of variation of the gaps between arrivals
 REFUSED = 0.01  # share of the requests that find no room, from which on percentiles are not those of all
 MISSED = 1.5  # factor that a first token may be later by than closed forms say where they are not sure
 GROUPS, PER_E = 64, 24  # windows without a backlog; of like waits, to a factor of e
@@ -171,7 +172,8 @@ def _sure(question: Question, serving: Serving) -> bool:
     They are not for lengths that vary on few instances, whose longest prompts many wait behind, nor where
     they share the GPUs, nor beyond its loads, nor for a load that changes over time. Of the cases of that
     page all that this calls near are. A pass of ranks in lockstep is as long as its longest prompt, so there
-    they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too. Prompts
+    they hold for equal lengths at moderate loads, and not where decode steps go in lockstep, too. Of bursts
+    they hold in a split, where those are mild: elsewhere a first token was up to 150 times as late. Prompts
     that gather in a pass do so in each stage of a pipeline of prefill: there they hold at low loads. Requests
     that no instance has room for are refused, which closed forms know nothing of.
     """
@@ -182,7 +184,8 @@ def _sure(question: Question, serving: Serving) -> bool:
     if _refused(question, serving) > REFUSED:
         return False
     staged = first.layout.pp > 1 and len(serving.pools) > 1 and not lockstep
-    if staged and question.arrival_variation > 1.0:
+    bursts = question.arrival_variation
+    if bursts > SUREST_BURSTS or (bursts > 1.0 and (staged or len(serving.pools) == 1)):
         return False
     few = first.instances <= FEW or len(serving.pools) == 1 or lockstep or staged
     most = SUREST_STAGES if staged else SUREST_LOCKSTEP if lockstep else SUREST

@@ -154,3 +154,24 @@ def test_closed_forms_are_not_sure_where_no_instance_has_room_for_the_longest(
         assert told is not None and told.queued is not None and told.queued.replayed is not None
         assert told.queued.replayed.refused > 0.05 * told.queued.replayed.requests
         assert not told.queued.replayed.meets and told.ftl_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("deployment", "burstiness", "sure"),
+    [
+        (Deployment(colocated_layout="PP8xTP1"), 1.0, True),
+        (Deployment(colocated_layout="PP8xTP1"), 1.5, False),
+        (Deployment(colocated_layout="TP4"), 1.5, False),
+        (Deployment(prefill_layout="TP4"), 2.0, True),
+        (Deployment(prefill_layout="TP4"), 4.0, False),
+    ],
+)
+def test_closed_forms_are_sure_of_mild_bursts_on_a_split_alone(
+    deployment: Deployment, burstiness: float, sure: bool
+) -> None:
+    traffic = Traffic(isl=4000, osl=200, requests_per_s=4.0, arrivals="bursty", burstiness=burstiness)
+    scenario = replace(SCENARIO, model="llama-3.1-70b", traffic=traffic, deployment=deployment)
+    scenario = replace(scenario, fleet=Fleet(gpus=64), limits=Limits(ftl_s=5.0, ttl_s=0.1))
+    plan = planner.plan(scenario)
+    assert plan.chosen is not None and plan.chosen.queued is not None
+    assert plan.chosen.queued.sure == sure
