@@ -13,7 +13,7 @@ import importlib
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.errors import InputError
 from planner.inputs.scenario import Scenario
@@ -38,6 +38,13 @@ StudyFn = Callable[[Callable[[Scenario], "Plan"]], Iterator[Any]]  # yields one 
 LEAVE_S = 0.3  # how long leaving waits for the thread, which can be inside the integer program for seconds
 OPTIMISER = tuple(f"scipy.{part}" for part in ("sparse", "special", "fft", "linalg", "spatial", "optimize"))
 REMEMBERED = 64  # results kept: undo and stepping back are instant
+
+
+class Known(NamedTuple):
+    """An answer in memory, and whether it says all: what is known later of one may have been overtaken."""
+
+    plan: Plan
+    whole: bool
 
 
 class Presets:
@@ -150,9 +157,9 @@ class Solver:
         self._remembered = remembered
         self._courtesy_s = courtesy_s
         self._drawn = threading.Event()
-        self._results: OrderedDict[Scenario, Plan] = OrderedDict()
+        self._results: OrderedDict[Scenario, Known] = OrderedDict()
         self._wake = threading.Condition()
-        self._waiting: tuple[int, Scenario] | None = None
+        self._waiting: tuple[int, Scenario, Known | None] | None = None
         self._studies: deque[tuple[int, StudyName, StudyFn]] = deque()
         self._ahead: deque[Scenario] = deque()
         self._generation = 0
@@ -181,7 +188,8 @@ class Solver:
     def submit(self, scenario: Scenario, *, fresh: bool = False) -> int:
         """Ask for a scenario and return its generation; `fresh` computes even a remembered one.
 
-        Anything asked before is dropped. Never blocks longer than the thread holds the mailbox.
+        Anything asked before is dropped. Never blocks longer than the thread holds the mailbox. A remembered
+        answer of which not all is known goes on where it was overtaken.
         """
         with self._wake:
             self._generation += 1
@@ -191,15 +199,12 @@ class Solver:
             self._ahead.clear()
             if fresh:
                 self._results.pop(scenario, None)
-            plan = self._results.get(scenario)
-            if plan is None:
-                self._waiting = (generation, scenario)
-            else:
+            known = self._results.get(scenario)
+            self._waiting = None if known is not None and known.whole else (generation, scenario, known)
+            if known is not None:
                 self._results.move_to_end(scenario)
-                self._waiting = None
+                self._post(SolveDone(generation, known.plan, cached=True))  # before what is known later of it
             self._wake.notify()
-        if plan is not None:
-            self._post(SolveDone(generation, plan, cached=True))
         return generation
 
     def study(self, name: StudyName, study: StudyFn) -> None:
@@ -264,7 +269,11 @@ class Solver:
                 study = self._studies.popleft() if waiting is None and self._studies else None
                 ahead = self._ahead if waiting is None and study is None else None
             if waiting is not None:
-                self._solve(*waiting)
+                generation, scenario, known = waiting
+                if known is None:
+                    self._solve(generation, scenario)
+                else:
+                    self._again(generation, scenario, known.plan)
             elif study is not None:
                 self._study(*study)
             elif ahead:
@@ -275,7 +284,8 @@ class Solver:
             return self._generation != generation
 
         def plan(scenario: Scenario) -> Plan:
-            return self._results.get(scenario) or self._plan_fn(scenario, should_stop=overtaken)
+            known = self._results.get(scenario)
+            return known.plan if known is not None else self._plan_fn(scenario, should_stop=overtaken)
 
         found: list[Any] = []
         line = ""
@@ -305,7 +315,7 @@ class Solver:
             if self._studies:  # they go first
                 return
         else:
-            self._remember(scenario, plan)
+            self._remember(scenario, plan, whole=True)
         with self._wake:
             if self._ahead is scenarios and scenarios:
                 scenarios.popleft()
@@ -331,7 +341,7 @@ class Solver:
             if not overtaken():
                 self._send(SolveFailed(generation, one_line(error)))
         else:
-            self._remember(scenario, plan)
+            self._remember(scenario, plan, whole=self._again_fn is None)
             if not overtaken():
                 self._send(SolveDone(generation, plan))
                 self._again(generation, scenario, plan)
@@ -348,14 +358,13 @@ class Solver:
             later = self._again_fn(scenario, plan, should_stop=overtaken)
         except Exception:  # stopped, or a bug: the answer that was told stands
             return
-        if later is not plan:
-            self._remember(scenario, later)
-            if not overtaken():
-                self._send(SolveDone(generation, later))
+        self._remember(scenario, later, whole=True)
+        if later is not plan and not overtaken():
+            self._send(SolveDone(generation, later))
 
-    def _remember(self, scenario: Scenario, plan: Plan) -> None:
+    def _remember(self, scenario: Scenario, plan: Plan, *, whole: bool) -> None:
         with self._wake:
-            self._results[scenario] = plan
+            self._results[scenario] = Known(plan, whole)
             self._results.move_to_end(scenario)
             while len(self._results) > self._remembered:
                 self._results.popitem(last=False)

@@ -7,6 +7,7 @@ import os
 import sys
 import termios
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -188,6 +189,35 @@ def test_what_is_known_later_of_an_answer_is_a_second_one(inbox: Inbox) -> None:
     known = solver.submit(fakes.SCENARIO)
     remembered = inbox.wait(SolveDone, known)
     assert isinstance(remembered, SolveDone) and remembered.cached and remembered.plan is second.plan
+    assert solver.close()
+
+
+def test_what_is_known_later_comes_after_all_of_an_answer_that_was_overtaken(inbox: Inbox) -> None:
+    begun = threading.Event()
+
+    def again(scenario: Scenario, plan: Plan, *, should_stop) -> Plan:
+        if scenario != fakes.SCENARIO:
+            return plan
+        if not begun.is_set():
+            begun.set()
+            while not should_stop():
+                time.sleep(0.002)
+            raise Stopped
+        return dataclasses.replace(plan, max_context=7)
+
+    solver = start(inbox, again_fn=again)
+    first = solver.submit(fakes.SCENARIO)
+    assert begun.wait(fakes.CEILING_S)
+    inbox.wait(SolveDone, solver.submit(variant(1024)))
+    back = solver.submit(fakes.SCENARIO)
+    with inbox._news:
+        inbox._news.wait_for(lambda: len(inbox.find(SolveDone, back)) == 2, timeout=fakes.CEILING_S)
+    assert len(inbox.find(SolveDone, first)) == 1
+    remembered, whole = inbox.find(SolveDone, back)
+    assert isinstance(remembered, SolveDone) and isinstance(whole, SolveDone)
+    assert remembered.cached and whole.plan.max_context == 7
+    known = inbox.wait(SolveDone, solver.submit(fakes.SCENARIO))
+    assert isinstance(known, SolveDone) and known.plan is whole.plan
     assert solver.close()
 
 
