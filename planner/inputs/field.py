@@ -49,6 +49,7 @@ class Field:
     high: float = math.inf
     integer: bool = False
     steps: tuple[Any, ...] = ()
+    first: float | None = None  # of the steps from "any", for what is no limit
     choices: tuple[str, ...] = ()
     catalog: PresetKind | Literal[""] = ""
     none: str = ""
@@ -248,12 +249,14 @@ class Field:
             return ring[((ring.index(value) if value in ring else 0) + by) % len(ring)]
         if isinstance(value, str):  # a word stands for a number that only a preset knows
             return None if self.none else stops[0]
-        if value is None:  # "any" lies beyond the last stop
-            return stops[by] if by < 0 else None
+        if value is None:  # of a limit "any" lies beyond the last stop, else on either side
+            return self.first or (stops[by] if by < 0 else None)
         if by > 0:
             later = [s for s in stops if s > value * (1 + 1e-9)]
             if len(later) < by and self.none:
                 return None
             return later[min(by, len(later)) - 1] if later else value
         earlier = [s for s in stops if s < value * (1 - 1e-9)]
+        if len(earlier) < -by and self.first:
+            return None
         return earlier[max(by, -len(earlier))] if earlier else value

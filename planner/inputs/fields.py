@@ -103,6 +103,7 @@ FIELDS: tuple[Field, ...] = (
         high=1e7,
         none="any",
         steps=tuple(m * 10.0**e for e in range(-2, 5) for m in (1, 2, 5)),
+        first=1.0,
         help="Requests per second to serve, whatever the goal: all that a plan says is at this rate.",
     ),
     Field(

@@ -42,3 +42,10 @@ def test_a_scenario_file_keeps_a_rental_price() -> None:
     scenario = BY_KEY["price"].set(Scenario(), "rental")
     catalog = load()
     assert scenario_file.read(scenario_file.write(scenario, catalog=catalog), catalog) == scenario
+
+
+def test_a_rate_is_stepped_to_from_either_side() -> None:
+    rate, gpus = BY_KEY["rate"], BY_KEY["gpus"]
+    assert (rate.step(None, 1), rate.step(None, -1), rate.step(1.0, 1)) == (1.0, 1.0, 2.0)
+    assert (rate.step(0.01, -1), rate.step(5e4, 1)) == (None, None)
+    assert gpus.step(None, 1) is None and gpus.step(None, -1) == max(gpus.steps)  # a limit
