@@ -267,7 +267,8 @@ class Solver:
                     return
                 waiting, self._waiting = self._waiting, None
                 study = self._studies.popleft() if waiting is None and self._studies else None
-                ahead = self._ahead if waiting is None and study is None else None
+                idle = waiting is None and study is None
+                ahead = (self._ahead[0], self._ahead) if idle and self._ahead else None
             if waiting is not None:
                 generation, scenario, known = waiting
                 if known is None:
@@ -276,8 +277,8 @@ class Solver:
                     self._again(generation, scenario, known.plan)
             elif study is not None:
                 self._study(*study)
-            elif ahead:
-                self._look_ahead(ahead)
+            elif ahead is not None:
+                self._look_ahead(*ahead)
 
     def _study(self, generation: int, name: StudyName, study: StudyFn) -> None:
         def overtaken() -> bool:
@@ -300,13 +301,12 @@ class Solver:
         if not overtaken():
             self._send(StudyNews(generation, name, tuple(found), done=True, line=line))
 
-    def _look_ahead(self, scenarios: deque[Scenario]) -> None:
-        """Plan the next of what may be asked for."""
+    def _look_ahead(self, scenario: Scenario, scenarios: deque[Scenario]) -> None:
+        """Plan the first of what may be asked for."""
 
         def overtaken() -> bool:
             return self._ahead is not scenarios or not scenarios or bool(self._studies)
 
-        scenario = scenarios[0]
         try:
             plan = self._plan_fn(scenario, should_stop=overtaken)
             if self._again_fn is not None:
