@@ -305,9 +305,8 @@ class Instance(Holding):
         self.steps_in_pass = 1 if beside else 0
         step_s = self._beside_s(0)
         taken, alone = pass_s(kind, passes, count, pieces, tokens, attention, longest, behind, step_s)
-        if (
-            not batch and not self.colocated
-        ):  # the host holds up ranks in lockstep, it hides behind passes of one
+        # the host holds up ranks in lockstep, and hides behind the passes of one
+        if not batch and not self.colocated:
             ended = sum(1 for job, take in chosen if job.done + take == job.target)
             taken = max(taken + self.held_s * ended, self.host_s * ended)
         taken += max(loads_s / kind.ranks, load_most)
