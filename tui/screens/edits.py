@@ -25,7 +25,7 @@ from tui.widgets.knob import Knob
 if TYPE_CHECKING:
     from tui.panes.table import TablePage
 
-AHEAD_S = 0.5  # plans that take longer are made when they are asked for
+AHEAD_S = 1.0  # plans that take longer are made when asked for; the first, with its imports, takes 0.5 to 0.8
 
 
 class EditingScreen(PagedScreen):
