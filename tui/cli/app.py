@@ -67,13 +67,13 @@ def run(arguments: Sequence[str], commands: Mapping[str, str]) -> int:
     args = parser.read(arguments)
     catalog = load()
     scenario = read_scenario(args, catalog, commands)
-    if not on_terminal():
-        gc.enable()
-        return report(solve(scenario, catalog), "text", args.ascii)
-    if reason := cannot_draw():
-        gc.enable()
-        say(f"ratematch: {reason}", error=True)
-        return report(solve(scenario, catalog), "text", True)
+    terminal = on_terminal()
+    reason = cannot_draw() if terminal else ""
+    if reason or not terminal:
+        gc.enable()  # there will be no first paint
+        if reason:
+            say(f"ratematch: {reason}", error=True)
+        return report(solve(scenario, catalog), "text", args.ascii or bool(reason))
     odd_size()
     slow_line()
     _without_openssl()

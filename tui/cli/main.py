@@ -110,9 +110,12 @@ def _dispatch(arguments: list[str]) -> int:
         module = importlib.import_module(f"tui.cli.{arguments[0].replace('-', '_')}")
         return int(module.run(arguments[1:]))
     gc.disable()  # what is made until the first paint stays: to walk it again and again takes long
-    from tui.cli import app
+    try:
+        from tui.cli import app
 
-    return app.run(arguments, COMMANDS)
+        return app.run(arguments, COMMANDS)
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":
