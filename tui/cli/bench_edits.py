@@ -95,7 +95,7 @@ async def _edit(edits: int) -> dict[str, Any]:
             if i + 1 == FIRST:
                 first = _memory_mb()
         await asyncio.sleep(AHEAD_S)
-        while main.solver.looks_ahead:
+        while main.solver.looking_ahead:
             await asyncio.sleep(0.01)
         last = _memory_mb()
         used, since = time.process_time(), time.perf_counter()

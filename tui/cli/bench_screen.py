@@ -153,7 +153,9 @@ async def _keys(runs: int) -> tuple[list[float], ...]:
         return found
 
     os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}  # read when the application is made
-    app = RatematchApp(Session(scenario=SCENARIO), backend=Backend(plan_fn=plan, looks_ahead=True))
+    app = RatematchApp(
+        Session(scenario=SCENARIO), backend=Backend(plan_fn=plan, again_fn=answer.asking, looks_ahead=True)
+    )
     app.animation_level = "none"
     frames = Frames()
     main = app.main

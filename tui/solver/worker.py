@@ -99,20 +99,25 @@ class Planner:
         self._sweeps = self._sweeps or Sweeps()
         self._sweeps.learns = on_frontier is not None  # a study comes back to the answer
         answer = plan(scenario, self._presets.now(), sweeps=self._sweeps, **options)
-        if answer.chosen is not None and answer.chosen.power is not None:
-            _ = answer.chosen.power.pools  # computed when asked for: here, not on the screen's thread
         _settle()
-        return answer
+        return answer if on_frontier is None else _to_show(answer)
 
     def asking(self, scenario: Scenario, plan: Plan, **options: Any) -> Plan:
         """The same plan, which asks its replay where closed forms are not sure of its waits."""
         from planner.planning import asked
 
-        if not asked.asks(plan):
-            return plan
-        from planner.replay.asked import asking
+        if asked.asks(plan):
+            from planner.replay.asked import asking
 
-        return self(scenario, ask=asking(), **options)
+            plan = self(scenario, ask=asking(), **options)
+        return _to_show(plan)
+
+
+def _to_show(plan: Plan) -> Plan:
+    """The same plan; the watts that the screen shows are computed here, not on its thread."""
+    if plan.chosen is not None and plan.chosen.power is not None:
+        _ = plan.chosen.power.pools
+    return plan
 
 
 @functools.cache
@@ -177,7 +182,7 @@ class Solver:
         return self._thread.is_alive()
 
     @property
-    def looks_ahead(self) -> bool:
+    def looking_ahead(self) -> bool:
         """Whether something is planned, or waits for it, that nobody has asked for."""
         return bool(self._ahead)
 

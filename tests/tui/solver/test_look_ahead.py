@@ -7,7 +7,6 @@ import threading
 from typing import Any
 
 import fakes
-import pytest
 from inbox import Inbox, start, variant, wait_done
 
 from planner.errors import InputError
@@ -16,11 +15,6 @@ from planner.output.data import to_dict
 from planner.planning.result import Plan
 from tui.solver.messages import SolveDone
 from tui.solver.worker import Planner, Solver
-
-
-@pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
 
 
 def told(solver: Solver, inbox: Inbox, scenario: Scenario) -> SolveDone:
@@ -91,7 +85,7 @@ def test_a_plan_made_ahead_is_the_plan_that_is_asked_for() -> None:
     shown: list[object] = []
     planner = Planner()
     planner(small, on_frontier=lambda *frontiers: shown.append(frontiers))
-    ahead = planner(step)
+    ahead = planner.asking(step, planner(step))  # as the solver's thread does
     asked = Planner()(step, on_frontier=lambda *frontiers: shown.append(frontiers))
     assert len(shown) == 2
     assert untimed(to_dict(ahead)) == untimed(to_dict(asked))

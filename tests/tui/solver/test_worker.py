@@ -25,11 +25,6 @@ from tui.solver.messages import FrontierReady, SolveDone, SolveFailed, SolverMes
 from tui.solver.worker import Planner, Presets, Solver, one_line
 
 
-@pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
-
-
 def test_it_tells_of_start_frontier_and_answer_in_order(inbox: Inbox) -> None:
     solver = start(inbox)
     generation = solver.submit(fakes.SCENARIO)
